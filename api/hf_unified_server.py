@@ -1,0 +1,94 @@
+"""The ASGI application: life, routes, layers, error handlers. No rule about data lives here."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+from starlette.middleware.cors import CORSMiddleware
+
+from api import problems
+from api.middleware import HeadAsGet, RequestContext
+from api.responses import Responder
+from api.routes import docs, market, ohlc, status
+from api.schemas import Problem
+from backend import __version__
+from backend.gateway import Gateway, open_gateway, read_configuration
+from backend.settings import Configuration
+
+TITLE = "Unified Crypto Data Platform"
+EXPOSED = ["Age", "ETag", "Retry-After", "X-Cache", "X-Request-Id"]
+#: Nothing is ever posted here.
+MOST_BODY_BYTES = 64 * 1024
+
+OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
+
+
+def create_app(
+    configuration: Configuration | None = None, opened: OpenGateway = open_gateway
+) -> FastAPI:
+    """The application. Raises SettingsError; `opened` is how its gateway comes to life."""
+    configuration = configuration or read_configuration()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(configuration) as gateway:
+            app.state.gateway = gateway
+            app.state.responder = Responder()
+            yield
+
+    app = FastAPI(
+        title=TITLE,
+        version=__version__,
+        summary="One API in front of many providers of crypto market data. Never invented data.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MOST_BODY_BYTES,
+    )
+    # Before the market's own: /api/market/{coin} would take everything behind it.
+    for module in (ohlc, market, status, docs):
+        app.include_router(module.router)
+    app.mount(f"/{docs.ASSETS}", docs.docs_assets())
+    problems.install(app)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestContext)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=configuration.gateway.cors_origins,
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document plus the one schema that every error answer shares."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        template = "#/components/schemas/{model}"
+        schema = TypeAdapter(Problem).json_schema(ref_template=template)
+        schemas = document["components"]["schemas"]
+        schemas |= schema.pop("$defs", {})
+        schemas["Problem"] = schema
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+@cache
+def _default_app() -> FastAPI:
+    return create_app()
+
+
+def __getattr__(name: str) -> FastAPI:
+    # `uvicorn api.hf_unified_server:app` reads the environment; importing this module does not.
+    if name == "app":
+        return _default_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

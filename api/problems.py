@@ -1,0 +1,128 @@
+"""One table: our error -> HTTP status and `application/problem+json` (RFC 9457)."""
+
+import math
+import re
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.encoding import to_json
+from backend.clock import Clock
+from backend.errors import (
+    GatewayError,
+    InvalidParameter,
+    SourceUnavailable,
+    UnknownSymbol,
+)
+
+PROBLEM = "application/problem+json"
+STATUS = {
+    "invalid_parameter": 422,
+    "unknown_symbol": 404,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "no_provider_configured": 503,
+    "all_providers_failed": 503,
+    "quota_exhausted": 503,
+    "not_ready": 503,
+    "deadline_exceeded": 504,
+    "internal_error": 500,
+}
+TITLES = {
+    "invalid_parameter": "A parameter is wrong",
+    "unknown_symbol": "No such coin",
+    "not_found": "No such path",
+    "method_not_allowed": "The path does not know this method",
+    "no_provider_configured": "No provider is configured for this",
+    "all_providers_failed": "No provider could answer",
+    "quota_exhausted": "The providers' quotas are used up",
+    "not_ready": "Not ready yet",
+    "deadline_exceeded": "It took too long",
+    "internal_error": "The gateway itself failed",
+}
+HINTS = {
+    "no_provider_configured": "/api/status names the variable that unlocks each provider",
+    "all_providers_failed": "/api/status shows each provider's state",
+    "not_found": "/docs lists the paths",
+}
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def problem(
+    request: Request, code: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """A problem document; `more` are the members that apply."""
+    status = STATUS[code]
+    document = {
+        "type": f"urn:problem-type:{code}",
+        "title": TITLES[code],
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "request_id": request.state.request_id,
+        **({"hint": HINTS[code]} if code in HINTS else {}),
+        **more,
+    }
+    headers = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(to_json(document), status, media_type=PROBLEM, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every error that a route can raise, told as a problem."""
+    app.add_exception_handler(GatewayError, _gateway_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+async def _gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)
+    more: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    match error:
+        case InvalidParameter():
+            more["errors"] = [_wrong(error.parameter, error.detail, error.allowed)]
+        case UnknownSymbol():
+            more["suggestions"] = error.suggestions
+        case SourceUnavailable():
+            clock: Clock = request.app.state.gateway.clock
+            more["providers"] = [
+                {"provider": r.provider, "reason": r.reason, "retry_at": r.retry_at}
+                for r in error.refusals
+            ]
+            if error.retry_at:
+                more["retry_after_seconds"] = _seconds_until(error.retry_at, clock)
+                headers["Retry-After"] = str(more["retry_after_seconds"])
+    return problem(request, error.code, str(error), headers=headers, **more)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    wrong = [
+        _wrong(
+            str(item["loc"][-1]),
+            item["msg"],
+            _QUOTED.findall(str(item.get("ctx", {}).get("expected", ""))),
+        )
+        for item in error.errors()
+    ]
+    detail = "; ".join(f"{item['parameter']}: {item['detail']}" for item in wrong)
+    return problem(request, "invalid_parameter", detail, errors=wrong)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    headers = dict(error.headers or {})
+    return problem(request, code, f"{request.method} {request.url.path}", headers=headers)
+
+
+def _wrong(parameter: str, detail: str, allowed: Any) -> dict[str, Any]:
+    return {"parameter": parameter, "detail": detail, "allowed": list(allowed) or None}
+
+
+def _seconds_until(at: datetime, clock: Clock) -> int:
+    return max(1, math.ceil((at - clock.now()).total_seconds()))

@@ -1,0 +1,151 @@
+"""Envelopes: `{data, meta}` encoded once a refresh and sent as the same bytes until the next."""
+
+import csv
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+from fastapi import Request, Response
+
+from api.encoding import instant, to_json
+from backend.models.answer import Answer
+from backend.services.market import Page
+
+JSON, CSV = "application/json", "text/csv; charset=utf-8"
+#: Prepared bodies of all views together; the least recently asked goes first.
+MOST_BYTES = 16 * 1024 * 1024
+#: A spreadsheet takes a text that begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+class OhlcFormat(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+    ARRAYS = "arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One view of one refresh, ready to send."""
+
+    refresh_id: int
+    content: bytes
+    content_type: str
+    etag: str
+
+
+class Responder:
+    """Answers with prepared bodies: one for each view, until its answer is refreshed."""
+
+    def __init__(self) -> None:
+        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
+        self._bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Responder {len(self._bodies)} bodies, {self._bytes} bytes>"
+
+    def respond(
+        self,
+        request: Request,
+        answer: Answer[Any],
+        view: Hashable,
+        page: Callable[[], Page[Any]],
+        *,
+        encode: Callable[[Answer[Any], Page[Any]], tuple[bytes, str]],
+    ) -> Response:
+        """The envelope of `answer` seen as `view`, or 304; `page` and `encode` run once each."""
+        body = self._bodies.get(view)
+        if body is None or body.refresh_id != answer.refresh_id:
+            content, content_type = encode(answer, page())
+            etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
+            body = Body(answer.refresh_id, content, content_type, etag)
+            self._keep(view, body)
+        self._bodies.move_to_end(view)
+        headers = {
+            "Age": str(int(answer.age_s)),
+            "X-Cache": answer.cache,
+            "Cache-Control": f"public, max-age={int(answer.ttl_left_s)}",
+            "ETag": body.etag,
+            "Vary": "Accept-Encoding",
+        }
+        if _matches(request.headers.get("if-none-match"), body.etag):
+            return Response(status_code=304, headers=headers)
+        return Response(body.content, media_type=body.content_type, headers=headers)
+
+    def _keep(self, view: Hashable, body: Body) -> None:
+        replaced = self._bodies.pop(view, None)
+        self._bytes += len(body.content) - (len(replaced.content) if replaced else 0)
+        self._bodies[view] = body
+        while self._bytes > MOST_BYTES and len(self._bodies) > 1:
+            _, oldest = self._bodies.popitem(last=False)
+            self._bytes -= len(oldest.content)
+
+
+def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    return to_json({"data": page.rows, "meta": meta(answer, page)}), JSON
+
+
+def csv_table(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    """A header line and the rows; unknown is empty. What `meta` says does not fit in a table."""
+    rows = page.rows
+    names = [field.name for field in fields(rows[0])] if rows else []
+    return table(names, ([getattr(row, name) for name in names] for row in rows)), CSV
+
+
+def table(names: Sequence[str], rows: Any) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return value
+
+
+def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
+    """What describes the refresh; nothing in it changes by the second."""
+    latency_ms = answer.latency_ms
+    return {
+        "source": answer.source,
+        "latency_ms": None if latency_ms is None else round(latency_ms, 1),
+        "fetched_at": answer.fetched_at,
+        "expires_at": answer.expires_at,
+        "stale": answer.stale,
+        "stale_reason": answer.stale_reason,
+        "tried": [
+            {
+                "provider": attempt.provider,
+                "outcome": attempt.outcome,
+                "latency_ms": None if attempt.latency_ms is None else round(attempt.latency_ms, 1),
+            }
+            for attempt in answer.tried
+        ],
+        "count": len(page.rows) if isinstance(page.rows, tuple) else 1,
+        "total": page.total,
+        "warnings": [*answer.warnings, *page.warnings],
+    }
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    if not if_none_match:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or etag in tags

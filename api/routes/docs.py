@@ -1,0 +1,49 @@
+"""`/docs` and `/redoc` from assets inside an installed wheel: no outside host is asked."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+router = APIRouter(include_in_schema=False)
+
+#: Relative, so that they also work behind a path prefix.
+ASSETS = "assets/docs"
+
+
+def docs_assets() -> StaticFiles:
+    """Swagger UI and ReDoc as fastapi-offline carries them; located, never imported."""
+    spec = find_spec("fastapi_offline")
+    assert spec is not None
+    assert spec.origin is not None
+    return StaticFiles(directory=Path(spec.origin).parent / "static")
+
+
+@router.get("/docs")
+async def read_docs(request: Request) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title=f"{request.app.title} - try it",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS}/favicon.png",
+    )
+
+
+@router.get("/redoc")
+async def read_redoc(request: Request) -> HTMLResponse:
+    return get_redoc_html(
+        openapi_url="openapi.json",
+        title=f"{request.app.title} - reference",
+        redoc_js_url=f"{ASSETS}/redoc.standalone.js",
+        redoc_favicon_url=f"{ASSETS}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+@router.get("/")
+async def read_root() -> RedirectResponse:
+    return RedirectResponse("docs")

@@ -1,0 +1,77 @@
+"""`/api/market/ohlc`: candles of one coin."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.encoding import to_json
+from api.responses import JSON, OhlcFormat, csv_table, json_envelope, meta
+from api.routes.common import Responds, Served, documented
+from api.schemas import OhlcEnvelope
+from backend.models.answer import Answer
+from backend.models.ohlc import Interval
+from backend.services.market import Page
+from backend.services.ohlc import DEFAULT_LIMIT, MOST_LIMIT, OhlcView, parse_instant
+
+router = APIRouter(tags=["candles"])
+
+Instant = Annotated[
+    str | None, Query(max_length=40, description="ISO instant, date, or epoch seconds or ms")
+]
+
+
+@router.get(
+    "/api/market/ohlc",
+    summary="Candles",
+    responses=documented(OhlcEnvelope, 404, 422, 503, 504, formats=("text/csv",)),
+    response_class=Response,
+)
+async def read_ohlc(
+    request: Request,
+    gateway: Served,
+    responder: Responds,
+    symbol: Annotated[
+        str, Query(min_length=1, max_length=64, description="BTC, bitcoin, BTC/USDT")
+    ],
+    interval: Annotated[Interval, Query(description="case matters: 1m, 1M")] = Interval.H1,
+    limit: Annotated[
+        int | None, Query(ge=1, le=MOST_LIMIT, description=f"default {DEFAULT_LIMIT}")
+    ] = None,
+    start: Instant = None,
+    end: Instant = None,
+    include_open: bool = True,
+    format: Annotated[OhlcFormat, Query()] = OhlcFormat.JSON,
+) -> Response:
+    """Candles of one provider, oldest first, stamped with their open in epoch ms.
+
+    With `start` the first ones from there, else the newest; `start` and `end` without `limit`
+    give all between, up to 10,000.
+    """
+    view = OhlcView(
+        interval,
+        limit,
+        parse_instant("start", start) if start else None,
+        parse_instant("end", end) if end else None,
+        include_open,
+    )
+    answer = await gateway.ohlc.candles(symbol, view)
+    is_cut = gateway.ohlc.open_is_too_old(answer)
+    return responder.respond(
+        request,
+        answer,
+        (symbol, view, format, is_cut, answer.warnings),
+        lambda: gateway.ohlc.cut(answer, view),
+        encode=_ENCODERS[format],
+    )
+
+
+def _arrays(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    rows = [[c.timestamp, c.open, c.high, c.low, c.close, c.volume] for c in page.rows]
+    return to_json({"data": rows, "meta": meta(answer, page)}), JSON
+
+
+_ENCODERS = {
+    OhlcFormat.JSON: json_envelope,
+    OhlcFormat.CSV: csv_table,
+    OhlcFormat.ARRAYS: _arrays,
+}

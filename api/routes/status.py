@@ -1,0 +1,31 @@
+"""`/api/status`, `/healthz`, `/readyz`: what the gateway says of itself. No upstream calls."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.encoding import to_json
+from api.problems import problem
+from api.responses import JSON
+from api.routes.common import Served
+
+router = APIRouter(tags=["operations"])
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@router.get("/api/status", summary="Providers, categories, choices, cache", response_class=Response)
+async def read_status(gateway: Served) -> Response:
+    """Who serves each category now, why others don't, and the last fifty choices."""
+    return Response(to_json(gateway.status.overview()), media_type=JSON, headers=NO_STORE)
+
+
+@router.get("/healthz", summary="Is the process serving?", response_class=Response)
+async def read_health() -> Response:
+    """200 while the process serves."""
+    return Response(to_json({"status": "ok"}), media_type=JSON, headers=NO_STORE)
+
+
+@router.get("/readyz", summary="Can market data be answered?", response_class=Response)
+async def read_readiness(request: Request, gateway: Served) -> Response:
+    """200 when a provider is usable or the cache is warm, else 503."""
+    if gateway.status.is_ready():
+        return Response(to_json({"status": "ready"}), media_type=JSON, headers=NO_STORE)
+    return problem(request, "not_ready", "no market provider is usable and the cache is cold")

@@ -1,0 +1,94 @@
+"""The shapes of answers for the interactive documentation; nothing is validated by them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from backend.models.market import Coin
+from backend.models.ohlc import Candle
+
+
+@dataclass
+class AttemptSchema:
+    """One provider's part in the refresh: `ok`, or the reason why it failed."""
+
+    provider: str
+    outcome: str
+    latency_ms: float | None
+
+
+@dataclass
+class Meta:
+    """Describes one refresh: the same for every reader until the next one."""
+
+    source: str
+    latency_ms: float | None
+    fetched_at: datetime
+    expires_at: datetime
+    stale: bool
+    stale_reason: str | None
+    tried: list[AttemptSchema]
+    count: int
+    total: int
+    warnings: list[str]
+
+
+@dataclass
+class MarketEnvelope:
+    data: list[Coin]
+    meta: Meta
+
+
+@dataclass
+class CoinEnvelope:
+    data: Coin
+    meta: Meta
+
+
+@dataclass
+class OhlcEnvelope:
+    data: list[Candle]
+    meta: Meta
+
+
+@dataclass
+class ProviderReason:
+    provider: str
+    reason: str
+    retry_at: datetime | None
+
+
+@dataclass
+class WrongParameter:
+    parameter: str
+    detail: str
+    allowed: list[str] | None
+
+
+@dataclass
+class Problem:
+    """RFC 9457. Members after `request_id` stand only where they apply."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: Literal[
+        "invalid_parameter",
+        "unknown_symbol",
+        "not_found",
+        "method_not_allowed",
+        "no_provider_configured",
+        "all_providers_failed",
+        "quota_exhausted",
+        "not_ready",
+        "deadline_exceeded",
+        "internal_error",
+    ]
+    request_id: str
+    hint: str | None = None
+    retry_after_seconds: int | None = None
+    providers: list[ProviderReason] | None = None
+    errors: list[WrongParameter] | None = None
+    suggestions: list[str] | None = None

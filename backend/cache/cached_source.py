@@ -1,0 +1,242 @@
+"""The cache in front of a source: fresh, single flight, stale while revalidating or on error."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from backend.cache.ttl_cache import CacheEntry, TTLCache
+from backend.clock import Clock
+from backend.errors import DeadlineExceeded, GatewayError, SourceUnavailable
+from backend.events import EventSink, StaleServing
+from backend.models.answer import Answer, Attempt, CacheState, Query, Source
+
+Q = TypeVar("Q", bound=Query[Any])
+T = TypeVar("T")
+
+#: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
+PATIENCE_S = 1.2
+#: After a failed refresh the next one waits this long, doubling, in seconds.
+RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
+REMEMBERED_FAILURES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How long an answer is fresh, and how old it may be served when nothing fresh is had."""
+
+    ttl_s: float
+    max_stale_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A refresh that failed: until `recheck_at` (monotonic) it is not tried again."""
+
+    error: GatewayError
+    recheck_at: float
+    wait_s: float
+
+
+@dataclass(slots=True)
+class CacheCounters:
+    hits: int = 0
+    misses: int = 0
+    stale_served: int = 0
+
+
+class CachedSource(Generic[Q, T]):
+    """Answers from the cache; refreshes in detached tasks that no reader's leaving disturbs.
+
+    `freshness` decides for each query and answer. Every flight ends within `deadline_s` plus
+    what the source itself takes to notice; readers wait no longer than `deadline_s`.
+    """
+
+    def __init__(
+        self,
+        source: Source[Q, T],
+        cache: TTLCache[Answer[T]],
+        *,
+        clock: Clock,
+        emit: EventSink,
+        freshness: Callable[[Q, Answer[T]], Freshness],
+        deadline_s: float,
+    ) -> None:
+        self._source = source
+        self._cache = cache
+        self._clock = clock
+        self._emit = emit
+        self._freshness = freshness
+        self._deadline_s = deadline_s
+        self._flights: dict[Q, asyncio.Task[Answer[T]]] = {}
+        self._failures: OrderedDict[Q, Failure] = OrderedDict()
+        self._refreshes = count(1)
+        self._newest: CacheEntry[Answer[T]] | None = None
+        self.counters = CacheCounters()
+
+    def __repr__(self) -> str:
+        return f"<CachedSource {self._cache!r} {len(self._flights)} in flight>"
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    @property
+    def newest(self) -> Answer[T] | None:
+        """The last answer had, with its age, as long as it may be served; counts as no read."""
+        entry = self._newest
+        if entry is None or self._clock.monotonic() >= entry.kept_until:
+            return None
+        return self._dated(entry, "stale" if entry.value.stale else "hit")
+
+    async def fetch(self, query: Q) -> Answer[T]:
+        """Fresh, or stale and flagged. Raises SourceUnavailable or DeadlineExceeded."""
+        entry = await self._cache.get(query)
+        if entry is None:
+            return await self._cold(query)
+        now = self._clock.monotonic()
+        if now <= entry.fresh_until:
+            return self._hit(entry)
+        if failure := self._failure_in_force(query):
+            return await self._stale(query, entry, _reason_of(failure.error), failure.error)
+        flight = self._flight(query)
+        if now <= entry.fresh_until + (entry.fresh_until - entry.stored_at):
+            return self._hit(entry)
+        return await self._lukewarm(query, entry, flight)
+
+    async def aclose(self) -> None:
+        """Ends the flights still under way."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    async def _cold(self, query: Q) -> Answer[T]:
+        """Nothing at hand: wait for the flight as long as a reader may wait at all."""
+        if failure := self._failure_in_force(query):
+            raise failure.error
+        self.counters.misses += 1
+        flight = self._flight(query)
+        await asyncio.wait({flight}, timeout=self._deadline_s)
+        if not flight.done():
+            raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s")
+        return flight.result()
+
+    async def _lukewarm(
+        self, query: Q, entry: CacheEntry[Answer[T]], flight: asyncio.Task[Answer[T]]
+    ) -> Answer[T]:
+        """An old answer at hand: wait a little for a fresh one."""
+        await asyncio.wait({flight}, timeout=min(PATIENCE_S, self._deadline_s))
+        if not flight.done():
+            return await self._stale(query, entry, "timeout", None)
+        error = flight.exception()
+        if error is None:
+            self.counters.misses += 1
+            return flight.result()
+        if not isinstance(error, GatewayError):
+            raise error
+        return await self._stale(query, entry, _reason_of(error), error)
+
+    def _flight(self, query: Q) -> asyncio.Task[Answer[T]]:
+        """The one refresh of `query` under way, begun now if there is none."""
+        flight = self._flights.get(query)
+        if flight is None:
+            flight = asyncio.create_task(self._refresh(query), name=f"refresh {query}")
+            self._flights[query] = flight
+            flight.add_done_callback(lambda task: self._land(query, task))
+        return flight
+
+    def _land(self, query: Q, flight: asyncio.Task[Answer[T]]) -> None:
+        self._flights.pop(query, None)
+        if not flight.cancelled():
+            flight.exception()  # seen, even if every reader has left
+
+    async def _refresh(self, query: Q) -> Answer[T]:
+        try:
+            answer = await self._source.fetch(query)
+        except GatewayError as error:
+            self._note_failure(query, error)
+            raise
+        was_failing = self._failures.pop(query, None)
+        if was_failing:
+            self._emit(StaleServing(self._clock.now(), query.category, None))
+        freshness = self._freshness(query, answer)
+        answer = replace(
+            answer,
+            refresh_id=next(self._refreshes),
+            expires_at=answer.fetched_at + timedelta(seconds=freshness.ttl_s),
+            ttl_left_s=freshness.ttl_s,
+        )
+        self._newest = await self._cache.set(query, answer, freshness.ttl_s, freshness.max_stale_s)
+        return answer
+
+    def _note_failure(self, query: Q, error: GatewayError) -> None:
+        previous = self._failures.get(query)
+        wait_s = min(RECHECK_MAX_S, previous.wait_s * 2) if previous else RECHECK_S
+        recheck_at = self._clock.monotonic() + wait_s
+        self._failures[query] = Failure(error, recheck_at, wait_s)
+        self._failures.move_to_end(query)
+        if len(self._failures) > REMEMBERED_FAILURES:
+            self._failures.popitem(last=False)
+        if previous is None:
+            self._emit(StaleServing(self._clock.now(), query.category, _reason_of(error)))
+
+    def _failure_in_force(self, query: Q) -> Failure | None:
+        failure = self._failures.get(query)
+        return failure if failure and self._clock.monotonic() < failure.recheck_at else None
+
+    async def _stale(
+        self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: GatewayError | None
+    ) -> Answer[T]:
+        """The old answer, flagged; the flagged one takes its place, to be the same for all."""
+        answer = entry.value
+        if answer.stale_reason != reason:
+            tried = _tried(error) or answer.tried
+            answer = replace(
+                answer,
+                stale=True,
+                stale_reason=reason,
+                tried=tried,
+                refresh_id=next(self._refreshes),
+            )
+            flagged = await self._cache.restate(query, entry, answer)
+            self._newest = flagged if self._newest is entry else self._newest
+        return self._aged(replace(entry, value=answer), "stale")
+
+    def _hit(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
+        return self._aged(entry, "stale" if entry.value.stale else "hit")
+
+    def _aged(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
+        if cache == "stale":
+            self.counters.stale_served += 1
+        else:
+            self.counters.hits += 1
+        return self._dated(entry, cache)
+
+    def _dated(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
+        now = self._clock.monotonic()
+        return replace(
+            entry.value,
+            cache=cache,
+            age_s=now - entry.stored_at,
+            ttl_left_s=max(0.0, entry.fresh_until - now),
+        )
+
+
+def _reason_of(error: GatewayError) -> str:
+    """In one word of the contract why there is nothing fresh: what the last one tried said."""
+    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
+    asked = [refusal for refusal in refusals if refusal.latency_ms is not None]
+    named = (asked or refusals)[-1:]
+    return named[0].reason if named else "timeout"
+
+
+def _tried(error: GatewayError | None) -> tuple[Attempt, ...]:
+    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
+    return tuple(
+        Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
+        for refusal in refusals
+        if refusal.latency_ms is not None
+    )

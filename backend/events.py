@@ -1,0 +1,74 @@
+"""What happened, as frozen values. The core emits them to one sink; logs and metrics consume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A provider that was not chosen. `until` is when that may change, None when unknown."""
+
+    provider: str
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChosen:
+    """The manager's decision for one attempt; `provider` is None when nobody was left."""
+
+    at: datetime
+    category: str
+    provider: str | None
+    reason: str
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCalled:
+    """One attempt's end. `outcome` is `ok` or a reason of the contract."""
+
+    at: datetime
+    provider: str
+    category: str
+    outcome: str
+    latency_ms: float
+    success_rate: float | None
+    http_status: int | None = None
+    detail: str | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetried:
+    """A call failed inside an attempt that went on. `how` is `another_host`, `same_key`, ..."""
+
+    at: datetime
+    provider: str
+    reason: str
+    how: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStateChanged:
+    at: datetime
+    provider: str
+    was: str
+    now: str
+    reason: str | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaleServing:
+    """A category's answer went stale, or came back to life (`reason` None)."""
+
+    at: datetime
+    category: str
+    reason: str | None
+
+
+Event = ProviderChosen | ProviderCalled | CallRetried | ProviderStateChanged | StaleServing
+EventSink = Callable[[Event], None]

@@ -1,0 +1,1 @@
+"""The canonical vocabulary: queries and answers in our own words, with plausibility built in."""

@@ -1,0 +1,67 @@
+"""What every floor returns: data with its provenance, and the protocol they all share."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar, cast
+
+U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
+Q_contra = TypeVar("Q_contra", bound="Query[object]", contravariant=True)
+
+CacheState = Literal["hit", "miss", "stale"]
+
+
+@dataclass(frozen=True)
+class Query(Generic[T_co]):
+    """A question in our own words: hashable, its own cache key. `T_co` is what answers it."""
+
+    category: ClassVar[str]
+
+    @property
+    def series(self) -> str | None:
+        """Names a series that must not change hands needlessly; None for plain questions."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider's part in a refresh: `outcome` is `ok` or a reason of the contract."""
+
+    provider: str
+    outcome: str
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """Data with its provenance.
+
+    All but `cache` and `age_s` describe one refresh and are the same for every reader until the
+    next; `refresh_id` tells two refreshes apart (0: not yet through a cache).
+    """
+
+    data: T_co
+    source: str
+    fetched_at: datetime
+    latency_ms: float | None
+    tried: tuple[Attempt, ...] = ()
+    warnings: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    stale: bool = False
+    stale_reason: str | None = None
+    refresh_id: int = 0
+    cache: CacheState = "miss"
+    age_s: float = 0.0
+    ttl_left_s: float = 0.0
+
+    def carrying(self, data: U, *warnings: str) -> "Answer[U]":
+        """The same provenance around other data, with more to warn of."""
+        changed = replace(self, data=data, warnings=(*self.warnings, *warnings))  # type: ignore[arg-type] # replace() can't change a type argument
+        return cast("Answer[U]", changed)
+
+
+class Source(Protocol[Q_contra, T_co]):
+    """Anything that answers: one provider, the manager over many, the cache in front."""
+
+    async def fetch(self, query: Q_contra) -> "Answer[T_co]":
+        """Raises GatewayError (above the manager) or ProviderError (a single provider)."""

@@ -1,0 +1,148 @@
+"""Coins and their prices: the questions, what providers bring, and the canonical row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass as validated
+
+from backend.models.answer import Query
+from backend.models.numbers import (
+    STRICT,
+    Finite,
+    Instant,
+    NotNegative,
+    Positive,
+    Rank,
+    Text,
+    Url,
+)
+
+#: A last price may lag its 24 h range a little; beyond this factor one of them is wrong.
+RANGE_SLACK = 2.0
+#: Market cap over price times supply; providers differ, but not by this factor.
+MARKET_CAP_SLACK = 10.0
+#: Two prices are taken for the same thing within a factor of two (0.5 to 2).
+SAME_PRICE_FACTOR = 2.0
+
+
+def agree(one: float, other: float) -> bool:
+    """True when two prices are near enough to be of the same thing."""
+    return 1 / SAME_PRICE_FACTOR <= one / other <= SAME_PRICE_FACTOR
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Coin:
+    """One row of the market. All amounts in USD; what nobody told us is None.
+
+    `id` is CoinGecko's (`bitcoin`), `symbol` is upper case (`BTC`), `price_change_24h` is an
+    amount, `price_change_percentage_24h` is in percent (1.5 is 1.5 %), both over rolling 24 h.
+    `source` is the provider that this row's price came from.
+    """
+
+    id: Text | None
+    symbol: Text
+    name: Text | None
+    image: Url | None
+    market_cap_rank: Rank | None
+    price: Positive | None
+    market_cap: Positive | None
+    volume_24h: NotNegative | None
+    high_24h: Positive | None
+    low_24h: Positive | None
+    price_change_24h: Finite | None
+    price_change_percentage_24h: Finite | None
+    circulating_supply: NotNegative | None
+    last_updated: Instant | None
+    source: Text
+
+    @model_validator(mode="after")
+    def _is_plausible(self) -> "Coin":
+        has_range = self.high_24h is not None and self.low_24h is not None
+        if has_range and self.high_24h < self.low_24h:  # type: ignore[operator] # just seen
+            raise ValueError("24 h high below 24 h low")
+        if self.price is None:
+            return self
+        if self.high_24h is not None and self.price > self.high_24h * RANGE_SLACK:
+            raise ValueError("price far above its 24 h high")
+        if self.low_24h is not None and self.price < self.low_24h / RANGE_SLACK:
+            raise ValueError("price far below its 24 h low")
+        if self.market_cap is not None and self.circulating_supply:
+            ratio = self.market_cap / (self.price * self.circulating_supply)
+            if not 1 / MARKET_CAP_SLACK <= ratio <= MARKET_CAP_SLACK:
+                raise ValueError("market cap is not price times supply")
+        return self
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class PairTicker:
+    """A traded pair's rolling 24 h; prices and `quote_volume` are in the quote currency."""
+
+    pair: Text
+    base: Text
+    quote: Text
+    price: Positive
+    high: Positive
+    low: Positive
+    quote_volume: NotNegative
+    change: Finite
+    change_percentage: Finite
+    closed_at: Instant
+
+    @model_validator(mode="after")
+    def _is_plausible(self) -> "PairTicker":
+        if self.high < self.low:
+            raise ValueError("high below low")
+        if not self.low / RANGE_SLACK <= self.price <= self.high * RANGE_SLACK:
+            raise ValueError("price outside its own 24 h range")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A provider's ranked list: ids, names, ranks and supply as well as prices.
+
+    `refused` names the ids of rows that were left out as implausible.
+    """
+
+    coins: tuple[Coin, ...]
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairTickers:
+    """A venue's live pairs against dollars, best quote currency first for each base."""
+
+    tickers: tuple[PairTicker, ...]
+
+
+Quotes = Ranking | PairTickers
+
+
+@dataclass(frozen=True)
+class QuotesQuery(Query[Quotes]):
+    """What do the coins cost now? Without a universe, who brings ranks is asked first."""
+
+    category: ClassVar[str] = "market"
+    universe_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """All coins we know, best rank first.
+
+    `ranked` is False while no ranked list has ever been seen. `pairs` maps a symbol to the
+    venue's pair that stands for its best-ranked coin; None while no venue has been heard.
+    """
+
+    coins: tuple[Coin, ...]
+    ranked: bool
+    pairs: Mapping[str, str] | None = field(default=None)
+
+
+@dataclass(frozen=True)
+class MarketQuery(Query[Market]):
+    """The whole market: one question, whatever a reader filters or sorts by."""
+
+    category: ClassVar[str] = "market"

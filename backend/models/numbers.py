@@ -1,0 +1,17 @@
+"""Number types that refuse what no market shows: NaN, infinities, strings, booleans."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+#: Strict: a parser converts on purpose, the model never guesses.
+STRICT = ConfigDict(strict=True, extra="forbid")
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rank = Annotated[int, Field(ge=1)]
+EpochMs = Annotated[int, Field(ge=0, lt=4_102_444_800_000)]  # until the year 2100
+Instant = AwareDatetime
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://")]

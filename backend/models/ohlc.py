@@ -1,0 +1,158 @@
+"""Candles: intervals and their UTC grid, the query, the canonical series."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import ClassVar
+
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass as validated
+
+from backend.models.answer import Query
+from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+#: The epoch was a Thursday; weeks begin on Monday.
+MONDAY = 4 * DAY
+#: One candle opens where the last one closed; a leap beyond this factor is a unit error.
+CONTIGUOUS_LEAP = 100.0
+
+
+class Interval(StrEnum):
+    """Candle lengths. Case matters: `1m` is a minute, `1M` a month."""
+
+    M1 = "1m"
+    M3 = "3m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H2 = "2h"
+    H4 = "4h"
+    H6 = "6h"
+    H8 = "8h"
+    H12 = "12h"
+    D1 = "1d"
+    D3 = "3d"
+    W1 = "1w"
+    MONTH = "1M"
+
+    @property
+    def step_ms(self) -> int:
+        """Length in milliseconds; of a month, the shortest."""
+        return _STEP_MS[self]
+
+    def open_of(self, instant_ms: int) -> int:
+        """The open (epoch ms) of the candle that `instant_ms` falls into."""
+        if self is Interval.MONTH:
+            return _month_open(instant_ms)
+        offset = MONDAY if self is Interval.W1 else 0
+        return instant_ms - (instant_ms - offset) % self.step_ms
+
+    def next_open(self, open_ms: int) -> int:
+        """The open of the candle after the one that opens at `open_ms`."""
+        if self is Interval.MONTH:
+            return _month_open(open_ms + 32 * DAY)
+        return open_ms + self.step_ms
+
+
+_STEP_MS = {
+    Interval.M1: MINUTE,
+    Interval.M3: 3 * MINUTE,
+    Interval.M5: 5 * MINUTE,
+    Interval.M15: 15 * MINUTE,
+    Interval.M30: 30 * MINUTE,
+    Interval.H1: HOUR,
+    Interval.H2: 2 * HOUR,
+    Interval.H4: 4 * HOUR,
+    Interval.H6: 6 * HOUR,
+    Interval.H8: 8 * HOUR,
+    Interval.H12: 12 * HOUR,
+    Interval.D1: DAY,
+    Interval.D3: 3 * DAY,
+    Interval.W1: WEEK,
+    Interval.MONTH: 28 * DAY,
+}
+
+
+def _month_open(instant_ms: int) -> int:
+    instant = datetime.fromtimestamp(instant_ms / 1000, UTC)
+    first = instant.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return int(first.timestamp()) * 1000
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Candle:
+    """One candle, prices in USD or a dollar coin.
+
+    `timestamp` is epoch ms of the open, `volume` is in units of the coin (None where the
+    provider has none), `closed` is False for the one still forming when it was fetched.
+    """
+
+    timestamp: EpochMs
+    open: Positive
+    high: Positive
+    low: Positive
+    close: Positive
+    volume: NotNegative | None
+    closed: bool
+
+    @model_validator(mode="after")
+    def _is_plausible(self) -> "Candle":
+        if self.high < max(self.open, self.close) or self.low > min(self.open, self.close):
+            raise ValueError("open or close outside of low to high")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """One provider's candles of one coin: ascending, unique, on the interval's grid.
+
+    `pair` is what the venue calls it, None where prices are in USD proper. Gaps stay gaps.
+    """
+
+    interval: Interval
+    candles: tuple[Candle, ...]
+    pair: str | None = None
+
+    def __post_init__(self) -> None:
+        for candle in self.candles:
+            if self._grid_open(candle.timestamp) != candle.timestamp:
+                raise ValueError(f"{candle.timestamp} is not on the {self.interval} grid")
+        for one, other in pairwise(self.candles):
+            if one.timestamp >= other.timestamp:
+                raise ValueError("candles do not ascend")
+            leap = other.open / one.close
+            is_contiguous = self.interval.next_open(one.timestamp) == other.timestamp
+            if is_contiguous and not 1 / CONTIGUOUS_LEAP < leap < CONTIGUOUS_LEAP:
+                raise ValueError("price leaps between contiguous candles")
+
+    def _grid_open(self, instant_ms: int) -> int:
+        # Where a venue starts its three-day candles is not documented; the day is certain.
+        return (Interval.D1 if self.interval is Interval.D3 else self.interval).open_of(instant_ms)
+
+
+@dataclass(frozen=True)
+class OhlcQuery(Query[Candles]):
+    """Candles of one coin: the newest ones, or all that open in [start_ms, end_ms).
+
+    `coin_id` is CoinGecko's id, `pair` the venue's pair that stands for the coin; either is None
+    where it is not known. `reference_price` (USD) guards against a namesake's candles; it is no
+    part of the question's identity.
+    """
+
+    category: ClassVar[str] = "ohlc"
+    coin_id: str | None
+    pair: str | None
+    interval: Interval
+    start_ms: int | None = None
+    end_ms: int | None = None
+    reference_price: float | None = field(default=None, compare=False)
+
+    @property
+    def series(self) -> str:
+        return f"{self.coin_id or self.pair}/{self.interval}"

@@ -1,0 +1,239 @@
+"""Where logs go: three JSON-lines files of the contract, and plain lines to standard output.
+
+Nothing is written on the event loop: records go into a bounded queue, a thread writes them. A
+file that cannot be written costs a warning, never an answer.
+"""
+
+import logging
+import queue
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from backend.events import (
+    CallRetried,
+    Event,
+    PassedOver,
+    ProviderCalled,
+    ProviderChosen,
+    ProviderStateChanged,
+    StaleServing,
+)
+from backend.observability.redaction import RedactingFormatter, Redactor
+
+ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
+FILES = (ROTATION, FAILURES, HEALTH)
+FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
+#: Records waiting for the writing thread; more are dropped rather than held.
+MOST_WAITING = 10_000
+LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+
+
+class DroppingQueueHandler(QueueHandler):
+    """Hands records on untouched, and drops them when the writer does not keep up."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        with suppress(queue.Full):
+            self.queue.put_nowait(record)
+
+
+class QuietFileHandler(RotatingFileHandler):
+    """Says once on standard error that it cannot write, then keeps silent until it can."""
+
+    is_failing = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._failed_now = False
+        super().emit(record)
+        self.is_failing = self._failed_now
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        self._failed_now = True
+        if not self.is_failing:
+            print(f"log file {Path(self.baseFilename).name} cannot be written", file=sys.stderr)
+
+
+class QuietStreamHandler(logging.StreamHandler[TextIO]):
+    """Never prints a record that failed: logging's own way shows its arguments unredacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        pass
+
+
+class EventLog:
+    """The sink that turns events into log lines."""
+
+    def __init__(self) -> None:
+        self._loggers = {name: _json_logger(name) for name in FILES}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case ProviderChosen():
+                self._chosen(event)
+            case ProviderCalled():
+                self._called(event)
+            case CallRetried():
+                self._retried(event)
+            case ProviderStateChanged():
+                self._state_changed(event)
+            case StaleServing():
+                name = "cache.served_stale" if event.reason else "cache.served_live"
+                self._write(HEALTH, name, event.at, category=event.category, reason=event.reason)
+
+    def _chosen(self, event: ProviderChosen) -> None:
+        passed_over = [_passed_over(passed) for passed in event.passed_over]
+        self._write(
+            ROTATION,
+            "provider.chosen" if event.provider else "provider.none_left",
+            event.at,
+            category=event.category,
+            chosen=event.provider,
+            reason=event.reason,
+            passed_over=passed_over,
+        )
+
+    def _called(self, event: ProviderCalled) -> None:
+        self._write(
+            HEALTH,
+            "provider.called",
+            event.at,
+            provider=event.provider,
+            category=event.category,
+            outcome=event.outcome,
+            latency_ms=round(event.latency_ms, 1),
+            success_rate=event.success_rate,
+        )
+        if event.outcome != "ok":
+            self._write(
+                FAILURES,
+                "provider.failed",
+                event.at,
+                provider=event.provider,
+                category=event.category,
+                reason=event.outcome,
+                status=event.http_status,
+                detail=event.detail,
+                retry_at=_iso(event.retry_at),
+            )
+
+    def _retried(self, event: CallRetried) -> None:
+        self._write(
+            FAILURES,
+            "call.retried",
+            event.at,
+            provider=event.provider,
+            reason=event.reason,
+            status=event.http_status,
+            how=event.how,
+            retry_at=None,
+        )
+
+    def _state_changed(self, event: ProviderStateChanged) -> None:
+        self._write(
+            HEALTH,
+            "provider.state_changed",
+            event.at,
+            provider=event.provider,
+            was=event.was,
+            now=event.now,
+            reason=event.reason,
+            until=_iso(event.until),
+        )
+
+    def _write(self, file: str, name: str, at: datetime, **fields: Any) -> None:
+        self._loggers[file].info(name, at=_iso(at), **fields)
+
+
+@contextmanager
+def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
+    """Routes all logging of the process through one queue, for as long as the context lasts."""
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
+    stream = QuietStreamHandler(sys.stdout)
+    stream.setFormatter(RedactingFormatter(_utc(logging.Formatter(LINE)), redact))
+    stream.addFilter(lambda record: record.name not in FILES)
+    handlers, problem = _file_handlers(folder, redact)
+    listener = QueueListener(waiting, stream, *handlers)
+    root, entrance = logging.getLogger(), DroppingQueueHandler(waiting)
+    before = root.level, [*root.handlers]
+    root.handlers = [entrance]
+    root.setLevel(level)
+    for name in ("httpx", "httpcore"):  # their INFO lines are URLs, one a call
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    listener.start()
+    if problem:
+        logging.getLogger("gateway").warning(
+            "LOG_DIR cannot be written, no log files are kept: %s", problem
+        )
+    try:
+        yield
+    finally:
+        listener.stop()
+        root.setLevel(before[0])
+        root.handlers = before[1]
+        for handler in handlers:
+            handler.close()
+
+
+def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:
+    handlers: list[logging.Handler] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            handler = QuietFileHandler(
+                folder / f"{name}.log",
+                maxBytes=FILE_BYTES,
+                backupCount=FILE_BACKUPS,
+                encoding="utf-8",
+            )
+            handler.setFormatter(RedactingFormatter(logging.Formatter("%(message)s"), redact))
+            handler.addFilter(logging.Filter(name))
+            handlers.append(handler)
+    except OSError as error:
+        for opened in handlers:
+            opened.close()
+        return [], error.strerror or type(error).__name__
+    return handlers, None
+
+
+def _json_logger(name: str) -> Any:
+    logging.getLogger(name).setLevel(logging.INFO)  # LOG_LEVEL is for the console, not for these
+    return structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.processors.EventRenamer("event"),
+            structlog.processors.JSONRenderer(serializer=_serialize),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def _serialize(fields: dict[str, Any], **_options: Any) -> str:
+    return orjson.dumps(fields, default=str).decode()
+
+
+def _passed_over(passed: PassedOver) -> dict[str, str | None]:
+    return {"provider": passed.provider, "reason": passed.reason, "until": _iso(passed.until)}
+
+
+def _iso(at: datetime | None) -> str | None:
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _utc(formatter: logging.Formatter) -> logging.Formatter:
+    formatter.converter = time.gmtime  # a conversion, not a reading of the clock
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.default_msec_format = "%s.%03dZ"
+    return formatter

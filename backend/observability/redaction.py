@@ -1,0 +1,50 @@
+"""Keys never leave the process as text: the one filter that every text passes on its way out."""
+
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+REDACTED = "[redacted]"
+#: A shorter "key" would blot out ordinary words.
+SHORTEST_SECRET = 6
+#: Keys that nobody told us of, by where they stand or how they look.
+_PATTERNS = (
+    re.compile(
+        r"(?i)((?:api_?key|auth_token|token|x[-_]cg[-_](?:pro|demo)[-_]api[-_]key|authorization)"
+        r"['\"]?\s*[=:]\s*['\"]?(?:bearer\s+)?)[^\s&'\",;]{4,}"
+    ),
+    re.compile(r"()\bCG-[A-Za-z0-9]{20,}"),
+)
+
+
+class Redactor:
+    """Replaces every known key, also URL-encoded, and whatever looks like one."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+        spellings = known | {quote(s, safe="") for s in known} | {quote_plus(s) for s in known}
+        longest_first = sorted(spellings, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+
+    def __repr__(self) -> str:
+        return "<Redactor>"
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub(REDACTED, text)
+        for pattern in _PATTERNS:
+            text = pattern.sub(rf"\1{REDACTED}", text)
+        return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats as another formatter does, traceback included, and redacts the result."""
+
+    def __init__(self, inner: logging.Formatter, redact: Redactor) -> None:
+        super().__init__()
+        self._inner = inner
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(self._inner.format(record))

@@ -1,0 +1,59 @@
+"""What one provider's last hundred calls were like."""
+
+from collections import deque
+from datetime import datetime
+
+from backend.models.status import LatencyStatus
+
+REMEMBERED = 100
+
+
+class CallStats:
+    """Counts and latencies. Neutral outcomes (the question's fault) are not counted here."""
+
+    def __init__(self) -> None:
+        self._outcomes: deque[bool] = deque(maxlen=REMEMBERED)
+        self._latencies_ms: deque[float] = deque(maxlen=REMEMBERED)
+        self.requests = 0
+        self.failures = 0
+        self.consecutive_failures = 0
+        self.last_success_at: datetime | None = None
+        self.last_failure_at: datetime | None = None
+        self.last_error: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<CallStats {self.requests - self.failures}/{self.requests}>"
+
+    @property
+    def success_rate(self) -> float | None:
+        """0 to 1 over the last 100 calls, None before the first."""
+        return sum(self._outcomes) / len(self._outcomes) if self._outcomes else None
+
+    @property
+    def latency(self) -> LatencyStatus:
+        if not self._latencies_ms:
+            return LatencyStatus(None, None, None)
+        ranked = sorted(self._latencies_ms)
+        return LatencyStatus(
+            self._latencies_ms[-1], _percentile(ranked, 50), _percentile(ranked, 95)
+        )
+
+    def record_success(self, at: datetime, latency_ms: float) -> None:
+        self.requests += 1
+        self._outcomes.append(True)
+        self._latencies_ms.append(latency_ms)
+        self.consecutive_failures = 0
+        self.last_success_at = at
+
+    def record_failure(self, at: datetime, error: str) -> None:
+        self.requests += 1
+        self.failures += 1
+        self._outcomes.append(False)
+        self.consecutive_failures += 1
+        self.last_failure_at = at
+        self.last_error = error
+
+
+def _percentile(ranked: list[float], percent: int) -> float:
+    """Nearest rank: a value that was really measured."""
+    return ranked[max(0, -(-len(ranked) * percent // 100) - 1)]

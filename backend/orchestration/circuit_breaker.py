@@ -1,0 +1,186 @@
+"""One provider's health: a state machine without I/O, over an injected clock.
+
+One failure opens it. It closes again by a single leased probe on real demand, never by a timer.
+The table of states and what leads to them is section 1 of the orchestration design.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+
+from backend.clock import Clock
+from backend.errors import Effect, ProviderError
+from backend.orchestration.ladder import Ladder
+
+
+class State(StrEnum):
+    ACTIVE = "active"
+    COOLDOWN = "cooldown"
+    PROBING = "probing"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    AUTH_FAILED = "auth_failed"
+    GEO_BLOCKED = "geo_blocked"
+    NOT_CONFIGURED = "not_configured"
+    DISABLED = "disabled"
+
+
+OFF = (State.NOT_CONFIGURED, State.DISABLED)
+MINUTE, HOUR = 60.0, 3_600.0
+#: Waits (seconds) where the provider names none.
+RATE_LADDER = (MINUTE, 5 * MINUTE, 15 * MINUTE)
+QUOTA_LADDER = (24 * HOUR,)
+AUTH_LADDER = (15 * MINUTE, HOUR, 6 * HOUR)
+GEO_LADDER = (0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR)
+#: 2**n overflows nothing and is far beyond any COOLDOWN_MAX.
+MOST_DOUBLINGS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A permit for one attempt; to be handed back exactly once, with what became of it."""
+
+    number: int
+    epoch: int
+    expires_at: float
+
+
+class CircuitBreaker:
+    """Admits attempts, and is told how they ended.
+
+    `jitter` returns a factor, U(0.8, 1.2) in production. `lease_s` bounds a probe: one that is
+    never handed back counts as a failure after it.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        cooldown_s: float,
+        cooldown_max_s: float,
+        lease_s: float,
+        jitter: Callable[[], float],
+        state: State = State.ACTIVE,
+    ) -> None:
+        self._clock = clock
+        self._cooldown_s = cooldown_s
+        self._cooldown_max_s = cooldown_max_s
+        self._lease_s = lease_s
+        self._jitter = jitter
+        self._state = state
+        self._reason: str | None = state if state in OFF else None
+        self._until = 0.0
+        self._was_told = False  # the wait is the provider's own word, not our guess
+        self._blocked_as = State.COOLDOWN  # where PROBING came from
+        self._epoch = 0  # results of attempts from before the last change count for less
+        self._numbers = count(1)
+        self._probe: Lease | None = None
+        self._cooldowns = Ladder(clock)
+        self._ladders = {
+            Effect.RATE_LIMITED: Ladder(clock, RATE_LADDER),
+            Effect.QUOTA_EXHAUSTED: Ladder(clock, QUOTA_LADDER),
+            Effect.AUTH_FAILED: Ladder(clock, AUTH_LADDER),
+            Effect.GEO_BLOCKED: Ladder(clock, GEO_LADDER),
+        }
+
+    def __repr__(self) -> str:
+        left = max(0.0, self._until - self._clock.monotonic())
+        return f"<CircuitBreaker {self._state} n={self._cooldowns.height} for {left:.1f} s>"
+
+    @property
+    def state(self) -> State:
+        """The state now; a probe whose lease ran out has failed."""
+        self._expire_probe()
+        return self._state
+
+    @property
+    def status(self) -> State:
+        """As a reader sees it: probing is still the state that is being left."""
+        return self._blocked_as if self.state is State.PROBING else self._state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not admit; None while active."""
+        return self._reason
+
+    @property
+    def until(self) -> float | None:
+        """Clock.monotonic() before which nobody is admitted; None where no time is set."""
+        return self._until if self.state not in (State.ACTIVE, *OFF) else None
+
+    def admits(self) -> bool:
+        """True when an attempt may begin now."""
+        state = self.state
+        if state is State.ACTIVE:
+            return True
+        if state is State.PROBING or state in OFF:
+            return False
+        return self._clock.monotonic() >= self._until
+
+    def may_be_forced(self) -> bool:
+        """True where an early probe is harmless: a guessed wait, not a provider's word."""
+        return self.state is State.COOLDOWN and not self._was_told
+
+    def acquire(self, *, forced: bool = False) -> Lease | None:
+        """A lease for one attempt, None when refused. `forced` probes a cooldown early."""
+        if not (self.admits() or (forced and self.may_be_forced())):
+            return None
+        lease = Lease(next(self._numbers), self._epoch, self._clock.monotonic() + self._lease_s)
+        if self._state is not State.ACTIVE:
+            self._blocked_as, self._state, self._probe = self._state, State.PROBING, lease
+        return lease
+
+    def record_success(self, lease: Lease) -> None:
+        """The attempt was answered. Only a probe's success brings a provider back."""
+        self._expire_probe()
+        if lease != self._probe:
+            return
+        self._probe, self._reason = None, None
+        self._state = State.ACTIVE
+        self._epoch += 1
+        self._ladders[Effect.AUTH_FAILED].reset()
+
+    def record_failure(self, lease: Lease, error: ProviderError) -> None:
+        """The attempt failed; what that does is the error's `effect`."""
+        self._expire_probe()
+        if error.effect is Effect.NEUTRAL:
+            self.release(lease)
+        elif lease == self._probe or lease.epoch == self._epoch:
+            self._block(error.effect, error.reason, error.retry_after_s)
+        elif self._state not in (State.ACTIVE, State.PROBING) and error.retry_after_s:
+            # It began before the block and ends after it: it says nothing new but a longer wait.
+            self._extend(self._clock.monotonic() + error.retry_after_s)
+
+    def release(self, lease: Lease) -> None:
+        """The attempt says nothing about the provider: no counter moves, the probe is free."""
+        self._expire_probe()
+        if lease == self._probe:
+            self._probe, self._state = None, self._blocked_as
+
+    def _expire_probe(self) -> None:
+        if self._probe and self._clock.monotonic() >= self._probe.expires_at:
+            self._block(Effect.COOLDOWN, "timeout", None)
+
+    def _block(self, effect: Effect, reason: str, retry_after_s: float | None) -> None:
+        wait_s = self._wait_s(effect, retry_after_s)
+        self._probe = None
+        self._epoch += 1
+        self._state, self._reason = State(effect), reason
+        self._was_told = retry_after_s is not None
+        self._extend(self._clock.monotonic() + wait_s)
+
+    def _extend(self, until: float) -> None:
+        self._until = max(self._until, until)
+        left_s = self._until - self._clock.monotonic()
+        for ladder in (self._cooldowns, *self._ladders.values()):
+            ladder.hold(left_s)
+
+    def _wait_s(self, effect: Effect, retry_after_s: float | None) -> float:
+        if effect is not Effect.COOLDOWN:
+            guessed_s = self._ladders[effect].climb()
+            return guessed_s if retry_after_s is None else retry_after_s
+        doublings = min(self._cooldowns.height, MOST_DOUBLINGS)
+        self._cooldowns.climb()
+        wait_s = min(self._cooldown_max_s, self._cooldown_s * 2.0**doublings) * self._jitter()
+        return max(wait_s, retry_after_s or 0.0)

@@ -1,0 +1,41 @@
+"""The equivalent hosts of one provider: tried in order, a blocked one is left out."""
+
+from collections.abc import Sequence
+
+from backend.clock import Clock
+from backend.orchestration.circuit_breaker import GEO_LADDER
+from backend.orchestration.ladder import Ladder
+
+
+class Hosts:
+    """Base URLs in the order in which they are asked."""
+
+    def __init__(self, clock: Clock, base_urls: Sequence[str]) -> None:
+        self._clock = clock
+        self._order = list(base_urls)
+        self._blocked_until: dict[str, float] = {}
+        self._ladders = {url: Ladder(clock, GEO_LADDER) for url in base_urls}
+
+    def __repr__(self) -> str:
+        return f"<Hosts {len(self.available())} of {len(self._order)}>"
+
+    def available(self) -> tuple[str, ...]:
+        now = self._clock.monotonic()
+        return tuple(url for url in self._order if self._blocked_until.get(url, 0.0) <= now)
+
+    def block(self, url: str, retry_after_s: float | None) -> None:
+        """This host refuses our address: 30 min doubling to 6 h, or what it says itself."""
+        wait_s = self._ladders[url].climb()
+        self._ladders[url].hold(wait_s)
+        self._blocked_until[url] = self._clock.monotonic() + (retry_after_s or wait_s)
+
+    def demote(self, url: str) -> None:
+        """This host failed: the next attempt begins with another one."""
+        self._order.remove(url)
+        self._order.append(url)
+
+    def wait_s(self) -> float:
+        """Seconds until the first blocked host may be asked again; 0 while one is available."""
+        if self.available():
+            return 0.0
+        return min(self._blocked_until.values()) - self._clock.monotonic()

@@ -1,0 +1,289 @@
+"""A provider at run time: an adapter with a credential, its guards and its health."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from backend.clock import Clock
+from backend.errors import (
+    AuthFailed,
+    Effect,
+    LeaseRefused,
+    PlanRestricted,
+    ProviderError,
+    Refusal,
+)
+from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
+from backend.models.answer import Answer, Query
+from backend.models.status import LatencyStatus, ProviderStatus, Quota
+from backend.orchestration.call_stats import CallStats
+from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
+from backend.orchestration.endpoint import Endpoint
+from backend.orchestration.rate_limit_guard import Cost
+from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
+from backend.providers.client import parsed
+
+T = TypeVar("T")
+
+#: An operation that a plan refused is asked again after a day.
+PLAN_RESTRICTION_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A provider can answer now: in which tier, and with how much of its quota left (0 to 1)."""
+
+    tier: int
+    headroom: float
+
+
+class Provider:
+    """Answers queries within its guards; what goes wrong is told to its breaker.
+
+    `keyed` and `keyless` are the same vendor with and without a key: the second stands in when
+    the first one's key is refused. A provider that is off has neither.
+    """
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        *,
+        keyed: Endpoint | None,
+        keyless: Endpoint | None,
+        breaker: CircuitBreaker,
+        clock: Clock,
+        emit: EventSink,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.name = spec.name
+        self.categories = spec.categories
+        self._spec = spec
+        self._keyed = keyed
+        self._keyless = keyless
+        self._breaker = breaker
+        self._clock = clock
+        self._emit = emit
+        self._redact = redact
+        self._stats = CallStats()
+        self._restricted_until: dict[tuple[str, str], float] = {}
+
+    def __repr__(self) -> str:
+        return f"<Provider {self.name} {self._breaker!r}>"
+
+    @property
+    def success_rate(self) -> float | None:
+        """0 to 1 over the last 100 calls, None before the first."""
+        return self._stats.success_rate
+
+    @property
+    def latency(self) -> LatencyStatus:
+        """Of the last 100 successful calls, in milliseconds."""
+        return self._stats.latency
+
+    @property
+    def consecutive_failures(self) -> int:
+        return self._stats.consecutive_failures
+
+    @property
+    def is_configured(self) -> bool:
+        return self._breaker.state not in OFF
+
+    @property
+    def is_usable(self) -> bool:
+        """True when its state admits an attempt, whatever the question."""
+        return self._breaker.admits()
+
+    @property
+    def may_be_forced(self) -> bool:
+        """True while it only rests on our own guess, so that an early probe is harmless."""
+        return self._breaker.may_be_forced()
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When its state admits again; None while it does, or where no time is set."""
+        until = self._breaker.until
+        return None if until is None else self._instant(until)
+
+    def offer(self, query: Query[Any], *, forced: bool = False) -> Offer | Refusal:
+        """What it would do with `query` now, without doing it."""
+        if not self.is_configured:
+            return Refusal(self.name, self._breaker.state)
+        endpoint = self._endpoint()
+        found = self._operation(query, endpoint.plan)
+        if found is None:
+            return Refusal(self.name, "unsupported")
+        if not (self._breaker.admits() or (forced and self.may_be_forced)):
+            return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
+        operation, tier = found
+        calls = operation.build(query, self._context(endpoint.plan))
+        refused = endpoint.guard.check(Cost(len(calls), sum(call.weight for call in calls)))
+        if refused:
+            return Refusal(self.name, "rate_limited", self._instant(refused.retry_at))
+        return Offer(tier, endpoint.guard.headroom())
+
+    async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
+        """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
+        was = self._breaker.status
+        lease = self._breaker.acquire(forced=forced)
+        if lease is None:
+            raise LeaseRefused
+        began = self._clock.monotonic()
+        try:
+            data = await self._answer(query, began + timeout_s)
+        except ProviderError as error:
+            self._record_failure(lease, error)
+            self._emit_end(query, began, was, error)
+            raise
+        except BaseException:  # cancelled, or our own bug: no verdict on the provider
+            self._breaker.release(lease)
+            raise
+        latency_ms = self._ms_since(began)
+        self._breaker.record_success(lease)
+        self._stats.record_success(self._clock.now(), latency_ms)
+        self._emit_end(query, began, was, None)
+        return Answer(data, self.name, self._clock.now(), latency_ms)
+
+    def status(self) -> ProviderStatus:
+        stats = self._stats
+        return ProviderStatus(
+            name=self.name,
+            categories=self.categories,
+            status=self._breaker.status,
+            reason=self._reason(),
+            hint=self._hint(),
+            success_rate=stats.success_rate,
+            latency_ms=stats.latency,
+            consecutive_failures=stats.consecutive_failures,
+            requests=stats.requests,
+            failures=stats.failures,
+            last_success_at=stats.last_success_at,
+            last_failure_at=stats.last_failure_at,
+            last_error=stats.last_error,
+            cooldown_until=self.retry_at,
+            quotas=self._quotas() if self.is_configured else (),
+        )
+
+    def _endpoint(self) -> Endpoint:
+        """The keyed one while its key is good, else what there is."""
+        usable = self._keyed if not self._key_is_refused() else self._keyless
+        endpoint = usable or self._keyless or self._keyed
+        assert endpoint is not None, "a provider with no endpoint is off"
+        return endpoint
+
+    def _key_is_refused(self) -> bool:
+        credential = self._keyed.credential if self._keyed else None
+        return credential is not None and not credential.is_usable()
+
+    def _operation(self, query: Query[Any], plan: Plan) -> tuple[Operation, int] | None:
+        """The first operation that can serve `query` under `plan`, with its tier."""
+        context, now = self._context(plan), self._clock.monotonic()
+        for operation in self._spec.adapter.operations_for(query):
+            tier = operation.serves(query, context)
+            is_restricted = self._restricted_until.get((plan.name, operation.name), now) > now
+            if tier is not None and not is_restricted:
+                return operation, tier
+        return None
+
+    def _context(self, plan: Plan) -> Context:
+        return Context(self.name, plan.name, int(self._clock.now().timestamp() * 1000))
+
+    async def _answer(self, query: Query[T], deadline: float) -> T:
+        """Under the plan in force; a key that is refused twice gives way to none."""
+        endpoint = self._endpoint()
+        try:
+            return await self._answer_from(endpoint, query, deadline)
+        except AuthFailed as error:
+            # A single 401 may be a hiccup; only its repetition condemns a key.
+            self._emit_retry(error, "same_key")
+        try:
+            return await self._answer_from(endpoint, query, deadline)
+        except AuthFailed as error:
+            if endpoint.credential is None or self._keyless is None:
+                raise
+            endpoint.credential.refuse()
+            self._emit_retry(error, "no_key")
+        return await self._answer_from(self._keyless, query, deadline)
+
+    async def _answer_from(self, endpoint: Endpoint, query: Query[T], deadline: float) -> T:
+        """By the first operation that the plan really includes."""
+        refused: ProviderError = PlanRestricted("the plan has no operation for this")
+        while found := self._operation(query, endpoint.plan):
+            try:
+                return await self._perform(found[0], endpoint, query, deadline)
+            except PlanRestricted as error:
+                key = endpoint.plan.name, found[0].name
+                self._restricted_until[key] = self._clock.monotonic() + PLAN_RESTRICTION_S
+                refused = error
+        raise refused
+
+    async def _perform(
+        self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
+    ) -> T:
+        calls = operation.build(query, self._context(endpoint.plan))
+        payloads = [await endpoint.call(call, deadline, self._emit_retry) for call in calls]
+        answer: T = parsed(operation.parse, query, payloads, self._context(endpoint.plan))
+        return answer
+
+    def _record_failure(self, lease: Lease, error: ProviderError) -> None:
+        self._breaker.record_failure(lease, error)
+        if error.effect is not Effect.NEUTRAL:
+            text = self._redact(f"{error.reason}: {error}")
+            self._stats.record_failure(self._clock.now(), text)
+
+    def _emit_retry(self, error: ProviderError, how: str) -> None:
+        now = self._clock.now()
+        self._emit(CallRetried(now, self.name, error.reason, how, error.http_status))
+
+    def _emit_end(
+        self, query: Query[Any], began: float, was: State, error: ProviderError | None
+    ) -> None:
+        now, status = self._clock.now(), self._breaker.status
+        self._emit(
+            ProviderCalled(
+                at=now,
+                provider=self.name,
+                category=query.category,
+                outcome=error.reason if error else "ok",
+                latency_ms=self._ms_since(began),
+                success_rate=self.success_rate,
+                http_status=error.http_status if error else None,
+                detail=str(error) if error else None,
+                retry_at=self.retry_at,
+            )
+        )
+        if status is not was:
+            reason = self._breaker.reason
+            self._emit(ProviderStateChanged(now, self.name, was, status, reason, self.retry_at))
+
+    def _reason(self) -> str | None:
+        return self._breaker.reason or (AuthFailed.reason if self._key_is_refused() else None)
+
+    def _hint(self) -> str | None:
+        variable = self._spec.key_variable
+        match self._breaker.status:
+            case State.NOT_CONFIGURED:
+                return f"set {variable} to use it"
+            case State.DISABLED:
+                return f"{self.name.upper()}_ENABLED is false"
+            case State.AUTH_FAILED:
+                return f"the key in {variable} is refused"
+        return f"the key in {variable} is refused: without it" if self._key_is_refused() else None
+
+    def _quotas(self) -> tuple[Quota, ...]:
+        return tuple(
+            Quota(
+                use.window,
+                use.limit,
+                use.used,
+                max(0, use.limit - use.used),
+                None if use.resets_at is None else self._instant(use.resets_at),
+            )
+            for use in self._endpoint().guard.quotas()
+        )
+
+    def _instant(self, monotonic: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=monotonic - self._clock.monotonic())
+
+    def _ms_since(self, began: float) -> float:
+        return (self._clock.monotonic() - began) * 1000

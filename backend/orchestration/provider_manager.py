@@ -1,0 +1,210 @@
+"""Chooses among the providers of a category, and goes on to the next when one fails."""
+
+from collections import OrderedDict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from backend.clock import Clock
+from backend.errors import (
+    AllProvidersFailed,
+    DeadlineExceeded,
+    GatewayError,
+    NoProviderConfigured,
+    ProviderError,
+    QuotaExhausted,
+    Refusal,
+)
+from backend.events import EventSink, PassedOver, ProviderChosen
+from backend.models.answer import Answer, Attempt, Query
+from backend.orchestration.circuit_breaker import OFF
+from backend.orchestration.provider import Offer, Provider
+from backend.orchestration.rotation import SmoothRotation, weight_of
+
+T = TypeVar("T")
+
+MOST_ATTEMPTS = 3
+#: What an attempt leaves at least for each that may follow it, in seconds.
+SLICE_S = 1.0
+#: While a whole category cools down, one provider is tried this often, in seconds.
+FORCED_PROBE_S = 5.0
+REMEMBERED_CHOICES = 50
+REMEMBERED_SERIES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Whom the manager asks next, and why. `forced`: probed before its cooldown is over."""
+
+    provider: Provider
+    reason: str
+    passed_over: tuple[Refusal, ...]
+    may_follow: int = 0
+    forced: bool = False
+
+
+class ProviderManager:
+    """The source over all providers of the gateway."""
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        clock: Clock,
+        emit: EventSink,
+        deadline_s: float,
+        attempt_timeout_s: float,
+    ) -> None:
+        self.providers = tuple(providers)
+        self._clock = clock
+        self._emit = emit
+        self._deadline_s = deadline_s
+        self._attempt_timeout_s = attempt_timeout_s
+        self._rotations: dict[tuple[str, int], SmoothRotation] = {}
+        self._series: OrderedDict[str, str] = OrderedDict()
+        self._forced_at: dict[str, float] = {}
+        self._choices: deque[ProviderChosen] = deque(maxlen=REMEMBERED_CHOICES)
+
+    def __repr__(self) -> str:
+        return f"<ProviderManager {list(self.providers)}>"
+
+    @property
+    def choices(self) -> tuple[ProviderChosen, ...]:
+        """The last fifty, newest last."""
+        return tuple(self._choices)
+
+    def chain(self, category: str) -> tuple[Provider, ...]:
+        """All providers of a category, as registered."""
+        return tuple(p for p in self.providers if category in p.categories)
+
+    def get_next_provider(
+        self, query: Query[Any], *, exclude: Collection[str] = ()
+    ) -> Choice | tuple[Refusal, ...]:
+        """Whom to ask now, with the reason; where nobody is left, why not, provider by provider.
+
+        Takes a turn of the rotation and is logged; names in `exclude` were tried already.
+        """
+        chain = [p for p in self.chain(query.category) if p.name not in exclude]
+        offers: dict[Provider, Offer] = {}
+        refusals: list[Refusal] = []
+        for provider in chain:
+            offer = provider.offer(query)
+            if isinstance(offer, Offer):
+                offers[provider] = offer
+            else:
+                refusals.append(offer)
+        choice = (
+            self._pick(query, offers, tuple(refusals))
+            if offers
+            else self._force(query, chain, tuple(refusals))
+        )
+        self._note(query, choice, refusals)
+        return choice or tuple(refusals)
+
+    async def fetch_data(self, query: Query[T]) -> Answer[T]:
+        """The first good answer. Raises SourceUnavailable or DeadlineExceeded."""
+        deadline = self._clock.monotonic() + self._deadline_s
+        failed: list[Refusal] = []
+        while len(failed) < MOST_ATTEMPTS:
+            choice = self.get_next_provider(query, exclude=[f.provider for f in failed])
+            if not isinstance(choice, Choice):
+                raise self._unavailable(query, [*failed, *choice])
+            # No await stands between the choice and the lease that fetch() takes.
+            try:
+                answer = await self._attempt(choice, query, deadline, len(failed))
+            except ProviderError as error:
+                failed.append(self._refusal(choice.provider, error))
+            else:
+                self._remember_series(query, choice.provider)
+                return replace(answer, tried=(*map(_attempt_of, failed), *answer.tried))
+        raise self._unavailable(query, failed)
+
+    fetch = fetch_data
+
+    async def _attempt(
+        self, choice: Choice, query: Query[T], deadline: float, tried: int
+    ) -> Answer[T]:
+        """One provider's try, within a slice that leaves time for those that may follow."""
+        left_s = deadline - self._clock.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded("the deadline passed before every provider was asked")
+        followers = min(choice.may_follow, MOST_ATTEMPTS - tried - 1)
+        reserve_s = followers * min(SLICE_S, left_s / (followers + 1))
+        timeout_s = min(self._attempt_timeout_s, left_s - reserve_s)
+        began = self._clock.monotonic()
+        try:
+            answer = await choice.provider.fetch(query, timeout_s, forced=choice.forced)
+        except ProviderError as error:
+            error.latency_ms = (self._clock.monotonic() - began) * 1000
+            raise
+        return replace(answer, tried=(Attempt(answer.source, "ok", answer.latency_ms),))
+
+    def _pick(
+        self, query: Query[Any], offers: dict[Provider, Offer], refusals: tuple[Refusal, ...]
+    ) -> Choice:
+        tier = min(offer.tier for offer in offers.values())
+        rivals = {p.name: p for p, offer in offers.items() if offer.tier == tier}
+        keeper = rivals.get(self._series.get(query.series or "", ""))
+        if len(rivals) == 1:
+            provider = next(iter(rivals.values()))
+            reason = f"the only eligible one of tier {tier}"
+        elif keeper:
+            provider, reason = keeper, "keeps its series"
+        else:
+            weights = {p.name: weight_of(offers[p].headroom) for p in rivals.values()}
+            provider = rivals[self._rotation(query, tier).pick(weights)]
+            reason = f"its turn in tier {tier}, weight {weights[provider.name]:.2f}"
+        return Choice(provider, reason, refusals, may_follow=len(offers) - 1)
+
+    def _force(
+        self, query: Query[Any], chain: Sequence[Provider], refusals: tuple[Refusal, ...]
+    ) -> Choice | None:
+        """While all cool down, an early probe of the one due soonest, every five seconds."""
+        now = self._clock.monotonic()
+        if now - self._forced_at.get(query.category, -FORCED_PROBE_S) < FORCED_PROBE_S:
+            return None
+        resting = [p for p in chain if isinstance(p.offer(query, forced=True), Offer)]
+        if not resting:
+            return None
+        self._forced_at[query.category] = now
+        soonest = min(resting, key=lambda p: p.retry_at or self._clock.now())
+        return Choice(soonest, "all cool down, it is due soonest", refusals, forced=True)
+
+    def _rotation(self, query: Query[Any], tier: int) -> SmoothRotation:
+        return self._rotations.setdefault((query.category, tier), SmoothRotation())
+
+    def _remember_series(self, query: Query[Any], provider: Provider) -> None:
+        if query.series is None:
+            return
+        self._series[query.series] = provider.name
+        self._series.move_to_end(query.series)
+        if len(self._series) > REMEMBERED_SERIES:
+            self._series.popitem(last=False)
+
+    def _note(self, query: Query[Any], choice: Choice | None, refusals: Sequence[Refusal]) -> None:
+        event = ProviderChosen(
+            self._clock.now(),
+            query.category,
+            choice.provider.name if choice else None,
+            choice.reason if choice else "nobody is eligible",
+            tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals),
+        )
+        self._choices.append(event)
+        self._emit(event)
+
+    def _refusal(self, provider: Provider, error: ProviderError) -> Refusal:
+        return Refusal(provider.name, error.reason, provider.retry_at, error.latency_ms)
+
+    def _unavailable(self, query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
+        """The precise error: every provider's reason and the soonest retry."""
+        detail = f"no provider could answer for {query.category}"
+        reasons = {refusal.reason for refusal in refusals}
+        if reasons <= set(OFF):
+            return NoProviderConfigured(f"no provider is configured for {query.category}", refusals)
+        able = reasons - {*OFF, "unsupported"}
+        kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
+        return kind(detail, refusals)
+
+
+def _attempt_of(refusal: Refusal) -> Attempt:
+    return Attempt(refusal.provider, refusal.reason, refusal.latency_ms)

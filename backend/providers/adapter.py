@@ -1,0 +1,136 @@
+"""The adapter contract: a vendor's API as declared facts and pure functions, nothing more."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from backend.errors import ProviderError
+from backend.models.answer import Query
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` per `period_s` seconds, as the vendor counts it.
+
+    `unit`: each request counts one, or its weight. `counts_on`: every attempt, or only answers
+    that succeeded. `header`: the response header in which the vendor tells our use of it.
+    """
+
+    limit: int
+    period_s: float
+    unit: Literal["request", "weight"] = "request"
+    counts_on: Literal["attempt", "success"] = "attempt"
+    header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Where a key goes: a request header, or a query parameter."""
+
+    place: Literal["header", "query"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one kind of credential buys: hosts (tried in order), limits, where the key goes.
+
+    Hosts and key belong to one plan, so that they can't drift apart.
+    """
+
+    name: str
+    base_urls: tuple[str, ...]
+    windows: tuple[Window, ...]
+    auth: Auth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request, described. `path` stands behind the base URL, `max_bytes` caps the body."""
+
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    weight: int = 1
+    max_bytes: int = 4 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a pure vendor function may know besides the query: who asks, under which plan, when.
+
+    `now_ms` is epoch ms.
+    """
+
+    provider: str
+    plan: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer; `payload` is the decoded JSON, None where there is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that a vendor can do. Plans are restricted by operation.
+
+    `serves` gives the tier (0 is asked first), or None where the operation can't answer.
+    `build` gives the calls, made one after the other; `parse` turns their payloads into the
+    model, or raises whatever it likes: the client makes that a MalformedResponse.
+    """
+
+    name: str
+    query_type: type[Query[Any]]
+    serves: Callable[[Any, Context], int | None]
+    build: Callable[[Any, Context], tuple[Call, ...]]
+    parse: Callable[[Any, Sequence[Any], Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One vendor.
+
+    `error_code` reads the vendor's own code out of an error body; `errors` maps (HTTP status,
+    code) to what it means, None in a pair standing for any; what the table does not name falls
+    to the client's defaults. `banned_until_ms` reads an end of a ban that stands in the text.
+    """
+
+    vendor: str
+    operations: tuple[Operation, ...]
+    error_code: Callable[[Any], int | str | None] = lambda _payload: None
+    errors: Mapping[tuple[int | None, int | str | None], type[ProviderError]] = field(
+        default_factory=dict
+    )
+    banned_until_ms: Callable[[Any], int | None] = lambda _payload: None
+
+    def operations_for(self, query: Query[Any]) -> tuple[Operation, ...]:
+        return tuple(op for op in self.operations if isinstance(query, op.query_type))
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider's place in the registry: a vendor, and the plans that a key or none gives.
+
+    Without `keyless` the provider needs a key; without `keyed` it takes none.
+    """
+
+    name: str
+    adapter: Adapter
+    keyed: Plan | None = None
+    keyless: Plan | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        found = (operation.query_type.category for operation in self.adapter.operations)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def key_variable(self) -> str:
+        return f"{self.name.upper()}_API_KEY"

@@ -1,0 +1,190 @@
+"""Candles: what a reader asks becomes few distinct questions, cut to size afterwards."""
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from backend.clock import Clock
+from backend.errors import DeadlineExceeded, InvalidParameter
+from backend.models.answer import Answer, Source
+from backend.models.market import Market
+from backend.models.ohlc import DAY, Candle, Candles, Interval, OhlcQuery
+from backend.services.market import MarketService, Page
+from backend.services.symbols import Resolution
+
+#: As many candles as one question brings: the newest of them serve every smaller limit.
+BLOCK = 1_000
+#: Blocks in one range; what is wider is many requests.
+MOST_BLOCKS = 10
+DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
+#: An open candle older than this says nothing any more, in seconds.
+MAX_STALE_OPEN_S = 900.0
+EARLIEST_MS = 1_230_768_000_000  # 2009-01-01: nothing was traded before
+_EPOCH = re.compile(r"-?\d{1,17}(\.\d{1,9})?")
+#: Epoch figures below this are seconds (in ms it would be 1973).
+SECONDS_BELOW = 100_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OhlcView:
+    """A reader's choice of candles: bounds in epoch ms, both inclusive, on the candle's open."""
+
+    interval: Interval
+    limit: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    include_open: bool = True
+
+
+class OhlcService:
+    """`/api/market/ohlc`: resolves the symbol, asks for candles, cuts them to the view."""
+
+    def __init__(
+        self,
+        source: Source[OhlcQuery, Candles],
+        market: MarketService,
+        *,
+        clock: Clock,
+        deadline_s: float,
+    ) -> None:
+        self._source = source
+        self._market = market
+        self._clock = clock
+        self._deadline_s = deadline_s
+
+    async def candles(self, symbol: str, view: OhlcView) -> Answer[Candles]:
+        """One provider's candles that hold the view. Raises GatewayError.
+
+        The warnings of the symbol's resolution are part of the answer.
+        """
+        start_ms, end_ms = self._block_range(view)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                market = (await self._market.latest()).data
+                found = self._market.index(market).resolve(symbol)
+                query = _query(found, market, view.interval, start_ms, end_ms)
+                answer = await self._source.fetch(query)
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
+        return replace(answer, warnings=(*found.warnings, *_notes(answer), *answer.warnings))
+
+    def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
+        """The rows of `view`, oldest first: after `start` the first ones, else the newest."""
+        with_open = view.include_open and not self.open_is_too_old(answer)
+        start, end = view.start_ms or 0, view.end_ms if view.end_ms is not None else 1 << 62
+        rows = [
+            candle
+            for candle in answer.data.candles
+            if start <= candle.timestamp <= end and (candle.closed or with_open)
+        ]
+        total, limit = len(rows), _limit(view)
+        rows = rows[:limit] if view.start_ms is not None else rows[-limit:]
+        return Page(tuple(rows), total, _shortage(answer, view, len(rows), limit))
+
+    def open_is_too_old(self, answer: Answer[Candles]) -> bool:
+        """True when the forming candle is stale beyond use; closed ones never change."""
+        return answer.stale and answer.age_s > MAX_STALE_OPEN_S
+
+    def _block_range(self, view: OhlcView) -> tuple[int | None, int | None]:
+        """The blocks to ask for, None for the newest. Raises InvalidParameter."""
+        now_ms = int(self._clock.now().timestamp() * 1000)
+        start_ms = self._first_open(view, now_ms)
+        newest = view.interval.open_of(now_ms)
+        if start_ms is None or start_ms > newest - (BLOCK - 1) * view.interval.step_ms:
+            return None, None
+        span = BLOCK * view.interval.step_ms
+        end_ms = min(view.end_ms if view.end_ms is not None else now_ms, now_ms)
+        first, last = start_ms // span, end_ms // span
+        if view.start_ms is not None and _limit(view) <= MOST_LIMIT:
+            last = min(last, (start_ms + _limit(view) * view.interval.step_ms) // span)
+        if last - first >= MOST_BLOCKS:
+            widest = MOST_BLOCKS * BLOCK
+            raise InvalidParameter("start", f"the range holds more than {widest} candles")
+        return first * span, (last + 1) * span
+
+    def _first_open(self, view: OhlcView, now_ms: int) -> int | None:
+        """The open of the first candle asked for; None where the newest ones hold all."""
+        start_ms, end_ms = view.start_ms, view.end_ms
+        if start_ms is not None and start_ms > now_ms:
+            raise InvalidParameter("start", "lies in the future")
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
+            raise InvalidParameter("start", "lies behind end")
+        if start_ms is None and end_ms is not None:
+            start_ms = end_ms - _limit(view) * view.interval.step_ms
+        return None if start_ms is None else max(start_ms, EARLIEST_MS)
+
+
+def _limit(view: OhlcView) -> int:
+    """As asked; without a word, everything of a closed range, else 200."""
+    if view.limit is not None:
+        return view.limit
+    is_range = view.start_ms is not None and view.end_ms is not None
+    return MOST_BLOCKS * BLOCK if is_range else DEFAULT_LIMIT
+
+
+def _query(
+    found: Resolution,
+    market: Market,
+    interval: Interval,
+    start_ms: int | None,
+    end_ms: int | None,
+) -> OhlcQuery:
+    coin = found.coin
+    pair = _pair(found, market)
+    return OhlcQuery(coin.id, pair, interval, start_ms, end_ms, coin.price)
+
+
+def _pair(found: Resolution, market: Market) -> str | None:
+    """The venue's pair of the coin: as verified, or a guess that the candles must confirm."""
+    if not found.is_best_ranked:
+        return None
+    if market.pairs is None:
+        return f"{found.coin.symbol}USDT"
+    return market.pairs.get(found.coin.symbol)
+
+
+def _notes(answer: Answer[Candles]) -> tuple[str, ...]:
+    if answer.data.pair is None:
+        return ()
+    return (f"prices are those of {answer.data.pair}: a dollar coin is taken for the dollar",)
+
+
+def _shortage(answer: Answer[Candles], view: OhlcView, count: int, limit: int) -> tuple[str, ...]:
+    """A word where the provider's history ends before the reader's question does."""
+    candles = answer.data.candles
+    if view.start_ms is None and view.end_ms is None:
+        is_short = count < limit
+    else:
+        wanted = view.start_ms if view.start_ms is not None else 1 << 62
+        is_short = bool(candles) and wanted < candles[0].timestamp
+    if not is_short or not candles:
+        return ()
+    first = datetime.fromtimestamp(candles[0].timestamp / 1000, UTC)
+    return (
+        f"{answer.source} has {answer.data.interval} candles only since {first:%Y-%m-%dT%H:%MZ}",
+    )
+
+
+def parse_instant(parameter: str, text: str) -> int:
+    """Epoch ms of an ISO instant, a date, or epoch s or ms. Raises InvalidParameter."""
+    try:
+        instant_ms = _epoch_ms(text) if _EPOCH.fullmatch(text) else _iso_ms(text)
+    except (ValueError, OverflowError):
+        instant_ms = -1
+    if not EARLIEST_MS <= instant_ms <= EARLIEST_MS + 100 * 366 * DAY:
+        allowed = ("2026-11-22T08:00:00Z", "2026-11-22", "1795334400", "1795334400000")
+        raise InvalidParameter(parameter, "wants an instant since 2009", allowed)
+    return instant_ms
+
+
+def _epoch_ms(text: str) -> int:
+    number = float(text)
+    return int(number * 1000) if abs(number) < SECONDS_BELOW else int(number)
+
+
+def _iso_ms(text: str) -> int:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return int(instant.timestamp() * 1000)

@@ -1,0 +1,151 @@
+"""What the gateway knows of itself: providers, categories, choices, cache. Asks nobody."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from backend import __version__
+from backend.clock import Clock
+from backend.events import ProviderChosen
+from backend.models.answer import Answer
+from backend.models.status import ProviderStatus
+
+Health = Literal["ok", "degraded", "down"]
+
+
+class ProviderView(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_configured(self) -> bool: ...
+    @property
+    def is_usable(self) -> bool: ...
+    def status(self) -> ProviderStatus: ...
+
+
+class ManagerView(Protocol):
+    @property
+    def choices(self) -> tuple[ProviderChosen, ...]: ...
+    def chain(self, category: str) -> Sequence[ProviderView]: ...
+
+
+class CountersView(Protocol):
+    hits: int
+    misses: int
+    stale_served: int
+
+
+class CacheView(Protocol):
+    """A category's cached source."""
+
+    @property
+    def counters(self) -> CountersView: ...
+    @property
+    def newest(self) -> Answer[Any] | None: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryStatus:
+    """One category now. `age_seconds` and `next_refresh_at` are of its newest answer."""
+
+    status: Health
+    providers: tuple[str, ...]
+    fresh: bool
+    age_seconds: float | None
+    next_refresh_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    entries: int
+    hits: int
+    misses: int
+    stale_served: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketStatus:
+    """The stream's counters; no stream is served yet, so they stand at zero."""
+
+    clients: int = 0
+    messages_sent: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """`/api/status`."""
+
+    status: Health
+    version: str
+    uptime_seconds: float
+    categories: Mapping[str, CategoryStatus]
+    providers: tuple[ProviderStatus, ...]
+    rotation: tuple[ProviderChosen, ...]
+    cache: CacheStatus
+    websocket: WebSocketStatus
+
+
+class StatusService:
+    def __init__(
+        self, manager: ManagerView, caches: Mapping[str, CacheView], *, clock: Clock
+    ) -> None:
+        self._manager = manager
+        self._caches = caches
+        self._clock = clock
+        self._began = clock.monotonic()
+
+    def overview(self) -> GatewayStatus:
+        """Everything, from memory."""
+        categories = {name: self._category(name) for name in self._caches}
+        providers = {p.name: p for name in self._caches for p in self._manager.chain(name)}
+        return GatewayStatus(
+            status=_overall([category.status for category in categories.values()]),
+            version=__version__,
+            uptime_seconds=round(self._clock.monotonic() - self._began, 3),
+            categories=categories,
+            providers=tuple(provider.status() for provider in providers.values()),
+            rotation=self._manager.choices,
+            cache=self._cache(),
+            websocket=WebSocketStatus(),
+        )
+
+    def is_ready(self) -> bool:
+        """True when market data can be answered: somebody is usable, or the cache is warm."""
+        is_warm = self._caches["market"].newest is not None
+        return is_warm or any(p.is_usable for p in self._manager.chain("market"))
+
+    def _category(self, name: str) -> CategoryStatus:
+        chain, newest = self._manager.chain(name), self._caches[name].newest
+        usable = [provider for provider in chain if provider.is_usable]
+        configured = [provider for provider in chain if provider.is_configured]
+        health: Health = "ok"
+        if not usable and newest is None:
+            health = "down"
+        elif len(usable) < len(configured) or not usable or (newest and newest.stale):
+            health = "degraded"
+        now = self._clock.now()
+        return CategoryStatus(
+            status=health,
+            providers=tuple(provider.name for provider in usable),
+            fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
+            age_seconds=round(newest.age_s, 3) if newest else None,
+            next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,
+        )
+
+    def _cache(self) -> CacheStatus:
+        caches = self._caches.values()
+        return CacheStatus(
+            entries=sum(len(cache) for cache in caches),
+            hits=sum(cache.counters.hits for cache in caches),
+            misses=sum(cache.counters.misses for cache in caches),
+            stale_served=sum(cache.counters.stale_served for cache in caches),
+        )
+
+
+def _overall(healths: Sequence[Health]) -> Health:
+    if all(health == "down" for health in healths):
+        return "down"
+    return "ok" if all(health == "ok" for health in healths) else "degraded"

@@ -1,0 +1,140 @@
+"""The universe of coins, and how a venue's prices are laid over it.
+
+CoinGecko's ranked list is the universe: ids, names, ranks, supply. A venue knows none of that,
+only pairs; `overlay` is the one rule by which its prices enter, whichever way they came.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from backend.models.answer import Answer, Source
+from backend.models.market import (
+    Coin,
+    Market,
+    MarketQuery,
+    PairTicker,
+    PairTickers,
+    Quotes,
+    QuotesQuery,
+    Ranking,
+    agree,
+)
+
+NO_UNIVERSE = (
+    "no ranked list is known yet: ids, names, ranks and market caps are null, "
+    "and the order is by 24 h volume on one venue"
+)
+
+
+class UniverseSource:
+    """Turns what providers bring into one market, and remembers the last one."""
+
+    def __init__(self, quotes: Source[QuotesQuery, Quotes]) -> None:
+        self._quotes = quotes
+        self._market: Market | None = None
+
+    def __repr__(self) -> str:
+        return f"<UniverseSource {len(self._market.coins) if self._market else 'empty'}>"
+
+    @property
+    def last_known(self) -> Market | None:
+        """The market as last seen, however old; None before the first answer."""
+        return self._market
+
+    async def fetch(self, _query: MarketQuery) -> Answer[Market]:
+        is_known = self._market is not None and self._market.ranked
+        answer = await self._quotes.fetch(QuotesQuery(universe_known=is_known))
+        market, warnings = absorb(self._market, answer.data, answer.source)
+        self._market = market
+        return answer.carrying(market, *warnings)
+
+
+def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
+    """The market after `quotes`, with what a reader should be warned of."""
+    if isinstance(quotes, Ranking):
+        return _ranked(known, quotes)
+    if known is None or not known.ranked:
+        return _unranked(quotes, source), (NO_UNIVERSE,)
+    return overlay(known, quotes, source), ()
+
+
+def _ranked(known: Market | None, ranking: Ranking) -> tuple[Market, tuple[str, ...]]:
+    """A new universe. Rows that it brought in an absurd state stay as they were last seen."""
+    before = {coin.id: coin for coin in known.coins} if known and known.ranked else {}
+    listed = {coin.id for coin in ranking.coins}
+    kept = [before[name] for name in ranking.refused if name in before and name not in listed]
+    coins = tuple(sorted((*ranking.coins, *kept), key=_by_rank))
+    warnings = tuple(f"the row of {name} was refused as implausible" for name in ranking.refused)
+    return Market(coins, True, known.pairs if known and known.ranked else None), warnings
+
+
+def _by_rank(coin: Coin) -> tuple[bool, int, str]:
+    return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
+
+
+def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
+    """The ranked market with the venue's prices where they are surely of the same coin.
+
+    Only the best-ranked coin of a symbol can hold its pair, and only while the pair's price
+    agrees with the last known one; everybody else keeps row, source and `last_updated`.
+    """
+    by_base = {ticker.base: ticker for ticker in tickers.tickers}
+    holders = best_ranked(market.coins)
+    coins, pairs = [], {}
+    for coin in market.coins:
+        ticker = by_base.get(coin.symbol) if holders[coin.symbol] is coin else None
+        updated = _overlaid(coin, ticker, source) if ticker else None
+        if updated and ticker:
+            pairs[coin.symbol] = ticker.pair
+        coins.append(updated or coin)
+    return Market(tuple(coins), True, pairs)
+
+
+def best_ranked(coins: tuple[Coin, ...]) -> Mapping[str, Coin]:
+    """The best-ranked coin of each symbol; `coins` come best first."""
+    return {coin.symbol: coin for coin in reversed(coins)}
+
+
+def _overlaid(coin: Coin, ticker: PairTicker, source: str) -> Coin | None:
+    """The coin at the venue's price, None where that is another coin's."""
+    if coin.price is None or not agree(ticker.price, coin.price):
+        return None
+    return replace(
+        coin,
+        price=ticker.price,
+        market_cap=ticker.price * coin.circulating_supply if coin.circulating_supply else None,
+        volume_24h=ticker.quote_volume,
+        high_24h=ticker.high,
+        low_24h=ticker.low,
+        price_change_24h=ticker.change,
+        price_change_percentage_24h=ticker.change_percentage,
+        last_updated=ticker.closed_at,
+        source=source,
+    )
+
+
+def _unranked(tickers: PairTickers, source: str) -> Market:
+    """A venue alone: its most traded coins, with all that it cannot know left unknown."""
+    traded = sorted(tickers.tickers, key=lambda ticker: (-ticker.quote_volume, ticker.base))
+    coins = tuple(_bare(ticker, source) for ticker in traded)
+    return Market(coins, False, {ticker.base: ticker.pair for ticker in traded})
+
+
+def _bare(ticker: PairTicker, source: str) -> Coin:
+    return Coin(
+        id=None,
+        symbol=ticker.base,
+        name=None,
+        image=None,
+        market_cap_rank=None,
+        price=ticker.price,
+        market_cap=None,
+        volume_24h=ticker.quote_volume,
+        high_24h=ticker.high,
+        low_24h=ticker.low,
+        price_change_24h=ticker.change,
+        price_change_percentage_24h=ticker.change_percentage,
+        circulating_supply=None,
+        last_updated=ticker.closed_at,
+        source=source,
+    )

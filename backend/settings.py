@@ -1,0 +1,179 @@
+"""Settings, read from the environment and `.env`: the only file that looks there.
+
+Every setting has a type, bounds, a unit and a default. A wrong one raises `SettingsError`, whose
+text is one line that names the variable.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SECOND, MINUTE, HOUR, DAY, MONTH = 1.0, 60.0, 3_600.0, 86_400.0, 30 * 86_400.0
+PERIODS_S = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "month": MONTH}
+S = TypeVar("S", bound=BaseSettings)
+_LIMIT = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day|month)s?")
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The text is one line and names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """At most `limit` calls in any `period_s` seconds."""
+
+    limit: int
+    period_s: float
+
+
+def parse_limits(text: str) -> tuple[CallLimit, ...]:
+    """`30/minute,10000/month` or `50/12 hours`; empty gives none. Raises ValueError."""
+    return tuple(_parse_limit(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _parse_limit(text: str) -> CallLimit:
+    match = _LIMIT.fullmatch(text)
+    if not match or int(match[1]) == 0 or match[2] == "0":
+        raise ValueError(f"{text!r} is not like 30/minute, 50/12 hours or 10000/month")
+    return CallLimit(int(match[1]), int(match[2] or 1) * PERIODS_S[match[3]])
+
+
+def _parse_base_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("wants one http(s) address or a comma list of them")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("wants a bare address: no user, query or fragment")
+    return urls
+
+
+class ProviderSettings(BaseSettings):
+    """What each provider reads behind its own upper-cased name and an underscore."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    api_key: SecretStr | None = None
+    base_url: Annotated[tuple[str, ...], NoDecode] = ()
+    limits: Annotated[tuple[CallLimit, ...], NoDecode] = ()
+    enabled: bool = True
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_is_sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value().strip() if key else ""
+        if not text:
+            return None
+        if not re.fullmatch(r"[\x21-\x7e]{1,512}", text):
+            raise ValueError("holds a space or a character that no key has")
+        return SecretStr(text)
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _split_base_url(cls, value: Any) -> Any:
+        return _parse_base_urls(value) if isinstance(value, str) else value
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _split_limits(cls, value: Any) -> Any:
+        return parse_limits(value) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The gateway's own settings. Durations in seconds, fractions allowed."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    host: str = Field("0.0.0.0", min_length=1)  # noqa: S104 - a container serves all interfaces
+    port: int = Field(7860, ge=1, le=65_535)
+    log_dir: Path = Path("logs")
+    log_level: str = "INFO"
+
+    cache_ttl_market: Seconds = 60
+    cache_ttl_ohlc: Seconds = 15
+    max_stale_market: Seconds = 6 * HOUR
+    max_stale_ohlc: Seconds = 24 * HOUR
+
+    request_deadline: float = Field(4, gt=0, le=60)
+    provider_timeout: float = Field(3, gt=0, le=60)
+    cooldown: float = Field(30, gt=0, le=DAY)
+    cooldown_max: float = Field(300, gt=0, le=DAY)
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level_is_known(cls, value: Any) -> str:
+        level = str(value).strip().upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("wants DEBUG, INFO, WARNING or ERROR")
+        return level
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that was read: the gateway's own settings and each provider's."""
+
+    gateway: Settings
+    providers: Mapping[str, ProviderSettings]
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every key that was configured, for the redaction filter."""
+        keys = (provider.api_key for provider in self.providers.values())
+        return tuple(key.get_secret_value() for key in keys if key)
+
+
+class _NotYet(BaseSettings):
+    """Variables that must not be set, because a user would rely on what is not there."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    gateway_api_keys: str = ""
+    redis_url: str = ""
+
+
+def load_configuration(provider_names: Iterable[str]) -> Configuration:
+    """Reads everything once. Raises SettingsError with one line that names the variable."""
+    _refuse_what_is_not_built()
+    gateway = _load(Settings, "")
+    providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in provider_names}
+    if gateway.cooldown_max < gateway.cooldown:
+        raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
+    return Configuration(gateway, providers)
+
+
+def _refuse_what_is_not_built() -> None:
+    for name, value in _NotYet():
+        if value.strip():
+            raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
+
+
+def _load(kind: type[S], prefix: str) -> S:
+    try:
+        return kind(_env_prefix=prefix)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, prefix)) from None
+
+
+def _one_line(error: ValidationError, prefix: str) -> str:
+    """The first problem as `VARIABLE: what it wants`, without the value: it may be a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    variable = prefix + "_".join(str(part) for part in first["loc"][:1]).upper()
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{variable}: {' '.join(message.split())}"
