@@ -1,0 +1,307 @@
+"""The cached source's states, one behaviour each, over a scripted source and virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from backend.cache.cached_source import CachedSource, Freshness
+from backend.cache.ttl_cache import TTLCache
+from backend.errors import (
+    AllProvidersFailed,
+    DeadlineExceeded,
+    GatewayError,
+    Refusal,
+)
+from backend.events import Event, StaleServing
+from backend.models.answer import Answer, Attempt
+from tests.clocks import LoopClock
+from tests.walk import PriceQuery
+
+pytestmark = pytest.mark.looptime
+QUERY = PriceQuery()
+TTL_S, MAX_STALE_S = 60.0, 600.0
+DOWN = AllProvidersFailed(
+    "down", [Refusal("a", "upstream_5xx", None, 5.0), Refusal("b", "geo_blocked")]
+)
+
+
+@dataclass
+class ScriptedSource:
+    """Answers the number of the call after `delay_s`; fails while `error` is set."""
+
+    clock: LoopClock = field(default_factory=LoopClock)
+    delay_s: float = 0.0
+    error: Exception | None = None
+    calls: int = 0
+    ended: int = 0
+
+    async def fetch(self, _query: PriceQuery) -> Answer[float]:
+        self.calls += 1
+        number = self.calls
+        await asyncio.sleep(self.delay_s)
+        if self.error:
+            raise self.error
+        self.ended += 1
+        return Answer(float(number), "a", self.clock.now(), 1.0)
+
+
+@dataclass
+class Bench:
+    source: ScriptedSource
+    cached: CachedSource[PriceQuery, float]
+    events: list[Event]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    clock, source, events = LoopClock(), ScriptedSource(), list[Event]()
+    cached = CachedSource(
+        source,
+        TTLCache[Answer[float]](clock, 10),
+        clock=clock,
+        emit=events.append,
+        freshness=lambda _query, _answer: Freshness(TTL_S, MAX_STALE_S),
+        deadline_s=4.0,
+    )
+    yield Bench(source, cached, events)
+    await cached.aclose()
+
+
+def seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_cold_key_is_a_miss_and_then_a_hit(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S)
+    second = await bench.cached.fetch(QUERY)
+    assert (first.cache, second.cache, bench.source.calls) == ("miss", "hit", 1)
+    assert (second.age_s, second.ttl_left_s) == (TTL_S, 0.0)
+    assert first.expires_at is not None
+    assert (first.expires_at - first.fetched_at).total_seconds() == TTL_S
+    assert first.refresh_id == second.refresh_id == 1
+
+
+async def test_other_questions_are_other_keys(bench: Bench) -> None:
+    await bench.cached.fetch(PriceQuery("btc"))
+    await bench.cached.fetch(PriceQuery("eth"))
+    assert bench.source.calls == 2
+    assert len(bench.cached) == 2
+
+
+async def test_readers_of_one_cold_key_share_one_flight(bench: Bench) -> None:
+    bench.source.delay_s = 1
+    answers = await asyncio.gather(*(bench.cached.fetch(QUERY) for _ in range(10_000)))
+    assert bench.source.calls == 1
+    assert {answer.data for answer in answers} == {1.0}
+
+
+async def test_the_leaders_leaving_hurts_no_other_reader(bench: Bench) -> None:
+    bench.source.delay_s = 1
+    leader = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0.1)
+    follower = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0.1)
+    leader.cancel()
+    assert (await follower).data == 1.0
+    assert leader.cancelled()
+
+
+async def test_an_answer_is_kept_even_if_every_reader_left(bench: Bench) -> None:
+    bench.source.delay_s = 1
+    readers = [asyncio.create_task(bench.cached.fetch(QUERY)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.sleep(1)
+    assert (await bench.cached.fetch(QUERY)).cache == "hit"
+    assert bench.source.calls == 1
+
+
+async def test_just_expired_the_old_answer_comes_at_once_and_a_refresh_runs_behind(
+    bench: Bench,
+) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S + 1)
+    bench.source.delay_s = 1
+    began = seconds()
+    old = await bench.cached.fetch(QUERY)
+    assert (old.data, old.cache, old.stale, seconds()) == (1.0, "hit", False, began)
+    await asyncio.sleep(1.1)
+    new = await bench.cached.fetch(QUERY)
+    assert (new.data, new.cache, new.refresh_id) == (2.0, "hit", 2)
+
+
+async def test_long_expired_a_reader_waits_for_a_quick_refresh(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.delay_s = 1
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.data, answer.cache) == (2.0, "miss")
+
+
+async def test_long_expired_nobody_waits_for_a_slow_refresh(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.delay_s = 3
+    began = seconds()
+    answer = await bench.cached.fetch(QUERY)
+    assert seconds() - began == pytest.approx(1.2)
+    assert (answer.data, answer.cache, answer.stale_reason) == (1.0, "stale", "timeout")
+    await asyncio.sleep(2)
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
+async def test_when_refreshing_fails_the_old_answer_says_that_it_is_stale(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    stale = await bench.cached.fetch(QUERY)
+    assert (stale.data, stale.cache, stale.stale) == (1.0, "stale", True)
+    assert stale.stale_reason == "upstream_5xx"
+    assert stale.tried == (Attempt("a", "upstream_5xx", 5.0),)
+    assert stale.fetched_at == first.fetched_at
+    assert stale.refresh_id != first.refresh_id
+
+
+async def test_a_stale_answer_is_the_same_for_every_reader(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    stale = [await bench.cached.fetch(QUERY) for _ in range(5)]
+    assert len({answer.refresh_id for answer in stale}) == 1
+    assert bench.cached.counters.stale_served == 5
+
+
+async def test_a_failed_refresh_behind_flags_the_answer(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S + 1)
+    bench.source.error = DOWN
+    assert (await bench.cached.fetch(QUERY)).cache == "hit"
+    await asyncio.sleep(0.1)
+    assert (await bench.cached.fetch(QUERY)).cache == "stale"
+
+
+async def test_a_flagged_answer_stays_flagged_while_the_next_refresh_runs(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S + 1)
+    bench.source.error = DOWN
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.1)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(11)
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.cache, answer.stale) == ("stale", True)
+    assert bench.cached.newest is not None
+    assert bench.cached.newest.stale
+
+
+async def test_after_a_failure_the_source_is_left_alone_ten_seconds_doubling_to_sixty(
+    bench: Bench,
+) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    tried_at, began = [], seconds()
+    for _ in range(2_000):
+        before = bench.source.calls
+        await bench.cached.fetch(QUERY)
+        if bench.source.calls > before:
+            tried_at.append(round(seconds() - began))
+        await asyncio.sleep(0.1)
+    assert tried_at == [0, 10, 30, 70, 130, 190]
+
+
+async def test_the_first_success_heals(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    await bench.cached.fetch(QUERY)
+    bench.source.error = None
+    await asyncio.sleep(10)
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.data, answer.stale, answer.cache) == (3.0, False, "miss")
+    reasons = [event.reason for event in bench.events if isinstance(event, StaleServing)]
+    assert reasons == ["upstream_5xx", None]
+
+
+async def test_beyond_the_longest_staleness_there_is_only_the_error(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    bench.source.error = DOWN
+    await asyncio.sleep(MAX_STALE_S - 0.1)
+    assert (await bench.cached.fetch(QUERY)).stale
+    await asyncio.sleep(0.1)
+    with pytest.raises(AllProvidersFailed):
+        await bench.cached.fetch(QUERY)
+    assert bench.cached.newest is None
+
+
+async def test_a_cold_failure_is_remembered_too(bench: Bench) -> None:
+    bench.source.error = DOWN
+    for _ in range(50):
+        with pytest.raises(AllProvidersFailed):
+            await bench.cached.fetch(QUERY)
+    assert bench.source.calls == 1
+    assert bench.cached.counters.misses == 1
+
+
+async def test_a_cold_reader_waits_no_longer_than_its_deadline(bench: Bench) -> None:
+    bench.source.delay_s = 10
+    began = seconds()
+    with pytest.raises(DeadlineExceeded):
+        await bench.cached.fetch(QUERY)
+    assert seconds() - began == pytest.approx(4)
+    await asyncio.sleep(7)
+    assert (await bench.cached.fetch(QUERY)).cache == "hit"
+
+
+async def test_a_deadline_reads_as_a_timeout_in_the_stale_answer(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DeadlineExceeded("late")
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.stale_reason, answer.tried) == ("timeout", ())
+
+
+async def test_our_own_bug_is_not_hidden_behind_a_stale_answer(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = KeyError("bug")
+    with pytest.raises(KeyError):
+        await bench.cached.fetch(QUERY)
+
+
+async def test_closing_ends_the_flights(bench: Bench) -> None:
+    bench.source.delay_s = 100
+    reader = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0.1)
+    assert repr(bench.cached) == "<CachedSource <TTLCache 0 entries, 0/10> 1 in flight>"
+    await bench.cached.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert bench.source.ended == 0
+
+
+async def test_remembered_failures_are_bounded(bench: Bench) -> None:
+    bench.source.error = DOWN
+
+    async def ask(coin: str) -> None:
+        with pytest.raises(GatewayError):
+            await bench.cached.fetch(PriceQuery(coin))
+
+    await asyncio.gather(*(ask(f"coin-{number}") for number in range(1_030)))
+    assert len(bench.cached._failures) == 1_024
+
+
+async def test_newest_is_the_last_answer_had_and_no_read(bench: Bench) -> None:
+    assert bench.cached.newest is None
+    await bench.cached.fetch(PriceQuery("btc"))
+    await asyncio.sleep(5)
+    await bench.cached.fetch(PriceQuery("eth"))
+    await asyncio.sleep(5)
+    newest: Any = bench.cached.newest
+    assert (newest.data, newest.age_s) == (2.0, 5.0)
+    assert bench.cached.counters.hits == 0

@@ -1,0 +1,106 @@
+"""TTLCache: times, bounds, and the order in which entries go."""
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.cache.ttl_cache import TTLCache
+from tests.clocks import ManualClock
+
+
+async def test_an_entry_is_fresh_for_its_own_time(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    await cache.set("a", "short", ttl_s=10)
+    await cache.set("b", "long", ttl_s=20)
+    clock.advance(10)
+    assert await cache.get("a") is None
+    entry = await cache.get("b")
+    assert entry is not None
+    assert entry.value == "long"
+    assert entry.fresh_until - clock.monotonic() == 10
+
+
+async def test_an_expired_entry_is_kept_as_stale_for_as_long_as_asked(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    await cache.set("a", "value", ttl_s=10, keep_s=60)
+    clock.advance(59.9)
+    entry = await cache.get("a")
+    assert entry is not None
+    assert entry.fresh_until < clock.monotonic()
+    clock.advance(0.1)
+    assert await cache.get("a") is None
+    assert len(cache) == 0
+
+
+async def test_the_least_recently_used_entry_goes_first(clock: ManualClock) -> None:
+    cache = TTLCache[int](clock, 2)
+    await cache.set("a", 1, ttl_s=10)
+    await cache.set("b", 2, ttl_s=10)
+    await cache.get("a")
+    await cache.set("c", 3, ttl_s=10)
+    assert await cache.get("b") is None
+    assert await cache.get("a") is not None
+    assert repr(cache) == "<TTLCache 2 entries, 2/2>"
+
+
+async def test_entries_may_have_sizes(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10, size=len)
+    await cache.set("a", "xxxx", ttl_s=10)
+    await cache.set("b", "xxxxxx", ttl_s=10)
+    await cache.set("a", "xxxxx", ttl_s=10)
+    assert await cache.get("b") is None
+    await cache.set("huge", "x" * 11, ttl_s=10)
+    assert len(cache) == 0
+
+
+async def test_restating_keeps_the_times(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    entry = await cache.set("a", "old", ttl_s=10, keep_s=60)
+    clock.advance(5)
+    restated = await cache.restate("a", entry, "flagged")
+    assert await cache.get("a") == restated
+    assert (restated.value, restated.stored_at) == ("flagged", entry.stored_at)
+
+
+async def test_restating_does_not_overwrite_a_newer_entry(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    entry = await cache.set("a", "old", ttl_s=10)
+    newer = await cache.set("a", "new", ttl_s=10)
+    await cache.restate("a", entry, "flagged")
+    assert await cache.get("a") == newer
+
+
+async def test_many_tasks_at_once_leave_it_whole(clock: ManualClock) -> None:
+    cache = TTLCache[int](clock, 50)
+
+    async def work(number: int) -> None:
+        await cache.set(number % 80, number, ttl_s=10)
+        await cache.get((number * 7) % 80)
+
+    await asyncio.gather(*(work(number) for number in range(1_000)))
+    assert len(cache) == 50
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5), st.floats(0, 8)), max_size=60)
+)
+def test_it_never_grows_beyond_its_capacity_nor_serves_what_is_over(
+    steps: list[tuple[int, int, float]],
+) -> None:
+    async def run() -> None:
+        clock = ManualClock()
+        cache = TTLCache[int](clock, 8, size=lambda value: value)
+        stored: dict[int, tuple[int, float]] = {}
+        for key, size, wait_s in steps:
+            await cache.set(key, size, ttl_s=5, keep_s=10)
+            stored[key] = size, clock.monotonic()
+            clock.advance(wait_s)
+            held = [await cache.get(name) for name in range(7)]
+            assert sum(entry.value for entry in held if entry) <= 8
+            for name, entry in enumerate(held):
+                if entry:
+                    assert (entry.value, entry.stored_at) == stored[name]
+                    assert clock.monotonic() - entry.stored_at < 10
+
+    asyncio.run(run())

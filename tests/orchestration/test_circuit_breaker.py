@@ -1,0 +1,352 @@
+"""The health state machine as tables of (seconds passed, event, status, admits, until)."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from backend.errors import (
+    AuthFailed,
+    ConnectFailed,
+    GeoBlocked,
+    MalformedResponse,
+    ProviderError,
+    ProviderTimeout,
+    QueryRefused,
+    QuotaSpent,
+    RateLimited,
+    UpstreamFailed,
+)
+from backend.orchestration.circuit_breaker import CircuitBreaker, Lease, State
+from tests.clocks import ManualClock
+
+HOUR = 3_600.0
+
+
+def breaker(clock: ManualClock, jitter: float = 1.0, state: State = State.ACTIVE) -> CircuitBreaker:
+    return CircuitBreaker(
+        clock,
+        cooldown_s=30,
+        cooldown_max_s=300,
+        lease_s=4,
+        jitter=lambda: jitter,
+        state=state,
+    )
+
+
+def fail(made: CircuitBreaker, error: ProviderError) -> None:
+    lease = made.acquire()
+    assert lease is not None
+    made.record_failure(lease, error)
+
+
+def wait_s(made: CircuitBreaker, clock: ManualClock) -> float:
+    assert made.until is not None
+    return made.until - clock.monotonic()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderTimeout(),
+        ConnectFailed(),
+        UpstreamFailed(http_status=500),
+        MalformedResponse(http_status=200),
+    ],
+)
+def test_one_failure_opens_it_for_the_cooldown(clock: ManualClock, error: ProviderError) -> None:
+    made = breaker(clock)
+    fail(made, error)
+    assert (made.status, made.reason) == (State.COOLDOWN, error.reason)
+    assert not made.admits()
+    clock.advance(29.9)
+    assert not made.admits()
+    clock.advance(0.1)
+    assert made.admits()
+
+
+def test_failing_probes_double_the_cooldown_up_to_its_maximum(clock: ManualClock) -> None:
+    made, waits = breaker(clock), []
+    for _ in range(6):
+        fail(made, UpstreamFailed())
+        waits.append(wait_s(made, clock))
+        clock.advance(waits[-1])
+    assert waits == [30, 60, 120, 240, 300, 300]
+
+
+@pytest.mark.parametrize(("jitter", "expected"), [(0.8, 24.0), (1.2, 36.0)])
+def test_the_cooldown_is_jittered(clock: ManualClock, jitter: float, expected: float) -> None:
+    made = breaker(clock, jitter)
+    fail(made, UpstreamFailed())
+    assert wait_s(made, clock) == pytest.approx(expected)
+
+
+def test_a_retry_after_raises_the_cooldown_but_never_shortens_it(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed(retry_after_s=120))
+    assert wait_s(made, clock) == 120
+    other = breaker(clock)
+    fail(other, UpstreamFailed(retry_after_s=5))
+    assert wait_s(other, clock) == 30
+
+
+def test_troubles_are_forgotten_one_per_ten_clean_minutes(clock: ManualClock) -> None:
+    made = breaker(clock)
+    for _ in range(3):
+        fail(made, UpstreamFailed())
+        clock.advance(wait_s(made, clock))
+    lease = made.acquire()
+    assert lease is not None
+    made.record_success(lease)
+    clock.advance(1_200)
+    fail(made, UpstreamFailed())
+    assert wait_s(made, clock) == 60
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "expected"),
+    [
+        (RateLimited, State.RATE_LIMITED, [60, 300, 900, 900]),
+        (QuotaSpent, State.QUOTA_EXHAUSTED, [24 * HOUR, 24 * HOUR]),
+        (AuthFailed, State.AUTH_FAILED, [900, HOUR, 6 * HOUR, 6 * HOUR]),
+        (GeoBlocked, State.GEO_BLOCKED, [0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 6 * HOUR]),
+    ],
+)
+def test_each_kind_of_refusal_has_its_own_ladder(
+    clock: ManualClock, error: Callable[[], ProviderError], state: State, expected: list[float]
+) -> None:
+    made, waits = breaker(clock), []
+    for _ in expected:
+        fail(made, error())
+        assert (made.status, made.reason) == (state, error().reason)
+        waits.append(wait_s(made, clock))
+        clock.advance(waits[-1])
+    assert waits == expected
+
+
+@pytest.mark.parametrize("retry_after_s", [30.0, 53.0, 10 * 86_400.0])
+def test_what_the_provider_says_beats_the_ladder(clock: ManualClock, retry_after_s: float) -> None:
+    made = breaker(clock)
+    fail(made, RateLimited(retry_after_s=retry_after_s))
+    assert wait_s(made, clock) == retry_after_s
+    clock.advance(retry_after_s - 1)
+    assert not made.admits()
+
+
+def test_a_429_does_not_lengthen_the_next_cooldown(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, RateLimited(retry_after_s=10))
+    clock.advance(10)
+    fail(made, UpstreamFailed())
+    assert wait_s(made, clock) == 30
+
+
+def test_only_one_probe_is_admitted(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    clock.advance(30)
+    probe = made.acquire()
+    assert probe is not None
+    assert made.state is State.PROBING
+    assert made.status is State.COOLDOWN
+    assert not made.admits()
+    assert made.acquire() is None
+
+
+def test_a_probes_success_brings_it_back(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    clock.advance(30)
+    probe = made.acquire()
+    assert probe is not None
+    made.record_success(probe)
+    assert (made.state, made.reason, made.until) == (State.ACTIVE, None, None)
+
+
+def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    clock.advance(30)
+    probe = made.acquire()
+    assert probe is not None
+    clock.advance(3.9)
+    assert made.state is State.PROBING
+    clock.advance(0.1)
+    assert (made.state, made.reason) == (State.COOLDOWN, "timeout")
+    assert wait_s(made, clock) == 60
+    made.record_success(probe)
+    assert made.state is State.COOLDOWN
+
+
+def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    clock.advance(30)
+    probe = made.acquire()
+    assert probe is not None
+    made.record_failure(probe, QueryRefused())
+    assert made.status is State.COOLDOWN
+    assert made.admits()
+    fail(made, UpstreamFailed())
+    assert wait_s(made, clock) == 60
+
+
+def test_a_callers_fault_does_not_open_it(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, QueryRefused(http_status=400))
+    assert made.state is State.ACTIVE
+
+
+def test_attempts_that_fall_together_count_once(clock: ManualClock) -> None:
+    made = breaker(clock)
+    leases = [made.acquire() for _ in range(5)]
+    for lease in leases:
+        assert lease is not None
+        made.record_failure(lease, UpstreamFailed())
+    assert wait_s(made, clock) == 30
+
+
+def test_a_late_success_from_before_the_fall_does_not_close_it(clock: ManualClock) -> None:
+    made = breaker(clock)
+    slow = made.acquire()
+    fail(made, UpstreamFailed())
+    assert slow is not None
+    made.record_success(slow)
+    assert made.state is State.COOLDOWN
+
+
+def test_a_late_word_of_the_provider_lengthens_the_wait(clock: ManualClock) -> None:
+    made = breaker(clock)
+    slow = made.acquire()
+    fail(made, UpstreamFailed())
+    assert slow is not None
+    made.record_failure(slow, RateLimited(retry_after_s=200))
+    assert made.status is State.COOLDOWN
+    assert wait_s(made, clock) == 200
+
+
+def test_a_late_failure_without_a_word_changes_nothing(clock: ManualClock) -> None:
+    made = breaker(clock)
+    slow = made.acquire()
+    fail(made, UpstreamFailed())
+    assert slow is not None
+    clock.advance(5)
+    made.record_failure(slow, UpstreamFailed())
+    assert wait_s(made, clock) == 25
+
+
+def test_a_guessed_cooldown_may_be_probed_early(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    assert made.acquire() is None
+    probe = made.acquire(forced=True)
+    assert probe is not None
+    made.record_success(probe)
+    assert made.state is State.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamFailed(retry_after_s=120), RateLimited(), GeoBlocked(), AuthFailed()]
+)
+def test_what_a_provider_said_is_never_probed_early(
+    clock: ManualClock, error: ProviderError
+) -> None:
+    made = breaker(clock)
+    fail(made, error)
+    assert not made.may_be_forced()
+    assert made.acquire(forced=True) is None
+
+
+@pytest.mark.parametrize("state", [State.NOT_CONFIGURED, State.DISABLED])
+def test_one_that_is_off_admits_nobody_ever(clock: ManualClock, state: State) -> None:
+    made = breaker(clock, state=state)
+    clock.advance(1e9)
+    assert (made.status, made.reason, made.until) == (state, state, None)
+    assert made.acquire(forced=True) is None
+
+
+def test_a_success_forgives_the_key(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, AuthFailed())
+    clock.advance(900)
+    lease = made.acquire()
+    assert lease is not None
+    made.record_success(lease)
+    fail(made, AuthFailed())
+    assert wait_s(made, clock) == 900
+
+
+def test_its_repr_tells_the_live_state(clock: ManualClock) -> None:
+    made = breaker(clock)
+    fail(made, UpstreamFailed())
+    clock.advance(10)
+    assert repr(made) == "<CircuitBreaker cooldown n=1 for 20.0 s>"
+
+
+ERRORS = st.sampled_from([UpstreamFailed, RateLimited, QuotaSpent, AuthFailed, GeoBlocked])
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Any order of attempts, ends and waits: `until` never falls, at most one probe is out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.breaker = breaker(self.clock)
+        self.leases: list[Lease] = []
+        self.highest = 0.0
+        self.state: State = State.ACTIVE
+
+    @rule(forced=st.booleans())
+    def begin(self, forced: bool) -> None:
+        admitted = self.breaker.admits()
+        lease = self.breaker.acquire(forced=forced)
+        assert lease is not None or not admitted
+        if lease:
+            self.leases.append(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), error=ERRORS, retry_after_s=st.none() | st.floats(1, 1e6))
+    def fail(
+        self, data: st.DataObject, error: type[ProviderError], retry_after_s: float | None
+    ) -> None:
+        lease = self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1)))
+        self.breaker.record_failure(lease, error(retry_after_s=retry_after_s))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def succeed(self, data: st.DataObject) -> None:
+        lease = self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1)))
+        self.breaker.record_success(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        self.breaker.release(self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1))))
+
+    @rule(seconds=st.floats(0, 1e5))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @invariant()
+    def until_never_falls(self) -> None:
+        until = self.breaker.until
+        if until is not None:
+            assert until >= self.highest
+            self.highest = until
+
+    @invariant()
+    def a_probe_shuts_everybody_else_out(self) -> None:
+        if self.breaker.state is State.PROBING:
+            assert not self.breaker.admits()
+
+    @invariant()
+    def only_a_probe_leads_back(self) -> None:
+        now = self.breaker.state
+        if now is State.ACTIVE:
+            assert self.state in (State.ACTIVE, State.PROBING)
+        self.state = now
+
+
+TestBreakerMachine = BreakerMachine.TestCase

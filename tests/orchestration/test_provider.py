@@ -1,0 +1,352 @@
+"""One provider over a scripted wire: hosts, keys, plans, guards, leases, statistics."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from backend.errors import (
+    AuthFailed,
+    ConnectFailed,
+    GeoBlocked,
+    LeaseRefused,
+    MalformedResponse,
+    NotAffordable,
+    PlanRestricted,
+    ProviderTimeout,
+    QueryRefused,
+    Refusal,
+    UpstreamFailed,
+)
+from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
+from backend.orchestration.circuit_breaker import State
+from backend.orchestration.provider import Offer
+from backend.providers.adapter import Window
+from tests.clocks import LoopClock, ManualClock
+from tests.walk import (
+    PriceQuery,
+    Walk,
+    error,
+    hang,
+    price,
+    price_operation,
+    refuse,
+    status,
+    stub_adapter,
+)
+
+QUERY = PriceQuery()
+
+
+async def test_an_answer_carries_its_source_and_latency(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    answer = await walk.add("a").fetch(QUERY, 3)
+    assert (answer.data, answer.source, answer.latency_ms) == (1.0, "a", 0.0)
+    assert answer.fetched_at == clock.now()
+
+
+async def test_statistics_follow_the_outcomes(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [price(), status(500)]
+    provider = walk.add("a")
+    assert provider.success_rate is None
+    await provider.fetch(QUERY, 3)
+    with pytest.raises(UpstreamFailed):
+        await provider.fetch(QUERY, 3)
+    assert provider.success_rate == 0.5
+    assert provider.consecutive_failures == 1
+    assert provider.latency.last == 0.0
+    told = provider.status()
+    assert (told.requests, told.failures, told.last_error) == (2, 1, "upstream_5xx: HTTP 500")
+    assert (told.status, told.reason) == ("cooldown", "upstream_5xx")
+    assert told.cooldown_until == provider.retry_at
+
+
+async def test_a_callers_fault_is_not_a_failure(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(400, "no_such_coin")]
+    provider = walk.add("a")
+    with pytest.raises(QueryRefused):
+        await provider.fetch(QUERY, 3)
+    assert provider.success_rate is None
+    assert provider.is_usable
+
+
+async def test_an_absurd_answer_is_a_failure(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [price(-5)]
+    provider = walk.add("a")
+    with pytest.raises(MalformedResponse):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().reason == "bad_payload"
+
+
+async def test_a_blocked_host_moves_to_the_next_and_is_left_out(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["one"] = [status(451)]
+    provider = walk.add("a", hosts=("one", "two"))
+    for _ in range(3):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls == {"one": 1, "two": 3}
+    assert provider.status().status == "active"
+    assert [event.how for event in walk.of(CallRetried)] == ["another_host"]
+
+
+async def test_with_every_host_blocked_the_provider_is(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"one": [status(451)], "two": [status(403)]}
+    provider = walk.add("a", hosts=("one", "two"))
+    with pytest.raises(GeoBlocked):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().status == "geo_blocked"
+    assert provider.offer(QUERY) == Refusal("a", "geo_blocked", provider.retry_at)
+    clock.advance(1_799)
+    assert not provider.is_usable
+    clock.advance(1)
+    walk.wire.scripts["one"] = [price()]
+    await provider.fetch(QUERY, 3)
+    assert provider.status().status == "active"
+
+
+async def test_an_unreachable_host_moves_on_and_costs_no_quota(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["one"] = refuse
+    provider = walk.add("a", hosts=("one", "two"), windows=(Window(10, 60),))
+    await provider.fetch(QUERY, 3)
+    await provider.fetch(QUERY, 3)
+    assert walk.wire.calls == {"one": 1, "two": 2}
+    assert provider.status().quotas[0].used == 2
+
+
+async def test_no_host_reachable_is_a_connect_error(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"one": refuse, "two": [status(451)]}
+    provider = walk.add("a", hosts=("one", "two"))
+    with pytest.raises(ConnectFailed):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().reason == "connect_error"
+
+
+@pytest.mark.looptime
+async def test_a_host_that_never_answers_goes_behind_the_others() -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["one"] = hang
+    provider = walk.add("a", hosts=("one", "two"))
+    with pytest.raises(ProviderTimeout):
+        await provider.fetch(QUERY, 3)
+    await asyncio.sleep(30)
+    await provider.fetch(QUERY, 3)
+    assert walk.wire.calls == {"one": 1, "two": 1}
+
+
+async def test_a_spurious_401_is_forgiven(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(401, "bad_key"), price()]
+    provider = walk.add("a", key="secret")
+    await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 2
+    assert provider.status().reason is None
+
+
+async def test_a_key_refused_twice_gives_way_to_none(clock: ManualClock) -> None:
+    walk = Walk(clock)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return error(401, "bad_key") if "x-key" in request.headers else price()
+
+    walk.wire.scripts["a"] = answer
+    provider = walk.add("a", key="secret")
+    for _ in range(5):
+        await provider.fetch(QUERY, 3)
+    with_key = [request for request in walk.wire.requests if "x-key" in request.headers]
+    assert len(with_key) == 2
+    told = provider.status()
+    assert (told.status, told.reason) == ("active", "auth_failed")
+    assert told.hint == "the key in A_API_KEY is refused: without it"
+    assert [event.how for event in walk.of(CallRetried)] == ["same_key", "no_key"]
+
+
+async def test_a_refused_key_is_tried_again_after_a_quarter_then_an_hour(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = lambda request: (
+        error(401, "bad_key") if "x-key" in request.headers else price()
+    )
+    provider, tried_at = walk.add("a", key="secret"), []
+    for minute in range(0, 120, 5):
+        before = len([r for r in walk.wire.requests if "x-key" in r.headers])
+        await provider.fetch(QUERY, 3)
+        if len([r for r in walk.wire.requests if "x-key" in r.headers]) > before:
+            tried_at.append(minute)
+        clock.advance(300)
+    assert tried_at == [0, 15, 75]
+
+
+async def test_without_a_keyless_plan_a_refused_key_shuts_the_provider(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(401, "bad_key")]
+    provider = walk.add("a", key="secret", keyless=False)
+    with pytest.raises(AuthFailed):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 2
+    told = provider.status()
+    assert (told.status, told.hint) == ("auth_failed", "the key in A_API_KEY is refused")
+    clock.advance(899)
+    assert not provider.is_usable
+
+
+async def test_a_plan_restricts_one_operation_for_a_day(clock: ManualClock) -> None:
+    walk = Walk(clock)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return error(401, "plan") if request.url.path.startswith("/fine") else price()
+
+    walk.wire.scripts["a"] = answer
+    adapter = stub_adapter(price_operation(name="fine"), price_operation(name="coarse"))
+    provider = walk.add("a", adapter=adapter)
+    await provider.fetch(QUERY, 3)
+    await provider.fetch(QUERY, 3)
+    paths = [request.url.path for request in walk.wire.requests]
+    assert paths == ["/fine/btc", "/coarse/btc", "/coarse/btc"]
+    assert provider.is_usable
+    clock.advance(86_400)
+    await provider.fetch(QUERY, 3)
+    assert walk.wire.requests[3].url.path == "/fine/btc"
+
+
+async def test_with_all_operations_restricted_it_is_unsupported(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(401, "plan")]
+    provider = walk.add("a")
+    with pytest.raises(PlanRestricted):
+        await provider.fetch(QUERY, 3)
+    assert provider.offer(QUERY) == Refusal("a", "unsupported")
+    assert provider.status().status == "active"
+
+
+async def test_an_operation_that_only_the_key_buys_is_lost_with_the_key(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(401, "bad_key")]
+    adapter = stub_adapter(price_operation(plans=("keyed",)))
+    provider = walk.add("a", adapter=adapter, key="secret")
+    with pytest.raises(PlanRestricted):
+        await provider.fetch(QUERY, 3)
+    assert provider.offer(QUERY) == Refusal("a", "unsupported")
+
+
+async def test_an_offer_counts_all_calls_of_an_operation(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    adapter = stub_adapter(price_operation(tier=2, calls=3))
+    provider = walk.add("a", adapter=adapter, windows=(Window(6, 60),))
+    assert provider.offer(QUERY) == Offer(tier=2, headroom=1.0)
+    await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 3
+    refusal = provider.offer(QUERY)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "rate_limited"
+    assert refusal.retry_at is not None
+    assert (refusal.retry_at - clock.now()).total_seconds() == 60
+
+
+async def test_the_guard_refuses_before_the_wire_is_touched(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(Window(2, 60),))
+    await provider.fetch(QUERY, 3)
+    with pytest.raises(NotAffordable):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 1
+    assert provider.status().failures == 0
+
+
+async def test_a_second_attempt_while_probing_is_refused(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    provider = walk.add("a")
+    with pytest.raises(UpstreamFailed):
+        await provider.fetch(QUERY, 3)
+    with pytest.raises(LeaseRefused):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 1
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_attempt_is_no_verdict_but_counts_in_the_quota() -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["a"] = hang
+    provider = walk.add("a", windows=(Window(10, 60),))
+    attempt = asyncio.create_task(provider.fetch(QUERY, 3))
+    await asyncio.sleep(1)
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    assert provider.is_usable
+    told = provider.status()
+    assert (told.requests, told.quotas[0].used) == (0, 1)
+
+
+@pytest.mark.looptime
+async def test_several_calls_share_one_deadline() -> None:
+    walk = Walk(LoopClock())
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(2)
+        return price()
+
+    walk.wire.scripts["a"] = slow
+    provider = walk.add("a", adapter=stub_adapter(price_operation(calls=3)))
+    with pytest.raises(ProviderTimeout):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().cooldown_until is not None
+    assert asyncio.get_running_loop().time() == pytest.approx(3)
+
+
+async def test_no_time_left_makes_no_call(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a")
+    with pytest.raises(ProviderTimeout):
+        await provider.fetch(QUERY, 0)
+    assert walk.wire.calls["a"] == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "hint"),
+    [
+        (State.NOT_CONFIGURED, "set A_API_KEY to use it"),
+        (State.DISABLED, "A_ENABLED is false"),
+    ],
+)
+async def test_one_that_is_off_says_what_would_switch_it_on(
+    clock: ManualClock, state: State, hint: str
+) -> None:
+    provider = Walk(clock).add("a", keyless=False, state=state)
+    told = provider.status()
+    assert (told.status, told.reason, told.hint, told.quotas) == (state, state, hint, ())
+    assert provider.offer(QUERY) == Refusal("a", state)
+
+
+async def test_a_fall_and_a_recovery_are_told_once_each(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500), status(500), price(), price()]
+    provider = walk.add("a")
+    for _ in range(4):
+        try:
+            await provider.fetch(QUERY, 3)
+        except UpstreamFailed:
+            clock.advance(300)
+    changes = [(event.was, event.now) for event in walk.of(ProviderStateChanged)]
+    assert changes == [("active", "cooldown"), ("cooldown", "active")]
+    outcomes = [event.outcome for event in walk.of(ProviderCalled)]
+    assert outcomes == ["upstream_5xx", "upstream_5xx", "ok", "ok"]
+
+
+async def test_reprs_tell_the_live_state_and_no_key(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", key="secret-key", windows=(Window(5, 60),))
+    assert repr(provider) == "<Provider a <CircuitBreaker active n=0 for 0.0 s>>"
+    endpoint = provider._keyed
+    assert endpoint is not None
+    assert repr(endpoint) == "<Endpoint keyed <Hosts 1 of 1> <RateLimitGuard <minute 0+0/5>>>"
+    assert repr(endpoint.credential) == "<Credential usable>"

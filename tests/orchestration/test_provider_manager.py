@@ -1,0 +1,316 @@
+"""The manager's walks: rotation, failover, cooldown, half-open, series, forced probes, slices."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from backend.errors import (
+    AllProvidersFailed,
+    DeadlineExceeded,
+    NoProviderConfigured,
+    QuotaExhausted,
+    Refusal,
+)
+from backend.events import ProviderChosen
+from backend.models.answer import Attempt
+from backend.orchestration.circuit_breaker import State
+from backend.orchestration.provider_manager import Choice
+from backend.providers.adapter import Window
+from tests.clocks import LoopClock, ManualClock
+from tests.walk import (
+    PriceQuery,
+    Walk,
+    error,
+    hang,
+    price,
+    price_operation,
+    status,
+    stub_adapter,
+)
+
+QUERY = PriceQuery()
+
+
+async def test_equals_take_turns_and_each_choice_has_its_reason(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "abc":
+        walk.add(name)
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(6)]
+    assert sources == ["a", "b", "c", "a", "b", "c"]
+    assert manager.choices[-1].reason == "its turn in tier 0, weight 1.00"
+    assert manager.choices == tuple(walk.of(ProviderChosen))
+
+
+async def test_the_first_reader_after_a_failure_gets_the_next_ones_answer(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    walk.add("a")
+    walk.add("b")
+    answer = await walk.manager().fetch_data(QUERY)
+    assert answer.source == "b"
+    assert answer.tried == (Attempt("a", "upstream_5xx", 0.0), Attempt("b", "ok", 0.0))
+
+
+async def test_one_failure_takes_a_provider_out_until_its_cooldown_is_over(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500), price()]
+    walk.add("a")
+    walk.add("b")
+    manager = walk.manager()
+    for _ in range(5):
+        await manager.fetch_data(QUERY)
+    assert walk.wire.calls == {"a": 1, "b": 5}
+    passed_over = manager.choices[-1].passed_over[0]
+    assert (passed_over.provider, passed_over.reason) == ("a", "upstream_5xx")
+    assert passed_over.until == clock.now() + timedelta(seconds=30)
+    clock.advance(30)
+    sources = {(await manager.fetch_data(QUERY)).source for _ in range(2)}
+    assert sources == {"a", "b"}
+
+
+@pytest.mark.looptime
+async def test_half_open_lets_exactly_one_probe_through() -> None:
+    walk = Walk(LoopClock())
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(1)
+        return price()
+
+    walk.wire.scripts["a"] = [status(500), slow]
+    walk.add("a")
+    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    manager = walk.manager()
+    await manager.fetch_data(QUERY)
+    await asyncio.sleep(30)
+    answers = await asyncio.gather(*(manager.fetch_data(QUERY) for _ in range(20)))
+    assert [answer.source for answer in answers].count("a") == 1
+    assert walk.wire.calls["a"] == 2
+
+
+async def test_a_lower_tier_is_asked_only_when_the_higher_is_out(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["first"] = [price(), price(), status(500)]
+    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("first")
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(4)]
+    assert sources == ["first", "first", "last", "last"]
+    assert manager.choices[0].reason == "the only eligible one of tier 0"
+
+
+async def test_turns_lean_to_whoever_has_more_quota_left(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("scarce", windows=(Window(12, 3_600),))
+    walk.add("plenty")
+    manager = walk.manager()
+    for _ in range(30):
+        await manager.fetch_data(QUERY)
+    assert walk.wire.calls["scarce"] < 10 < walk.wire.calls["plenty"]
+
+
+async def test_traffic_is_diverted_before_the_limit_not_after_a_429(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", windows=(Window(3, 60),))
+    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(4)]
+    assert sources == ["a", "a", "b", "b"]
+    passed_over = manager.choices[-1].passed_over[0]
+    assert (passed_over.provider, passed_over.reason) == ("a", "rate_limited")
+
+
+async def test_a_series_keeps_its_provider_while_that_is_eligible(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a")
+    walk.add("b")
+    manager, series = walk.manager(), PriceQuery("btc", is_series=True)
+    first = (await manager.fetch_data(series)).source
+    await manager.fetch_data(QUERY)
+    sources = {(await manager.fetch_data(series)).source for _ in range(5)}
+    assert sources == {first}
+    assert manager.choices[-1].reason == "keeps its series"
+    walk.wire.scripts[first] = [status(500)]
+    other = (await manager.fetch_data(series)).source
+    assert other != first
+    clock.advance(60)
+    walk.wire.scripts[first] = [price()]
+    assert (await manager.fetch_data(series)).source == other
+
+
+async def test_forgotten_series_are_bounded(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a")
+    manager = walk.manager()
+    for number in range(1_100):
+        await manager.fetch_data(PriceQuery(f"coin-{number}", is_series=True))
+    assert len(manager._series) == 1_024
+
+
+async def test_at_most_three_providers_are_tried(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "abcd":
+        walk.wire.scripts[name] = [status(500)]
+        walk.add(name)
+    with pytest.raises(AllProvidersFailed) as caught:
+        await walk.manager().fetch_data(QUERY)
+    assert sum(walk.wire.calls.values()) == 3
+    assert [refusal.provider for refusal in caught.value.refusals] == ["a", "b", "c"]
+
+
+async def test_the_error_gives_every_providers_reason_and_the_soonest_retry(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"a": [status(500)], "b": [status(429, **{"retry-after": "12"})]}
+    walk.add("a")
+    walk.add("b")
+    walk.add("c", adapter=stub_adapter(price_operation(plans=("keyed",))))
+    walk.add("d", keyless=False, state=State.NOT_CONFIGURED)
+    with pytest.raises(AllProvidersFailed) as caught:
+        await walk.manager().fetch_data(QUERY)
+    reasons = {refusal.provider: refusal.reason for refusal in caught.value.refusals}
+    assert reasons == {
+        "a": "upstream_5xx",
+        "b": "rate_limited",
+        "c": "unsupported",
+        "d": "not_configured",
+    }
+    assert caught.value.retry_at == clock.now() + timedelta(seconds=12)
+
+
+async def test_nobody_configured_is_an_error_of_its_own(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", keyless=False, state=State.NOT_CONFIGURED)
+    walk.add("b", state=State.DISABLED)
+    with pytest.raises(NoProviderConfigured):
+        await walk.manager().fetch_data(QUERY)
+
+
+async def test_quotas_all_spent_is_an_error_of_its_own(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    body = {"info": "API monthly quota exceeded"}
+    walk.wire.scripts["a"] = [httpx.Response(429, json=body)]
+    walk.add("a")
+    walk.add("b", keyless=False, state=State.NOT_CONFIGURED)
+    manager = walk.manager()
+    with pytest.raises(QuotaExhausted):
+        await manager.fetch_data(QUERY)
+    with pytest.raises(QuotaExhausted):
+        await manager.fetch_data(QUERY)
+    assert walk.wire.calls["a"] == 1
+
+
+async def test_a_callers_fault_asks_the_next_and_harms_nobody(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(400, "no_such_coin")]
+    walk.add("a")
+    walk.add("b")
+    answer = await walk.manager().fetch_data(QUERY)
+    assert answer.tried[0] == Attempt("a", "unsupported", 0.0)
+    assert all(provider.is_usable for provider in walk.providers)
+
+
+async def test_while_all_cool_down_one_probe_goes_out_every_five_seconds(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    for name in "ab":
+        walk.wire.scripts[name] = [status(500)]
+        walk.add(name)
+    manager = walk.manager()
+    with pytest.raises(AllProvidersFailed):
+        await manager.fetch_data(QUERY)
+    before = sum(walk.wire.calls.values())
+    for _ in range(200):
+        clock.advance(0.1)
+        with pytest.raises(AllProvidersFailed):
+            await manager.fetch_data(QUERY)
+    assert sum(walk.wire.calls.values()) - before == 4
+    walk.wire.scripts = {}
+    clock.advance(5)
+    assert (await manager.fetch_data(QUERY)).data == 1.0
+    assert manager.choices[-1].reason == "all cool down, it is due soonest"
+
+
+async def test_a_provider_that_named_a_time_is_not_probed_early(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(503, **{"retry-after": "120"})]
+    walk.add("a")
+    manager = walk.manager()
+    for _ in range(24):
+        with pytest.raises(AllProvidersFailed):
+            await manager.fetch_data(QUERY)
+        clock.advance(4.9)
+    assert walk.wire.calls["a"] == 1
+
+
+@pytest.mark.looptime
+async def test_each_attempt_leaves_time_for_those_that_may_follow() -> None:
+    walk = Walk(LoopClock())
+    for name in "ab":
+        walk.wire.scripts[name] = hang
+        walk.add(name)
+    walk.add("c")
+    began = asyncio.get_running_loop().time()
+    answer = await walk.manager().fetch_data(QUERY)
+    assert answer.source == "c"
+    assert [round(attempt.latency_ms or 0) for attempt in answer.tried] == [2_000, 1_000, 0]
+    assert asyncio.get_running_loop().time() - began == pytest.approx(3)
+
+
+@pytest.mark.looptime
+async def test_everybody_silent_fails_within_the_deadline() -> None:
+    walk = Walk(LoopClock())
+    for name in "abc":
+        walk.wire.scripts[name] = hang
+        walk.add(name)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(AllProvidersFailed) as caught:
+        await walk.manager().fetch_data(QUERY)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(4)
+    assert {refusal.reason for refusal in caught.value.refusals} == {"timeout"}
+
+
+async def test_a_deadline_that_passed_asks_nobody_else(clock: ManualClock) -> None:
+    walk = Walk(clock)
+
+    def late(_request: httpx.Request) -> httpx.Response:
+        clock.advance(10)
+        return status(500)
+
+    walk.wire.scripts["a"] = late
+    walk.add("a")
+    walk.add("b")
+    with pytest.raises(DeadlineExceeded):
+        await walk.manager().fetch_data(QUERY)
+    assert walk.wire.calls["b"] == 0
+
+
+async def test_get_next_provider_says_whom_and_why(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a")
+    walk.add("b", state=State.DISABLED)
+    manager = walk.manager()
+    choice = manager.get_next_provider(QUERY)
+    assert isinstance(choice, Choice)
+    assert (choice.provider.name, choice.passed_over) == ("a", (Refusal("b", "disabled"),))
+    assert manager.get_next_provider(QUERY, exclude=["a"]) == (Refusal("b", "disabled"),)
+    assert [chosen.provider for chosen in manager.choices] == ["a", None]
+    assert sum(walk.wire.calls.values()) == 0
+
+
+async def test_the_last_fifty_choices_are_remembered(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a")
+    manager = walk.manager()
+    for _ in range(60):
+        await manager.fetch_data(QUERY)
+    assert len(manager.choices) == 50
+    assert repr(manager).startswith("<ProviderManager [<Provider a ")

@@ -1,0 +1,49 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.orchestration.rotation import SmoothRotation, weight_of
+
+
+@pytest.mark.parametrize(
+    ("headroom", "weight"),
+    [(1.0, 1.0), (2.0, 1.0), (0.6, 0.55), (0.2, 0.1), (0.1, 0.1), (0.0, 0.1)],
+)
+def test_the_weight_falls_from_one_to_a_tenth_at_a_fifth(headroom: float, weight: float) -> None:
+    assert weight_of(headroom) == pytest.approx(weight)
+
+
+def test_equals_take_turns() -> None:
+    rotation = SmoothRotation()
+    turns = [rotation.pick({"a": 1.0, "b": 1.0, "c": 1.0}) for _ in range(6)]
+    assert turns == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_heavier_one_gets_its_share_without_a_burst() -> None:
+    rotation = SmoothRotation()
+    turns = "".join(rotation.pick({"a": 5.0, "b": 1.0, "c": 1.0}) for _ in range(7))
+    assert turns == "aabacaa"
+
+
+def test_one_that_comes_back_does_not_take_all_the_turns_that_it_missed() -> None:
+    rotation = SmoothRotation()
+    for _ in range(100):
+        rotation.pick({"a": 1.0})
+    turns = [rotation.pick({"a": 1.0, "b": 1.0}) for _ in range(4)]
+    assert Counter(turns) == {"a": 2, "b": 2}
+
+
+def test_nobody_eligible_is_an_error() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        SmoothRotation().pick({})
+
+
+@given(st.lists(st.floats(0.1, 1.0), min_size=1, max_size=5))
+def test_turns_are_spread_by_weight(weights: list[float]) -> None:
+    rotation, named = SmoothRotation(), {str(i): weight for i, weight in enumerate(weights)}
+    turns = Counter(rotation.pick(named) for _ in range(500))
+    for name, weight in named.items():
+        assert turns[name] == pytest.approx(500 * weight / sum(weights), abs=len(weights))
+    assert repr(rotation).startswith("<SmoothRotation {")
