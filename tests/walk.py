@@ -117,8 +117,9 @@ class Wire(httpx.AsyncBaseTransport):
         script = self.scripts.get(host, lambda _request: price())
         if isinstance(script, list):
             script = script.pop(0) if len(script) > 1 else script[0]
-        answer = script(request) if callable(script) else script
-        return await answer if isinstance(answer, Awaitable) else answer
+        answer: Any = script(request) if callable(script) else script
+        response: httpx.Response = await answer if isinstance(answer, Awaitable) else answer
+        return response
 
 
 @dataclass

@@ -74,10 +74,13 @@ class TTLCache(Generic[V]):
         """Puts another value in `entry`'s place, its times unchanged; a newer entry stays."""
         restated = replace(entry, value=value)
         async with self._lock:
-            if self._entries.get(key) is entry:
-                self._used += self._size(value) - self._size(entry.value)
-                self._entries[key] = restated
+            self._swap(key, entry, restated)
         return restated
+
+    def _swap(self, key: Hashable, entry: CacheEntry[V], restated: CacheEntry[V]) -> None:
+        if self._entries.get(key) is entry:
+            self._used += self._size(restated.value) - self._size(entry.value)
+            self._entries[key] = restated
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)

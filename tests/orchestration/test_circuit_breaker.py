@@ -148,8 +148,7 @@ def test_only_one_probe_is_admitted(clock: ManualClock) -> None:
     clock.advance(30)
     probe = made.acquire()
     assert probe is not None
-    assert made.state is State.PROBING
-    assert made.status is State.COOLDOWN
+    assert (made.state, made.status) == (State.PROBING, State.COOLDOWN)
     assert not made.admits()
     assert made.acquire() is None
 

@@ -104,22 +104,23 @@ COARSE = (30, 4 * HOUR, frozenset({Interval.H4, Interval.H8, Interval.H12, Inter
 #: Native `interval` of the paid plans: its name, the most days, the most candles of a range call.
 NATIVE = {Interval.H1: ("hourly", 90, 744), Interval.D1: ("daily", 180, 180)}
 FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the beginning of /ohlc/range
-CANDLES_TIER = 1
+#: Behind a venue's own candles; native ones before those merged from shorter ones.
+NATIVE_TIER, MERGED_TIER = 1, 2
 
 
 def serves_merged(query: OhlcQuery, _context: Context) -> int | None:
     is_newest = query.coin_id is not None and query.start_ms is None
-    return CANDLES_TIER if is_newest and _grain(query.interval) else None
+    return MERGED_TIER if is_newest and _grain(query.interval) else None
 
 
 def serves_native(query: OhlcQuery, context: Context) -> int | None:
     is_ours = context.plan == PRO.name and query.coin_id is not None and query.start_ms is None
-    return CANDLES_TIER if is_ours and query.interval in NATIVE else None
+    return NATIVE_TIER if is_ours and query.interval in NATIVE else None
 
 
 def serves_range(query: OhlcQuery, context: Context) -> int | None:
     is_ours = context.plan == PRO.name and query.coin_id is not None and query.start_ms is not None
-    return CANDLES_TIER if is_ours and query.interval in NATIVE else None
+    return NATIVE_TIER if is_ours and query.interval in NATIVE else None
 
 
 def build_merged(query: OhlcQuery, _context: Context) -> tuple[Call, ...]:

@@ -1,0 +1,177 @@
+"""Faults over real sockets: the first reader gets the next provider's answer, junk never enters."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Serve
+from tests.world.server import World
+
+#: fault -> (the state that it leads to, its reason)
+FAULTS = {
+    "http500": ("cooldown", "upstream_5xx"),
+    "http503": ("cooldown", "upstream_5xx"),
+    "429": ("rate_limited", "rate_limited"),
+    "451": ("geo_blocked", "geo_blocked"),
+    "403": ("geo_blocked", "geo_blocked"),
+    "401": ("auth_failed", "auth_failed"),
+    "html": ("cooldown", "bad_payload"),
+    "empty": ("cooldown", "bad_payload"),
+    "empty_list": ("cooldown", "bad_payload"),
+    "null": ("cooldown", "bad_payload"),
+    "redirect": ("cooldown", "bad_payload"),
+    "truncated": ("cooldown", "bad_payload"),
+    "nan": ("cooldown", "bad_payload"),
+    "zero": ("cooldown", "bad_payload"),
+    "negative": ("cooldown", "bad_payload"),
+    "times_1000": ("cooldown", "bad_payload"),
+    "renamed": ("cooldown", "bad_payload"),
+    "silence": ("cooldown", "timeout"),
+    "drip": ("cooldown", "timeout"),
+    "reset": ("cooldown", "connect_error"),
+    "endless": ("cooldown", "bad_payload"),
+}
+QUICK = {"PROVIDER_TIMEOUT": "1", "REQUEST_DEADLINE": "3"}
+
+
+async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]:
+    rows = (await client.get("/api/status")).json()["providers"]
+    return {row["name"]: (row["status"], row["reason"]) for row in rows}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_failing_coingecko_is_passed_over_at_once(
+    world: World, serve: Serve, fault: str
+) -> None:
+    world.faults["coingecko_free"] = fault
+    client = await serve(**QUICK)
+    began = time.monotonic()
+    answer = await client.get("/api/market?limit=250")
+    assert answer.status_code == 200
+    assert time.monotonic() - began < 3
+    assert {row["source"] for row in answer.json()["data"]} == {"binance"}
+    tried = {row["provider"]: row["outcome"] for row in answer.json()["meta"]["tried"]}
+    assert tried == {"coingecko_free": FAULTS[fault][1], "binance": "ok"}
+    assert (await states(client))["coingecko_free"] == FAULTS[fault]
+
+
+@pytest.mark.parametrize("fault", [*sorted(set(FAULTS) - {"401", "times_1000", "renamed"}), "418"])
+async def test_a_failing_binance_leaves_the_candles_to_coingecko(
+    world: World, serve: Serve, fault: str
+) -> None:
+    client = await serve(**QUICK)
+    await client.get("/api/market")
+    world.faults["binance"] = fault if fault not in ("nan", "zero", "negative") else "html"
+    answer = await client.get("/api/market/ohlc?symbol=BTC&interval=4h")
+    assert answer.status_code == 200
+    assert answer.json()["meta"]["source"] == "coingecko_free"
+
+
+async def test_a_refused_connection_is_passed_over(world: World, client: httpx.AsyncClient) -> None:
+    await world.stop("coingecko_free")
+    answer = await client.get("/api/market")
+    assert answer.json()["meta"]["source"] == "binance"
+    assert (await states(client))["coingecko_free"] == ("cooldown", "connect_error")
+
+
+async def test_a_fallen_provider_is_left_alone_and_comes_back_by_a_probe(
+    world: World, serve: Serve
+) -> None:
+    world.faults["coingecko_free"] = "http500"
+    client = await serve(CACHE_TTL_MARKET="0.05", COOLDOWN="1", COINGECKO_FREE_LIMITS="1000/minute")
+    for _ in range(5):
+        await client.get("/api/market")
+        await asyncio.sleep(0.11)
+    assert world.calls["coingecko_free"] == 1
+    world.faults.clear()
+    await asyncio.sleep(1.2)
+    await client.get("/api/market")
+    assert world.calls["coingecko_free"] == 2
+    assert (await states(client))["coingecko_free"] == ("active", None)
+
+
+async def test_a_wrong_demo_key_turns_into_keyless_and_stands_nowhere(
+    world: World, serve: Serve
+) -> None:
+    key = "CG-wrongdemokey00000000001"
+    client = await serve(COINGECKO_FREE_API_KEY=key, CACHE_TTL_MARKET="0.05")
+    texts = []
+    for _ in range(3):
+        answer = await client.get("/api/market")
+        assert answer.status_code == 200
+        texts.append(answer.text)
+        await asyncio.sleep(0.11)
+    assert world.keys["coingecko_free"].count(key) == 2
+    status = await client.get("/api/status")
+    assert (await states(client))["coingecko_free"] == ("active", "auth_failed")
+    assert all(key not in text for text in (*texts, status.text))
+
+
+async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(
+        COINGECKO_PRO_API_KEY="CG-wrongprokey000000000001", CACHE_TTL_MARKET="0.05"
+    )
+    for _ in range(5):
+        assert (await client.get("/api/market")).status_code == 200
+        await asyncio.sleep(0.11)
+    assert world.calls["coingecko_pro"] == 2
+    assert (await states(client))["coingecko_pro"] == ("auth_failed", "auth_failed")
+
+
+async def test_keyless_limits_are_never_overrun(world: World, serve: Serve) -> None:
+    client = await serve(CACHE_TTL_MARKET="0.01")
+    for _ in range(40):
+        assert (await client.get("/api/market")).status_code == 200
+        await asyncio.sleep(0.03)
+    assert world.calls["coingecko_free"] <= 5
+    assert world.calls["binance"] > 5
+    assert world.overruns == []
+
+
+async def test_everything_down_is_stale_first_and_then_the_precise_error(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(CACHE_TTL_MARKET="0.1", MAX_STALE_MARKET="1")
+    fresh = await client.get("/api/market")
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "http500")
+    await asyncio.sleep(0.3)
+    stale = await client.get("/api/market")
+    again = await client.get("/api/market")
+    assert stale.headers["x-cache"] == "stale"
+    assert stale.headers["cache-control"] == "public, max-age=0"
+    assert (stale.json()["meta"]["stale"], stale.json()["meta"]["stale_reason"]) == (
+        True,
+        "upstream_5xx",
+    )
+    assert stale.json()["data"] == fresh.json()["data"]
+    assert stale.content == again.content
+    await asyncio.sleep(1)
+    gone = await client.get("/api/market", headers={"Origin": "http://example.org"})
+    problem: dict[str, Any] = gone.json()
+    assert (gone.status_code, problem["code"]) == (503, "all_providers_failed")
+    assert int(gone.headers["retry-after"]) == problem["retry_after_seconds"] > 0
+    assert gone.headers["access-control-allow-origin"] == "*"
+    assert "127.0.0.1" not in gone.text
+    status = (await client.get("/api/status")).json()
+    assert status["categories"]["market"]["status"] == "down"
+    assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_no_provider_enabled_is_an_error_of_its_own(serve: Serve) -> None:
+    client = await serve(COINGECKO_FREE_ENABLED="false", BINANCE_ENABLED="false")
+    answer = await client.get("/api/market")
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_provider_configured")
+    assert "retry-after" not in answer.headers
+
+
+async def test_a_switched_off_provider_is_not_asked(world: World, serve: Serve) -> None:
+    client = await serve(BINANCE_ENABLED="false")
+    answer = await client.get("/api/market/ohlc?symbol=BTC&interval=4h")
+    assert answer.json()["meta"]["source"] == "coingecko_free"
+    assert world.calls["binance"] == 0
+    assert (await states(client))["binance"] == ("disabled", "disabled")

@@ -1,0 +1,132 @@
+"""`/api/status`, health, and the documentation pages."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Serve
+from tests.world.server import World
+
+PROVIDER = {
+    "name",
+    "categories",
+    "status",
+    "reason",
+    "hint",
+    "success_rate",
+    "latency_ms",
+    "consecutive_failures",
+    "requests",
+    "failures",
+    "last_success_at",
+    "last_failure_at",
+    "last_error",
+    "cooldown_until",
+    "quotas",
+}
+OUTSIDE = r"""(?:src|href|url)\s*[=:]\s*["'](?:https?:)?//[^"']*"""
+
+
+async def test_status_tells_all_without_an_upstream_call(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    await client.get("/api/market")
+    await client.get("/api/market")
+    before = sum(world.calls.values())
+    answer = await client.get("/api/status")
+    status: dict[str, Any] = answer.json()
+    assert sum(world.calls.values()) == before
+    assert answer.headers["cache-control"] == "no-store"
+    assert (status["status"], status["version"]) == ("ok", "0.1.0")
+    assert status["uptime_seconds"] > 0
+    assert status["cache"] == {"entries": 1, "hits": 1, "misses": 1, "stale_served": 0}
+    assert status["websocket"] == {"clients": 0, "messages_sent": 0, "dropped": 0}
+    market = status["categories"]["market"]
+    assert (market["status"], market["fresh"]) == ("ok", True)
+    assert market["providers"] == ["coingecko_free", "binance"]
+    assert status["categories"]["ohlc"]["age_seconds"] is None
+    assert [set(row) for row in status["providers"]] == [PROVIDER] * 3
+    choice = status["rotation"][-1]
+    assert (choice["category"], choice["provider"]) == ("market", "coingecko_free")
+    assert choice["reason"] == "the only eligible one of tier 0"
+
+
+async def test_a_provider_tells_its_numbers(client: httpx.AsyncClient) -> None:
+    await client.get("/api/market")
+    rows = (await client.get("/api/status")).json()["providers"]
+    free = next(row for row in rows if row["name"] == "coingecko_free")
+    assert (free["success_rate"], free["requests"], free["failures"]) == (1.0, 1, 0)
+    assert free["latency_ms"]["last"] == free["latency_ms"]["p50"] > 0
+    quota = free["quotas"][0]
+    assert (quota["window"], quota["limit"], quota["used"], quota["remaining"]) == (
+        "minute",
+        5,
+        1,
+        4,
+    )
+    assert quota["resets_at"].endswith("Z")
+    pro = next(row for row in rows if row["name"] == "coingecko_pro")
+    assert (pro["status"], pro["hint"]) == (
+        "not_configured",
+        "set COINGECKO_PRO_API_KEY to use it",
+    )
+
+
+async def test_limits_of_the_settings_replace_the_declared_ones(serve: Serve) -> None:
+    client = await serve(
+        COINGECKO_FREE_LIMITS="100/minute,10000/month", BINANCE_LIMITS="900/minute"
+    )
+    await client.get("/api/market")
+    rows = {row["name"]: row for row in (await client.get("/api/status")).json()["providers"]}
+    windows = [(quota["window"], quota["limit"]) for quota in rows["coingecko_free"]["quotas"]]
+    assert windows == [("minute", 100), ("30 days", 10_000)]
+    await client.get("/api/market/ohlc?symbol=BTC")
+    rows = {row["name"]: row for row in (await client.get("/api/status")).json()["providers"]}
+    quota = rows["binance"]["quotas"][0]
+    assert (quota["limit"], quota["used"]) == (900, 2)
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_documentation_needs_no_outside_host(client: httpx.AsyncClient, page: str) -> None:
+    text = (await client.get(page)).text
+    assert re.findall(OUTSIDE, text) == []
+    assets = re.findall(r"""(?:src|href)=["'](assets/[^"']+)""", text)
+    assert assets
+    for asset in assets:
+        answer = await client.get(f"/{asset}")
+        assert (answer.status_code, len(answer.content) > 1_000) == (200, True)
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+
+
+async def test_the_openapi_document_describes_routes_and_errors(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/api/market",
+        "/api/market/{coin}",
+        "/api/market/ohlc",
+        "/api/status",
+        "/healthz",
+        "/readyz",
+    }
+    problem = document["components"]["schemas"]["Problem"]
+    assert set(problem["required"]) >= {"type", "title", "status", "detail", "code"}
+    for path in ("/api/market", "/api/market/ohlc"):
+        responses = document["paths"][path]["get"]["responses"]
+        assert {"200", "304", "404", "422", "503", "504"} <= set(responses)
+        schema = responses["503"]["content"]["application/problem+json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Problem"}
+    references = set(
+        re.findall(r'"#/components/schemas/(\w+)"', (await client.get("/openapi.json")).text)
+    )
+    assert references <= set(document["components"]["schemas"])

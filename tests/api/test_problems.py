@@ -1,0 +1,134 @@
+"""Errors as problem documents: what is wrong, what is allowed, whose fault; never a secret."""
+
+import re
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.hf_unified_server import create_app
+from api.problems import STATUS, TITLES
+from backend.gateway import read_configuration
+from backend.models.ohlc import Interval
+from backend.services.market import COIN_FIELDS
+from tests.api.conftest import Serve
+
+MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/api/market?limit=0", "limit"),
+        ("/api/market?limit=251", "limit"),
+        ("/api/market?limit=many", "limit"),
+        ("/api/market?offset=-1", "offset"),
+        ("/api/market?sort=luck", "sort"),
+        ("/api/market?format=xml", "format"),
+        (f"/api/market?symbols={','.join(map(str, range(300)))}", "symbols"),
+        (f"/api/market?symbols={'x' * 5_001}", "symbols"),
+        ("/api/market/ohlc", "symbol"),
+        ("/api/market/ohlc?symbol=", "symbol"),
+        ("/api/market/ohlc?symbol=BTC&interval=7m", "interval"),
+        ("/api/market/ohlc?symbol=BTC&interval=1H", "interval"),
+        ("/api/market/ohlc?symbol=BTC&limit=1001", "limit"),
+        ("/api/market/ohlc?symbol=BTC&start=yesterday", "start"),
+        ("/api/market/ohlc?symbol=BTC&end=1999-01-01", "end"),
+        ("/api/market/ohlc?symbol=BTC&start=2040-01-01", "start"),
+        ("/api/market/ohlc?symbol=BTC&start=2024-02-01&end=2024-01-01", "start"),
+        ("/api/market/ohlc?symbol=BTC&interval=1m&start=2020-01-01&end=2024-01-01", "start"),
+        ("/api/market/ohlc?symbol=BTC&include_open=perhaps", "include_open"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(
+    client: httpx.AsyncClient, path: str, parameter: str
+) -> None:
+    answer = await client.get(path)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid_parameter")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [row["parameter"] for row in problem["errors"]] == [parameter]
+    assert set(problem) >= MEMBERS
+    assert isinstance(problem["detail"], str)
+
+
+async def test_a_wrong_interval_lists_all_that_are_allowed(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/market/ohlc?symbol=BTC&interval=7m")
+    assert answer.json()["errors"][0]["allowed"] == [str(interval) for interval in Interval]
+
+
+async def test_a_wrong_sort_lists_all_fields(client: httpx.AsyncClient) -> None:
+    allowed = (await client.get("/api/market?sort=luck")).json()["errors"][0]["allowed"]
+    assert set(COIN_FIELDS) < set(allowed)
+    assert "-price" in allowed
+
+
+async def test_an_unknown_coin_is_404_with_suggestions(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/market/bitcion")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (404, "unknown_symbol")
+    assert "bitcoin" in problem["suggestions"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/nothing", 404, "not_found"),
+        ("GET", "/%00", 404, "not_found"),
+        ("POST", "/api/market", 405, "method_not_allowed"),
+        ("DELETE", "/api/status", 405, "method_not_allowed"),
+    ],
+)
+async def test_unknown_paths_and_methods(
+    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_request_id_is_echoed_when_it_is_harmless(client: httpx.AsyncClient) -> None:
+    kept = await client.get("/api/nothing", headers={"X-Request-Id": "trace-1.2:3"})
+    assert kept.headers["x-request-id"] == kept.json()["request_id"] == "trace-1.2:3"
+    replaced = await client.get("/healthz", headers={"X-Request-Id": "<script>"})
+    assert re.fullmatch(r"[0-9a-f]{32}", replaced.headers["x-request-id"])
+
+
+async def test_errors_carry_cors_headers(client: httpx.AsyncClient) -> None:
+    for path in ("/api/nothing", "/api/market?limit=0"):
+        answer = await client.get(path, headers={"Origin": "http://example.org"})
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
+
+
+async def test_only_named_origins_are_allowed_when_some_are_named(serve: Serve) -> None:
+    client = await serve(CORS_ORIGINS="https://mine.example")
+    mine = await client.get("/healthz", headers={"Origin": "https://mine.example"})
+    other = await client.get("/healthz", headers={"Origin": "https://other.example"})
+    assert mine.headers["access-control-allow-origin"] == "https://mine.example"
+    assert "access-control-allow-origin" not in other.headers
+
+
+async def test_our_own_bug_is_a_problem_without_a_trace(serve: Serve) -> None:
+    await serve()
+    app: FastAPI = create_app(read_configuration())
+
+    async def boom() -> None:
+        raise RuntimeError("/home/secret/path")
+
+    app.add_api_route("/boom", boom)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+        answer = await client.get("/boom", headers={"Origin": "http://example.org"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.request("GET", "/api/market", content=b"x" * 100_000)
+    assert answer.status_code in (200, 413)
+
+
+def test_every_code_has_a_status_and_a_title() -> None:
+    assert set(STATUS) == set(TITLES)

@@ -1,0 +1,474 @@
+"""The HTTP edge: what comes back, or fails to, and which of our errors it becomes."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from backend.errors import (
+    AuthFailed,
+    ConnectFailed,
+    ConnectionBroken,
+    GeoBlocked,
+    MalformedResponse,
+    PlanRestricted,
+    ProviderError,
+    ProviderTimeout,
+    QueryRefused,
+    QuotaSpent,
+    RateLimited,
+    UpstreamFailed,
+)
+from backend.providers.adapter import Adapter, Auth, Call
+from backend.providers.client import USER_AGENT, ProviderClient, parsed
+from backend.providers.vendors import binance, coingecko
+from tests.clocks import EPOCH_MS, ManualClock
+
+BASE_URL = "https://vendor.example/api"
+ADDRESS = f"{BASE_URL}/things"
+CALL = Call("/things")
+PLAIN = Adapter("plain", ())
+KEY = "CG-notarealkeynotarealkey"
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+async def client(clock: ManualClock, respx_mock: respx.MockRouter) -> AsyncIterator[ProviderClient]:
+    assert respx_mock is not None, "the client must not find the network"
+    async with ProviderClient(clock) as opened:
+        yield opened
+
+
+async def fail(client: ProviderClient, adapter: Adapter = PLAIN, **changes: Any) -> ProviderError:
+    asked: dict[str, Any] = {
+        "call": CALL,
+        "base_url": BASE_URL,
+        "auth": None,
+        "timeout_s": 5.0,
+    } | changes
+    with pytest.raises(ProviderError) as caught:
+        await client.call(adapter, **asked)
+    return caught.value
+
+
+def status_body(code: int, text: str = "no") -> dict[str, Any]:
+    return {"status": {"timestamp": "2026-11-22T08:00:00.000Z", "error_code": code, "x": text}}
+
+
+HTML = "<!DOCTYPE html><html><title>Access denied</title></html>"
+COINGECKO_ANSWERS: list[tuple[int, Any, type[ProviderError]]] = [
+    (
+        429,
+        {"status": {"error_code": 429, "error_message": "Slow down, see our plans."}},
+        RateLimited,
+    ),
+    (
+        200,
+        {"status": {"error_code": 429, "error_message": "Slow down, see our plans."}},
+        RateLimited,
+    ),
+    (429, HTML, RateLimited),
+    (401, status_body(10002), AuthFailed),
+    (401, HTML, AuthFailed),
+    (401, status_body(10005), PlanRestricted),
+    (400, {"timestamp": "x", "error_code": 10010, "status": {"error_message": "host"}}, AuthFailed),
+    (400, {"error_code": 10011, "status": {"error_message": "host"}}, AuthFailed),
+    (401, {"error": {"status": {"timestamp": "x", "error_code": 10012}}}, QueryRefused),
+    (400, {"error": "invalid vs_currency"}, QueryRefused),
+    (404, {"error": "coin not found"}, QueryRefused),
+    (422, {"error": "Missing parameter vs_currency"}, QueryRefused),
+    (403, HTML, GeoBlocked),
+    (408, {"error": "timeout"}, UpstreamFailed),
+    (500, {"status": 500, "error": "Internal Server Error"}, UpstreamFailed),
+    (503, HTML, UpstreamFailed),
+]
+BINANCE_ANSWERS: list[tuple[int, Any, type[ProviderError]]] = [
+    (429, {"code": -1003, "msg": "Too much weight; 6000 per 1 MINUTE."}, RateLimited),
+    (418, {"code": -1003, "msg": "Way too much weight."}, RateLimited),
+    (418, HTML, RateLimited),
+    (451, {"code": 0, "msg": "Not from a restricted location."}, GeoBlocked),
+    (403, HTML, GeoBlocked),
+    (400, {"code": -1121, "msg": "Invalid symbol."}, QueryRefused),
+    (400, {"code": -1120, "msg": "Invalid interval."}, QueryRefused),
+    (400, {"code": -1100, "msg": "Illegal characters."}, QueryRefused),
+    (400, {"code": -1102, "msg": "Mandatory parameter missing."}, QueryRefused),
+    (404, HTML, QueryRefused),
+    (400, {"code": -1000, "msg": "unknown"}, UpstreamFailed),
+    (500, {"code": -1001, "msg": "disconnected"}, UpstreamFailed),
+    (503, {"code": -1008, "msg": "busy"}, UpstreamFailed),
+    (502, HTML, UpstreamFailed),
+]
+
+
+def response(status: int, body: Any, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if isinstance(body, str):
+        return httpx.Response(status, text=body, headers=named)
+    return httpx.Response(status, json=body, headers=named)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "status", "body", "kind"),
+    [
+        *((coingecko.ADAPTER, *answer) for answer in COINGECKO_ANSWERS),
+        *((binance.ADAPTER, *answer) for answer in BINANCE_ANSWERS),
+    ],
+)
+async def test_a_vendors_refusal_becomes_the_error_that_says_what_to_do(
+    client: ProviderClient,
+    respx_mock: respx.MockRouter,
+    adapter: Adapter,
+    status: int,
+    body: Any,
+    kind: type[ProviderError],
+) -> None:
+    respx_mock.get(ADDRESS).mock(return_value=response(status, body))
+    error = await fail(client, adapter)
+    assert (type(error), error.http_status) == (kind, status)
+    assert error.retry_after_s is None
+
+
+IN_90_S = "Sun, 22 Nov 2026 08:01:30 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After": "53"}, 53.0),
+        ({"Retry_After": " 1.5 "}, 1.5),
+        ({"Retry_After": IN_90_S}, 90.0),
+        ({"Retry_After": IN_90_S, "Date": "Sun, 22 Nov 2026 08:01:00 GMT"}, 30.0),
+        ({"Retry_After": IN_90_S, "Date": "today"}, 90.0),
+        ({"Retry_After": str(10 * 86_400)}, 10 * DAY_S),
+        ({"Retry_After": str(10**9)}, 31 * DAY_S),
+        ({"Retry_After": str(10**12)}, 31 * DAY_S),
+        ({"Retry_After": "Sun, 22 Nov 2037 08:00:00 GMT"}, 31 * DAY_S),
+        ({"Retry_After": "Sun, 22 Nov 2026 07:00:00 GMT"}, None),
+        ({}, None),
+        ({"Retry_After": ""}, None),
+        ({"Retry_After": "0"}, None),
+        ({"Retry_After": "-5"}, None),
+        ({"Retry_After": "soon"}, None),
+        ({"Retry_After": "nan"}, None),
+        ({"Retry_After": "1e3"}, None),
+        ({"Retry_After": "Fri, 99 Nov 2026 08:00:00 GMT"}, None),
+        ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
+        ({"Retry_After": "1 Jan 99999999999999999999 00:00:00 GMT"}, None),
+        ({"Retry_After": "60", "Date": "1 Jan 99999999999999999999 00:00:00 GMT"}, 60.0),
+    ],
+)
+async def test_retry_after_is_read_as_seconds_or_date_and_never_trusted_blindly(
+    client: ProviderClient,
+    respx_mock: respx.MockRouter,
+    headers: dict[str, str],
+    seconds: float | None,
+) -> None:
+    respx_mock.get(ADDRESS).mock(return_value=response(429, {"error": "slow down"}, **headers))
+    error = await fail(client)
+    assert (type(error), error.retry_after_s) == (RateLimited, seconds)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_an_outage_says_itself_how_long_it_lasts(
+    client: ProviderClient, respx_mock: respx.MockRouter, status: int
+) -> None:
+    respx_mock.get(ADDRESS).mock(return_value=response(status, HTML, Retry_After="120"))
+    error = await fail(client)
+    assert (type(error), error.retry_after_s) == (UpstreamFailed, 120.0)
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "headers", "seconds"),
+    [
+        (EPOCH_MS + 600_000, {"Retry_After": "300"}, 300.0),
+        (EPOCH_MS + 600_000, {}, 600.0),
+        (EPOCH_MS + 600_000, {"Retry_After": "soon"}, 600.0),
+        (EPOCH_MS + 3 * 86_400_000, {}, 3 * DAY_S),
+        (EPOCH_MS + 90 * 86_400_000, {}, 31 * DAY_S),
+        (EPOCH_MS - 1, {}, None),
+    ],
+)
+async def test_a_ban_lasts_as_its_header_says_else_as_its_text_says(
+    client: ProviderClient,
+    respx_mock: respx.MockRouter,
+    until_ms: int,
+    headers: dict[str, str],
+    seconds: float | None,
+) -> None:
+    body = {"code": -1003, "msg": f"Way too much; IP banned until {until_ms}. Use streams."}
+    respx_mock.get(ADDRESS).mock(return_value=response(418, body, **headers))
+    error = await fail(client, binance.ADAPTER)
+    assert (type(error), error.retry_after_s) == (RateLimited, seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("You have used your monthly credits", DAY_S),
+        ("Your plan's QUOTA is used up", DAY_S),
+        ("Daily limit reached", 16 * 3_600.0),
+        ("100 requests per day", 16 * 3_600.0),
+        ("limited to 100/day", 16 * 3_600.0),
+    ],
+)
+async def test_a_text_that_names_a_month_or_a_day_is_a_spent_quota(
+    client: ProviderClient, respx_mock: respx.MockRouter, text: str, seconds: float
+) -> None:
+    body = {"status": {"error_code": 429, "error_message": text}}
+    respx_mock.get(ADDRESS).mock(return_value=response(429, body))
+    error = await fail(client, coingecko.ADAPTER)
+    assert (type(error), error.retry_after_s) == (QuotaSpent, seconds)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HTML.encode(),
+        b"",
+        b" ",
+        b"null",
+        b'[{"id": "bitcoin", "current_pri',
+        b'[{"current_price": NaN}]',
+        b'[{"current_price": Infinity}]',
+        b'[{"current_price": 1e999}]',
+        b'["\xff"]',
+        b"[" * 100_000,
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+async def test_a_success_without_json_is_no_answer(
+    client: ProviderClient, respx_mock: respx.MockRouter, body: bytes
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    respx_mock.get(ADDRESS).mock(return_value=httpx.Response(200, content=body, headers=headers))
+    error = await fail(client, coingecko.ADAPTER)
+    assert (type(error), error.http_status) == (MalformedResponse, 200)
+
+
+@pytest.mark.parametrize("status", [204, 301, 302, 307, 308, 304])
+async def test_a_redirect_or_nothing_is_no_answer_and_is_not_followed(
+    client: ProviderClient, respx_mock: respx.MockRouter, status: int
+) -> None:
+    moved = {"Location": "https://elsewhere.example/"}
+    route = respx_mock.get(ADDRESS).mock(return_value=httpx.Response(status, headers=moved))
+    error = await fail(client)
+    assert (type(error), error.http_status) == (MalformedResponse, status)
+    assert route.call_count == 1
+
+
+class Stream(httpx.AsyncByteStream):
+    """Gives `[`, then spaces for as long as it is read; with `stalls`, nothing more."""
+
+    def __init__(self, *, stalls: bool = False) -> None:
+        self.given = 0
+        self.is_closed = False
+        self._stalls = stalls
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"["
+        if self._stalls:
+            await asyncio.Event().wait()
+        while self.given < 1_000:
+            self.given += 1
+            yield b" " * 1_000
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_body_over_its_bound_is_dropped_without_reading_it_all(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    stream = Stream()
+    respx_mock.get(ADDRESS).mock(return_value=httpx.Response(200, stream=stream))
+    error = await fail(client, call=Call("/things", max_bytes=10_000))
+    assert type(error) is MalformedResponse
+    assert stream.given == 10
+    assert stream.is_closed
+
+
+@pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
+async def test_the_bound_counts_the_unpacked_body(
+    client: ProviderClient, respx_mock: respx.MockRouter, spare: int, fits: bool
+) -> None:
+    body = b"[" + b" " * 50_000 + b"]"
+    packed = httpx.ByteStream(gzip.compress(body))
+    respx_mock.get(ADDRESS).mock(
+        return_value=httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=packed)
+    )
+    call = Call("/things", max_bytes=len(body) + spare)
+    if fits:
+        assert (await client.call(PLAIN, call, BASE_URL, None, 5.0)).payload == []
+    else:
+        assert type(await fail(client, call=call)) is MalformedResponse
+
+
+async def test_broken_compression_is_no_answer(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get(ADDRESS).mock(
+        return_value=httpx.Response(
+            200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip at all")
+        )
+    )
+    assert type(await fail(client)) is MalformedResponse
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (httpx.ConnectError, ConnectFailed),
+        (httpx.ProxyError, ConnectFailed),
+        (httpx.PoolTimeout, ConnectFailed),
+        (httpx.ReadError, ConnectionBroken),
+        (httpx.WriteError, ConnectionBroken),
+        (httpx.RemoteProtocolError, ConnectionBroken),
+    ],
+)
+async def test_trouble_on_the_wire_tells_whether_the_request_had_left(
+    client: ProviderClient,
+    respx_mock: respx.MockRouter,
+    trouble: type[httpx.TransportError],
+    kind: type[ProviderError],
+) -> None:
+    respx_mock.get(ADDRESS).mock(side_effect=trouble(f"no way to {ADDRESS}?key={KEY}"))
+    error = await fail(client)
+    assert type(error) is kind
+    assert error.was_sent is (kind is ConnectionBroken)
+    assert str(error) == trouble.__name__
+
+
+async def never(_request: httpx.Request) -> httpx.Response:
+    await asyncio.Event().wait()
+    raise AssertionError("it never answers")
+
+
+async def test_a_host_that_never_answers_times_out(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get(ADDRESS).mock(side_effect=never)
+    assert type(await fail(client, timeout_s=0.05)) is ProviderTimeout
+
+
+async def test_the_timeout_is_for_the_body_too(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    stream = Stream(stalls=True)
+    respx_mock.get(ADDRESS).mock(return_value=httpx.Response(200, stream=stream))
+    assert type(await fail(client, timeout_s=0.05)) is ProviderTimeout
+    assert stream.is_closed
+
+
+async def test_a_cancelled_call_is_cancelled_and_no_timeout(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    arrived = asyncio.Event()
+
+    async def arrive(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        return await never(request)
+
+    respx_mock.get(ADDRESS).mock(side_effect=arrive)
+    task = asyncio.create_task(client.call(PLAIN, CALL, BASE_URL, None, 5.0))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_answer_is_its_status_its_headers_and_its_json(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    answer = response(200, [{"id": "a"}], X_MBX_Used_Weight_1M="42")
+    respx_mock.get(ADDRESS).mock(return_value=answer)
+    reply = await client.call(binance.ADAPTER, CALL, BASE_URL, None, 5.0)
+    assert (reply.status, reply.payload) == (200, [{"id": "a"}])
+    assert reply.headers["x-mbx-used-weight-1m"] == "42"
+
+
+HEADER_AUTH = Auth("header", "x-cg-demo-api-key")
+QUERY_AUTH = Auth("query", "apikey")
+
+
+@pytest.mark.parametrize(
+    ("auth", "header", "query"),
+    [
+        (None, None, "a=1&b=x%2Cy"),
+        ((HEADER_AUTH, KEY), KEY, "a=1&b=x%2Cy"),
+        ((QUERY_AUTH, KEY), None, f"a=1&b=x%2Cy&apikey={KEY}"),
+    ],
+)
+async def test_a_request_is_named_carries_its_parameters_and_the_key_in_its_place(
+    client: ProviderClient,
+    respx_mock: respx.MockRouter,
+    auth: tuple[Auth, str] | None,
+    header: str | None,
+    query: str,
+) -> None:
+    route = respx_mock.get(ADDRESS).mock(return_value=response(200, {}))
+    call = Call("/things", (("a", "1"), ("b", "x,y")))
+    await client.call(PLAIN, call, BASE_URL, auth, 5.0)
+    request = route.calls.last.request
+    assert request.url.query.decode() == query
+    assert request.headers.get(HEADER_AUTH.name) == header
+    assert request.headers["user-agent"] == USER_AGENT
+    assert USER_AGENT.startswith("unified-crypto-data-platform/")
+
+
+def everything_told(error: BaseException) -> str:
+    inner = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return f"{error} {error!r} " + (everything_told(inner) if inner else "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        response(401, {"error_code": 10010, "msg": f"bad key {KEY} for {ADDRESS}"}),
+        response(429, f"monthly quota of {KEY} at {ADDRESS}"),
+        response(500, f"{ADDRESS}?apikey={KEY}"),
+        response(200, f"{ADDRESS}?apikey={KEY}"),
+        response(302, "", Location=f"{ADDRESS}?apikey={KEY}"),
+        httpx.ConnectError(f"{ADDRESS}?apikey={KEY}"),
+        httpx.ReadError(f"{ADDRESS}?apikey={KEY}"),
+        never,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("auth", [HEADER_AUTH, QUERY_AUTH], ids=lambda auth: auth.place)
+async def test_no_error_tells_the_address_or_the_key(
+    client: ProviderClient, respx_mock: respx.MockRouter, answer: Any, auth: Auth
+) -> None:
+    respx_mock.get(ADDRESS).mock(
+        side_effect=None if isinstance(answer, httpx.Response) else answer,
+        return_value=answer if isinstance(answer, httpx.Response) else None,
+    )
+    told = everything_told(await fail(client, coingecko.ADAPTER, auth=(auth, KEY), timeout_s=0.05))
+    assert KEY not in told
+    assert "vendor.example" not in told
+
+
+def explode(detail: str) -> int:
+    return int(detail)
+
+
+def refuse(detail: str) -> int:
+    raise QueryRefused(detail)
+
+
+def test_what_a_parser_returns_is_passed_on() -> None:
+    assert parsed(explode, "7") == 7
+
+
+def test_what_a_parser_raises_on_junk_is_malformed_and_names_only_its_kind() -> None:
+    with pytest.raises(MalformedResponse) as caught:
+        parsed(explode, "<html>")
+    assert str(caught.value) == "ValueError in explode"
+
+
+def test_an_error_of_ours_passes_through_a_parser() -> None:
+    with pytest.raises(QueryRefused, match="namesake"):
+        parsed(refuse, "namesake")

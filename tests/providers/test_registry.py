@@ -1,0 +1,368 @@
+"""The contract that every provider in the registry keeps: its facts, its calls, and junk."""
+
+import copy
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.errors import MalformedResponse, ProviderError, QueryRefused
+from backend.models.answer import Query
+from backend.models.market import PairTickers, QuotesQuery, Ranking
+from backend.models.ohlc import DAY, HOUR, MINUTE, Candles, Interval, OhlcQuery
+from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
+from backend.providers.client import parsed
+from backend.providers.registry import REGISTRY
+from tests.clocks import EPOCH_MS
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with a right answer to it, and where in a row the numbers that we read stand.
+
+    `prices` must be positive, `others` are numbers of the answer too, `compared` are only held
+    against something. `nullable` may be null, `thousandfold` are those whose thousandfold no
+    longer agrees with the rest. `pages` may hold no row, which is then a real answer.
+    """
+
+    vendor: str
+    operation: str
+    query: Query[Any]
+    payloads: list[Any]
+    prices: tuple[Any, ...]
+    others: tuple[Any, ...]
+    compared: tuple[Any, ...] = ()
+    nullable: tuple[Any, ...] = ()
+    thousandfold: tuple[Any, ...] = ()
+    pages: tuple[int, ...] = ()
+
+    def parse(self, payloads: list[Any]) -> Any:
+        found = {op.name: op for vendor, op in operations() if vendor == self.vendor}
+        return parsed(found[self.operation].parse, self.query, payloads, CONTEXT)
+
+
+CONTEXT = Context("some_provider", "pro", EPOCH_MS)
+NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=100.0)
+RANGE = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, EPOCH_MS - DAY, EPOCH_MS, 100.0)
+DAILY = OhlcQuery("bitcoin", "BTCUSDT", Interval.D1, reference_price=100.0)
+
+COIN = {
+    "id": "bitcoin",
+    "symbol": "btc",
+    "name": "Bitcoin",
+    "image": "https://img.example/bitcoin.png",
+    "current_price": 100,
+    "market_cap": 2_000_000.0,
+    "market_cap_rank": 1,
+    "total_volume": 30_000,
+    "high_24h": 110,
+    "low_24h": 90.5,
+    "price_change_24h": -1.5,
+    "price_change_percentage_24h": -1.4,
+    "circulating_supply": 20_000.0,
+    "last_updated": "2026-11-22T07:59:20.000Z",
+}
+TICKER = {
+    "symbol": "BTCUSDT",
+    "priceChange": "-1.50000000",
+    "priceChangePercent": "-1.400",
+    "lastPrice": "100.00000000",
+    "highPrice": "110.00000000",
+    "lowPrice": "90.00000000",
+    "quoteVolume": "30000.00000000",
+    "closeTime": EPOCH_MS - 5_000,
+    "count": 10,
+}
+
+
+def bars(step_ms: int) -> list[Any]:
+    return [[EPOCH_MS - step_ms, 100.0, 110, 90, 105.5], [EPOCH_MS, 105.5, 112, 95, 101]]
+
+
+def kline(open_ms: int, step_ms: int) -> list[Any]:
+    return [open_ms, "100.0", "110.0", "90.0", "105.0", "1.5", open_ms + step_ms - 1, "0", 3, "0"]
+
+
+BARS = {"prices": (1, 2, 3, 4), "others": (0,), "thousandfold": (1, 3, 4)}
+KLINES = {"prices": (1, 2, 3, 4), "others": (0, 5), "compared": (6,), "thousandfold": (1, 3, 4)}
+MARKET_NUMBERS = ("price_change_24h", "price_change_percentage_24h", "market_cap_rank")
+MARKET_PRICES = ("current_price", "market_cap", "total_volume", "high_24h", "low_24h")
+KLINE_ROWS = [kline(EPOCH_MS - 8 * HOUR, 4 * HOUR), kline(EPOCH_MS - 4 * HOUR, 4 * HOUR)]
+KLINE_PAGE = [kline(EPOCH_MS - 8 * HOUR, HOUR), kline(EPOCH_MS - 7 * HOUR, HOUR)]
+EXAMPLES = [
+    Example(
+        "coingecko",
+        "markets",
+        QuotesQuery(),
+        [[COIN]],
+        prices=(*MARKET_PRICES, "circulating_supply"),
+        others=MARKET_NUMBERS,
+        nullable=(*MARKET_PRICES, *MARKET_NUMBERS, "circulating_supply"),
+        thousandfold=("current_price", "market_cap", "low_24h", "circulating_supply"),
+    ),
+    Example("coingecko", "ohlc", NEWEST, [bars(4 * HOUR)], **BARS),
+    Example("coingecko", "ohlc_native", DAILY, [bars(8 * HOUR * 3)], **BARS),
+    Example("coingecko", "ohlc_range", RANGE, [bars(HOUR)], pages=(0,), **BARS),
+    Example(
+        "binance",
+        "ticker_24hr",
+        QuotesQuery(),
+        [[TICKER]],
+        prices=("lastPrice", "highPrice", "lowPrice", "quoteVolume"),
+        others=("priceChange", "priceChangePercent", "closeTime"),
+        compared=("count",),
+        thousandfold=("lastPrice", "lowPrice", "closeTime"),
+    ),
+    Example("binance", "klines", NEWEST, [KLINE_ROWS], **KLINES),
+    Example(
+        "binance",
+        "klines",
+        RANGE,
+        [[kline(EPOCH_MS - MINUTE, MINUTE)], KLINE_PAGE],
+        pages=(1,),
+        **KLINES,
+    ),
+]
+JUNK: list[Any] = [
+    {},
+    [],
+    None,
+    "",
+    "<html><title>Just a moment</title></html>",
+    0,
+    math.nan,
+    True,
+    [None],
+    [[]],
+    [{}],
+    [[[]]],
+    ["text"],
+    {"data": []},
+    {"error": "coin not found"},
+    {"status": {"error_code": 1}},
+    {"code": -1, "msg": "no"},
+]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=24,
+)
+
+each_example = pytest.mark.parametrize(
+    "example", EXAMPLES, ids=lambda one: f"{one.operation}-{type(one.query).category}"
+)
+each_spec = pytest.mark.parametrize("spec", REGISTRY, ids=lambda spec: spec.name)
+
+
+def operations() -> list[tuple[str, Operation]]:
+    adapters = {spec.adapter.vendor: spec.adapter for spec in REGISTRY}
+    return [(name, op) for name, adapter in adapters.items() for op in adapter.operations]
+
+
+def plans(spec: ProviderSpec) -> list[Plan]:
+    return [plan for plan in (spec.keyed, spec.keyless) if plan]
+
+
+def with_field(example: Example, page: int, row: int, name: Any, value: Any) -> list[Any]:
+    payloads = copy.deepcopy(example.payloads)
+    payloads[page][row][name] = value
+    return payloads
+
+
+def places(example: Example) -> list[tuple[int, int]]:
+    """Page and row of every row that becomes part of the answer."""
+    pages = example.pages or range(len(example.payloads))
+    return [(page, row) for page in pages for row in range(len(example.payloads[page]))]
+
+
+def floats(found: Any) -> Iterator[float]:
+    if isinstance(found, float):
+        yield found
+    elif isinstance(found, (tuple, list)):
+        for part in found:
+            yield from floats(part)
+
+
+def assert_sound(found: Any) -> None:
+    assert isinstance(found, (Ranking, PairTickers, Candles))
+    assert all(math.isfinite(number) for number in floats(astuple(found)))
+
+
+def assert_refused(example: Example, payloads: list[Any]) -> None:
+    with pytest.raises(ProviderError) as caught:
+        example.parse(payloads)
+    assert type(caught.value) in {MalformedResponse, QueryRefused}
+
+
+def test_names_are_unique_and_fit_for_variables() -> None:
+    names = [spec.name for spec in REGISTRY]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) for name in names)
+
+
+@each_spec
+def test_a_provider_has_a_plan_and_a_plan_with_a_key_says_where_the_key_goes(
+    spec: ProviderSpec,
+) -> None:
+    assert plans(spec)
+    assert spec.keyed is None or spec.keyed.auth is not None
+    assert spec.keyless is None or spec.keyless.auth is None
+
+
+@each_spec
+def test_hosts_are_https_addresses_that_a_path_can_follow(spec: ProviderSpec) -> None:
+    for plan in plans(spec):
+        assert plan.base_urls
+        assert all(re.fullmatch(r"https://[^\s?#]+[^/\s?#]", url) for url in plan.base_urls)
+
+
+@each_spec
+def test_limits_are_positive(spec: ProviderSpec) -> None:
+    windows = [window for plan in plans(spec) for window in plan.windows]
+    assert windows
+    assert all(window.limit > 0 and window.period_s > 0 for window in windows)
+
+
+@each_spec
+def test_operations_have_names_of_their_own_and_belong_to_the_providers_categories(
+    spec: ProviderSpec,
+) -> None:
+    names = [op.name for op in spec.adapter.operations]
+    assert len(set(names)) == len(names) > 0
+    assert {op.query_type.category for op in spec.adapter.operations} == set(spec.categories)
+
+
+def test_every_operation_has_an_example_here() -> None:
+    known = {(example.vendor, example.operation) for example in EXAMPLES}
+    assert known == {(vendor, op.name) for vendor, op in operations()}
+
+
+@each_example
+def test_calls_are_paths_with_parameters_of_text_without_spaces(example: Example) -> None:
+    (build,) = [op.build for vendor, op in operations() if (vendor, op.name) == key_of(example)]
+    calls = build(example.query, CONTEXT)
+    assert len(calls) == len(example.payloads)
+    for call in calls:
+        assert re.fullmatch(r"/[^\s?#]+", call.path)
+        assert all(re.fullmatch(r"\S+", text) for pair in call.params for text in pair)
+        assert call.weight > 0
+        assert call.max_bytes > 0
+
+
+def key_of(example: Example) -> tuple[str, str]:
+    return example.vendor, example.operation
+
+
+@each_example
+def test_the_right_payload_is_an_answer(example: Example) -> None:
+    assert_sound(example.parse(example.payloads))
+
+
+@each_example
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_junk_in_place_of_any_payload_is_never_an_answer(example: Example, junk: Any) -> None:
+    for place in range(len(example.payloads)):
+        if junk == [] and place in example.pages:
+            continue
+        assert_refused(example, [*example.payloads[:place], junk, *example.payloads[place + 1 :]])
+
+
+@each_example
+def test_no_row_in_a_page_of_history_is_an_answer_without_candles(example: Example) -> None:
+    for place in example.pages:
+        payloads = [*example.payloads[:place], [], *example.payloads[place + 1 :]]
+        assert example.parse(payloads).candles == ()
+
+
+WRONG: list[Any] = ["text", "", [], {}, ["1"], {"value": 1}]
+
+
+@each_example
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_wrong_value_for_a_number_is_never_an_answer(example: Example, wrong: Any) -> None:
+    for name in (*example.prices, *example.others, *example.compared):
+        for page, row in places(example):
+            assert_refused(example, with_field(example, page, row, name, wrong))
+
+
+@each_example
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_finite_number_is_never_an_answer(example: Example, number: float) -> None:
+    for name in (*example.prices, *example.others):
+        for page, row in places(example):
+            assert_refused(example, with_field(example, page, row, name, number))
+
+
+@each_example
+def test_null_for_a_number_is_never_an_answer_but_where_null_is_known(example: Example) -> None:
+    for name in {*example.prices, *example.others, *example.compared} - set(example.nullable):
+        for page, row in places(example):
+            assert_refused(example, with_field(example, page, row, name, None))
+
+
+@each_example
+def test_text_where_the_vendor_sends_numbers_is_never_an_answer(example: Example) -> None:
+    for name in (*example.prices, *example.others, *example.compared):
+        for page, row in places(example):
+            told = example.payloads[page][row][name]
+            if not isinstance(told, str):
+                assert_refused(example, with_field(example, page, row, name, str(told)))
+
+
+@each_example
+def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
+    for name in example.prices:
+        for page, row in places(example):
+            told = example.payloads[page][row][name]
+            negative = f"-{told}" if isinstance(told, str) else -told
+            assert_refused(example, with_field(example, page, row, name, negative))
+
+
+@each_example
+@pytest.mark.parametrize("factor", [1_000, 0.001])
+def test_one_price_a_thousandfold_off_is_never_an_answer(example: Example, factor: float) -> None:
+    opposite = {3: 2, "low_24h": "high_24h", "lowPrice": "highPrice"}
+    up = example.thousandfold
+    for name in up if factor > 1 else {opposite.get(one, one) for one in up}:
+        for page, row in places(example):
+            told = example.payloads[page][row][name]
+            off = str(float(told) * factor) if isinstance(told, str) else told * factor
+            assert_refused(example, with_field(example, page, row, name, off))
+
+
+@each_example
+@settings(deadline=None)
+@given(payload=ANYTHING)
+def test_whatever_json_comes_is_an_error_of_ours_or_a_sound_answer(
+    example: Example, payload: Any
+) -> None:
+    for place in range(len(example.payloads)):
+        payloads = [*example.payloads[:place], payload, *example.payloads[place + 1 :]]
+        try:
+            assert_sound(example.parse(payloads))
+        except ProviderError:
+            continue
+
+
+@each_example
+@settings(deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_one_field_is_an_error_of_ours_or_a_sound_answer(
+    example: Example, data: st.DataObject
+) -> None:
+    page = data.draw(st.integers(0, len(example.payloads) - 1))
+    row = data.draw(st.integers(0, len(example.payloads[page]) - 1))
+    fields = example.payloads[page][row]
+    name = data.draw(
+        st.sampled_from(list(fields) if isinstance(fields, dict) else range(len(fields)))
+    )
+    payloads = with_field(example, page, row, name, data.draw(ANYTHING))
+    try:
+        assert_sound(example.parse(payloads))
+    except ProviderError:
+        return

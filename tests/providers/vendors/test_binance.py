@@ -1,0 +1,381 @@
+"""Binance: payload in, model out; the dead, the frozen and the namesakes stay out."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from backend.errors import ProviderError, QueryRefused
+from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.ohlc import DAY, HOUR, MINUTE, WEEK, Candle, Candles, Interval, OhlcQuery
+from backend.providers.adapter import MIB, Call, Context
+from backend.providers.client import parsed
+from backend.providers.vendors import binance
+from tests.clocks import EPOCH_MS
+
+CONTEXT = Context("binance", "public", EPOCH_MS)
+LAST_TRADE = EPOCH_MS - 5_000
+NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, reference_price=100.0)
+RANGE = replace(NEWEST, start_ms=EPOCH_MS - 8 * HOUR, end_ms=EPOCH_MS - 4 * HOUR)
+
+
+def ticker(symbol: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "symbol": symbol,
+        "priceChange": "-1.00000000",
+        "priceChangePercent": "-1.026",
+        "weightedAvgPrice": "98.00000000",
+        "lastPrice": "97.50000000",
+        "lastQty": "0.10000000",
+        "openPrice": "98.50000000",
+        "highPrice": "99.00000000",
+        "lowPrice": "96.00000000",
+        "volume": "1000.00000000",
+        "quoteVolume": "98000.00000000",
+        "openTime": LAST_TRADE - DAY,
+        "closeTime": LAST_TRADE,
+        "firstId": 10,
+        "lastId": 19,
+        "count": 10,
+    }
+    return row | changes
+
+
+def dead(symbol: str, **changes: Any) -> dict[str, Any]:
+    zeros = dict.fromkeys(("lastPrice", "highPrice", "lowPrice", "quoteVolume"), "0.00000000")
+    return ticker(symbol, **zeros, firstId=-1, lastId=-1, count=0, **changes)
+
+
+def tickers(*rows: Any) -> PairTickers:
+    return binance.parse_tickers(QuotesQuery(), [list(rows)], CONTEXT)
+
+
+def pairs(*rows: Any) -> list[str]:
+    return [found.pair for found in tickers(*rows).tickers]
+
+
+def kline(open_ms: int, step_ms: int = HOUR, close: str = "100.50000000") -> list[Any]:
+    prices = ["100.00000000", "101.00000000", "99.00000000", close]
+    rest = ["1250.0", 321, "6.0", "600.0", "0"]
+    return [open_ms, *prices, "12.50000000", open_ms + step_ms - 1, *rest]
+
+
+PROBE = kline(EPOCH_MS - MINUTE, MINUTE)
+
+
+def klines(query: OhlcQuery, *pages: Any) -> Candles:
+    return parsed(binance.parse_klines, query, pages, CONTEXT)
+
+
+def test_a_row_becomes_a_pair_with_its_percent_untouched() -> None:
+    assert tickers(ticker("BTCUSDT")).tickers == (
+        PairTicker(
+            pair="BTCUSDT",
+            base="BTC",
+            quote="USDT",
+            price=97.5,
+            high=99.0,
+            low=96.0,
+            quote_volume=98_000.0,
+            change=-1.0,
+            change_percentage=-1.026,
+            closed_at=datetime(2026, 11, 22, 7, 59, 55, tzinfo=UTC),
+        ),
+    )
+
+
+@pytest.mark.parametrize(("behind_ms", "is_kept"), [(HOUR, True), (HOUR + 1, False)])
+def test_a_pair_that_last_traded_over_an_hour_before_the_newest_is_left_out(
+    behind_ms: int, is_kept: bool
+) -> None:
+    frozen = ticker("XMRUSDT", closeTime=LAST_TRADE - behind_ms)
+    assert pairs(ticker("BTCUSDT"), frozen) == ["BTCUSDT"] + ["XMRUSDT"] * is_kept
+
+
+def test_a_pair_delisted_weeks_ago_is_left_out_though_its_price_stands() -> None:
+    frozen = ticker("XMRUSDT", closeTime=LAST_TRADE - 20 * DAY)
+    assert pairs(frozen, ticker("BTCUSDT")) == ["BTCUSDT"]
+
+
+@pytest.mark.parametrize("close_time", [LAST_TRADE - 80 * DAY, LAST_TRADE])
+def test_dead_rows_are_left_out_however_many(close_time: int) -> None:
+    rows = [dead(f"OLD{n}USDT", closeTime=close_time) for n in range(10)]
+    assert pairs(*rows, ticker("BTCUSDT")) == ["BTCUSDT"]
+
+
+def test_a_frozen_dollar_pair_gives_way_to_a_live_one() -> None:
+    frozen = ticker("BTCUSDT", closeTime=LAST_TRADE - 2 * DAY)
+    assert pairs(frozen, ticker("BTCUSDC")) == ["BTCUSDC"]
+
+
+@pytest.mark.parametrize(
+    ("quotes", "chosen"),
+    [
+        (["USDC", "FDUSD", "USDT"], "USDT"),
+        (["USDT", "USDC", "FDUSD"], "USDT"),
+        (["USDC", "FDUSD"], "FDUSD"),
+        (["USDC"], "USDC"),
+    ],
+)
+def test_a_coin_is_priced_in_usdt_else_fdusd_else_usdc_whatever_the_volumes(
+    quotes: list[str], chosen: str
+) -> None:
+    rows = [ticker(f"BTC{quote}", quoteVolume=f"{10**n}.0") for n, quote in enumerate(quotes)]
+    found = tickers(*rows).tickers
+    assert [(one.pair, one.quote) for one in found] == [(f"BTC{chosen}", chosen)]
+
+
+@pytest.mark.parametrize("money", "EUR GBP TRY BRL JPY AUD UAH PLN".split())
+def test_money_is_no_coin(money: str) -> None:
+    assert pairs(ticker(f"{money}USDT"), ticker(f"{money}USDC"), ticker("BTCUSDT")) == ["BTCUSDT"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "base"),
+    [
+        ("JUPUSDT", "JUP"),
+        ("1000SATSUSDT", "1000SATS"),
+        ("币安人生USDT", "币安人生"),
+        ("USDCUSDT", "USDC"),
+        ("FDUSDUSDT", "FDUSD"),
+        ("TUSDT", "T"),
+    ],
+)
+def test_odd_names_are_cut_at_their_quote_and_kept(pair: str, base: str) -> None:
+    assert [(one.pair, one.base) for one in tickers(ticker(pair)).tickers] == [(pair, base)]
+
+
+@pytest.mark.parametrize("pair", "ETHBTC BTCTRY USDTTRY BTCBUSD BTCEUR USDT BTCUSD".split())
+def test_pairs_against_other_than_dollars_are_no_prices_in_dollars(pair: str) -> None:
+    assert pairs(ticker(pair), ticker("SOLUSDT")) == ["SOLUSDT"]
+
+
+@pytest.mark.parametrize("off_ms", [-13 * HOUR, 13 * HOUR])
+def test_a_list_that_is_not_of_now_is_refused(off_ms: int) -> None:
+    with pytest.raises(ValueError, match="not of now"):
+        tickers(ticker("BTCUSDT", closeTime=EPOCH_MS + off_ms))
+
+
+ABSURD = [
+    {"lastPrice": "97500.0"},
+    {"lastPrice": "0.00000000"},
+    {"lastPrice": "-97.5"},
+    {"lastPrice": "NaN"},
+    {"lastPrice": None},
+    {"highPrice": "90.0"},
+    {"highPrice": "Infinity"},
+    {"quoteVolume": "-1"},
+    {"priceChangePercent": "nan"},
+    {"priceChange": ""},
+]
+
+
+@pytest.mark.parametrize("change", ABSURD)
+def test_one_absurd_pair_of_fifty_is_left_out_and_one_of_forty_nine_refuses_all(
+    change: dict[str, Any],
+) -> None:
+    good = [ticker(f"C{n}USDT") for n in range(49)]
+    absurd = ticker("ABSURDUSDT", **change)
+    assert pairs(absurd, *good) == [row["symbol"] for row in good]
+    with pytest.raises(ValueError, match="absurd"):
+        pairs(absurd, *good[:48])
+
+
+def test_a_list_without_a_live_dollar_pair_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="absurd"):
+        tickers(ticker("ETHBTC"), dead("OLDUSDT"))
+
+
+def test_candles_keep_their_open_stamp_and_are_closed_by_their_close_time() -> None:
+    series = klines(NEWEST, [kline(EPOCH_MS - HOUR), kline(EPOCH_MS)])
+    assert series == Candles(
+        Interval.H1,
+        (
+            Candle(EPOCH_MS - HOUR, 100.0, 101.0, 99.0, 100.5, volume=12.5, closed=True),
+            Candle(EPOCH_MS, 100.0, 101.0, 99.0, 100.5, volume=12.5, closed=False),
+        ),
+        pair="BTCUSDT",
+    )
+
+
+@pytest.mark.parametrize(("now_ms", "is_closed"), [(EPOCH_MS - 1, False), (EPOCH_MS, True)])
+def test_a_candle_is_closed_once_its_close_time_has_passed(now_ms: int, is_closed: bool) -> None:
+    rows = [[kline(EPOCH_MS - HOUR)]]
+    (candle,) = binance.parse_klines(NEWEST, rows, replace(CONTEXT, now_ms=now_ms)).candles
+    assert candle.closed is is_closed
+
+
+def test_a_month_is_on_the_calendars_grid_and_stays_open_until_its_end() -> None:
+    opens = [int(datetime(2026, n, 1, tzinfo=UTC).timestamp() * 1000) for n in (10, 11, 12)]
+    rows = [kline(a, b - a) for a, b in pairwise(opens)]
+    series = klines(replace(NEWEST, interval=Interval.MONTH), rows)
+    assert [(one.timestamp, one.closed) for one in series.candles] == [
+        (opens[0], True),
+        (opens[1], False),
+    ]
+
+
+def test_no_candles_means_no_such_market() -> None:
+    with pytest.raises(QueryRefused):
+        klines(NEWEST, [])
+
+
+@pytest.mark.parametrize("interval", ["1m", "1h", "4h"])
+def test_a_pair_whose_candles_ended_yesterday_is_not_the_coins_market(interval: str) -> None:
+    query = replace(NEWEST, interval=Interval(interval))
+    step = query.interval.step_ms
+    with pytest.raises(QueryRefused, match="no longer traded"):
+        klines(query, [kline(EPOCH_MS - DAY, step)])
+
+
+@pytest.mark.parametrize("interval", Interval)
+def test_a_range_of_a_pair_that_died_last_week_is_refused_whatever_the_interval(
+    interval: Interval,
+) -> None:
+    last_minute = kline(EPOCH_MS - 6 * DAY, MINUTE)
+    with pytest.raises(QueryRefused, match="no longer traded"):
+        klines(replace(RANGE, interval=interval), [last_minute], [])
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_taken"),
+    [
+        (100.5, True),
+        (10.06, True),
+        (1_004.0, True),
+        (10.04, False),
+        (1_006.0, False),
+        (None, False),
+    ],
+)
+def test_candles_at_over_ten_times_the_known_price_are_a_namesakes(
+    reference: float | None, is_taken: bool
+) -> None:
+    query = replace(NEWEST, reference_price=reference)
+    if is_taken:
+        assert len(klines(query, [kline(EPOCH_MS)]).candles) == 1
+    else:
+        with pytest.raises(QueryRefused, match="price is not the coin's"):
+            klines(query, [kline(EPOCH_MS)])
+
+
+def test_a_range_joins_its_pages_and_leaves_its_probe_out() -> None:
+    hours = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 6, 5)]
+    series = klines(RANGE, [PROBE], hours[:2], hours[2:])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS - n * HOUR for n in (8, 7, 6, 5)]
+    assert all(one.closed for one in series.candles)
+
+
+def test_a_ranges_old_prices_may_differ_as_its_probe_vouches_for_the_pair() -> None:
+    query = replace(RANGE, reference_price=5.0 * 100)
+    assert len(klines(query, [PROBE], [kline(EPOCH_MS - 8 * HOUR)]).candles) == 1
+
+
+@pytest.mark.parametrize("probe", [[], [kline(EPOCH_MS - MINUTE, MINUTE, close="1.0")]])
+def test_a_range_whose_probe_is_another_market_is_refused(probe: list[Any]) -> None:
+    with pytest.raises(QueryRefused):
+        klines(replace(RANGE, reference_price=100.0), probe, [kline(EPOCH_MS - 8 * HOUR)])
+
+
+def test_a_range_before_the_pairs_first_trade_is_an_empty_answer() -> None:
+    assert klines(RANGE, [PROBE], []).candles == ()
+
+
+@pytest.mark.parametrize("page", [{}, "", {"code": -1000, "msg": "unknown"}, None, [PROBE]])
+def test_a_page_that_is_no_list_of_the_intervals_candles_is_no_answer(page: Any) -> None:
+    with pytest.raises(ProviderError):
+        klines(RANGE, [PROBE], page)
+
+
+def test_pages_that_overlap_are_no_answer() -> None:
+    with pytest.raises(ProviderError):
+        klines(RANGE, [PROBE], [kline(EPOCH_MS - 8 * HOUR)], [kline(EPOCH_MS - 8 * HOUR)])
+
+
+def test_all_tickers_are_one_call_for_trading_pairs_only() -> None:
+    assert binance.build_tickers(QuotesQuery(), CONTEXT) == (
+        Call("/api/v3/ticker/24hr", (("symbolStatus", "TRADING"),), 80, max_bytes=32 * MIB),
+    )
+
+
+def klines_call(interval: str, limit: str, *bounds: int) -> Call:
+    names = zip(("startTime", "endTime"), map(str, bounds), strict=False)
+    params = (("symbol", "BTCUSDT"), ("interval", interval), ("limit", limit), *names)
+    return Call("/api/v3/klines", params, weight=2)
+
+
+@pytest.mark.parametrize("interval", ["1m", "1h", "1d", "1w", "1M"])
+def test_the_newest_candles_are_one_call_with_the_interval_as_written(interval: str) -> None:
+    query = replace(NEWEST, interval=Interval(interval))
+    assert binance.build_klines(query, CONTEXT) == (klines_call(interval, "1000"),)
+
+
+def test_a_range_is_a_probe_and_pages_of_a_thousand_that_do_not_overlap() -> None:
+    start, end = EPOCH_MS - 2_500 * HOUR, EPOCH_MS
+    calls = binance.build_klines(replace(NEWEST, start_ms=start, end_ms=end), CONTEXT)
+    assert calls == (
+        klines_call("1m", "1"),
+        klines_call("1h", "1000", start, start + 1_000 * HOUR - 1),
+        klines_call("1h", "1000", start + 1_000 * HOUR, start + 2_000 * HOUR - 1),
+        klines_call("1h", "1000", start + 2_000 * HOUR, end - 1),
+    )
+
+
+def test_a_range_of_months_keeps_the_case_of_its_interval() -> None:
+    query = replace(NEWEST, interval=Interval.MONTH, start_ms=EPOCH_MS - WEEK, end_ms=EPOCH_MS)
+    calls = binance.build_klines(query, CONTEXT)
+    assert calls == (klines_call("1m", "1"), klines_call("1M", "1000", EPOCH_MS - WEEK, LAST_MS))
+
+
+LAST_MS = EPOCH_MS - 1
+
+
+@pytest.mark.parametrize(("is_known", "tier"), [(True, 0), (False, 1)])
+def test_tickers_are_the_last_resort_until_ranks_are_known(is_known: bool, tier: int) -> None:
+    assert binance.serves_tickers(QuotesQuery(universe_known=is_known), CONTEXT) == tier
+
+
+@pytest.mark.parametrize("interval", Interval)
+def test_every_interval_is_served_first_newest_or_ranged(interval: Interval) -> None:
+    assert binance.serves_klines(replace(NEWEST, interval=interval), CONTEXT) == 0
+    assert binance.serves_klines(replace(RANGE, interval=interval), CONTEXT) == 0
+
+
+@pytest.mark.parametrize("unknown", [{"pair": None}, {"pair": ""}, {"reference_price": None}])
+def test_no_candles_without_a_pair_and_a_price_to_know_it_by(unknown: dict[str, Any]) -> None:
+    assert binance.serves_klines(replace(NEWEST, **unknown), CONTEXT) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ({"code": -1121, "msg": "no such symbol"}, -1121),
+        ({"code": 0, "msg": "not from here"}, 0),
+        ({"code": "-1121"}, None),
+        ({"msg": "nothing else"}, None),
+        ([{"code": -1003}], None),
+        ("<html>", None),
+        (None, None),
+    ],
+)
+def test_the_error_code_is_a_number_at_the_top(payload: Any, code: int | None) -> None:
+    assert binance.error_code(payload) == code
+
+
+@pytest.mark.parametrize(
+    ("payload", "until_ms"),
+    [
+        ({"code": -1003, "msg": f"Too much; IP banned until {EPOCH_MS}. Use streams."}, EPOCH_MS),
+        ({"code": -1003, "msg": "IP banned until further notice"}, None),
+        ({"code": -1003, "msg": "too much weight used"}, None),
+        ({"code": -1003, "msg": None}, None),
+        ({}, None),
+        ([], None),
+        ("banned until 1795334400000", None),
+        (None, None),
+    ],
+)
+def test_the_end_of_a_ban_is_read_out_of_the_text(payload: Any, until_ms: int | None) -> None:
+    assert binance.banned_until_ms(payload) == until_ms

@@ -1,0 +1,194 @@
+"""From what a reader writes to one coin of the market."""
+
+import pytest
+
+from backend.errors import NotReady, UnknownSymbol
+from backend.models.market import Coin, Market
+from backend.services.symbols import SymbolIndex
+
+
+def coin(id: str | None, symbol: str, rank: int | None) -> Coin:  # noqa: A002 - the row's word
+    return Coin(
+        id=id,
+        symbol=symbol,
+        name=None,
+        image=None,
+        market_cap_rank=rank,
+        price=10.0,
+        market_cap=None,
+        volume_24h=None,
+        high_24h=None,
+        low_24h=None,
+        price_change_24h=None,
+        price_change_percentage_24h=None,
+        circulating_supply=None,
+        last_updated=None,
+        source="coingecko_free",
+    )
+
+
+BITCOIN = coin("bitcoin", "BTC", 1)
+ETHEREUM = coin("ethereum", "ETH", 2)
+RIPPLE = coin("ripple", "XRP", 3)
+PEGGED_XRP = coin("pegged-xrp", "XRP", 180)
+BRIDGED_XRP = coin("bridged-xrp", "XRP", None)
+DOTTED = coin("bitcoin-bridged", "BTC.B", 200)
+CHINESE = coin("life", "币安人生", 220)
+UNIVERSE = Market(
+    (BITCOIN, ETHEREUM, RIPPLE, PEGGED_XRP, DOTTED, CHINESE, BRIDGED_XRP), ranked=True
+)
+BARE = Market((coin(None, "BTC", None), coin(None, "ETH", None)), ranked=False)
+
+
+@pytest.fixture
+def index() -> SymbolIndex:
+    return SymbolIndex(UNIVERSE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BTC",
+        "btc",
+        "Btc",
+        "bitcoin",
+        "Bitcoin",
+        " BTC ",
+        "BTCUSDT",
+        "btcusdt",
+        "BTC/USDT",
+        "BTC-USD",
+        "BTCUSD",
+        "BTC_USDC",
+        "BTC:USDT",
+        "BTCFDUSD",
+        "BTC/FDUSD",
+    ],
+)
+def test_every_spelling_of_a_coin_resolves_to_it(index: SymbolIndex, text: str) -> None:
+    found = index.resolve(text)
+    assert found.coin is BITCOIN
+    assert found.is_best_ranked
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("btc.b", DOTTED), ("BTC.B/USDT", DOTTED), ("币安人生", CHINESE), ("币安人生USDT", CHINESE)],
+)
+def test_dotted_and_non_ascii_symbols_resolve(
+    index: SymbolIndex, text: str, expected: Coin
+) -> None:
+    assert index.resolve(text).coin is expected
+
+
+def test_an_exact_id_comes_before_an_exact_symbol() -> None:
+    named_so, ticker_so = coin("gala", "GLX", 90), coin("gala-games", "GALA", 10)
+    assert SymbolIndex(Market((ticker_so, named_so), True)).resolve("gala").coin is named_so
+
+
+def test_an_exact_symbol_comes_before_a_pair() -> None:
+    short, whole = coin("short", "BTC", 1), coin("whole", "BTCUSDT", 240)
+    assert SymbolIndex(Market((short, whole), True)).resolve("BTCUSDT").coin is whole
+
+
+def test_a_symbol_that_is_itself_a_dollar_is_no_pair() -> None:
+    dollar = coin("tether", "USDT", 3)
+    index = SymbolIndex(Market((BITCOIN, dollar), True))
+    assert index.resolve("USDT").coin is dollar
+    assert index.resolve("USDTUSD").coin is dollar
+
+
+def test_the_base_of_a_pair_is_a_ticker_and_no_id() -> None:
+    ticker_so, named_so = coin("gala-games", "GALA", 10), coin("gala", "GLX", 90)
+    index = SymbolIndex(Market((ticker_so, named_so), True))
+    assert index.resolve("GALAUSDT").coin is ticker_so
+
+
+@pytest.mark.parametrize("text", ["XRP", "xrp", "XRPUSDT", "XRP/USD"])
+def test_an_ambiguous_ticker_is_its_best_ranked_coin_with_a_warning(
+    index: SymbolIndex, text: str
+) -> None:
+    found = index.resolve(text)
+    assert found.coin is RIPPLE
+    assert found.is_best_ranked
+    (warning,) = found.warnings
+    assert "XRP" in warning
+    assert "ripple" in warning
+    assert "pegged-xrp" in warning
+    assert "bridged-xrp" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("pegged-xrp", PEGGED_XRP), ("bridged-xrp", BRIDGED_XRP)]
+)
+def test_the_id_of_a_lesser_coin_finds_it_but_not_as_best_ranked(
+    index: SymbolIndex, text: str, expected: Coin
+) -> None:
+    found = index.resolve(text)
+    assert found.coin is expected
+    assert not found.is_best_ranked
+    assert found.warnings == ()
+
+
+def test_the_id_of_the_best_ranked_coin_of_a_ticker_needs_no_warning(index: SymbolIndex) -> None:
+    found = index.resolve("ripple")
+    assert found.coin is RIPPLE
+    assert found.is_best_ranked
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("text", ["ETHBTC", "ETH/BTC", "BTCEUR", "USDT", "NOPE", "/USDT", "USD"])
+def test_what_is_no_pair_against_dollars_and_no_coin_is_unknown(
+    index: SymbolIndex, text: str
+) -> None:
+    with pytest.raises(UnknownSymbol):
+        index.resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [("bitcon", "bitcoin"), ("etherium", "ethereum"), ("riple", "ripple"), ("BTCC", "BTC")],
+)
+def test_a_typo_gets_the_right_name_suggested(index: SymbolIndex, typo: str, meant: str) -> None:
+    with pytest.raises(UnknownSymbol) as caught:
+        index.resolve(typo)
+    assert meant in caught.value.suggestions
+    assert len(caught.value.suggestions) <= 5
+    assert typo in str(caught.value)
+
+
+def test_nonsense_gets_no_suggestion(index: SymbolIndex) -> None:
+    with pytest.raises(UnknownSymbol) as caught:
+        index.resolve("qqqqqqqq")
+    assert caught.value.suggestions == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "x" * 10_000, "USDT" * 2_500, "-" * 10_000, "💥" * 100, "\x00\n", "%s{}<b>", "ß"],
+    ids=lambda text: repr(text[:8]),
+)
+def test_nonsense_of_any_shape_is_only_unknown(index: SymbolIndex, text: str) -> None:
+    with pytest.raises(UnknownSymbol) as caught:
+        index.resolve(text)
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("text", ["BTC", "btc", "BTCUSDT", "BTC/USD", "BTC-USDC"])
+def test_without_a_universe_symbols_and_pairs_still_resolve(text: str) -> None:
+    found = SymbolIndex(BARE).resolve(text)
+    assert found.coin is BARE.coins[0]
+    assert found.is_best_ranked
+
+
+@pytest.mark.parametrize("text", ["bitcoin", "NOPE", "", "x" * 10_000])
+def test_without_a_universe_nothing_can_be_called_unknown(text: str) -> None:
+    with pytest.raises(NotReady) as caught:
+        SymbolIndex(BARE).resolve(text)
+    assert caught.value.code == "not_ready"
+    assert len(str(caught.value)) < 1_000
+
+
+def test_an_index_tells_how_much_it_knows(index: SymbolIndex) -> None:
+    assert repr(index) == "<SymbolIndex 7 ids, 5 symbols>"

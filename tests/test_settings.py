@@ -1,0 +1,255 @@
+"""Settings: defaults, environment and `.env`, and one line about each wrong value."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from backend.settings import (
+    CallLimit,
+    Configuration,
+    ProviderSettings,
+    SettingsError,
+    load_configuration,
+    parse_limits,
+)
+
+PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
+OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET
+MAX_STALE_OHLC REQUEST_DEADLINE PROVIDER_TIMEOUT COOLDOWN COOLDOWN_MAX CORS_ORIGINS
+GATEWAY_API_KEYS REDIS_URL""".split()
+PROVIDER_VARIABLES = [
+    f"{name.upper()}_{field}"
+    for name in PROVIDERS
+    for field in ("API_KEY", "BASE_URL", "LIMITS", "ENABLED")
+]
+KEY = "CG-AbCdEfGhIjKlMnOpQrStUvWx"
+
+
+@pytest.fixture(autouse=True)
+def _empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*OWN_VARIABLES, *PROVIDER_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def load(providers: Iterable[str] = PROVIDERS) -> Configuration:
+    return load_configuration(providers)
+
+
+def refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("host", "0.0.0.0"),  # noqa: S104 - the contract's default
+        ("port", 7860),
+        ("log_dir", Path("logs")),
+        ("log_level", "INFO"),
+        ("cache_ttl_market", 60),
+        ("cache_ttl_ohlc", 15),
+        ("request_deadline", 4),
+        ("provider_timeout", 3),
+        ("cooldown", 30),
+        ("cooldown_max", 300),
+        ("cors_origins", ("*",)),
+    ],
+)
+def test_the_defaults_are_the_contracts(field: str, expected: object) -> None:
+    assert getattr(load().gateway, field) == expected
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_without_a_word_a_provider_is_enabled_and_has_no_key(name: str) -> None:
+    provider = load().providers[name]
+    assert provider.api_key is None
+    assert provider.base_url == ()
+    assert provider.limits == ()
+    assert provider.enabled is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("HOST", "127.0.0.1", "127.0.0.1"),
+        ("PORT", "8080", 8080),
+        ("LOG_DIR", "/var/log/gateway", Path("/var/log/gateway")),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("CACHE_TTL_MARKET", "0.5", 0.5),
+        ("CACHE_TTL_OHLC", "5", 5),
+        ("MAX_STALE_MARKET", "120", 120),
+        ("MAX_STALE_OHLC", "240", 240),
+        ("REQUEST_DEADLINE", "2.5", 2.5),
+        ("PROVIDER_TIMEOUT", "1.5", 1.5),
+        ("COOLDOWN", "0.2", 0.2),
+        ("COOLDOWN_MAX", "600", 600),
+        ("CORS_ORIGINS", "https://a.example/, https://b.example", None),
+    ],
+)
+def test_every_own_setting_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, expected: object
+) -> None:
+    monkeypatch.setenv(variable, text)
+    expected = expected or ("https://a.example", "https://b.example")
+    assert getattr(load().gateway, variable.lower()) == expected
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_every_provider_reads_the_same_variables_behind_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"{name.upper()}_API_KEY", KEY)
+    monkeypatch.setenv(f"{name.upper()}_BASE_URL", "http://one.example/api/, https://two.example")
+    monkeypatch.setenv(f"{name.upper()}_LIMITS", "30/minute,10000/month")
+    monkeypatch.setenv(f"{name.upper()}_ENABLED", "false")
+    configuration = load()
+    provider = configuration.providers[name]
+    assert provider.api_key == SecretStr(KEY)
+    assert provider.base_url == ("http://one.example/api", "https://two.example")
+    assert provider.limits == (CallLimit(30, 60.0), CallLimit(10_000, 2_592_000.0))
+    assert provider.enabled is False
+    others = [configuration.providers[other] for other in PROVIDERS if other != name]
+    assert all(other.api_key is None and other.enabled for other in others)
+
+
+def test_a_file_is_read_and_the_environment_comes_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text(
+        f"# mine\nPORT=9000\nCACHE_TTL_OHLC=7\nCOINGECKO_PRO_API_KEY={KEY}\nOTHER=1\n"
+    )
+    monkeypatch.setenv("PORT", "9001")
+    configuration = load()
+    assert configuration.gateway.port == 9001
+    assert configuration.gateway.cache_ttl_ohlc == 7
+    assert configuration.secrets() == (KEY,)
+
+
+def test_a_wrong_value_in_the_file_is_named_too() -> None:
+    Path(".env").write_text("PORT=high\n")
+    assert refusal().startswith("PORT: ")
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("COINGECKO_FREE_API_KEY", text)
+    configuration = load()
+    assert configuration.providers["coingecko_free"].api_key is None
+    assert configuration.secrets() == ()
+
+
+def test_space_around_a_key_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COINGECKO_FREE_API_KEY", f"  {KEY}\n")
+    assert load().secrets() == (KEY,)
+
+
+@pytest.mark.parametrize("variable", ["BINANCE_BASE_URL", "BINANCE_LIMITS"])
+def test_an_empty_list_leaves_the_providers_own(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, " , ")
+    assert load().providers["binance"] == ProviderSettings()
+
+
+WRONG = [
+    ("CACHE_TTL_MARKET", "-1 0 abc inf nan 1e99"),
+    ("CACHE_TTL_OHLC", "-0.5 0"),
+    ("MAX_STALE_MARKET", "-1 never"),
+    ("REQUEST_DEADLINE", "0 -4 nan inf soon"),
+    ("PROVIDER_TIMEOUT", "0 nan"),
+    ("COOLDOWN", "0 -30 nan"),
+    ("COOLDOWN_MAX", "0 29 inf"),
+    ("PORT", "0 -1 70000 abc 78.5"),
+    ("LOG_LEVEL", "loud 10"),
+    ("BINANCE_BASE_URL", "ftp://x x.example http:// http://user:pw@h http://h?k=pw http://h#pw"),
+    ("BINANCE_BASE_URL", "https://ok.example,nonsense http://[::1 http://h:port http://h:70000"),
+    ("COINGECKO_FREE_LIMITS", "lots 0/minute 30 -1/minute 1.5/minute 30/fortnight 30/minute;1/day"),
+    ("COINGECKO_PRO_API_KEY", "schlüssel-pw"),
+    ("BINANCE_ENABLED", "perhaps 2"),
+    ("GATEWAY_API_KEYS", "pw"),
+    ("REDIS_URL", "redis://user:pw@h"),
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [(variable, text) for variable, texts in WRONG for text in texts.split()]
+)
+def test_a_wrong_value_is_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    message = refusal()
+    assert message.startswith(f"{variable}: ")
+    assert len(message.splitlines()) == 1
+    assert len(message) > len(f"{variable}: ")
+    assert "pw" not in message
+
+
+@pytest.mark.parametrize("key", ["a b", f"{KEY} {KEY}", f"{KEY}\n{KEY}", "x" * 513, "\x07" * 8])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("COINGECKO_PRO_API_KEY", key)
+    message = refusal()
+    assert message.startswith("COINGECKO_PRO_API_KEY: ")
+    assert len(message.splitlines()) == 1
+    assert key not in message
+    assert KEY not in message
+
+
+def test_no_exception_behind_a_refusal_holds_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COINGECKO_PRO_API_KEY", f"{KEY} {KEY}")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_longest_cooldown_is_not_shorter_than_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COOLDOWN", "60")
+    monkeypatch.setenv("COOLDOWN_MAX", "59.9")
+    assert refusal() == "COOLDOWN_MAX: is smaller than COOLDOWN"
+    monkeypatch.setenv("COOLDOWN_MAX", "60")
+    assert load().gateway.cooldown_max == 60
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_API_KEYS", "REDIS_URL"])
+def test_what_is_not_built_yet_may_stand_empty(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, " ")
+    assert load().gateway.port == 7860
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("30/minute", (CallLimit(30, 60.0),)),
+        ("5/second", (CallLimit(5, 1.0),)),
+        ("100/hours", (CallLimit(100, 3_600.0),)),
+        ("50/12 hours", (CallLimit(50, 43_200.0),)),
+        ("50/12hours", (CallLimit(50, 43_200.0),)),
+        (" 30 / minute , 10000 / month ", (CallLimit(30, 60.0), CallLimit(10_000, 2_592_000.0))),
+        ("1000/day,", (CallLimit(1_000, 86_400.0),)),
+    ],
+)
+def test_limits_are_calls_over_a_period(text: str, expected: tuple[CallLimit, ...]) -> None:
+    assert parse_limits(text) == expected
+
+
+def test_no_text_of_a_configuration_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COINGECKO_PRO_API_KEY", KEY)
+    configuration = load()
+    provider = configuration.providers["coingecko_pro"]
+    assert configuration.secrets() == (KEY,)
+    for shown in (repr(configuration), str(configuration), repr(provider), str(provider)):
+        assert KEY not in shown
+    assert KEY not in provider.model_dump_json()

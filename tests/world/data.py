@@ -1,0 +1,120 @@
+"""Invented data in the providers' own shapes: 250 coins, pairs with every kind of trap, candles."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+HOUR, DAY = 3_600_000, 86_400_000
+STEPS = {"1m": 60_000, "5m": 300_000, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
+
+#: id, symbol, name, price in USD; the rank is the place.
+FAMOUS = (
+    ("bitcoin", "btc", "Bitcoin", 50_000.0),
+    ("ethereum", "eth", "Ethereum", 2_500.0),
+    ("tether", "usdt", "Tether", 1.0),
+    ("fdusd-only", "fdo", "Only against FDUSD", 7.0),
+    ("delisted", "dlst", "Delisted on the venue", 120.0),
+    ("namesake", "name", "Its ticker is another coin's", 3.0),
+    ("unlisted", "unl", "On no venue", 40.0),
+)
+#: A lesser coin with a famous ticker.
+IMPOSTOR = ("fake-bitcoin", "btc", "Fake Bitcoin", 0.002)
+ROWS = 250
+
+
+def coins(now: datetime) -> list[dict[str, Any]]:
+    """The ranked list as CoinGecko gives it."""
+    filler = [(f"coin-{n}", f"c{n}", f"Coin {n}", 1.0 + n) for n in range(ROWS - len(FAMOUS) - 1)]
+    listed = (*FAMOUS, *filler, IMPOSTOR)
+    return [coin_row(rank, *coin, now) for rank, coin in enumerate(listed, start=1)]
+
+
+def coin_row(
+    rank: int, name: str, symbol: str, title: str, price: float, now: datetime
+) -> dict[str, Any]:
+    supply = 1e9 / rank
+    return {
+        "id": name,
+        "symbol": symbol,
+        "name": title,
+        "image": f"https://img.example/{name}.png",
+        "current_price": price,
+        "market_cap": int(price * supply),
+        "market_cap_rank": rank,
+        "total_volume": 1_000_000 + rank,
+        "high_24h": price * 1.02,
+        "low_24h": price * 0.97,
+        "price_change_24h": price * 0.01,
+        "price_change_percentage_24h": 1.01,
+        "circulating_supply": supply,
+        "last_updated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+def tickers(now_ms: int) -> list[dict[str, Any]]:
+    """The 24 h tickers as Binance gives them, the dead among the living."""
+    return [
+        ticker("BTCUSDT", 50_500.0, now_ms),
+        ticker("BTCFDUSD", 50_510.0, now_ms),
+        ticker("ETHUSDT", 2_510.0, now_ms),
+        ticker("ETHBTC", 0.05, now_ms),
+        ticker("FDOFDUSD", 7.1, now_ms),
+        ticker("DLSTUSDT", 119.0, now_ms - 60 * DAY),  # frozen at its delisting
+        ticker("NAMEUSDT", 900.0, now_ms),
+        ticker("EURUSDT", 1.08, now_ms),
+        {**ticker("DEADUSDT", 0.0, now_ms - 90 * DAY), "count": 0, "firstId": -1, "lastId": -1},
+        *(ticker(f"C{n}USDT", (1.0 + n) * 1.01, now_ms) for n in range(60)),
+    ]
+
+
+def ticker(symbol: str, price: float, close_ms: int) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "priceChange": f"{price * 0.02:.8f}",
+        "priceChangePercent": "2.000",
+        "lastPrice": f"{price:.8f}",
+        "highPrice": f"{price * 1.03:.8f}",
+        "lowPrice": f"{price * 0.96:.8f}",
+        "volume": "1000.00000000",
+        "quoteVolume": f"{price * 1000:.8f}",
+        "openTime": close_ms - DAY,
+        "closeTime": close_ms,
+        "firstId": 1,
+        "lastId": 100,
+        "count": 100,
+    }
+
+
+def klines(
+    price: float, step_ms: int, now_ms: int, start: int | None, end: int | None, limit: int
+) -> list[list[Any]]:
+    """Candles up to the one open now; every pair was listed 4,000 candles ago."""
+    newest = now_ms // step_ms * step_ms
+    oldest = newest - 4_000 * step_ms
+    first = max(oldest, -(-start // step_ms) * step_ms) if start is not None else oldest
+    last = min(newest, end // step_ms * step_ms) if end is not None else newest
+    opens = range(first, last + 1, step_ms)
+    kept = opens[:limit] if start is not None else opens[-limit:]
+    return [kline(at, price, step_ms) for at in kept]
+
+
+def kline(open_ms: int, price: float, step_ms: int) -> list[Any]:
+    low, high = f"{price * 0.99:.8f}", f"{price * 1.01:.8f}"
+    body = [f"{price:.8f}", high, low, f"{price:.8f}", "12.50000000"]
+    tail = [f"{price * 12.5:.8f}", 42, "6.0", "300000.0", "0"]
+    return [open_ms, *body, open_ms + step_ms - 1, *tail]
+
+
+def ohlc(price: float, step_ms: int, count: int, now_ms: int) -> list[list[float]]:
+    """CoinGecko's candles: stamped with their close, the last one in the future."""
+    last_close = (now_ms // step_ms + 1) * step_ms
+    closes = range(last_close - (count - 1) * step_ms, last_close + 1, step_ms)
+    return [[at, price, price * 1.01, price * 0.99, price] for at in closes]
+
+
+def to_json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def utc(now_ms: int) -> datetime:
+    return datetime.fromtimestamp(now_ms / 1000, UTC)
