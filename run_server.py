@@ -1,5 +1,6 @@
 """Starts the gateway: settings, application, uvicorn."""
 
+import signal
 import sys
 
 import uvicorn
@@ -21,6 +22,9 @@ def main() -> int:
         print(f"wrong setting  {error}", file=sys.stderr)
         return 2
     settings = configuration.gateway
+    # uvicorn stops gracefully on SIGTERM, then raises it again: the default would kill us before
+    # the logs are written out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
         uvicorn.run(
             create_app(configuration),

@@ -21,8 +21,6 @@ from backend.settings import Configuration
 
 TITLE = "Unified Crypto Data Platform"
 EXPOSED = ["Age", "ETag", "Retry-After", "X-Cache", "X-Request-Id"]
-#: Nothing is ever posted here.
-MOST_BODY_BYTES = 64 * 1024
 
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
@@ -47,7 +45,6 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MOST_BODY_BYTES,
     )
     # Before the market's own: /api/market/{coin} would take everything behind it.
     for module in (ohlc, market, status, docs):

@@ -90,7 +90,7 @@ async def open_gateway(
             deadline_s=settings.request_deadline,
             attempt_timeout_s=settings.provider_timeout,
         )
-        _announce(manager)
+        _announce(manager, configuration.unused)
         market = _market_source(manager, settings, clock, emit)
         ohlc = _ohlc_source(manager, settings, clock, emit)
         market_service = MarketService(market)
@@ -230,8 +230,8 @@ def _initial_state(
     return State.ACTIVE if keyed or keyless else State.NOT_CONFIGURED
 
 
-def _announce(manager: ProviderManager) -> None:
-    """Who can serve what now, and which variable would unlock the others."""
+def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:
+    """Who can serve what now, which variable would unlock the others, which are set in vain."""
     categories = dict.fromkeys(name for p in manager.providers for name in p.categories)
     chains = {
         name: " > ".join(p.name for p in manager.chain(name) if p.is_usable) or "nobody"
@@ -242,3 +242,5 @@ def _announce(manager: ProviderManager) -> None:
     for provider in manager.providers:
         if hint := provider.status().hint:
             log.info("%s is off: %s", provider.name, hint)
+    if unused:
+        log.warning("not used by this version: %s", ", ".join(unused))

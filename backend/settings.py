@@ -54,6 +54,8 @@ def _parse_base_urls(text: str) -> tuple[str, ...]:
             raise ValueError("wants one http(s) address or a comma list of them")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("wants a bare address: no user, query or fragment")
+        if parts.port == 0:  # reading the port of a wrong one raises ValueError
+            raise ValueError("wants a port from 1 to 65535")
     return urls
 
 
@@ -132,6 +134,8 @@ class Configuration:
 
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
+    #: Variables of the contract that are set, and that this version does not use yet.
+    unused: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
         """Every key that was configured, for the redaction filter."""
@@ -140,28 +144,39 @@ class Configuration:
 
 
 class _NotYet(BaseSettings):
-    """Variables that must not be set, because a user would rely on what is not there."""
+    """Variables of the contract that this version does not use: none is ignored silently."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     gateway_api_keys: str = ""
     redis_url: str = ""
+    client_rate_limit: str = ""
+    state_path: str = ""
+    trust_proxy: str = ""
+    ws_max_clients: str = ""
+
+
+#: Not to be ignored even with a warning: a user would take the door for locked.
+REFUSED = ("gateway_api_keys", "redis_url")
 
 
 def load_configuration(provider_names: Iterable[str]) -> Configuration:
     """Reads everything once. Raises SettingsError with one line that names the variable."""
-    _refuse_what_is_not_built()
+    unused = _not_yet_used()
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in provider_names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
-    return Configuration(gateway, providers)
+    return Configuration(gateway, providers, unused)
 
 
-def _refuse_what_is_not_built() -> None:
-    for name, value in _NotYet():
-        if value.strip():
+def _not_yet_used() -> tuple[str, ...]:
+    """The variables that are set in vain. Raises SettingsError where that would be dangerous."""
+    found = [name for name, value in _load(_NotYet, "") if value.strip()]
+    for name in found:
+        if name in REFUSED:
             raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
+    return tuple(name.upper() for name in found)
 
 
 def _load(kind: type[S], prefix: str) -> S:
@@ -169,6 +184,8 @@ def _load(kind: type[S], prefix: str) -> S:
         return kind(_env_prefix=prefix)
     except ValidationError as error:
         raise SettingsError(_one_line(error, prefix)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env: is not UTF-8 text") from None
 
 
 def _one_line(error: ValidationError, prefix: str) -> str:

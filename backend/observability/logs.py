@@ -31,6 +31,8 @@ from backend.observability.redaction import RedactingFormatter, Redactor
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
 FILES = (ROTATION, FAILURES, HEALTH)
+#: Their INFO lines are URLs, one a call.
+WIRE_LOGGERS = ("httpx", "httpcore")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Records waiting for the writing thread; more are dropped rather than held.
 MOST_WAITING = 10_000
@@ -46,6 +48,13 @@ class DroppingQueueHandler(QueueHandler):
     def enqueue(self, record: logging.LogRecord) -> None:
         with suppress(queue.Full):
             self.queue.put_nowait(record)
+
+
+class PatientQueueListener(QueueListener):
+    """Ends even when the queue is full: the standard one would raise queue.Full instead."""
+
+    def enqueue_sentinel(self) -> None:
+        self.queue.put(self._sentinel)  # type: ignore[attr-defined] # not in typeshed
 
 
 class QuietFileHandler(RotatingFileHandler):
@@ -163,12 +172,13 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
     stream.setFormatter(RedactingFormatter(_utc(logging.Formatter(LINE)), redact))
     stream.addFilter(lambda record: record.name not in FILES)
     handlers, problem = _file_handlers(folder, redact)
-    listener = QueueListener(waiting, stream, *handlers)
+    listener = PatientQueueListener(waiting, stream, *handlers)
     root, entrance = logging.getLogger(), DroppingQueueHandler(waiting)
-    before = root.level, [*root.handlers]
+    handlers_before = [*root.handlers]
+    levels_before = {name: logging.getLogger(name).level for name in ("", *WIRE_LOGGERS)}
     root.handlers = [entrance]
     root.setLevel(level)
-    for name in ("httpx", "httpcore"):  # their INFO lines are URLs, one a call
+    for name in WIRE_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     listener.start()
     if problem:
@@ -179,8 +189,9 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
         yield
     finally:
         listener.stop()
-        root.setLevel(before[0])
-        root.handlers = before[1]
+        root.handlers = handlers_before
+        for name, level_before in levels_before.items():
+            logging.getLogger(name).setLevel(level_before)
         for handler in handlers:
             handler.close()
 

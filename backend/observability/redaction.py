@@ -9,10 +9,11 @@ REDACTED = "[redacted]"
 #: A shorter "key" would blot out ordinary words.
 SHORTEST_SECRET = 6
 #: Keys that nobody told us of, by where they stand or how they look.
+_NAMES = r"(?:api[-_]?key|(?:auth|access)[-_]token|authorization)"
 _PATTERNS = (
+    # The value ends before a backslash too: in a JSON line it escapes the closing quote.
     re.compile(
-        r"(?i)((?:api_?key|auth_token|token|x[-_]cg[-_](?:pro|demo)[-_]api[-_]key|authorization)"
-        r"['\"]?\s*[=:]\s*['\"]?(?:bearer\s+)?)[^\s&'\",;]{4,}"
+        rf"(?i)({_NAMES}\\*['\"]?\s*[=:]\s*\\*['\"]?(?:(?:bearer|basic)\s+)?)[^\s&'\",;\\]{{4,}}"
     ),
     re.compile(r"()\bCG-[A-Za-z0-9]{20,}"),
 )

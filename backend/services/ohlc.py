@@ -15,8 +15,8 @@ from backend.services.symbols import Resolution
 
 #: As many candles as one question brings: the newest of them serve every smaller limit.
 BLOCK = 1_000
-#: Blocks in one range; what is wider is many requests.
-MOST_BLOCKS = 10
+#: Candles in one range; what is wider is many requests.
+MOST_CANDLES = 10_000
 DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
 #: An open candle older than this says nothing any more, in seconds.
 MAX_STALE_OPEN_S = 900.0
@@ -80,7 +80,7 @@ class OhlcService:
         ]
         total, limit = len(rows), _limit(view)
         rows = rows[:limit] if view.start_ms is not None else rows[-limit:]
-        return Page(tuple(rows), total, _shortage(answer, view, len(rows), limit))
+        return Page(tuple(rows), total, _shortage(answer, view))
 
     def open_is_too_old(self, answer: Answer[Candles]) -> bool:
         """True when the forming candle is stale beyond use; closed ones never change."""
@@ -95,13 +95,11 @@ class OhlcService:
             return None, None
         span = BLOCK * view.interval.step_ms
         end_ms = min(view.end_ms if view.end_ms is not None else now_ms, now_ms)
-        first, last = start_ms // span, end_ms // span
         if view.start_ms is not None and _limit(view) <= MOST_LIMIT:
-            last = min(last, (start_ms + _limit(view) * view.interval.step_ms) // span)
-        if last - first >= MOST_BLOCKS:
-            widest = MOST_BLOCKS * BLOCK
-            raise InvalidParameter("start", f"the range holds more than {widest} candles")
-        return first * span, (last + 1) * span
+            end_ms = min(end_ms, start_ms + _limit(view) * view.interval.step_ms)
+        if end_ms - start_ms > MOST_CANDLES * view.interval.step_ms:
+            raise InvalidParameter("start", f"the range holds more than {MOST_CANDLES} candles")
+        return start_ms // span * span, (end_ms // span + 1) * span
 
     def _first_open(self, view: OhlcView, now_ms: int) -> int | None:
         """The open of the first candle asked for; None where the newest ones hold all."""
@@ -120,7 +118,7 @@ def _limit(view: OhlcView) -> int:
     if view.limit is not None:
         return view.limit
     is_range = view.start_ms is not None and view.end_ms is not None
-    return MOST_BLOCKS * BLOCK if is_range else DEFAULT_LIMIT
+    return MOST_CANDLES if is_range else DEFAULT_LIMIT
 
 
 def _query(
@@ -150,15 +148,16 @@ def _notes(answer: Answer[Candles]) -> tuple[str, ...]:
     return (f"prices are those of {answer.data.pair}: a dollar coin is taken for the dollar",)
 
 
-def _shortage(answer: Answer[Candles], view: OhlcView, count: int, limit: int) -> tuple[str, ...]:
+def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:
     """A word where the provider's history ends before the reader's question does."""
     candles = answer.data.candles
+    if not candles:
+        return (f"{answer.source} has no {answer.data.interval} candles in this range",)
     if view.start_ms is None and view.end_ms is None:
-        is_short = count < limit
+        is_short = len(candles) < _limit(view)
     else:
-        wanted = view.start_ms if view.start_ms is not None else 1 << 62
-        is_short = bool(candles) and wanted < candles[0].timestamp
-    if not is_short or not candles:
+        is_short = view.start_ms is not None and view.start_ms < candles[0].timestamp
+    if not is_short:
         return ()
     first = datetime.fromtimestamp(candles[0].timestamp / 1000, UTC)
     return (

@@ -40,7 +40,7 @@ class SymbolIndex:
     def resolve(self, text: str) -> Resolution:
         """Raises UnknownSymbol with suggestions, or NotReady while no universe is known."""
         name = text.strip()[:LONGEST_SYMBOL]
-        found = self._by_name(name) or self._by_pair(name)
+        found = self._by_exact_id(name) or self._by_ticker(name) or self._by_pair(name)
         if found:
             return found
         if not self._is_ranked:
@@ -49,12 +49,20 @@ class SymbolIndex:
             )
         raise UnknownSymbol(name, self._suggestions(name))
 
-    def _by_name(self, name: str) -> Resolution | None:
-        if coin := self._by_id.get(name.lower()):
-            return Resolution(coin, self._by_symbol[coin.symbol][0] is coin)
+    def _by_exact_id(self, name: str) -> Resolution | None:
+        coin = self._by_id.get(name)
+        if coin is None:
+            return None
+        namesake = self._by_symbol.get(name.upper(), [coin])[0]
+        warning = f"{name} is the id of this coin, and the ticker of {namesake.id}"
+        warnings = () if namesake is coin else (warning,)
+        return Resolution(coin, self._by_symbol[coin.symbol][0] is coin, warnings)
+
+    def _by_ticker(self, name: str) -> Resolution | None:
+        """By symbol in any case, the best-ranked of several; else by an id in another case."""
         coins = self._by_symbol.get(name.upper(), [])
         if not coins:
-            return None
+            return self._by_exact_id(name.lower())
         if len(coins) == 1:
             return Resolution(coins[0], True)
         others = ", ".join(str(coin.id) for coin in coins[1:])
@@ -66,7 +74,7 @@ class SymbolIndex:
         for quote in DOLLARS:
             base = pair.removesuffix(quote)
             if base and base != pair and base in self._by_symbol:
-                return self._by_name(base)
+                return self._by_ticker(base)
         return None
 
     def _suggestions(self, name: str) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> Non
     assert (made.state, made.reason) == (State.COOLDOWN, "timeout")
     assert wait_s(made, clock) == 60
     made.record_success(probe)
-    assert made.state is State.COOLDOWN
+    assert not made.admits()
 
 
 def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) -> None:
@@ -185,7 +185,6 @@ def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) 
     probe = made.acquire()
     assert probe is not None
     made.record_failure(probe, QueryRefused())
-    assert made.status is State.COOLDOWN
     assert made.admits()
     fail(made, UpstreamFailed())
     assert wait_s(made, clock) == 60

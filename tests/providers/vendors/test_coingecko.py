@@ -235,6 +235,17 @@ def test_the_last_candle_is_final_only_once_the_vendors_cache_has_run_out(
     assert times(halves) == [(EPOCH_MS - HOUR, is_closed)]
 
 
+def test_a_candle_that_another_follows_is_final_at_once() -> None:
+    rows = [bar(EPOCH_MS), bar(EPOCH_MS + HOUR)]
+    series = native(Interval.H1, rows, EPOCH_MS + 5 * MINUTE)
+    assert times(series) == [(EPOCH_MS - HOUR, True), (EPOCH_MS, False)]
+
+
+def test_an_hour_whose_second_half_never_came_is_not_told_as_closed() -> None:
+    rows = [bar(EPOCH_MS - HOUR), bar(EPOCH_MS - 30 * MINUTE)]
+    assert (EPOCH_MS - HOUR, True) not in times(merged(Interval.H1, rows))
+
+
 def test_two_half_hours_make_an_hour() -> None:
     rows = [bar(EPOCH_MS - 30 * MINUTE, 90, 110), bar(EPOCH_MS, 80, 105)]
     assert merged(Interval.H1, rows).candles == (
@@ -401,7 +412,7 @@ def test_newest_candles_are_merged_on_every_plan_where_the_grain_divides(
     serves = interval in {"30m", "1h", "2h", "4h", "8h", "12h", "1d"}
     query = replace(NEWEST, interval=interval)
     for plan in ("pro", "demo", "keyless"):
-        assert coingecko.serves_merged(query, context(plan)) == (1 if serves else None)
+        assert coingecko.serves_merged(query, context(plan)) == (2 if serves else None)
 
 
 @pytest.mark.parametrize("interval", Interval)

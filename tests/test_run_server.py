@@ -1,0 +1,172 @@
+"""The real process: start, log, serve, stop; wrong settings; an unwritable log folder."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.world.server import World
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "CG-thekeyofthistest00000001"
+
+
+@dataclass
+class Running:
+    process: asyncio.subprocess.Process
+    client: httpx.AsyncClient
+    folder: Path
+
+    async def stop(self) -> tuple[float, str]:
+        """Ends it by SIGTERM; gives the seconds that took, and all that it printed."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        output, _ = await asyncio.wait_for(self.process.communicate(), 20)
+        return time.monotonic() - began, output.decode()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+async def launch(folder: Path, **settings: str) -> asyncio.subprocess.Process:
+    kept = ("PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "run_server.py"),
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT), **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: str) -> AsyncIterator[Running]:
+    port = free_port()
+    process = await launch(folder, HOST="127.0.0.1", PORT=str(port), **settings)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            await wait_until_serving(client, process)
+            yield Running(process, client, folder)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def wait_until_serving(
+    client: httpx.AsyncClient, process: asyncio.subprocess.Process
+) -> None:
+    for _ in range(200):
+        assert process.returncode is None, "it ended at once"
+        try:
+            await client.get("/healthz")
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise AssertionError("it does not serve")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with World() as made:
+        yield made
+
+
+async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
+    world.good_keys["coingecko_pro"] = KEY
+    world.faults["binance"] = "http500"
+    settings = world.environment(COINGECKO_PRO_API_KEY=KEY, LOG_LEVEL="DEBUG")
+    async with running(tmp_path, **settings) as served:
+        texts = [
+            (await served.client.get(path)).text
+            for path in ("/api/market", "/api/market/ohlc?symbol=BTC&interval=4h", "/api/status")
+        ]
+        took_s, output = await served.stop()
+    assert served.process.returncode == 0
+    assert took_s < 5
+    assert "Provider Manager initialized" in output
+    assert "market: coingecko_pro > coingecko_free > binance" in output
+    assert "Finished server process" in output
+    assert "Uvicorn running on http://127.0.0.1:" in output
+    logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert set(logs) == {
+        "provider_rotation.log",
+        "provider_failures.log",
+        "provider_health.log",
+    }
+    failures = [json.loads(line) for line in logs["provider_failures.log"].splitlines()]
+    assert {"provider": "binance", "reason": "upstream_5xx", "status": 500}.items() <= failures[
+        -1
+    ].items()
+    for text in (*texts, output, *logs.values()):
+        assert KEY not in text
+        assert "Traceback" not in text
+
+
+async def test_it_stops_in_time_although_a_provider_keeps_silent(
+    world: World, tmp_path: Path
+) -> None:
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
+    settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
+    async with running(tmp_path, **settings) as served:
+        waiting = asyncio.create_task(served.client.get("/api/market"))
+        await asyncio.sleep(0.5)
+        took_s, _ = await served.stop()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert took_s < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CACHE_TTL_MARKET", "-1"),
+        ("PORT", "many"),
+        ("BINANCE_BASE_URL", "ftp://elsewhere"),
+        ("COINGECKO_FREE_LIMITS", "lots"),
+        ("GATEWAY_API_KEYS", "a-key-that-would-not-be-asked-for"),
+    ],
+)
+async def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    process = await launch(tmp_path, **{name: value})
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    lines = output.decode().splitlines()
+    assert process.returncode == 2
+    assert len(lines) == 1
+    assert name in lines[0]
+
+
+async def test_a_log_folder_that_cannot_be_written_is_a_warning(
+    world: World, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    settings = world.environment(LOG_DIR=str(blocked / "logs"))
+    async with running(tmp_path, **settings) as served:
+        answer = await served.client.get("/api/market")
+        _, output = await served.stop()
+    assert answer.status_code == 200
+    assert "LOG_DIR cannot be written" in output
+
+
+async def test_a_variable_that_is_not_used_yet_is_named(world: World, tmp_path: Path) -> None:
+    settings = world.environment(CLIENT_RATE_LIMIT="10/minute")
+    async with running(tmp_path, **settings) as served:
+        _, output = await served.stop()
+    assert "not used by this version: CLIENT_RATE_LIMIT" in output
