@@ -102,7 +102,9 @@ class ProviderClient:
             params = (*params, (auth[0].name, auth[1]))
         elif auth:
             headers[auth[0].name] = auth[1]
-        return self._http.build_request("GET", base_url + call.path, params=params, headers=headers)
+        return self._http.build_request(
+            "GET", base_url + call.path, params=params or None, headers=headers
+        )
 
     async def _send(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         response = await self._http.send(request, stream=True)
@@ -201,7 +203,7 @@ def _default_error(status: int) -> type[ProviderError] | None:
 def _header_seconds(headers: httpx.Headers, now: datetime) -> float | None:
     """Retry-After as seconds or as a date, the date read by the sender's own clock."""
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text):
+    if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text):
         return float(text)
     until = _date(text)
     if until is None:
@@ -211,6 +213,7 @@ def _header_seconds(headers: httpx.Headers, now: datetime) -> float | None:
 
 def _date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text).astimezone(UTC)
-    except (TypeError, ValueError):
+        date = parsedate_to_datetime(text)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (OverflowError, TypeError, ValueError):
         return None

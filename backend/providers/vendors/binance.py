@@ -125,7 +125,7 @@ def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     """Candles in time order. Raises QueryRefused where the pair is dead or a namesake's."""
     _refuse_other_market(query, payloads[0], context)
     pages = payloads if query.start_ms is None else payloads[1:]
-    rows = [row for page in pages for row in page]
+    rows = [row for page in pages for row in _listed(page)]
     return Candles(query.interval, tuple(_candle(row, context) for row in rows), query.pair)
 
 
@@ -141,15 +141,19 @@ def _candle(row: Any, context: Context) -> Candle:
     )
 
 
+def _listed(page: Any) -> list[Any]:
+    if not isinstance(page, list):
+        raise TypeError("candles are a list")
+    return page
+
+
 def _refuse_other_market(query: OhlcQuery, newest_rows: Any, context: Context) -> None:
     """The newest candle must be of now and of the known price: a delisted pair's candles end
     long ago, and a namesake's have another price."""
-    if not isinstance(newest_rows, list):
-        raise TypeError("klines are a list")
-    if not newest_rows:
+    if not _listed(newest_rows):
         raise QueryRefused("no candles of this pair")
     newest = newest_rows[-1]
-    if context.now_ms - newest[6] > max(NOT_OF_NOW_MS, 2 * query.interval.step_ms):
+    if context.now_ms - newest[6] > NOT_OF_NOW_MS:  # a live pair's newest candle ends ahead of now
         raise QueryRefused("the pair is no longer traded")
     ratio = float(newest[4]) / (query.reference_price or math.inf)
     if not 1 / NAMESAKE_FACTOR <= ratio <= NAMESAKE_FACTOR:
