@@ -1,0 +1,23 @@
+FROM python:3.11-slim AS build
+WORKDIR /build
+COPY pyproject.toml README.md constraints.txt run_server.py ./
+COPY backend backend
+COPY api api
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.11-slim
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+RUN useradd --uid 1000 --create-home gateway \
+    && mkdir -p /app/logs /app/state \
+    && chown -R 1000:1000 /app
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY run_server.py ./
+USER 1000
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '7860') + '/healthz', timeout=4)"]
+CMD ["python", "run_server.py"]

@@ -1,0 +1,34 @@
+"""`.env.example` holds every setting with its true default, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from backend.providers.registry import REGISTRY
+from backend.settings import ProviderSettings, Settings, load_configuration
+
+EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+NAMES = [spec.name for spec in REGISTRY]
+
+
+def test_it_names_every_setting_and_no_other() -> None:
+    own = {name.upper() for name in Settings.model_fields}
+    providers = {
+        f"{name}_{field}".upper() for name in NAMES for field in ProviderSettings.model_fields
+    }
+    assert set(dotenv_values(EXAMPLE)) == own | providers
+
+
+def test_its_values_are_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    defaults = load_configuration(NAMES)
+    (tmp_path / ".env").write_text(EXAMPLE.read_text())
+    example = load_configuration(NAMES)
+    assert example.gateway == defaults.gateway
+    for spec in REGISTRY:
+        plan = spec.keyless or spec.keyed
+        assert plan is not None
+        settings = example.providers[spec.name]
+        assert settings.base_url == plan.base_urls
+        assert (settings.api_key, settings.limits, settings.enabled) == (None, (), True)

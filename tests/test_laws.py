@@ -1,0 +1,79 @@
+"""The laws of the house that no linter knows: who may read the clock, the environment, the net."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CLOCK = {"time.time", "time.time_ns", "time.monotonic", "time.perf_counter", "time.sleep"}
+CLOCK |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+ENVIRONMENT = {"os.environ", "os.getenv", "os.environb"}
+#: What a vendor file may import: declarations, models, errors, and pure parts of the library.
+VENDOR_IMPORTS = {
+    "backend.errors",
+    "backend.models.market",
+    "backend.models.ohlc",
+    "backend.providers.adapter",
+    "backend.providers.rows",
+    "backend.providers.vendors",
+    "collections.abc",
+    "datetime",
+    "functools",
+    "math",
+    "operator",
+    "re",
+    "typing",
+    "urllib.parse",
+}
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def uses(path: Path, names: set[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and dotted(node) in names:
+            yield f"{path.relative_to(ROOT)}:{node.lineno} {dotted(node)}"
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed"), [(CLOCK, "backend/clock.py"), (ENVIRONMENT, "backend/settings.py")]
+)
+def test_one_file_reads_the_clock_and_one_the_environment(names: set[str], allowed: str) -> None:
+    paths = [*sources("backend"), *sources("api"), ROOT / "run_server.py"]
+    found = [use for path in paths if path != ROOT / allowed for use in uses(path, names)]
+    assert found == []
+
+
+def test_the_clock_file_does_read_the_clock() -> None:
+    assert list(uses(ROOT / "backend/clock.py", CLOCK))
+
+
+@pytest.mark.parametrize("path", sources("backend/providers/vendors"), ids=lambda path: path.stem)
+def test_a_vendor_file_is_pure(path: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.Global)
+    assert imported <= VENDOR_IMPORTS
+
+
+def test_the_top_level_holds_what_the_user_chose_and_nothing_else() -> None:
+    chosen = {"pyproject.toml", "README.md", "run_server.py", "backend", "api", "tests", "logs"}
+    chosen |= {"Dockerfile", "docs", "CHANGELOG.md", "constraints.txt"}
+    made_by_tools = {"state", "build", "dist"}
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    found = {name for name in found if not name.endswith(".egg-info") and name != "__pycache__"}
+    assert found - chosen - made_by_tools == set()
