@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from backend.clock import Clock
@@ -16,10 +16,11 @@ from backend.errors import (
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.answer import Answer, Query
-from backend.models.status import LatencyStatus, ProviderStatus, Quota
+from backend.models.status import LatencyStatus, ProviderStatus
 from backend.orchestration.call_stats import CallStats
 from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
 from backend.orchestration.endpoint import Endpoint
+from backend.orchestration.provider_status import instant_of, provider_status
 from backend.orchestration.rate_limit_guard import Cost
 from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
@@ -103,7 +104,7 @@ class Provider:
     def retry_at(self) -> datetime | None:
         """When its state admits again; None while it does, or where no time is set."""
         until = self._breaker.until
-        return None if until is None else self._instant(until)
+        return None if until is None else instant_of(until, self._clock)
 
     def offer(self, query: Query[Any], *, forced: bool = False) -> Offer | Refusal:
         """What it would do with `query` now, without doing it."""
@@ -119,7 +120,7 @@ class Provider:
         calls = operation.build(query, self._context(endpoint.plan))
         refused = endpoint.guard.check(Cost(len(calls), sum(call.weight for call in calls)))
         if refused:
-            return Refusal(self.name, "rate_limited", self._instant(refused.retry_at))
+            return Refusal(self.name, "rate_limited", instant_of(refused.retry_at, self._clock))
         return Offer(tier, endpoint.guard.headroom())
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
@@ -145,23 +146,14 @@ class Provider:
         return Answer(data, self.name, self._clock.now(), latency_ms)
 
     def status(self) -> ProviderStatus:
-        stats = self._stats
-        return ProviderStatus(
-            name=self.name,
-            categories=self.categories,
-            status=self._breaker.status,
-            reason=self._reason(),
-            hint=self._hint(),
-            success_rate=stats.success_rate,
-            latency_ms=stats.latency,
-            consecutive_failures=stats.consecutive_failures,
-            requests=stats.requests,
-            failures=stats.failures,
-            last_success_at=stats.last_success_at,
-            last_failure_at=stats.last_failure_at,
-            last_error=stats.last_error,
-            cooldown_until=self.retry_at,
-            quotas=self._quotas() if self.is_configured else (),
+        """Everything that can be told of it; asks nobody."""
+        return provider_status(
+            self._spec,
+            self._breaker,
+            self._stats,
+            guard=self._endpoint().guard if self.is_configured else None,
+            key_is_refused=self._key_is_refused(),
+            clock=self._clock,
         )
 
     def _endpoint(self) -> Endpoint:
@@ -255,35 +247,6 @@ class Provider:
         if status is not was:
             reason = self._breaker.reason
             self._emit(ProviderStateChanged(now, self.name, was, status, reason, self.retry_at))
-
-    def _reason(self) -> str | None:
-        return self._breaker.reason or (AuthFailed.reason if self._key_is_refused() else None)
-
-    def _hint(self) -> str | None:
-        variable = self._spec.key_variable
-        match self._breaker.status:
-            case State.NOT_CONFIGURED:
-                return f"set {variable} to use it"
-            case State.DISABLED:
-                return f"{self.name.upper()}_ENABLED is false"
-            case State.AUTH_FAILED:
-                return f"the key in {variable} is refused"
-        return f"the key in {variable} is refused: without it" if self._key_is_refused() else None
-
-    def _quotas(self) -> tuple[Quota, ...]:
-        return tuple(
-            Quota(
-                use.window,
-                use.limit,
-                use.used,
-                max(0, use.limit - use.used),
-                None if use.resets_at is None else self._instant(use.resets_at),
-            )
-            for use in self._endpoint().guard.quotas()
-        )
-
-    def _instant(self, monotonic: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=monotonic - self._clock.monotonic())
 
     def _ms_since(self, began: float) -> float:
         return (self._clock.monotonic() - began) * 1000

@@ -36,11 +36,6 @@ class UniverseSource:
     def __repr__(self) -> str:
         return f"<UniverseSource {len(self._market.coins) if self._market else 'empty'}>"
 
-    @property
-    def last_known(self) -> Market | None:
-        """The market as last seen, however old; None before the first answer."""
-        return self._market
-
     async def fetch(self, _query: MarketQuery) -> Answer[Market]:
         is_known = self._market is not None and self._market.ranked
         answer = await self._quotes.fetch(QuotesQuery(universe_known=is_known))

@@ -162,7 +162,7 @@ async def test_a_key_refused_twice_gives_way_to_none(clock: ManualClock) -> None
     assert len(with_key) == 2
     told = provider.status()
     assert (told.status, told.reason) == ("active", "auth_failed")
-    assert told.hint == "the key in A_API_KEY is refused: without it"
+    assert told.hint == "the key in A_API_KEY is refused: it goes on without one"
     assert [event.how for event in walk.of(CallRetried)] == ["same_key", "no_key"]
 
 

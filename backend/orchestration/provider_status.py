@@ -1,0 +1,72 @@
+"""What a provider tells of itself in `/api/status`: its state in the contract's words."""
+
+from datetime import datetime, timedelta
+
+from backend.clock import Clock
+from backend.errors import AuthFailed
+from backend.models.status import ProviderStatus, Quota
+from backend.orchestration.call_stats import CallStats
+from backend.orchestration.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.providers.adapter import ProviderSpec
+
+
+def provider_status(
+    spec: ProviderSpec,
+    breaker: CircuitBreaker,
+    stats: CallStats,
+    *,
+    guard: RateLimitGuard | None,
+    key_is_refused: bool,
+    clock: Clock,
+) -> ProviderStatus:
+    """`guard` is that of the plan in use, None for a provider that is off."""
+    until = breaker.until
+    return ProviderStatus(
+        name=spec.name,
+        categories=spec.categories,
+        status=breaker.status,
+        reason=breaker.reason or (AuthFailed.reason if key_is_refused else None),
+        hint=_hint(spec, breaker.status, key_is_refused),
+        success_rate=stats.success_rate,
+        latency_ms=stats.latency,
+        consecutive_failures=stats.consecutive_failures,
+        requests=stats.requests,
+        failures=stats.failures,
+        last_success_at=stats.last_success_at,
+        last_failure_at=stats.last_failure_at,
+        last_error=stats.last_error,
+        cooldown_until=None if until is None else instant_of(until, clock),
+        quotas=_quotas(guard, clock) if guard else (),
+    )
+
+
+def instant_of(monotonic: float, clock: Clock) -> datetime:
+    """The UTC instant of a reading of Clock.monotonic()."""
+    return clock.now() + timedelta(seconds=monotonic - clock.monotonic())
+
+
+def _hint(spec: ProviderSpec, status: State, key_is_refused: bool) -> str | None:
+    match status:
+        case State.NOT_CONFIGURED:
+            return f"set {spec.key_variable} to use it"
+        case State.DISABLED:
+            return f"{spec.name.upper()}_ENABLED is false"
+        case State.AUTH_FAILED:
+            return f"the key in {spec.key_variable} is refused"
+    if key_is_refused:
+        return f"the key in {spec.key_variable} is refused: it goes on without one"
+    return None
+
+
+def _quotas(guard: RateLimitGuard, clock: Clock) -> tuple[Quota, ...]:
+    return tuple(
+        Quota(
+            use.window,
+            use.limit,
+            use.used,
+            max(0, use.limit - use.used),
+            None if use.resets_at is None else instant_of(use.resets_at, clock),
+        )
+        for use in guard.quotas()
+    )
