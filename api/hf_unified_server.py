@@ -5,15 +5,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
-from api.middleware import HeadAsGet, RequestContext
+from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
-from api.routes import docs, market, ohlc, status
+from api.routes import docs, gas, market, news, ohlc, sentiment, status
+from api.routes.common import refuse_repeats
 from api.schemas import Problem
 from backend import __version__
 from backend.gateway import Gateway, open_gateway, read_configuration
@@ -46,13 +47,16 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    # Before the market's own: /api/market/{coin} would take everything behind it.
-    for module in (ohlc, market, status, docs):
-        app.include_router(module.router)
+    for module in (ohlc, market, news, sentiment, gas, status):
+        app.include_router(module.router, dependencies=[Depends(refuse_repeats)])
+    # Last: /api/market/{coin} takes everything that stands behind it.
+    app.include_router(market.coin_router)
+    app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
+    # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestContext)
+    app.add_middleware(BugNet)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=configuration.gateway.cors_origins,
@@ -60,6 +64,7 @@ def create_app(
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    app.add_middleware(RequestId)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 

@@ -14,8 +14,8 @@ log = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-class RequestContext:
-    """Gives each request an id (echoed when sent), and turns a bug into a problem document."""
+class RequestId:
+    """Gives each request an id, echoed when one is sent, on every answer there is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,23 +27,41 @@ class RequestContext:
         sent = Headers(scope=scope).get("x-request-id", "")
         request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        has_begun = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal has_begun
             if message["type"] == "http.response.start":
-                has_begun = True
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
+        await self._app(scope, receive, send_with_id)
+
+
+class BugNet:
+    """Turns a bug of ours into a problem document; stands inside CORS, so that it is readable."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, watched_send)
         except Exception:
-            log.exception("request %s failed", request_id)
+            request = Request(scope)
+            log.exception("request %s failed", request.state.request_id)
             if has_begun:
                 raise
-            answer = problem(Request(scope), "internal_error", "it is in the log, by request id")
-            await answer(scope, receive, send_with_id)
+            answer = problem(request, "internal_error", "it is in the log, by request id")
+            await answer(scope, receive, send)
 
 
 class HeadAsGet:

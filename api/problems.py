@@ -1,7 +1,6 @@
 """One table: our error -> HTTP status and `application/problem+json` (RFC 9457)."""
 
 import math
-import re
 from datetime import datetime
 from typing import Any
 
@@ -48,7 +47,6 @@ HINTS = {
     "all_providers_failed": "/api/status shows each provider's state",
     "not_found": "/docs lists the paths",
 }
-_QUOTED = re.compile(r"'([^']*)'")
 
 
 def problem(
@@ -90,7 +88,12 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
         case SourceUnavailable():
             clock: Clock = request.app.state.gateway.clock
             more["providers"] = [
-                {"provider": r.provider, "reason": r.reason, "retry_at": r.retry_at}
+                {
+                    "provider": r.provider,
+                    "reason": r.reason,
+                    "retry_at": r.retry_at,
+                    "detail": r.detail,
+                }
                 for r in error.refusals
             ]
             if error.retry_at:
@@ -105,7 +108,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         _wrong(
             str(item["loc"][-1]),
             item["msg"],
-            _QUOTED.findall(str(item.get("ctx", {}).get("expected", ""))),
+            _allowed(request, str(item["loc"][-1])),
         )
         for item in error.errors()
     ]
@@ -117,7 +120,31 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = "method_not_allowed" if error.status_code == 405 else "not_found"
     headers = dict(error.headers or {})
+    if code == "method_not_allowed":
+        headers["allow"] = "GET, HEAD"
     return problem(request, code, f"{request.method} {request.url.path}", headers=headers)
+
+
+def _allowed(request: Request, parameter: str) -> list[str]:
+    """What the OpenAPI document says that a parameter may be: its values, or its bounds."""
+    route = request.scope.get("route")
+    path = request.app.openapi()["paths"].get(getattr(route, "path_format", ""), {})
+    for declared in path.get("get", {}).get("parameters", ()):
+        if declared["name"] == parameter:
+            return _values(declared["schema"], request.app.openapi()["components"]["schemas"])
+    return []
+
+
+def _values(schema: dict[str, Any], named: dict[str, Any]) -> list[str]:
+    for given in (schema, *schema.get("anyOf", ())):
+        part = named.get(given.get("$ref", "").rpartition("/")[2], given)
+        if "enum" in part:
+            return [str(value) for value in part["enum"]]
+        if "minimum" in part and "maximum" in part:
+            return [f"{part['minimum']:g} to {part['maximum']:g}"]
+        if part.get("type") == "boolean":
+            return ["true", "false"]
+    return []
 
 
 def _wrong(parameter: str, detail: str, allowed: Any) -> dict[str, Any]:

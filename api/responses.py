@@ -16,9 +16,14 @@ from api.encoding import instant, to_json
 from backend.models.answer import Answer
 from backend.services.market import Page
 
+#: From an answer and a page of it to a body and its media type.
+Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
+
 JSON, CSV = "application/json", "text/csv; charset=utf-8"
 #: Prepared bodies of all views together; the least recently asked goes first.
 MOST_BYTES = 16 * 1024 * 1024
+#: What a body costs besides its content.
+OVERHEAD_BYTES = 1_024
 #: A spreadsheet takes a text that begins so for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -48,7 +53,7 @@ class Responder:
     """Answers with prepared bodies: one for each view, until its answer is refreshed."""
 
     def __init__(self) -> None:
-        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
+        self._bodies: OrderedDict[bytes, Body] = OrderedDict()
         self._bytes = 0
 
     def __repr__(self) -> str:
@@ -61,20 +66,23 @@ class Responder:
         view: Hashable,
         page: Callable[[], Page[Any]],
         *,
-        encode: Callable[[Answer[Any], Page[Any]], tuple[bytes, str]],
+        encode: Encode,
     ) -> Response:
         """The envelope of `answer` seen as `view`, or 304; `page` and `encode` run once each."""
-        body = self._bodies.get(view)
+        # A digest: a view may hold hundreds of names that a reader chose.
+        key = blake2b(repr(view).encode(), digest_size=16).digest()
+        body = self._bodies.get(key)
         if body is None or body.refresh_id != answer.refresh_id:
             content, content_type = encode(answer, page())
             etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
             body = Body(answer.refresh_id, content, content_type, etag)
-            self._keep(view, body)
-        self._bodies.move_to_end(view)
+            self._keep(key, body)
+        self._bodies.move_to_end(key)
         headers = {
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
-            "Cache-Control": f"public, max-age={int(answer.ttl_left_s)}",
+            # The whole life, as a cache takes Age off it (RFC 9111).
+            "Cache-Control": f"public, max-age={_lifetime_s(answer)}",
             "ETag": body.etag,
             "Vary": "Accept-Encoding",
         }
@@ -82,24 +90,31 @@ class Responder:
             return Response(status_code=304, headers=headers)
         return Response(body.content, media_type=body.content_type, headers=headers)
 
-    def _keep(self, view: Hashable, body: Body) -> None:
-        replaced = self._bodies.pop(view, None)
-        self._bytes += len(body.content) - (len(replaced.content) if replaced else 0)
-        self._bodies[view] = body
+    def _keep(self, key: bytes, body: Body) -> None:
+        replaced = self._bodies.pop(key, None)
+        self._bytes += _cost(body) - (_cost(replaced) if replaced else 0)
+        self._bodies[key] = body
         while self._bytes > MOST_BYTES and len(self._bodies) > 1:
             _, oldest = self._bodies.popitem(last=False)
-            self._bytes -= len(oldest.content)
+            self._bytes -= _cost(oldest)
+
+
+def _cost(body: Body) -> int:
+    return len(body.content) + OVERHEAD_BYTES
 
 
 def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
     return to_json({"data": page.rows, "meta": meta(answer, page)}), JSON
 
 
-def csv_table(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+def csv_table(row_type: type[Any]) -> Encode:
     """A header line and the rows; unknown is empty. What `meta` says does not fit in a table."""
-    rows = page.rows
-    names = [field.name for field in fields(rows[0])] if rows else []
-    return table(names, ([getattr(row, name) for name in names] for row in rows)), CSV
+    names = [field.name for field in fields(row_type)]
+
+    def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+        return table(names, ([getattr(row, name) for name in names] for row in page.rows)), CSV
+
+    return encode
 
 
 def table(names: Sequence[str], rows: Any) -> bytes:
@@ -142,6 +157,10 @@ def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
         "total": page.total,
         "warnings": [*answer.warnings, *page.warnings],
     }
+
+
+def _lifetime_s(answer: Answer[Any]) -> int:
+    return int(answer.age_s + answer.ttl_left_s) if answer.ttl_left_s > 0 else 0
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

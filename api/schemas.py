@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from backend.models.gas import GasFees
 from backend.models.market import Coin
+from backend.models.news import Article
 from backend.models.ohlc import Candle
+from backend.models.sentiment import FearGreed
 
 
 @dataclass
@@ -21,7 +24,7 @@ class AttemptSchema:
 class Meta:
     """Describes one refresh: the same for every reader until the next one."""
 
-    source: str
+    source: str | list[str]
     latency_ms: float | None
     fetched_at: datetime
     expires_at: datetime
@@ -52,10 +55,29 @@ class OhlcEnvelope:
 
 
 @dataclass
+class NewsEnvelope:
+    data: list[Article]
+    meta: Meta
+
+
+@dataclass
+class SentimentEnvelope:
+    data: list[FearGreed]
+    meta: Meta
+
+
+@dataclass
+class GasEnvelope:
+    data: GasFees
+    meta: Meta
+
+
+@dataclass
 class ProviderReason:
     provider: str
     reason: str
     retry_at: datetime | None
+    detail: str | None
 
 
 @dataclass

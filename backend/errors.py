@@ -124,6 +124,20 @@ class NotAffordable(ProviderError):
     was_sent = False
 
 
+class NoTimeLeft(ProviderError):
+    """The request's time was over before a call was sent, or all but over. Says nothing of them."""
+
+    reason = "timeout"
+    was_sent = False
+
+
+class Busy(ProviderError):
+    """As many calls as we allow ourselves are under way. Nothing was sent."""
+
+    reason = "rate_limited"
+    was_sent = False
+
+
 class LeaseRefused(ProviderError):
     """Our own breaker refused: somebody else's probe is under way. Nothing was sent."""
 
@@ -135,13 +149,15 @@ class LeaseRefused(ProviderError):
 class Refusal:
     """Why one provider did not answer a query, and the soonest instant that it may.
 
-    `latency_ms` is the length of the failed attempt, None when it was not asked at all.
+    `latency_ms` is the length of the failed attempt, None when it was not asked at all; `detail`
+    says more, in words.
     """
 
     provider: str
     reason: str
     retry_at: datetime | None = None
     latency_ms: float | None = None
+    detail: str | None = None
 
 
 class GatewayError(Exception):

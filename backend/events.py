@@ -62,13 +62,13 @@ class ProviderStateChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class StaleServing:
-    """A category's answer went stale, or came back to life (`reason` None)."""
+class RefreshFailing:
+    """A question's refreshes began to fail, or work again (`reason` None)."""
 
     at: datetime
     category: str
     reason: str | None
 
 
-Event = ProviderChosen | ProviderCalled | CallRetried | ProviderStateChanged | StaleServing
+Event = ProviderChosen | ProviderCalled | CallRetried | ProviderStateChanged | RefreshFailing
 EventSink = Callable[[Event], None]

@@ -3,48 +3,49 @@
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
 
 from backend.cache.cached_source import CachedSource, Freshness
 from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock, SystemClock
-from backend.events import EventSink
-from backend.models.answer import Answer
-from backend.models.market import Market, MarketQuery
+from backend.events import Event, EventSink
+from backend.models.answer import Answer, Query, Source
 from backend.models.ohlc import Candles, OhlcQuery
+from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.observability.history import RotationHistory
 from backend.observability.logs import EventLog
 from backend.observability.redaction import Redactor
-from backend.orchestration.circuit_breaker import CircuitBreaker, State
-from backend.orchestration.endpoint import Credential, Endpoint
-from backend.orchestration.hosts import Hosts
-from backend.orchestration.provider import Provider
+from backend.orchestration.fan_out import FanOut
+from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.providers.adapter import Plan, ProviderSpec, Window
+from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
+from backend.services.gas import GasService
 from backend.services.market import MarketService
+from backend.services.news import NewsService
+from backend.services.news_store import NewsStore
 from backend.services.ohlc import OhlcService
-from backend.services.status import StatusService
+from backend.services.sentiment import SentimentService
+from backend.services.status import CacheView, StatusService
 from backend.services.universe import UniverseSource
-from backend.settings import (
-    CallLimit,
-    Configuration,
-    ProviderSettings,
-    Settings,
-    load_configuration,
-)
+from backend.settings import Configuration, Settings, load_configuration
+
+Q = TypeVar("Q", bound=Query[Any])
+T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
-#: The market is one entry; candles are bounded by their number, about 30 MB of them.
-MARKET_ENTRIES = 1
+#: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
 MOST_CANDLES = 100_000
 #: Closed candles never change; a day bounds what a wrong one could do.
 CLOSED_CANDLES_TTL_S = 86_400.0
+#: An index that says when it will change is not asked more often than this.
+SHORTEST_SENTIMENT_TTL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,19 @@ class Gateway:
 
     market: MarketService
     ohlc: OhlcService
+    news: NewsService
+    sentiment: SentimentService
+    gas: GasService
     status: StatusService
-    manager: ProviderManager
     clock: Clock
 
 
 def read_configuration() -> Configuration:
     """All settings, the providers' included. Raises SettingsError."""
-    return load_configuration(spec.name for spec in REGISTRY)
+    configuration = load_configuration(spec.name for spec in REGISTRY)
+    for spec in REGISTRY:
+        keyed_plan(spec, configuration.providers[spec.name].plan)
+    return configuration
 
 
 def _jitter() -> float:
@@ -79,155 +85,134 @@ async def open_gateway(
     jitter: Callable[[], float] = _jitter,
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; ends its tasks and connections on leaving."""
-    clock, emit = clock or SystemClock(), emit or EventLog()
-    settings = configuration.gateway
-    async with ProviderClient(clock, transport) as client:
-        build = _ProviderBuilder(configuration, client, clock, emit, jitter)
-        manager = ProviderManager(
-            [build(spec) for spec in registry],
+    clock, history = clock or SystemClock(), RotationHistory()
+    tell = _tell_all(emit or EventLog(), history)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(ProviderClient(clock, transport))
+        factory = ProviderFactory(
+            configuration,
+            client,
             clock=clock,
-            emit=emit,
+            emit=tell,
+            jitter=jitter,
+            redact=Redactor(configuration.secrets()),
+        )
+        settings = configuration.gateway
+        manager = ProviderManager(
+            [factory.build(spec) for spec in registry],
+            clock=clock,
+            emit=tell,
             deadline_s=settings.request_deadline,
             attempt_timeout_s=settings.provider_timeout,
         )
         _announce(manager, configuration.unused)
-        market = _market_source(manager, settings, clock, emit)
-        ohlc = _ohlc_source(manager, settings, clock, emit)
-        market_service = MarketService(market)
-        try:
-            yield Gateway(
-                market=market_service,
-                ohlc=OhlcService(
-                    ohlc, market_service, clock=clock, deadline_s=settings.request_deadline
-                ),
-                status=StatusService(manager, {"market": market, "ohlc": ohlc}, clock=clock),
-                manager=manager,
-                clock=clock,
-            )
-        finally:
-            await market.aclose()
-            await ohlc.aclose()
+        yield _compose(_Caches(clock, tell, settings, stack), manager, history)
 
 
-def _market_source(
-    manager: ProviderManager, settings: Settings, clock: Clock, emit: EventSink
-) -> CachedSource[MarketQuery, Market]:
-    freshness = Freshness(settings.cache_ttl_market, settings.max_stale_market)
-    return CachedSource(
-        UniverseSource(manager),
-        TTLCache[Answer[Market]](clock, MARKET_ENTRIES),
-        clock=clock,
-        emit=emit,
-        freshness=lambda _query, _answer: freshness,
-        deadline_s=settings.request_deadline,
-    )
+def _tell_all(*sinks: EventSink) -> EventSink:
+    def tell(event: Event) -> None:
+        for sink in sinks:
+            sink(event)
 
-
-def _ohlc_source(
-    manager: ProviderManager, settings: Settings, clock: Clock, emit: EventSink
-) -> CachedSource[OhlcQuery, Candles]:
-    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
-        is_history = query.start_ms is not None and all(c.closed for c in answer.data.candles)
-        ttl_s = CLOSED_CANDLES_TTL_S if is_history else settings.cache_ttl_ohlc
-        return Freshness(ttl_s, settings.max_stale_ohlc)
-
-    return CachedSource(
-        manager,
-        TTLCache[Answer[Candles]](
-            clock, MOST_CANDLES, size=lambda answer: 1 + len(answer.data.candles)
-        ),
-        clock=clock,
-        emit=emit,
-        freshness=freshness,
-        deadline_s=settings.request_deadline,
-    )
+    return tell
 
 
 @dataclass(frozen=True, slots=True)
-class _ProviderBuilder:
-    configuration: Configuration
-    client: ProviderClient
+class _Caches:
+    """Puts a cache in front of a source, and ends its flights with the gateway."""
+
     clock: Clock
     emit: EventSink
-    jitter: Callable[[], float]
+    settings: Settings
+    stack: AsyncExitStack
 
-    def __call__(self, spec: ProviderSpec) -> Provider:
-        settings = self.configuration.providers[spec.name]
-        keyed, keyless = self._endpoints(spec, settings)
-        return Provider(
-            spec,
-            keyed=keyed,
-            keyless=keyless,
-            breaker=self._breaker(_initial_state(settings, keyed, keyless)),
+    def around(
+        self,
+        source: Source[Q, T],
+        freshness: Callable[[Q, Answer[T]], Freshness],
+        *,
+        capacity: int = 1,
+        size: Callable[[Answer[T]], int] = lambda _answer: 1,
+    ) -> CachedSource[Q, T]:
+        cached = CachedSource(
+            source,
+            TTLCache[Answer[T]](self.clock, capacity, size),
             clock=self.clock,
             emit=self.emit,
-            redact=Redactor(self.configuration.secrets()),
+            freshness=freshness,
+            deadline_s=self.settings.request_deadline,
         )
-
-    def _endpoints(
-        self, spec: ProviderSpec, settings: ProviderSettings
-    ) -> tuple[Endpoint | None, Endpoint | None]:
-        """With the key and without; limits that a user sets are those of the plan in use."""
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        keyed = keyless = None
-        if spec.keyed and key:
-            keyed = self._endpoint(spec, spec.keyed, settings, key, settings_apply=True)
-        if spec.keyless:
-            keyless = self._endpoint(
-                spec, spec.keyless, settings, None, settings_apply=keyed is None
-            )
-        return keyed, keyless
-
-    def _endpoint(
-        self,
-        spec: ProviderSpec,
-        plan: Plan,
-        settings: ProviderSettings,
-        key: str | None,
-        *,
-        settings_apply: bool,
-    ) -> Endpoint:
-        limits = settings.limits if settings_apply else ()
-        return Endpoint(
-            spec.adapter,
-            plan,
-            hosts=Hosts(self.clock, settings.base_url or plan.base_urls),
-            guard=RateLimitGuard(self.clock, _windows(plan, limits)),
-            credential=Credential(self.clock, key) if key else None,
-            client=self.client,
-            clock=self.clock,
-        )
-
-    def _breaker(self, state: State) -> CircuitBreaker:
-        settings = self.configuration.gateway
-        return CircuitBreaker(
-            self.clock,
-            cooldown_s=settings.cooldown,
-            cooldown_max_s=settings.cooldown_max,
-            # A probe is over when its attempt is: a little later it is lost.
-            lease_s=settings.provider_timeout + 1.0,
-            jitter=self.jitter,
-            state=state,
-        )
+        self.stack.push_async_callback(cached.aclose)
+        return cached
 
 
-def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:
-    """The plan's windows, or a user's in their place, counted as the plan counts that period."""
-    if not limits:
-        return plan.windows
-    declared = {window.period_s: window for window in plan.windows}
-    return tuple(
-        replace(declared.get(own.period_s, Window(own.limit, own.period_s)), limit=own.limit)
-        for own in limits
+def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory) -> Gateway:
+    settings, clock = caches.settings, caches.clock
+    market = caches.around(
+        UniverseSource(manager),
+        _always(settings.cache_ttl_market, settings.max_stale_market),
+    )
+    ohlc = caches.around(
+        manager,
+        _ohlc_freshness(settings),
+        capacity=MOST_CANDLES,
+        size=lambda answer: 1 + len(answer.data.candles),
+    )
+    market_service = MarketService(market)
+    reports = FanOut(manager, clock=clock, emit=caches.emit, timeout_s=settings.provider_timeout)
+    news = caches.around(
+        NewsStore(reports, market_service, clock=clock),
+        _always(settings.cache_ttl_news, settings.max_stale_news),
+    )
+    sentiment = caches.around(manager, _sentiment_freshness(settings))
+    gas = caches.around(manager, _always(settings.cache_ttl_gas, settings.max_stale_gas))
+    categories: dict[str, CacheView] = {
+        "market": market,
+        "ohlc": ohlc,
+        "news": news,
+        "sentiment": sentiment,
+        "gas": gas,
+    }
+    return Gateway(
+        market=market_service,
+        ohlc=OhlcService(ohlc, market_service, clock=clock, deadline_s=settings.request_deadline),
+        news=NewsService(news),
+        sentiment=SentimentService(sentiment),
+        gas=GasService(gas),
+        status=StatusService(manager, history, categories, clock=clock),
+        clock=clock,
     )
 
 
-def _initial_state(
-    settings: ProviderSettings, keyed: Endpoint | None, keyless: Endpoint | None
-) -> State:
-    if not settings.enabled:
-        return State.DISABLED
-    return State.ACTIVE if keyed or keyless else State.NOT_CONFIGURED
+def _always(ttl_s: float, max_stale_s: float) -> Callable[[Any, Any], Freshness]:
+    freshness = Freshness(ttl_s, max_stale_s)
+    return lambda _query, _answer: freshness
+
+
+def _ohlc_freshness(settings: Settings) -> Callable[[OhlcQuery, Answer[Candles]], Freshness]:
+    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
+        candles = answer.data.candles
+        is_over = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
+        is_history = is_over and candles and all(candle.closed for candle in candles)
+        ttl_s = CLOSED_CANDLES_TTL_S if is_history else settings.cache_ttl_ohlc
+        return Freshness(ttl_s, settings.max_stale_ohlc)
+
+    return freshness
+
+
+def _sentiment_freshness(
+    settings: Settings,
+) -> Callable[[SentimentQuery, Answer[FearGreedSeries]], Freshness]:
+    """The maker's own word on when it changes, within what the settings allow."""
+
+    def freshness(_query: SentimentQuery, answer: Answer[FearGreedSeries]) -> Freshness:
+        longest_s = settings.cache_ttl_sentiment
+        told_s = answer.data.next_update_s
+        ttl_s = longest_s if told_s is None else min(longest_s, told_s)
+        floor_s = min(SHORTEST_SENTIMENT_TTL_S, longest_s)
+        return Freshness(max(ttl_s, floor_s), settings.max_stale_sentiment)
+
+    return freshness
 
 
 def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 SECOND, MINUTE, HOUR, DAY, MONTH = 1.0, 60.0, 3_600.0, 86_400.0, 30 * 86_400.0
 PERIODS_S = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "month": MONTH}
 S = TypeVar("S", bound=BaseSettings)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+", re.IGNORECASE)
 _LIMIT = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day|month)s?")
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
@@ -50,7 +51,7 @@ def _parse_base_urls(text: str) -> tuple[str, ...]:
     urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for url in urls:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
             raise ValueError("wants one http(s) address or a comma list of them")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("wants a bare address: no user, query or fragment")
@@ -68,6 +69,10 @@ class ProviderSettings(BaseSettings):
     base_url: Annotated[tuple[str, ...], NoDecode] = ()
     limits: Annotated[tuple[CallLimit, ...], NoDecode] = ()
     enabled: bool = True
+    #: Which of several paid plans the key is of; only some providers have them.
+    plan: str = ""
+    #: The key is of the same account as the other one's, whose limits it then shares.
+    shares_account: bool = True
 
     @field_validator("api_key")
     @classmethod
@@ -102,11 +107,17 @@ class Settings(BaseSettings):
 
     cache_ttl_market: Seconds = 60
     cache_ttl_ohlc: Seconds = 15
+    cache_ttl_news: Seconds = 300
+    cache_ttl_sentiment: Seconds = 3600
+    cache_ttl_gas: Seconds = 15
     max_stale_market: Seconds = 6 * HOUR
     max_stale_ohlc: Seconds = 24 * HOUR
+    max_stale_news: Seconds = 24 * HOUR
+    max_stale_sentiment: Seconds = 48 * HOUR
+    max_stale_gas: Seconds = 5 * MINUTE
 
-    request_deadline: float = Field(4, gt=0, le=60)
-    provider_timeout: float = Field(3, gt=0, le=60)
+    request_deadline: float = Field(4, ge=0.5, le=60)
+    provider_timeout: float = Field(3, ge=0.5, le=60)
     cooldown: float = Field(30, gt=0, le=DAY)
     cooldown_max: float = Field(300, gt=0, le=DAY)
 
@@ -120,12 +131,23 @@ class Settings(BaseSettings):
             raise ValueError("wants DEBUG, INFO, WARNING or ERROR")
         return level
 
+    @field_validator("log_dir", mode="before")
+    @classmethod
+    def _folder_has_a_name(cls, value: Any) -> Any:
+        if not str(value).strip():
+            raise ValueError("wants the name of a folder")
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[\w.:\[\]-]+", origin):
+                raise ValueError("wants * or a comma list of origins like https://my.example")
+        return origins
 
 
 @dataclass(frozen=True, slots=True)

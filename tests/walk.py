@@ -145,13 +145,14 @@ class Walk:
         hosts: tuple[str, ...] = (),
         key: str | None = None,
         keyless: bool = True,
+        independent_hosts: bool = False,
         state: State = State.ACTIVE,
     ) -> Provider:
         """A provider; with `key` it has a keyed plan, with `keyless` one without."""
         urls = tuple(f"https://{host}.example" for host in hosts or (name,))
         made = adapter or stub_adapter()
         keyed_plan = Plan("keyed", urls, windows, Auth("header", "x-key"))
-        keyless_plan = Plan("keyless", urls, windows)
+        keyless_plan = Plan("keyless", urls, windows, independent_hosts=independent_hosts)
         spec = ProviderSpec(
             name, made, keyed_plan if key else None, keyless_plan if keyless else None
         )

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from api.problems import PROBLEM, TITLES
 from api.responses import Responder
-from api.schemas import Problem
+from backend.errors import InvalidParameter
 from backend.gateway import Gateway
+from backend.services.market import MOST_NAMES
 
 
 def _gateway(request: Request) -> Gateway:
@@ -20,6 +21,9 @@ def _responder(request: Request) -> Responder:
     return responder
 
 
+Instant = Annotated[
+    str | None, Query(max_length=40, description="ISO instant, date, or epoch seconds or ms")
+]
 Served = Annotated[Gateway, Depends(_gateway)]
 Responds = Annotated[Responder, Depends(_responder)]
 
@@ -31,11 +35,32 @@ ERRORS = {
 }
 
 
+def refuse_repeats(request: Request) -> None:
+    """A parameter given twice: which one is meant? Raises InvalidParameter."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise InvalidParameter(name, "is given more than once")
+        seen.add(name)
+
+
+def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
+    """The unique parts of comma lists. Raises InvalidParameter on too many."""
+    parts = [part.strip() for names in lists if names for part in names.split(",")]
+    unique = tuple(dict.fromkeys(part for part in parts if part))
+    if not unique and any(names is not None for names in lists):
+        raise InvalidParameter(parameter, "is empty: leave it out, or name one")
+    if len(unique) > MOST_NAMES:
+        raise InvalidParameter(parameter, f"at most {MOST_NAMES} in one question")
+    return unique
+
+
 def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[int | str, Any]:
     """The `responses` of a route: its envelope, other formats, and problem documents."""
-    content: dict[str, Any] = {f"{kind}": {"schema": {"type": "string"}} for kind in formats}
+    content: dict[str, Any] = {"application/json": {}}
+    content |= {kind: {"schema": {"type": "string"}} for kind in formats}
     responses: dict[int | str, Any] = {
-        200: {"model": ok, **({"content": content} if content else {})},
+        200: {"model": ok, "content": content},
         304: {"description": "unchanged since the ETag in If-None-Match"},
     }
     for status in errors:
@@ -44,6 +69,3 @@ def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[in
         schema = {"$ref": "#/components/schemas/Problem"}
         responses[status] = {"description": text, "content": {PROBLEM: {"schema": schema}}}
     return responses
-
-
-__all__ = ["Problem", "Responds", "Served", "documented"]

@@ -6,18 +6,15 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.encoding import to_json
 from api.responses import JSON, OhlcFormat, csv_table, json_envelope, meta
-from api.routes.common import Responds, Served, documented
+from api.routes.common import Instant, Responds, Served, documented
 from api.schemas import OhlcEnvelope
 from backend.models.answer import Answer
-from backend.models.ohlc import Interval
+from backend.models.ohlc import Candle, Interval
+from backend.services.instants import parse_instant
 from backend.services.market import Page
-from backend.services.ohlc import DEFAULT_LIMIT, MOST_LIMIT, OhlcView, parse_instant
+from backend.services.ohlc import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 
 router = APIRouter(tags=["candles"])
-
-Instant = Annotated[
-    str | None, Query(max_length=40, description="ISO instant, date, or epoch seconds or ms")
-]
 
 
 @router.get(
@@ -35,12 +32,17 @@ async def read_ohlc(
     ],
     interval: Annotated[Interval, Query(description="case matters: 1m, 1M")] = Interval.H1,
     limit: Annotated[
-        int | None, Query(ge=1, le=MOST_LIMIT, description=f"default {DEFAULT_LIMIT}")
+        int | None,
+        Query(
+            ge=1,
+            le=MOST_LIMIT,
+            description=f"default {DEFAULT_LIMIT}; without it, start and end give all between",
+        ),
     ] = None,
     start: Instant = None,
     end: Instant = None,
-    include_open: bool = True,
-    format: Annotated[OhlcFormat, Query()] = OhlcFormat.JSON,
+    include_open: Annotated[bool, Query(description="the candle still forming")] = True,
+    format: Annotated[OhlcFormat, Query(description="csv, arrays: rows only")] = OhlcFormat.JSON,
 ) -> Response:
     """Candles of one provider, oldest first, stamped with their open in epoch ms.
 
@@ -72,6 +74,6 @@ def _arrays(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
 
 _ENCODERS = {
     OhlcFormat.JSON: json_envelope,
-    OhlcFormat.CSV: csv_table,
+    OhlcFormat.CSV: csv_table(Candle),
     OhlcFormat.ARRAYS: _arrays,
 }

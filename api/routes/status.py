@@ -6,12 +6,18 @@ from api.encoding import to_json
 from api.problems import problem
 from api.responses import JSON
 from api.routes.common import Served
+from backend.services.status import GatewayStatus
 
 router = APIRouter(tags=["operations"])
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-@router.get("/api/status", summary="Providers, categories, choices, cache", response_class=Response)
+@router.get(
+    "/api/status",
+    summary="Providers, categories, choices, cache",
+    responses={200: {"model": GatewayStatus}},
+    response_class=Response,
+)
 async def read_status(gateway: Served) -> Response:
     """Who serves each category now, why others don't, and the last fifty choices."""
     return Response(to_json(gateway.status.overview()), media_type=JSON, headers=NO_STORE)

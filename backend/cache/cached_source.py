@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, GatewayError, SourceUnavailable
-from backend.events import EventSink, StaleServing
+from backend.events import EventSink, RefreshFailing
 from backend.models.answer import Answer, Attempt, CacheState, Query, Source
 
 Q = TypeVar("Q", bound=Query[Any])
@@ -21,6 +21,8 @@ T = TypeVar("T")
 PATIENCE_S = 1.2
 #: After a failed refresh the next one waits this long, doubling, in seconds.
 RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
+#: ... or until a provider will be back, if that is sooner; never below this.
+SHORTEST_RECHECK_S = 1.0
 REMEMBERED_FAILURES = 1_024
 
 
@@ -36,7 +38,7 @@ class Freshness:
 class Failure:
     """A refresh that failed: until `recheck_at` (monotonic) it is not tried again."""
 
-    error: GatewayError
+    error: Exception
     recheck_at: float
     wait_s: float
 
@@ -116,7 +118,7 @@ class CachedSource(Generic[Q, T]):
     async def _cold(self, query: Q) -> Answer[T]:
         """Nothing at hand: wait for the flight as long as a reader may wait at all."""
         if failure := self._failure_in_force(query):
-            raise failure.error
+            raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
         flight = self._flight(query)
         await asyncio.wait({flight}, timeout=self._deadline_s)
@@ -156,12 +158,12 @@ class CachedSource(Generic[Q, T]):
     async def _refresh(self, query: Q) -> Answer[T]:
         try:
             answer = await self._source.fetch(query)
-        except GatewayError as error:
+        except Exception as error:  # a bug of ours must not cost an upstream call a reader either
             self._note_failure(query, error)
             raise
         was_failing = self._failures.pop(query, None)
         if was_failing:
-            self._emit(StaleServing(self._clock.now(), query.category, None))
+            self._emit(RefreshFailing(self._clock.now(), query.category, None))
         freshness = self._freshness(query, answer)
         answer = replace(
             answer,
@@ -172,38 +174,45 @@ class CachedSource(Generic[Q, T]):
         self._newest = await self._cache.set(query, answer, freshness.ttl_s, freshness.max_stale_s)
         return answer
 
-    def _note_failure(self, query: Q, error: GatewayError) -> None:
+    def _note_failure(self, query: Q, error: Exception) -> None:
         previous = self._failures.get(query)
         wait_s = min(RECHECK_MAX_S, previous.wait_s * 2) if previous else RECHECK_S
-        recheck_at = self._clock.monotonic() + wait_s
+        told_s = self._told_wait_s(error)
+        hold_s = wait_s if told_s is None else min(wait_s, told_s)
+        recheck_at = self._clock.monotonic() + hold_s
         self._failures[query] = Failure(error, recheck_at, wait_s)
         self._failures.move_to_end(query)
         if len(self._failures) > REMEMBERED_FAILURES:
             self._failures.popitem(last=False)
         if previous is None:
-            self._emit(StaleServing(self._clock.now(), query.category, _reason_of(error)))
+            self._emit(RefreshFailing(self._clock.now(), query.category, _reason_of(error)))
+
+    def _told_wait_s(self, error: Exception) -> float | None:
+        """When the first provider will be back: waiting longer would make Retry-After a lie."""
+        retry_at = error.retry_at if isinstance(error, SourceUnavailable) else None
+        if retry_at is None:
+            return None
+        return max(SHORTEST_RECHECK_S, (retry_at - self._clock.now()).total_seconds())
 
     def _failure_in_force(self, query: Q) -> Failure | None:
         failure = self._failures.get(query)
         return failure if failure and self._clock.monotonic() < failure.recheck_at else None
 
     async def _stale(
-        self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: GatewayError | None
+        self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: Exception | None
     ) -> Answer[T]:
         """The old answer, flagged; the flagged one takes its place, to be the same for all."""
-        answer = entry.value
-        if answer.stale_reason != reason:
-            tried = _tried(error) or answer.tried
-            answer = replace(
-                answer,
+        if entry.value.stale_reason != reason:
+            flagged = replace(
+                entry.value,
                 stale=True,
                 stale_reason=reason,
-                tried=tried,
+                tried=_tried(error) or entry.value.tried,
                 refresh_id=next(self._refreshes),
             )
-            flagged = await self._cache.restate(query, entry, answer)
-            self._newest = flagged if self._newest is entry else self._newest
-        return self._aged(replace(entry, value=answer), "stale")
+            before, entry = entry, await self._cache.restate(query, entry, flagged)
+            self._newest = entry if self._newest is before else self._newest
+        return self._aged(entry, "stale")
 
     def _hit(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
         return self._aged(entry, "stale" if entry.value.stale else "hit")
@@ -225,15 +234,17 @@ class CachedSource(Generic[Q, T]):
         )
 
 
-def _reason_of(error: GatewayError) -> str:
+def _reason_of(error: Exception) -> str:
     """In one word of the contract why there is nothing fresh: what the last one tried said."""
+    if not isinstance(error, GatewayError):
+        return "internal_error"
     refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
     asked = [refusal for refusal in refusals if refusal.latency_ms is not None]
     named = (asked or refusals)[-1:]
     return named[0].reason if named else "timeout"
 
 
-def _tried(error: GatewayError | None) -> tuple[Attempt, ...]:
+def _tried(error: Exception | None) -> tuple[Attempt, ...]:
     refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
     return tuple(
         Attempt(refusal.provider, refusal.reason, refusal.latency_ms)

@@ -71,16 +71,21 @@ class TTLCache(Generic[V]):
         return entry
 
     async def restate(self, key: Hashable, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
-        """Puts another value in `entry`'s place, its times unchanged; a newer entry stays."""
-        restated = replace(entry, value=value)
-        async with self._lock:
-            self._swap(key, entry, restated)
-        return restated
+        """Puts another value in `entry`'s place, its times unchanged.
 
-    def _swap(self, key: Hashable, entry: CacheEntry[V], restated: CacheEntry[V]) -> None:
-        if self._entries.get(key) is entry:
+        Returns what stands there then: where somebody was quicker, theirs.
+        """
+        async with self._lock:
+            return self._swap(key, entry, replace(entry, value=value))
+
+    def _swap(self, key: Hashable, entry: CacheEntry[V], restated: CacheEntry[V]) -> CacheEntry[V]:
+        held = self._entries.get(key, entry)
+        if held is not entry:
+            return held
+        if key in self._entries:
             self._used += self._size(restated.value) - self._size(entry.value)
             self._entries[key] = restated
+        return restated
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)

@@ -18,6 +18,11 @@ class Query(Generic[T_co]):
     category: ClassVar[str]
 
     @property
+    def subject(self) -> str:
+        """The question in words, for a reader."""
+        return self.category
+
+    @property
     def series(self) -> str | None:
         """Names a series that must not change hands needlessly; None for plain questions."""
         return None
@@ -37,11 +42,12 @@ class Answer(Generic[T_co]):
     """Data with its provenance.
 
     All but `cache` and `age_s` describe one refresh and are the same for every reader until the
-    next; `refresh_id` tells two refreshes apart (0: not yet through a cache).
+    next; `refresh_id` tells two refreshes apart (0: not yet through a cache). `source` is the
+    provider, or the providers of an answer that was merged.
     """
 
     data: T_co
-    source: str
+    source: str | tuple[str, ...]
     fetched_at: datetime
     latency_ms: float | None
     tried: tuple[Attempt, ...] = ()
@@ -53,6 +59,10 @@ class Answer(Generic[T_co]):
     cache: CacheState = "miss"
     age_s: float = 0.0
     ttl_left_s: float = 0.0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,) if isinstance(self.source, str) else self.source
 
     def carrying(self, data: U, *warnings: str) -> "Answer[U]":
         """The same provenance around other data, with more to warn of."""

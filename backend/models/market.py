@@ -25,11 +25,13 @@ RANGE_SLACK = 2.0
 MARKET_CAP_SLACK = 10.0
 #: Two prices are taken for the same thing within a factor of two (0.5 to 2).
 SAME_PRICE_FACTOR = 2.0
+#: ... and a namesake is off by orders of magnitude: beyond this two prices are of two things.
+NAMESAKE_FACTOR = 10.0
 
 
-def agree(one: float, other: float) -> bool:
+def agree(one: float, other: float, factor: float = SAME_PRICE_FACTOR) -> bool:
     """True when two prices are near enough to be of the same thing."""
-    return 1 / SAME_PRICE_FACTOR <= one / other <= SAME_PRICE_FACTOR
+    return 1 / factor <= one / other <= factor
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -112,9 +114,13 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class PairTickers:
-    """A venue's live pairs against dollars, best quote currency first for each base."""
+    """A venue's live pairs against dollars, the best quote currency's for each base.
+
+    `refused` names the pairs of rows that were left out as implausible.
+    """
 
     tickers: tuple[PairTicker, ...]
+    refused: tuple[str, ...] = ()
 
 
 Quotes = Ranking | PairTickers

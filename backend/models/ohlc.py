@@ -154,5 +154,9 @@ class OhlcQuery(Query[Candles]):
     reference_price: float | None = field(default=None, compare=False)
 
     @property
+    def subject(self) -> str:
+        return f"{self.interval} candles of {self.coin_id or self.pair}"
+
+    @property
     def series(self) -> str:
         return f"{self.coin_id or self.pair}/{self.interval}"

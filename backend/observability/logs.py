@@ -25,7 +25,7 @@ from backend.events import (
     ProviderCalled,
     ProviderChosen,
     ProviderStateChanged,
-    StaleServing,
+    RefreshFailing,
 )
 from backend.observability.redaction import RedactingFormatter, Redactor
 
@@ -36,6 +36,7 @@ WIRE_LOGGERS = ("httpx", "httpcore")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Records waiting for the writing thread; more are dropped rather than held.
 MOST_WAITING = 10_000
+CONSOLE = logging.getLogger("gateway")
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 
@@ -96,9 +97,17 @@ class EventLog:
                 self._retried(event)
             case ProviderStateChanged():
                 self._state_changed(event)
-            case StaleServing():
-                name = "cache.served_stale" if event.reason else "cache.served_live"
+            case RefreshFailing():
+                self._tell(event)
+                name = "refresh.failed" if event.reason else "refresh.recovered"
                 self._write(HEALTH, name, event.at, category=event.category, reason=event.reason)
+
+    def _tell(self, event: RefreshFailing) -> None:
+        """Once down and once back on the console, too."""
+        if event.reason:
+            CONSOLE.warning("%s can't be refreshed: %s", event.category, event.reason)
+        else:
+            CONSOLE.info("%s is refreshed again", event.category)
 
     def _chosen(self, event: ProviderChosen) -> None:
         passed_over = [_passed_over(passed) for passed in event.passed_over]
@@ -182,9 +191,7 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     listener.start()
     if problem:
-        logging.getLogger("gateway").warning(
-            "LOG_DIR cannot be written, no log files are kept: %s", problem
-        )
+        CONSOLE.warning("LOG_DIR cannot be written, no log files are kept: %s", problem)
     try:
         yield
     finally:

@@ -146,10 +146,11 @@ class CircuitBreaker:
         self._expire_probe()
         if error.effect is Effect.NEUTRAL:
             self.release(lease)
-        elif lease == self._probe or lease.epoch == self._epoch:
+        elif lease == self._probe or lease.epoch == self._epoch or self._is_graver(error):
             self._block(error.effect, error.reason, error.retry_after_s)
         elif self._state not in (State.ACTIVE, State.PROBING) and error.retry_after_s:
             # It began before the block and ends after it: it says nothing new but a longer wait.
+            self._was_told = True
             self._extend(self._clock.monotonic() + error.retry_after_s)
 
     def release(self, lease: Lease) -> None:
@@ -157,6 +158,10 @@ class CircuitBreaker:
         self._expire_probe()
         if lease == self._probe:
             self._probe, self._state = None, self._blocked_as
+
+    def _is_graver(self, error: ProviderError) -> bool:
+        """A refusal in the provider's own words outdoes a cooldown, however late it comes."""
+        return self._state is State.COOLDOWN and error.effect is not Effect.COOLDOWN
 
     def _expire_probe(self) -> None:
         if self._probe and self._clock.monotonic() >= self._probe.expires_at:

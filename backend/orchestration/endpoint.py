@@ -1,13 +1,16 @@
 """A plan in use: its hosts, its limits and its key. Every call to a provider passes here."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from backend.clock import Clock
 from backend.errors import (
+    Busy,
     Effect,
     GeoBlocked,
     NotAffordable,
+    NoTimeLeft,
     ProviderError,
     ProviderTimeout,
 )
@@ -18,6 +21,12 @@ from backend.orchestration.rate_limit_guard import Cost, Permit, RateLimitGuard
 from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
+#: Calls of one endpoint under way at once.
+MOST_IN_FLIGHT = 32
+#: Of its time a call waits at most this share for its slot; the rest is the provider's.
+LONGEST_QUEUEING = 1 / 3
+#: A provider that was given less than this (seconds) is not condemned for its silence.
+FAIR_TIME_S = 0.25
 #: Told when a call failed that another host may still answer.
 OnRetry = Callable[[ProviderError, str], None]
 
@@ -39,6 +48,8 @@ class Credential:
 
     def refuse(self) -> None:
         """The provider said no, twice: not again for 15 min, 1 h, 6 h."""
+        if not self.is_usable():
+            return  # calls that were under way together are one refusal
         wait_s = self._ladder.climb()
         self._ladder.hold(wait_s)
         self._refused_until = self._clock.monotonic() + wait_s
@@ -68,6 +79,8 @@ class Endpoint:
         self._hosts = hosts
         self._client = client
         self._clock = clock
+        self._last_url: str | None = None
+        self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.plan.name} {self._hosts!r} {self.guard!r}>"
@@ -79,15 +92,21 @@ class Endpoint:
         on; only when all do is the provider blocked.
         """
         failed: ProviderError | None = None
-        for url in self._hosts.available():
+        hosts = self._hosts.available()
+        for place, url in enumerate(hosts):
+            self._last_url = url
             try:
-                return (await self._call_host(call, url, deadline)).payload
+                reply = await self._call_host(
+                    call, url, self._host_deadline(deadline, len(hosts) - place)
+                )
             except ProviderError as error:
                 self._judge_host(url, error)
-                if not error.moves_host:
+                if not self._moves_on(error):
                     raise
                 on_retry(error, "another_host")
                 failed = error if failed is None or isinstance(failed, GeoBlocked) else failed
+            else:
+                return reply.payload
         if failed is None or isinstance(failed, GeoBlocked):
             raise GeoBlocked(
                 "every host refuses our address",
@@ -96,22 +115,54 @@ class Endpoint:
             )
         raise failed
 
+    def blame(self) -> None:
+        """The last answer was absurd: the next attempt begins with another host."""
+        if self._last_url is not None:
+            self._hosts.demote(self._last_url)
+
+    def _host_deadline(self, deadline: float, hosts_left: int) -> float:
+        """Hosts of different people share the time evenly: one's silence is no other's."""
+        if not self.plan.independent_hosts:
+            return deadline
+        now = self._clock.monotonic()
+        return now + (deadline - now) / hosts_left
+
+    def _moves_on(self, error: ProviderError) -> bool:
+        has_failed = error.effect is not Effect.NEUTRAL
+        return error.moves_host or (self.plan.independent_hosts and has_failed)
+
     def _judge_host(self, url: str, error: ProviderError) -> None:
         if isinstance(error, GeoBlocked):
             self._hosts.block(url, error.retry_after_s)
-        elif error.effect is Effect.COOLDOWN:
+        elif error.effect is Effect.COOLDOWN or self._moves_on(error):
             self._hosts.demote(url)
 
     async def _call_host(self, call: Call, url: str, deadline: float) -> Reply:
+        """One call in a slot of its own: waiting for the slot is our time, not the provider's."""
         left_s = deadline - self._clock.monotonic()
         if left_s <= 0:
-            raise ProviderTimeout("no time was left for another call")
+            raise NoTimeLeft
+        try:
+            async with asyncio.timeout(left_s * LONGEST_QUEUEING):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Busy(f"{MOST_IN_FLIGHT} calls are under way") from None
+        try:
+            return await self._call_guarded(call, url, deadline - self._clock.monotonic())
+        finally:
+            self._slots.release()
+
+    async def _call_guarded(self, call: Call, url: str, left_s: float) -> Reply:
         permit = self._reserve(Cost(1, call.weight))
         was_sent, may_have_succeeded = True, True
         try:
             reply = await self._client.call(self._adapter, call, url, self._auth(), left_s)
             self.guard.observe(reply.headers)
             return reply
+        except ProviderTimeout as error:
+            if left_s < FAIR_TIME_S:  # too little for a verdict
+                raise NoTimeLeft from error
+            raise
         except ProviderError as error:
             was_sent = error.was_sent
             may_have_succeeded = error.http_status is None or error.http_status < 300

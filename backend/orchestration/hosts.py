@@ -25,6 +25,8 @@ class Hosts:
 
     def block(self, url: str, retry_after_s: float | None) -> None:
         """This host refuses our address: 30 min doubling to 6 h, or what it says itself."""
+        if self._blocked_until.get(url, 0.0) > self._clock.monotonic():
+            return  # calls that were under way together are one refusal
         wait_s = self._ladders[url].climb()
         self._ladders[url].hold(wait_s)
         self._blocked_until[url] = self._clock.monotonic() + (retry_after_s or wait_s)

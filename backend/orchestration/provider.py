@@ -1,8 +1,10 @@
 """A provider at run time: an adapter with a credential, its guards and its health."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from backend.clock import Clock
@@ -10,8 +12,11 @@ from backend.errors import (
     AuthFailed,
     Effect,
     LeaseRefused,
+    MalformedResponse,
+    NotAffordable,
     PlanRestricted,
     ProviderError,
+    QueryRefused,
     Refusal,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
@@ -20,8 +25,10 @@ from backend.models.status import LatencyStatus, ProviderStatus
 from backend.orchestration.call_stats import CallStats
 from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
 from backend.orchestration.endpoint import Endpoint
+from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
 from backend.orchestration.rate_limit_guard import Cost
+from backend.orchestration.together import together
 from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 
@@ -29,6 +36,8 @@ T = TypeVar("T")
 
 #: An operation that a plan refused is asked again after a day.
 PLAN_RESTRICTION_S = 86_400.0
+#: A question that it refused, and would refuse again, is asked again after ten minutes.
+QUERY_REFUSAL_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,8 @@ class Provider:
         self._emit = emit
         self._redact = redact
         self._stats = CallStats()
-        self._restricted_until: dict[tuple[str, str], float] = {}
+        self._restricted = Memory(clock)
+        self._refused = Memory(clock)
 
     def __repr__(self) -> str:
         return f"<Provider {self.name} {self._breaker!r}>"
@@ -113,7 +123,7 @@ class Provider:
         endpoint = self._endpoint()
         found = self._operation(query, endpoint.plan)
         if found is None:
-            return Refusal(self.name, "unsupported")
+            return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
         if not (self._breaker.admits() or (forced and self.may_be_forced)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
         operation, tier = found
@@ -125,7 +135,6 @@ class Provider:
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
         """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
-        was = self._breaker.status
         lease = self._breaker.acquire(forced=forced)
         if lease is None:
             raise LeaseRefused
@@ -133,13 +142,14 @@ class Provider:
         try:
             data = await self._answer(query, began + timeout_s)
         except ProviderError as error:
-            self._record_failure(lease, error)
+            was = self._breaker.status
+            self._record_failure(query, lease, error)
             self._emit_end(query, began, was, error)
             raise
         except BaseException:  # cancelled, or our own bug: no verdict on the provider
             self._breaker.release(lease)
             raise
-        latency_ms = self._ms_since(began)
+        latency_ms, was = self._ms_since(began), self._breaker.status
         self._breaker.record_success(lease)
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
@@ -169,13 +179,20 @@ class Provider:
 
     def _operation(self, query: Query[Any], plan: Plan) -> tuple[Operation, int] | None:
         """The first operation that can serve `query` under `plan`, with its tier."""
-        context, now = self._context(plan), self._clock.monotonic()
+        if self._refused.holds(query):
+            return None
+        context = self._context(plan)
         for operation in self._spec.adapter.operations_for(query):
             tier = operation.serves(query, context)
-            is_restricted = self._restricted_until.get((plan.name, operation.name), now) > now
+            is_restricted = self._restricted.holds((plan.name, operation.name))
             if tier is not None and not is_restricted:
-                return operation, tier
+                return operation, tier + self._spec.tier
         return None
+
+    def _why_unsupported(self, query: Query[Any]) -> str:
+        if self._refused.holds(query):
+            return "it refused this question minutes ago"
+        return "it has nothing that answers this question"
 
     def _context(self, plan: Plan) -> Context:
         return Context(self.name, plan.name, int(self._clock.now().timestamp() * 1000))
@@ -187,9 +204,14 @@ class Provider:
             return await self._answer_from(endpoint, query, deadline)
         except AuthFailed as error:
             # A single 401 may be a hiccup; only its repetition condemns a key.
-            self._emit_retry(error, "same_key")
+            self._emit_retry(error, "once_more")
+            refusal = error
+        # Meanwhile another attempt may have condemned it: then there is nothing to confirm.
+        endpoint = self._endpoint()
         try:
             return await self._answer_from(endpoint, query, deadline)
+        except NotAffordable:  # no second call is to be had for a long time: believe the first
+            raise refusal from None
         except AuthFailed as error:
             if endpoint.credential is None or self._keyless is None:
                 raise
@@ -204,20 +226,29 @@ class Provider:
             try:
                 return await self._perform(found[0], endpoint, query, deadline)
             except PlanRestricted as error:
-                key = endpoint.plan.name, found[0].name
-                self._restricted_until[key] = self._clock.monotonic() + PLAN_RESTRICTION_S
+                self._restricted.note((endpoint.plan.name, found[0].name), PLAN_RESTRICTION_S)
                 refused = error
         raise refused
 
     async def _perform(
         self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
     ) -> T:
-        calls = operation.build(query, self._context(endpoint.plan))
-        payloads = [await endpoint.call(call, deadline, self._emit_retry) for call in calls]
-        answer: T = parsed(operation.parse, query, payloads, self._context(endpoint.plan))
-        return answer
+        first, *rest = operation.build(query, self._context(endpoint.plan))
+        # The first one tells whether the others are worth their price; they go out together.
+        payloads = [await endpoint.call(first, deadline, self._emit_retry)]
+        payloads += await together(endpoint.call(call, deadline, self._emit_retry) for call in rest)
+        parse: Callable[[], T] = partial(
+            parsed, operation.parse, query, payloads, self._context(endpoint.plan)
+        )
+        try:
+            return await asyncio.to_thread(parse) if operation.parse_in_thread else parse()
+        except MalformedResponse:
+            endpoint.blame()
+            raise
 
-    def _record_failure(self, lease: Lease, error: ProviderError) -> None:
+    def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
+        if isinstance(error, QueryRefused):
+            self._refused.note(query, QUERY_REFUSAL_S)
         self._breaker.record_failure(lease, error)
         if error.effect is not Effect.NEUTRAL:
             text = self._redact(f"{error.reason}: {error}")

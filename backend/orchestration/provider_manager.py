@@ -1,16 +1,17 @@
 """Chooses among the providers of a category, and goes on to the next when one fails."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from backend.clock import Clock
 from backend.errors import (
     AllProvidersFailed,
-    DeadlineExceeded,
     GatewayError,
     NoProviderConfigured,
+    NoTimeLeft,
     ProviderError,
     QuotaExhausted,
     Refusal,
@@ -26,9 +27,10 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 3
 #: What an attempt leaves at least for each that may follow it, in seconds.
 SLICE_S = 1.0
+#: What is left of a reader's deadline to say what became of its request, in seconds.
+LAST_WORD_S = 0.1
 #: While a whole category cools down, one provider is tried this often, in seconds.
 FORCED_PROBE_S = 5.0
-REMEMBERED_CHOICES = 50
 REMEMBERED_SERIES = 1_024
 
 
@@ -58,20 +60,15 @@ class ProviderManager:
         self.providers = tuple(providers)
         self._clock = clock
         self._emit = emit
-        self._deadline_s = deadline_s
+        # Over a little before the readers' own, who then get the precise error and not a 504.
+        self._deadline_s = deadline_s - min(LAST_WORD_S, deadline_s / 20)
         self._attempt_timeout_s = attempt_timeout_s
         self._rotations: dict[tuple[str, int], SmoothRotation] = {}
         self._series: OrderedDict[str, str] = OrderedDict()
         self._forced_at: dict[str, float] = {}
-        self._choices: deque[ProviderChosen] = deque(maxlen=REMEMBERED_CHOICES)
 
     def __repr__(self) -> str:
         return f"<ProviderManager {list(self.providers)}>"
-
-    @property
-    def choices(self) -> tuple[ProviderChosen, ...]:
-        """The last fifty, newest last."""
-        return tuple(self._choices)
 
     def chain(self, category: str) -> tuple[Provider, ...]:
         """All providers of a category, as registered."""
@@ -82,7 +79,8 @@ class ProviderManager:
     ) -> Choice | tuple[Refusal, ...]:
         """Whom to ask now, with the reason; where nobody is left, why not, provider by provider.
 
-        Takes a turn of the rotation and is logged; names in `exclude` were tried already.
+        Not a mere question: it takes a turn of the rotation, or the category's early probe of
+        five seconds, and is logged. Names in `exclude` were tried already.
         """
         chain = [p for p in self.chain(query.category) if p.name not in exclude]
         offers: dict[Provider, Offer] = {}
@@ -102,7 +100,7 @@ class ProviderManager:
         return choice or tuple(refusals)
 
     async def fetch_data(self, query: Query[T]) -> Answer[T]:
-        """The first good answer. Raises SourceUnavailable or DeadlineExceeded."""
+        """The first good answer. Raises SourceUnavailable."""
         deadline = self._clock.monotonic() + self._deadline_s
         failed: list[Refusal] = []
         while len(failed) < MOST_ATTEMPTS:
@@ -110,8 +108,11 @@ class ProviderManager:
             if not isinstance(choice, Choice):
                 raise self._unavailable(query, [*failed, *choice])
             # No await stands between the choice and the lease that fetch() takes.
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0:
+                raise self._unavailable(query, [*failed, *_too_late(choice)])
             try:
-                answer = await self._attempt(choice, query, deadline, len(failed))
+                answer = await self._attempt(choice, query, left_s, len(failed))
             except ProviderError as error:
                 failed.append(self._refusal(choice.provider, error))
             else:
@@ -122,12 +123,9 @@ class ProviderManager:
     fetch = fetch_data
 
     async def _attempt(
-        self, choice: Choice, query: Query[T], deadline: float, tried: int
+        self, choice: Choice, query: Query[T], left_s: float, tried: int
     ) -> Answer[T]:
         """One provider's try, within a slice that leaves time for those that may follow."""
-        left_s = deadline - self._clock.monotonic()
-        if left_s <= 0:
-            raise DeadlineExceeded("the deadline passed before every provider was asked")
         followers = min(choice.may_follow, MOST_ATTEMPTS - tried - 1)
         reserve_s = followers * min(SLICE_S, left_s / (followers + 1))
         timeout_s = min(self._attempt_timeout_s, left_s - reserve_s)
@@ -137,7 +135,7 @@ class ProviderManager:
         except ProviderError as error:
             error.latency_ms = (self._clock.monotonic() - began) * 1000
             raise
-        return replace(answer, tried=(Attempt(answer.source, "ok", answer.latency_ms),))
+        return replace(answer, tried=(Attempt(choice.provider.name, "ok", answer.latency_ms),))
 
     def _pick(
         self, query: Query[Any], offers: dict[Provider, Offer], refusals: tuple[Refusal, ...]
@@ -168,7 +166,12 @@ class ProviderManager:
             return None
         self._forced_at[query.category] = now
         soonest = min(resting, key=lambda p: p.retry_at or self._clock.now())
-        return Choice(soonest, "all cool down, it is due soonest", refusals, forced=True)
+        return Choice(
+            soonest,
+            "nobody is eligible; of the resting it is due soonest",
+            refusals,
+            forced=True,
+        )
 
     def _rotation(self, query: Query[Any], tier: int) -> SmoothRotation:
         return self._rotations.setdefault((query.category, tier), SmoothRotation())
@@ -182,28 +185,35 @@ class ProviderManager:
             self._series.popitem(last=False)
 
     def _note(self, query: Query[Any], choice: Choice | None, refusals: Sequence[Refusal]) -> None:
-        event = ProviderChosen(
-            self._clock.now(),
-            query.category,
-            choice.provider.name if choice else None,
-            choice.reason if choice else "nobody is eligible",
-            tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals),
+        self._emit(
+            ProviderChosen(
+                self._clock.now(),
+                query.category,
+                choice.provider.name if choice else None,
+                choice.reason if choice else "nobody is eligible",
+                tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals),
+            )
         )
-        self._choices.append(event)
-        self._emit(event)
 
     def _refusal(self, provider: Provider, error: ProviderError) -> Refusal:
-        return Refusal(provider.name, error.reason, provider.retry_at, error.latency_ms)
+        retry_at = provider.retry_at
+        if retry_at is None and error.retry_after_s is not None:
+            retry_at = self._clock.now() + timedelta(seconds=error.retry_after_s)
+        return Refusal(provider.name, error.reason, retry_at, error.latency_ms, str(error))
 
     def _unavailable(self, query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
         """The precise error: every provider's reason and the soonest retry."""
-        detail = f"no provider could answer for {query.category}"
+        detail = f"no provider could answer for {query.subject}"
         reasons = {refusal.reason for refusal in refusals}
         if reasons <= set(OFF):
-            return NoProviderConfigured(f"no provider is configured for {query.category}", refusals)
+            return NoProviderConfigured(f"no provider is configured for {query.subject}", refusals)
         able = reasons - {*OFF, "unsupported"}
         kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
         return kind(detail, refusals)
+
+
+def _too_late(choice: Choice) -> tuple[Refusal, ...]:
+    return Refusal(choice.provider.name, NoTimeLeft.reason), *choice.passed_over
 
 
 def _attempt_of(refusal: Refusal) -> Attempt:

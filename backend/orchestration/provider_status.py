@@ -27,7 +27,7 @@ def provider_status(
         categories=spec.categories,
         status=breaker.status,
         reason=breaker.reason or (AuthFailed.reason if key_is_refused else None),
-        hint=_hint(spec, breaker.status, key_is_refused),
+        hint=_hint(spec, breaker, key_is_refused),
         success_rate=stats.success_rate,
         latency_ms=stats.latency,
         consecutive_failures=stats.consecutive_failures,
@@ -46,8 +46,11 @@ def instant_of(monotonic: float, clock: Clock) -> datetime:
     return clock.now() + timedelta(seconds=monotonic - clock.monotonic())
 
 
-def _hint(spec: ProviderSpec, status: State, key_is_refused: bool) -> str | None:
-    match status:
+def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> str | None:
+    """What a user could do about its state, or what will happen next."""
+    if breaker.until is not None and breaker.admits():
+        return "its time is over: the next question that needs it will try it"
+    match breaker.status:
         case State.NOT_CONFIGURED:
             return f"set {spec.key_variable} to use it"
         case State.DISABLED:

@@ -37,23 +37,32 @@ class Auth:
 class Plan:
     """What one kind of credential buys: hosts (tried in order), limits, where the key goes.
 
-    Hosts and key belong to one plan, so that they can't drift apart.
+    Hosts and key belong to one plan, so that they can't drift apart. `independent_hosts`: they are
+    run by different people, so whatever one does wrong, the next is asked.
     """
 
     name: str
     base_urls: tuple[str, ...]
     windows: tuple[Window, ...]
     auth: Auth | None = None
+    independent_hosts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, described. `path` stands behind the base URL, `max_bytes` caps the body."""
+    """One HTTP request, described. `path` stands behind the base URL, `max_bytes` caps the body.
 
-    path: str
+    With `json_body` it is a POST. `decode` says what the payload is: JSON, or the body's bytes.
+    A `conditional` one carries the validators of the last answer; unchanged, that is given again.
+    """
+
+    path: str = ""
     params: tuple[tuple[str, str], ...] = ()
     weight: int = 1
     max_bytes: int = 4 * MIB
+    json_body: bytes | None = None
+    decode: Literal["json", "bytes"] = "json"
+    conditional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +79,8 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer; `payload` is the decoded JSON, None where there is none."""
+    """A good HTTP answer: its headers, and the decoded JSON or the bytes of its body."""
 
-    status: int
     headers: Mapping[str, str]
     payload: Any
 
@@ -91,6 +99,8 @@ class Operation:
     serves: Callable[[Any, Context], int | None]
     build: Callable[[Any, Context], tuple[Call, ...]]
     parse: Callable[[Any, Sequence[Any], Context], Any]
+    #: Parsing takes long enough (tens of ms) to be done in a thread.
+    parse_in_thread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +128,18 @@ class Adapter:
 class ProviderSpec:
     """A provider's place in the registry: a vendor, and the plans that a key or none gives.
 
-    Without `keyless` the provider needs a key; without `keyed` it takes none.
+    Without `keyless` the provider needs a key; without `keyed` it takes none. `other_plans` are
+    keyed ones that `<NAME>_PLAN` chooses in place of `keyed`. `tier` is added to the vendor's own.
+    Providers with the same `ledger` may share one account's limits.
     """
 
     name: str
     adapter: Adapter
     keyed: Plan | None = None
     keyless: Plan | None = None
+    other_plans: tuple[Plan, ...] = ()
+    tier: int = 0
+    ledger: str | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:

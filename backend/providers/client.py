@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -38,6 +40,9 @@ LONGEST_RETRY_AFTER_S = 31 * 86_400.0
 _MONTH = re.compile(r"month|quota", re.IGNORECASE)
 _DAY = re.compile(r"\bdaily\b|\bper day\b|/day\b", re.IGNORECASE)
 
+#: Bodies that are kept for conditional requests.
+MOST_VALIDATED = 16
+
 DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
     401: AuthFailed,
     403: GeoBlocked,
@@ -49,17 +54,32 @@ DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """An answer's body with what lets its sender say that it has not changed."""
+
+    etag: str | None
+    last_modified: str | None
+    body: bytes
+
+    def conditions(self) -> dict[str, str]:
+        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in named.items() if value}
+
+
 class ProviderClient:
     """Makes single calls, bounded in time and size. It never retries."""
 
     def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._clock = clock
+        self._validated: OrderedDict[str, Validated] = OrderedDict()
         self._http = httpx.AsyncClient(
             transport=transport,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             follow_redirects=False,
             timeout=None,  # noqa: S113 - call() bounds the whole, which httpx's timeouts do not
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            # Endpoints bound their own calls: one provider's slowness must not queue another's.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         )
 
     async def __aenter__(self) -> Self:
@@ -88,13 +108,15 @@ class ProviderClient:
                 response, body = await self._send(request, call.max_bytes)
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
-        except (httpx.ConnectError, httpx.PoolTimeout, httpx.ProxyError) as error:
+        except (httpx.ConnectError, httpx.ProxyError) as error:
             raise ConnectFailed(type(error).__name__) from None
         except httpx.DecodingError:
             raise MalformedResponse("the body's compression is broken") from None
         except httpx.HTTPError as error:
             raise ConnectionBroken(type(error).__name__) from None
-        return self._reply(adapter, response, body)
+        if call.conditional:
+            response, body = self._revalidated(response, body)
+        return self._reply(adapter, call, response, body)
 
     def _request(self, call: Call, base_url: str, auth: tuple[Auth, str] | None) -> httpx.Request:
         params, headers = call.params, {}
@@ -102,9 +124,20 @@ class ProviderClient:
             params = (*params, (auth[0].name, auth[1]))
         elif auth:
             headers[auth[0].name] = auth[1]
-        return self._http.build_request(
-            "GET", base_url + call.path, params=params or None, headers=headers
+        if call.json_body is not None:
+            headers["Content-Type"] = "application/json"
+        if call.decode == "bytes":
+            headers["Accept"] = "*/*"
+        request = self._http.build_request(
+            "GET" if call.json_body is None else "POST",
+            base_url + call.path,
+            params=params or None,
+            headers=headers,
+            content=call.json_body,
         )
+        if call.conditional and (known := self._validated.get(str(request.url))):
+            request.headers.update(known.conditions())
+        return request
 
     async def _send(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         response = await self._http.send(request, stream=True)
@@ -118,14 +151,29 @@ class ProviderClient:
         finally:
             await response.aclose()
 
-    def _reply(self, adapter: Adapter, response: httpx.Response, body: bytes) -> Reply:
+    def _revalidated(self, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
+        """The last body again when it is unchanged, as if it had just come."""
+        url = str(response.request.url)
+        if response.status_code == 304 and (known := self._validated.get(url)):
+            return httpx.Response(200, headers=response.headers), known.body
+        headers = response.headers
+        validated = Validated(headers.get("etag"), headers.get("last-modified"), body)
+        if response.status_code == 200 and validated.conditions():
+            self._validated[url] = validated
+            if len(self._validated) > MOST_VALIDATED:
+                self._validated.popitem(last=False)
+        return response, body
+
+    def _reply(self, adapter: Adapter, call: Call, response: httpx.Response, body: bytes) -> Reply:
         payload = _decoded(body)
         error = self._error(adapter, response, payload, body)
         if error:
             raise error
+        if call.decode == "bytes":
+            payload = body or None
         if payload is None:
-            raise MalformedResponse("a success without JSON", http_status=response.status_code)
-        return Reply(response.status_code, response.headers, payload)
+            raise MalformedResponse("a success without content", http_status=response.status_code)
+        return Reply(response.headers, payload)
 
     def _error(
         self, adapter: Adapter, response: httpx.Response, payload: Any, body: bytes
@@ -141,9 +189,8 @@ class ProviderClient:
         if kind is None:
             return None
         retry_after_s = self._retry_after_s(adapter, response, payload)
-        if kind is RateLimited and retry_after_s is None:
-            retry_after_s = self._until_reset_s(body)
-            kind = QuotaSpent if retry_after_s else RateLimited
+        if kind in (RateLimited, QuotaSpent) and (reset_s := self._until_reset_s(body)):
+            kind, retry_after_s = QuotaSpent, retry_after_s or reset_s
         detail = f"HTTP {status}" + (f", code {code}" if code is not None else "")
         return kind(detail, http_status=status, retry_after_s=retry_after_s)
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Generic, TypeVar
 
-from backend.errors import GatewayError, InvalidParameter, UnknownSymbol
+from backend.errors import InvalidParameter
 from backend.models.answer import Answer, Source
 from backend.models.market import Coin, Market, MarketQuery
-from backend.services.symbols import Resolution, SymbolIndex
+from backend.services.symbols import SymbolIndex
 
 T = TypeVar("T")
 
 COIN_FIELDS = tuple(field.name for field in fields(Coin))
 SORT_FIELDS = tuple(sign + name for name in COIN_FIELDS for sign in ("", "-"))
 MOST_NAMES = 250
+MOST_HELPED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class MarketView:
     offset: int = 0
     names: tuple[str, ...] = ()
     sort: str = "market_cap_rank"
+
+    def __post_init__(self) -> None:
+        _sort_key(self.sort)
 
 
 class MarketService:
@@ -69,23 +73,26 @@ class MarketService:
     def _named(
         self, market: Market, names: tuple[str, ...]
     ) -> tuple[Iterable[Coin], tuple[str, ...]]:
-        index, found, unknown = self.index(market), list[Resolution](), list[GatewayError]()
-        for name in names:
-            try:
-                found.append(index.resolve(name))
-            except GatewayError as error:
-                unknown.append(error)
+        index = self.index(market)
+        resolved = {name: index.find(name) for name in names}
+        found = [resolution for resolution in resolved.values() if resolution]
+        unknown = [name for name, resolution in resolved.items() if resolution is None]
         if not found:
-            raise unknown[0]
-        coins = {id(resolved.coin): resolved.coin for resolved in found}
-        notes = [note for resolved in found for note in resolved.warnings]
-        return coins.values(), (*notes, *map(_unknown_note, unknown))
+            index.resolve(unknown[0])  # raises, with suggestions for the first
+        coins = {id(resolution.coin): resolution.coin for resolution in found}
+        notes = [note for resolution in found for note in resolution.warnings]
+        return coins.values(), (*notes, *_unknown_notes(index, unknown))
 
 
-def _unknown_note(error: GatewayError) -> str:
-    if isinstance(error, UnknownSymbol) and error.suggestions:
-        return f"{error}; did you mean {', '.join(error.suggestions)}?"
-    return str(error)
+def _unknown_notes(index: SymbolIndex, names: list[str]) -> list[str]:
+    """Suggestions for the first few only: to look for them costs a millisecond each."""
+    helped, others = names[:MOST_HELPED], names[MOST_HELPED:]
+    suggested = {name: ", ".join(index.suggestions(name)) for name in helped}
+    notes = [
+        f"no coin is known as {name!r}" + (f"; did you mean {found}?" if found else "")
+        for name, found in suggested.items()
+    ]
+    return notes + [f"no coin is known as {name!r}" for name in others]
 
 
 def _sort_key(sort: str) -> tuple[str, bool]:

@@ -1,15 +1,15 @@
 """Candles: what a reader asks becomes few distinct questions, cut to size afterwards."""
 
 import asyncio
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, InvalidParameter
 from backend.models.answer import Answer, Source
-from backend.models.market import Market
-from backend.models.ohlc import DAY, Candle, Candles, Interval, OhlcQuery
+from backend.models.market import Market, agree
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
+from backend.services.instants import EARLIEST_MS
 from backend.services.market import MarketService, Page
 from backend.services.symbols import Resolution
 
@@ -20,10 +20,6 @@ MOST_CANDLES = 10_000
 DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
 #: An open candle older than this says nothing any more, in seconds.
 MAX_STALE_OPEN_S = 900.0
-EARLIEST_MS = 1_230_768_000_000  # 2009-01-01: nothing was traded before
-_EPOCH = re.compile(r"-?\d{1,17}(\.\d{1,9})?")
-#: Epoch figures below this are seconds (in ms it would be 1973).
-SECONDS_BELOW = 100_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,8 @@ class OhlcService:
                 answer = await self._source.fetch(query)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
-        return replace(answer, warnings=(*found.warnings, *_notes(answer), *answer.warnings))
+        notes = (*found.warnings, *_notes(answer, found.coin.price))
+        return replace(answer, warnings=(*notes, *answer.warnings))
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: after `start` the first ones, else the newest."""
@@ -142,10 +139,16 @@ def _pair(found: Resolution, market: Market) -> str | None:
     return market.pairs.get(found.coin.symbol)
 
 
-def _notes(answer: Answer[Candles]) -> tuple[str, ...]:
-    if answer.data.pair is None:
-        return ()
-    return (f"prices are those of {answer.data.pair}: a dollar coin is taken for the dollar",)
+def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...]:
+    """What is not as it seems: the quote, the volume, a price that is not the market's."""
+    series = answer.data
+    notes = [f"prices are those of {series.pair}: a dollar coin is taken for the dollar"]
+    if series.pair is None:
+        notes = [f"{answer.sources[0]} has no volume, and its candles can be 15 minutes old"]
+    is_newest = bool(series.candles) and not series.candles[-1].closed
+    if is_newest and known_price and not agree(series.candles[-1].close, known_price):
+        notes.append("the newest close is far from the coin's last known price")
+    return tuple(notes)
 
 
 def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:
@@ -163,27 +166,3 @@ def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:
     return (
         f"{answer.source} has {answer.data.interval} candles only since {first:%Y-%m-%dT%H:%MZ}",
     )
-
-
-def parse_instant(parameter: str, text: str) -> int:
-    """Epoch ms of an ISO instant, a date, or epoch s or ms. Raises InvalidParameter."""
-    try:
-        instant_ms = _epoch_ms(text) if _EPOCH.fullmatch(text) else _iso_ms(text)
-    except (ValueError, OverflowError):
-        instant_ms = -1
-    if not EARLIEST_MS <= instant_ms <= EARLIEST_MS + 100 * 366 * DAY:
-        allowed = ("2026-11-22T08:00:00Z", "2026-11-22", "1795334400", "1795334400000")
-        raise InvalidParameter(parameter, "wants an instant since 2009", allowed)
-    return instant_ms
-
-
-def _epoch_ms(text: str) -> int:
-    number = float(text)
-    return int(number * 1000) if abs(number) < SECONDS_BELOW else int(number)
-
-
-def _iso_ms(text: str) -> int:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return int(instant.timestamp() * 1000)

@@ -24,9 +24,12 @@ class ProviderView(Protocol):
     def status(self) -> ProviderStatus: ...
 
 
-class ManagerView(Protocol):
+class HistoryView(Protocol):
     @property
     def choices(self) -> tuple[ProviderChosen, ...]: ...
+
+
+class ManagerView(Protocol):
     def chain(self, category: str) -> Sequence[ProviderView]: ...
 
 
@@ -90,9 +93,15 @@ class GatewayStatus:
 
 class StatusService:
     def __init__(
-        self, manager: ManagerView, caches: Mapping[str, CacheView], *, clock: Clock
+        self,
+        manager: ManagerView,
+        history: HistoryView,
+        caches: Mapping[str, CacheView],
+        *,
+        clock: Clock,
     ) -> None:
         self._manager = manager
+        self._history = history
         self._caches = caches
         self._clock = clock
         self._began = clock.monotonic()
@@ -107,7 +116,7 @@ class StatusService:
             uptime_seconds=round(self._clock.monotonic() - self._began, 3),
             categories=categories,
             providers=tuple(provider.status() for provider in providers.values()),
-            rotation=self._manager.choices,
+            rotation=self._history.choices,
             cache=self._cache(),
             websocket=WebSocketStatus(),
         )

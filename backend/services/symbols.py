@@ -39,15 +39,20 @@ class SymbolIndex:
 
     def resolve(self, text: str) -> Resolution:
         """Raises UnknownSymbol with suggestions, or NotReady while no universe is known."""
-        name = text.strip()[:LONGEST_SYMBOL]
-        found = self._by_exact_id(name) or self._by_ticker(name) or self._by_pair(name)
+        name = _trimmed(text)
+        found = self.find(name)
         if found:
             return found
         if not self._is_ranked:
             raise NotReady(
                 f"{name!r} cannot be told from an unknown coin until a ranked list has been had"
             )
-        raise UnknownSymbol(name, self._suggestions(name))
+        raise UnknownSymbol(name, self.suggestions(name))
+
+    def find(self, text: str) -> Resolution | None:
+        """As `resolve`, None where the text is not known."""
+        name = _trimmed(text)
+        return self._by_exact_id(name) or self._by_ticker(name) or self._by_pair(name)
 
     def _by_exact_id(self, name: str) -> Resolution | None:
         coin = self._by_id.get(name)
@@ -77,7 +82,12 @@ class SymbolIndex:
                 return self._by_ticker(base)
         return None
 
-    def _suggestions(self, name: str) -> tuple[str, ...]:
+    def suggestions(self, name: str) -> tuple[str, ...]:
+        """Symbols and ids that look like `name`, at most five."""
         symbols = get_close_matches(name.upper(), self._by_symbol, MOST_SUGGESTIONS)
         ids = get_close_matches(name.lower(), self._by_id, MOST_SUGGESTIONS)
         return tuple(dict.fromkeys((*symbols, *ids)))[:MOST_SUGGESTIONS]
+
+
+def _trimmed(text: str) -> str:
+    return text.strip()[:LONGEST_SYMBOL]

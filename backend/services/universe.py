@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from backend.models.answer import Answer, Source
 from backend.models.market import (
+    NAMESAKE_FACTOR,
     Coin,
     Market,
     MarketQuery,
@@ -39,7 +40,7 @@ class UniverseSource:
     async def fetch(self, _query: MarketQuery) -> Answer[Market]:
         is_known = self._market is not None and self._market.ranked
         answer = await self._quotes.fetch(QuotesQuery(universe_known=is_known))
-        market, warnings = absorb(self._market, answer.data, answer.source)
+        market, warnings = absorb(self._market, answer.data, answer.sources[0])
         self._market = market
         return answer.carrying(market, *warnings)
 
@@ -49,8 +50,9 @@ def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, t
     if isinstance(quotes, Ranking):
         return _ranked(known, quotes)
     if known is None or not known.ranked:
-        return _unranked(quotes, source), (NO_UNIVERSE,)
-    return overlay(known, quotes, source), ()
+        return _unranked(quotes, source), (NO_UNIVERSE, *_refused_notes(quotes.refused))
+    market = overlay(known, quotes, source)
+    return market, (*_kept_note(market, source), *_refused_notes(quotes.refused))
 
 
 def _ranked(known: Market | None, ranking: Ranking) -> tuple[Market, tuple[str, ...]]:
@@ -59,8 +61,21 @@ def _ranked(known: Market | None, ranking: Ranking) -> tuple[Market, tuple[str, 
     listed = {coin.id for coin in ranking.coins}
     kept = [before[name] for name in ranking.refused if name in before and name not in listed]
     coins = tuple(sorted((*ranking.coins, *kept), key=_by_rank))
-    warnings = tuple(f"the row of {name} was refused as implausible" for name in ranking.refused)
-    return Market(coins, True, known.pairs if known and known.ranked else None), warnings
+    pairs = known.pairs if known and known.ranked else None
+    return Market(coins, True, pairs), _refused_notes(ranking.refused)
+
+
+def _refused_notes(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"the row of {name} was refused as implausible" for name in names)
+
+
+def _kept_note(market: Market, source: str) -> tuple[str, ...]:
+    """A row that the venue could not renew looks as fresh as the others: say that it is not."""
+    kept = sum(coin.source != source for coin in market.coins)
+    if not kept:
+        return ()
+    rows = f"{kept} of {len(market.coins)} rows"
+    return (f"{rows} have no price from {source} and keep an older one: see last_updated",)
 
 
 def _by_rank(coin: Coin) -> tuple[bool, int, str]:
@@ -71,17 +86,17 @@ def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
     """The ranked market with the venue's prices where they are surely of the same coin.
 
     Only the best-ranked coin of a symbol can hold its pair, and only while the pair's price
-    agrees with the last known one; everybody else keeps row, source and `last_updated`.
+    agrees with the last known one; everybody else keeps row, source and `last_updated`. A pair
+    that is off, but not by as much as a namesake's, still stands for the coin's candles.
     """
     by_base = {ticker.base: ticker for ticker in tickers.tickers}
     holders = best_ranked(market.coins)
     coins, pairs = [], {}
     for coin in market.coins:
         ticker = by_base.get(coin.symbol) if holders[coin.symbol] is coin else None
-        updated = _overlaid(coin, ticker, source) if ticker else None
-        if updated and ticker:
+        if ticker and coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
             pairs[coin.symbol] = ticker.pair
-        coins.append(updated or coin)
+        coins.append(_overlaid(coin, ticker, source) or coin if ticker else coin)
     return Market(tuple(coins), True, pairs)
 
 

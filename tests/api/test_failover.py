@@ -175,3 +175,63 @@ async def test_a_switched_off_provider_is_not_asked(world: World, serve: Serve) 
     assert answer.json()["meta"]["source"] == "coingecko_free"
     assert world.calls["binance"] == 0
     assert (await states(client))["binance"] == ("disabled", "disabled")
+
+
+async def test_a_silent_binance_costs_nobody_elses_health(world: World, serve: Serve) -> None:
+    client = await serve(**QUICK)
+    await client.get("/api/market")
+    world.faults["binance"] = "silence"
+    questions = [
+        f"/api/market/ohlc?symbol=coin-{number}&interval={interval}"
+        for number in range(30)
+        for interval in ("1m", "1h", "4h")
+    ]
+    answers = await asyncio.gather(*(client.get(question) for question in questions))
+    assert {answer.status_code for answer in answers} <= {503, 504}
+    assert (await states(client))["coingecko_free"] == ("active", None)
+    assert (await client.get("/api/market")).json()["meta"]["stale"] is False
+
+
+async def test_a_wide_range_from_a_slow_venue_is_answered_and_harms_nobody(
+    world: World, serve: Serve
+) -> None:
+    client = await serve()
+    await client.get("/api/market")
+    world.delay_s = 0.3
+    end = time.time_ns() // 1_000_000
+    answer = await client.get(
+        f"/api/market/ohlc?symbol=BTC&interval=1m&start={end - 3_900 * 60_000}&end={end}"
+    )
+    assert answer.status_code == 200
+    assert len(answer.json()["data"]) >= 3_899
+    assert (await states(client))["binance"] == ("active", None)
+
+
+async def test_several_cold_readers_of_silent_providers_get_the_precise_error_all(
+    world: World, serve: Serve
+) -> None:
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
+    client = await serve(**QUICK)
+    answers = await asyncio.gather(*(client.get("/api/market") for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [503] * 5
+    for answer in answers:
+        reasons = {row["provider"]: row["reason"] for row in answer.json()["providers"]}
+        assert reasons["coingecko_free"] == reasons["binance"] == "timeout"
+        assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_who_obeys_retry_after_is_served_when_the_provider_is_back(
+    world: World, serve: Serve
+) -> None:
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "http500")
+    client = await serve(COOLDOWN="1", COOLDOWN_MAX="1")
+    answer = await client.get("/api/market")
+    assert answer.status_code == 503
+    world.faults.clear()
+    await asyncio.sleep(int(answer.headers["retry-after"]))
+    assert (await client.get("/api/market")).status_code == 200
+
+
+async def test_a_wrong_sort_costs_no_upstream_call(world: World, client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/market?sort=luck")
+    assert (answer.status_code, sum(world.calls.values())) == (422, 0)

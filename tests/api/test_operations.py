@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.providers.registry import REGISTRY
 from tests.api.conftest import Serve
 from tests.world.server import World
 
@@ -47,7 +48,7 @@ async def test_status_tells_all_without_an_upstream_call(
     assert (market["status"], market["fresh"]) == ("ok", True)
     assert market["providers"] == ["coingecko_free", "binance"]
     assert status["categories"]["ohlc"]["age_seconds"] is None
-    assert [set(row) for row in status["providers"]] == [PROVIDER] * 3
+    assert [set(row) for row in status["providers"]] == [PROVIDER] * len(REGISTRY)
     choice = status["rotation"][-1]
     assert (choice["category"], choice["provider"]) == ("market", "coingecko_free")
     assert choice["reason"] == "the only eligible one of tier 0"
@@ -104,9 +105,18 @@ async def test_documentation_needs_no_outside_host(client: httpx.AsyncClient, pa
         assert (answer.status_code, len(answer.content) > 1_000) == (200, True)
 
 
-async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+async def test_the_root_is_the_documentation(client: httpx.AsyncClient) -> None:
     answer = await client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert (answer.status_code, answer.text) == (200, (await client.get("/docs")).text)
+
+
+@pytest.mark.parametrize("page", ["/", "/docs", "/redoc"])
+async def test_a_policy_keeps_the_pages_scripts_from_asking_others(
+    client: httpx.AsyncClient, page: str
+) -> None:
+    policy = (await client.get(page)).headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
 
 
 async def test_the_openapi_document_describes_routes_and_errors(client: httpx.AsyncClient) -> None:
@@ -115,6 +125,9 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         "/api/market",
         "/api/market/{coin}",
         "/api/market/ohlc",
+        "/api/news",
+        "/api/sentiment",
+        "/api/gas",
         "/api/status",
         "/healthz",
         "/readyz",

@@ -127,3 +127,58 @@ async def test_our_own_bug_is_a_problem_without_a_trace(serve: Serve) -> None:
 
 def test_every_code_has_a_status_and_a_title() -> None:
     assert set(STATUS) == set(TITLES)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "allowed"),
+    [
+        ("/api/market?limit=0", "limit", ["1 to 250"]),
+        ("/api/market?format=xml", "format", ["json", "csv"]),
+        ("/api/market/ohlc?symbol=BTC&limit=x", "limit", ["1 to 1000"]),
+        ("/api/market/ohlc?symbol=BTC&include_open=x", "include_open", ["true", "false"]),
+        ("/api/news?sentiment=x", "sentiment", ["positive", "neutral", "negative"]),
+    ],
+)
+async def test_what_is_allowed_is_listed(
+    client: httpx.AsyncClient, path: str, parameter: str, allowed: list[str]
+) -> None:
+    (wrong,) = (await client.get(path)).json()["errors"]
+    assert (wrong["parameter"], wrong["allowed"]) == (parameter, allowed)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/market?symbols=BTC&symbols=ETH", "/api/market/ohlc?symbol=BTC&symbol=ETH"]
+)
+async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["detail"] == "is given more than once"
+
+
+@pytest.mark.parametrize("query", ["symbols=", "ids=,,"])
+async def test_an_empty_list_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    assert (await client.get(f"/api/market?{query}")).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/api/market/", "/api/market/BTC/", "/api/market/ohlc/"])
+async def test_a_slash_too_many_leads_to_the_right_path(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 307
+    assert answer.headers["location"].endswith(path.rstrip("/"))
+
+
+async def test_a_preflight_carries_a_request_id(client: httpx.AsyncClient) -> None:
+    headers = {"Origin": "http://example.org", "Access-Control-Request-Method": "GET"}
+    answer = await client.options("/api/market", headers=headers)
+    assert answer.status_code == 200
+    assert "x-request-id" in answer.headers
+
+
+async def test_a_refusal_says_in_words_who_cannot_and_why(serve: Serve) -> None:
+    client = await serve(BINANCE_ENABLED="false")
+    problem = (await client.get("/api/market/ohlc?symbol=BTC&interval=1m")).json()
+    assert problem["detail"] == "no provider could answer for 1m candles of bitcoin"
+    details = {row["provider"]: row["detail"] for row in problem["providers"]}
+    assert details["coingecko_free"] == "it has nothing that answers this question"

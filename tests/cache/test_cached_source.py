@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from backend.errors import (
     GatewayError,
     Refusal,
 )
-from backend.events import Event, StaleServing
+from backend.events import Event, RefreshFailing
 from backend.models.answer import Answer, Attempt
 from tests.clocks import LoopClock
 from tests.walk import PriceQuery
@@ -224,7 +225,7 @@ async def test_the_first_success_heals(bench: Bench) -> None:
     await asyncio.sleep(10)
     answer = await bench.cached.fetch(QUERY)
     assert (answer.data, answer.stale, answer.cache) == (3.0, False, "miss")
-    reasons = [event.reason for event in bench.events if isinstance(event, StaleServing)]
+    reasons = [event.reason for event in bench.events if isinstance(event, RefreshFailing)]
     assert reasons == ["upstream_5xx", None]
 
 
@@ -305,3 +306,34 @@ async def test_newest_is_the_last_answer_had_and_no_read(bench: Bench) -> None:
     newest: Any = bench.cached.newest
     assert (newest.data, newest.age_s) == (2.0, 5.0)
     assert bench.cached.counters.hits == 0
+
+
+async def test_our_own_bug_does_not_cost_an_upstream_call_a_reader(bench: Bench) -> None:
+    bench.source.error = KeyError("bug")
+    for _ in range(20):
+        with pytest.raises(KeyError):
+            await bench.cached.fetch(QUERY)
+    assert bench.source.calls == 1
+
+
+async def test_a_bug_met_once_is_told_as_staleness_afterwards(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = KeyError("bug")
+    with pytest.raises(KeyError):
+        await bench.cached.fetch(QUERY)
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.stale_reason, answer.tried) == ("internal_error", ())
+
+
+async def test_nobody_waits_beyond_the_time_when_a_provider_will_be_back(bench: Bench) -> None:
+    back_at = LoopClock().now() + timedelta(seconds=3)
+    bench.source.error = AllProvidersFailed("down", [Refusal("a", "rate_limited", back_at, 5.0)])
+    with pytest.raises(AllProvidersFailed):
+        await bench.cached.fetch(QUERY)
+    bench.source.error = None
+    await asyncio.sleep(2.9)
+    with pytest.raises(AllProvidersFailed):
+        await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.1)
+    assert (await bench.cached.fetch(QUERY)).data == 2.0

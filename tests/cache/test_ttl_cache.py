@@ -104,3 +104,18 @@ def test_it_never_grows_beyond_its_capacity_nor_serves_what_is_over(
                     assert clock.monotonic() - entry.stored_at < 10
 
     asyncio.run(run())
+
+
+async def test_restating_what_was_dropped_meanwhile_brings_nothing_back(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 1)
+    entry = await cache.set("a", "old", ttl_s=10)
+    await cache.set("b", "other", ttl_s=10)
+    assert (await cache.restate("a", entry, "flagged")).value == "flagged"
+    assert await cache.get("a") is None
+
+
+async def test_of_two_who_restate_at_once_the_first_one_stands(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    entry = await cache.set("a", "old", ttl_s=10)
+    first = await cache.restate("a", entry, "first")
+    assert await cache.restate("a", entry, "second") is first

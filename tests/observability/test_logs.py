@@ -16,7 +16,7 @@ from backend.events import (
     ProviderCalled,
     ProviderChosen,
     ProviderStateChanged,
-    StaleServing,
+    RefreshFailing,
 )
 from backend.observability.logs import FILES, EventLog, QuietFileHandler, open_logs
 from backend.observability.redaction import REDACTED, Redactor
@@ -37,8 +37,8 @@ FAILED = ProviderCalled(
 )
 RETRIED = CallRetried(EPOCH, "binance", "geo_blocked", "another_host", 451)
 CHANGED = ProviderStateChanged(EPOCH, "binance", "active", "cooldown", "timeout", UNTIL)
-STALE = StaleServing(EPOCH, "market", "timeout")
-LIVE = StaleServing(EPOCH, "market", None)
+STALE = RefreshFailing(EPOCH, "market", "timeout")
+LIVE = RefreshFailing(EPOCH, "market", None)
 
 
 @pytest.fixture(autouse=True)
@@ -130,12 +130,12 @@ def logged(folder: Path, *events: Event, level: str = "INFO") -> dict[str, list[
         (
             STALE,
             "provider_health",
-            {"event": "cache.served_stale", "at": AT, "category": "market", "reason": "timeout"},
+            {"event": "refresh.failed", "at": AT, "category": "market", "reason": "timeout"},
         ),
         (
             LIVE,
             "provider_health",
-            {"event": "cache.served_live", "at": AT, "category": "market", "reason": None},
+            {"event": "refresh.recovered", "at": AT, "category": "market", "reason": None},
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -214,14 +214,49 @@ def test_a_late_success_from_before_the_fall_does_not_close_it(clock: ManualCloc
     assert made.state is State.COOLDOWN
 
 
-def test_a_late_word_of_the_provider_lengthens_the_wait(clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("error", "state", "wait"),
+    [
+        (RateLimited(retry_after_s=200), State.RATE_LIMITED, 200),
+        (RateLimited(), State.RATE_LIMITED, 60),
+        (AuthFailed(), State.AUTH_FAILED, 900),
+        (RateLimited(retry_after_s=5), State.RATE_LIMITED, 30),
+    ],
+)
+def test_a_providers_own_word_outdoes_a_cooldown_however_late_it_comes(
+    clock: ManualClock, error: ProviderError, state: State, wait: float
+) -> None:
     made = breaker(clock)
     slow = made.acquire()
     fail(made, UpstreamFailed())
     assert slow is not None
-    made.record_failure(slow, RateLimited(retry_after_s=200))
-    assert made.status is State.COOLDOWN
-    assert wait_s(made, clock) == 200
+    made.record_failure(slow, error)
+    assert (made.status, wait_s(made, clock)) == (state, wait)
+    assert not made.may_be_forced()
+
+
+def test_refusals_that_come_together_climb_once_and_the_longest_word_counts(
+    clock: ManualClock,
+) -> None:
+    made = breaker(clock)
+    leases = [made.acquire() for _ in range(3)]
+    for lease, told_s in zip(leases, (10, 40, 20), strict=True):
+        assert lease is not None
+        made.record_failure(lease, RateLimited(retry_after_s=told_s))
+    assert wait_s(made, clock) == 40
+    clock.advance(40)
+    fail(made, RateLimited())
+    assert wait_s(made, clock) == 300
+
+
+def test_a_late_503_with_a_time_is_a_word_too(clock: ManualClock) -> None:
+    made = breaker(clock)
+    slow = made.acquire()
+    fail(made, UpstreamFailed())
+    assert slow is not None
+    made.record_failure(slow, UpstreamFailed(retry_after_s=120))
+    assert wait_s(made, clock) == 120
+    assert not made.may_be_forced()
 
 
 def test_a_late_failure_without_a_word_changes_nothing(clock: ManualClock) -> None:

@@ -47,3 +47,13 @@ def test_a_failed_host_goes_to_the_end_of_the_queue(clock: ManualClock) -> None:
     hosts = Hosts(clock, (A, B, C))
     hosts.demote(A)
     assert hosts.available() == (B, C, A)
+
+
+def test_blocks_that_come_together_count_once_and_shorten_nothing(clock: ManualClock) -> None:
+    hosts = Hosts(clock, (A,))
+    for retry_after_s in (None, None, 5.0):
+        hosts.block(A, retry_after_s)
+    assert hosts.wait_s() == 1_800
+    clock.advance(1_800)
+    hosts.block(A, None)
+    assert hosts.wait_s() == 3_600

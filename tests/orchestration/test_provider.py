@@ -7,11 +7,13 @@ import pytest
 
 from backend.errors import (
     AuthFailed,
+    Busy,
     ConnectFailed,
     GeoBlocked,
     LeaseRefused,
     MalformedResponse,
     NotAffordable,
+    NoTimeLeft,
     PlanRestricted,
     ProviderTimeout,
     QueryRefused,
@@ -36,6 +38,7 @@ from tests.walk import (
 )
 
 QUERY = PriceQuery()
+UNSUPPORTED = Refusal("a", "unsupported", detail="it has nothing that answers this question")
 
 
 async def test_an_answer_carries_its_source_and_latency(clock: ManualClock) -> None:
@@ -163,7 +166,7 @@ async def test_a_key_refused_twice_gives_way_to_none(clock: ManualClock) -> None
     told = provider.status()
     assert (told.status, told.reason) == ("active", "auth_failed")
     assert told.hint == "the key in A_API_KEY is refused: it goes on without one"
-    assert [event.how for event in walk.of(CallRetried)] == ["same_key", "no_key"]
+    assert [event.how for event in walk.of(CallRetried)] == ["once_more", "no_key"]
 
 
 async def test_a_refused_key_is_tried_again_after_a_quarter_then_an_hour(
@@ -221,7 +224,7 @@ async def test_with_all_operations_restricted_it_is_unsupported(clock: ManualClo
     provider = walk.add("a")
     with pytest.raises(PlanRestricted):
         await provider.fetch(QUERY, 3)
-    assert provider.offer(QUERY) == Refusal("a", "unsupported")
+    assert provider.offer(QUERY) == UNSUPPORTED
     assert provider.status().status == "active"
 
 
@@ -234,7 +237,7 @@ async def test_an_operation_that_only_the_key_buys_is_lost_with_the_key(
     provider = walk.add("a", adapter=adapter, key="secret")
     with pytest.raises(PlanRestricted):
         await provider.fetch(QUERY, 3)
-    assert provider.offer(QUERY) == Refusal("a", "unsupported")
+    assert provider.offer(QUERY) == UNSUPPORTED
 
 
 async def test_an_offer_counts_all_calls_of_an_operation(clock: ManualClock) -> None:
@@ -292,7 +295,7 @@ async def test_several_calls_share_one_deadline() -> None:
     walk = Walk(LoopClock())
 
     async def slow(_request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.8)
         return price()
 
     walk.wire.scripts["a"] = slow
@@ -303,12 +306,108 @@ async def test_several_calls_share_one_deadline() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(3)
 
 
-async def test_no_time_left_makes_no_call(clock: ManualClock) -> None:
+async def test_no_time_left_makes_no_call_and_is_no_verdict(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a")
-    with pytest.raises(ProviderTimeout):
+    with pytest.raises(NoTimeLeft):
         await provider.fetch(QUERY, 0)
     assert walk.wire.calls["a"] == 0
+    assert provider.is_usable
+
+
+@pytest.mark.looptime
+async def test_a_provider_that_was_given_too_little_time_is_not_condemned() -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["a"] = hang
+    provider = walk.add("a", windows=(Window(10, 60),))
+    with pytest.raises(NoTimeLeft):
+        await provider.fetch(QUERY, 0.2)
+    assert provider.is_usable
+    assert provider.status().quotas[0].used == 1
+
+
+@pytest.mark.looptime
+async def test_calls_behind_the_first_go_out_together() -> None:
+    walk = Walk(LoopClock())
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.5)
+        return price()
+
+    walk.wire.scripts["a"] = slow
+    provider = walk.add("a", adapter=stub_adapter(price_operation(calls=10)))
+    await provider.fetch(QUERY, 3)
+    assert asyncio.get_running_loop().time() == pytest.approx(1)
+    assert walk.wire.calls["a"] == 10
+
+
+@pytest.mark.looptime
+async def test_one_failing_call_ends_those_beside_it() -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["a"] = [price(), hang, status(500), hang]
+    provider = walk.add(
+        "a", adapter=stub_adapter(price_operation(calls=4)), windows=(Window(100, 60),)
+    )
+    with pytest.raises(UpstreamFailed):
+        await provider.fetch(QUERY, 3)
+    assert asyncio.get_running_loop().time() < 1
+    assert provider.status().quotas[0].used == 4
+
+
+@pytest.mark.looptime
+async def test_more_calls_than_slots_wait_and_harm_nobody() -> None:
+    walk = Walk(LoopClock())
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.9)
+        return price()
+
+    walk.wire.scripts["a"] = slow
+    provider = walk.add("a")
+    results = await asyncio.gather(
+        *(provider.fetch(PriceQuery(str(n)), 3) for n in range(200)), return_exceptions=True
+    )
+    refused = [result for result in results if isinstance(result, Exception)]
+    assert {type(error) for error in refused} == {Busy}
+    assert len(results) - len(refused) == 64
+    assert walk.wire.calls["a"] == 64
+    assert provider.is_usable
+
+
+async def test_a_question_that_was_refused_is_not_asked_again_for_ten_minutes(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(400, "no_such_coin"), price()]
+    provider = walk.add("a")
+    with pytest.raises(QueryRefused):
+        await provider.fetch(QUERY, 3)
+    refusal = provider.offer(QUERY)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.detail) == (
+        "unsupported",
+        "it refused this question minutes ago",
+    )
+    assert isinstance(provider.offer(PriceQuery("eth")), Offer)
+    clock.advance(600)
+    assert (await provider.fetch(QUERY, 3)).data == 1.0
+
+
+@pytest.mark.looptime
+async def test_refusals_under_way_together_are_one_refusal() -> None:
+    walk = Walk(LoopClock())
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.1)
+        return error(401, "bad_key") if "x-key" in request.headers else price()
+
+    walk.wire.scripts["a"] = answer
+    provider = walk.add("a", key="secret")
+    await asyncio.gather(*(provider.fetch(PriceQuery(str(n)), 3) for n in range(8)))
+    await asyncio.sleep(900)
+    before = len(walk.wire.requests)
+    await provider.fetch(QUERY, 3)
+    assert "x-key" in walk.wire.requests[before].headers
 
 
 @pytest.mark.parametrize(
@@ -350,3 +449,38 @@ async def test_reprs_tell_the_live_state_and_no_key(clock: ManualClock) -> None:
     assert endpoint is not None
     assert repr(endpoint) == "<Endpoint keyed <Hosts 1 of 1> <RateLimitGuard <minute 0+0/5>>>"
     assert repr(endpoint.credential) == "<Credential usable>"
+
+
+async def test_a_key_whose_refusal_cannot_be_confirmed_soon_is_believed_at_once(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(401, "bad_key")]
+    provider = walk.add("a", key="secret", keyless=False, windows=(Window(1, 870),))
+    with pytest.raises(AuthFailed):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().status == "auth_failed"
+    assert walk.wire.calls["a"] == 1
+
+
+async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    provider = walk.add("a")
+    with pytest.raises(UpstreamFailed):
+        await provider.fetch(QUERY, 3)
+    assert provider.status().hint is None
+    clock.advance(30)
+    told = provider.status()
+    assert told.status == "cooldown"
+    assert told.hint == "its time is over: the next question that needs it will try it"
+
+
+async def test_blame_before_any_call_blames_nobody(clock: ManualClock) -> None:
+    provider = Walk(clock).add("a", hosts=("one", "two"))
+    endpoint = provider._keyless
+    assert endpoint is not None
+    endpoint.blame()
+    assert repr(endpoint).startswith("<Endpoint keyless <Hosts 2 of 2>")

@@ -323,7 +323,6 @@ async def test_broken_compression_is_no_answer(
     [
         (httpx.ConnectError, ConnectFailed),
         (httpx.ProxyError, ConnectFailed),
-        (httpx.PoolTimeout, ConnectFailed),
         (httpx.ReadError, ConnectionBroken),
         (httpx.WriteError, ConnectionBroken),
         (httpx.RemoteProtocolError, ConnectionBroken),
@@ -380,13 +379,13 @@ async def test_a_cancelled_call_is_cancelled_and_no_timeout(
         await task
 
 
-async def test_an_answer_is_its_status_its_headers_and_its_json(
+async def test_an_answer_is_its_headers_and_its_json(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     answer = response(200, [{"id": "a"}], X_MBX_Used_Weight_1M="42")
     respx_mock.get(ADDRESS).mock(return_value=answer)
     reply = await client.call(binance.ADAPTER, CALL, BASE_URL, None, 5.0)
-    assert (reply.status, reply.payload) == (200, [{"id": "a"}])
+    assert reply.payload == [{"id": "a"}]
     assert reply.headers["x-mbx-used-weight-1m"] == "42"
 
 

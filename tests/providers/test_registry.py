@@ -239,7 +239,10 @@ def test_operations_have_names_of_their_own_and_belong_to_the_providers_categori
 
 def test_every_operation_has_an_example_here() -> None:
     known = {(example.vendor, example.operation) for example in EXAMPLES}
-    assert known == {(vendor, op.name) for vendor, op in operations()}
+    walked = {"market", "ohlc"}  # the others' numbers are walked in their own files
+    assert known == {
+        (vendor, op.name) for vendor, op in operations() if op.query_type.category in walked
+    }
 
 
 @each_example

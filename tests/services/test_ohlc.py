@@ -9,8 +9,9 @@ from backend.errors import DeadlineExceeded, InvalidParameter, UnknownSymbol
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.services.instants import parse_instant
 from backend.services.market import MarketService
-from backend.services.ohlc import OhlcService, OhlcView, parse_instant
+from backend.services.ohlc import OhlcService, OhlcView
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
 H1, D1 = Interval.H1, Interval.D1
@@ -228,16 +229,19 @@ async def test_a_source_that_keeps_silent_ends_at_the_deadline() -> None:
 async def test_warnings_name_the_choice_of_coin_and_the_dollar_coin() -> None:
     source = CandleSource(answered(rows(3), "XRPUSDT", warnings=("of the provider",)))
     answer = await service(source).candles("XRP", OhlcView(H1))
-    ambiguous, dollar, provided = answer.warnings
+    ambiguous, dollar, far, provided = answer.warnings
+    assert "far from the coin's last known price" in far
     assert "pegged-xrp" in ambiguous
     assert "XRPUSDT" in dollar
     assert "dollar" in dollar
     assert provided == "of the provider"
 
 
-async def test_prices_in_dollars_proper_need_no_warning() -> None:
+async def test_prices_in_dollars_proper_come_without_volume_and_late() -> None:
     answer = await service(CandleSource()).candles("BTC", OhlcView(H1))
-    assert answer.warnings == ()
+    late, far = answer.warnings
+    assert late == "binance has no volume, and its candles can be 15 minutes old"
+    assert "far from" in far
     assert answer.source == "binance"
 
 

@@ -44,7 +44,6 @@ class StandInProvider:
 class StandInManager:
     def __init__(self, **chains: Sequence[StandInProvider]) -> None:
         self._chains = chains
-        self.choices = (ProviderChosen(EPOCH, "market", "good", "first of its tier"),)
 
     def chain(self, category: str) -> Sequence[StandInProvider]:
         return self._chains[category]
@@ -55,6 +54,10 @@ class StandInCounters:
     hits: int = 0
     misses: int = 0
     stale_served: int = 0
+
+
+class StandInHistory:
+    choices = (ProviderChosen(EPOCH, "market", "good", "first of its tier"),)
 
 
 class StandInCache:
@@ -83,7 +86,10 @@ def service(
     chain: Sequence[StandInProvider], newest: Answer[Any] | None, clock: ManualClock | None = None
 ) -> StatusService:
     return StatusService(
-        StandInManager(market=chain), {"market": StandInCache(newest)}, clock=clock or ManualClock()
+        StandInManager(market=chain),
+        StandInHistory(),
+        {"market": StandInCache(newest)},
+        clock=clock or ManualClock(),
     )
 
 
@@ -129,7 +135,10 @@ def test_the_whole_is_down_only_when_every_category_is(
 ) -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     manager = StandInManager(market=market, ohlc=ohlc)
-    assert StatusService(manager, caches, clock=ManualClock()).overview().status == expected
+    assert (
+        StatusService(manager, StandInHistory(), caches, clock=ManualClock()).overview().status
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_ready_means_a_usable_provider_or_a_warm_cache(
 def test_readiness_is_that_of_market_data() -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(FRESH)}
     manager = StandInManager(market=[DOWN], ohlc=[GOOD])
-    assert not StatusService(manager, caches, clock=ManualClock()).is_ready()
+    assert not StatusService(manager, StandInHistory(), caches, clock=ManualClock()).is_ready()
 
 
 def test_a_category_names_the_providers_that_can_serve_it_now_in_order() -> None:
@@ -184,7 +193,7 @@ def test_a_stale_or_expired_answer_is_not_fresh(newest: Answer[Any]) -> None:
 def test_every_provider_is_listed_once_the_unusable_included() -> None:
     manager = StandInManager(market=[GOOD, DOWN, UNSET], ohlc=[DOWN, SECOND])
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
-    overview = StatusService(manager, caches, clock=ManualClock()).overview()
+    overview = StatusService(manager, StandInHistory(), caches, clock=ManualClock()).overview()
     assert [each.name for each in overview.providers] == ["good", "resting", "unset", "second"]
     assert [each.status for each in overview.providers] == ["active", *["cooldown"] * 2, "active"]
 
@@ -192,7 +201,7 @@ def test_every_provider_is_listed_once_the_unusable_included() -> None:
 def test_the_cache_counters_are_the_sum_over_the_categories() -> None:
     caches = {"market": StandInCache(None, 1, 10, 2, 3), "ohlc": StandInCache(None, 4, 5, 6, 0)}
     overview = StatusService(
-        StandInManager(market=[], ohlc=[]), caches, clock=ManualClock()
+        StandInManager(market=[], ohlc=[]), StandInHistory(), caches, clock=ManualClock()
     ).overview()
     assert overview.cache == CacheStatus(entries=5, hits=15, misses=8, stale_served=3)
 

@@ -15,15 +15,35 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.world import data
+from tests.world import data, feeds
 
-PROVIDERS = ("coingecko_pro", "coingecko_free", "binance", "binance_second")
+MARKET = ("coingecko_pro", "coingecko_free", "binance")
+OTHERS = (
+    "cryptopanic",
+    "newsapi",
+    *feeds.PUBLISHERS,
+    "alternative_me",
+    "coinmarketcap",
+    "etherscan",
+    "etherscan_backup",
+    "ethereum_rpc",
+)
+PROVIDERS = (*MARKET, *OTHERS, "binance_second", "ethereum_rpc_second")
 #: What the provider itself enforces: (calls or weight, seconds).
 TRUE_LIMITS = {
     "coingecko_pro": (300, 60.0),
     "coingecko_free": (5, 60.0),
     "binance": (6_000, 60.0),
     "binance_second": (6_000, 60.0),
+    "cryptopanic": (1, 864.0),
+    "newsapi": (50, 43_200.0),
+    **dict.fromkeys(feeds.PUBLISHERS, (12, 3_600.0)),
+    "alternative_me": (60, 60.0),
+    "coinmarketcap": (1, 60.0),
+    "etherscan": (3, 1.0),
+    "etherscan_backup": (3, 1.0),
+    "ethereum_rpc": (60, 60.0),
+    "ethereum_rpc_second": (60, 60.0),
 }
 
 
@@ -32,6 +52,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass
@@ -58,6 +79,9 @@ class World:
         self.faults: dict[str, str] = {}
         self.good_keys = {"coingecko_pro": "CG-worldprokey0000000000001"}
         self.delay_s = 0.0
+        self.begun = time.time()
+        self.time_until_update = 50_000
+        self.not_modified: Counter[str] = Counter()
         self._spent: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._servers: dict[str, asyncio.Server] = {}
         self._ports: dict[str, int] = {}
@@ -110,7 +134,7 @@ class World:
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The variables that point a gateway to this world."""
-        names = ("coingecko_pro", "coingecko_free", "binance")
+        names = (*MARKET, *OTHERS)
         urls = {f"{name.upper()}_BASE_URL": self.url(name) for name in names}
         return {**urls, **settings}
 
@@ -133,7 +157,7 @@ class World:
     def _reply(self, name: str, request: Request, fault: str) -> Reply:
         if fault in HTTP_FAULTS:
             return HTTP_FAULTS[fault]()
-        vendor = coingecko if name.startswith("coingecko") else binance
+        vendor = VENDORS[name.removesuffix("_second")]
         weight = 80 if request.path.endswith("/ticker/24hr") else 2 if vendor is binance else 1
         used = self._spend(name, weight)
         if used > TRUE_LIMITS[name][0]:
@@ -199,6 +223,62 @@ def binance(_world: World, _name: str, request: Request) -> Reply:
     return json_reply(data.klines(prices[symbol], data.STEPS[interval], newest, start, end, limit))
 
 
+def rss(world: World, name: str, request: Request) -> Reply:
+    etag = f'"{name}"'
+    if request.headers.get("if-none-match") == etag:
+        world.not_modified[name] += 1
+        return Reply(304, headers={"ETag": etag})
+    return Reply(200, feeds.feed(name, world.begun), {"ETag": etag}, "application/rss+xml")
+
+
+def cryptopanic(world: World, _name: str, request: Request) -> Reply:
+    if request.path != "/api/growth/v2/posts/":
+        return Reply(404, b"<html>Unknown</html>", content_type="text/html")
+    return json_reply(feeds.posts(world.begun, request.query["auth_token"]))
+
+
+def newsapi(world: World, _name: str, request: Request) -> Reply:
+    if "x-api-key" not in request.headers:
+        return json_reply({"status": "error", "code": "apiKeyMissing", "message": "-"}, 401)
+    return json_reply(feeds.articles(world.begun))
+
+
+def alternative_me(world: World, _name: str, request: Request) -> Reply:
+    return json_reply(
+        feeds.fear_and_greed(int(request.query.get("limit", 1)), world.time_until_update)
+    )
+
+
+def coinmarketcap(_world: World, _name: str, request: Request) -> Reply:
+    return json_reply(feeds.other_index(int(request.query.get("limit", 1))))
+
+
+def etherscan(_world: World, _name: str, request: Request) -> Reply:
+    key = request.query.get("apikey", "")
+    if key.startswith("bad"):
+        text = f"Invalid API Key (#err2)|{key}"
+        return json_reply({"status": "0", "message": "NOTOK", "result": text})
+    return json_reply(feeds.gas_oracle())
+
+
+def ethereum_rpc(_world: World, _name: str, request: Request) -> Reply:
+    return json_reply(feeds.fee_history(json.loads(request.body)))
+
+
+VENDORS: dict[str, Callable[[World, str, Request], Reply]] = {
+    "coingecko_pro": coingecko,
+    "coingecko_free": coingecko,
+    "binance": binance,
+    "cryptopanic": cryptopanic,
+    "newsapi": newsapi,
+    **dict.fromkeys(feeds.PUBLISHERS, rss),
+    "alternative_me": alternative_me,
+    "coinmarketcap": coinmarketcap,
+    "etherscan": etherscan,
+    "etherscan_backup": etherscan,
+    "ethereum_rpc": ethereum_rpc,
+}
+
 HTTP_FAULTS: dict[str, Callable[[], Reply]] = {
     "http500": lambda: json_reply({"status": 500, "error": "Internal Server Error"}, 500),
     "http503": lambda: json_reply({}, 503, Retry_After="120"),
@@ -210,6 +290,9 @@ HTTP_FAULTS: dict[str, Callable[[], Reply]] = {
     "html": lambda: Reply(200, b"<html><body>soon</body></html>", content_type="text/html"),
     "empty": lambda: Reply(200),
     "empty_list": lambda: json_reply([]),
+    "rpc_error": lambda: json_reply(
+        [{"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "no"}}]
+    ),
     "redirect": lambda: Reply(302, headers={"Location": "http://192.0.2.1/elsewhere"}),
 }
 
@@ -275,7 +358,8 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
         name.strip().lower(): value.strip()
         for name, _, value in (line.partition(":") for line in lines)
     }
-    return Request(unquote(url.path), dict(parse_qsl(url.query)), headers)
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Request(unquote(url.path), dict(parse_qsl(url.query)), headers, body)
 
 
 def _encoded(reply: Reply) -> bytes:

@@ -3,17 +3,22 @@
 Documentation: github binance/binance-spot-api-docs (rest-api.md, errors.md, 2026-07).
 """
 
-import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
-from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.market import (
+    NAMESAKE_FACTOR,
+    PairTicker,
+    PairTickers,
+    QuotesQuery,
+    agree,
+)
 from backend.models.ohlc import HOUR, Candle, Candles, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import NOT_OF_NOW_MS, parse_rows, refuse_other_times
 
 PUBLIC = Plan(
     "public",
@@ -35,10 +40,6 @@ QUOTES = ("USDT", "FDUSD", "USDC")
 FIAT = frozenset("ARS/AUD/BRL/COP/CZK/EUR/GBP/IDR/JPY/MXN/NGN/PLN/RON/RUB/TRY/UAH/ZAR".split("/"))
 #: A pair that last traded longer before the newest one than this is delisted.
 DEAD_AFTER_MS = HOUR
-#: A coarse net under the tickers' finer rule (0.5 to 2): candles are asked for before any ticker
-#: was seen, and against a price that may be hours old. A namesake is off by orders of magnitude.
-NAMESAKE_FACTOR = 10.0
-NOT_OF_NOW_MS = 12 * HOUR
 PAGE = 1_000
 ALL_TICKERS_WEIGHT = 80
 KLINES_WEIGHT = 2
@@ -58,16 +59,16 @@ def build_tickers(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
 def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> PairTickers:
     """Live dollar pairs, one a coin: dead, frozen, fiat and absurd rows are left out."""
     rows = payloads[0]
-    newest = max(row["closeTime"] for row in rows)
-    if abs(context.now_ms - newest) > NOT_OF_NOW_MS:
-        raise ValueError("the newest ticker is not of now")
-    live = [row for row in rows if newest - row["closeTime"] <= DEAD_AFTER_MS and row["count"] > 0]
+    traded = [row for row in rows if row["count"] > 0]
+    # The venue's own now, as our clock may be wrong; dead pairs are few among those with trades.
+    venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
+    live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
     dollar = [row for quote in QUOTES for row in live if _base(row["symbol"], quote)]
-    tickers, _ = parse_rows(dollar, _ticker, "symbol")
+    tickers, refused = parse_rows(dollar, _ticker, "symbol")
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
         best.setdefault(ticker.base, ticker)
-    return PairTickers(tuple(best.values()))
+    return PairTickers(tuple(best.values()), refused)
 
 
 def _base(symbol: str, quote: str) -> str | None:
@@ -155,8 +156,9 @@ def _refuse_other_market(query: OhlcQuery, newest_rows: Any, context: Context) -
     newest = newest_rows[-1]
     if context.now_ms - newest[6] > NOT_OF_NOW_MS:  # a live pair's newest candle ends ahead of now
         raise QueryRefused("the pair is no longer traded")
-    ratio = float(newest[4]) / (query.reference_price or math.inf)
-    if not 1 / NAMESAKE_FACTOR <= ratio <= NAMESAKE_FACTOR:
+    # Coarser than the tickers' rule: the known price may be hours old.
+    known = query.reference_price
+    if known is None or not agree(float(newest[4]), known, NAMESAKE_FACTOR):
         raise QueryRefused("the pair's price is not the coin's")
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.market import Coin, QuotesQuery, Ranking
-from backend.models.ohlc import HOUR
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import parse_rows, refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
@@ -33,9 +32,6 @@ DEMO = Plan(
 )
 KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
 
-#: What is further from now than this, either way, is not of now, however wrong our clock.
-NOT_OF_NOW_MS = 12 * HOUR
-
 
 def serves_markets(_query: QuotesQuery, _context: Context) -> int:
     return 0
@@ -50,7 +46,8 @@ def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. A few absurd rows are left out and named."""
     coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id")
-    _refuse_old(max(coin.last_updated for coin in coins if coin.last_updated), context)
+    stamps = [int(coin.last_updated.timestamp() * 1000) for coin in coins if coin.last_updated]
+    refuse_other_times(stamps, context.now_ms)
     unique = {coin.id: coin for coin in reversed(coins)}
     return Ranking(tuple(sorted(unique.values(), key=_rank)), refused)
 
@@ -87,11 +84,6 @@ def _instant(text: str | None) -> datetime | None:
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
     return instant.astimezone(UTC)
-
-
-def _refuse_old(newest: datetime, context: Context) -> None:
-    if abs(context.now_ms - int(newest.timestamp() * 1000)) > NOT_OF_NOW_MS:
-        raise ValueError("the newest row is not of now")
 
 
 def error_code(payload: Any) -> int | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from backend.models.ohlc import HOUR, MINUTE, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Call, Context, Operation
+from backend.providers.rows import NOT_OF_NOW_MS
 
 PAID_PLAN = "pro"
 #: `days`, the grain that it gives, and what whole candles that grain makes.
@@ -24,8 +25,6 @@ FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the beginning of /ohlc/range
 NATIVE_TIER, MERGED_TIER = 1, 2
 #: The endpoints are cached for a quarter of an hour on every plan.
 CACHE_MS = 15 * MINUTE
-#: A newest candle that ended or begins further from now than this is not of now.
-NOT_OF_NOW_MS = 12 * HOUR
 
 
 def serves_merged(query: OhlcQuery, _context: Context) -> int | None:

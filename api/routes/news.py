@@ -1,0 +1,56 @@
+"""`/api/news`: articles of the last 72 hours from every provider."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.responses import Format, csv_table, json_envelope
+from api.routes.common import Instant, Responds, Served, comma_list, documented
+from api.schemas import NewsEnvelope
+from backend.models.news import Article
+from backend.services.instants import parse_instant
+from backend.services.news import MOST_ARTICLES, NewsView
+
+router = APIRouter(tags=["news"])
+
+Mood = Literal["positive", "neutral", "negative"]
+
+
+@router.get(
+    "/api/news",
+    summary="News",
+    responses=documented(NewsEnvelope, 422, 503, 504, formats=("text/csv",)),
+    response_class=Response,
+)
+async def read_news(
+    request: Request,
+    gateway: Served,
+    responder: Responds,
+    limit: Annotated[int, Query(ge=1, le=MOST_ARTICLES)] = 50,
+    symbols: Annotated[
+        str | None, Query(max_length=1_000, description="comma list of tickers: BTC,ETH")
+    ] = None,
+    source: Annotated[
+        str | None, Query(max_length=200, description="publisher or provider: CoinDesk, newsapi")
+    ] = None,
+    sentiment: Annotated[Mood | None, Query()] = None,
+    since: Instant = None,
+    format: Annotated[Format, Query()] = Format.JSON,
+) -> Response:
+    """Articles, newest first, each story once. No parameter costs an upstream call."""
+    view = NewsView(
+        limit,
+        tuple(symbol.upper() for symbol in comma_list("symbols", symbols)),
+        source,
+        sentiment,
+        datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None,
+    )
+    answer = await gateway.news.latest()
+    return responder.respond(
+        request,
+        answer,
+        ("news", view, format),
+        lambda: gateway.news.pick(answer.data, view),
+        encode=csv_table(Article) if format is Format.CSV else json_envelope,
+    )

@@ -1,0 +1,85 @@
+"""News: what a provider reports, and the canonical article."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated
+
+from backend.models.answer import Query
+from backend.models.numbers import STRICT, Instant, Text, Url
+
+Headline = Annotated[str, Field(min_length=3, max_length=1_000)]
+Summary = Annotated[str, Field(max_length=100_000)]
+Score = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+VoteCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Report:
+    """One article as a provider reports it, its text not yet cleaned.
+
+    `source` is the publisher, `symbols` the provider's own tags (upper case). `votes_for` and
+    `votes_against` are readers' votes where the provider counts them.
+    """
+
+    title: Headline
+    url: Url
+    source: Text
+    published_at: Instant
+    summary: Summary | None = None
+    image: Url | None = None
+    symbols: tuple[Text, ...] = ()
+    votes_for: VoteCount = 0
+    votes_against: VoteCount = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What one provider brought. `refused` counts rows that were left out as absurd."""
+
+    reports: tuple[Report, ...]
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class ReportsQuery(Query[Reports]):
+    """What is new? One question for all readers; they filter what is in store."""
+
+    category: ClassVar[str] = "news"
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Article:
+    """One article. `id` is derived from the canonical URL and so stays the same.
+
+    `source` is the publisher, `provider` who brought it. `summary` is plain text of at most 300
+    characters. `sentiment_score` runs from -1 to 1, `sentiment_method` says where it comes from.
+    """
+
+    id: Text
+    title: Headline
+    url: Url
+    source: Text
+    provider: Text
+    published_at: Instant
+    summary: Summary | None
+    image: Url | None
+    symbols: tuple[Text, ...]
+    sentiment: Literal["positive", "neutral", "negative"]
+    sentiment_score: Score
+    sentiment_method: Literal["votes", "lexicon"]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """All articles in store, newest first."""
+
+    articles: tuple[Article, ...]
+
+
+@dataclass(frozen=True)
+class NewsQuery(Query[News]):
+    """The store of the last days, refreshed by whoever can afford a call."""
+
+    category: ClassVar[str] = "news"

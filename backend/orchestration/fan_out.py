@@ -1,0 +1,93 @@
+"""Asks every provider of a category at once, for answers that are merged and not chosen from."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from backend.clock import Clock
+from backend.errors import AllProvidersFailed, ProviderError, Refusal
+from backend.events import EventSink, PassedOver, ProviderChosen
+from backend.models.answer import Answer, Attempt, Query
+from backend.orchestration.provider import Offer, Provider
+from backend.orchestration.provider_manager import ProviderManager
+
+T = TypeVar("T")
+
+
+class FanOut:
+    """The source of all answers together: of each provider that can afford a call now."""
+
+    def __init__(
+        self, manager: ProviderManager, *, clock: Clock, emit: EventSink, timeout_s: float
+    ) -> None:
+        self._manager = manager
+        self._clock = clock
+        self._emit = emit
+        self._timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"<FanOut {self._manager!r}>"
+
+    async def fetch(self, query: Query[T]) -> Answer[tuple[Answer[T], ...]]:
+        """At least one answer. Raises SourceUnavailable when there is none.
+
+        `tried` names everybody who was asked; `latency_ms` is that of the slowest.
+        """
+        asked, passed_over = self._eligible(query)
+        if not asked:  # the manager knows the precise error, and when a probe may go early
+            answer = await self._manager.fetch_data(query)
+            return replace(answer.carrying((answer,)), source=answer.sources)
+        self._note(query, asked, passed_over)
+        results = await asyncio.gather(*(self._attempt(provider, query) for provider in asked))
+        answers = tuple(result for result in results if isinstance(result, Answer))
+        if not answers:
+            failed = [result for result in results if isinstance(result, Refusal)]
+            detail = f"no provider could answer for {query.subject}"
+            raise AllProvidersFailed(detail, [*failed, *passed_over])
+        return self._together(answers, [_attempt_of(result) for result in results])
+
+    def _eligible(self, query: Query[Any]) -> tuple[list[Provider], list[Refusal]]:
+        asked, passed_over = list[Provider](), list[Refusal]()
+        for provider in self._manager.chain(query.category):
+            offer = provider.offer(query)
+            if isinstance(offer, Offer):
+                asked.append(provider)
+            else:
+                passed_over.append(offer)
+        return asked, passed_over
+
+    async def _attempt(self, provider: Provider, query: Query[T]) -> Answer[T] | Refusal:
+        began = self._clock.monotonic()
+        try:
+            return await provider.fetch(query, self._timeout_s)
+        except ProviderError as error:
+            latency_ms = (self._clock.monotonic() - began) * 1000
+            return Refusal(provider.name, error.reason, provider.retry_at, latency_ms, str(error))
+
+    def _together(
+        self, answers: tuple[Answer[T], ...], tried: list[Attempt]
+    ) -> Answer[tuple[Answer[T], ...]]:
+        return Answer(
+            answers,
+            tuple(name for answer in answers for name in answer.sources),
+            self._clock.now(),
+            max(attempt.latency_ms or 0.0 for attempt in tried),
+            tuple(tried),
+        )
+
+    def _note(
+        self, query: Query[Any], asked: Sequence[Provider], passed_over: Sequence[Refusal]
+    ) -> None:
+        over = tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in passed_over)
+        for provider in asked:
+            reason = f"asked together with {len(asked) - 1} others"
+            self._emit(
+                ProviderChosen(self._clock.now(), query.category, provider.name, reason, over)
+            )
+
+
+def _attempt_of(result: Answer[Any] | Refusal) -> Attempt:
+    if isinstance(result, Refusal):
+        return Attempt(result.provider, result.reason, result.latency_ms)
+    return Attempt(result.sources[0], "ok", result.latency_ms)

@@ -1,0 +1,121 @@
+"""From a registry line and a user's settings to a provider at run time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from backend.clock import Clock
+from backend.events import EventSink
+from backend.orchestration.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.endpoint import Credential, Endpoint
+from backend.orchestration.hosts import Hosts
+from backend.orchestration.provider import Provider
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.providers.adapter import Plan, ProviderSpec, Window
+from backend.providers.client import ProviderClient
+from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
+
+#: A probe is over when its attempt is: this much later it is lost, in seconds.
+LEASE_SLACK_S = 1.0
+
+
+class ProviderFactory:
+    """Builds each provider once; those of one account share a guard."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        client: ProviderClient,
+        *,
+        clock: Clock,
+        emit: EventSink,
+        jitter: Callable[[], float],
+        redact: Callable[[str], str],
+    ) -> None:
+        self._configuration = configuration
+        self._client = client
+        self._clock = clock
+        self._emit = emit
+        self._jitter = jitter
+        self._redact = redact
+        self._ledgers: dict[str, RateLimitGuard] = {}
+
+    def build(self, spec: ProviderSpec) -> Provider:
+        """Off where settings say so, or where a key is missing that it cannot do without."""
+        settings = self._configuration.providers[spec.name]
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        plan = keyed_plan(spec, settings.plan)
+        keyed = self._endpoint(spec, plan, settings, key) if plan and key else None
+        # Limits that a user sets are those of the plan in use, not of its stand-in.
+        standing_in = settings.model_copy(update={"limits": ()}) if keyed else settings
+        keyless = self._endpoint(spec, spec.keyless, standing_in, None) if spec.keyless else None
+        return Provider(
+            spec,
+            keyed=keyed,
+            keyless=keyless,
+            breaker=self._breaker(_initial_state(settings, keyed, keyless)),
+            clock=self._clock,
+            emit=self._emit,
+            redact=self._redact,
+        )
+
+    def _endpoint(
+        self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: str | None
+    ) -> Endpoint:
+        return Endpoint(
+            spec.adapter,
+            plan,
+            hosts=Hosts(self._clock, settings.base_url or plan.base_urls),
+            guard=self._guard(spec, plan, settings),
+            credential=Credential(self._clock, key) if key else None,
+            client=self._client,
+            clock=self._clock,
+        )
+
+    def _guard(self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings) -> RateLimitGuard:
+        """The account's own, or the one that another provider of the account already has."""
+        guard = RateLimitGuard(self._clock, _windows(plan, settings.limits))
+        if spec.ledger is None or not settings.shares_account:
+            return guard
+        return self._ledgers.setdefault(spec.ledger, guard)
+
+    def _breaker(self, state: State) -> CircuitBreaker:
+        settings = self._configuration.gateway
+        return CircuitBreaker(
+            self._clock,
+            cooldown_s=settings.cooldown,
+            cooldown_max_s=settings.cooldown_max,
+            lease_s=settings.provider_timeout + LEASE_SLACK_S,
+            jitter=self._jitter,
+            state=state,
+        )
+
+
+def keyed_plan(spec: ProviderSpec, name: str) -> Plan | None:
+    """The plan that `<NAME>_PLAN` names, or the first. Raises SettingsError on an unknown one."""
+    plans = [plan for plan in (spec.keyed, *spec.other_plans) if plan is not None]
+    if not name:
+        return spec.keyed
+    for plan in plans:
+        if plan.name == name:
+            return plan
+    known = ", ".join(plan.name for plan in plans) or "nothing: it has no plans"
+    raise SettingsError(f"{spec.name.upper()}_PLAN: wants {known}")
+
+
+def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:
+    """The plan's windows, or a user's in their place, counted as the plan counts that period."""
+    if not limits:
+        return plan.windows
+    declared = {window.period_s: window for window in plan.windows}
+    return tuple(
+        replace(declared.get(own.period_s, Window(own.limit, own.period_s)), limit=own.limit)
+        for own in limits
+    )
+
+
+def _initial_state(
+    settings: ProviderSettings, keyed: Endpoint | None, keyless: Endpoint | None
+) -> State:
+    if not settings.enabled:
+        return State.DISABLED
+    return State.ACTIVE if keyed or keyless else State.NOT_CONFIGURED

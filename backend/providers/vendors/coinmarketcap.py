@@ -1,0 +1,111 @@
+"""CoinMarketCap's own Fear & Greed Index, from its keyless API. No other index is its equal.
+
+Documentation: coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api (2026-09).
+The keyless pool is counted per address, its size is unpublished.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+from backend.errors import AuthFailed, RateLimited
+from backend.models.ohlc import HOUR
+from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
+from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.rows import parse_rows
+
+KEYLESS = Plan("keyless", ("https://pro-api.coinmarketcap.com",), (Window(1, 60),))
+
+ATTRIBUTION = (
+    "CMC Crypto Fear and Greed Index by CoinMarketCap "
+    "(https://coinmarketcap.com/charts/fear-and-greed-index/)"
+)
+#: No index of this kind is older: an earlier stamp is an error.
+FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
+#: Yesterday's value may still stand while today's is late; the day before's is not of now.
+OLDEST_NEWEST_MS = 49 * HOUR
+#: A clock, theirs or ours, may be wrong by this.
+AHEAD_MS = HOUR
+
+
+def serves_fear_greed(_query: SentimentQuery, _context: Context) -> int:
+    """The second choice: readers see a change of index, so it changes only in need."""
+    return 1
+
+
+def build_fear_greed(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
+    params = (("limit", "365"), ("start", "1"))
+    return (Call("/public-api/v3/fear-and-greed/historical", params),)
+
+
+def parse_fear_greed(
+    _query: SentimentQuery, payloads: Sequence[Any], context: Context
+) -> FearGreedSeries:
+    """One value a day, newest first. A few absurd ones are left out, as if they were missing."""
+    payload = payloads[0]
+    if str(payload["status"]["error_code"]) != "0":
+        raise ValueError("an error in place of the index")
+    parsed, _ = parse_rows(payload["data"], _day, "timestamp")
+    unique: dict[datetime, FearGreed] = {}
+    for day in sorted(parsed, key=attrgetter("timestamp"), reverse=True):
+        unique.setdefault(day.timestamp, day)
+    days = tuple(unique.values())
+    _refuse_old(days[0], context)
+    return FearGreedSeries(days)
+
+
+def _day(row: Any) -> FearGreed:
+    return FearGreed(
+        value=_value(row["value"]),
+        classification=row["value_classification"],
+        timestamp=_instant(row["timestamp"]),
+        index="coinmarketcap",
+        attribution=ATTRIBUTION,
+    )
+
+
+def _value(told: Any) -> int:
+    """13 and `"13"`, which clients disagree on, but not 13.5, 13.0 or True."""
+    if not re.fullmatch(r"[0-9]{1,3}", str(told)):
+        raise ValueError("not a whole number")
+    return int(told)
+
+
+def _instant(told: Any) -> datetime:
+    """Epoch seconds (as text or number) or ISO 8601: clients of this path disagree."""
+    text = str(told)
+    is_epoch = re.fullmatch(r"[0-9]{10}", text)
+    instant = datetime.fromtimestamp(int(text), UTC) if is_epoch else datetime.fromisoformat(text)
+    if instant.tzinfo is None or instant < FIRST_DAY:
+        raise ValueError("not an instant of this index")
+    return instant.astimezone(UTC)
+
+
+def _refuse_old(newest: FearGreed, context: Context) -> None:
+    age_ms = context.now_ms - int(newest.timestamp.timestamp() * 1000)
+    if not -AHEAD_MS <= age_ms <= OLDEST_NEWEST_MS:
+        raise ValueError("the newest day is not of now")
+
+
+def error_code(payload: Any) -> int | None:
+    """`status.error_code`, which stands in good answers too, as 0 or `"0"`."""
+    status = payload.get("status") if isinstance(payload, dict) else None
+    code = str(status.get("error_code")) if isinstance(status, dict) else ""
+    return int(code) if re.fullmatch(r"[1-9][0-9]{0,5}", code) else None
+
+
+ADAPTER = Adapter(
+    vendor="coinmarketcap",
+    operations=(
+        Operation(
+            "fear_greed", SentimentQuery, serves_fear_greed, build_fear_greed, parse_fear_greed
+        ),
+    ),
+    error_code=error_code,
+    errors={
+        (None, 1011): RateLimited,  # the pool of our address
+        (None, 1005): AuthFailed,  # no longer without a key
+    },
+)

@@ -1,0 +1,113 @@
+"""CryptoPanic v2: posts with readers' votes, on paid plans only. The plan is part of the path.
+
+Documentation: cryptopanic.com/developers/api, as its clients quote it (2026-09); no answer of v2
+is publicly recorded. `next` and `previous` carry the token: nothing here reads them.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
+from backend.models.news import Report, Reports, ReportsQuery
+from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import parse_rows
+
+DAY_S = 86_400.0
+HOSTS = ("https://cryptopanic.com",)
+TOKEN = Auth("query", "auth_token")
+
+# The spacing makes the allowance last: spent in a burst, it would leave weeks without news.
+GROWTH = Plan("growth", HOSTS, (Window(3_000, 30 * DAY_S), Window(1, 870)), TOKEN)
+GROWTH_WEEKLY = Plan("growth_weekly", HOSTS, (Window(600, 7 * DAY_S), Window(1, 1_020)), TOKEN)
+ENTERPRISE = Plan("enterprise", HOSTS, (Window(1, 60),), TOKEN)
+
+FOR = ("positive", "liked")
+AGAINST = ("negative", "disliked", "toxic")
+#: What is dated further ahead of now than a wrong clock explains, is not news yet.
+AHEAD = timedelta(hours=1)
+
+
+def serves_posts(_query: ReportsQuery, _context: Context) -> int:
+    return 0
+
+
+def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
+    """The newest page, for all coins: one call serves every reader."""
+    params = (("public", "true"), ("kind", "news"))
+    return (Call(f"/api/{context.plan}/v2/posts/", params),)
+
+
+def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
+    """The page's posts; those without any address are left out."""
+    rows = [row for row in payloads[0]["results"] if _address(row)]
+    reports, refused = parse_rows(rows, _report, "id", refusable=1)
+    latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
+    return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
+
+
+def _report(row: Any) -> Report:
+    return Report(
+        title=row["title"].strip(),
+        url=_address(row),
+        source=_publisher(row.get("source") or {}),
+        published_at=_instant(row["published_at"]),
+        summary=row.get("description") or None,
+        image=row["image"] if str(row.get("image")).startswith("http") else None,
+        symbols=_symbols(row.get("instruments") or ()),
+        votes_for=_votes(row, FOR),
+        votes_against=_votes(row, AGAINST),
+    )
+
+
+def _address(row: Any) -> Any:
+    """The publisher's own page, else CryptoPanic's; small plans have had neither."""
+    return row.get("original_url") or row.get("url")
+
+
+def _publisher(source: Any) -> str:
+    return str(source.get("title") or source.get("domain") or "CryptoPanic")
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    return instant.astimezone(UTC)
+
+
+def _symbols(instruments: Iterable[Any]) -> tuple[str, ...]:
+    codes = (instrument.get("code") for instrument in instruments)
+    return tuple(dict.fromkeys(code.upper() for code in codes if code))
+
+
+def _votes(row: Any, names: tuple[str, ...]) -> int:
+    votes = row.get("votes") or {}
+    counts = [votes.get(name) or 0 for name in names]
+    if min(counts) < 0:
+        raise ValueError("fewer votes than none")
+    return sum(counts)
+
+
+def error_code(payload: Any) -> str | None:
+    """Our own word for what `info` says: `refused` where it is none that we know."""
+    if not isinstance(payload, dict) or payload.get("status") != "api_error":
+        return None
+    info = str(payload.get("info")).lower()
+    return next((word for word in ("quota", "rate limit", "token") if word in info), "refused")
+
+
+ADAPTER = Adapter(
+    vendor="cryptopanic",
+    operations=(Operation("posts", ReportsQuery, serves_posts, build_posts, parse_posts),),
+    error_code=error_code,
+    errors={
+        (None, "quota"): QuotaSpent,  # 403 and 429, without Retry-After
+        (None, "rate limit"): RateLimited,
+        (200, "token"): AuthFailed,
+        (400, None): AuthFailed,  # "Token not found"; the documents say 401
+        (403, "token"): AuthFailed,
+        (403, "refused"): PlanRestricted,  # without JSON it is the firewall
+        (404, None): AuthFailed,  # no such plan, as HTML: key and plan do not fit
+    },
+)

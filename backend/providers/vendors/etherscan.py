@@ -1,0 +1,111 @@
+"""Etherscan's gas oracle for Ethereum, API V2. The limits are of an account, not of a key.
+
+Documentation: docs.etherscan.io (/api-reference/endpoint/gasoracle, /common-error-messages,
+/rate-limits; 2026). All errors come as HTTP 200, and one of them echoes the caller's key.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from backend.errors import (
+    AuthFailed,
+    PlanRestricted,
+    QueryRefused,
+    QuotaSpent,
+    RateLimited,
+    UpstreamFailed,
+)
+from backend.models.gas import GasFees, GasQuery
+from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import JUNK
+
+FREE = Plan(
+    "free",
+    ("https://api.etherscan.io",),
+    (Window(3, 1), Window(100_000, 86_400)),
+    Auth("query", "apikey"),
+)
+
+#: What a refusal's text means. The first that fits counts: the text about the rate names keys too.
+MEANINGS = (
+    ("key", re.compile(r"(missing|invalid) api key", re.IGNORECASE)),
+    ("daily", re.compile(r"\bdaily\b|\bper day\b|\bday/limit", re.IGNORECASE)),
+    ("rate", re.compile(r"rate limit|calls per sec", re.IGNORECASE)),
+    ("plan", re.compile(r"not supported for this chain|\bapi pro\b", re.IGNORECASE)),
+    ("query", re.compile(r"chain|action|deprecated", re.IGNORECASE)),
+)
+
+
+def serves_gasoracle(_query: GasQuery, _context: Context) -> int:
+    return 0
+
+
+def build_gasoracle(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
+    params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
+    return (Call("/v2/api", params),)
+
+
+def parse_gasoracle(_query: GasQuery, payloads: Sequence[Any], _context: Context) -> GasFees:
+    """The oracle's three prices, base fee included. Raises ValueError on anything else."""
+    try:
+        return _fees(payloads[0])
+    except JUNK:
+        # The body may echo the key, and an exception may quote its input: neither goes on.
+        raise ValueError("no answer of the gas oracle") from None
+
+
+def _fees(payload: Any) -> GasFees:
+    if payload["status"] != "1":  # the message of a success is not always OK
+        raise ValueError
+    result = payload["result"]
+    base_fee = result.get("suggestBaseFee")
+    return GasFees(
+        chain="ethereum",
+        unit="gwei",
+        slow=_gwei(result["SafeGasPrice"]),
+        average=_gwei(result["ProposeGasPrice"]),
+        fast=_gwei(result["FastGasPrice"]),
+        base_fee=None if base_fee is None else _gwei(base_fee),
+        block=_block(result["LastBlock"]),
+        method="oracle",
+    )
+
+
+def _gwei(text: str) -> float:
+    """A plain decimal to nine places, one wei. Decimal would take `1e9`, `NaN` and `1_0` too."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", text):
+        raise ValueError
+    return float(round(Decimal(text), 9))
+
+
+def _block(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise ValueError
+    return int(text)
+
+
+def error_code(payload: Any) -> str | None:
+    """What the text of a refusal means; `unknown` where nobody knows it. None for a success."""
+    if not isinstance(payload, dict) or payload.get("status") != "0":
+        return None
+    text = str(payload.get("result")).partition("|")[0]  # behind it stands the key
+    return next((code for code, pattern in MEANINGS if pattern.search(text)), "unknown")
+
+
+ADAPTER = Adapter(
+    vendor="etherscan",
+    operations=(
+        Operation("gasoracle", GasQuery, serves_gasoracle, build_gasoracle, parse_gasoracle),
+    ),
+    error_code=error_code,
+    errors={
+        (None, "key"): AuthFailed,
+        (None, "daily"): QuotaSpent,
+        (None, "rate"): RateLimited,
+        (None, "plan"): PlanRestricted,
+        (None, "query"): QueryRefused,
+        (None, "unknown"): UpstreamFailed,
+    },
+)

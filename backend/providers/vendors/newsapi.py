@@ -1,0 +1,119 @@
+"""NewsAPI.org v2: articles that name crypto in title or description, a day late without pay.
+
+Documentation: newsapi.org/docs/endpoints/everything and /docs/errors (2026).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backend.errors import (
+    AuthFailed,
+    ProviderError,
+    QueryRefused,
+    QuotaSpent,
+    RateLimited,
+    UpstreamFailed,
+)
+from backend.models.news import Report, Reports, ReportsQuery
+from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import parse_rows
+
+DEVELOPER = Plan(
+    "developer",
+    ("https://newsapi.org",),
+    # 100 a day, given out as 50 per 12 h; the spacing makes them last.
+    (Window(50, 43_200), Window(1, 870)),
+    Auth("header", "X-Api-Key"),
+)
+
+#: At most 500 characters.
+WORDS = (
+    "bitcoin OR ethereum OR crypto OR cryptocurrency OR cryptocurrencies OR blockchain OR"
+    " stablecoin OR stablecoins OR altcoin OR altcoins OR memecoin OR defi OR web3 OR solana OR"
+    " xrp OR dogecoin OR cardano OR binance OR coinbase OR tether"
+)
+#: What stands in every field of an article that was taken back.
+REMOVED = "[Removed]"
+#: What is dated further ahead of now than a wrong clock explains, is not news yet.
+AHEAD = timedelta(hours=1)
+
+#: The vendor's codes; any other is not repeated, as nobody knows what stands in it.
+CODES: dict[str, type[ProviderError]] = {
+    "apiKeyMissing": AuthFailed,
+    "apiKeyInvalid": AuthFailed,
+    "apiKeyDisabled": AuthFailed,
+    "apiKeyExhausted": QuotaSpent,
+    "rateLimited": RateLimited,
+    "parametersMissing": QueryRefused,
+    "parameterInvalid": QueryRefused,  # also further back than the plan reaches (426)
+    "maximumResultsReached": QueryRefused,
+    "corsNotAllowed": QueryRefused,
+    "unexpectedError": UpstreamFailed,
+}
+#: Our own code: `rateLimited` is also what the day's cap answers, and only its text says which.
+CAP = "cap"
+
+
+def serves_everything(_query: ReportsQuery, _context: Context) -> int:
+    return 0
+
+
+def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
+    """The newest hundred: a developer's key gets no second page."""
+    params = (
+        ("q", WORDS),
+        ("searchIn", "title,description"),
+        ("language", "en"),
+        ("sortBy", "publishedAt"),
+        ("pageSize", "100"),
+    )
+    return (Call("/v2/everything", params),)
+
+
+def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
+    """Title and description only; `content`, the article's text, is never read."""
+    rows = [row for row in payloads[0]["articles"] if row["title"] != REMOVED]
+    reports, refused = parse_rows(rows, _report, "url", refusable=1)
+    latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
+    return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
+
+
+def _report(row: Any) -> Report:
+    return Report(
+        title=row["title"].strip(),
+        url=row["url"],
+        source=row["source"]["name"],
+        published_at=_instant(row["publishedAt"]),
+        summary=row["description"] or None,
+        image=row["urlToImage"] if str(row["urlToImage"]).startswith("http") else None,
+    )
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    return instant.astimezone(UTC)
+
+
+def error_code(payload: Any) -> str | None:
+    """The vendor's code where we know it, or `cap`."""
+    if not isinstance(payload, dict) or payload.get("status") != "error":
+        return None
+    code = str(payload.get("code"))
+    if code == "rateLimited" and "24 hour" in str(payload.get("message")):
+        return CAP
+    return code if code in CODES else None
+
+
+ADAPTER = Adapter(
+    vendor="newsapi",
+    operations=(
+        Operation(
+            "everything", ReportsQuery, serves_everything, build_everything, parse_everything
+        ),
+    ),
+    error_code=error_code,
+    errors={(None, CAP): QuotaSpent} | {(None, code): kind for code, kind in CODES.items()},
+)

@@ -1,0 +1,228 @@
+"""News, sentiment and gas over the whole stack, in front of real loopback sockets."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Serve
+from tests.world.server import World
+
+ARTICLE = {
+    "id",
+    "title",
+    "url",
+    "source",
+    "provider",
+    "published_at",
+    "summary",
+    "image",
+    "symbols",
+    "sentiment",
+    "sentiment_score",
+    "sentiment_method",
+}
+KEYS = {
+    "CRYPTOPANIC_API_KEY": "panickeyofthistest0001",
+    "NEWSAPI_API_KEY": "newskeyofthistest00002",
+    "ETHERSCAN_API_KEY": "SCANKEYOFTHISTEST00003",
+}
+FEEDS = {"rss_coindesk", "rss_cointelegraph", "rss_theblock", "rss_decrypt"}
+ROUTES = ("/api/market", "/api/market/ohlc?symbol=BTC", "/api/news", "/api/sentiment", "/api/gas")
+
+
+async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]:
+    rows = (await client.get("/api/status")).json()["providers"]
+    return {row["name"]: (row["status"], row["reason"]) for row in rows}
+
+
+async def test_with_no_key_every_route_answers_with_real_data(client: httpx.AsyncClient) -> None:
+    answers = {route: await client.get(route) for route in ROUTES}
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert all(answer.json()["data"] for answer in answers.values())
+    sources = {route: answer.json()["meta"]["source"] for route, answer in answers.items()}
+    assert set(sources["/api/news"]) == FEEDS
+    assert sources["/api/sentiment"] == "alternative_me"
+    assert sources["/api/gas"] == "ethereum_rpc"
+    rows = (await client.get("/api/status")).json()["providers"]
+    hints = {row["name"]: row["hint"] for row in rows if row["status"] == "not_configured"}
+    assert hints == {
+        name: f"set {name.upper()}_API_KEY to use it"
+        for name in ("coingecko_pro", "cryptopanic", "newsapi", "etherscan", "etherscan_backup")
+    }
+
+
+async def test_news_of_all_providers_is_merged_cleaned_and_tagged(serve: Serve) -> None:
+    client = await serve(**KEYS)
+    answer = await client.get("/api/news?limit=200")
+    rows: list[dict[str, Any]] = answer.json()["data"]
+    assert {frozenset(row) for row in rows} == {frozenset(ARTICLE)}
+    assert {row["provider"] for row in rows} == FEEDS | {"cryptopanic", "newsapi"}
+    assert len({row["url"] for row in rows}) == len(rows)
+    assert len({row["title"].casefold() for row in rows}) == len(rows)
+    assert [row["published_at"] for row in rows] == sorted(
+        (row["published_at"] for row in rows), reverse=True
+    )
+    for row in rows:
+        assert "<" not in f"{row['title']}{row['summary']}"
+        assert "utm_" not in row["url"]
+        assert len(row["summary"] or "") <= 300
+    tagged = {row["title"]: row["symbols"] for row in rows}
+    assert tagged["Bitcoin climbs on rss_coindesk"] == ["BTC"]
+    voted = next(row for row in rows if row["sentiment_method"] == "votes")
+    assert (voted["provider"], voted["sentiment"]) == ("cryptopanic", "positive")
+    assert KEYS["CRYPTOPANIC_API_KEY"] not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("limit=3", 3),
+        ("symbols=btc&source=rss_coindesk", 1),
+        ("source=CoinDesk&limit=2", 2),
+        ("sentiment=negative&source=rss_decrypt", 1),
+        ("since=2040-01-01", 0),
+        ("since=2020-01-01&limit=4", 4),
+    ],
+)
+async def test_filters_cost_no_upstream_call(
+    world: World, client: httpx.AsyncClient, query: str, count: int
+) -> None:
+    await client.get("/api/news")
+    before = sum(world.calls.values())
+    answer = await client.get(f"/api/news?{query}")
+    assert len(answer.json()["data"]) == count
+    assert sum(world.calls.values()) == before
+
+
+async def test_one_feeds_failure_empties_nothing_and_is_named(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.faults["rss_coindesk"] = "http500"
+    document = (await client.get("/api/news?limit=200")).json()
+    tried = {row["provider"]: row["outcome"] for row in document["meta"]["tried"]}
+    assert tried == dict.fromkeys(FEEDS, "ok") | {"rss_coindesk": "upstream_5xx"}
+    assert {row["provider"] for row in document["data"]} == FEEDS - {"rss_coindesk"}
+
+
+async def test_an_unchanged_feed_is_asked_by_its_etag(world: World, serve: Serve) -> None:
+    client = await serve(CACHE_TTL_NEWS="0.05")
+    first = await client.get("/api/news?limit=200")
+    for _ in range(3):
+        await asyncio.sleep(0.15)
+        again = await client.get("/api/news?limit=200")
+    assert again.json()["data"] == first.json()["data"]
+    assert world.not_modified["rss_coindesk"] >= 2
+    assert (await states(client))["rss_coindesk"] == ("active", None)
+
+
+async def test_feeds_are_not_asked_more_often_than_they_like(world: World, serve: Serve) -> None:
+    client = await serve(CACHE_TTL_NEWS="0.02")
+    for _ in range(30):
+        assert (await client.get("/api/news")).status_code == 200
+        await asyncio.sleep(0.05)
+    assert world.calls["rss_coindesk"] <= 12
+    assert world.overruns == []
+
+
+async def test_without_any_feed_the_news_is_the_precise_error(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.faults |= dict.fromkeys(FEEDS, "http500")
+    answer = await client.get("/api/news")
+    assert (answer.status_code, answer.json()["code"]) == (503, "all_providers_failed")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_sentiment_history_is_cut_by_days_with_its_attribution(
+    client: httpx.AsyncClient,
+) -> None:
+    rows = (await client.get("/api/sentiment?days=30")).json()["data"]
+    assert len(rows) == 29  # the world has lost one day
+    assert {row["index"] for row in rows} == {"alternative_me"}
+    assert "alternative.me" in rows[0]["attribution"].lower()
+    assert [row["timestamp"] for row in rows] == sorted(
+        (row["timestamp"] for row in rows), reverse=True
+    )
+
+
+async def test_the_other_makers_index_stands_in_under_its_own_name(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.faults["alternative_me"] = "http500"
+    document = (await client.get("/api/sentiment?days=7")).json()
+    assert document["meta"]["source"] == "coinmarketcap"
+    assert {row["index"] for row in document["data"]} == {"coinmarketcap"}
+
+
+async def test_the_indexs_own_word_bounds_how_long_it_is_fresh(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.time_until_update = 90
+    answer = await client.get("/api/sentiment")
+    assert answer.headers["cache-control"] in ("public, max-age=89", "public, max-age=90")
+
+
+async def test_gas_keeps_its_decimals_and_names_its_method(serve: Serve) -> None:
+    client = await serve(**KEYS)
+    answer = await client.get("/api/gas")
+    assert answer.json()["meta"]["source"] == "etherscan"
+    assert '"slow":0.512345678,"average":0.512345679,"fast":0.61' in answer.text
+    assert answer.json()["data"]["method"] == "oracle"
+
+
+async def test_a_refused_key_goes_to_the_next_and_stands_nowhere(
+    world: World, serve: Serve
+) -> None:
+    bad = "badKEYOFTHISTEST000004"
+    client = await serve(
+        ETHERSCAN_API_KEY=bad, ETHERSCAN_BACKUP_API_KEY="GOODBACKUP0005", CACHE_TTL_GAS="0.05"
+    )
+    texts, sources = [], []
+    for _ in range(4):
+        answer = await client.get("/api/gas")
+        sources.append(answer.json()["meta"]["source"])
+        texts.append(answer.text)
+        await asyncio.sleep(0.6)
+    # The refused calls took this second's share of the account that both keys are taken for.
+    assert sources[0] == "ethereum_rpc"
+    assert sources[-1] == "etherscan_backup"
+    assert world.calls["etherscan"] == 2
+    assert (await states(client))["etherscan"] == ("auth_failed", "auth_failed")
+    texts.append((await client.get("/api/status")).text)
+    assert all(bad not in text for text in texts)
+
+
+async def test_both_keys_of_one_account_share_its_limits(world: World, serve: Serve) -> None:
+    client = await serve(ETHERSCAN_API_KEY="GOODKEY0001", ETHERSCAN_BACKUP_API_KEY="GOODBACKUP0005")
+    await client.get("/api/gas")
+    rows = {row["name"]: row for row in (await client.get("/api/status")).json()["providers"]}
+    assert rows["etherscan_backup"]["quotas"][1]["used"] == 1
+    assert world.calls["etherscan_backup"] == 0
+
+
+async def test_a_node_that_errs_gives_way_to_the_next(world: World, serve: Serve) -> None:
+    world.faults["ethereum_rpc"] = "rpc_error"
+    urls = f"{world.url('ethereum_rpc')},{world.url('ethereum_rpc_second')}"
+    client = await serve(ETHEREUM_RPC_BASE_URL=urls, CACHE_TTL_GAS="0.05")
+    for _ in range(3):
+        document = (await client.get("/api/gas")).json()
+        assert document["meta"]["source"] == "ethereum_rpc"
+        fees = document["data"]
+        assert 0 < fees["slow"] <= fees["average"] <= fees["fast"]
+        await asyncio.sleep(0.15)
+    assert world.calls["ethereum_rpc"] == 1
+
+
+@pytest.mark.parametrize("days", ["0", "366", "all"])
+async def test_days_out_of_range_are_refused(client: httpx.AsyncClient, days: str) -> None:
+    answer = await client.get(f"/api/sentiment?days={days}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["allowed"] == ["1 to 365"]
+
+
+@pytest.mark.parametrize("query", ["limit=201", "sentiment=happy", "since=soon", "limit=1&limit=2"])
+async def test_wrong_news_filters_are_refused(client: httpx.AsyncClient, query: str) -> None:
+    answer = await client.get(f"/api/news?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")

@@ -1,0 +1,65 @@
+"""Prepared bodies: once a refresh, and never more than their bound."""
+
+from typing import Any
+
+from fastapi import Request
+
+from api.responses import MOST_BYTES, OVERHEAD_BYTES, Responder, json_envelope
+from backend.models.answer import Answer
+from backend.services.market import Page
+from tests.clocks import EPOCH
+
+
+def request() -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+
+
+def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) -> Answer[Any]:
+    return Answer(
+        (),
+        "a",
+        EPOCH,
+        1.0,
+        refresh_id=refresh_id,
+        expires_at=EPOCH,
+        age_s=age_s,
+        ttl_left_s=ttl_left_s,
+    )
+
+
+def test_a_view_is_made_once_a_refresh() -> None:
+    responder, made = Responder(), list[int]()
+
+    def page() -> Page[Any]:
+        made.append(1)
+        return Page((), 0)
+
+    for refresh_id in (1, 1, 2, 2):
+        responder.respond(request(), answer(refresh_id), "view", page, encode=json_envelope)
+    assert len(made) == 2
+
+
+def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
+    response = Responder().respond(
+        request(),
+        answer(age_s=20.0, ttl_left_s=40.0),
+        "view",
+        lambda: Page((), 0),
+        encode=json_envelope,
+    )
+    assert (response.headers["age"], response.headers["cache-control"]) == (
+        "20",
+        "public, max-age=60",
+    )
+
+
+def test_many_views_with_long_names_stay_within_the_bound() -> None:
+    responder = Responder()
+    for number in range(2 * MOST_BYTES // OVERHEAD_BYTES):
+        view = ("market", number, ("long name" * 5,))
+        responder.respond(
+            request(), answer(), view, lambda: Page((), 0), encode=lambda _a, _p: (b"x", "a/b")
+        )
+    assert responder._bytes <= MOST_BYTES
+    assert len(responder._bodies) <= MOST_BYTES // OVERHEAD_BYTES
+    assert all(len(key) == 16 for key in responder._bodies)

@@ -1,0 +1,19 @@
+"""The last fifty choices."""
+
+from backend.events import ProviderChosen, RefreshFailing
+from backend.observability.history import RotationHistory
+from tests.clocks import EPOCH
+
+
+def test_the_last_fifty_choices_are_remembered_newest_last() -> None:
+    history = RotationHistory()
+    for number in range(60):
+        history(ProviderChosen(EPOCH, "market", f"p{number}", "its turn"))
+    assert [choice.provider for choice in history.choices] == [f"p{n}" for n in range(10, 60)]
+    assert repr(history) == "<RotationHistory 50>"
+
+
+def test_other_events_are_no_choices() -> None:
+    history = RotationHistory()
+    history(RefreshFailing(EPOCH, "market", "timeout"))
+    assert history.choices == ()

@@ -1,0 +1,104 @@
+"""Every provider at once: all answers together, failures named, limits kept."""
+
+import asyncio
+
+import pytest
+
+from backend.errors import AllProvidersFailed, NoProviderConfigured
+from backend.events import ProviderChosen
+from backend.models.answer import Attempt
+from backend.orchestration.circuit_breaker import State
+from backend.orchestration.fan_out import FanOut
+from backend.providers.adapter import Window
+from tests.clocks import LoopClock, ManualClock
+from tests.walk import PriceQuery, Walk, hang, price, status
+
+QUERY = PriceQuery()
+
+
+def fan_out(walk: Walk) -> FanOut:
+    return FanOut(walk.manager(), clock=walk.clock, emit=walk.events.append, timeout_s=3)
+
+
+async def test_all_are_asked_and_all_answers_given(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for number, name in enumerate("abc", start=1):
+        walk.wire.scripts[name] = [price(number)]
+        walk.add(name)
+    answer = await fan_out(walk).fetch(QUERY)
+    assert [(part.source, part.data) for part in answer.data] == [("a", 1), ("b", 2), ("c", 3)]
+    assert answer.source == ("a", "b", "c")
+    assert answer.tried == tuple(Attempt(name, "ok", 0.0) for name in "abc")
+    chosen = walk.of(ProviderChosen)
+    assert [choice.provider for choice in chosen] == ["a", "b", "c"]
+    assert chosen[0].reason == "asked together with 2 others"
+
+
+async def test_one_failure_empties_nothing_and_is_named(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    walk.add("a")
+    walk.add("b")
+    answer = await fan_out(walk).fetch(QUERY)
+    assert answer.source == ("b",)
+    assert answer.tried == (Attempt("a", "upstream_5xx", 0.0), Attempt("b", "ok", 0.0))
+    again = await fan_out(walk).fetch(QUERY)
+    assert [attempt.provider for attempt in again.tried] == ["b"]
+
+
+@pytest.mark.looptime
+async def test_they_are_asked_at_the_same_time_and_the_silent_one_bounds_the_wait() -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["a"] = hang
+    walk.add("a")
+    walk.add("b")
+    answer = await fan_out(walk).fetch(QUERY)
+    assert asyncio.get_running_loop().time() == pytest.approx(3)
+    assert answer.latency_ms == pytest.approx(3_000)
+    assert answer.tried[0].outcome == "timeout"
+
+
+async def test_who_cannot_afford_a_call_is_not_asked(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", windows=(Window(1, 60),))
+    walk.add("b")
+    source = fan_out(walk)
+    await source.fetch(QUERY)
+    answer = await source.fetch(QUERY)
+    assert answer.source == ("b",)
+    assert walk.wire.calls == {"a": 1, "b": 2}
+    assert walk.of(ProviderChosen)[-1].passed_over[0].reason == "rate_limited"
+
+
+async def test_all_failing_gives_every_reason(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"a": [status(500)], "b": [status(429)]}
+    walk.add("a")
+    walk.add("b")
+    walk.add("c", keyless=False, state=State.NOT_CONFIGURED)
+    with pytest.raises(AllProvidersFailed) as caught:
+        await fan_out(walk).fetch(QUERY)
+    reasons = {refusal.provider: refusal.reason for refusal in caught.value.refusals}
+    assert reasons == {"a": "upstream_5xx", "b": "rate_limited", "c": "not_configured"}
+
+
+async def test_nobody_configured_is_the_managers_precise_error(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", keyless=False, state=State.NOT_CONFIGURED)
+    with pytest.raises(NoProviderConfigured):
+        await fan_out(walk).fetch(QUERY)
+
+
+async def test_while_all_cool_down_an_early_probe_goes_to_one(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"a": [status(500), price(7)], "b": [status(500)]}
+    walk.add("a")
+    walk.add("b")
+    source = fan_out(walk)
+    with pytest.raises(AllProvidersFailed):
+        await source.fetch(QUERY)
+    clock.advance(5)
+    answer = await source.fetch(QUERY)
+    assert (answer.source, answer.data[0].data) == (("a",), 7.0)
+    assert walk.wire.calls == {"a": 2, "b": 1}
+    assert repr(source).startswith("<FanOut <ProviderManager [")

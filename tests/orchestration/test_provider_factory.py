@@ -1,0 +1,104 @@
+"""From a registry line and settings to a provider."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.errors import Refusal
+from backend.events import Event
+from backend.orchestration.provider import Offer, Provider
+from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
+from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
+from backend.providers.client import ProviderClient
+from backend.settings import SettingsError, load_configuration
+from tests.clocks import ManualClock
+from tests.walk import PriceQuery, Wire, stub_adapter
+
+AUTH = Auth("header", "x-key")
+SMALL = Plan("small", ("https://a.example",), (Window(10, 60),), AUTH)
+LARGE = Plan("large", ("https://a.example",), (Window(100, 60),), AUTH)
+OPEN = Plan("open", ("https://a.example",), (Window(5, 60),))
+SPEC = ProviderSpec("one", stub_adapter(), keyed=SMALL, keyless=OPEN, other_plans=(LARGE,))
+BACKUP = ProviderSpec("two", stub_adapter(), keyed=SMALL, tier=3, ledger="account")
+FIRST = ProviderSpec("three", stub_adapter(), keyed=SMALL, ledger="account")
+
+
+@pytest.fixture(autouse=True)
+def no_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def build(clock: ManualClock, *specs: ProviderSpec) -> list[Provider]:
+    events: list[Event] = []
+    factory = ProviderFactory(
+        load_configuration(spec.name for spec in specs),
+        ProviderClient(clock, Wire()),
+        clock=clock,
+        emit=events.append,
+        jitter=lambda: 1.0,
+        redact=str,
+    )
+    return [factory.build(spec) for spec in specs]
+
+
+def limits(provider: Provider) -> list[int]:
+    return [quota.limit for quota in provider.status().quotas]
+
+
+def test_without_a_key_the_keyless_plan_is_in_force(clock: ManualClock) -> None:
+    (provider,) = build(clock, SPEC)
+    assert limits(provider) == [5]
+
+
+def test_a_key_brings_the_first_plan_and_a_name_another(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONE_API_KEY", "secret-key")
+    assert limits(build(clock, SPEC)[0]) == [10]
+    monkeypatch.setenv("ONE_PLAN", "large")
+    assert limits(build(clock, SPEC)[0]) == [100]
+
+
+def test_an_unknown_plan_is_a_wrong_setting_that_lists_the_known(clock: ManualClock) -> None:
+    with pytest.raises(SettingsError, match="ONE_PLAN: wants small, large"):
+        keyed_plan(SPEC, "huge")
+    with pytest.raises(SettingsError, match="PLAIN_PLAN: wants nothing"):
+        keyed_plan(ProviderSpec("plain", stub_adapter(), keyless=OPEN), "huge")
+
+
+def test_a_needed_key_that_is_missing_leaves_it_off(clock: ManualClock) -> None:
+    (provider,) = build(clock, BACKUP)
+    assert provider.offer(PriceQuery()) == Refusal("two", "not_configured")
+
+
+def test_the_registrys_tier_is_added_to_the_vendors(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWO_API_KEY", "secret-key")
+    (provider,) = build(clock, BACKUP)
+    assert provider.offer(PriceQuery()) == Offer(3, 1.0)
+
+
+@pytest.mark.parametrize(("shares", "used"), [("true", 1), ("false", 0)])
+async def test_keys_of_one_account_share_its_limits(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, shares: str, used: int
+) -> None:
+    for name in ("TWO_API_KEY", "THREE_API_KEY"):
+        monkeypatch.setenv(name, "secret-key")
+    monkeypatch.setenv("TWO_SHARES_ACCOUNT", shares)
+    first, backup = build(clock, FIRST, BACKUP)
+    await first.fetch(PriceQuery(), 3)
+    assert backup.status().quotas[0].used == used
+
+
+def test_limits_of_the_settings_are_those_of_the_plan_in_use(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONE_LIMITS", "77/minute,9/2 hours")
+    assert limits(build(clock, SPEC)[0]) == [77, 9]
+    monkeypatch.setenv("ONE_API_KEY", "secret-key")
+    (provider,) = build(clock, SPEC)
+    assert limits(provider) == [77, 9]
+    keyless = provider._keyless
+    assert keyless is not None
+    assert [quota.limit for quota in keyless.guard.quotas()] == [5]

@@ -1,0 +1,116 @@
+"""Other forms of calls: POST, bodies as bytes, and asking again by the last answer's validators."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import respx
+
+from backend.errors import MalformedResponse, UpstreamFailed
+from backend.providers.adapter import Adapter, Call
+from backend.providers.client import MOST_VALIDATED, ProviderClient
+from tests.clocks import ManualClock
+from tests.walk import stub_adapter
+
+BASE_URL = "https://provider.example/feed"
+ADAPTER: Adapter = stub_adapter()
+FEED = Call(decode="bytes", conditional=True)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[ProviderClient]:
+    async with ProviderClient(ManualClock()) as made:
+        yield made
+
+
+async def payload(client: ProviderClient, call: Call, base_url: str = BASE_URL) -> object:
+    return (await client.call(ADAPTER, call, base_url, None, 5.0)).payload
+
+
+async def test_a_json_body_makes_it_a_post(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    route = respx_mock.post(BASE_URL).respond(json=[1])
+    assert await payload(client, Call(json_body=b'{"id":1}')) == [1]
+    request = route.calls.last.request
+    assert request.content == b'{"id":1}'
+    assert request.headers["content-type"] == "application/json"
+
+
+async def test_a_body_of_bytes_is_given_as_it_came(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    route = respx_mock.get(BASE_URL).respond(content=b"<rss/>")
+    assert await payload(client, Call(decode="bytes")) == b"<rss/>"
+    assert route.calls.last.request.headers["accept"] == "*/*"
+
+
+async def test_an_empty_body_of_bytes_is_no_answer(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get(BASE_URL).respond(content=b"")
+    with pytest.raises(MalformedResponse):
+        await payload(client, Call(decode="bytes"))
+
+
+async def test_an_unchanged_answer_is_given_again(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    modified = "Sun, 22 Nov 2026 07:00:00 GMT"
+    headers = {"ETag": '"one"', "Last-Modified": modified}
+    route = respx_mock.get(BASE_URL)
+    route.side_effect = [
+        httpx.Response(200, content=b"<rss>1</rss>", headers=headers),
+        httpx.Response(304),
+        httpx.Response(304),
+        httpx.Response(200, content=b"<rss>2</rss>", headers={"ETag": '"two"'}),
+        httpx.Response(304),
+    ]
+    bodies = [await payload(client, FEED) for _ in range(5)]
+    assert bodies == [b"<rss>1</rss>"] * 3 + [b"<rss>2</rss>"] * 2
+    asked = [call.request.headers for call in route.calls]
+    assert "if-none-match" not in asked[0]
+    assert (asked[1]["if-none-match"], asked[1]["if-modified-since"]) == ('"one"', modified)
+    assert asked[4]["if-none-match"] == '"two"'
+    assert "if-modified-since" not in asked[4]
+
+
+async def test_an_error_does_not_replace_what_was_known(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    route = respx_mock.get(BASE_URL)
+    route.side_effect = [
+        httpx.Response(200, content=b"<rss/>", headers={"ETag": '"one"'}),
+        httpx.Response(500, content=b"oops", headers={"ETag": '"bad"'}),
+        httpx.Response(304),
+    ]
+    assert await payload(client, FEED) == b"<rss/>"
+    with pytest.raises(UpstreamFailed):
+        await payload(client, FEED)
+    assert await payload(client, FEED) == b"<rss/>"
+
+
+async def test_a_304_that_nobody_asked_for_is_no_answer(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get(BASE_URL).respond(304)
+    with pytest.raises(MalformedResponse):
+        await payload(client, FEED)
+
+
+async def test_an_answer_without_validators_is_asked_for_anew(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    route = respx_mock.get(BASE_URL).respond(content=b"<rss/>")
+    for _ in range(2):
+        await payload(client, FEED)
+    assert "if-none-match" not in route.calls.last.request.headers
+
+
+async def test_kept_bodies_are_bounded(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get(url__regex=".*").respond(content=b"<rss/>", headers={"ETag": '"one"'})
+    for number in range(MOST_VALIDATED + 5):
+        await payload(client, FEED, f"{BASE_URL}/{number}")
+    assert len(client._validated) == MOST_VALIDATED

@@ -1,0 +1,103 @@
+"""Cleaning what publishers send."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.services.news_text import (
+    article_id,
+    article_key,
+    clean_url,
+    plain_text,
+    shortened,
+    title_key,
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "clean"),
+    [
+        ("https://a.example/x?utm_source=rss&utm_medium=feed", "https://a.example/x"),
+        ("https://a.example/x?id=7&UTM_Campaign=z#top", "https://a.example/x?id=7"),
+        ("https://a.example/x?mtm_campaign=API&fbclid=1&gclid=2", "https://a.example/x"),
+        ("https://a.example/x?auth_token=secret&page=2", "https://a.example/x?page=2"),
+        (" https://a.example/x/ ", "https://a.example/x/"),
+        ("https://a.example/x?q=a%20b&empty=", "https://a.example/x?q=a+b&empty="),
+    ],
+)
+def test_tracking_parameters_and_fragments_are_removed(url: str, clean: str) -> None:
+    assert clean_url(url) == clean
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://a.example/Story",
+        "https://www.a.example/story",
+        "https://A.example/story/",
+    ],
+)
+def test_spellings_of_one_address_are_one_article(other: str) -> None:
+    assert article_key(other) == article_key("https://a.example/story")
+
+
+def test_another_query_is_another_article() -> None:
+    assert article_key("https://a.example/s?id=1") != article_key("https://a.example/s?id=2")
+
+
+def test_an_id_is_the_same_in_every_process() -> None:
+    assert article_id(article_key("https://a.example/story")) == "e3cb84501cfbca20"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One</p><p>Two</p>", "One Two"),
+        ("  padded \n\t title  ", "padded title"),
+        ("A &amp; B", "A & B"),
+        ("A &amp;amp; B", "A & B"),
+        ("it&#8217;s &#x27;so&#x27;", "it’s 'so'"),
+        ("<script>alert(1)</script>News<style>p{}</style>", "News"),
+        ("&lt;script&gt;alert(1)&lt;/script&gt;News", "News"),
+        ('<img src="x" onerror="alert(1)">Picture', "Picture"),
+        ("unclosed <b>tag", "unclosed tag"),
+        ("</p></div>stray ends", "stray ends"),
+        ("BTC < 50k > ETH", "BTC < 50k > ETH"),
+        ("before<!-- hidden -->after", "before after"),
+        ("before<script>never closed", "before"),
+        ("cut in a tag <a href=", "cut in a tag"),
+        ("", ""),
+    ],
+)
+def test_only_the_words_that_a_reader_would_see_are_left(html: str, text: str) -> None:
+    assert plain_text(html) == text
+
+
+@pytest.mark.parametrize("part", ["<a ", "<a b='", "<!--", "<![", "<script>", "&lt;", "<" * 3])
+def test_hostile_markup_takes_no_longer_than_its_length(part: str) -> None:
+    assert len(plain_text(part * 30_000)) <= 5_000
+
+
+@given(st.text(alphabet=st.sampled_from("ab <>/&;#\"'=!-scriptx\n"), max_size=80))
+def test_no_markup_makes_it_fail_or_grow(html: str) -> None:
+    assert len(plain_text(html)) <= len(html) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "short"),
+    [
+        ("short", 10, "short"),
+        ("exactly ten", 11, "exactly ten"),
+        ("one two three four", 12, "one two…"),
+        ("one two, three", 10, "one two…"),
+        ("a" * 50, 10, "a" * 9 + "…"),
+    ],
+)
+def test_long_texts_are_cut_between_words(text: str, longest: int, short: str) -> None:
+    assert shortened(text, longest) == short
+    assert len(shortened(text, longest)) <= longest
+
+
+def test_titles_that_differ_in_case_and_punctuation_are_one_story() -> None:
+    assert title_key("Bitcoin  soars — again!") == title_key("BITCOIN SOARS: AGAIN")
+    assert title_key("Bitcoin soars") != title_key("Bitcoin falls")
