@@ -47,7 +47,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for module in (ohlc, market, news, sentiment, gas, status):
+    for module in (market, ohlc, news, sentiment, gas, status):
         app.include_router(module.router, dependencies=[Depends(refuse_repeats)])
     # Last: /api/market/{coin} takes everything that stands behind it.
     app.include_router(market.coin_router)

@@ -14,7 +14,10 @@ from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
 from backend.models.answer import Answer, Query, Source
-from backend.models.ohlc import Candles, OhlcQuery
+from backend.models.gas import GasQuery
+from backend.models.market import QuotesQuery
+from backend.models.news import ReportsQuery
+from backend.models.ohlc import Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.observability.history import RotationHistory
 from backend.observability.logs import EventLog
@@ -46,6 +49,16 @@ MOST_CANDLES = 100_000
 CLOSED_CANDLES_TTL_S = 86_400.0
 #: An index that says when it will change is not asked more often than this.
 SHORTEST_SENTIMENT_TTL_S = 60.0
+
+
+#: The plainest question to the providers of each category: who could answer that?
+PLAIN: dict[str, Query[Any]] = {
+    "market": QuotesQuery(universe_known=True),
+    "ohlc": OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=1.0),
+    "news": ReportsQuery(),
+    "sentiment": SentimentQuery(),
+    "gas": GasQuery(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +192,7 @@ def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory
         news=NewsService(news),
         sentiment=SentimentService(sentiment),
         gas=GasService(gas),
-        status=StatusService(manager, history, categories, clock=clock),
+        status=StatusService(manager, history, categories, PLAIN, clock=clock),
         clock=clock,
     )
 
@@ -217,10 +230,9 @@ def _sentiment_freshness(
 
 def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:
     """Who can serve what now, which variable would unlock the others, which are set in vain."""
-    categories = dict.fromkeys(name for p in manager.providers for name in p.categories)
     chains = {
-        name: " > ".join(p.name for p in manager.chain(name) if p.is_usable) or "nobody"
-        for name in categories
+        name: " > ".join(provider.name for provider in manager.standing(query)) or "nobody"
+        for name, query in PLAIN.items()
     }
     text = "; ".join(f"{name}: {chain}" for name, chain in chains.items())
     log.info("Provider Manager initialized  %s", text)

@@ -42,7 +42,9 @@ async def read_ohlc(
     start: Instant = None,
     end: Instant = None,
     include_open: Annotated[bool, Query(description="the candle still forming")] = True,
-    format: Annotated[OhlcFormat, Query(description="csv, arrays: rows only")] = OhlcFormat.JSON,
+    format: Annotated[
+        OhlcFormat, Query(description="arrays: [timestamp, o, h, l, c, volume]")
+    ] = OhlcFormat.JSON,
 ) -> Response:
     """Candles of one provider, oldest first, stamped with their open in epoch ms.
 

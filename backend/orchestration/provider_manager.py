@@ -74,6 +74,12 @@ class ProviderManager:
         """All providers of a category, as registered."""
         return tuple(p for p in self.providers if category in p.categories)
 
+    def standing(self, query: Query[Any]) -> tuple[Provider, ...]:
+        """Who could answer `query` now, in the order of tiers; asks nobody, takes no turn."""
+        offers = {provider: provider.offer(query) for provider in self.chain(query.category)}
+        tiers = {p: offer.tier for p, offer in offers.items() if isinstance(offer, Offer)}
+        return tuple(sorted(tiers, key=lambda provider: tiers[provider]))
+
     def get_next_provider(
         self, query: Query[Any], *, exclude: Collection[str] = ()
     ) -> Choice | tuple[Refusal, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from backend import __version__
 from backend.clock import Clock
 from backend.events import ProviderChosen
-from backend.models.answer import Answer
+from backend.models.answer import Answer, Query
 from backend.models.status import ProviderStatus
 
 Health = Literal["ok", "degraded", "down"]
@@ -31,6 +31,7 @@ class HistoryView(Protocol):
 
 class ManagerView(Protocol):
     def chain(self, category: str) -> Sequence[ProviderView]: ...
+    def standing(self, query: Query[Any]) -> Sequence[ProviderView]: ...
 
 
 class CountersView(Protocol):
@@ -51,7 +52,10 @@ class CacheView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CategoryStatus:
-    """One category now. `age_seconds` and `next_refresh_at` are of its newest answer."""
+    """One category now. `providers` could answer its plainest question, best tier first;
+
+    `age_seconds` and `next_refresh_at` are of its newest answer.
+    """
 
     status: Health
     providers: tuple[str, ...]
@@ -97,10 +101,13 @@ class StatusService:
         manager: ManagerView,
         history: HistoryView,
         caches: Mapping[str, CacheView],
+        plain: Mapping[str, Query[Any]],
         *,
         clock: Clock,
     ) -> None:
+        """`caches` and `plain`, the plainest question to its providers, are by category."""
         self._manager = manager
+        self._plain = plain
         self._history = history
         self._caches = caches
         self._clock = clock
@@ -138,7 +145,7 @@ class StatusService:
         now = self._clock.now()
         return CategoryStatus(
             status=health,
-            providers=tuple(provider.name for provider in usable),
+            providers=tuple(p.name for p in self._manager.standing(self._plain[name])),
             fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
             age_seconds=round(newest.age_s, 3) if newest else None,
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,

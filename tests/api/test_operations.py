@@ -47,7 +47,8 @@ async def test_status_tells_all_without_an_upstream_call(
     market = status["categories"]["market"]
     assert (market["status"], market["fresh"]) == ("ok", True)
     assert market["providers"] == ["coingecko_free", "binance"]
-    assert status["categories"]["ohlc"]["age_seconds"] is None
+    candles = status["categories"]["ohlc"]
+    assert (candles["age_seconds"], candles["providers"]) == (None, ["binance", "coingecko_free"])
     assert [set(row) for row in status["providers"]] == [PROVIDER] * len(REGISTRY)
     choice = status["rotation"][-1]
     assert (choice["category"], choice["provider"]) == ("market", "coingecko_free")

@@ -335,3 +335,15 @@ async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
     assert refusal.reason == "rate_limited"
     assert refusal.retry_at == clock.now() + timedelta(seconds=60)
     assert provider.is_usable
+
+
+async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.add("last", adapter=stub_adapter(price_operation(tier=2)))
+    walk.add("first")
+    walk.add("off", state=State.DISABLED)
+    manager = walk.manager()
+    assert [provider.name for provider in manager.standing(QUERY)] == ["first", "last"]
+    assert walk.of(ProviderChosen) == []

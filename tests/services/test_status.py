@@ -9,7 +9,9 @@ import pytest
 
 from backend import __version__
 from backend.events import ProviderChosen
-from backend.models.answer import Answer
+from backend.models.answer import Answer, Query
+from backend.models.market import QuotesQuery
+from backend.models.ohlc import Interval, OhlcQuery
 from backend.models.status import LatencyStatus, ProviderStatus
 from backend.services.status import CacheStatus, StatusService, WebSocketStatus
 from tests.clocks import EPOCH, ManualClock
@@ -47,6 +49,15 @@ class StandInManager:
 
     def chain(self, category: str) -> Sequence[StandInProvider]:
         return self._chains[category]
+
+    def standing(self, query: Query[Any]) -> Sequence[StandInProvider]:
+        return [provider for provider in self._chains[query.category] if provider.is_usable]
+
+
+PLAIN: dict[str, Query[Any]] = {
+    "market": QuotesQuery(),
+    "ohlc": OhlcQuery("bitcoin", None, Interval.H1),
+}
 
 
 @dataclass
@@ -89,6 +100,7 @@ def service(
         StandInManager(market=chain),
         StandInHistory(),
         {"market": StandInCache(newest)},
+        PLAIN,
         clock=clock or ManualClock(),
     )
 
@@ -136,7 +148,9 @@ def test_the_whole_is_down_only_when_every_category_is(
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     manager = StandInManager(market=market, ohlc=ohlc)
     assert (
-        StatusService(manager, StandInHistory(), caches, clock=ManualClock()).overview().status
+        StatusService(manager, StandInHistory(), caches, PLAIN, clock=ManualClock())
+        .overview()
+        .status
         == expected
     )
 
@@ -162,7 +176,9 @@ def test_ready_means_a_usable_provider_or_a_warm_cache(
 def test_readiness_is_that_of_market_data() -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(FRESH)}
     manager = StandInManager(market=[DOWN], ohlc=[GOOD])
-    assert not StatusService(manager, StandInHistory(), caches, clock=ManualClock()).is_ready()
+    assert not StatusService(
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock()
+    ).is_ready()
 
 
 def test_a_category_names_the_providers_that_can_serve_it_now_in_order() -> None:
@@ -193,7 +209,9 @@ def test_a_stale_or_expired_answer_is_not_fresh(newest: Answer[Any]) -> None:
 def test_every_provider_is_listed_once_the_unusable_included() -> None:
     manager = StandInManager(market=[GOOD, DOWN, UNSET], ohlc=[DOWN, SECOND])
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
-    overview = StatusService(manager, StandInHistory(), caches, clock=ManualClock()).overview()
+    overview = StatusService(
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock()
+    ).overview()
     assert [each.name for each in overview.providers] == ["good", "resting", "unset", "second"]
     assert [each.status for each in overview.providers] == ["active", *["cooldown"] * 2, "active"]
 
@@ -201,7 +219,7 @@ def test_every_provider_is_listed_once_the_unusable_included() -> None:
 def test_the_cache_counters_are_the_sum_over_the_categories() -> None:
     caches = {"market": StandInCache(None, 1, 10, 2, 3), "ohlc": StandInCache(None, 4, 5, 6, 0)}
     overview = StatusService(
-        StandInManager(market=[], ohlc=[]), StandInHistory(), caches, clock=ManualClock()
+        StandInManager(market=[], ohlc=[]), StandInHistory(), caches, PLAIN, clock=ManualClock()
     ).overview()
     assert overview.cache == CacheStatus(entries=5, hits=15, misses=8, stale_served=3)
 
