@@ -122,7 +122,7 @@ async def test_feeds_are_not_asked_more_often_than_they_like(world: World, serve
     for _ in range(30):
         assert (await client.get("/api/news")).status_code == 200
         await asyncio.sleep(0.05)
-    assert world.calls["rss_coindesk"] <= 12
+    assert world.calls["rss_coindesk"] <= 14
     assert world.overruns == []
 
 
@@ -190,6 +190,24 @@ async def test_a_refused_key_goes_to_the_next_and_stands_nowhere(
     assert sources[-1] == "etherscan_backup"
     assert world.calls["etherscan"] == 2
     assert (await states(client))["etherscan"] == ("auth_failed", "auth_failed")
+    texts.append((await client.get("/api/status")).text)
+    assert all(bad not in text for text in texts)
+
+
+@pytest.mark.parametrize("name", ["cryptopanic", "newsapi"])
+async def test_a_refused_news_key_empties_nothing_and_stands_nowhere(
+    world: World, serve: Serve, name: str
+) -> None:
+    bad = "badkeyofthistest000006"
+    client = await serve(**{f"{name.upper()}_API_KEY": bad, "CACHE_TTL_NEWS": "0.05"})
+    texts = []
+    for _ in range(4):
+        answer = await client.get("/api/news?limit=200")
+        assert {row["provider"] for row in answer.json()["data"]} == FEEDS
+        texts.append(answer.text)
+        await asyncio.sleep(0.15)
+    assert world.calls[name] <= 2
+    assert (await states(client))[name] == ("auth_failed", "auth_failed")
     texts.append((await client.get("/api/status")).text)
     assert all(bad not in text for text in texts)
 

@@ -37,7 +37,7 @@ TRUE_LIMITS = {
     "binance_second": (6_000, 60.0),
     "cryptopanic": (1, 864.0),
     "newsapi": (50, 43_200.0),
-    **dict.fromkeys(feeds.PUBLISHERS, (12, 3_600.0)),
+    **dict.fromkeys(feeds.PUBLISHERS, (14, 3_600.0)),
     "alternative_me": (60, 60.0),
     "coinmarketcap": (1, 60.0),
     "etherscan": (3, 1.0),
@@ -234,12 +234,15 @@ def rss(world: World, name: str, request: Request) -> Reply:
 def cryptopanic(world: World, _name: str, request: Request) -> Reply:
     if request.path != "/api/growth/v2/posts/":
         return Reply(404, b"<html>Unknown</html>", content_type="text/html")
-    return json_reply(feeds.posts(world.begun, request.query["auth_token"]))
+    token = request.query["auth_token"]
+    if token.startswith("bad"):
+        return json_reply({"status": "api_error", "info": "Token not found"}, 400)
+    return json_reply(feeds.posts(world.begun, token))
 
 
 def newsapi(world: World, _name: str, request: Request) -> Reply:
-    if "x-api-key" not in request.headers:
-        return json_reply({"status": "error", "code": "apiKeyMissing", "message": "-"}, 401)
+    if request.headers.get("x-api-key", "bad").startswith("bad"):
+        return json_reply({"status": "error", "code": "apiKeyInvalid", "message": "-"}, 401)
     return json_reply(feeds.articles(world.begun))
 
 

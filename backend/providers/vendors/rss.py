@@ -17,8 +17,9 @@ from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import JUNK
 
-#: Each publisher asks for some minutes between polls; a refresh comes every ten or so.
-WINDOWS = (Window(12, 3_600),)
+#: Publishers ask for five to eight minutes between polls. Twelve in the hour are a refresh every
+#: five minutes, and the margin that stays unused is on top.
+WINDOWS = (Window(14, 3_600),)
 COINDESK = Plan("feed", ("https://www.coindesk.com/arc/outboundfeeds/rss",), WINDOWS)
 COINTELEGRAPH = Plan("feed", ("https://cointelegraph.com/rss",), WINDOWS)
 THEBLOCK = Plan("feed", ("https://www.theblock.co/rss.xml",), WINDOWS)
