@@ -130,6 +130,8 @@ def _cell(value: Any) -> Any:
         return instant(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return value

@@ -47,6 +47,8 @@ log = logging.getLogger("gateway")
 MOST_CANDLES = 100_000
 #: Closed candles never change; a day bounds what a wrong one could do.
 CLOSED_CANDLES_TTL_S = 86_400.0
+#: Of a reader's deadline, what the slowest of several providers may take.
+FAN_OUT_SHARE = 0.75
 #: An index that says when it will change is not asked more often than this.
 SHORTEST_SENTIMENT_TTL_S = 60.0
 
@@ -172,7 +174,8 @@ def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory
         size=lambda answer: 1 + len(answer.data.candles),
     )
     market_service = MarketService(market)
-    reports = FanOut(manager, clock=clock, emit=caches.emit, timeout_s=settings.provider_timeout)
+    timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
+    reports = FanOut(manager, clock=clock, emit=caches.emit, timeout_s=timeout_s)
     news = caches.around(
         NewsStore(reports, market_service, clock=clock),
         _always(settings.cache_ttl_news, settings.max_stale_news),
@@ -189,7 +192,7 @@ def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory
     return Gateway(
         market=market_service,
         ohlc=OhlcService(ohlc, market_service, clock=clock, deadline_s=settings.request_deadline),
-        news=NewsService(news),
+        news=NewsService(news, market_service),
         sentiment=SentimentService(sentiment),
         gas=GasService(gas),
         status=StatusService(manager, history, categories, PLAIN, clock=clock),

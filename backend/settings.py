@@ -48,13 +48,13 @@ def _parse_limit(text: str) -> CallLimit:
 
 
 def _parse_base_urls(text: str) -> tuple[str, ...]:
-    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    urls = tuple(part.strip() for part in text.split(",") if part.strip())
     for url in urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
             raise ValueError("wants one http(s) address or a comma list of them")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("wants a bare address: no user, query or fragment")
+        if parts.username or parts.password or parts.fragment:
+            raise ValueError("wants an address without user and fragment")
         if parts.port == 0:  # reading the port of a wrong one raises ValueError
             raise ValueError("wants a port from 1 to 65535")
     return urls

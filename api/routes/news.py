@@ -29,7 +29,7 @@ async def read_news(
     responder: Responds,
     limit: Annotated[int, Query(ge=1, le=MOST_ARTICLES)] = 50,
     symbols: Annotated[
-        str | None, Query(max_length=1_000, description="comma list of tickers: BTC,ETH")
+        str | None, Query(max_length=1_000, description="comma list in any spelling: BTC,ethereum")
     ] = None,
     source: Annotated[
         str | None, Query(max_length=200, description="publisher or provider: CoinDesk, newsapi")
@@ -39,14 +39,10 @@ async def read_news(
     format: Annotated[Format, Query()] = Format.JSON,
 ) -> Response:
     """Articles, newest first, each story once. No parameter costs an upstream call."""
-    view = NewsView(
-        limit,
-        tuple(symbol.upper() for symbol in comma_list("symbols", symbols)),
-        source,
-        sentiment,
-        datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None,
-    )
+    names = comma_list("symbols", symbols)
+    earliest = datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None
     answer = await gateway.news.latest()
+    view = NewsView(limit, gateway.news.tickers(names), source, sentiment, earliest)
     return responder.respond(
         request,
         answer,

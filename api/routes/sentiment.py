@@ -30,6 +30,6 @@ async def read_sentiment(
         request,
         answer,
         ("sentiment", days),
-        lambda: gateway.sentiment.cut(answer.data, days),
+        lambda: gateway.sentiment.cut(answer, days),
         encode=json_envelope,
     )

@@ -1,8 +1,9 @@
 """Number types that refuse what no market shows: NaN, infinities, strings, booleans."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 #: Strict: a parser converts on purpose, the model never guesses.
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -14,4 +15,12 @@ Rank = Annotated[int, Field(ge=1)]
 EpochMs = Annotated[int, Field(ge=0, lt=4_102_444_800_000)]  # until the year 2100
 Instant = AwareDatetime
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://")]
+
+
+def _can_be_split(url: str) -> str:
+    if not urlsplit(url).hostname:  # raises ValueError on brackets that are no address
+        raise ValueError("an address without a host")
+    return url
+
+
+Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://"), AfterValidator(_can_be_split)]

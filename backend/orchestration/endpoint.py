@@ -119,6 +119,7 @@ class Endpoint:
         """The last answer was absurd: the next attempt begins with another host."""
         if self._last_url is not None:
             self._hosts.demote(self._last_url)
+            self._client.forget(self._last_url)
 
     def _host_deadline(self, deadline: float, hosts_left: int) -> float:
         """Hosts of different people share the time evenly: one's silence is no other's."""

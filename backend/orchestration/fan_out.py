@@ -9,6 +9,7 @@ from backend.clock import Clock
 from backend.errors import AllProvidersFailed, ProviderError, Refusal
 from backend.events import EventSink, PassedOver, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
+from backend.orchestration.circuit_breaker import OFF
 from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.provider_manager import ProviderManager
 
@@ -45,7 +46,8 @@ class FanOut:
             failed = [result for result in results if isinstance(result, Refusal)]
             detail = f"no provider could answer for {query.subject}"
             raise AllProvidersFailed(detail, [*failed, *passed_over])
-        return self._together(answers, [_attempt_of(result) for result in results])
+        tried = [_attempt_of(result) for result in results]
+        return self._together(answers, tried, _not_asked(passed_over))
 
     def _eligible(self, query: Query[Any]) -> tuple[list[Provider], list[Refusal]]:
         asked, passed_over = list[Provider](), list[Refusal]()
@@ -66,7 +68,7 @@ class FanOut:
             return Refusal(provider.name, error.reason, provider.retry_at, latency_ms, str(error))
 
     def _together(
-        self, answers: tuple[Answer[T], ...], tried: list[Attempt]
+        self, answers: tuple[Answer[T], ...], tried: list[Attempt], warnings: tuple[str, ...]
     ) -> Answer[tuple[Answer[T], ...]]:
         return Answer(
             answers,
@@ -74,6 +76,7 @@ class FanOut:
             self._clock.now(),
             max(attempt.latency_ms or 0.0 for attempt in tried),
             tuple(tried),
+            warnings,
         )
 
     def _note(
@@ -85,6 +88,12 @@ class FanOut:
             self._emit(
                 ProviderChosen(self._clock.now(), query.category, provider.name, reason, over)
             )
+
+
+def _not_asked(passed_over: Sequence[Refusal]) -> tuple[str, ...]:
+    """Who is out for now; those that are off by the settings are not worth a word each time."""
+    out = [refusal for refusal in passed_over if refusal.reason not in OFF]
+    return tuple(f"{refusal.provider} was not asked: {refusal.reason}" for refusal in out)
 
 
 def _attempt_of(result: Answer[Any] | Refusal) -> Attempt:

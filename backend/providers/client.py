@@ -42,6 +42,8 @@ _DAY = re.compile(r"\bdaily\b|\bper day\b|/day\b", re.IGNORECASE)
 
 #: Bodies that are kept for conditional requests.
 MOST_VALIDATED = 16
+#: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
+LONGEST_UNCHANGED_S = 3_600.0
 
 DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
     401: AuthFailed,
@@ -61,6 +63,7 @@ class Validated:
     etag: str | None
     last_modified: str | None
     body: bytes
+    kept_until: float
 
     def conditions(self) -> dict[str, str]:
         named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
@@ -116,7 +119,14 @@ class ProviderClient:
             raise ConnectionBroken(type(error).__name__) from None
         if call.conditional:
             response, body = self._revalidated(response, body)
+        if auth:  # some providers echo the key; from here on nobody sees it
+            body = body.replace(auth[1].encode(), b"[redacted]")
         return self._reply(adapter, call, response, body)
+
+    def forget(self, base_url: str) -> None:
+        """What came from there was absurd: not to be taken for unchanged."""
+        for url in [url for url in self._validated if url.startswith(base_url)]:
+            del self._validated[url]
 
     def _request(self, call: Call, base_url: str, auth: tuple[Auth, str] | None) -> httpx.Request:
         params, headers = call.params, {}
@@ -130,12 +140,13 @@ class ProviderClient:
             headers["Accept"] = "*/*"
         request = self._http.build_request(
             "GET" if call.json_body is None else "POST",
-            base_url + call.path,
+            base_url.rstrip("/") + call.path if call.path else base_url,
             params=params or None,
             headers=headers,
             content=call.json_body,
         )
-        if call.conditional and (known := self._validated.get(str(request.url))):
+        known = self._validated.get(str(request.url)) if call.conditional else None
+        if known and self._clock.monotonic() < known.kept_until:
             request.headers.update(known.conditions())
         return request
 
@@ -157,7 +168,8 @@ class ProviderClient:
         if response.status_code == 304 and (known := self._validated.get(url)):
             return httpx.Response(200, headers=response.headers), known.body
         headers = response.headers
-        validated = Validated(headers.get("etag"), headers.get("last-modified"), body)
+        kept_until = self._clock.monotonic() + LONGEST_UNCHANGED_S
+        validated = Validated(headers.get("etag"), headers.get("last-modified"), body, kept_until)
         if response.status_code == 200 and validated.conditions():
             self._validated[url] = validated
             if len(self._validated) > MOST_VALIDATED:

@@ -1,12 +1,17 @@
 """Long lists from outside: a few absurd rows are left out, many make the whole list absurd."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 M = TypeVar("M")
 
+_ADDRESS = re.compile(r"https?://[^\s<>\"\[\]]{3,1990}")
+
 #: A list in which more rows than this share are absurd is no answer.
 REFUSABLE_SHARE = 0.02
+#: Publishers' rows are written by hand: up to half may be odd before the whole is.
+REFUSABLE_REPORTS = 0.5
 #: Our clock may be wrong by two hours and an honest answer an hour old: more is not of now.
 NOT_OF_NOW_MS = 3 * 3_600_000
 #: What a row parser raises on junk; pydantic's ValidationError is a ValueError.
@@ -14,12 +19,12 @@ JUNK = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def parse_rows(
-    rows: Iterable[Any], parse: Callable[[Any], M], name: str, refusable: int = 0
+    rows: Iterable[Any],
+    parse: Callable[[Any], M],
+    name: str,
+    refusable_share: float = REFUSABLE_SHARE,
 ) -> tuple[list[M], tuple[str, ...]]:
-    """The parsed rows, and the `name` field of those refused. Raises ValueError on too many.
-
-    `refusable`: so many may be refused although they are more than the share, in a short list.
-    """
+    """The parsed rows, and the `name` field of those refused. Raises ValueError on too many."""
     parsed: list[M] = []
     refused: list[str] = []
     for row in rows:
@@ -27,8 +32,7 @@ def parse_rows(
             parsed.append(parse(row))
         except JUNK:
             refused.append(str(row[name]))
-    most = max(refusable, REFUSABLE_SHARE * (len(parsed) + len(refused)))
-    if not parsed or len(refused) > most:
+    if not parsed or len(refused) > refusable_share * (len(parsed) + len(refused)):
         raise ValueError(f"{len(refused)} rows are absurd, {len(parsed)} are not")
     return parsed, tuple(refused)
 
@@ -41,3 +45,10 @@ def refuse_other_times(stamps_ms: Iterable[int], now_ms: int) -> int:
     if abs(now_ms - own_ms) > NOT_OF_NOW_MS:
         raise ValueError("the list is not of now")
     return own_ms
+
+
+def usable_image(address: Any) -> str | None:
+    """The address of a picture, None for what is no address: an article is good without."""
+    if isinstance(address, str) and _ADDRESS.fullmatch(address):
+        return address
+    return None

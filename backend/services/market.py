@@ -51,6 +51,11 @@ class MarketService:
         """The whole market. Raises GatewayError."""
         return await self._source.fetch(MarketQuery())
 
+    @property
+    def known_index(self) -> SymbolIndex | None:
+        """The names of the market as last seen, None before anybody needed them."""
+        return self._indexed[1] if self._indexed else None
+
     def index(self, market: Market) -> SymbolIndex:
         """The names of `market`, built once for each refresh."""
         if self._indexed is None or self._indexed[0] is not market:

@@ -23,15 +23,21 @@ from backend.services.news_text import (
     shortened,
     title_key,
 )
+from backend.services.symbols import SymbolIndex
 
 KEPT_FOR = timedelta(hours=72)
 #: A clock of a publisher may be a little ahead of ours.
 AHEAD = timedelta(minutes=10)
 MOST_ARTICLES = 2_000
+#: The same title at another address is the same story, if it is this near in time.
+SAME_STORY_WITHIN = timedelta(hours=6)
+#: News does not wait longer for the names of coins, in seconds.
+LONGEST_WAIT_S = 0.5
 
 
 class LatestMarket(Protocol):
     async def latest(self) -> Answer[Market]: ...
+    def index(self, market: Market) -> SymbolIndex: ...
 
 
 class NewsStore:
@@ -55,22 +61,29 @@ class NewsStore:
     async def fetch(self, _query: NewsQuery) -> Answer[News]:
         """Raises SourceUnavailable when not one provider answered."""
         brought, tagger = await asyncio.gather(self._reports.fetch(ReportsQuery()), self._tagger())
-        now = self._clock.now()
         # Cleaning and weighing hundreds of texts takes tens of milliseconds.
-        self._articles = await asyncio.to_thread(merged, self._articles, brought.data, tagger, now)
+        self._articles, refused = await asyncio.to_thread(
+            merged, self._articles, brought.data, tagger, self._clock.now()
+        )
         newest_first = sorted(self._articles.values(), key=_age_order, reverse=True)
+        told = {article.provider for article in newest_first}
+        providers = tuple(name for name in (*brought.sources, *sorted(told)) if name in told)
         warnings = [
-            f"{answer.sources[0]}: {answer.data.refused} rows were refused as implausible"
-            for answer in brought.data
-            if answer.data.refused
+            f"{name}: {count} rows were refused as implausible"
+            for name, count in refused.items()
+            if count
         ]
-        return brought.carrying(News(tuple(newest_first)), *warnings)
+        answer = brought.carrying(News(tuple(newest_first)), *warnings)
+        return replace(answer, source=tuple(dict.fromkeys(providers)) or answer.sources)
 
     async def _tagger(self) -> CoinTagger:
-        """Without a market there are the providers' own tags only."""
+        """Without a market at hand there are the providers' own tags only, until next time."""
         try:
-            return CoinTagger((await self._market.latest()).data)
-        except GatewayError:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                market = (await self._market.latest()).data
+                self._market.index(market)  # so that readers' filters know names, too
+                return CoinTagger(market)
+        except (GatewayError, TimeoutError):
             return CoinTagger(None)
 
 
@@ -79,33 +92,60 @@ def merged(
     brought: Iterable[Answer[Reports]],
     tagger: CoinTagger,
     now: datetime,
-) -> dict[str, Article]:
-    """The store after `brought`: each story once, none too old, the newest of too many."""
-    articles = dict(known)
-    titles = {title_key(article.title): key for key, article in articles.items()}
+) -> tuple[dict[str, Article], dict[str, int]]:
+    """The store after `brought`, and how many rows of each provider were refused.
+
+    Each story once, none too old, the newest of too many.
+    """
+    shelf, refused = _Shelf(known), dict[str, int]()
     for answer in brought:
+        provider = answer.sources[0]
+        refused[provider] = answer.data.refused
         for report in answer.data.reports:
-            article = _article(report, answer.sources[0], tagger)
-            if article is None or not now - KEPT_FOR <= article.published_at <= now + AHEAD:
+            if not now - KEPT_FOR <= report.published_at <= now + AHEAD:
                 continue
-            key, title = article_key(article.url), title_key(article.title)
-            held = key if key in articles else titles.get(title, key)
-            before = articles.get(held)
-            articles[held] = _updated(before, article) if before else article
-            titles.setdefault(title, held)
-    recent = [item for item in articles.items() if item[1].published_at >= now - KEPT_FOR]
+            try:
+                shelf.put(_article(report, provider, tagger))
+            except ValueError:  # an address or a title that nothing is left of
+                refused[provider] += 1
+    recent = [item for item in shelf.articles.items() if item[1].published_at >= now - KEPT_FOR]
     recent.sort(key=lambda item: _age_order(item[1]), reverse=True)
-    return dict(recent[:MOST_ARTICLES])
+    return dict(recent[:MOST_ARTICLES]), refused
 
 
-def _article(report: Report, provider: str, tagger: CoinTagger) -> Article | None:
-    """The clean article, None where nothing but markup was in its title."""
-    title = shortened(plain_text(report.title), LONGEST_TITLE)
-    if len(title) < 3:
+class _Shelf:
+    """Articles by address, and by title for stories that are told at several addresses."""
+
+    def __init__(self, known: dict[str, Article]) -> None:
+        self.articles = dict(known)
+        self._by_title: dict[str, list[str]] = {}
+        for key, article in known.items():
+            self._by_title.setdefault(title_key(article.title), []).append(key)
+
+    def put(self, article: Article) -> None:
+        key = article_key(article.url)
+        if key in self.articles:
+            self.articles[key] = _retold(self.articles[key], article)
+        elif (other := self._same_story(article)) is not None:
+            self.articles[other] = _completed(self.articles[other], article)
+        else:
+            self.articles[key] = article
+            self._by_title.setdefault(title_key(article.title), []).append(key)
+
+    def _same_story(self, article: Article) -> str | None:
+        """The key of one with this title and about this time: columns have one title each day."""
+        for key in self._by_title.get(title_key(article.title), ()):
+            apart = abs(self.articles[key].published_at - article.published_at)
+            if apart <= SAME_STORY_WITHIN:
+                return key
         return None
+
+
+def _article(report: Report, provider: str, tagger: CoinTagger) -> Article:
+    """The clean article. Raises ValueError where nothing plausible is left."""
+    title = shortened(plain_text(report.title), LONGEST_TITLE)
     summary = shortened(plain_text(report.summary or ""), LONGEST_SUMMARY)
-    text = f"{title}. {summary}"
-    mood, score, method = sentiment_of(report, text)
+    mood, score, method = sentiment_of(report, f"{title}. {summary}")
     url = clean_url(report.url)
     return Article(
         id=article_id(article_key(url)),
@@ -116,27 +156,45 @@ def _article(report: Report, provider: str, tagger: CoinTagger) -> Article | Non
         published_at=report.published_at,
         summary=summary or None,
         image=report.image,
-        symbols=tagger.tags(text, report.symbols),
+        symbols=tagger.tags(title, summary, report.symbols),
         sentiment=mood,
         sentiment_score=score,
         sentiment_method=method,
     )
 
 
-def _updated(before: Article, again: Article) -> Article:
-    """One story told twice: its first teller keeps it, and takes what the other knows better."""
-    if again.provider == before.provider:  # a silent edit
-        return replace(again, id=before.id, url=before.url)
-    votes = again if again.sentiment_method == "votes" else before
-    return replace(
+def _retold(before: Article, again: Article) -> Article:
+    """The same address again: from its own provider a silent edit, from another a completion."""
+    if again.provider != before.provider:
+        return _completed(before, again)
+    edited = replace(
+        again, published_at=before.published_at, symbols=_union(again.symbols, before.symbols)
+    )
+    return _with_mood(edited, before) if before.sentiment_method == "votes" else edited
+
+
+def _completed(before: Article, again: Article) -> Article:
+    """One story told twice: its first teller keeps it, and takes what the other knows besides."""
+    completed = replace(
         before,
         summary=before.summary or again.summary,
         image=before.image or again.image,
-        symbols=tuple(dict.fromkeys((*before.symbols, *again.symbols))),
-        sentiment=votes.sentiment,
-        sentiment_score=votes.sentiment_score,
-        sentiment_method=votes.sentiment_method,
+        symbols=_union(before.symbols, again.symbols),
     )
+    return _with_mood(completed, again) if again.sentiment_method == "votes" else completed
+
+
+def _with_mood(article: Article, of: Article) -> Article:
+    return replace(
+        article,
+        sentiment=of.sentiment,
+        sentiment_score=of.sentiment_score,
+        sentiment_method=of.sentiment_method,
+    )
+
+
+def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
 
 
 def _age_order(article: Article) -> tuple[datetime, str]:

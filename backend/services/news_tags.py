@@ -7,11 +7,24 @@ from backend.models.market import Market
 from backend.services.data import data_lines
 from backend.services.universe import best_ranked
 
-#: Tickers and names of coins that are words of the language or of the trade. As bare words they
-#: say nothing; with a dollar sign in front, or in the provider's own list, they count.
+#: Words of the language that are also names or tickers of coins: they say nothing by themselves.
 WORDS = frozenset(data_lines("ordinary_words.txt"))
-SHORTEST_TICKER, SHORTEST_NAME = 3, 4
+#: Acronyms of the trade that are also tickers: they never mean the coin, but for a dollar sign.
+ACRONYMS = frozenset(data_lines("acronyms.txt"))
+#: Names that publishers write in lower case as well, and what `ether` is short for.
+LOWER_CASE = {
+    "bitcoin": "BTC",
+    "ethereum": "ETH",
+    "ether": "ETH",
+    "solana": "SOL",
+    "dogecoin": "DOGE",
+    "litecoin": "LTC",
+}
+#: What makes a word a name: Stellar Foundation, NEAR Protocol.
+QUALIFIED = "Blockchain|Chain|DAO|Ecosystem|Foundation|Labs|Mainnet|Network|Protocol|Token"
+SHORTEST_TICKER, SHORTEST_WORD, SHORTEST_NAME = 3, 4, 4
 _TICKER = re.compile(r"(\$?)\b([A-Z][A-Z0-9]{0,9})\b")
+_CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 
 
 class CoinTagger:
@@ -21,35 +34,74 @@ class CoinTagger:
         coins = market.coins if market else ()
         self._tickers = frozenset(best_ranked(coins))
         named = {coin.name: coin.symbol for coin in reversed(coins) if coin.name}
-        self._names = {
-            name: symbol
-            for name, symbol in named.items()
-            if len(name) >= SHORTEST_NAME and name.casefold() not in WORDS
-        }
-        # Longest first, so that Bitcoin Cash is not taken for Bitcoin.
-        alternatives = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
-        self._name = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if alternatives else None
+        self._names = {name: symbol for name, symbol in named.items() if _is_name(name)}
+        words = {name.casefold(): symbol for name, symbol in named.items() if _is_word(name)}
+        self._words = {word.removesuffix(" protocol"): symbol for word, symbol in words.items()}
+        self._name = _any_of(self._names, "")
+        self._word = _any_of(self._words, rf"\s(?:{QUALIFIED})", re.IGNORECASE)
+        lower = {name: symbol for name, symbol in LOWER_CASE.items() if symbol in self._tickers}
+        self._lower_symbols, self._lower = lower, _any_of(lower, "s?", re.IGNORECASE)
 
-    def tags(self, text: str, told: Iterable[str]) -> tuple[str, ...]:
+    def tags(self, title: str, summary: str, told: Iterable[str]) -> tuple[str, ...]:
         """Symbols in the order of their appearance; what the provider told comes first."""
         own = [symbol.upper() for symbol in told]
         if own:
             return tuple(dict.fromkeys(own))
-        return tuple(dict.fromkeys([*self._named(text), *self._ticked(text)]))
+        text = f"{title}. {summary}"
+        return tuple(dict.fromkeys([*self._named(text), *self._ticked(title, summary)]))
 
     def _named(self, text: str) -> list[str]:
-        found = self._name.findall(text) if self._name else []
-        return [self._names[name] for name in found]
+        found = [(match.start(), self._names[match[1]]) for match in _matches(self._name, text)]
+        taken = [range(match.start(), match.end()) for match in _matches(self._name, text)]
+        found += [
+            (match.start(), self._words[match[1].casefold()])
+            for match in _matches(self._word, text)
+        ]
+        found += [
+            (match.start(), self._lower_symbols[match[1].casefold()])
+            for match in _matches(self._lower, text)
+            if not any(match.start() in place for place in taken)
+        ]
+        return [symbol for _, symbol in sorted(found)]
 
-    def _ticked(self, text: str) -> list[str]:
+    def _ticked(self, title: str, summary: str) -> list[str]:
+        found = [*self._tickers_in(title), *self._tickers_in(summary)]
+        return [ticker for ticker in found if ticker in self._tickers]
+
+    def _tickers_in(self, text: str) -> list[str]:
         shouts = text.upper() == text  # a headline in capitals has no tickers
+        others = set(_CAPITALS.findall(text)) - self._tickers - {word.upper() for word in ACRONYMS}
         return [
             ticker
             for sign, ticker in _TICKER.findall(text)
-            if ticker in self._tickers and (sign or (not shouts and _stands_alone(ticker)))
+            if sign or (not shouts and _stands_alone(ticker, is_emphasis=bool(others)))
         ]
 
 
-def _stands_alone(ticker: str) -> bool:
-    """True for a ticker that is no word: `BTC`, but not `ONE`."""
-    return len(ticker) >= SHORTEST_TICKER and ticker.casefold() not in WORDS
+def _is_name(name: str) -> bool:
+    return len(name) >= SHORTEST_NAME and not _is_word(name) and name.casefold() not in LOWER_CASE
+
+
+def _is_word(name: str) -> bool:
+    return name.casefold().removesuffix(" protocol") in WORDS
+
+
+def _any_of(names: Iterable[str], suffix: str, flags: int = 0) -> re.Pattern[str] | None:
+    """Longest first, so that Bitcoin Cash is not taken for Bitcoin."""
+    alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    if not alternatives:
+        return None
+    return re.compile(rf"(?<!\w)({alternatives}){suffix}(?!\w)", flags)
+
+
+def _matches(pattern: re.Pattern[str] | None, text: str) -> list[re.Match[str]]:
+    return list(pattern.finditer(text)) if pattern else []
+
+
+def _stands_alone(ticker: str, *, is_emphasis: bool) -> bool:
+    """True for a ticker that is no word: `BTC`, not `ONE`. A longer word in capitals is one, too,
+    where capitals are not used for emphasis: `NEAR jumps`."""
+    word = ticker.casefold()
+    if word in ACRONYMS or len(ticker) < SHORTEST_TICKER:
+        return False
+    return word not in WORDS or (len(ticker) >= SHORTEST_WORD and not is_emphasis)

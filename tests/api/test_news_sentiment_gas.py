@@ -1,6 +1,8 @@
 """News, sentiment and gas over the whole stack, in front of real loopback sockets."""
 
 import asyncio
+import csv
+import io
 from typing import Any
 
 import httpx
@@ -104,6 +106,27 @@ async def test_one_feeds_failure_empties_nothing_and_is_named(
     tried = {row["provider"]: row["outcome"] for row in document["meta"]["tried"]}
     assert tried == dict.fromkeys(FEEDS, "ok") | {"rss_coindesk": "upstream_5xx"}
     assert {row["provider"] for row in document["data"]} == FEEDS - {"rss_coindesk"}
+
+
+async def test_a_table_of_news_has_plain_cells(client: httpx.AsyncClient) -> None:
+    table = (await client.get("/api/news?symbols=bitcoin&format=csv")).text
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert {row["symbols"] for row in rows} == {"BTC"}
+    assert len(rows) == 4
+
+
+async def test_one_silent_feed_costs_its_share_of_the_time_and_not_the_answer(
+    world: World, serve: Serve
+) -> None:
+    world.faults["rss_coindesk"] = "silence"
+    client = await serve(PROVIDER_TIMEOUT="3", REQUEST_DEADLINE="2")
+    answer = await client.get("/api/news")
+    assert answer.status_code == 200
+    assert answer.json()["meta"]["tried"][0] | {"latency_ms": 0} == {
+        "provider": "rss_coindesk",
+        "outcome": "timeout",
+        "latency_ms": 0,
+    }
 
 
 async def test_an_unchanged_feed_is_asked_by_its_etag(world: World, serve: Serve) -> None:

@@ -68,6 +68,7 @@ async def test_who_cannot_afford_a_call_is_not_asked(clock: ManualClock) -> None
     assert answer.source == ("b",)
     assert walk.wire.calls == {"a": 1, "b": 2}
     assert walk.of(ProviderChosen)[-1].passed_over[0].reason == "rate_limited"
+    assert answer.warnings == ("a was not asked: rate_limited",)
 
 
 async def test_all_failing_gives_every_reason(clock: ManualClock) -> None:

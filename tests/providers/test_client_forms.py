@@ -1,13 +1,14 @@
 """Other forms of calls: POST, bodies as bytes, and asking again by the last answer's validators."""
 
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import httpx
 import pytest
 import respx
 
 from backend.errors import MalformedResponse, UpstreamFailed
-from backend.providers.adapter import Adapter, Call
+from backend.providers.adapter import Adapter, Auth, Call
 from backend.providers.client import MOST_VALIDATED, ProviderClient
 from tests.clocks import ManualClock
 from tests.walk import stub_adapter
@@ -105,6 +106,45 @@ async def test_an_answer_without_validators_is_asked_for_anew(
     for _ in range(2):
         await payload(client, FEED)
     assert "if-none-match" not in route.calls.last.request.headers
+
+
+async def test_what_was_absurd_is_not_called_unchanged(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    route = respx_mock.get(BASE_URL).respond(content=b"soon back", headers={"ETag": '"one"'})
+    await payload(client, FEED)
+    client.forget(BASE_URL)
+    await payload(client, FEED)
+    assert "if-none-match" not in route.calls.last.request.headers
+
+
+async def test_an_unchanged_body_is_asked_for_anew_each_hour(respx_mock: respx.MockRouter) -> None:
+    clock = ManualClock()
+    route = respx_mock.get(BASE_URL).respond(content=b"<rss/>", headers={"ETag": '"one"'})
+    async with ProviderClient(clock) as client:
+        await payload(client, FEED)
+        clock.advance(3_600)
+        await payload(client, FEED)
+    assert "if-none-match" not in route.calls.last.request.headers
+
+
+@pytest.mark.parametrize("place", ["header", "query"])
+async def test_a_key_that_is_echoed_is_redacted_before_anybody_reads_it(
+    client: ProviderClient, respx_mock: respx.MockRouter, place: Literal["header", "query"]
+) -> None:
+    respx_mock.get(url__startswith=BASE_URL).respond(json={"next": "/?token=the-secret-key"})
+    auth = Auth(place, "token"), "the-secret-key"
+    reply = await client.call(ADAPTER, Call(), BASE_URL, auth, 5.0)
+    assert reply.payload == {"next": "/?token=[redacted]"}
+
+
+@pytest.mark.parametrize("url", [f"{BASE_URL}/", f"{BASE_URL}?format=rss&n=1"])
+async def test_without_a_path_the_base_url_is_the_whole_address(
+    client: ProviderClient, respx_mock: respx.MockRouter, url: str
+) -> None:
+    route = respx_mock.get(url__startswith=BASE_URL).respond(content=b"<rss/>")
+    await payload(client, FEED, url)
+    assert str(route.calls.last.request.url) == url
 
 
 async def test_kept_bodies_are_bounded(

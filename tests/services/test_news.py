@@ -7,17 +7,53 @@ import pytest
 
 from backend.models.answer import Answer, Query
 from backend.models.gas import GasFees
+from backend.models.market import Coin, Market
 from backend.models.news import Article, News
 from backend.models.sentiment import FearGreed, FearGreedSeries
 from backend.services.gas import GasService
 from backend.services.news import NewsService, NewsView
 from backend.services.sentiment import SentimentService
+from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH
+
+UNKNOWN = (
+    *("image", "price", "market_cap", "volume_24h", "high_24h", "low_24h", "last_updated"),
+    *("price_change_24h", "price_change_percentage_24h", "circulating_supply"),
+)
+ROW: dict[str, Any] = {
+    **dict.fromkeys(UNKNOWN),
+    "id": "bitcoin",
+    "symbol": "BTC",
+    "name": "Bitcoin",
+    "market_cap_rank": 1,
+    "source": "coingecko_free",
+}
 
 
 class Never:
     async def fetch(self, _query: Query[Any]) -> Answer[Any]:
         raise AssertionError("filters ask nobody")
+
+
+class NoNames:
+    known_index: SymbolIndex | None = None
+
+
+class Names:
+    known_index = SymbolIndex(Market((Coin(**ROW),), True))
+
+
+@pytest.mark.parametrize(
+    ("names", "index", "tickers"),
+    [
+        (("btc", "xyz"), NoNames(), ("BTC", "XYZ")),
+        (("bitcoin", "BTC/USDT", "xyz"), Names(), ("BTC", "BTC", "XYZ")),
+    ],
+)
+def test_coins_may_be_named_in_any_spelling(
+    names: tuple[str, ...], index: NoNames | Names, tickers: tuple[str, ...]
+) -> None:
+    assert NewsService(Never(), index).tickers(names) == tickers
 
 
 def article(number: int, **changes: Any) -> Article:
@@ -64,7 +100,7 @@ NEWS = News(
     ],
 )
 def test_filters_narrow_what_is_in_store(view: NewsView, numbers: list[int], total: int) -> None:
-    page = NewsService(Never()).pick(NEWS, view)
+    page = NewsService(Never(), NoNames()).pick(NEWS, view)
     assert [one.id for one in page.rows] == [f"id{number}" for number in numbers]
     assert page.total == total
 
@@ -84,8 +120,15 @@ def day(back: int) -> FearGreed:
 )
 def test_days_are_calendar_days_and_missing_ones_stay_missing(days: int, backs: list[int]) -> None:
     series = FearGreedSeries(tuple(day(back) for back in (0, 1, 3, 9)))
-    page = SentimentService(Never()).cut(series, days)
+    page = SentimentService(Never()).cut(Answer(series, "a", EPOCH, 1.0), days)
     assert page.rows == tuple(day(back) for back in backs)
+    assert page.warnings == ()
+
+
+def test_an_index_that_missed_its_time_says_so() -> None:
+    answer = Answer(FearGreedSeries((day(2),)), "a", EPOCH, 1.0)
+    page = SentimentService(Never()).cut(answer, 1)
+    assert page.warnings == ("the index has not changed for 48 hours",)
 
 
 @pytest.mark.parametrize(

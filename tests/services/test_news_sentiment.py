@@ -59,4 +59,22 @@ def test_the_terms_are_single_lower_case_words_within_vaders_range() -> None:
     terms = crypto_terms()
     assert len(terms) > 70
     assert all(word == word.lower() and " " not in word for word in terms)
-    assert all(-4 <= valence <= 4 and valence for valence in terms.values())
+    assert all(-4 <= valence <= 4 for valence in terms.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "mood"),
+    [
+        ("Bitcoin falls below $80,000", "negative"),
+        ("Ether drops 5% in an hour", "negative"),
+        ("Solana tanks as traders retreat", "negative"),
+        ("Exchange sued, executives charged", "negative"),
+        ("Bitcoin rises above $90,000", "positive"),
+        ("Bitcoin hits all-time high", "positive"),
+        ("Market recovers from lows", "positive"),
+        ("United States sets interest rates", "neutral"),
+        ("Grayscale Bitcoin Trust shares", "neutral"),
+    ],
+)
+def test_plain_headlines_are_felt_as_a_reader_would(text: str, mood: str) -> None:
+    assert sentiment_of(report(), text)[0] == mood

@@ -1,5 +1,6 @@
 """The rolling store: merged, deduplicated, bounded, never emptied by one provider's failure."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, NewsQuery, Report, Reports, ReportsQuery
 from backend.services.news_store import MOST_ARTICLES, NewsStore
+from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH, ManualClock
 
 
@@ -47,6 +49,15 @@ class NoMarket:
     async def latest(self) -> Answer[Market]:
         raise AllProvidersFailed("no market either")
 
+    def index(self, market: Market) -> SymbolIndex:
+        raise AssertionError("there is no market")
+
+
+class SilentMarket(NoMarket):
+    async def latest(self) -> Answer[Market]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
 
 async def stored(*brought: dict[str, list[Report]]) -> tuple[Article, ...]:
     """The store's articles after each of these refreshes."""
@@ -75,7 +86,7 @@ async def test_one_address_is_one_article_whatever_it_is_tracked_with() -> None:
 
 
 async def test_one_title_is_one_story_at_whatever_address() -> None:
-    copy = report("BITCOIN, soars!", url="https://b.example/copy")
+    copy = report("BITCOIN, soars!", url="https://b.example/copy", source="Another paper")
     (article,) = await stored({"one": [report()]}, {"two": [copy]})
     assert article.title == "Bitcoin soars"
 
@@ -99,6 +110,61 @@ async def test_a_silent_edit_by_the_same_provider_replaces_the_text_and_keeps_th
     edited = report("Bitcoin soars, then falls", url="https://a.example/bitcoin-soars")
     (article,) = await stored({"one": [report()]}, {"one": [edited]})
     assert (article.id, article.title) == (first[0].id, "Bitcoin soars, then falls")
+
+
+async def test_a_column_with_one_title_each_day_is_another_story_each_day() -> None:
+    yesterday = report(
+        "What happened today",
+        url="https://a.example/1",
+        published_at=EPOCH - timedelta(hours=25),
+    )
+    today = report("What happened today", url="https://a.example/2")
+    articles = await stored({"one": [yesterday]}, {"one": [yesterday, today]})
+    assert [one.url for one in articles] == ["https://a.example/2", "https://a.example/1"]
+
+
+async def test_a_copy_in_another_paper_leaves_the_first_ones_name_and_address() -> None:
+    first = report(url="https://first.example/1", source="First")
+    copy = report(url="https://second.example/1", source="Second")
+    (article,) = await stored({"newsapi": [first, copy]})
+    assert (article.source, article.url) == ("First", "https://first.example/1")
+
+
+async def test_gains_and_losses_are_two_stories() -> None:
+    up = report("Bitcoin +5% today", url="https://a.example/up")
+    down = report("Bitcoin -5% today", url="https://a.example/down")
+    assert len(await stored({"one": [up, down]})) == 2
+
+
+async def test_votes_and_tags_outlive_the_first_tellers_next_word() -> None:
+    voted = report(votes_for=9, votes_against=1, symbols=("BTC",))
+    (article,) = await stored({"one": [report()]}, {"two": [voted]}, {"one": [report()]})
+    assert (article.sentiment_method, article.symbols) == ("votes", ("BTC",))
+
+
+async def test_a_row_that_cannot_be_an_article_is_counted_and_harms_no_other() -> None:
+    grown = report("Grows beyond its bound", summary="x", url="https://a.example/x", source="S")
+    hollow = report("<b></b><i></i>", url="https://a.example/hollow")
+    answer = await NewsStore(
+        Wire([{"one": [hollow, grown]}]), NoMarket(), clock=ManualClock()
+    ).fetch(NewsQuery())
+    assert [one.title for one in answer.data.articles] == ["Grows beyond its bound"]
+    assert answer.warnings == ("one: 1 rows were refused as implausible",)
+
+
+@pytest.mark.looptime
+async def test_news_does_not_wait_for_a_market_that_keeps_silent() -> None:
+    store = NewsStore(Wire([{"one": [report()]}]), SilentMarket(), clock=ManualClock())
+    answer = await store.fetch(NewsQuery())
+    assert len(answer.data.articles) == 1
+    assert asyncio.get_running_loop().time() == pytest.approx(0.5, abs=0.01)
+
+
+async def test_the_sources_are_those_of_the_articles_in_store() -> None:
+    wire = Wire([{"one": [report()]}, {"two": [report("New")]}])
+    store = NewsStore(wire, NoMarket(), clock=ManualClock())
+    await store.fetch(NewsQuery())
+    assert set((await store.fetch(NewsQuery())).sources) == {"one", "two"}
 
 
 async def test_the_store_keeps_what_a_provider_no_longer_lists() -> None:

@@ -34,6 +34,8 @@ MARKET = Market(
         coin("A", "Vaulta", 6),
         coin("BTC", "Bitcoin Clone", 7),
         coin("C++", "Odd (name)", 8),
+        coin("XLM", "Stellar", 9),
+        coin("AVAX", "Avalanche", 10),
     ),
     True,
 )
@@ -46,13 +48,23 @@ MARKET = Market(
         ("BTC and ETH both rise", ("BTC", "ETH")),
         ("Bitcoin Cash forks", ("BCH",)),
         ("Bitcoin's price, again: Bitcoin", ("BTC",)),
-        ("bitcoins and Bitcoiners", ()),
+        ("bitcoins and Bitcoiners", ("BTC",)),
+        ("Ether slips, bitcoin follows", ("ETH", "BTC")),
+        ("Bitcoin Cash, not bitcoin", ("BCH", "BTC")),
+        ("NEAR jumps 5%", ("NEAR",)),
+        ("Near Protocol upgrades", ("NEAR",)),
+        ("NEAR THE TOP, says one", ()),
+        ("Stellar results for banks", ()),
+        ("Stellar Foundation grows", ("XLM",)),
+        ("Avalanche of liquidations", ()),
+        ("SEC and CEO of the ETF", ()),
         ("A new record is near, says one analyst", ()),
         ("ONE TO WATCH: a chain", ()),
         ("$ONE and $A jump", ("ONE", "A")),
         ("Near the top", ()),
         ("$NEAR jumps", ("NEAR",)),
-        ("Harmony restored", ("ONE",)),
+        ("Harmony restored", ()),
+        ("Harmony Protocol restored", ("ONE",)),
         ("ETH HITS RECORD AS BTC STALLS", ()),
         ("Odd (name) listed", ("C++",)),
         ("", ()),
@@ -61,12 +73,12 @@ MARKET = Market(
 def test_names_and_tickers_are_found_and_ordinary_words_are_not(
     text: str, symbols: tuple[str, ...]
 ) -> None:
-    assert CoinTagger(MARKET).tags(text, ()) == symbols
+    assert CoinTagger(MARKET).tags(text, "", ()) == symbols
 
 
 def test_the_providers_own_tags_come_before_guessing() -> None:
-    assert CoinTagger(MARKET).tags("Bitcoin rises", ("eth", "ETH", "xyz")) == ("ETH", "XYZ")
+    assert CoinTagger(MARKET).tags("Bitcoin rises", "", ("eth", "ETH", "xyz")) == ("ETH", "XYZ")
 
 
 def test_without_a_market_nothing_is_guessed() -> None:
-    assert CoinTagger(None).tags("Bitcoin and $BTC", ()) == ()
+    assert CoinTagger(None).tags("Bitcoin and $BTC", "", ()) == ()

@@ -22,7 +22,10 @@ from backend.services.news_text import (
         ("https://a.example/x?mtm_campaign=API&fbclid=1&gclid=2", "https://a.example/x"),
         ("https://a.example/x?auth_token=secret&page=2", "https://a.example/x?page=2"),
         (" https://a.example/x/ ", "https://a.example/x/"),
-        ("https://a.example/x?q=a%20b&empty=", "https://a.example/x?q=a+b&empty="),
+        ("https://a.example/x?q=a%20b&empty=", "https://a.example/x?q=a%20b&empty="),
+        ("https://a.example/x?caf%E9&12345&p=1;q=2", "https://a.example/x?caf%E9&12345&p=1;q=2"),
+        ("https://a.example/x?msclkid=1&v=AbC&yclid=2", "https://a.example/x?v=AbC"),
+        ("https://a.example/#/news/1", "https://a.example/#/news/1"),
     ],
 )
 def test_tracking_parameters_and_fragments_are_removed(url: str, clean: str) -> None:
@@ -32,7 +35,7 @@ def test_tracking_parameters_and_fragments_are_removed(url: str, clean: str) -> 
 @pytest.mark.parametrize(
     "other",
     [
-        "http://a.example/Story",
+        "http://a.example/story",
         "https://www.a.example/story",
         "https://A.example/story/",
     ],
@@ -41,12 +44,17 @@ def test_spellings_of_one_address_are_one_article(other: str) -> None:
     assert article_key(other) == article_key("https://a.example/story")
 
 
+def test_case_and_routes_tell_articles_apart() -> None:
+    assert article_key("https://a.example/w?v=AbC") != article_key("https://a.example/w?v=aBc")
+    assert article_key("https://a.example/#/1") != article_key("https://a.example/#/2")
+
+
 def test_another_query_is_another_article() -> None:
     assert article_key("https://a.example/s?id=1") != article_key("https://a.example/s?id=2")
 
 
 def test_an_id_is_the_same_in_every_process() -> None:
-    assert article_id(article_key("https://a.example/story")) == "e3cb84501cfbca20"
+    assert article_id(article_key("https://a.example/story")) == "8bb120530304fed8"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,10 @@ def test_an_id_is_the_same_in_every_process() -> None:
         ("BTC < 50k > ETH", "BTC < 50k > ETH"),
         ("before<!-- hidden -->after", "before after"),
         ("before<script>never closed", "before"),
+        ("<b>Bitcoin</b>'s rally, <a href='x'>Ether</a>, and", "Bitcoin's rally, Ether, and"),
+        ("P<E really", "P<E really"),
+        ("three &amp;amp;amp;lt;b&amp;amp;amp;gt; times", "three times"),
+        ("turned \u202eround\u200b", "turned round"),
         ("cut in a tag <a href=", "cut in a tag"),
         ("", ""),
     ],
@@ -101,3 +113,5 @@ def test_long_texts_are_cut_between_words(text: str, longest: int, short: str) -
 def test_titles_that_differ_in_case_and_punctuation_are_one_story() -> None:
     assert title_key("Bitcoin  soars — again!") == title_key("BITCOIN SOARS: AGAIN")
     assert title_key("Bitcoin soars") != title_key("Bitcoin falls")
+    assert title_key("Up +5%") != title_key("Up -5%")
+    assert title_key("sell-off deepens") == title_key("Sell off deepens")

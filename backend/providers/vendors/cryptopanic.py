@@ -11,7 +11,7 @@ from typing import Any
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import REFUSABLE_REPORTS, parse_rows, usable_image
 
 DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
@@ -40,8 +40,10 @@ def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
 
 def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
     """The page's posts; those without any address are left out."""
+    if payloads[0]["results"] == []:
+        return Reports(())
     rows = [row for row in payloads[0]["results"] if _address(row)]
-    reports, refused = parse_rows(rows, _report, "id", refusable=1)
+    reports, refused = parse_rows(rows, _report, "id", REFUSABLE_REPORTS)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
 
@@ -53,7 +55,7 @@ def _report(row: Any) -> Report:
         source=_publisher(row.get("source") or {}),
         published_at=_instant(row["published_at"]),
         summary=row.get("description") or None,
-        image=row["image"] if str(row.get("image")).startswith("http") else None,
+        image=usable_image(row.get("image")),
         symbols=_symbols(row.get("instruments") or ()),
         votes_for=_votes(row, FOR),
         votes_against=_votes(row, AGAINST),

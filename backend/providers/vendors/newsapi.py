@@ -17,7 +17,7 @@ from backend.errors import (
 )
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import REFUSABLE_REPORTS, parse_rows, usable_image
 
 DEVELOPER = Plan(
     "developer",
@@ -73,8 +73,10 @@ def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...
 
 def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
     """Title and description only; `content`, the article's text, is never read."""
+    if payloads[0]["articles"] == []:
+        return Reports(())
     rows = [row for row in payloads[0]["articles"] if row["title"] != REMOVED]
-    reports, refused = parse_rows(rows, _report, "url", refusable=1)
+    reports, refused = parse_rows(rows, _report, "url", REFUSABLE_REPORTS)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
 
@@ -86,7 +88,7 @@ def _report(row: Any) -> Report:
         source=row["source"]["name"],
         published_at=_instant(row["publishedAt"]),
         summary=row["description"] or None,
-        image=row["urlToImage"] if str(row["urlToImage"]).startswith("http") else None,
+        image=usable_image(row["urlToImage"]),
     )
 
 

@@ -50,6 +50,8 @@ UNREAD = re.compile(
     r"|[^\s<>/:]+[:_](?:title|description|summary|encoded)(?=[\s/>]))",
     re.IGNORECASE,
 )
+#: feedparser takes seconds for a megabyte of tags in one title.
+LARGEST_ITEM = 64 * 1_024
 OLDEST = timedelta(days=7)
 #: What is dated further ahead of now than a wrong clock explains, is not news yet.
 AHEAD = timedelta(hours=1)
@@ -89,7 +91,12 @@ def _entries(body: bytes) -> list[Any]:
     *items, _cut_off = rest.split(b"</item>")
     if not root or not items or b"<!DOCTYPE" in prolog.upper():
         raise ValueError("no feed, or one with a DTD")
-    text = "</item>".join(["<rss" + _text(items[0]), *map(_text, items[1:]), "</channel></rss>"])
+    head, opening, first = items[0].partition(b"<item")
+    whole = [item for item in (opening + first, *items[1:]) if len(item) <= LARGEST_ITEM]
+    if len(head) > LARGEST_ITEM:
+        raise ValueError("a head larger than any honest one")
+    text = "</item>".join(["<rss" + _text(head), *map(_text, whole), "</channel></rss>"])
+    text = text.replace("</item>", "", 1)  # none ends before the first
     stream = io.BytesIO(UNREAD.sub(r"\1unread", text).encode())
     feed = feedparser.parse(stream, sanitize_html=False, resolve_relative_uris=False)
     return list(feed.entries)

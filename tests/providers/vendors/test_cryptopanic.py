@@ -198,17 +198,16 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_one_absurd_post_of_a_page_is_left_out_and_two_refuse_it_all(
+def test_up_to_half_of_a_page_may_be_absurd_and_is_left_out(
     change: dict[str, Any],
 ) -> None:
-    good = [post(number) for number in range(2, 21)]
-    found = reports(post(1, **change), *good)
-    assert (len(found.reports), found.refused) == (19, 1)
+    found = reports(post(1, **change), post(2))
+    assert (len(found.reports), found.refused) == (1, 1)
     with pytest.raises(MalformedResponse):
-        reports(post(1, **change), post(99, **change), *good)
+        reports(post(1, **change), post(3, **change), post(2))
 
 
-NO_ROWS: list[Any] = [None, [], {}, "posts", [None], [7], ["x"], [[]], [{}], {"a": 1}]
+NO_ROWS: list[Any] = [None, {}, "posts", [None], [7], ["x"], [[]], [{}], {"a": 1}]
 JUNK: list[Any] = [{}, [], None, "", HTML, 7, float("nan")]
 JUNK += [{"results": rows} for rows in NO_ROWS]
 
@@ -312,7 +311,10 @@ async def test_a_good_answer_passes_with_the_token_in_the_query(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get(ADDRESS).mock(return_value=response(200, page(post())))
-    assert (await ask(client)).payload == page(post())
+    payload = (await ask(client)).payload
+    assert payload["results"] == page(post())["results"]
+    assert KEY not in repr(payload)
+    assert "auth_token=[redacted]" in payload["next"]
     assert route.calls.last.request.url.params["auth_token"] == KEY
 
 

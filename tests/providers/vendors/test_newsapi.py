@@ -121,17 +121,20 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_one_absurd_article_of_a_page_is_left_out_and_two_refuse_it_all(
+def test_up_to_half_of_a_page_may_be_absurd_and_is_left_out(
     change: dict[str, Any],
 ) -> None:
-    good = [article(number) for number in range(2, 21)]
-    found = reports(article(1, **change), *good)
-    assert (len(found.reports), found.refused) == (19, 1)
+    found = reports(article(1, **change), article(2))
+    assert (len(found.reports), found.refused) == (1, 1)
     with pytest.raises(MalformedResponse):
-        reports(article(1, **change), article(99, **change), *good)
+        reports(article(1, **change), article(3, **change), article(2))
 
 
-NO_ROWS: list[Any] = [None, [], {}, "rows", [None], [7], ["x"], [[]], [{}], [REMOVED]]
+def test_nothing_new_is_an_answer() -> None:
+    assert reports() == Reports(())
+
+
+NO_ROWS: list[Any] = [None, {}, "rows", [None], [7], ["x"], [[]], [{}], [REMOVED]]
 JUNK: list[Any] = [{}, [], None, "", HTML, 7, float("nan"), {"status": "ok"}]
 JUNK += [{"articles": rows} for rows in NO_ROWS]
 

@@ -390,7 +390,16 @@ def test_an_outer_entity_is_never_fetched(at: str, tmp_path: Path) -> None:
 )
 def test_an_endless_author_costs_no_time(name: str) -> None:
     endless = f"<{name}>{'a' * 1_000_000}</{name}>"  # hours, were it looked at
-    assert only(item(extra=endless)).title == "Coin 1 does something"
+    found = reports(feed(item(1), item(2, extra=endless)))
+    assert [one.title for one in found.reports] == ["Coin 1 does something"]
+
+
+@pytest.mark.parametrize(
+    "name", ["author", "dc:creator", "dc_creator", "managingEditor", "webMaster", "dc:publisher"]
+)
+def test_a_long_author_costs_no_time_either(name: str) -> None:
+    long = f"<{name}>{'a' * 60_000}</{name}>"  # half a minute, were it looked at
+    assert only(item(extra=long)).title == "Coin 1 does something"
 
 
 def test_markup_that_never_ends_costs_no_time() -> None:
