@@ -19,8 +19,8 @@ from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
 from backend.models.ohlc import Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
-from backend.observability.logs import EventLog
 from backend.observability.redaction import Redactor
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan

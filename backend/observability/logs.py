@@ -10,33 +10,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import orjson
-import structlog
-
-from backend.events import (
-    CallRetried,
-    Event,
-    PassedOver,
-    ProviderCalled,
-    ProviderChosen,
-    ProviderStateChanged,
-    RefreshFailing,
-)
+from backend.observability.event_log import CONSOLE, FILES
 from backend.observability.redaction import RedactingFormatter, Redactor
 
-ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
-FILES = (ROTATION, FAILURES, HEALTH)
 #: Their INFO lines are URLs, one a call.
 WIRE_LOGGERS = ("httpx", "httpcore")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Records waiting for the writing thread; more are dropped rather than held.
 MOST_WAITING = 10_000
-CONSOLE = logging.getLogger("gateway")
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 
@@ -79,98 +64,6 @@ class QuietStreamHandler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         pass
-
-
-class EventLog:
-    """The sink that turns events into log lines."""
-
-    def __init__(self) -> None:
-        self._loggers = {name: _json_logger(name) for name in FILES}
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case ProviderChosen():
-                self._chosen(event)
-            case ProviderCalled():
-                self._called(event)
-            case CallRetried():
-                self._retried(event)
-            case ProviderStateChanged():
-                self._state_changed(event)
-            case RefreshFailing():
-                self._tell(event)
-                name = "refresh.failed" if event.reason else "refresh.recovered"
-                self._write(HEALTH, name, event.at, category=event.category, reason=event.reason)
-
-    def _tell(self, event: RefreshFailing) -> None:
-        """Once down and once back on the console, too."""
-        if event.reason:
-            CONSOLE.warning("%s can't be refreshed: %s", event.category, event.reason)
-        else:
-            CONSOLE.info("%s is refreshed again", event.category)
-
-    def _chosen(self, event: ProviderChosen) -> None:
-        passed_over = [_passed_over(passed) for passed in event.passed_over]
-        self._write(
-            ROTATION,
-            "provider.chosen" if event.provider else "provider.none_left",
-            event.at,
-            category=event.category,
-            chosen=event.provider,
-            reason=event.reason,
-            passed_over=passed_over,
-        )
-
-    def _called(self, event: ProviderCalled) -> None:
-        self._write(
-            HEALTH,
-            "provider.called",
-            event.at,
-            provider=event.provider,
-            category=event.category,
-            outcome=event.outcome,
-            latency_ms=round(event.latency_ms, 1),
-            success_rate=event.success_rate,
-        )
-        if event.outcome != "ok":
-            self._write(
-                FAILURES,
-                "provider.failed",
-                event.at,
-                provider=event.provider,
-                category=event.category,
-                reason=event.outcome,
-                status=event.http_status,
-                detail=event.detail,
-                retry_at=_iso(event.retry_at),
-            )
-
-    def _retried(self, event: CallRetried) -> None:
-        self._write(
-            FAILURES,
-            "call.retried",
-            event.at,
-            provider=event.provider,
-            reason=event.reason,
-            status=event.http_status,
-            how=event.how,
-            retry_at=None,
-        )
-
-    def _state_changed(self, event: ProviderStateChanged) -> None:
-        self._write(
-            HEALTH,
-            "provider.state_changed",
-            event.at,
-            provider=event.provider,
-            was=event.was,
-            now=event.now,
-            reason=event.reason,
-            until=_iso(event.until),
-        )
-
-    def _write(self, file: str, name: str, at: datetime, **fields: Any) -> None:
-        self._loggers[file].info(name, at=_iso(at), **fields)
 
 
 @contextmanager
@@ -222,32 +115,6 @@ def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler
             opened.close()
         return [], error.strerror or type(error).__name__
     return handlers, None
-
-
-def _json_logger(name: str) -> Any:
-    logging.getLogger(name).setLevel(logging.INFO)  # LOG_LEVEL is for the console, not for these
-    return structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[
-            structlog.processors.EventRenamer("event"),
-            structlog.processors.JSONRenderer(serializer=_serialize),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-
-
-def _serialize(fields: dict[str, Any], **_options: Any) -> str:
-    return orjson.dumps(fields, default=str).decode()
-
-
-def _passed_over(passed: PassedOver) -> dict[str, str | None]:
-    return {"provider": passed.provider, "reason": passed.reason, "until": _iso(passed.until)}
-
-
-def _iso(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _utc(formatter: logging.Formatter) -> logging.Formatter:

@@ -1,20 +1,14 @@
 """A provider at run time: an adapter with a credential, its guards and its health."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from backend.clock import Clock
 from backend.errors import (
-    AuthFailed,
     Effect,
     LeaseRefused,
-    MalformedResponse,
-    NotAffordable,
-    PlanRestricted,
     ProviderError,
     QueryRefused,
     Refusal,
@@ -22,20 +16,17 @@ from backend.errors import (
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.answer import Answer, Query
 from backend.models.status import LatencyStatus, ProviderStatus
+from backend.orchestration.access import Access
 from backend.orchestration.call_stats import CallStats
 from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
 from backend.orchestration.endpoint import Endpoint
 from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
 from backend.orchestration.rate_limit_guard import Cost
-from backend.orchestration.together import together
-from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
-from backend.providers.client import parsed
+from backend.providers.adapter import ProviderSpec
 
 T = TypeVar("T")
 
-#: An operation that a plan refused is asked again after a day.
-PLAN_RESTRICTION_S = 86_400.0
 #: A question that it refused, and would refuse again, is asked again after ten minutes.
 QUERY_REFUSAL_S = 600.0
 
@@ -49,11 +40,7 @@ class Offer:
 
 
 class Provider:
-    """Answers queries within its guards; what goes wrong is told to its breaker.
-
-    `keyed` and `keyless` are the same vendor with and without a key: the second stands in when
-    the first one's key is refused. A provider that is off has neither.
-    """
+    """Answers queries within its guards; what goes wrong is told to its breaker."""
 
     def __init__(
         self,
@@ -69,15 +56,15 @@ class Provider:
         self.name = spec.name
         self.categories = spec.categories
         self._spec = spec
-        self._keyed = keyed
-        self._keyless = keyless
         self._breaker = breaker
         self._clock = clock
         self._emit = emit
         self._redact = redact
         self._stats = CallStats()
-        self._restricted = Memory(clock)
         self._refused = Memory(clock)
+        self._access = Access(
+            spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
+        )
 
     def __repr__(self) -> str:
         return f"<Provider {self.name} {self._breaker!r}>"
@@ -120,14 +107,14 @@ class Provider:
         """What it would do with `query` now, without doing it."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
-        endpoint = self._endpoint()
-        found = self._operation(query, endpoint.plan)
-        if found is None:
+        endpoint = self._access.endpoint()
+        found = self._access.operation(query, endpoint.plan)
+        if found is None or self._refused.holds(query):
             return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
         if not (self._breaker.admits() or (forced and self.may_be_forced)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
         operation, tier = found
-        calls = operation.build(query, self._context(endpoint.plan))
+        calls = operation.build(query, self._access.context(endpoint.plan))
         refused = endpoint.guard.check(Cost(len(calls), sum(call.weight for call in calls)))
         if refused:
             return Refusal(self.name, "rate_limited", instant_of(refused.retry_at, self._clock))
@@ -140,7 +127,7 @@ class Provider:
             raise LeaseRefused
         began = self._clock.monotonic()
         try:
-            data = await self._answer(query, began + timeout_s)
+            data = await self._access.answer(query, began + timeout_s)
         except ProviderError as error:
             was = self._breaker.status
             self._record_failure(query, lease, error)
@@ -161,90 +148,15 @@ class Provider:
             self._spec,
             self._breaker,
             self._stats,
-            guard=self._endpoint().guard if self.is_configured else None,
-            key_is_refused=self._key_is_refused(),
+            guard=self._access.endpoint().guard if self.is_configured else None,
+            key_is_refused=self._access.key_is_refused(),
             clock=self._clock,
         )
-
-    def _endpoint(self) -> Endpoint:
-        """The keyed one while its key is good, else what there is."""
-        usable = self._keyed if not self._key_is_refused() else self._keyless
-        endpoint = usable or self._keyless or self._keyed
-        assert endpoint is not None, "a provider with no endpoint is off"
-        return endpoint
-
-    def _key_is_refused(self) -> bool:
-        credential = self._keyed.credential if self._keyed else None
-        return credential is not None and not credential.is_usable()
-
-    def _operation(self, query: Query[Any], plan: Plan) -> tuple[Operation, int] | None:
-        """The first operation that can serve `query` under `plan`, with its tier."""
-        if self._refused.holds(query):
-            return None
-        context = self._context(plan)
-        for operation in self._spec.adapter.operations_for(query):
-            tier = operation.serves(query, context)
-            is_restricted = self._restricted.holds((plan.name, operation.name))
-            if tier is not None and not is_restricted:
-                return operation, tier + self._spec.tier
-        return None
 
     def _why_unsupported(self, query: Query[Any]) -> str:
         if self._refused.holds(query):
             return "it refused this question minutes ago"
         return "it has nothing that answers this question"
-
-    def _context(self, plan: Plan) -> Context:
-        return Context(self.name, plan.name, int(self._clock.now().timestamp() * 1000))
-
-    async def _answer(self, query: Query[T], deadline: float) -> T:
-        """Under the plan in force; a key that is refused twice gives way to none."""
-        endpoint = self._endpoint()
-        try:
-            return await self._answer_from(endpoint, query, deadline)
-        except AuthFailed as error:
-            # A single 401 may be a hiccup; only its repetition condemns a key.
-            self._emit_retry(error, "once_more")
-            refusal = error
-        # Meanwhile another attempt may have condemned it: then there is nothing to confirm.
-        endpoint = self._endpoint()
-        try:
-            return await self._answer_from(endpoint, query, deadline)
-        except NotAffordable:  # no second call is to be had for a long time: believe the first
-            raise refusal from None
-        except AuthFailed as error:
-            if endpoint.credential is None or self._keyless is None:
-                raise
-            endpoint.credential.refuse()
-            self._emit_retry(error, "no_key")
-        return await self._answer_from(self._keyless, query, deadline)
-
-    async def _answer_from(self, endpoint: Endpoint, query: Query[T], deadline: float) -> T:
-        """By the first operation that the plan really includes."""
-        refused: ProviderError = PlanRestricted("the plan has no operation for this")
-        while found := self._operation(query, endpoint.plan):
-            try:
-                return await self._perform(found[0], endpoint, query, deadline)
-            except PlanRestricted as error:
-                self._restricted.note((endpoint.plan.name, found[0].name), PLAN_RESTRICTION_S)
-                refused = error
-        raise refused
-
-    async def _perform(
-        self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
-    ) -> T:
-        first, *rest = operation.build(query, self._context(endpoint.plan))
-        # The first one tells whether the others are worth their price; they go out together.
-        payloads = [await endpoint.call(first, deadline, self._emit_retry)]
-        payloads += await together(endpoint.call(call, deadline, self._emit_retry) for call in rest)
-        parse: Callable[[], T] = partial(
-            parsed, operation.parse, query, payloads, self._context(endpoint.plan)
-        )
-        try:
-            return await asyncio.to_thread(parse) if operation.parse_in_thread else parse()
-        except MalformedResponse:
-            endpoint.blame()
-            raise
 
     def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
         if isinstance(error, QueryRefused):

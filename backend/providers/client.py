@@ -1,12 +1,9 @@
 """The one place that speaks HTTP. What goes wrong out there becomes one of our errors here."""
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,44 +13,23 @@ import orjson
 from backend import __version__
 from backend.clock import Clock
 from backend.errors import (
-    AuthFailed,
     ConnectFailed,
     ConnectionBroken,
-    GeoBlocked,
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
-    QueryRefused,
-    QuotaSpent,
-    RateLimited,
-    UpstreamFailed,
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply
+from backend.providers.refusals import refusal_in
 
 T = TypeVar("T")
 
 #: Library user agents meet firewalls; a named one is asked for by several vendors.
 USER_AGENT = f"unified-crypto-data-platform/{__version__}"
-#: Longer than any provider's honest word; a larger figure is a unit error.
-LONGEST_RETRY_AFTER_S = 31 * 86_400.0
-#: A rate limit whose text speaks of these is a day's or a month's.
-_MONTH = re.compile(r"month|quota", re.IGNORECASE)
-_DAY = re.compile(r"\bdaily\b|\bper day\b|/day\b", re.IGNORECASE)
-
 #: Bodies that are kept for conditional requests.
 MOST_VALIDATED = 16
 #: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
 LONGEST_UNCHANGED_S = 3_600.0
-
-DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
-    401: AuthFailed,
-    403: GeoBlocked,
-    407: ConnectFailed,
-    408: UpstreamFailed,
-    418: RateLimited,
-    429: RateLimited,
-    451: GeoBlocked,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +154,8 @@ class ProviderClient:
 
     def _reply(self, adapter: Adapter, call: Call, response: httpx.Response, body: bytes) -> Reply:
         payload = _decoded(body)
-        error = self._error(adapter, response, payload, body)
+        now = self._clock.now()
+        error = refusal_in(adapter, response.status_code, response.headers, payload, body, now)
         if error:
             raise error
         if call.decode == "bytes":
@@ -186,50 +163,6 @@ class ProviderClient:
         if payload is None:
             raise MalformedResponse("a success without content", http_status=response.status_code)
         return Reply(response.headers, payload)
-
-    def _error(
-        self, adapter: Adapter, response: httpx.Response, payload: Any, body: bytes
-    ) -> ProviderError | None:
-        status, code = response.status_code, adapter.error_code(payload)
-        table = adapter.errors
-        kind = (
-            table.get((status, code))
-            or (table.get((None, code)) if code is not None else None)
-            or table.get((status, None))
-            or _default_error(status)
-        )
-        if kind is None:
-            return None
-        retry_after_s = self._retry_after_s(adapter, response, payload)
-        if kind in (RateLimited, QuotaSpent) and (reset_s := self._until_reset_s(body)):
-            kind, retry_after_s = QuotaSpent, retry_after_s or reset_s
-        detail = f"HTTP {status}" + (f", code {code}" if code is not None else "")
-        return kind(detail, http_status=status, retry_after_s=retry_after_s)
-
-    def _retry_after_s(
-        self, adapter: Adapter, response: httpx.Response, payload: Any
-    ) -> float | None:
-        """What the provider says, in seconds; nothing usable gives None."""
-        now = self._clock.now()
-        seconds = _header_seconds(response.headers, now)
-        until_ms = adapter.banned_until_ms(payload)
-        if seconds is None and until_ms:
-            seconds = until_ms / 1000 - now.timestamp()
-        # 0 would have us hammer a provider that just refused: our own ladder is better.
-        if seconds is None or seconds <= 0:
-            return None
-        return min(seconds, LONGEST_RETRY_AFTER_S)
-
-    def _until_reset_s(self, body: bytes) -> float | None:
-        """Seconds to the reset of a day's or month's quota that the text names, else None."""
-        text = body[:2_000].decode("utf-8", "replace")
-        if _MONTH.search(text):
-            return 86_400.0  # the anchor day is unknown: ask once a day
-        if not _DAY.search(text):
-            return None
-        now = self._clock.now()
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        return (midnight - now).total_seconds()
 
 
 def parsed(parse: Callable[..., T], *arguments: Any) -> T:
@@ -246,33 +179,4 @@ def _decoded(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
-
-
-def _default_error(status: int) -> type[ProviderError] | None:
-    if 200 <= status < 300:
-        return None
-    if status >= 500:
-        return UpstreamFailed
-    if 400 <= status < 500:
-        return DEFAULT_ERRORS.get(status, QueryRefused)
-    return MalformedResponse  # 1xx and redirects: nobody we ask has reason to
-
-
-def _header_seconds(headers: httpx.Headers, now: datetime) -> float | None:
-    """Retry-After as seconds or as a date, the date read by the sender's own clock."""
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text):
-        return float(text)
-    until = _date(text)
-    if until is None:
-        return None
-    return (until - (_date(headers.get("date", "")) or now)).total_seconds()
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except (OverflowError, TypeError, ValueError):
         return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 M = TypeVar("M")
@@ -52,3 +53,11 @@ def usable_image(address: Any) -> str | None:
     if isinstance(address, str) and _ADDRESS.fullmatch(address):
         return address
     return None
+
+
+def iso_instant(text: str) -> datetime:
+    """An ISO 8601 instant in UTC; one without a time zone is nobody's. Raises ValueError."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    return instant.astimezone(UTC)

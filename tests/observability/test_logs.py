@@ -18,7 +18,8 @@ from backend.events import (
     ProviderStateChanged,
     RefreshFailing,
 )
-from backend.observability.logs import FILES, EventLog, QuietFileHandler, open_logs
+from backend.observability.event_log import FILES, EventLog
+from backend.observability.logs import QuietFileHandler, open_logs
 from backend.observability.redaction import REDACTED, Redactor
 from tests.clocks import EPOCH
 

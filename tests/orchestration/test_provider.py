@@ -445,7 +445,7 @@ async def test_reprs_tell_the_live_state_and_no_key(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", key="secret-key", windows=(Window(5, 60),))
     assert repr(provider) == "<Provider a <CircuitBreaker active n=0 for 0.0 s>>"
-    endpoint = provider._keyed
+    endpoint = provider._access._keyed
     assert endpoint is not None
     assert repr(endpoint) == "<Endpoint keyed <Hosts 1 of 1> <RateLimitGuard <minute 0+0/5>>>"
     assert repr(endpoint.credential) == "<Credential usable>"
@@ -480,7 +480,26 @@ async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
 
 async def test_blame_before_any_call_blames_nobody(clock: ManualClock) -> None:
     provider = Walk(clock).add("a", hosts=("one", "two"))
-    endpoint = provider._keyless
+    endpoint = provider._access._keyless
     assert endpoint is not None
     endpoint.blame()
     assert repr(endpoint).startswith("<Endpoint keyless <Hosts 2 of 2>")
+
+
+async def test_a_refusal_that_cannot_be_confirmed_gives_way_to_none_where_there_is_a_way(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = lambda request: (
+        error(401, "bad_key") if "x-key" in request.headers else price()
+    )
+    provider = walk.add("a", key="secret", windows=(Window(1, 870),))
+    assert (await provider.fetch(QUERY, 3)).data == 1.0
+    assert provider.status().status == "active"
+    assert len([r for r in walk.wire.requests if "x-key" in r.headers]) == 1
+
+
+async def test_access_tells_its_ways_and_no_key(clock: ManualClock) -> None:
+    provider = Walk(clock).add("a", key="secret-key")
+    assert repr(provider._access).startswith("<Access <Endpoint keyed <Hosts 1 of 1>")
+    assert "secret" not in repr(provider._access)

@@ -99,6 +99,6 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     monkeypatch.setenv("ONE_API_KEY", "secret-key")
     (provider,) = build(clock, SPEC)
     assert limits(provider) == [77, 9]
-    keyless = provider._keyless
+    keyless = provider._access._keyless
     assert keyless is not None
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]

@@ -326,7 +326,7 @@ async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
     window = Window(100, 60, header="x-used")
     walk.wire.scripts["a"] = spend
     provider = walk.add("a", adapter=stub_adapter(price_operation(calls=3)), windows=(window,))
-    endpoint = provider._keyless
+    endpoint = provider._access._keyless
     assert endpoint is not None
     guard = endpoint.guard
     with pytest.raises(AllProvidersFailed) as caught:

@@ -4,14 +4,14 @@ Documentation: docs.coingecko.com (reference of 2026-06); errors: /docs/errors-a
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.market import Coin, QuotesQuery, Ranking
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows, refuse_other_times
+from backend.providers.rows import iso_instant, parse_rows, refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
@@ -77,13 +77,8 @@ def _coin(provider: str, row: Any) -> Coin:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """CoinGecko mixes `Z` and offsets, and cuts milliseconds."""
-    if text is None:
-        return None
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant without a time zone")
-    return instant.astimezone(UTC)
+    """CoinGecko mixes `Z` and offsets, cuts milliseconds, and may not know."""
+    return None if text is None else iso_instant(text)
 
 
 def error_code(payload: Any) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import REFUSABLE_REPORTS, parse_rows, usable_image
+from backend.providers.rows import REFUSABLE_REPORTS, iso_instant, parse_rows, usable_image
 
 DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
@@ -53,7 +53,7 @@ def _report(row: Any) -> Report:
         title=row["title"].strip(),
         url=_address(row),
         source=_publisher(row.get("source") or {}),
-        published_at=_instant(row["published_at"]),
+        published_at=iso_instant(row["published_at"]),
         summary=row.get("description") or None,
         image=usable_image(row.get("image")),
         symbols=_symbols(row.get("instruments") or ()),
@@ -69,13 +69,6 @@ def _address(row: Any) -> Any:
 
 def _publisher(source: Any) -> str:
     return str(source.get("title") or source.get("domain") or "CryptoPanic")
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant without a time zone")
-    return instant.astimezone(UTC)
 
 
 def _symbols(instruments: Iterable[Any]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from backend.errors import (
 )
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import REFUSABLE_REPORTS, parse_rows, usable_image
+from backend.providers.rows import REFUSABLE_REPORTS, iso_instant, parse_rows, usable_image
 
 DEVELOPER = Plan(
     "developer",
@@ -86,17 +86,10 @@ def _report(row: Any) -> Report:
         title=row["title"].strip(),
         url=row["url"],
         source=row["source"]["name"],
-        published_at=_instant(row["publishedAt"]),
+        published_at=iso_instant(row["publishedAt"]),
         summary=row["description"] or None,
         image=usable_image(row["urlToImage"]),
     )
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant without a time zone")
-    return instant.astimezone(UTC)
 
 
 def error_code(payload: Any) -> str | None:

@@ -1,0 +1,126 @@
+"""How a provider is reached: the plan in force, what it can do, and its key's life."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from backend.clock import Clock
+from backend.errors import (
+    AuthFailed,
+    MalformedResponse,
+    NotAffordable,
+    PlanRestricted,
+    ProviderError,
+)
+from backend.models.answer import Query
+from backend.orchestration.endpoint import Endpoint, OnRetry
+from backend.orchestration.memory import Memory
+from backend.orchestration.together import together
+from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
+from backend.providers.client import parsed
+
+T = TypeVar("T")
+
+#: An operation that a plan refused is asked again after a day.
+PLAN_RESTRICTION_S = 86_400.0
+
+
+class Access:
+    """Answers a query over the plan in force. Knows nothing of health.
+
+    `keyed` and `keyless` are the same vendor with and without a key: the second stands in when
+    the first one's key is refused. A provider that is off has neither.
+    """
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        *,
+        keyed: Endpoint | None,
+        keyless: Endpoint | None,
+        clock: Clock,
+        on_retry: OnRetry,
+    ) -> None:
+        self._spec = spec
+        self._keyed = keyed
+        self._keyless = keyless
+        self._clock = clock
+        self._on_retry = on_retry
+        self._restricted = Memory(clock)
+
+    def __repr__(self) -> str:
+        return f"<Access {self._keyed!r} {self._keyless!r}>"
+
+    def endpoint(self) -> Endpoint:
+        """The keyed one while its key is good, else what there is."""
+        usable = self._keyed if not self.key_is_refused() else self._keyless
+        endpoint = usable or self._keyless or self._keyed
+        assert endpoint is not None, "a provider with no endpoint is off"
+        return endpoint
+
+    def key_is_refused(self) -> bool:
+        credential = self._keyed.credential if self._keyed else None
+        return credential is not None and not credential.is_usable()
+
+    def operation(self, query: Query[Any], plan: Plan) -> tuple[Operation, int] | None:
+        """The first operation that can serve `query` under `plan`, with its tier."""
+        context = self.context(plan)
+        for operation in self._spec.adapter.operations_for(query):
+            tier = operation.serves(query, context)
+            is_restricted = self._restricted.holds((plan.name, operation.name))
+            if tier is not None and not is_restricted:
+                return operation, tier + self._spec.tier
+        return None
+
+    def context(self, plan: Plan) -> Context:
+        return Context(self._spec.name, plan.name, int(self._clock.now().timestamp() * 1000))
+
+    async def answer(self, query: Query[T], deadline: float) -> T:
+        """Under the plan in force; a key that is refused twice gives way to none.
+
+        `deadline` is on Clock.monotonic(). Raises ProviderError.
+        """
+        try:
+            return await self._answer_from(self.endpoint(), query, deadline)
+        except AuthFailed as error:
+            # A single 401 may be a hiccup; only its repetition condemns a key.
+            self._on_retry(error, "once_more")
+            refusal = error
+        # Meanwhile another attempt may have condemned it: then there is nothing to confirm.
+        endpoint = self.endpoint()
+        try:
+            return await self._answer_from(endpoint, query, deadline)
+        except (AuthFailed, NotAffordable):  # where no second call is to be had, believe the first
+            if endpoint.credential is None or self._keyless is None:
+                raise refusal from None
+        endpoint.credential.refuse()
+        self._on_retry(refusal, "no_key")
+        return await self._answer_from(self._keyless, query, deadline)
+
+    async def _answer_from(self, endpoint: Endpoint, query: Query[T], deadline: float) -> T:
+        """By the first operation that the plan really includes."""
+        refused: ProviderError = PlanRestricted("the plan has no operation for this")
+        while found := self.operation(query, endpoint.plan):
+            try:
+                return await self._perform(found[0], endpoint, query, deadline)
+            except PlanRestricted as error:
+                self._restricted.note((endpoint.plan.name, found[0].name), PLAN_RESTRICTION_S)
+                refused = error
+        raise refused
+
+    async def _perform(
+        self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
+    ) -> T:
+        first, *rest = operation.build(query, self.context(endpoint.plan))
+        # The first one tells whether the others are worth their price; they go out together.
+        payloads = [await endpoint.call(first, deadline, self._on_retry)]
+        payloads += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
+        parse: Callable[[], T] = partial(
+            parsed, operation.parse, query, payloads, self.context(endpoint.plan)
+        )
+        try:
+            return await asyncio.to_thread(parse) if operation.parse_in_thread else parse()
+        except MalformedResponse:
+            endpoint.blame()
+            raise
