@@ -1,0 +1,84 @@
+"""Long lists from outside: what of them may be odd, and whether they are of now."""
+
+import pytest
+
+from backend.providers.rows import iso_instant, parse_rows, refuse_other_times, usable_image
+from tests.clocks import EPOCH, EPOCH_MS
+
+HOUR = 3_600_000
+
+
+def number(row: dict[str, str]) -> float:
+    return float(row["value"])
+
+
+def rows(good: int, bad: int) -> list[dict[str, str]]:
+    return [{"name": f"good{n}", "value": str(n)} for n in range(good)] + [
+        {"name": f"bad{n}", "value": "junk"} for n in range(bad)
+    ]
+
+
+@pytest.mark.parametrize(("good", "bad", "share"), [(98, 2, 0.02), (49, 1, 0.02), (1, 1, 0.5)])
+def test_a_few_odd_rows_are_left_out_and_named(good: int, bad: int, share: float) -> None:
+    parsed, refused = parse_rows(rows(good, bad), number, "name", share)
+    assert len(parsed) == good
+    assert refused == tuple(f"bad{n}" for n in range(bad))
+
+
+@pytest.mark.parametrize(("good", "bad"), [(97, 3), (48, 1), (0, 1), (0, 0)])
+def test_more_of_them_or_none_at_all_are_no_list(good: int, bad: int) -> None:
+    with pytest.raises(ValueError, match="rows are absurd"):
+        parse_rows(rows(good, bad), number, "name")
+
+
+def test_an_odd_row_without_a_name_is_no_list() -> None:
+    with pytest.raises(KeyError):
+        parse_rows([*rows(99, 0), {}], number, "name")
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [EPOCH_MS] * 4,
+        [EPOCH_MS - 2 * HOUR] * 4,
+        [EPOCH_MS] * 99 + [EPOCH_MS + 9 * HOUR],
+        [EPOCH_MS - 2_000 * HOUR] * 50 + [EPOCH_MS] * 50,
+    ],
+)
+def test_a_list_of_now_may_hold_dead_rows_and_one_that_is_ahead(stamps: list[int]) -> None:
+    own = refuse_other_times(stamps, EPOCH_MS)
+    assert abs(own - EPOCH_MS) <= 2 * HOUR
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [EPOCH_MS - 11 * HOUR] * 100,
+        [EPOCH_MS - 24 * HOUR] * 99 + [EPOCH_MS],
+        [EPOCH_MS + 4 * HOUR] * 10,
+    ],
+)
+def test_a_frozen_list_is_not_saved_by_one_fresh_row(stamps: list[int]) -> None:
+    with pytest.raises(ValueError, match="not of now"):
+        refuse_other_times(stamps, EPOCH_MS)
+
+
+@pytest.mark.parametrize(
+    ("address", "usable"),
+    [
+        ("https://a.example/i.png?w=1", True),
+        ("http:", False),
+        ("https://[bad/x", False),
+        ("ftp://a.example/i.png", False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_an_article_is_good_without_its_picture(address: object, usable: bool) -> None:
+    assert usable_image(address) == (address if usable else None)
+
+
+def test_an_instant_is_read_in_its_own_zone() -> None:
+    assert iso_instant("2026-11-22T10:00:00+02:00") == EPOCH
+    with pytest.raises(ValueError, match="time zone"):
+        iso_instant("2026-11-22T10:00:00")
