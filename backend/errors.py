@@ -26,7 +26,7 @@ class ProviderError(Exception):
     """One provider could not answer one call.
 
     `retry_after_s` is what the provider itself said, in seconds; None when it said nothing.
-    `latency_ms` is the length of the whole attempt, once the manager knows it.
+    `latency_ms` is the length of the whole attempt, once it is over.
     """
 
     reason: ClassVar[str]
@@ -46,7 +46,7 @@ class ProviderError(Exception):
         super().__init__(detail or self.reason)
         self.http_status = http_status
         self.retry_after_s = retry_after_s
-        self.latency_ms: float | None = None
+        self.latency_ms = 0.0
 
 
 class ProviderTimeout(ProviderError):

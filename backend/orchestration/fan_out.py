@@ -1,17 +1,17 @@
 """Asks every provider of a category at once, for answers that are merged and not chosen from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, ProviderError, Refusal
-from backend.events import EventSink, PassedOver, ProviderChosen
+from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
 from backend.orchestration.circuit_breaker import OFF
-from backend.orchestration.provider import Offer, Provider
-from backend.orchestration.provider_manager import ProviderManager
+from backend.orchestration.provider import Provider
+from backend.orchestration.provider_manager import ProviderManager, attempt_of, passed_over
 
 T = TypeVar("T")
 
@@ -35,37 +35,25 @@ class FanOut:
 
         `tried` names everybody who was asked; `latency_ms` is that of the slowest.
         """
-        asked, passed_over = self._eligible(query)
+        asked, refusals = self._manager.offers(query)
         if not asked:  # the manager knows the precise error, and when a probe may go early
             answer = await self._manager.fetch_data(query)
             return replace(answer.carrying((answer,)), source=answer.sources)
-        self._note(query, asked, passed_over)
+        self._note(query, asked, refusals)
         results = await asyncio.gather(*(self._attempt(provider, query) for provider in asked))
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
             failed = [result for result in results if isinstance(result, Refusal)]
             detail = f"no provider could answer for {query.subject}"
-            raise AllProvidersFailed(detail, [*failed, *passed_over])
+            raise AllProvidersFailed(detail, [*failed, *refusals])
         tried = [_attempt_of(result) for result in results]
-        return self._together(answers, tried, _not_asked(passed_over))
-
-    def _eligible(self, query: Query[Any]) -> tuple[list[Provider], list[Refusal]]:
-        asked, passed_over = list[Provider](), list[Refusal]()
-        for provider in self._manager.chain(query.category):
-            offer = provider.offer(query)
-            if isinstance(offer, Offer):
-                asked.append(provider)
-            else:
-                passed_over.append(offer)
-        return asked, passed_over
+        return self._together(answers, tried, _not_asked(refusals))
 
     async def _attempt(self, provider: Provider, query: Query[T]) -> Answer[T] | Refusal:
-        began = self._clock.monotonic()
         try:
             return await provider.fetch(query, self._timeout_s)
         except ProviderError as error:
-            latency_ms = (self._clock.monotonic() - began) * 1000
-            return Refusal(provider.name, error.reason, provider.retry_at, latency_ms, str(error))
+            return provider.refusal(error)
 
     def _together(
         self, answers: tuple[Answer[T], ...], tried: list[Attempt], warnings: tuple[str, ...]
@@ -80,9 +68,9 @@ class FanOut:
         )
 
     def _note(
-        self, query: Query[Any], asked: Sequence[Provider], passed_over: Sequence[Refusal]
+        self, query: Query[Any], asked: Collection[Provider], refusals: Sequence[Refusal]
     ) -> None:
-        over = tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in passed_over)
+        over = passed_over(refusals)
         for provider in asked:
             reason = f"asked together with {len(asked) - 1} others"
             self._emit(
@@ -90,13 +78,13 @@ class FanOut:
             )
 
 
-def _not_asked(passed_over: Sequence[Refusal]) -> tuple[str, ...]:
+def _not_asked(refusals: Sequence[Refusal]) -> tuple[str, ...]:
     """Who is out for now; those that are off by the settings are not worth a word each time."""
-    out = [refusal for refusal in passed_over if refusal.reason not in OFF]
+    out = [refusal for refusal in refusals if refusal.reason not in OFF]
     return tuple(f"{refusal.provider} was not asked: {refusal.reason}" for refusal in out)
 
 
 def _attempt_of(result: Answer[Any] | Refusal) -> Attempt:
     if isinstance(result, Refusal):
-        return Attempt(result.provider, result.reason, result.latency_ms)
+        return attempt_of(result)
     return Attempt(result.sources[0], "ok", result.latency_ms)

@@ -122,14 +122,14 @@ class Provider:
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
         """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
+        began = self._clock.monotonic()
         lease = self._breaker.acquire(forced=forced)
         if lease is None:
             raise LeaseRefused
-        began = self._clock.monotonic()
         try:
             data = await self._access.answer(query, began + timeout_s)
         except ProviderError as error:
-            was = self._breaker.status
+            was, error.latency_ms = self._breaker.status, self._ms_since(began)
             self._record_failure(query, lease, error)
             self._emit_end(query, began, was, error)
             raise
@@ -141,6 +141,13 @@ class Provider:
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
+
+    def refusal(self, error: ProviderError) -> Refusal:
+        """What a failed attempt comes to, told after it: why, and when to try again."""
+        retry_at = self.retry_at
+        if retry_at is None and error.retry_after_s is not None:
+            retry_at = instant_of(self._clock.monotonic() + error.retry_after_s, self._clock)
+        return Refusal(self.name, error.reason, retry_at, error.latency_ms, str(error))
 
     def status(self) -> ProviderStatus:
         """Everything that can be told of it; asks nobody."""

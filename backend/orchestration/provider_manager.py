@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from backend.clock import Clock
@@ -76,9 +75,24 @@ class ProviderManager:
 
     def standing(self, query: Query[Any]) -> tuple[Provider, ...]:
         """Who could answer `query` now, in the order of tiers; asks nobody, takes no turn."""
-        offers = {provider: provider.offer(query) for provider in self.chain(query.category)}
-        tiers = {p: offer.tier for p, offer in offers.items() if isinstance(offer, Offer)}
-        return tuple(sorted(tiers, key=lambda provider: tiers[provider]))
+        offers, _ = self.offers(query)
+        return tuple(sorted(offers, key=lambda provider: offers[provider].tier))
+
+    def offers(
+        self, query: Query[Any], *, exclude: Collection[str] = ()
+    ) -> tuple[dict[Provider, Offer], list[Refusal]]:
+        """Who could answer `query` now, and why the others could not; asks nobody."""
+        offers: dict[Provider, Offer] = {}
+        refusals: list[Refusal] = []
+        for provider in self.chain(query.category):
+            if provider.name in exclude:
+                continue
+            offer = provider.offer(query)
+            if isinstance(offer, Offer):
+                offers[provider] = offer
+            else:
+                refusals.append(offer)
+        return offers, refusals
 
     def get_next_provider(
         self, query: Query[Any], *, exclude: Collection[str] = ()
@@ -88,19 +102,11 @@ class ProviderManager:
         Not a mere question: it takes a turn of the rotation, or the category's early probe of
         five seconds, and is logged. Names in `exclude` were tried already.
         """
-        chain = [p for p in self.chain(query.category) if p.name not in exclude]
-        offers: dict[Provider, Offer] = {}
-        refusals: list[Refusal] = []
-        for provider in chain:
-            offer = provider.offer(query)
-            if isinstance(offer, Offer):
-                offers[provider] = offer
-            else:
-                refusals.append(offer)
+        offers, refusals = self.offers(query, exclude=exclude)
         choice = (
             self._pick(query, offers, tuple(refusals))
             if offers
-            else self._force(query, chain, tuple(refusals))
+            else self._force(query, exclude, tuple(refusals))
         )
         self._note(query, choice, refusals)
         return choice or tuple(refusals)
@@ -120,10 +126,10 @@ class ProviderManager:
             try:
                 answer = await self._attempt(choice, query, left_s, len(failed))
             except ProviderError as error:
-                failed.append(self._refusal(choice.provider, error))
+                failed.append(choice.provider.refusal(error))
             else:
                 self._remember_series(query, choice.provider)
-                return replace(answer, tried=(*map(_attempt_of, failed), *answer.tried))
+                return replace(answer, tried=(*map(attempt_of, failed), *answer.tried))
         raise self._unavailable(query, failed)
 
     fetch = fetch_data
@@ -135,12 +141,7 @@ class ProviderManager:
         followers = min(choice.may_follow, MOST_ATTEMPTS - tried - 1)
         reserve_s = followers * min(SLICE_S, left_s / (followers + 1))
         timeout_s = min(self._attempt_timeout_s, left_s - reserve_s)
-        began = self._clock.monotonic()
-        try:
-            answer = await choice.provider.fetch(query, timeout_s, forced=choice.forced)
-        except ProviderError as error:
-            error.latency_ms = (self._clock.monotonic() - began) * 1000
-            raise
+        answer = await choice.provider.fetch(query, timeout_s, forced=choice.forced)
         return replace(answer, tried=(Attempt(choice.provider.name, "ok", answer.latency_ms),))
 
     def _pick(
@@ -161,12 +162,13 @@ class ProviderManager:
         return Choice(provider, reason, refusals, may_follow=len(offers) - 1)
 
     def _force(
-        self, query: Query[Any], chain: Sequence[Provider], refusals: tuple[Refusal, ...]
+        self, query: Query[Any], exclude: Collection[str], refusals: tuple[Refusal, ...]
     ) -> Choice | None:
         """While all cool down, an early probe of the one due soonest, every five seconds."""
         now = self._clock.monotonic()
         if now - self._forced_at.get(query.category, -FORCED_PROBE_S) < FORCED_PROBE_S:
             return None
+        chain = (p for p in self.chain(query.category) if p.name not in exclude)
         resting = [p for p in chain if isinstance(p.offer(query, forced=True), Offer)]
         if not resting:
             return None
@@ -197,15 +199,9 @@ class ProviderManager:
                 query.category,
                 choice.provider.name if choice else None,
                 choice.reason if choice else "nobody is eligible",
-                tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals),
+                passed_over(refusals),
             )
         )
-
-    def _refusal(self, provider: Provider, error: ProviderError) -> Refusal:
-        retry_at = provider.retry_at
-        if retry_at is None and error.retry_after_s is not None:
-            retry_at = self._clock.now() + timedelta(seconds=error.retry_after_s)
-        return Refusal(provider.name, error.reason, retry_at, error.latency_ms, str(error))
 
     def _unavailable(self, query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
         """The precise error: every provider's reason and the soonest retry."""
@@ -222,5 +218,10 @@ def _too_late(choice: Choice) -> tuple[Refusal, ...]:
     return Refusal(choice.provider.name, NoTimeLeft.reason), *choice.passed_over
 
 
-def _attempt_of(refusal: Refusal) -> Attempt:
+def attempt_of(refusal: Refusal) -> Attempt:
     return Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
+
+
+def passed_over(refusals: Sequence[Refusal]) -> tuple[PassedOver, ...]:
+    """Refusals as an event tells them."""
+    return tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals)

@@ -3,9 +3,17 @@
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 M = TypeVar("M")
+
+
+class Dated(Protocol):
+    @property
+    def timestamp(self) -> datetime: ...
+
+
+D = TypeVar("D", bound=Dated)
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]]{3,1990}")
 
@@ -15,6 +23,10 @@ REFUSABLE_SHARE = 0.02
 REFUSABLE_REPORTS = 0.5
 #: Our clock may be wrong by two hours and an honest answer an hour old: more is not of now.
 NOT_OF_NOW_MS = 3 * 3_600_000
+#: Yesterday's value may still stand while today's is late; the day before's is not of now.
+OLDEST_DAY_MS = 49 * 3_600_000
+#: A clock, theirs or ours, may be wrong by this.
+AHEAD_MS = 3_600_000
 #: What a row parser raises on junk; pydantic's ValidationError is a ValueError.
 JUNK = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -61,3 +73,16 @@ def iso_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
     return instant.astimezone(UTC)
+
+
+def newest_days(days: Iterable[D], now_ms: int) -> tuple[D, ...]:
+    """Days of an index, newest first and each once as first told. Raises ValueError when the
+    newest is the day before yesterday's, or lies ahead."""
+    unique: dict[datetime, D] = {}
+    for day in days:
+        unique.setdefault(day.timestamp, day)
+    ranked = tuple(unique[at] for at in sorted(unique, reverse=True))
+    age_ms = now_ms - int(ranked[0].timestamp.timestamp() * 1000)
+    if not -AHEAD_MS <= age_ms <= OLDEST_DAY_MS:
+        raise ValueError("the newest day is not of now")
+    return ranked

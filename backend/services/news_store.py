@@ -67,14 +67,15 @@ class NewsStore:
         )
         newest_first = sorted(self._articles.values(), key=_age_order, reverse=True)
         told = {article.provider for article in newest_first}
-        providers = tuple(name for name in (*brought.sources, *sorted(told)) if name in told)
+        ordered = dict.fromkeys((*brought.sources, *sorted(told)))
         warnings = [
             f"{name}: {count} rows were refused as implausible"
             for name, count in refused.items()
             if count
         ]
         answer = brought.carrying(News(tuple(newest_first)), *warnings)
-        return replace(answer, source=tuple(dict.fromkeys(providers)) or answer.sources)
+        tellers = tuple(name for name in ordered if name in told)
+        return replace(answer, source=tellers or answer.sources)
 
     async def _tagger(self) -> CoinTagger:
         """Without a market at hand there are the providers' own tags only, until next time."""

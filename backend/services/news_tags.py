@@ -11,6 +11,7 @@ from backend.services.universe import best_ranked
 WORDS = frozenset(data_lines("ordinary_words.txt"))
 #: Acronyms of the trade that are also tickers: they never mean the coin, but for a dollar sign.
 ACRONYMS = frozenset(data_lines("acronyms.txt"))
+CAPITAL_ACRONYMS = frozenset(word.upper() for word in ACRONYMS)
 #: Names that publishers write in lower case as well, and what `ether` is short for.
 LOWER_CASE = {
     "bitcoin": "BTC",
@@ -51,8 +52,9 @@ class CoinTagger:
         return tuple(dict.fromkeys([*self._named(text), *self._ticked(title, summary)]))
 
     def _named(self, text: str) -> list[str]:
-        found = [(match.start(), self._names[match[1]]) for match in _matches(self._name, text)]
-        taken = [range(match.start(), match.end()) for match in _matches(self._name, text)]
+        names = _matches(self._name, text)
+        found = [(match.start(), self._names[match[1]]) for match in names]
+        taken = [range(match.start(), match.end()) for match in names]
         found += [
             (match.start(), self._words[match[1].casefold()])
             for match in _matches(self._word, text)
@@ -70,7 +72,7 @@ class CoinTagger:
 
     def _tickers_in(self, text: str) -> list[str]:
         shouts = text.upper() == text  # a headline in capitals has no tickers
-        others = set(_CAPITALS.findall(text)) - self._tickers - {word.upper() for word in ACRONYMS}
+        others = set(_CAPITALS.findall(text)) - self._tickers - CAPITAL_ACRONYMS
         return [
             ticker
             for sign, ticker in _TICKER.findall(text)

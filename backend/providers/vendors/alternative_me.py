@@ -6,13 +6,11 @@ Documentation: alternative.me/crypto/api (2026-02). Use is free if the source is
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
-from backend.models.ohlc import HOUR
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import newest_days, parse_rows
 
 PUBLIC = Plan("public", ("https://api.alternative.me",), (Window(60, 60),))
 
@@ -20,10 +18,6 @@ ATTRIBUTION = (
     "Fear & Greed Index by Alternative.me (https://alternative.me/crypto/fear-and-greed-index/)"
 )
 FIRST_DAY = datetime(2018, 2, 1, tzinfo=UTC)
-#: Yesterday's value may still stand while today's is late; the day before's is not of now.
-OLDEST_NEWEST_MS = 49 * HOUR
-#: A clock, theirs or ours, may be wrong by this.
-AHEAD_MS = HOUR
 
 
 def serves_fng(_query: SentimentQuery, _context: Context) -> int:
@@ -41,10 +35,8 @@ def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context)
     if payload["metadata"]["error"] is not None:
         raise ValueError("an error in place of the index")
     parsed, _ = parse_rows(payload["data"], _day, "timestamp")
-    unique = {day.timestamp: day for day in reversed(parsed)}
-    days = sorted(unique.values(), key=attrgetter("timestamp"), reverse=True)
-    _refuse_old(days[0], context)
-    return FearGreedSeries(tuple(days), _next_update_s(payload["data"][0]))
+    days = newest_days(parsed, context.now_ms)
+    return FearGreedSeries(days, _next_update_s(payload["data"][0]))
 
 
 def _day(row: Any) -> FearGreed:
@@ -72,12 +64,6 @@ def _next_update_s(newest_row: Any) -> float | None:
     text = newest_row.get("time_until_update")
     is_wait = isinstance(text, str) and re.fullmatch(r"[1-9][0-9]{0,4}", text)
     return float(text) if is_wait else None
-
-
-def _refuse_old(newest: FearGreed, context: Context) -> None:
-    age_ms = context.now_ms - int(newest.timestamp.timestamp() * 1000)
-    if not -AHEAD_MS <= age_ms <= OLDEST_NEWEST_MS:
-        raise ValueError("the newest day is not of now")
 
 
 ADAPTER = Adapter(

@@ -7,14 +7,12 @@ The keyless pool is counted per address, its size is unpublished.
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
 from backend.errors import AuthFailed, RateLimited
-from backend.models.ohlc import HOUR
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import parse_rows
+from backend.providers.rows import newest_days, parse_rows
 
 KEYLESS = Plan("keyless", ("https://pro-api.coinmarketcap.com",), (Window(1, 60),))
 
@@ -24,10 +22,6 @@ ATTRIBUTION = (
 )
 #: No index of this kind is older: an earlier stamp is an error.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
-#: Yesterday's value may still stand while today's is late; the day before's is not of now.
-OLDEST_NEWEST_MS = 49 * HOUR
-#: A clock, theirs or ours, may be wrong by this.
-AHEAD_MS = HOUR
 
 
 def serves_fear_greed(_query: SentimentQuery, _context: Context) -> int:
@@ -48,12 +42,7 @@ def parse_fear_greed(
     if str(payload["status"]["error_code"]) != "0":
         raise ValueError("an error in place of the index")
     parsed, _ = parse_rows(payload["data"], _day, "timestamp")
-    unique: dict[datetime, FearGreed] = {}
-    for day in sorted(parsed, key=attrgetter("timestamp"), reverse=True):
-        unique.setdefault(day.timestamp, day)
-    days = tuple(unique.values())
-    _refuse_old(days[0], context)
-    return FearGreedSeries(days)
+    return FearGreedSeries(newest_days(parsed, context.now_ms))
 
 
 def _day(row: Any) -> FearGreed:
@@ -81,12 +70,6 @@ def _instant(told: Any) -> datetime:
     if instant.tzinfo is None or instant < FIRST_DAY:
         raise ValueError("not an instant of this index")
     return instant.astimezone(UTC)
-
-
-def _refuse_old(newest: FearGreed, context: Context) -> None:
-    age_ms = context.now_ms - int(newest.timestamp.timestamp() * 1000)
-    if not -AHEAD_MS <= age_ms <= OLDEST_NEWEST_MS:
-        raise ValueError("the newest day is not of now")
 
 
 def error_code(payload: Any) -> int | None:
