@@ -114,13 +114,14 @@ class Access:
     ) -> T:
         first, *rest = operation.build(query, self.context(endpoint.plan))
         # The first one tells whether the others are worth their price; they go out together.
-        payloads = [await endpoint.call(first, deadline, self._on_retry)]
-        payloads += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
+        replies = [await endpoint.call(first, deadline, self._on_retry)]
+        replies += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
+        payloads = [reply.payload for reply in replies]
         parse: Callable[[], T] = partial(
             parsed, operation.parse, query, payloads, self.context(endpoint.plan)
         )
         try:
             return await asyncio.to_thread(parse) if operation.parse_in_thread else parse()
         except MalformedResponse:
-            endpoint.blame()
+            endpoint.blame(replies[-1])
             raise

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from backend.clock import Clock
 from backend.errors import (
@@ -79,14 +78,13 @@ class Endpoint:
         self._hosts = hosts
         self._client = client
         self._clock = clock
-        self._last_url: str | None = None
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.plan.name} {self._hosts!r} {self.guard!r}>"
 
-    async def call(self, call: Call, deadline: float, on_retry: OnRetry) -> Any:
-        """The payload from the first host that serves us. Raises ProviderError.
+    async def call(self, call: Call, deadline: float, on_retry: OnRetry) -> Reply:
+        """The answer of the first host that serves us. Raises ProviderError.
 
         `deadline` is on Clock.monotonic(). A host that blocks our address is left out from then
         on; only when all do is the provider blocked.
@@ -94,9 +92,8 @@ class Endpoint:
         failed: ProviderError | None = None
         hosts = self._hosts.available()
         for place, url in enumerate(hosts):
-            self._last_url = url
             try:
-                reply = await self._call_host(
+                return await self._call_host(
                     call, url, self._host_deadline(deadline, len(hosts) - place)
                 )
             except ProviderError as error:
@@ -105,8 +102,6 @@ class Endpoint:
                     raise
                 on_retry(error, "another_host")
                 failed = error if failed is None or isinstance(failed, GeoBlocked) else failed
-            else:
-                return reply.payload
         if failed is None or isinstance(failed, GeoBlocked):
             raise GeoBlocked(
                 "every host refuses our address",
@@ -115,11 +110,10 @@ class Endpoint:
             )
         raise failed
 
-    def blame(self) -> None:
-        """The last answer was absurd: the next attempt begins with another host."""
-        if self._last_url is not None:
-            self._hosts.demote(self._last_url)
-            self._client.forget(self._last_url)
+    def blame(self, reply: Reply) -> None:
+        """This answer was absurd: the next attempt begins with another host."""
+        self._hosts.demote(reply.base_url)
+        self._client.forget(reply.base_url)
 
     def _host_deadline(self, deadline: float, hosts_left: int) -> float:
         """Hosts of different people share the time evenly: one's silence is no other's."""

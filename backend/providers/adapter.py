@@ -79,8 +79,9 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A good HTTP answer: its headers, and the decoded JSON or the bytes of its body."""
+    """A good HTTP answer: whose it is, its headers, and its body as JSON or as bytes."""
 
+    base_url: str
     headers: Mapping[str, str]
     payload: Any
 

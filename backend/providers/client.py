@@ -97,7 +97,7 @@ class ProviderClient:
             response, body = self._revalidated(response, body)
         if auth:  # some providers echo the key; from here on nobody sees it
             body = body.replace(auth[1].encode(), b"[redacted]")
-        return self._reply(adapter, call, response, body)
+        return self._reply(adapter, call, base_url, response, body)
 
     def forget(self, base_url: str) -> None:
         """What came from there was absurd: not to be taken for unchanged."""
@@ -152,7 +152,9 @@ class ProviderClient:
                 self._validated.popitem(last=False)
         return response, body
 
-    def _reply(self, adapter: Adapter, call: Call, response: httpx.Response, body: bytes) -> Reply:
+    def _reply(
+        self, adapter: Adapter, call: Call, base_url: str, response: httpx.Response, body: bytes
+    ) -> Reply:
         payload = _decoded(body)
         now = self._clock.now()
         error = refusal_in(adapter, response.status_code, response.headers, payload, body, now)
@@ -162,7 +164,7 @@ class ProviderClient:
             payload = body or None
         if payload is None:
             raise MalformedResponse("a success without content", http_status=response.status_code)
-        return Reply(response.headers, payload)
+        return Reply(base_url, response.headers, payload)
 
 
 def parsed(parse: Callable[..., T], *arguments: Any) -> T:

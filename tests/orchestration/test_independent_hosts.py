@@ -79,3 +79,23 @@ async def test_a_host_whose_answer_was_absurd_goes_behind_the_others(clock: Manu
         await provider.fetch(QUERY, 3)
     clock.advance(30)
     assert (await provider.fetch(QUERY, 3)).data == 2.0
+
+
+@pytest.mark.looptime
+async def test_the_host_that_gave_the_absurd_answer_is_blamed_not_the_last_one_asked() -> None:
+    walk = Walk(LoopClock())
+
+    async def late_and_absurd(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.5)
+        return price(-1)
+
+    walk.wire.scripts["one"] = [late_and_absurd, status(500), price(1)]
+    walk.wire.scripts["two"] = [price(2)]
+    provider = independent(walk, "one", "two")
+    absurd = asyncio.create_task(provider.fetch(QUERY, 3))
+    await asyncio.sleep(0.1)
+    assert (await provider.fetch(PriceQuery("eth"), 3)).data == 2.0
+    with pytest.raises(MalformedResponse):
+        await absurd
+    await asyncio.sleep(30)
+    assert (await provider.fetch(QUERY, 3)).data == 2.0

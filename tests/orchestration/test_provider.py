@@ -478,11 +478,10 @@ async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
     assert told.hint == "its time is over: the next question that needs it will try it"
 
 
-async def test_blame_before_any_call_blames_nobody(clock: ManualClock) -> None:
+async def test_an_endpoint_tells_its_plan_and_its_hosts(clock: ManualClock) -> None:
     provider = Walk(clock).add("a", hosts=("one", "two"))
     endpoint = provider._access._keyless
     assert endpoint is not None
-    endpoint.blame()
     assert repr(endpoint).startswith("<Endpoint keyless <Hosts 2 of 2>")
 
 
