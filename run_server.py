@@ -1,18 +1,36 @@
 """Starts the gateway: settings, application, uvicorn."""
 
 import signal
+import socket
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.hf_unified_server import create_app
+from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from backend.observability.logs import open_logs
 from backend.observability.redaction import Redactor
 from backend.settings import SettingsError
 
+#: Longer than a reader may be stuck: that one is told why, not just dropped.
+PONG_TIMEOUT_S = 60
 #: uvicorn waits this long for answers under way; with the clean-up it stays under 5 seconds.
 DRAIN_S = 4
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says goodbye to the stream's readers before it closes connections."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        broadcaster: Broadcaster = self._app.state.broadcaster
+        await broadcaster.aclose()
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -26,15 +44,20 @@ def main() -> int:
     # the logs are written out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
-        uvicorn.run(
-            create_app(configuration),
+        app = create_app(configuration)
+        config = uvicorn.Config(
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,  # our one queue takes uvicorn's records too
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
+            ws_max_size=MOST_FRAME_BYTES,
+            ws_ping_timeout=PONG_TIMEOUT_S,
+            ws_per_message_deflate=False,  # for each reader again what all of them share
         )
+        Server(config, app).run()
     return 0
 
 

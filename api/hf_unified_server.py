@@ -13,9 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 from api import problems
 from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
-from api.routes import docs, gas, market, news, ohlc, sentiment, status
+from api.routes import docs, gas, market, news, ohlc, sentiment, status, stream
 from api.routes.common import refuse_repeats
 from api.schemas import Problem
+from api.stream.wire import KeepSend
+from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration
@@ -37,7 +39,13 @@ def create_app(
         async with opened(configuration) as gateway:
             app.state.gateway = gateway
             app.state.responder = Responder()
-            yield
+            app.state.ws_direct = configuration.gateway.ws_direct
+            broadcaster = Broadcaster(gateway, most_clients=configuration.gateway.ws_max_clients)
+            app.state.broadcaster = broadcaster
+            try:
+                yield
+            finally:
+                await broadcaster.aclose()
 
     app = FastAPI(
         title=TITLE,
@@ -49,6 +57,7 @@ def create_app(
     )
     for module in (market, ohlc, news, sentiment, gas, status):
         app.include_router(module.router, dependencies=[Depends(refuse_repeats)])
+    app.include_router(stream.router)
     # Last: /api/market/{coin} takes everything that stands behind it.
     app.include_router(market.coin_router)
     app.include_router(docs.router)
@@ -65,6 +74,7 @@ def create_app(
         expose_headers=EXPOSED,
     )
     app.add_middleware(RequestId)
+    app.add_middleware(KeepSend)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 

@@ -27,6 +27,7 @@ STATUS = {
     "all_providers_failed": 503,
     "quota_exhausted": 503,
     "not_ready": 503,
+    "too_many_clients": 503,
     "deadline_exceeded": 504,
     "internal_error": 500,
 }
@@ -39,6 +40,7 @@ TITLES = {
     "all_providers_failed": "No provider could answer",
     "quota_exhausted": "The providers' quotas are used up",
     "not_ready": "Not ready yet",
+    "too_many_clients": "As many read the stream as may",
     "deadline_exceeded": "It took too long",
     "internal_error": "The gateway itself failed",
 }

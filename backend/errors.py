@@ -165,6 +165,11 @@ class GatewayError(Exception):
 
     code: ClassVar[str]
 
+    @property
+    def reason(self) -> str:
+        """In one word of the contract why there is nothing fresh."""
+        return "timeout"
+
 
 class InvalidParameter(GatewayError):
     code = "invalid_parameter"
@@ -205,6 +210,13 @@ class SourceUnavailable(GatewayError):
     def retry_at(self) -> datetime | None:
         """The soonest instant at which another try makes sense, None where none is known."""
         return min((r.retry_at for r in self.refusals if r.retry_at), default=None)
+
+    @property
+    def reason(self) -> str:
+        """What the last one tried said, or the last one that was not even tried."""
+        asked = [refusal for refusal in self.refusals if refusal.latency_ms is not None]
+        named = (asked or self.refusals)[-1:]
+        return named[0].reason if named else super().reason
 
 
 class NoProviderConfigured(SourceUnavailable):

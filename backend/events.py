@@ -70,5 +70,22 @@ class RefreshFailing:
     reason: str | None
 
 
-Event = ProviderChosen | ProviderCalled | CallRetried | ProviderStateChanged | RefreshFailing
+@dataclass(frozen=True, slots=True)
+class TickFeedChanged:
+    """A venue's push connection fell, or ticks come in again (`reason` None)."""
+
+    at: datetime
+    provider: str
+    reason: str | None
+    retry_at: datetime | None = None
+
+
+Event = (
+    ProviderChosen
+    | ProviderCalled
+    | CallRetried
+    | ProviderStateChanged
+    | RefreshFailing
+    | TickFeedChanged
+)
 EventSink = Callable[[Event], None]

@@ -1,5 +1,6 @@
 """The composition root: the only file that knows every class, and owns their lives."""
 
+import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,7 +10,13 @@ from typing import Any, TypeVar
 
 import httpx
 
-from backend.cache.cached_source import CachedSource, Freshness
+from backend.cache.cached_source import CachedSource
+from backend.cache.freshness import (
+    Freshness,
+    always,
+    ohlc_freshness,
+    sentiment_freshness,
+)
 from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
@@ -17,18 +24,20 @@ from backend.models.answer import Answer, Query, Source
 from backend.models.gas import GasQuery
 from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
-from backend.models.ohlc import Candles, Interval, OhlcQuery
-from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.models.ohlc import Interval, OhlcQuery
+from backend.models.sentiment import SentimentQuery
 from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
 from backend.observability.redaction import Redactor
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
+from backend.orchestration.tick_stream import TickStream
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
 from backend.services.gas import GasService
+from backend.services.live import LiveService
 from backend.services.market import MarketService
 from backend.services.news import NewsService
 from backend.services.news_store import NewsStore
@@ -45,12 +54,8 @@ log = logging.getLogger("gateway")
 
 #: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
 MOST_CANDLES = 100_000
-#: Closed candles never change; a day bounds what a wrong one could do.
-CLOSED_CANDLES_TTL_S = 86_400.0
 #: Of a reader's deadline, what the slowest of several providers may take.
 FAN_OUT_SHARE = 0.75
-#: An index that says when it will change is not asked more often than this.
-SHORTEST_SENTIMENT_TTL_S = 60.0
 
 
 #: The plainest question to the providers of each category: who could answer that?
@@ -73,6 +78,7 @@ class Gateway:
     sentiment: SentimentService
     gas: GasService
     status: StatusService
+    live: LiveService
     clock: Clock
 
 
@@ -120,8 +126,17 @@ async def open_gateway(
             deadline_s=settings.request_deadline,
             attempt_timeout_s=settings.provider_timeout,
         )
+        ticks = factory.tick_stream(registry)
         _announce(manager, configuration.unused)
-        yield _compose(_Caches(clock, tell, settings, stack), manager, history)
+        gateway = _compose(_Caches(clock, tell, settings, stack), manager, history, ticks)
+        listening = asyncio.create_task(gateway.live.run(), name="ticks")
+        stack.push_async_callback(_cancelled, listening)
+        yield gateway
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _tell_all(*sinks: EventSink) -> EventSink:
@@ -161,15 +176,21 @@ class _Caches:
         return cached
 
 
-def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory) -> Gateway:
+def _compose(
+    caches: _Caches,
+    manager: ProviderManager,
+    history: RotationHistory,
+    ticks: TickStream | None,
+) -> Gateway:
     settings, clock = caches.settings, caches.clock
+    universe = UniverseSource(manager)
     market = caches.around(
-        UniverseSource(manager),
-        _always(settings.cache_ttl_market, settings.max_stale_market),
+        universe,
+        always(settings.cache_ttl_market, settings.max_stale_market),
     )
     ohlc = caches.around(
         manager,
-        _ohlc_freshness(settings),
+        ohlc_freshness(settings),
         capacity=MOST_CANDLES,
         size=lambda answer: 1 + len(answer.data.candles),
     )
@@ -178,10 +199,10 @@ def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory
     reports = FanOut(manager, clock=clock, emit=caches.emit, timeout_s=timeout_s)
     news = caches.around(
         NewsStore(reports, market_service, clock=clock),
-        _always(settings.cache_ttl_news, settings.max_stale_news),
+        always(settings.cache_ttl_news, settings.max_stale_news),
     )
-    sentiment = caches.around(manager, _sentiment_freshness(settings))
-    gas = caches.around(manager, _always(settings.cache_ttl_gas, settings.max_stale_gas))
+    sentiment = caches.around(manager, sentiment_freshness(settings))
+    gas = caches.around(manager, always(settings.cache_ttl_gas, settings.max_stale_gas))
     categories: dict[str, CacheView] = {
         "market": market,
         "ohlc": ohlc,
@@ -189,46 +210,32 @@ def _compose(caches: _Caches, manager: ProviderManager, history: RotationHistory
         "sentiment": sentiment,
         "gas": gas,
     }
-    return Gateway(
-        market=market_service,
-        ohlc=OhlcService(ohlc, market_service, clock=clock, deadline_s=settings.request_deadline),
-        news=NewsService(news, market_service),
-        sentiment=SentimentService(sentiment),
-        gas=GasService(gas),
-        status=StatusService(manager, history, categories, PLAIN, clock=clock),
+    ohlc_service = OhlcService(
+        ohlc, market_service, clock=clock, deadline_s=settings.request_deadline
+    )
+    live = LiveService(
+        ticks,
+        universe=universe,
+        market=market,
+        candles=ohlc,
+        news=news,
+        sentiment=sentiment,
+        gas=gas,
+        ohlc=ohlc_service,
         clock=clock,
     )
-
-
-def _always(ttl_s: float, max_stale_s: float) -> Callable[[Any, Any], Freshness]:
-    freshness = Freshness(ttl_s, max_stale_s)
-    return lambda _query, _answer: freshness
-
-
-def _ohlc_freshness(settings: Settings) -> Callable[[OhlcQuery, Answer[Candles]], Freshness]:
-    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
-        candles = answer.data.candles
-        is_over = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
-        is_history = is_over and candles and all(candle.closed for candle in candles)
-        ttl_s = CLOSED_CANDLES_TTL_S if is_history else settings.cache_ttl_ohlc
-        return Freshness(ttl_s, settings.max_stale_ohlc)
-
-    return freshness
-
-
-def _sentiment_freshness(
-    settings: Settings,
-) -> Callable[[SentimentQuery, Answer[FearGreedSeries]], Freshness]:
-    """The maker's own word on when it changes, within what the settings allow."""
-
-    def freshness(_query: SentimentQuery, answer: Answer[FearGreedSeries]) -> Freshness:
-        longest_s = settings.cache_ttl_sentiment
-        told_s = answer.data.next_update_s
-        ttl_s = longest_s if told_s is None else min(longest_s, told_s)
-        floor_s = min(SHORTEST_SENTIMENT_TTL_S, longest_s)
-        return Freshness(max(ttl_s, floor_s), settings.max_stale_sentiment)
-
-    return freshness
+    return Gateway(
+        market=market_service,
+        ohlc=ohlc_service,
+        news=NewsService(news),
+        sentiment=SentimentService(sentiment),
+        gas=GasService(gas),
+        status=StatusService(
+            manager, history, categories, PLAIN, ticks=live.tick_status, clock=clock
+        ),
+        live=live,
+        clock=clock,
+    )
 
 
 def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:

@@ -71,6 +71,8 @@ class ProviderSettings(BaseSettings):
     enabled: bool = True
     #: Which of several paid plans the key is of; only some providers have them.
     plan: str = ""
+    #: Where it pushes ticks, if it does; None is the vendor's own address, empty is nowhere.
+    stream_url: str | None = None
     #: The key is of the same account as the other one's, whose limits it then shares.
     shares_account: bool = True
 
@@ -88,6 +90,17 @@ class ProviderSettings(BaseSettings):
     @classmethod
     def _split_base_url(cls, value: Any) -> Any:
         return _parse_base_urls(value) if isinstance(value, str) else value
+
+    @field_validator("stream_url")
+    @classmethod
+    def _stream_url_is_one(cls, value: str | None) -> str | None:
+        """Without the path that the vendor's file puts behind it."""
+        url = (value or "").strip().rstrip("/")
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("ws", "wss") and _HOST.fullmatch(parts.hostname or "")
+        if url and (not is_address or parts.username or parts.fragment or parts.port == 0):
+            raise ValueError("wants one ws(s) address, or nothing")
+        return None if value is None else url.removesuffix("/stream")
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -122,6 +135,10 @@ class Settings(BaseSettings):
     cooldown_max: float = Field(300, gt=0, le=DAY)
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    #: Readers of the stream at a time, by WebSocket and by SSE together.
+    ws_max_clients: int = Field(1_000, ge=1, le=100_000)
+    #: Frames go straight to the server's transports; false is the plain way, one task a reader.
+    ws_direct: bool = True
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -175,7 +192,6 @@ class _NotYet(BaseSettings):
     client_rate_limit: str = ""
     state_path: str = ""
     trust_proxy: str = ""
-    ws_max_clients: str = ""
 
 
 #: Not to be ignored even with a warning: a user would take the door for locked.

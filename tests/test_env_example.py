@@ -14,9 +14,10 @@ NAMES = [spec.name for spec in REGISTRY]
 
 def test_it_names_every_setting_and_no_other() -> None:
     own = {name.upper() for name in Settings.model_fields}
-    common = set(ProviderSettings.model_fields) - {"plan", "shares_account"}
+    common = set(ProviderSettings.model_fields) - {"plan", "shares_account", "stream_url"}
     providers = {f"{name}_{field}".upper() for name in NAMES for field in common}
     some = {f"{spec.name}_PLAN".upper() for spec in REGISTRY if spec.other_plans}
+    some |= {f"{spec.name}_STREAM_URL".upper() for spec in REGISTRY if spec.push}
     some.add("ETHERSCAN_BACKUP_SHARES_ACCOUNT")
     assert set(dotenv_values(EXAMPLE)) == own | providers | some
 
@@ -33,3 +34,4 @@ def test_its_values_are_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyP
         settings = example.providers[spec.name]
         assert settings.base_url == plan.base_urls
         assert (settings.api_key, settings.limits, settings.enabled) == (None, (), True)
+        assert settings.stream_url == (spec.push.base_url if spec.push else None)

@@ -63,6 +63,12 @@ def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[in
         200: {"model": ok, "content": content},
         304: {"description": "unchanged since the ETag in If-None-Match"},
     }
+    return responses | documented_errors(*errors)
+
+
+def documented_errors(*errors: int) -> dict[int | str, Any]:
+    """Problem documents, with the codes that they may have."""
+    responses: dict[int | str, Any] = {}
     for status in errors:
         text = "; ".join(f"`{code}`: {TITLES[code]}" for code in ERRORS[status])
         # The model under its own media type, not under application/json.

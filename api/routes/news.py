@@ -42,7 +42,7 @@ async def read_news(
     names = comma_list("symbols", symbols)
     earliest = datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None
     answer = await gateway.news.latest()
-    view = NewsView(limit, gateway.news.tickers(names), source, sentiment, earliest)
+    view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
     return responder.respond(
         request,
         answer,

@@ -6,6 +6,7 @@ from api.encoding import to_json
 from api.problems import problem
 from api.responses import JSON
 from api.routes.common import Served
+from api.ws_data_broadcaster import Broadcaster
 from backend.services.status import GatewayStatus
 
 router = APIRouter(tags=["operations"])
@@ -18,9 +19,11 @@ NO_STORE = {"Cache-Control": "no-store"}
     responses={200: {"model": GatewayStatus}},
     response_class=Response,
 )
-async def read_status(gateway: Served) -> Response:
+async def read_status(request: Request, gateway: Served) -> Response:
     """Who serves each category now, why others don't, and the last fifty choices."""
-    return Response(to_json(gateway.status.overview()), media_type=JSON, headers=NO_STORE)
+    broadcaster: Broadcaster = request.app.state.broadcaster
+    overview = gateway.status.overview(broadcaster.counters())
+    return Response(to_json(overview), media_type=JSON, headers=NO_STORE)
 
 
 @router.get("/healthz", summary="Is the process serving?", response_class=Response)

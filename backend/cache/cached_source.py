@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
 
+from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, GatewayError, SourceUnavailable
@@ -24,14 +25,6 @@ RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
 #: ... or until a provider will be back, if that is sooner; never below this.
 SHORTEST_RECHECK_S = 1.0
 REMEMBERED_FAILURES = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """How long an answer is fresh, and how old it may be served when nothing fresh is had."""
-
-    ttl_s: float
-    max_stale_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +70,7 @@ class CachedSource(Generic[Q, T]):
         self._failures: OrderedDict[Q, Failure] = OrderedDict()
         self._refreshes = count(1)
         self._newest: CacheEntry[Answer[T]] | None = None
+        self._watched: dict[Q, asyncio.Event] = {}
         self.counters = CacheCounters()
 
     def __repr__(self) -> str:
@@ -107,6 +101,32 @@ class CachedSource(Generic[Q, T]):
         if now <= entry.fresh_until + (entry.fresh_until - entry.stored_at):
             return self._hit(entry)
         return await self._lukewarm(query, entry, flight)
+
+    async def changed(self, query: Q, since: int) -> None:
+        """Returns once something else is held for `query` than the answer of refresh `since`.
+
+        Asks nobody; who wants fresh answers fetches them.
+        """
+        entry = await self._cache.get(query)
+        if entry is None or entry.value.refresh_id == since:
+            await self._watched.setdefault(query, asyncio.Event()).wait()
+
+    async def amend(
+        self, query: Q, change: Callable[[Answer[T]], Answer[T] | None], *, renews: bool = False
+    ) -> None:
+        """What was told between two refreshes enters the answer that is held, if there is one.
+
+        `change` gives the answer with it, or None to leave all as it is. With `renews` that is as
+        good as a refresh: the answer is fresh again; else its times stay.
+        """
+        entry = await self._cache.get(query)
+        amended = change(entry.value) if entry else None
+        if entry is None or amended is None:
+            return
+        if renews:
+            await self._store(query, replace(amended, stale=False, stale_reason=None))
+        else:
+            await self._restate(query, entry, amended)
 
     async def aclose(self) -> None:
         """Ends the flights still under way."""
@@ -164,6 +184,9 @@ class CachedSource(Generic[Q, T]):
         was_failing = self._failures.pop(query, None)
         if was_failing:
             self._emit(RefreshFailing(self._clock.now(), query.category, None))
+        return await self._store(query, answer)
+
+    async def _store(self, query: Q, answer: Answer[T]) -> Answer[T]:
         freshness = self._freshness(query, answer)
         answer = replace(
             answer,
@@ -172,7 +195,22 @@ class CachedSource(Generic[Q, T]):
             ttl_left_s=freshness.ttl_s,
         )
         self._newest = await self._cache.set(query, answer, freshness.ttl_s, freshness.max_stale_s)
+        self._tell_watchers(query)
         return answer
+
+    async def _restate(
+        self, query: Q, entry: CacheEntry[Answer[T]], answer: Answer[T]
+    ) -> CacheEntry[Answer[T]]:
+        """Another answer in the old one's place, its times unchanged."""
+        answer = replace(answer, refresh_id=next(self._refreshes))
+        before, entry = entry, await self._cache.restate(query, entry, answer)
+        self._newest = entry if self._newest is before else self._newest
+        self._tell_watchers(query)
+        return entry
+
+    def _tell_watchers(self, query: Q) -> None:
+        if watched := self._watched.pop(query, None):
+            watched.set()
 
     def _note_failure(self, query: Q, error: Exception) -> None:
         previous = self._failures.get(query)
@@ -208,10 +246,8 @@ class CachedSource(Generic[Q, T]):
                 stale=True,
                 stale_reason=reason,
                 tried=_tried(error) or entry.value.tried,
-                refresh_id=next(self._refreshes),
             )
-            before, entry = entry, await self._cache.restate(query, entry, flagged)
-            self._newest = entry if self._newest is before else self._newest
+            entry = await self._restate(query, entry, flagged)
         return self._aged(entry, "stale")
 
     def _hit(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
@@ -235,13 +271,7 @@ class CachedSource(Generic[Q, T]):
 
 
 def _reason_of(error: Exception) -> str:
-    """In one word of the contract why there is nothing fresh: what the last one tried said."""
-    if not isinstance(error, GatewayError):
-        return "internal_error"
-    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
-    asked = [refusal for refusal in refusals if refusal.latency_ms is not None]
-    named = (asked or refusals)[-1:]
-    return named[0].reason if named else "timeout"
+    return error.reason if isinstance(error, GatewayError) else "internal_error"
 
 
 def _tried(error: Exception | None) -> tuple[Attempt, ...]:

@@ -19,6 +19,8 @@ from backend.models.numbers import (
     Url,
 )
 
+#: Dollar coins, in the order in which a coin's pair is chosen.
+QUOTES = ("USDT", "FDUSD", "USDC")
 #: A last price may lag its 24 h range a little; beyond this factor one of them is wrong.
 RANGE_SLACK = 2.0
 #: Market cap over price times supply; providers differ, but not by this factor.

@@ -15,6 +15,7 @@ from backend.events import (
     ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
+    TickFeedChanged,
 )
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
@@ -42,6 +43,8 @@ class EventLog:
                 self._tell(event)
                 name = "refresh.failed" if event.reason else "refresh.recovered"
                 self._write(HEALTH, name, event.at, category=event.category, reason=event.reason)
+            case TickFeedChanged():
+                self._ticks_changed(event)
 
     def _tell(self, event: RefreshFailing) -> None:
         """Once down and once back on the console, too."""
@@ -108,6 +111,20 @@ class EventLog:
             now=event.now,
             reason=event.reason,
             until=_iso(event.until),
+        )
+
+    def _ticks_changed(self, event: TickFeedChanged) -> None:
+        if event.reason:
+            CONSOLE.warning("no ticks from %s: %s", event.provider, event.reason)
+        else:
+            CONSOLE.info("ticks from %s come in", event.provider)
+        self._write(
+            HEALTH,
+            "ticks.lost" if event.reason else "ticks.recovered",
+            event.at,
+            provider=event.provider,
+            reason=event.reason,
+            retry_at=_iso(event.retry_at),
         )
 
     def _write(self, file: str, name: str, at: datetime, **fields: Any) -> None:

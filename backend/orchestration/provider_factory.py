@@ -10,8 +10,10 @@ from backend.orchestration.endpoint import Credential, Endpoint
 from backend.orchestration.hosts import Hosts
 from backend.orchestration.provider import Provider
 from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.providers.adapter import Plan, ProviderSpec, Window
+from backend.orchestration.tick_stream import TickStream
+from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
+from backend.providers.push_client import PushClient
 from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
 
 #: A probe is over when its attempt is: this much later it is lost, in seconds.
@@ -56,6 +58,25 @@ class ProviderFactory:
             clock=self._clock,
             emit=self._emit,
             redact=self._redact,
+        )
+
+    def tick_stream(self, specs: Sequence[ProviderSpec]) -> TickStream | None:
+        """Of the first venue that pushes; None where the settings switch that off."""
+        for spec in specs:
+            settings = self._configuration.providers[spec.name]
+            if spec.push and settings.enabled and settings.stream_url != "":
+                return self._tick_stream(spec, spec.push, settings.stream_url)
+        return None
+
+    def _tick_stream(self, spec: ProviderSpec, feed: PushFeed, url: str | None) -> TickStream:
+        client, base_url = PushClient(self._clock), url or feed.base_url
+        return TickStream(
+            spec.name,
+            feed,
+            lambda path: client.open(spec.adapter, base_url + path),
+            clock=self._clock,
+            emit=self._emit,
+            jitter=self._jitter,
         )
 
     def _endpoint(

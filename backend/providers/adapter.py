@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from backend.errors import ProviderError
 from backend.models.answer import Query
+from backend.models.ticks import Tick, TickSubject
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -126,12 +127,35 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
+class PushFeed:
+    """A vendor's WebSocket that pushes ticks, described.
+
+    `path` stands behind the base URL and asks for the first subjects; `ask` and `drop` give the
+    text frame that asks for more subjects, or lets some go (the number tells its answer apart).
+    `parse` turns one decoded frame into a tick, None for one that holds none, and raises on junk;
+    `is_goodbye` knows the frame that announces the connection's end. A subject that says nothing
+    for `silence_s` is not flowing.
+    """
+
+    base_url: str
+    connects: Window
+    commands_per_s: float
+    most_subjects: int
+    path: Callable[[Sequence[TickSubject]], str]
+    ask: Callable[[Sequence[TickSubject], int], str]
+    drop: Callable[[Sequence[TickSubject], int], str]
+    parse: Callable[[Any, Context], Tick | None]
+    is_goodbye: Callable[[Any], bool]
+    silence_s: Callable[[TickSubject], float]
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """A provider's place in the registry: a vendor, and the plans that a key or none gives.
 
     Without `keyless` the provider needs a key; without `keyed` it takes none. `other_plans` are
     keyed ones that `<NAME>_PLAN` chooses in place of `keyed`. `tier` is added to the vendor's own.
-    Providers with the same `ledger` may share one account's limits.
+    Providers with the same `ledger` may share one account's limits. `push` is what it pushes.
     """
 
     name: str
@@ -141,6 +165,7 @@ class ProviderSpec:
     other_plans: tuple[Plan, ...] = ()
     tier: int = 0
     ledger: str | None = None
+    push: PushFeed | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from backend.providers.adapter import ProviderSpec
 from backend.providers.vendors import (
     alternative_me,
     binance,
+    binance_stream,
     coingecko,
     coinmarketcap,
     cryptopanic,
@@ -18,7 +19,7 @@ REGISTRY: tuple[ProviderSpec, ...] = (
     ProviderSpec(
         "coingecko_free", coingecko.ADAPTER, keyed=coingecko.DEMO, keyless=coingecko.KEYLESS
     ),
-    ProviderSpec("binance", binance.ADAPTER, keyless=binance.PUBLIC),
+    ProviderSpec("binance", binance.ADAPTER, keyless=binance.PUBLIC, push=binance_stream.PUSH_FEED),
     ProviderSpec(
         "cryptopanic",
         cryptopanic.ADAPTER,

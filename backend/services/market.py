@@ -51,6 +51,12 @@ class MarketService:
         """The whole market. Raises GatewayError."""
         return await self._source.fetch(MarketQuery())
 
+    def tickers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Tickers of what readers call coins in any spelling; asks nobody."""
+        index = self.known_index
+        found = [(name, index.find(name) if index else None) for name in names]
+        return tuple(known.coin.symbol if known else name.upper() for name, known in found)
+
     @property
     def known_index(self) -> SymbolIndex | None:
         """The names of the market as last seen, None before anybody needed them."""

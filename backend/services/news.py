@@ -1,14 +1,13 @@
 """News: readers' filters over the store."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from backend.models.answer import Answer, Source
 from backend.models.news import Article, News, NewsQuery
 from backend.services.market import Page
-from backend.services.symbols import SymbolIndex
 
 MOST_ARTICLES = 200
 
@@ -24,27 +23,15 @@ class NewsView:
     since: datetime | None = None
 
 
-class KnownNames(Protocol):
-    @property
-    def known_index(self) -> SymbolIndex | None: ...
-
-
 class NewsService:
     """`/api/news`."""
 
-    def __init__(self, source: Source[NewsQuery, News], names: KnownNames) -> None:
+    def __init__(self, source: Source[NewsQuery, News]) -> None:
         self._source = source
-        self._names = names
 
     async def latest(self) -> Answer[News]:
         """Raises GatewayError."""
         return await self._source.fetch(NewsQuery())
-
-    def tickers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Tickers of what readers call coins in any spelling; asks nobody."""
-        index = self._names.known_index
-        found = [(name, index.find(name) if index else None) for name in names]
-        return tuple(known.coin.symbol if known else name.upper() for name, known in found)
 
     def pick(self, news: News, view: NewsView) -> Page[tuple[Article, ...]]:
         """The newest articles that pass every filter."""

@@ -54,6 +54,10 @@ class OhlcService:
 
         The warnings of the symbol's resolution are part of the answer.
         """
+        return (await self.asked(symbol, view))[1]
+
+    async def asked(self, symbol: str, view: OhlcView) -> tuple[OhlcQuery, Answer[Candles]]:
+        """As `candles`, with the question that the reader's became."""
         start_ms, end_ms = self._block_range(view)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -64,7 +68,7 @@ class OhlcService:
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
         notes = (*found.warnings, *_notes(answer, found.coin.price))
-        return replace(answer, warnings=(*notes, *answer.warnings))
+        return query, replace(answer, warnings=(*notes, *answer.warnings))
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: after `start` the first ones, else the newest."""

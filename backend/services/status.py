@@ -1,6 +1,6 @@
 """What the gateway knows of itself: providers, categories, choices, cache. Asks nobody."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -10,6 +10,7 @@ from backend.clock import Clock
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
 from backend.models.status import ProviderStatus
+from backend.models.ticks import TickStatus
 
 Health = Literal["ok", "degraded", "down"]
 
@@ -74,7 +75,7 @@ class CacheStatus:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketStatus:
-    """The stream's counters; no stream is served yet, so they stand at zero."""
+    """The stream's counters: readers now, frames sent to them, frames that lagging ones missed."""
 
     clients: int = 0
     messages_sent: int = 0
@@ -93,6 +94,7 @@ class GatewayStatus:
     rotation: tuple[ProviderChosen, ...]
     cache: CacheStatus
     websocket: WebSocketStatus
+    ticks: TickStatus | None
 
 
 class StatusService:
@@ -103,9 +105,11 @@ class StatusService:
         caches: Mapping[str, CacheView],
         plain: Mapping[str, Query[Any]],
         *,
+        ticks: Callable[[], TickStatus | None],
         clock: Clock,
     ) -> None:
         """`caches` and `plain`, the plainest question to its providers, are by category."""
+        self._ticks = ticks
         self._manager = manager
         self._plain = plain
         self._history = history
@@ -113,8 +117,8 @@ class StatusService:
         self._clock = clock
         self._began = clock.monotonic()
 
-    def overview(self) -> GatewayStatus:
-        """Everything, from memory."""
+    def overview(self, websocket: WebSocketStatus) -> GatewayStatus:
+        """Everything, from memory; of its stream the HTTP floor tells itself."""
         categories = {name: self._category(name) for name in self._caches}
         providers = {p.name: p for name in self._caches for p in self._manager.chain(name)}
         return GatewayStatus(
@@ -125,7 +129,8 @@ class StatusService:
             providers=tuple(provider.status() for provider in providers.values()),
             rotation=self._history.choices,
             cache=self._cache(),
-            websocket=WebSocketStatus(),
+            websocket=websocket,
+            ticks=self._ticks(),
         )
 
     def is_ready(self) -> bool:

@@ -4,12 +4,13 @@ CoinGecko's ranked list is the universe: ids, names, ranks, supply. A venue know
 only pairs; `overlay` is the one rule by which its prices enter, whichever way they came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from backend.models.answer import Answer, Source
 from backend.models.market import (
     NAMESAKE_FACTOR,
+    QUOTES,
     Coin,
     Market,
     MarketQuery,
@@ -28,11 +29,18 @@ NO_UNIVERSE = (
 
 
 class UniverseSource:
-    """Turns what providers bring into one market, and remembers the last one."""
+    """Turns what providers bring into one market, and remembers the last one.
+
+    Between two refreshes a venue may tell prices by itself: they enter by the same rule, and
+    those that are newer than what a refresh brings stay.
+    """
 
     def __init__(self, quotes: Source[QuotesQuery, Quotes]) -> None:
         self._quotes = quotes
         self._market: Market | None = None
+        #: The last told ticker of each coin, of one pair as long as no better quote is told.
+        self._told: dict[str, PairTicker] = {}
+        self._teller = ""
 
     def __repr__(self) -> str:
         return f"<UniverseSource {len(self._market.coins) if self._market else 'empty'}>"
@@ -42,7 +50,30 @@ class UniverseSource:
         answer = await self._quotes.fetch(QuotesQuery(universe_known=is_known))
         market, warnings = absorb(self._market, answer.data, answer.sources[0])
         self._market = market
-        return answer.carrying(market, *warnings)
+        told = tuple(ticker for ticker in self._told.values() if self._stands_for_its_coin(ticker))
+        self._market = _laid_over(market, told, self._teller)
+        return answer.carrying(self._market, *warnings)
+
+    def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
+        """The market after what a venue told by itself; None where that changes nothing."""
+        self._teller = source
+        heard = tuple(ticker for ticker in tickers if self._stands_for_its_coin(ticker))
+        self._told.update({ticker.base: ticker for ticker in heard})
+        if self._market is None:
+            return None
+        market = _laid_over(self._market, heard, source)
+        if all(new is old for new, old in zip(market.coins, self._market.coins, strict=True)):
+            return None
+        self._market = market
+        return market
+
+    def _stands_for_its_coin(self, ticker: PairTicker) -> bool:
+        """The pair that a refresh found; before one did, the best quote's that was told."""
+        pairs = self._market.pairs if self._market else None
+        if pairs is not None:
+            return pairs.get(ticker.base) == ticker.pair
+        told = self._told.get(ticker.base)
+        return told is None or QUOTES.index(ticker.quote) <= QUOTES.index(told.quote)
 
 
 def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
@@ -75,15 +106,20 @@ def _kept_note(market: Market, source: str) -> tuple[str, ...]:
     if not kept:
         return ()
     rows = f"{kept} of {len(market.coins)} rows"
-    return (f"{rows} have no price from {source} and keep an older one: see last_updated",)
+    return (f"{rows} have no newer price from {source}: see their source and last_updated",)
 
 
 def _by_rank(coin: Coin) -> tuple[bool, int, str]:
     return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
 
 
+def _laid_over(market: Market, told: tuple[PairTicker, ...], source: str) -> Market:
+    """As `overlay`, of few pairs: which pair stands for which coin only a whole list decides."""
+    return replace(overlay(market, PairTickers(told), source), pairs=market.pairs)
+
+
 def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
-    """The ranked market with the venue's prices where they are surely of the same coin.
+    """The market with the venue's newer prices where they are surely of the same coin.
 
     Only the best-ranked coin of a symbol can hold its pair, and only while the pair's price
     agrees with the last known one; everybody else keeps row, source and `last_updated`. A pair
@@ -97,7 +133,7 @@ def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
         if ticker and coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
             pairs[coin.symbol] = ticker.pair
         coins.append(_overlaid(coin, ticker, source) or coin if ticker else coin)
-    return Market(tuple(coins), True, pairs)
+    return Market(tuple(coins), market.ranked, pairs)
 
 
 def best_ranked(coins: tuple[Coin, ...]) -> Mapping[str, Coin]:
@@ -106,8 +142,10 @@ def best_ranked(coins: tuple[Coin, ...]) -> Mapping[str, Coin]:
 
 
 def _overlaid(coin: Coin, ticker: PairTicker, source: str) -> Coin | None:
-    """The coin at the venue's price, None where that is another coin's."""
+    """The coin at the venue's price, None where that is another coin's, or older than ours."""
     if coin.price is None or not agree(ticker.price, coin.price):
+        return None
+    if coin.last_updated is not None and ticker.closed_at <= coin.last_updated:
         return None
     return replace(
         coin,

@@ -129,6 +129,7 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         "/api/news",
         "/api/sentiment",
         "/api/gas",
+        "/api/stream",
         "/api/status",
         "/healthz",
         "/readyz",

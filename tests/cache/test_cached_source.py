@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from backend.cache.cached_source import CachedSource, Freshness
+from backend.cache.cached_source import CachedSource
+from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import (
     AllProvidersFailed,

@@ -247,3 +247,12 @@ def test_the_index_follows_the_market(service: MarketService) -> None:
     assert service.coin(Market((SOLANA,), True), "SOL").rows is SOLANA
     with pytest.raises(UnknownSymbol):
         service.coin(Market((SOLANA,), True), "BTC")
+
+
+async def test_tickers_of_coins_in_any_spelling_cost_no_question() -> None:
+    source = OneMarket()
+    service = MarketService(source)
+    assert service.tickers(("btc", "xyz")) == ("BTC", "XYZ")  # nothing is known yet
+    service.index(MARKET)
+    assert service.tickers(("bitcoin", "BTC/USDT", "xyz")) == ("BTC", "BTC", "XYZ")
+    assert source.asked == []

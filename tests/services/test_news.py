@@ -7,53 +7,17 @@ import pytest
 
 from backend.models.answer import Answer, Query
 from backend.models.gas import GasFees
-from backend.models.market import Coin, Market
 from backend.models.news import Article, News
 from backend.models.sentiment import FearGreed, FearGreedSeries
 from backend.services.gas import GasService
 from backend.services.news import NewsService, NewsView
 from backend.services.sentiment import SentimentService
-from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH
-
-UNKNOWN = (
-    *("image", "price", "market_cap", "volume_24h", "high_24h", "low_24h", "last_updated"),
-    *("price_change_24h", "price_change_percentage_24h", "circulating_supply"),
-)
-ROW: dict[str, Any] = {
-    **dict.fromkeys(UNKNOWN),
-    "id": "bitcoin",
-    "symbol": "BTC",
-    "name": "Bitcoin",
-    "market_cap_rank": 1,
-    "source": "coingecko_free",
-}
 
 
 class Never:
     async def fetch(self, _query: Query[Any]) -> Answer[Any]:
         raise AssertionError("filters ask nobody")
-
-
-class NoNames:
-    known_index: SymbolIndex | None = None
-
-
-class Names:
-    known_index = SymbolIndex(Market((Coin(**ROW),), True))
-
-
-@pytest.mark.parametrize(
-    ("names", "index", "tickers"),
-    [
-        (("btc", "xyz"), NoNames(), ("BTC", "XYZ")),
-        (("bitcoin", "BTC/USDT", "xyz"), Names(), ("BTC", "BTC", "XYZ")),
-    ],
-)
-def test_coins_may_be_named_in_any_spelling(
-    names: tuple[str, ...], index: NoNames | Names, tickers: tuple[str, ...]
-) -> None:
-    assert NewsService(Never(), index).tickers(names) == tickers
 
 
 def article(number: int, **changes: Any) -> Article:
@@ -100,7 +64,7 @@ NEWS = News(
     ],
 )
 def test_filters_narrow_what_is_in_store(view: NewsView, numbers: list[int], total: int) -> None:
-    page = NewsService(Never(), NoNames()).pick(NEWS, view)
+    page = NewsService(Never()).pick(NEWS, view)
     assert [one.id for one in page.rows] == [f"id{number}" for number in numbers]
     assert page.total == total
 

@@ -102,6 +102,7 @@ def service(
         {"market": StandInCache(newest)},
         PLAIN,
         clock=clock or ManualClock(),
+        ticks=lambda: None,
     )
 
 
@@ -126,7 +127,7 @@ def service(
 def test_a_category_is_as_well_as_its_providers_and_its_newest_answer(
     chain: Sequence[StandInProvider], newest: Answer[Any] | None, expected: str
 ) -> None:
-    overview = service(chain, newest).overview()
+    overview = service(chain, newest).overview(WebSocketStatus())
     assert overview.categories["market"].status == expected
     assert overview.status == expected
 
@@ -148,8 +149,10 @@ def test_the_whole_is_down_only_when_every_category_is(
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     manager = StandInManager(market=market, ohlc=ohlc)
     assert (
-        StatusService(manager, StandInHistory(), caches, PLAIN, clock=ManualClock())
-        .overview()
+        StatusService(
+            manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
+        )
+        .overview(WebSocketStatus())
         .status
         == expected
     )
@@ -177,17 +180,19 @@ def test_readiness_is_that_of_market_data() -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(FRESH)}
     manager = StandInManager(market=[DOWN], ohlc=[GOOD])
     assert not StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock()
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
     ).is_ready()
 
 
 def test_a_category_names_the_providers_that_can_serve_it_now_in_order() -> None:
-    overview = service([SECOND, DOWN, UNSET, GOOD], FRESH).overview()
+    overview = service([SECOND, DOWN, UNSET, GOOD], FRESH).overview(WebSocketStatus())
     assert overview.categories["market"].providers == ("second", "good")
 
 
 def test_a_category_tells_the_age_of_its_newest_answer(clock: ManualClock) -> None:
-    market = service([GOOD], answer(age_s=10.12345, ttl_left_s=50.0), clock).overview()
+    market = service([GOOD], answer(age_s=10.12345, ttl_left_s=50.0), clock).overview(
+        WebSocketStatus()
+    )
     category = market.categories["market"]
     assert category.fresh is True
     assert category.age_seconds == 10.123
@@ -195,7 +200,7 @@ def test_a_category_tells_the_age_of_its_newest_answer(clock: ManualClock) -> No
 
 
 def test_a_category_that_was_never_asked_has_no_age() -> None:
-    category = service([GOOD], None).overview().categories["market"]
+    category = service([GOOD], None).overview(WebSocketStatus()).categories["market"]
     assert category.fresh is False
     assert category.age_seconds is None
     assert category.next_refresh_at is None
@@ -203,15 +208,15 @@ def test_a_category_that_was_never_asked_has_no_age() -> None:
 
 @pytest.mark.parametrize("newest", [STALE, EXPIRED])
 def test_a_stale_or_expired_answer_is_not_fresh(newest: Answer[Any]) -> None:
-    assert service([GOOD], newest).overview().categories["market"].fresh is False
+    assert service([GOOD], newest).overview(WebSocketStatus()).categories["market"].fresh is False
 
 
 def test_every_provider_is_listed_once_the_unusable_included() -> None:
     manager = StandInManager(market=[GOOD, DOWN, UNSET], ohlc=[DOWN, SECOND])
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     overview = StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock()
-    ).overview()
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
+    ).overview(WebSocketStatus())
     assert [each.name for each in overview.providers] == ["good", "resting", "unset", "second"]
     assert [each.status for each in overview.providers] == ["active", *["cooldown"] * 2, "active"]
 
@@ -219,19 +224,24 @@ def test_every_provider_is_listed_once_the_unusable_included() -> None:
 def test_the_cache_counters_are_the_sum_over_the_categories() -> None:
     caches = {"market": StandInCache(None, 1, 10, 2, 3), "ohlc": StandInCache(None, 4, 5, 6, 0)}
     overview = StatusService(
-        StandInManager(market=[], ohlc=[]), StandInHistory(), caches, PLAIN, clock=ManualClock()
-    ).overview()
+        StandInManager(market=[], ohlc=[]),
+        StandInHistory(),
+        caches,
+        PLAIN,
+        clock=ManualClock(),
+        ticks=lambda: None,
+    ).overview(WebSocketStatus())
     assert overview.cache == CacheStatus(entries=5, hits=15, misses=8, stale_served=3)
 
 
 def test_uptime_counts_from_the_start(clock: ManualClock) -> None:
     begun = service([GOOD], None, clock)
     clock.advance(12.3456)
-    assert begun.overview().uptime_seconds == 12.346
+    assert begun.overview(WebSocketStatus()).uptime_seconds == 12.346
 
 
 def test_version_choices_and_the_idle_stream_are_told() -> None:
-    overview = service([GOOD], None).overview()
+    overview = service([GOOD], None).overview(WebSocketStatus())
     assert overview.version == __version__
     assert [choice.provider for choice in overview.rotation] == ["good"]
     assert overview.websocket == WebSocketStatus(clients=0, messages_sent=0, dropped=0)

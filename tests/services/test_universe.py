@@ -166,7 +166,7 @@ def test_a_pair_stands_for_the_coins_candles_unless_it_is_a_namesakes(
 
 def test_rows_that_the_venue_could_not_renew_are_told_of() -> None:
     _, warnings = absorb(UNIVERSE, tickers(ticker("ALP", 99.0)), "binance")
-    assert "rows have no price from binance and keep an older one" in warnings[0]
+    assert "rows have no newer price from binance" in warnings[0]
 
 
 def test_refused_pairs_are_named() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
 from backend.models.market import (
     NAMESAKE_FACTOR,
+    QUOTES,
     PairTicker,
     PairTickers,
     QuotesQuery,
@@ -34,8 +35,6 @@ PUBLIC = Plan(
     ),
 )
 
-#: Dollar coins, in the order in which a coin's pair is chosen.
-QUOTES = ("USDT", "FDUSD", "USDC")
 #: Money, not coins: EURUSDT is a currency pair.
 FIAT = frozenset("ARS/AUD/BRL/COP/CZK/EUR/GBP/IDR/JPY/MXN/NGN/PLN/RON/RUB/TRY/UAH/ZAR".split("/"))
 #: A pair that last traded longer before the newest one than this is delisted.
@@ -63,7 +62,7 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     # The venue's own now, as our clock may be wrong; dead pairs are few among those with trades.
     venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
-    dollar = [row for quote in QUOTES for row in live if _base(row["symbol"], quote)]
+    dollar = [row for quote in QUOTES for row in live if base_against(row["symbol"], quote)]
     tickers, refused = parse_rows(dollar, _ticker, "symbol")
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
@@ -71,7 +70,7 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     return PairTickers(tuple(best.values()), refused)
 
 
-def _base(symbol: str, quote: str) -> str | None:
+def base_against(symbol: str, quote: str) -> str | None:
     """The coin of a pair against `quote`; None where it is another pair, or money."""
     base = symbol.removesuffix(quote)
     return base if base and base != symbol and base not in FIAT else None

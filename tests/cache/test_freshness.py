@@ -1,11 +1,11 @@
-"""The composition root: how long which answers stay fresh."""
+"""How long which answers stay fresh."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from backend.gateway import CLOSED_CANDLES_TTL_S, _ohlc_freshness, _sentiment_freshness
+from backend.cache.freshness import CLOSED_CANDLES_TTL_S, ohlc_freshness, sentiment_freshness
 from backend.models.answer import Answer
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
@@ -46,7 +46,7 @@ def query(start_ms: int | None, end_ms: int | None) -> OhlcQuery:
 def test_only_what_is_over_and_closed_is_kept_for_a_day(
     asked: OhlcQuery, answer: Answer[Candles], is_kept: bool
 ) -> None:
-    freshness = _ohlc_freshness(Settings())(asked, answer)
+    freshness = ohlc_freshness(Settings())(asked, answer)
     assert freshness.ttl_s == (CLOSED_CANDLES_TTL_S if is_kept else 15)
 
 
@@ -61,4 +61,4 @@ def test_an_index_is_fresh_until_its_maker_changes_it_within_bounds(
         (FearGreed(**day, timestamp=EPOCH - timedelta(hours=8), attribution="by a"),), told_s
     )
     answer = Answer(series, "a", EPOCH, 1.0)
-    assert _sentiment_freshness(Settings())(SentimentQuery(), answer).ttl_s == ttl_s
+    assert sentiment_freshness(Settings())(SentimentQuery(), answer).ttl_s == ttl_s

@@ -1,0 +1,199 @@
+"""`/ws` and `/api/stream`: the same stream by WebSocket and by Server-Sent Events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+from starlette.types import Receive, Scope, Send
+
+from api.problems import problem
+from api.routes.common import documented_errors, refuse_repeats
+from api.stream.commands import Refused, Subscribe, commands_in
+from api.stream.conversation import Conversation
+from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
+from api.stream.outlets import Outlet, QueueOutlet, WireOutlet
+from api.stream.subscriber import Subscriber
+from api.stream.wire import abort, wire_behind
+from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
+from backend.errors import InvalidParameter
+from backend.models.ohlc import Interval
+
+router = APIRouter(tags=["stream"])
+
+LATER = {"Retry-After": "5"}
+#: A goodbye that is not taken in this time is not taken at all.
+GOODBYE_S = 5.0
+SSE_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+
+
+@router.websocket("/ws")
+async def read_websocket(websocket: WebSocket) -> None:
+    """The protocol is described in the README."""
+    broadcaster: Broadcaster = websocket.app.state.broadcaster
+    await websocket.accept()
+    async with _outlet(websocket) as outlet:
+        try:
+            subscriber = broadcaster.join(outlet)
+        except TooManyReaders as full:
+            outlet.close(TRY_LATER, str(full))
+            await _until_gone(websocket)
+            return
+        try:
+            await _converse(websocket, broadcaster, subscriber)
+        finally:
+            broadcaster.leave(subscriber)
+
+
+async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: Subscriber) -> None:
+    conversation = Conversation(broadcaster, subscriber, websocket.app.state.gateway.clock)
+    try:
+        query = websocket.query_params
+        asked = commands_in(query.get("channels"), query.get("symbols"), query.get("interval"))
+        await conversation.begin(asked)
+    except Refused as refusal:
+        subscriber.tell(error(refusal.code, str(refusal)))
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await conversation.hear(message.get("text"))
+
+
+@asynccontextmanager
+async def _outlet(websocket: WebSocket) -> AsyncIterator[Outlet]:
+    """Straight to the wire where the server is known, else through a task of this connection."""
+    is_direct = websocket.app.state.ws_direct
+    wire = wire_behind(websocket.scope) if is_direct else None
+    if wire:
+        yield WireOutlet(wire)
+        return
+    outlet = QueueOutlet()
+    writer = asyncio.create_task(_drain(websocket, outlet), name="stream writer")
+    try:
+        yield outlet
+    finally:
+        outlet.close(1000, "")
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+
+
+async def _drain(websocket: WebSocket, outlet: QueueOutlet) -> None:
+    """Until the outlet is closed; what is queued then has a little time left."""
+
+    async def send_all() -> None:
+        async for told in outlet.frames():
+            await websocket.send_text(told.text.decode())
+        await websocket.close(outlet.code, outlet.reason)
+
+    if not await _done_soon_after(outlet, asyncio.create_task(send_all())):
+        abort(websocket.scope)
+
+
+async def _until_gone(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _done_soon_after(
+    outlet: QueueOutlet, sending: asyncio.Task[None], *gone: asyncio.Task[None]
+) -> bool:
+    """Waits for the sending to end; once the outlet is closed, or the reader `gone`, not long."""
+    closed = asyncio.create_task(outlet.closed.wait())
+    tasks = {sending, closed, *gone}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not any(task.done() for task in gone):
+            await asyncio.wait(
+                {sending, *gone}, timeout=GOODBYE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        return any(task.done() for task in (sending, *gone))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class EventStream(Response):
+    """The stream as Server-Sent Events: joins when it is sent, leaves when the reader does."""
+
+    def __init__(self, request: Request, commands: tuple[Subscribe, ...]) -> None:
+        super().__init__()
+        self._request = request
+        self._commands = commands
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        broadcaster: Broadcaster = self._request.app.state.broadcaster
+        outlet = QueueOutlet()
+        try:
+            subscriber = broadcaster.join(outlet)
+        except TooManyReaders as full:
+            refusal = problem(self._request, "too_many_clients", str(full), headers=LATER)
+            await refusal(scope, receive, send)
+            return
+        try:
+            sending = asyncio.create_task(_send_events(outlet, send))
+            gone = asyncio.create_task(_until_disconnect(receive))
+            for command in self._commands:
+                await broadcaster.do(subscriber, command)
+            if not await _done_soon_after(outlet, sending, gone):
+                abort(scope)
+        finally:
+            broadcaster.leave(subscriber)
+
+
+async def _send_events(outlet: QueueOutlet, send: Send) -> None:
+    headers = [(name.lower().encode(), text.encode()) for name, text in SSE_HEADERS.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    body = b"retry: %d\n\n" % RECONNECT_AFTER_MS
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    async for told in outlet.frames():
+        await send({"type": "http.response.body", "body": told.sse, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@router.get(
+    "/api/stream",
+    summary="The stream, as Server-Sent Events",
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **documented_errors(404, 422, 503),
+    },
+    response_class=Response,
+    dependencies=[Depends(refuse_repeats)],
+)
+async def read_stream(
+    request: Request,
+    channels: Annotated[
+        str, Query(max_length=200, description=f"comma list of {', '.join(CHANNELS)}")
+    ] = "market",
+    symbols: Annotated[
+        str | None,
+        Query(max_length=5_000, description="comma list, for market, ohlc and news; none is all"),
+    ] = None,
+    interval: Annotated[Interval | None, Query(description="of ohlc's candles")] = None,
+) -> Response:
+    """Each event has its channel's name, `seq` as its id, and a WebSocket message as its data.
+
+    A reader that comes back with `Last-Event-ID` gets a snapshot, as every new one does.
+    """
+    try:
+        commands = commands_in(channels, symbols, interval)
+    except Refused as refusal:
+        raise InvalidParameter("channels", str(refusal)) from None
+    broadcaster: Broadcaster = request.app.state.broadcaster
+    for command in commands:
+        await broadcaster.coins(command.symbols or ())
+    if request.scope.get("is_head"):
+        return Response(headers=SSE_HEADERS)
+    return EventStream(request, commands)

@@ -1,0 +1,69 @@
+"""The stream's messages: one flat JSON object each, encoded once for all who get it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from api.encoding import to_json
+
+PROTOCOL = 1
+HEARTBEAT_S = 15.0
+RECONNECT_AFTER_MS = 1_500
+CHANNELS = ("market", "ohlc", "news", "sentiment", "gas", "status")
+
+#: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
+_TEXT_FRAME = b"\x81"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One message, as it goes out by WebSocket and by SSE. `event` and `seq` are for SSE."""
+
+    text: bytes
+    event: str
+    seq: int | None = None
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The whole WebSocket frame, header included."""
+        size = len(self.text)
+        if size < 126:
+            return _TEXT_FRAME + bytes([size]) + self.text
+        if size < 65_536:
+            return _TEXT_FRAME + b"\x7e" + size.to_bytes(2, "big") + self.text
+        return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + self.text
+
+    @cached_property
+    def sse(self) -> bytes:
+        """The event; JSON has no line breaks of its own."""
+        number = b"" if self.seq is None else b"id: %d\n" % self.seq
+        return b"event: %s\n%sdata: %s\n\n" % (self.event.encode(), number, self.text)
+
+
+def frame(op: str, **fields: Any) -> Frame:
+    """A message; SSE calls it by its channel, or else by its `op`."""
+    return Frame(to_json({"op": op, **fields}), fields.get("channel") or op, fields.get("seq"))
+
+
+def hello(limits: Mapping[str, float]) -> Frame:
+    return frame(
+        "hello",
+        protocol=PROTOCOL,
+        heartbeat_seconds=HEARTBEAT_S,
+        channels=CHANNELS,
+        limits=limits,
+    )
+
+
+def heartbeat(now: datetime) -> Frame:
+    return frame("heartbeat", time=now)
+
+
+def shutdown() -> Frame:
+    return frame("shutdown", reconnect_after_ms=RECONNECT_AFTER_MS)
+
+
+def error(code: str, message: str, id: Any = None, **about: Any) -> Frame:  # noqa: A002 - the word on the wire
+    return frame("error", id=id, code=code, message=message, **about)

@@ -1,0 +1,77 @@
+"""The way around ASGI to a WebSocket's transport, where the server is the one that we know.
+
+ASGI can only `await send`: for each reader a task switch, no word about how much is waiting to be
+written, and no way to close a connection whose reader has stopped reading. uvicorn's protocol
+object knows all three. Everything that reaches into it stands in this file; with another server,
+or `WS_DIRECT=false`, `wire_behind` gives None and the stream goes the plain way.
+"""
+
+from contextlib import suppress
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+#: Where the server's own `send` is kept before anybody wraps it.
+KEY = "gateway.server_send"
+#: A peer that does not take our goodbye in this time does not take it at all.
+CLOSE_S = 10.0
+
+
+class KeepSend:
+    """Outermost layer: remembers the server's `send`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[KEY] = send
+        await self._app(scope, receive, send)
+
+
+class Wire:
+    """One accepted WebSocket connection of uvicorn's."""
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        self._protocol = protocol
+
+    def __repr__(self) -> str:
+        return f"<Wire {self.buffered} bytes waiting>"
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._protocol.transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        """Whole frames, as they stand; nothing once the connection is closing."""
+        protocol = self._protocol
+        if not protocol.close_sent and not protocol.transport.is_closing():
+            protocol.transport.write(data)
+
+    def close(self, code: int, reason: str) -> None:
+        """As uvicorn closes, but without waiting for a reader that does not read."""
+        protocol = self._protocol
+        if protocol.close_sent or protocol.transport.is_closing():
+            return
+        with suppress(InvalidState):
+            protocol.conn.send_close(code, reason)
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+        protocol.close_sent = True
+        message = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
+        protocol.close_timer = protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
+        protocol.transport.resume_reading()
+
+
+def wire_behind(scope: Scope) -> Wire | None:
+    """The wire of this connection; None behind a server that we don't know."""
+    server = getattr(scope.get(KEY), "__self__", None)
+    return Wire(server) if isinstance(server, WebSocketsSansIOProtocol) else None
+
+
+def abort(scope: Scope) -> None:
+    """Ends the HTTP connection of a reader that does not read; without uvicorn, it lingers."""
+    transport = getattr(getattr(scope.get(KEY), "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,240 @@
+"""The stream: who reads what, one feed for each thing that is read, the same bytes for all.
+
+It reads services and nothing else: what it shows is what REST shows, and what nobody reads is not
+asked for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from api.stream import channels
+from api.stream.channels import Place
+from api.stream.commands import Command, Ping, Refused, Subscribe, Unsubscribe
+from api.stream.feed import Feed
+from api.stream.frames import HEARTBEAT_S, Frame, error, frame, heartbeat, hello, shutdown
+from api.stream.outlets import Outlet
+from api.stream.subscriber import STUCK_S, Counters, Subscriber
+from api.stream.topics import Topic
+from backend.errors import GatewayError, UnknownSymbol
+from backend.gateway import Gateway
+from backend.models.market import Coin
+from backend.services.status import WebSocketStatus
+
+log = logging.getLogger("gateway")
+
+MOST_TOPICS = 32
+#: Each of these may cost a provider's call a refresh, whoever asked for it.
+MOST_SERIES = 200
+MOST_FRAME_BYTES = 64 * 1024
+MESSAGES_PER_S = 20
+#: Lagging readers, feeds and the heart are looked after so often.
+LOOK_S = 0.25
+#: So many readers are written to before others have their turn.
+BATCH = 250
+GOING_AWAY, POLICY, TOO_LARGE, TRY_LATER = 1001, 1008, 1009, 1013
+
+
+class TooManyReaders(Exception):
+    """As many as the settings allow are reading."""
+
+
+class Broadcaster:
+    """The stream's readers and feeds, for as long as the gateway lives."""
+
+    def __init__(self, gateway: Gateway, *, most_clients: int) -> None:
+        self._gateway = gateway
+        self._clock = gateway.clock
+        self._most_clients = most_clients
+        self._subscribers: dict[Subscriber, None] = {}
+        self._feeds: dict[tuple[str, ...], Feed] = {}
+        self._counters = Counters()
+        self._is_closing = False
+        self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
+        self._caretaker = asyncio.create_task(self._take_care(), name="stream caretaker")
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Broadcaster {len(self._subscribers)} readers, {len(self._feeds)} feeds>"
+
+    @property
+    def limits(self) -> dict[str, float]:
+        return {
+            "clients": self._most_clients,
+            "topics": MOST_TOPICS,
+            "symbols": channels.MOST_ROWS,
+            "series": MOST_SERIES,
+            "frame_bytes": MOST_FRAME_BYTES,
+            "messages_per_second": MESSAGES_PER_S,
+            "stuck_seconds": STUCK_S,
+        }
+
+    def counters(self) -> WebSocketStatus:
+        return WebSocketStatus(len(self._subscribers), self._counters.sent, self._counters.dropped)
+
+    def join(self, outlet: Outlet) -> Subscriber:
+        """A new reader, who is greeted. Raises TooManyReaders."""
+        if self._is_closing or len(self._subscribers) >= self._most_clients:
+            raise TooManyReaders(f"{self._most_clients} readers are all that are allowed")
+        subscriber = Subscriber(outlet, self._clock, self._counters)
+        self._subscribers[subscriber] = None
+        subscriber.tell(hello(self.limits))
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Its topics go with it, and a feed with its last reader."""
+        self._subscribers.pop(subscriber, None)
+        for topic in list(subscriber.topics):
+            self._unsubscribe(subscriber, topic)
+
+    async def aclose(self) -> None:
+        """Tells everybody that it is over; nobody joins any more."""
+        self._is_closing = True
+        farewell = shutdown()
+        for subscriber in list(self._subscribers):
+            subscriber.tell(farewell)
+            subscriber.close(GOING_AWAY, "the gateway stops")
+        self._caretaker.cancel()
+        feeds = [feed.aclose() for feed in self._feeds.values()]
+        await asyncio.gather(self._caretaker, *feeds, *self._closing, return_exceptions=True)
+
+    async def do(self, subscriber: Subscriber, command: Command) -> None:
+        """What the client asked for, or the error that says why not."""
+        try:
+            match command:
+                case Ping():
+                    subscriber.tell(frame("pong", id=command.id))
+                case Subscribe():
+                    await self._subscribe(subscriber, command)
+                case Unsubscribe():
+                    self._unsubscribe_said(subscriber, command)
+        except Refused as refusal:
+            subscriber.tell(error(refusal.code, str(refusal), command.id))
+        except GatewayError as problem:
+            subscriber.tell(error(problem.code, _in_words(problem), command.id))
+
+    async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
+        """Snapshots come at once, or when there is something to show."""
+        coins = await self.coins(command.symbols) if command.symbols else ()
+        if subscriber not in self._subscribers:
+            return  # it left while the coins were looked up
+        wanted = channels.places(
+            self._gateway, self.counters, command.channel, coins, command.interval
+        )
+        replaced = _replaced(subscriber, command)
+        self._refuse_too_many(subscriber, wanted, replaced)
+        about = {"interval": command.interval} if command.interval else {}
+        symbols = [coin.symbol for coin in coins] or None
+        subscriber.tell(
+            frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **about)
+        )
+        topics = [self._topic(place) for place in wanted]
+        for topic in topics:
+            topic.subscribers[subscriber] = None
+            subscriber.topics[topic] = None
+            _offer(topic, topic.present(), [subscriber])
+        for topic in replaced:
+            if topic not in topics:
+                self._unsubscribe(subscriber, topic)
+
+    async def coins(self, symbols: Iterable[str]) -> tuple[Coin, ...]:
+        """The coins that were named, each once. Raises GatewayError."""
+        market = (await self._gateway.market.latest()).data
+        index = self._gateway.market.index(market)
+        found = [index.resolve(symbol).coin for symbol in symbols]
+        return tuple({channels.coin_key(coin): coin for coin in found}.values())
+
+    def _refuse_too_many(
+        self, subscriber: Subscriber, wanted: Sequence[Place], replaced: Sequence[Topic]
+    ) -> None:
+        held = {topic.key for topic in subscriber.topics} - {topic.key for topic in replaced}
+        if len(held | {place.key for place in wanted}) > MOST_TOPICS:
+            raise Refused("too_many_topics", f"a client follows at most {MOST_TOPICS} topics")
+        series = {key for key in self._feeds if key[0] == "ohlc"}
+        new = {place.key for place in wanted if place.key[0] == "ohlc"} - series
+        if new and len(series) + len(new) > MOST_SERIES:
+            raise Refused("too_many_topics", f"{MOST_SERIES} series are followed already")
+
+    def _topic(self, place: Place) -> Topic:
+        feed = self._feeds.get(place.key)
+        if feed is None:
+            feed = self._feeds[place.key] = Feed(
+                place.key, place.make(), self._clock, self._publish
+            )
+        return feed.topic(place.view)
+
+    def _unsubscribe_said(self, subscriber: Subscriber, command: Unsubscribe) -> None:
+        symbols = self._gateway.market.tickers(command.symbols or ())
+        for topic in list(subscriber.topics):
+            labels = topic.channel.labels
+            is_meant = topic.channel.name == command.channel
+            if labels and symbols:
+                is_meant = is_meant and labels["symbol"] in symbols
+            if labels and command.interval:
+                is_meant = is_meant and labels["interval"] == command.interval
+            if is_meant:
+                self._unsubscribe(subscriber, topic)
+        subscriber.tell(frame("unsubscribed", id=command.id, channel=command.channel))
+
+    def _unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
+        subscriber.forget(topic)
+        topic.subscribers.pop(subscriber, None)
+        feed = self._feeds.get(topic.key)
+        if feed is None:
+            return
+        feed.drop_if_unread(topic)
+        if feed.is_unread:
+            del self._feeds[topic.key]
+            closing = asyncio.create_task(feed.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _publish(self, topic: Topic, frames: list[Frame]) -> None:
+        """The same frames to all that read the topic now."""
+        readers = list(topic.subscribers)
+        for start in range(0, len(readers), BATCH):
+            batch = readers[start : start + BATCH]
+            _offer(topic, frames, [one for one in batch if topic in one.topics])
+            if start + BATCH < len(readers):
+                await asyncio.sleep(0)
+
+    async def _take_care(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._look_after()
+            except Exception:  # a bug of ours must not leave the others without care
+                log.exception("the stream's caretaker stumbled")
+
+    async def _look_after(self) -> None:
+        for subscriber in [one for one in self._subscribers if one.lags]:
+            subscriber.catch_up()
+            if subscriber.is_stuck():
+                subscriber.close(POLICY, f"nothing was read for {STUCK_S:g} s")
+        for feed in list(self._feeds.values()):
+            await feed.tell_flow()
+        now = self._clock.monotonic()
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_S
+            beat = heartbeat(self._clock.now())
+            for subscriber in self._subscribers:
+                subscriber.tell_if_free(beat)
+
+
+def _replaced(subscriber: Subscriber, command: Subscribe) -> list[Topic]:
+    """One view of a channel at a time: its frames do not say of which. Candles' frames do."""
+    if command.channel == "ohlc":
+        return []
+    return [topic for topic in subscriber.topics if topic.channel.name == command.channel]
+
+
+def _offer(topic: Topic, frames: Iterable[Frame], readers: Iterable[Subscriber]) -> None:
+    for subscriber in readers:
+        for told in frames:
+            if not subscriber.offer(topic, told):
+                break
+
+
+def _in_words(problem: GatewayError) -> str:
+    suggestions = problem.suggestions if isinstance(problem, UnknownSymbol) else ()
+    return f"{problem}; did you mean {', '.join(suggestions)}?" if suggestions else str(problem)

@@ -1,0 +1,71 @@
+"""Ticks: what a venue pushes by itself between two questions, and how well it flows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from backend.models.market import PairTicker
+from backend.models.ohlc import Candle, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTicks:
+    """Asks for the 24 h tickers of all pairs as they change."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleTicks:
+    """Asks for the forming candle of one pair as it changes."""
+
+    pair: str
+    interval: Interval
+
+
+TickSubject = MarketTicks | CandleTicks
+
+
+@dataclass(frozen=True, slots=True)
+class TickersTold:
+    """Pairs against dollars that changed just now; the others did not. `source` is the venue."""
+
+    source: str
+    tickers: tuple[PairTicker, ...]
+
+    @property
+    def subject(self) -> MarketTicks:
+        return MarketTicks()
+
+
+@dataclass(frozen=True, slots=True)
+class CandleTold:
+    """The newest candle of a pair, whole; `closed` with its last word."""
+
+    source: str
+    subject: CandleTicks
+    candle: Candle
+
+
+Tick = TickersTold | CandleTold
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Whether ticks of a subject come in, and if not, why: a reason of the contract."""
+
+    is_live: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickStatus:
+    """A venue's push connection. `since` is when `state` was entered.
+
+    `state` is `off` (nobody listens, or the settings say so), `connecting`, `live` or `down`.
+    """
+
+    provider: str
+    state: Literal["off", "connecting", "live", "down"]
+    reason: str | None
+    since: datetime
+    subjects: int
+    retry_at: datetime | None = None

@@ -1,0 +1,243 @@
+"""A venue's push connection: open while somebody wants ticks, reopened with care when it falls."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Literal, Protocol
+
+from backend.clock import Clock
+from backend.errors import (
+    ConnectionBroken,
+    GeoBlocked,
+    MalformedResponse,
+    ProviderError,
+    ProviderTimeout,
+)
+from backend.events import EventSink, TickFeedChanged
+from backend.models.ticks import Flow, Tick, TickStatus, TickSubject
+from backend.orchestration.circuit_breaker import GEO_LADDER
+from backend.orchestration.ladder import Ladder
+from backend.orchestration.rate_limit_guard import Cost, RateLimitGuard, Refused
+from backend.orchestration.tick_subjects import TickSubjects
+from backend.providers.adapter import Context, PushFeed
+from backend.providers.client import parsed
+
+#: Waits before the next connection, in seconds; each is jittered.
+BACK_OFF = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+#: A connection that brought ticks for this long was a good one: back-off begins anew.
+GOOD_S = 60.0
+#: How long a change of what is wanted, or a silence, may go unnoticed.
+LOOK_S = 0.5
+#: So many frames in a row that hold no sense, and the connection holds none.
+MOST_JUNK = 5
+#: Asked for in the address; more are asked for by commands.
+SUBJECTS_IN_PATH = 50
+
+State = Literal["off", "connecting", "live", "down"]
+
+
+class Connection(Protocol):
+    async def send(self, text: str) -> None: ...
+    async def receive(self, timeout_s: float) -> Any: ...
+
+
+#: Opens a connection to a path. Raises ProviderError.
+Connect = Callable[[str], AbstractAsyncContextManager[Connection]]
+
+
+class _Goodbye(ConnectionBroken):
+    """They announced the end: nothing is wrong, and the next connection need not wait."""
+
+
+class TickStream:
+    """Ticks of one venue, for whoever iterates `ticks()`; there is one such reader.
+
+    What comes is parsed here and passed on at once: no tick is held back, repeated or made up.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        feed: PushFeed,
+        connect: Connect,
+        *,
+        clock: Clock,
+        emit: EventSink,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._provider = provider
+        self._feed = feed
+        self._connect = connect
+        self._clock = clock
+        self._emit = emit
+        self._jitter = jitter
+        self._connects = RateLimitGuard(clock, [feed.connects])
+        self._back_off = Ladder(clock, BACK_OFF)
+        self._geo_back_off = Ladder(clock, GEO_LADDER)
+        self._wanted: tuple[TickSubject, ...] = ()
+        self._someone_wants = asyncio.Event()
+        self._next_connect = self._next_command = 0.0
+        self._numbers = count(1)
+        self._junk = 0
+        #: Of the open connection.
+        self._subjects: TickSubjects | None = None
+        self._opened = 0.0
+        self._reason: str | None = None
+        self._is_down_told = False
+        self._state: State = "off"
+        self._since = clock.now()
+
+    def __repr__(self) -> str:
+        return f"<TickStream {self._provider} {self._state} {len(self._wanted)} wanted>"
+
+    def want(self, subjects: Collection[TickSubject]) -> None:
+        """From now on these, and nothing else; without any the connection is closed."""
+        self._wanted = tuple(subjects)[: self._feed.most_subjects]
+        if self._wanted:
+            self._someone_wants.set()
+        else:
+            self._someone_wants.clear()
+
+    def flow(self, subject: TickSubject) -> Flow:
+        """Whether this subject's ticks come in now."""
+        if self._subjects is None:
+            return Flow(False, self._reason)
+        if self._subjects.is_flowing(subject):
+            return Flow(True)
+        return Flow(False, "timeout" if self._subjects.is_silent(subject) else self._reason)
+
+    def status(self) -> TickStatus:
+        retry_at = self._retry_at() if self._state == "down" else None
+        wanted = len(self._wanted)
+        return TickStatus(self._provider, self._state, self._reason, self._since, wanted, retry_at)
+
+    async def ticks(self) -> AsyncGenerator[Tick]:
+        """Every tick of what is wanted, for ever."""
+        while True:
+            await self._until_due()
+            asked = self._wanted[:SUBJECTS_IN_PATH]
+            try:
+                async with self._connect(self._feed.path(asked)) as connection:
+                    self._begin(asked)
+                    async with aclosing(self._conversation(connection)) as told:
+                        async for tick in told:
+                            yield tick
+                self._end(None)
+            except ProviderError as error:
+                self._end(error)
+
+    async def _until_due(self) -> None:
+        """Somebody wants ticks, and neither back-off nor the limit of connects forbids."""
+        while True:
+            await self._someone_wants.wait()
+            wait_s = self._next_connect - self._clock.monotonic()
+            if wait_s <= 0:
+                refused = self._try_connect()
+                if refused is None:
+                    return
+                wait_s = refused.retry_at - self._clock.monotonic()
+            await asyncio.sleep(min(wait_s, LOOK_S))  # who wants may leave in the meantime
+
+    def _try_connect(self) -> Refused | None:
+        permit = self._connects.try_acquire(Cost(1, 1))
+        if isinstance(permit, Refused):
+            return permit
+        self._connects.settle(permit, was_sent=True, may_have_succeeded=True)
+        if self._state == "off":
+            self._enter("connecting")
+        return None
+
+    def _begin(self, asked: tuple[TickSubject, ...]) -> None:
+        self._subjects = TickSubjects(self._clock, self._feed, asked)
+        self._opened, self._junk = self._clock.monotonic(), 0
+
+    async def _conversation(self, connection: Connection) -> AsyncGenerator[Tick]:
+        """Until nobody wants anything, or they say goodbye. Raises ProviderError."""
+        assert self._subjects is not None
+        while self._wanted:
+            await self._tell_wishes(connection, self._subjects)
+            frame = await self._received(connection)
+            if frame is not None and self._feed.is_goodbye(frame):
+                raise _Goodbye("they announced the end of the connection")
+            tick = self._tick_in(frame) if frame is not None else None
+            if tick is not None and self._subjects.hear(tick.subject):
+                self._note_live()
+                yield tick
+            if self._subjects.is_dead:
+                raise ProviderTimeout("the connection is open and says nothing")
+
+    async def _tell_wishes(self, connection: Connection, subjects: TickSubjects) -> None:
+        now = self._clock.monotonic()
+        wish = subjects.next_wish(self._wanted) if now >= self._next_command else None
+        if wish is None:
+            return
+        self._next_command = now + 1.0 / self._feed.commands_per_s
+        command = self._feed.ask if wish.kind == "ask" else self._feed.drop
+        await connection.send(command(wish.subjects, next(self._numbers)))
+
+    async def _received(self, connection: Connection) -> Any:
+        try:
+            return await connection.receive(LOOK_S)
+        except MalformedResponse as error:
+            self._note_junk(error)
+            return None
+
+    def _tick_in(self, frame: Any) -> Tick | None:
+        context = Context(self._provider, "push", int(self._clock.now().timestamp() * 1000))
+        try:
+            tick: Tick | None = parsed(self._feed.parse, frame, context)
+        except MalformedResponse as error:
+            self._note_junk(error)
+            return None
+        self._junk = 0 if tick is not None else self._junk
+        return tick
+
+    def _note_junk(self, error: MalformedResponse) -> None:
+        self._junk += 1
+        if self._junk >= MOST_JUNK:
+            raise error
+
+    def _note_live(self) -> None:
+        if self._state == "live":
+            return
+        self._reason = None
+        self._enter("live")
+        if self._is_down_told:
+            self._is_down_told = False
+            self._emit(TickFeedChanged(self._clock.now(), self._provider, None))
+
+    def _end(self, error: ProviderError | None) -> None:
+        """The connection is over: because nobody wanted it any more, or it fell."""
+        now, subjects = self._clock.monotonic(), self._subjects
+        self._subjects = None
+        if error is None or not self._wanted:
+            self._reason = None
+            self._enter("off")
+            return
+        was_good = subjects is not None and subjects.any_flowed and now - self._opened >= GOOD_S
+        if was_good:
+            self._back_off.reset()
+        is_orderly = was_good and isinstance(error, _Goodbye)
+        self._next_connect = now + (0.0 if is_orderly else self._wait_s(error))
+        self._fell(error.reason)
+
+    def _wait_s(self, error: ProviderError) -> float:
+        ladder = self._geo_back_off if isinstance(error, GeoBlocked) else self._back_off
+        return max(ladder.climb() * self._jitter(), error.retry_after_s or 0.0)
+
+    def _fell(self, reason: str) -> None:
+        self._reason = reason
+        self._enter("down")
+        if not self._is_down_told:
+            self._is_down_told = True
+            self._emit(TickFeedChanged(self._clock.now(), self._provider, reason, self._retry_at()))
+
+    def _retry_at(self) -> datetime:
+        wait_s = self._next_connect - self._clock.monotonic()
+        return self._clock.now() + timedelta(seconds=wait_s)
+
+    def _enter(self, state: State) -> None:
+        if state != self._state:
+            self._state, self._since = state, self._clock.now()

@@ -1,0 +1,92 @@
+"""What an open push connection was asked for, and how long ago each subject was last heard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.clock import Clock
+from backend.models.ticks import TickSubject
+from backend.providers.adapter import PushFeed
+
+#: Silent for this many times its measure in all subjects: the connection is dead.
+DEAD_SILENCES = 3
+SUBJECTS_IN_COMMAND = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to tell the venue next."""
+
+    kind: Literal["ask", "drop"]
+    subjects: tuple[TickSubject, ...]
+
+
+class TickSubjects:
+    """Synchronous state of one connection: silence is judged by subject, not by socket."""
+
+    def __init__(self, clock: Clock, feed: PushFeed, asked: Sequence[TickSubject]) -> None:
+        """`asked` are those that the connection was opened with."""
+        self._clock = clock
+        self._feed = feed
+        self._heard = dict.fromkeys(asked, clock.monotonic())
+        self._flowing: set[TickSubject] = set()
+        self._asked_again: set[TickSubject] = set()
+
+    def __repr__(self) -> str:
+        return f"<TickSubjects {len(self._flowing)} of {len(self._heard)} flowing>"
+
+    @property
+    def any_flowed(self) -> bool:
+        return bool(self._flowing)
+
+    def hear(self, subject: TickSubject) -> bool:
+        """A tick came in. False for what nobody asked for."""
+        if subject not in self._heard:
+            return False
+        self._heard[subject] = self._clock.monotonic()
+        self._flowing.add(subject)
+        self._asked_again.discard(subject)
+        return True
+
+    def is_flowing(self, subject: TickSubject) -> bool:
+        return subject in self._flowing and not self.is_silent(subject)
+
+    def is_silent(self, subject: TickSubject) -> bool:
+        return self._silences(subject) > 1.0
+
+    @property
+    def is_dead(self) -> bool:
+        """Open, perhaps answering pings, and telling nothing of anything."""
+        return bool(self._heard) and all(self._silences(s) > DEAD_SILENCES for s in self._heard)
+
+    def next_wish(self, wanted: Sequence[TickSubject]) -> Wish | None:
+        """What is no longer wanted, is new, or was silent; that one is asked for once more."""
+        kept = set(wanted)
+        if surplus := [subject for subject in self._heard if subject not in kept]:
+            return self._drop(surplus[:SUBJECTS_IN_COMMAND])
+        if new := [subject for subject in wanted if subject not in self._heard]:
+            return self._ask(new[:SUBJECTS_IN_COMMAND])
+        silent = [s for s in self._heard if self.is_silent(s) and s not in self._asked_again]
+        if not silent:
+            return None
+        again = tuple(silent[:SUBJECTS_IN_COMMAND])
+        self._asked_again.update(again)  # they may have lost it; to ask twice is harmless
+        return Wish("ask", again)
+
+    def _drop(self, subjects: Sequence[TickSubject]) -> Wish:
+        for subject in subjects:
+            del self._heard[subject]
+            self._flowing.discard(subject)
+            self._asked_again.discard(subject)
+        return Wish("drop", tuple(subjects))
+
+    def _ask(self, subjects: Sequence[TickSubject]) -> Wish:
+        self._heard.update(dict.fromkeys(subjects, self._clock.monotonic()))
+        return Wish("ask", tuple(subjects))
+
+    def _silences(self, subject: TickSubject) -> float:
+        """The time since it was heard, in its own measure of silence."""
+        heard = self._heard.get(subject)
+        if heard is None:
+            return 0.0
+        return (self._clock.monotonic() - heard) / self._feed.silence_s(subject)

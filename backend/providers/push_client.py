@@ -1,0 +1,107 @@
+"""The one place that speaks WebSocket to a vendor. What goes wrong out there becomes our error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
+
+from backend.clock import Clock
+from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse, ProviderError
+from backend.providers.adapter import MIB, Adapter
+from backend.providers.client import USER_AGENT
+from backend.providers.refusals import refusal_in
+
+OPEN_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 5.0
+#: All tickers at once are about 0.4 MB.
+MOST_BYTES = 4 * MIB
+#: The library answers their pings with the payload that came; ours find a dead connection.
+PING_S, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S = 20.0, 20.0, 1.0
+
+
+class PushConnection(Protocol):
+    """An open connection: text out, decoded JSON in."""
+
+    async def send(self, text: str) -> None:
+        """Raises ProviderError."""
+
+    async def receive(self, timeout_s: float) -> Any:
+        """The next frame, None when none came in time. Raises ProviderError."""
+
+
+class _Direct(connect):
+    """Redirects are not followed: whoever answers for the vendor is configured, not told."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class PushClient:
+    """Opens connections; it never reconnects."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @asynccontextmanager
+    async def open(self, adapter: Adapter, url: str) -> AsyncIterator[PushConnection]:
+        """An open connection to `url`, closed on leaving. Raises ProviderError."""
+        try:
+            connection = await _Direct(
+                url,
+                compression=None,
+                user_agent_header=USER_AGENT,
+                open_timeout=OPEN_TIMEOUT_S,
+                ping_interval=PING_S,
+                ping_timeout=PONG_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=MOST_BYTES,
+            )
+        except InvalidStatus as error:
+            raise self._refused(adapter, error) from None
+        except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
+            raise ConnectFailed(type(error).__name__) from None
+        try:
+            yield _Connection(connection)
+        finally:
+            await connection.close()
+
+    def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
+        """The handshake's answer means what the same answer to a request would."""
+        status = error.response.status_code
+        headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
+        refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
+        return refusal or ConnectFailed(f"HTTP {status} in place of a handshake")
+
+
+class _Connection:
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._connection.send(text)
+        except (ConnectionClosed, TimeoutError) as error:
+            raise ConnectionBroken(type(error).__name__) from None
+
+    async def receive(self, timeout_s: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                text = await self._connection.recv()
+        except TimeoutError:
+            return None
+        except ConnectionClosed as error:
+            raise ConnectionBroken(type(error).__name__) from None
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise MalformedResponse("a frame that is no JSON") from None

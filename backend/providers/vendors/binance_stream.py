@@ -1,0 +1,139 @@
+"""Binance's market-data stream: tickers of changed pairs each second, forming candles.
+
+Documentation: github binance/binance-spot-api-docs (web-socket-streams.md, 2026-07). `!ticker@arr`
+is retired; `!miniTicker@arr` has neither the change nor the percentage: both follow from the open.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.models.market import QUOTES, PairTicker
+from backend.models.ohlc import Candle, Interval
+from backend.models.ticks import (
+    CandleTicks,
+    CandleTold,
+    MarketTicks,
+    Tick,
+    TickersTold,
+    TickSubject,
+)
+from backend.providers.adapter import Context, PushFeed, Window
+from backend.providers.rows import NOT_OF_NOW_MS, parse_rows
+from backend.providers.vendors.binance import base_against
+
+ALL_TICKERS = "!miniTicker@arr"
+#: Sent each second while anything trades at all; candles of a quiet pair only when it trades.
+SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
+#: A tick may hold few rows, of which one may be junk: not all of them.
+REFUSABLE_SHARE = 0.5
+
+
+def stream_name(subject: TickSubject) -> str:
+    """`!miniTicker@arr`, or `btcusdt@kline_1h`: symbols in lower case, intervals as they are."""
+    if isinstance(subject, MarketTicks):
+        return ALL_TICKERS
+    return f"{subject.pair.lower()}@kline_{subject.interval}"
+
+
+def build_path(subjects: Sequence[TickSubject]) -> str:
+    return f"/stream?streams={'/'.join(map(stream_name, subjects))}"
+
+
+def build_ask(subjects: Sequence[TickSubject], number: int) -> str:
+    return _command("SUBSCRIBE", subjects, number)
+
+
+def build_drop(subjects: Sequence[TickSubject], number: int) -> str:
+    return _command("UNSUBSCRIBE", subjects, number)
+
+
+def _command(method: str, subjects: Sequence[TickSubject], number: int) -> str:
+    names = [stream_name(subject) for subject in subjects]
+    return json.dumps({"method": method, "params": names, "id": number})
+
+
+def silence_s(subject: TickSubject) -> float:
+    return SILENT_TICKERS_S if isinstance(subject, MarketTicks) else SILENT_CANDLES_S
+
+
+def is_goodbye(frame: Any) -> bool:
+    """`serverShutdown`, in a combined stream under a name of its own (since 2026-05)."""
+    if not isinstance(frame, dict):
+        return False
+    data = frame.get("data", frame)
+    return isinstance(data, dict) and data.get("e") == "serverShutdown"
+
+
+def parse_frame(frame: Any, context: Context) -> Tick | None:
+    """The tick of a combined stream's frame; None for the answer to a command."""
+    if "stream" not in frame:
+        if "id" in frame or "result" in frame or "code" in frame:
+            return None
+        raise ValueError("neither a stream's frame nor an answer")
+    name, data = frame["stream"], frame["data"]
+    return _tickers(data, context) if name == ALL_TICKERS else _candle(data, context)
+
+
+def _tickers(rows: Any, context: Context) -> TickersTold | None:
+    dollar = [row for quote in QUOTES for row in rows if base_against(row["s"], quote)]
+    if not dollar:
+        return None
+    tickers, _ = parse_rows(dollar, lambda row: _ticker(row, context), "s", REFUSABLE_SHARE)
+    return TickersTold(context.provider, tuple(tickers))
+
+
+def _ticker(row: Any, context: Context) -> PairTicker:
+    quote = next(quote for quote in QUOTES if row["s"].endswith(quote))
+    price, opened = float(row["c"]), float(row["o"])
+    return PairTicker(
+        pair=row["s"],
+        base=row["s"].removesuffix(quote),
+        quote=quote,
+        price=price,
+        high=float(row["h"]),
+        low=float(row["l"]),
+        quote_volume=float(row["q"]),
+        # To the places that Binance itself gives: floats would add noise behind them.
+        change=round(price - opened, 8),
+        change_percentage=round((price - opened) / opened * 100, 3),
+        closed_at=datetime.fromtimestamp(_of_now(row["E"], context) / 1000, UTC),
+    )
+
+
+def _of_now(event_ms: int, context: Context) -> int:
+    if abs(event_ms - context.now_ms) > NOT_OF_NOW_MS:
+        raise ValueError("the tick is not of now")
+    return event_ms
+
+
+def _candle(data: Any, context: Context) -> CandleTold:
+    _of_now(data["E"], context)
+    row = data["k"]
+    candle = Candle(
+        timestamp=row["t"],
+        open=float(row["o"]),
+        high=float(row["h"]),
+        low=float(row["l"]),
+        close=float(row["c"]),
+        volume=float(row["v"]),
+        closed=row["x"],
+    )
+    return CandleTold(context.provider, CandleTicks(row["s"], Interval(row["i"])), candle)
+
+
+PUSH_FEED = PushFeed(
+    # Port 443: what a Hugging Face Space lets out, and reachable where stream.binance.com is not.
+    base_url="wss://data-stream.binance.vision:443",
+    connects=Window(300, 300),
+    # 5 a second are allowed, answers to their pings included.
+    commands_per_s=3,
+    most_subjects=1_000,  # of 1,024
+    path=build_path,
+    ask=build_ask,
+    drop=build_drop,
+    parse=parse_frame,
+    is_goodbye=is_goodbye,
+    silence_s=silence_s,
+)

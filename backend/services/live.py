@@ -1,0 +1,164 @@
+"""Questions that are followed: their answers as they change, with what venues tell in between."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from backend.clock import Clock
+from backend.models.answer import Answer, Query
+from backend.models.gas import GasFees, GasQuery
+from backend.models.market import Market, MarketQuery
+from backend.models.news import News, NewsQuery
+from backend.models.ohlc import Candles, OhlcQuery
+from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.models.ticks import (
+    CandleTicks,
+    Flow,
+    MarketTicks,
+    Tick,
+    TickersTold,
+    TickStatus,
+    TickSubject,
+)
+from backend.services.candle_ticks import with_candle
+from backend.services.following import Following, Held
+from backend.services.ohlc import OhlcService, OhlcView
+from backend.services.universe import UniverseSource
+
+Q = TypeVar("Q", bound=Query[Any])
+Q_contra = TypeVar("Q_contra", bound=Query[Any], contravariant=True)
+T = TypeVar("T")
+
+log = logging.getLogger("gateway")
+
+#: An answer that is over is asked for again after this; somebody else's refresh is seen at once.
+ASK_AGAIN_S = 1.0
+#: A bug of ours must not end the ticks for good.
+RESTART_S = 5.0
+
+
+class TickSource(Protocol):
+    """A venue that pushes."""
+
+    def want(self, subjects: tuple[TickSubject, ...]) -> None: ...
+    def flow(self, subject: TickSubject) -> Flow: ...
+    def status(self) -> TickStatus: ...
+    def ticks(self) -> AsyncGenerator[Tick]: ...
+
+
+class LiveService:
+    """What can be followed; lays ticks over what the caches hold while somebody follows it."""
+
+    def __init__(
+        self,
+        ticks: TickSource | None,
+        *,
+        universe: UniverseSource,
+        market: Held[MarketQuery, Market],
+        candles: Held[OhlcQuery, Candles],
+        news: Held[NewsQuery, News],
+        sentiment: Held[SentimentQuery, FearGreedSeries],
+        gas: Held[GasQuery, GasFees],
+        ohlc: OhlcService,
+        clock: Clock,
+    ) -> None:
+        self._ticks = ticks
+        self._clock = clock
+        self._universe = universe
+        self._market = market
+        self._candles = candles
+        self._news = news
+        self._sentiment = sentiment
+        self._gas = gas
+        self._ohlc = ohlc
+        self._listeners: dict[Following[Any, Any], tuple[TickSubject, Query[Any]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<LiveService {len(self._listeners)} listen>"
+
+    def market(self) -> Following[MarketQuery, Market]:
+        return self._following(MarketQuery(), self._market, lambda _answer: MarketTicks())
+
+    def news(self) -> Following[NewsQuery, News]:
+        return self._following(NewsQuery(), self._news)
+
+    def sentiment(self) -> Following[SentimentQuery, FearGreedSeries]:
+        return self._following(SentimentQuery(), self._sentiment)
+
+    def gas(self) -> Following[GasQuery, GasFees]:
+        return self._following(GasQuery(), self._gas)
+
+    def candles(self, symbol: str, view: OhlcView) -> Following[OhlcQuery, Candles]:
+        """The newest candles of one coin; ticks where the venue that pushes gave them."""
+
+        def subject(answer: Answer[Candles]) -> CandleTicks | None:
+            series = answer.data
+            if series.pair is None or answer.source != self._teller:
+                return None
+            return CandleTicks(series.pair, series.interval)
+
+        return Following(self, lambda: self._ohlc.asked(symbol, view), self._candles, subject)
+
+    def flow(self, subject: TickSubject) -> Flow:
+        return self._ticks.flow(subject) if self._ticks else Flow(False, "disabled")
+
+    def tick_status(self) -> TickStatus | None:
+        """The venue's push connection; None where the settings have none."""
+        return self._ticks.status() if self._ticks else None
+
+    def listen(
+        self,
+        following: Following[Any, Any],
+        subject: TickSubject | None,
+        query: Query[Any] | None,
+    ) -> None:
+        """From now on `following` wants ticks of `subject`, or none."""
+        before = self._listeners.pop(following, None)
+        if subject is not None and query is not None:
+            self._listeners[following] = subject, query
+        if self._ticks and before != self._listeners.get(following):
+            wanted = Counter(subject for subject, _ in self._listeners.values())
+            self._ticks.want(tuple(wanted))
+
+    async def run(self) -> None:
+        """Brings ticks in, for as long as the gateway lives."""
+        while self._ticks:
+            try:
+                async with aclosing(self._ticks.ticks()) as ticks:
+                    async for tick in ticks:
+                        await self._hear(tick)
+            except Exception:  # a bug of ours: the polled refreshes go on meanwhile
+                log.exception("the ticks stopped")
+            await asyncio.sleep(RESTART_S)
+
+    @property
+    def _teller(self) -> str | None:
+        return self._ticks.status().provider if self._ticks else None
+
+    def _following(
+        self,
+        query: Q,
+        held: Held[Q, T],
+        subject: Callable[[Answer[T]], TickSubject | None] = lambda _answer: None,
+    ) -> Following[Q, T]:
+        async def ask() -> tuple[Q, Answer[T]]:
+            return query, await held.fetch(query)
+
+        return Following(self, ask, held, subject)
+
+    async def _hear(self, tick: Tick) -> None:
+        if isinstance(tick, TickersTold):
+            market = self._universe.hear(tick.tickers, tick.source)
+            if market is not None:
+                await self._market.amend(MarketQuery(), lambda answer: replace(answer, data=market))
+            return
+        queries = {query for subject, query in self._listeners.values() if subject == tick.subject}
+        for query in queries:
+            assert isinstance(query, OhlcQuery)
+            await self._candles.amend(
+                query, lambda answer: with_candle(answer, tick, self._clock.now()), renews=True
+            )

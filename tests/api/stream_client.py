@@ -1,0 +1,103 @@
+"""The gateway behind a real uvicorn, and a real WebSocket client that talks to it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+
+from api.hf_unified_server import create_app
+from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
+from backend.gateway import read_configuration
+
+PATIENCE_S = 10.0
+
+
+@dataclass
+class Served:
+    """A gateway that serves on loopback."""
+
+    app: FastAPI
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def broadcaster(self) -> Broadcaster:
+        broadcaster: Broadcaster = self.app.state.broadcaster
+        return broadcaster
+
+    @asynccontextmanager
+    async def reader(self, query: str = "", **options: Any) -> AsyncIterator["Reader"]:
+        address = f"ws://127.0.0.1:{self.port}/ws{query}"
+        options = {"proxy": None, "compression": None, "max_size": 2**24, **options}
+        async with connect(address, **options) as connection:
+            yield Reader(connection)
+
+
+class Reader:
+    """One client; `next` skips frames of other kinds, `seen` holds all that came."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.seen: list[dict[str, Any]] = []
+
+    async def say(self, **message: Any) -> None:
+        await self.connection.send(json.dumps(message))
+
+    async def any(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            frame: dict[str, Any] = json.loads(await self.connection.recv())
+        self.seen.append(frame)
+        return frame
+
+    async def next(self, **wanted: Any) -> dict[str, Any]:
+        """The next frame that has these members."""
+        while True:
+            frame = await self.any()
+            if wanted.items() <= frame.items():
+                return frame
+
+    async def nothing(self, seconds: float, **unwanted: Any) -> None:
+        """Fails if a frame with these members comes in that time."""
+        try:
+            async with asyncio.timeout(seconds):
+                frame = await self.next(**unwanted)
+        except TimeoutError:
+            return
+        raise AssertionError(f"{frame} came")
+
+
+@asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[Served]:
+    """As run_server does it, with the settings that the environment gives now."""
+    app = create_app(read_configuration())
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        ws_max_size=MOST_FRAME_BYTES,
+        ws_per_message_deflate=False,
+        **options,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not server.started:
+                await asyncio.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Served(app, port)
+    finally:
+        server.should_exit = True
+        await task
