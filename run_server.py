@@ -14,8 +14,8 @@ from backend.observability.logs import open_logs
 from backend.observability.redaction import Redactor
 from backend.settings import SettingsError
 
-#: Longer than a reader may be stuck: that one is told why, not just dropped.
-PONG_TIMEOUT_S = 60
+#: So much longer than a reader may be stuck: that one is told why, not just dropped.
+PONG_SLACK_S = 30
 #: uvicorn waits this long for answers under way; with the clean-up it stays under 5 seconds.
 DRAIN_S = 4
 
@@ -28,8 +28,9 @@ class Server(uvicorn.Server):
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        broadcaster: Broadcaster = self._app.state.broadcaster
-        await broadcaster.aclose()
+        broadcaster: Broadcaster | None = getattr(self._app.state, "broadcaster", None)
+        if broadcaster:  # None where the start failed
+            await broadcaster.aclose()
         await super().shutdown(sockets)
 
 
@@ -54,7 +55,7 @@ def main() -> int:
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
             ws_max_size=MOST_FRAME_BYTES,
-            ws_ping_timeout=PONG_TIMEOUT_S,
+            ws_ping_timeout=settings.ws_stuck_seconds + PONG_SLACK_S,
             ws_per_message_deflate=False,  # for each reader again what all of them share
         )
         Server(config, app).run()

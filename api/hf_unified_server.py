@@ -40,7 +40,11 @@ def create_app(
             app.state.gateway = gateway
             app.state.responder = Responder()
             app.state.ws_direct = configuration.gateway.ws_direct
-            broadcaster = Broadcaster(gateway, most_clients=configuration.gateway.ws_max_clients)
+            broadcaster = Broadcaster(
+                gateway,
+                most_clients=configuration.gateway.ws_max_clients,
+                stuck_s=configuration.gateway.ws_stuck_seconds,
+            )
             app.state.broadcaster = broadcaster
             try:
                 yield

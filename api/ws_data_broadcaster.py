@@ -14,7 +14,7 @@ from api.stream.commands import Command, Ping, Refused, Subscribe, Unsubscribe
 from api.stream.feed import Feed
 from api.stream.frames import HEARTBEAT_S, Frame, error, frame, heartbeat, hello, shutdown
 from api.stream.outlets import Outlet
-from api.stream.subscriber import STUCK_S, Counters, Subscriber
+from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import Topic
 from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
@@ -42,10 +42,11 @@ class TooManyReaders(Exception):
 class Broadcaster:
     """The stream's readers and feeds, for as long as the gateway lives."""
 
-    def __init__(self, gateway: Gateway, *, most_clients: int) -> None:
+    def __init__(self, gateway: Gateway, *, most_clients: int, stuck_s: float) -> None:
         self._gateway = gateway
         self._clock = gateway.clock
         self._most_clients = most_clients
+        self._stuck_s = stuck_s
         self._subscribers: dict[Subscriber, None] = {}
         self._feeds: dict[tuple[str, ...], Feed] = {}
         self._counters = Counters()
@@ -66,7 +67,7 @@ class Broadcaster:
             "series": MOST_SERIES,
             "frame_bytes": MOST_FRAME_BYTES,
             "messages_per_second": MESSAGES_PER_S,
-            "stuck_seconds": STUCK_S,
+            "stuck_seconds": self._stuck_s,
         }
 
     def counters(self) -> WebSocketStatus:
@@ -112,6 +113,9 @@ class Broadcaster:
             subscriber.tell(error(refusal.code, str(refusal), command.id))
         except GatewayError as problem:
             subscriber.tell(error(problem.code, _in_words(problem), command.id))
+        except Exception:  # a bug of ours must not cost a reader the connection
+            log.exception("a reader's %s failed", command.op)
+            subscriber.tell(error("internal_error", "it is in the log", command.id))
 
     async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
         """Snapshots come at once, or when there is something to show."""
@@ -209,8 +213,8 @@ class Broadcaster:
     async def _look_after(self) -> None:
         for subscriber in [one for one in self._subscribers if one.lags]:
             subscriber.catch_up()
-            if subscriber.is_stuck():
-                subscriber.close(POLICY, f"nothing was read for {STUCK_S:g} s")
+            if subscriber.is_stuck(self._stuck_s):
+                subscriber.close(POLICY, f"nothing was read for {self._stuck_s:g} s")
         for feed in list(self._feeds.values()):
             await feed.tell_flow()
         now = self._clock.monotonic()

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     #: Readers of the stream at a time, by WebSocket and by SSE together.
     ws_max_clients: int = Field(1_000, ge=1, le=100_000)
+    #: Of these, one that reads nothing of what waits for it is closed after so long.
+    ws_stuck_seconds: float = Field(30, ge=0.5, le=HOUR)
     #: Frames go straight to the server's transports; false is the plain way, one task a reader.
     ws_direct: bool = True
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.world.server import World
 
@@ -117,6 +118,30 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
     for text in (*texts, output, *logs.values()):
         assert KEY not in text
         assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("direct", ["true", "false"])
+async def test_the_streams_readers_are_told_that_it_stops(
+    world: World, tmp_path: Path, direct: str
+) -> None:
+    settings = world.environment(WS_DIRECT=direct)
+    async with running(tmp_path, **settings) as served:
+        address = f"ws://127.0.0.1:{served.client.base_url.port}/ws?channels=market"
+        async with (
+            connect(address, proxy=None) as reader,
+            connect(address, proxy=None, close_timeout=1) as stuck,
+        ):
+            stuck.transport.pause_reading()
+            while json.loads(await reader.recv())["op"] != "data":
+                pass
+            took_s, output = await served.stop()
+            frames = [json.loads(text) async for text in reader]
+    assert frames[-1] == {"op": "shutdown", "reconnect_after_ms": 1500}
+    assert reader.close_code == 1001
+    assert took_s < 5
+    assert served.process.returncode == 0
+    assert "Traceback" not in output
+    assert "Exception" not in output
 
 
 async def test_it_stops_in_time_although_a_provider_keeps_silent(

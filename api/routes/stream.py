@@ -24,7 +24,7 @@ router = APIRouter(tags=["stream"])
 
 LATER = {"Retry-After": "5"}
 #: A goodbye that is not taken in this time is not taken at all.
-GOODBYE_S = 5.0
+GOODBYE_S = 2.0
 SSE_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",

@@ -7,9 +7,6 @@ from api.stream.outlets import Outlet
 from api.stream.topics import Topic
 from backend.clock import Clock
 
-#: A lagging reader that takes nothing for this long is closed.
-STUCK_S = 30.0
-
 
 @dataclass(slots=True)
 class Counters:
@@ -70,9 +67,10 @@ class Subscriber:
         if not self._behind:
             self._lags_since = None
 
-    def is_stuck(self) -> bool:
+    def is_stuck(self, for_s: float) -> bool:
+        """True when it has lagged for so long and taken nothing."""
         since = self._lags_since
-        return since is not None and self._clock.monotonic() - since > STUCK_S
+        return since is not None and self._clock.monotonic() - since > for_s
 
     def forget(self, topic: Topic) -> None:
         self.topics.pop(topic, None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import CacheEntry, TTLCache
@@ -70,7 +71,8 @@ class CachedSource(Generic[Q, T]):
         self._failures: OrderedDict[Q, Failure] = OrderedDict()
         self._refreshes = count(1)
         self._newest: CacheEntry[Answer[T]] | None = None
-        self._watched: dict[Q, asyncio.Event] = {}
+        #: Held by those who wait, and gone with them.
+        self._watched: WeakValueDictionary[Q, asyncio.Event] = WeakValueDictionary()
         self.counters = CacheCounters()
 
     def __repr__(self) -> str:
@@ -109,7 +111,8 @@ class CachedSource(Generic[Q, T]):
         """
         entry = await self._cache.get(query)
         if entry is None or entry.value.refresh_id == since:
-            await self._watched.setdefault(query, asyncio.Event()).wait()
+            told = self._watched.setdefault(query, asyncio.Event())
+            await told.wait()
 
     async def amend(
         self, query: Q, change: Callable[[Answer[T]], Answer[T] | None], *, renews: bool = False

@@ -1,0 +1,45 @@
+"""A gateway that really serves, in front of the loopback world and its push stream."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.api.stream.client import Served, serving
+from tests.world.push import PushWorld
+from tests.world.server import World
+
+ServeStream = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+async def push() -> AsyncIterator[PushWorld]:
+    async with PushWorld() as made:
+        yield made
+
+
+@pytest.fixture
+def serve_stream(
+    world: World, push: PushWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ServeStream:
+    """`async with serve_stream(CACHE_TTL_MARKET="1") as served`."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]:
+        monkeypatch.delenv(name)
+
+    @asynccontextmanager
+    async def serve(**settings: str) -> AsyncIterator[Served]:
+        for name, value in world.environment(BINANCE_STREAM_URL=push.url, **settings).items():
+            monkeypatch.setenv(name, value)
+        async with serving() as served:
+            yield served
+
+    return serve
+
+
+@pytest.fixture
+async def served(serve_stream: ServeStream) -> AsyncIterator[Served]:
+    async with serve_stream() as running:
+        yield running

@@ -1,0 +1,245 @@
+"""The contract's conversation, by a real client over a real socket."""
+
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from api.ws_data_broadcaster import MESSAGES_PER_S, MOST_FRAME_BYTES, MOST_TOPICS
+from tests.api.stream.client import Reader, Served
+from tests.api.stream.conftest import ServeStream
+from tests.world.server import World
+
+REST = {
+    "market": "/api/market?limit=250",
+    "news": "/api/news",
+    "sentiment": "/api/sentiment",
+    "gas": "/api/gas",
+}
+
+
+async def closed_with(reader: Reader) -> int | None:
+    """The close code, once all that was sent before has been read."""
+    with suppress(ConnectionClosed):
+        while True:
+            await reader.any()
+    return reader.connection.close_code
+
+
+async def test_it_greets_with_protocol_and_limits(served: Served) -> None:
+    async with served.reader() as reader:
+        hello = await reader.any()
+    assert (hello["op"], hello["protocol"], hello["heartbeat_seconds"]) == ("hello", 1, 15)
+    assert hello["channels"] == ["market", "ohlc", "news", "sentiment", "gas", "status"]
+    assert hello["limits"] == {
+        "clients": 1_000,
+        "topics": 32,
+        "symbols": 250,
+        "series": 200,
+        "frame_bytes": 65_536,
+        "messages_per_second": 20,
+        "stuck_seconds": 30,
+    }
+
+
+async def test_the_conversation_of_the_contract(served: Served) -> None:
+    async with served.reader() as reader:
+        await reader.say(op="subscribe", id=1, channel="market", symbols=["BTC", "ethereum"])
+        assert await reader.next(op="subscribed") == {
+            "op": "subscribed",
+            "id": 1,
+            "channel": "market",
+            "symbols": ["BTC", "ETH"],
+        }
+        snapshot = await reader.next(op="data")
+        assert (snapshot["channel"], snapshot["type"], snapshot["seq"]) == ("market", "snapshot", 1)
+        assert snapshot["time"].endswith("Z")
+        assert [row["id"] for row in snapshot["data"]] == ["bitcoin", "ethereum"]
+        await reader.say(op="ping", id=9)
+        assert await reader.next(op="pong") == {"op": "pong", "id": 9}
+        await reader.say(op="unsubscribe", id="two", channel="market")
+        assert (await reader.next(op="unsubscribed"))["id"] == "two"
+
+
+@pytest.mark.parametrize("channel", REST)
+async def test_a_snapshot_is_what_rest_answers(served: Served, channel: str) -> None:
+    async with served.reader(f"?channels={channel}") as reader:
+        snapshot = await reader.next(op="data")
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        answer = (await client.get(REST[channel])).json()
+    assert (snapshot["data"], snapshot["meta"]) == (answer["data"], answer["meta"])
+
+
+async def test_candles_are_those_of_rest_and_say_whose_they_are(served: Served) -> None:
+    async with served.reader("?channels=ohlc&symbols=bitcoin,ETH&interval=4h") as reader:
+        told = {frame["symbol"]: frame for frame in [await reader.next(op="data") for _ in "ab"]}
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            answer = (await client.get("/api/market/ohlc?symbol=BTC&interval=4h")).json()
+    assert set(told) == {"BTC", "ETH"}
+    assert told["BTC"]["interval"] == "4h"
+    assert told["BTC"]["data"] == answer["data"]
+    assert len(answer["data"]) == 200
+
+
+async def test_news_can_be_narrowed_to_coins(served: Served) -> None:
+    async with served.reader("?channels=news&symbols=bitcoin") as reader:
+        snapshot = await reader.next(op="data")
+    assert snapshot["data"]
+    assert all("BTC" in row["symbols"] for row in snapshot["data"])
+
+
+async def test_the_gateways_state_is_a_channel(served: Served) -> None:
+    async with served.reader("?channels=status") as reader:
+        snapshot = await reader.next(op="data")
+    assert snapshot["meta"] is None
+    assert snapshot["data"]["websocket"]["clients"] == 1
+    assert {row["name"] for row in snapshot["data"]["providers"]} >= {"binance", "etherscan"}
+
+
+async def test_another_choice_of_coins_takes_the_first_ones_place(served: Served) -> None:
+    async with served.reader("?channels=market&symbols=BTC") as reader:
+        await reader.next(op="data")
+        await reader.say(op="subscribe", channel="market", symbols=["ETH"])
+        snapshot = await reader.next(op="data")
+        assert [row["id"] for row in snapshot["data"]] == ["ethereum"]
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        await reader.say(op="subscribe", channel="market", symbols=["ETH"])
+        assert (await reader.next(op="data"))["type"] == "snapshot"
+
+
+async def test_some_candles_can_be_let_go(served: Served) -> None:
+    async with served.reader("?channels=ohlc&symbols=BTC,ETH&interval=1h") as reader:
+        await reader.say(op="unsubscribe", channel="ohlc", symbols=["bitcoin"], interval="1h")
+        await reader.next(op="unsubscribed")
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        await reader.say(op="unsubscribe", channel="ohlc")
+        await reader.next(op="unsubscribed")
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 0 feeds>"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("this is no JSON", "bad_frame"),
+        ("[1, 2]", "bad_frame"),
+        ("", "bad_frame"),
+        ("[" * 10_000, "bad_frame"),
+        (b"\x00\xff\x00", "bad_frame"),
+        ("{}", "unknown_op"),
+        ('{"op":"dance"}', "unknown_op"),
+        ('{"op":["subscribe"]}', "unknown_op"),
+        ('{"op":"subscribe"}', "unknown_channel"),
+        ('{"op":"subscribe","channel":"weather"}', "unknown_channel"),
+        ('{"op":"unsubscribe","channel":7}', "unknown_channel"),
+        ('{"op":"subscribe","channel":"market","symbols":"BTC"}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"market","symbols":[]}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"market","symbols":[7]}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"market","symbols":["NOSUCHCOIN"]}', "unknown_symbol"),
+        ('{"op":"subscribe","channel":"gas","symbols":["BTC"]}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"gas","interval":"1h"}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"ohlc"}', "invalid_parameter"),
+        ('{"op":"subscribe","channel":"ohlc","symbols":["BTC"]}', "invalid_parameter"),
+        (
+            '{"op":"subscribe","channel":"ohlc","symbols":["BTC"],"interval":"7h"}',
+            "invalid_parameter",
+        ),
+        ('{"op":"ping","id":{"a":1}}', "invalid_parameter"),
+        ('{"op":"ping","id":1e400}', "bad_frame"),
+        ('{"op":"ping","id":99999999999999999999}', "invalid_parameter"),
+    ],
+)
+async def test_a_bad_frame_gets_an_error_and_the_connection_stays(
+    served: Served, said: str | bytes, code: str
+) -> None:
+    async with served.reader() as reader:
+        await reader.connection.send(said)
+        told = await reader.next(op="error")
+        assert (told["code"], told["id"]) == (code, None)
+        assert told["message"]
+        await reader.say(op="ping", id=1)
+        assert (await reader.next(op="pong"))["id"] == 1
+
+
+async def test_an_error_names_what_it_answers_and_what_might_be_meant(served: Served) -> None:
+    async with served.reader() as reader:
+        await reader.say(op="subscribe", id=4, channel="market", symbols=["bitcoinn"])
+        told = await reader.next(op="error")
+    assert (told["id"], told["code"]) == (4, "unknown_symbol")
+    assert "bitcoin" in told["message"].partition("did you mean")[2]
+
+
+@pytest.mark.parametrize(
+    "query", ["?channels=weather", "?channels=ohlc&symbols=BTC", "?channels=market&symbols=NOSUCH"]
+)
+async def test_an_address_that_asks_for_nonsense_gets_an_error(served: Served, query: str) -> None:
+    async with served.reader(query) as reader:
+        await reader.next(op="error")
+        await reader.say(op="ping")
+        await reader.next(op="pong")
+
+
+async def test_a_message_that_is_too_large_closes_the_connection(served: Served) -> None:
+    async with served.reader() as reader:
+        await reader.connection.send("x" * 1_000_000)
+        assert await closed_with(reader) == 1009
+    async with served.reader() as reader:  # the server itself would take this one
+        await reader.connection.send("{" + " " * (MOST_FRAME_BYTES - 2) + "}")
+        assert (await reader.next(op="error"))["code"] == "unknown_op"
+
+
+async def test_who_talks_too_fast_is_told_and_then_shown_out(served: Served) -> None:
+    async with served.reader() as reader:
+        for number in range(1_000):
+            try:
+                await reader.say(op="subscribe", id=number, channel="gas")
+            except ConnectionClosed:
+                break
+        assert await closed_with(reader) == 1008
+    codes = {frame.get("code") for frame in reader.seen if frame["op"] == "error"}
+    assert codes == {"rate_limited"}
+    heard = [frame for frame in reader.seen if frame["op"] == "subscribed"]
+    assert MESSAGES_PER_S <= len(heard) < 100
+
+
+async def test_a_client_follows_a_bounded_number_of_topics(served: Served) -> None:
+    names = ",".join(f"C{number}" for number in range(MOST_TOPICS + 1))
+    async with served.reader(f"?channels=ohlc&symbols={names}&interval=1h") as reader:
+        assert (await reader.next(op="error"))["code"] == "too_many_topics"
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 0 feeds>"
+
+
+async def test_one_reader_too_many_is_asked_to_come_later(serve_stream: ServeStream) -> None:
+    async with serve_stream(WS_MAX_CLIENTS="1") as served, served.reader() as first:
+        await first.next(op="hello")
+        async with served.reader() as second:
+            assert await closed_with(second) == 1013
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            refused = await client.get("/api/stream")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_clients")
+        assert refused.headers["retry-after"] == "5"
+        await first.say(op="ping")
+        await first.next(op="pong")
+
+
+async def test_nobody_listening_costs_no_call(world: World, served: Served) -> None:
+    async with served.reader() as reader:
+        await reader.next(op="hello")
+        assert sum(world.calls.values()) == 0
+        await reader.say(op="subscribe", channel="gas")
+        await reader.next(op="data")
+        assert dict(world.calls) == {"ethereum_rpc": 1}
+
+
+async def test_status_counts_readers_and_frames(served: Served) -> None:
+    async def counted() -> dict[str, Any]:
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            told: dict[str, Any] = (await client.get("/api/status")).json()["websocket"]
+            return told
+
+    async with served.reader("?channels=gas") as reader:
+        await reader.next(op="data")
+        assert await counted() == {"clients": 1, "messages_sent": 3, "dropped": 0}
+    while (await counted())["clients"]:
+        pass

@@ -1,0 +1,181 @@
+"""Readers that lag, stop reading or vanish: the others don't notice, and nothing is piled up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.api.stream.client import Reader, Served
+from tests.api.stream.conftest import ServeStream
+from tests.world.push import PushWorld, mini_ticker, now_ms
+
+WAYS = pytest.mark.parametrize("direct", ["true", "false"])
+#: Enough to fill what the kernel takes for a reader that does not read, and 64 KiB of ours.
+MOST_ROUNDS = 900
+
+
+async def move_everything(push: PushWorld, number: int) -> None:
+    """All sixty listed coins change: a frame of about 25 kB."""
+    at = now_ms() + number
+    rows = [mini_ticker(f"C{n}USDT", (1.0 + n) * (1 + number / 1e5), E=at) for n in range(60)]
+    await push.tell_tickers(rows)
+
+
+@asynccontextmanager
+async def stalled(served: Served) -> AsyncIterator[Reader]:
+    """It subscribes and reads nothing: the library stops to take bytes off the socket."""
+    async with served.reader("?channels=market", max_queue=1, close_timeout=1) as reader:
+        yield reader
+
+
+async def flood(push: PushWorld, served: Served, healthy: list[Reader]) -> int:
+    """Updates, one at a time, until a reader has missed some; gives the last seq."""
+    for number in range(1, MOST_ROUNDS):
+        await move_everything(push, number)
+        frames = [await reader.next(op="data") for reader in healthy]
+        assert {(frame["type"], frame["seq"]) for frame in frames} == {("update", number + 1)}
+        if served.broadcaster.counters().dropped > 5:
+            return number + 1
+    raise AssertionError("nobody lags")
+
+
+async def healthy_readers(stack: AsyncExitStack, served: Served, count: int) -> list[Reader]:
+    readers = [
+        await stack.enter_async_context(served.reader("?channels=market")) for _ in range(count)
+    ]
+    for reader in readers:
+        await reader.next(op="data", type="snapshot")
+    return readers
+
+
+@pytest.mark.parametrize(("direct", "others"), [("true", 99), ("false", 9)])
+async def test_a_stalled_reader_among_many_costs_the_others_nothing_and_catches_up(
+    serve_stream: ServeStream, push: PushWorld, direct: str, others: int
+) -> None:
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_stream(WS_DIRECT=direct))
+        healthy = await healthy_readers(stack, served, others)
+        lagging = await stack.enter_async_context(stalled(served))
+        await push.until_open()
+        last = await flood(push, served, healthy)
+        seqs = [(await lagging.next(op="data"))["seq"]]
+        while seqs[-1] < last:
+            seqs.append((await lagging.next(op="data"))["seq"])
+        # What was on the way came; what was missed is one snapshot, and the numbers go on from it.
+        assert seqs[:-1] == list(range(1, len(seqs)))
+        assert seqs[-1] == last > len(seqs)
+        assert lagging.seen[-1]["type"] == "snapshot"
+        assert (await lagging.next(op="status"))["state"] == "live"
+        await move_everything(push, last + 1)
+        update = await lagging.next(op="data")
+        assert (update["type"], update["seq"]) == ("update", last + 1)
+
+
+@WAYS
+async def test_a_reader_that_stays_stuck_is_closed(
+    serve_stream: ServeStream, push: PushWorld, direct: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        settings = {"WS_DIRECT": direct, "WS_STUCK_SECONDS": "0.5"}
+        served = await stack.enter_async_context(serve_stream(**settings))
+        healthy = await healthy_readers(stack, served, 2)
+        lagging = await stack.enter_async_context(stalled(served))
+        await push.until_open()
+        await flood(push, served, healthy)
+        async with asyncio.timeout(15):
+            while served.broadcaster.counters().clients > 2:
+                await asyncio.sleep(0.05)
+        with suppress(ConnectionClosed):
+            while True:
+                await lagging.any()
+        if direct == "true":  # the plain way cannot put a goodbye behind what is not read
+            assert lagging.connection.close_code == 1008
+        for reader in healthy:
+            await reader.say(op="ping")
+            await reader.next(op="pong")
+
+
+async def test_an_event_stream_that_stays_stuck_is_ended(
+    serve_stream: ServeStream, push: PushWorld
+) -> None:
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_stream(WS_STUCK_SECONDS="0.5"))
+        healthy = await healthy_readers(stack, served, 1)
+        opened = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
+        opened[1].write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await push.until_open()
+        await flood(push, served, healthy)
+        async with asyncio.timeout(15):
+            while served.broadcaster.counters().clients > 1:
+                await asyncio.sleep(0.05)
+        opened[1].close()
+
+
+@WAYS
+@pytest.mark.parametrize("frames", [0, 1, 2, 3, 4])
+async def test_readers_that_vanish_at_any_moment_leave_nothing_behind(
+    serve_stream: ServeStream, push: PushWorld, direct: str, frames: int
+) -> None:
+    async with serve_stream(WS_DIRECT=direct) as served:
+        before = asyncio.all_tasks()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(vanish_after(served, frames))
+        await gone(served)
+        await push.until_closed()
+        async with asyncio.timeout(5):
+            while left := {t for t in asyncio.all_tasks() - before if is_of_the_stream(t)}:
+                await asyncio.sleep(0.02)
+        assert not left
+        assert repr(served.broadcaster) == "<Broadcaster 0 readers, 0 feeds>"
+
+
+async def vanish_after(served: Served, frames: int) -> None:
+    """Reads so many frames and drops the connection without a word."""
+    query = "?channels=market,ohlc,gas&symbols=BTC&interval=1h"
+    async with served.reader(query) as reader:
+        for _ in range(frames):
+            await reader.any()
+        reader.connection.transport.abort()
+
+
+def is_of_the_stream(task: asyncio.Task[None]) -> bool:
+    return task.get_name().startswith(("feed", "stream", "refresh"))
+
+
+async def gone(served: Served) -> None:
+    async with asyncio.timeout(10):
+        while served.broadcaster.counters().clients:
+            await asyncio.sleep(0.02)
+
+
+async def test_vanished_event_stream_readers_leave_nothing_behind(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for _ in range(5):
+            async with client.stream("GET", "/api/stream?channels=gas,market") as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith("data"):
+                        break
+    await gone(served)
+    assert repr(served.broadcaster) == "<Broadcaster 0 readers, 0 feeds>"
+
+
+async def test_a_reader_that_does_not_listen_is_not_heard(
+    serve_stream: ServeStream, push: PushWorld
+) -> None:
+    """Answers to it would pile up, however fast it asks."""
+    async with serve_stream() as served, stalled(served) as reader:
+        async with AsyncExitStack() as stack:
+            healthy = await healthy_readers(stack, served, 1)
+            await push.until_open()
+            await flood(push, served, healthy)
+            before = served.broadcaster.counters().messages_sent
+            for number in range(15):
+                await reader.say(op="ping", id=number)
+            await asyncio.sleep(0.5)
+            assert served.broadcaster.counters().messages_sent - before <= 2
+        for number in range(15):  # and once it reads, it is answered
+            assert (await reader.next(op="pong"))["id"] == number

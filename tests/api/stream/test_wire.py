@@ -1,0 +1,53 @@
+"""The way around ASGI, against the uvicorn that is installed."""
+
+import pytest
+from starlette.types import Message
+from websockets.exceptions import ConnectionClosed
+
+from api.stream.wire import KEY, KeepSend, Wire, abort, wire_behind
+from tests.api.stream.client import Served
+from tests.api.stream.conftest import ServeStream
+
+
+async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served) -> None:
+    """What this file reaches for is there: else the plain way would be taken without a word."""
+    async with served.reader("?channels=gas") as reader:
+        await reader.next(op="data")
+        (subscriber,) = served.broadcaster._subscribers
+        wire = subscriber._outlet._wire  # type: ignore[attr-defined] # a WireOutlet has one
+        assert isinstance(wire, Wire)
+        assert wire.buffered == 0
+        assert repr(wire) == "<Wire 0 bytes waiting>"
+        wire.close(1008, "enough")
+        wire.close(1001, "again")
+        wire.write(b"\x81\x00")
+        with pytest.raises(ConnectionClosed):
+            await reader.connection.recv()
+    assert (reader.connection.close_code, reader.connection.close_reason) == (1008, "enough")
+
+
+async def test_with_direct_off_the_plain_way_is_taken(serve_stream: ServeStream) -> None:
+    async with serve_stream(WS_DIRECT="false") as served, served.reader() as reader:
+        await reader.next(op="hello")
+        (subscriber,) = served.broadcaster._subscribers
+        assert type(subscriber._outlet).__name__ == "QueueOutlet"
+        await reader.say(op="ping", id=3)
+        assert (await reader.next(op="pong"))["id"] == 3
+
+
+async def test_behind_an_unknown_server_there_is_no_wire() -> None:
+    scope: dict[str, object] = {"type": "websocket"}
+    kept: list[object] = []
+
+    async def app(scope: object, _receive: object, _send: object) -> None:
+        kept.append(scope[KEY])  # type: ignore[index] # a scope is a mapping
+
+    async def send(_message: Message) -> None: ...
+
+    async def receive() -> Message:
+        return {}
+
+    await KeepSend(app)(scope, receive, send)
+    assert kept == [send]
+    assert wire_behind(scope) is None
+    abort(scope)  # nothing to reach for: the server's own patience decides
