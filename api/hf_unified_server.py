@@ -78,7 +78,9 @@ def create_app(
         expose_headers=EXPOSED,
     )
     app.add_middleware(RequestId)
-    app.add_middleware(KeepSend)
+    layers = app.build_middleware_stack
+    # Starlette's own outermost layer wraps `send`, and none can be added outside of that.
+    app.build_middleware_stack = lambda: KeepSend(layers())  # type: ignore[method-assign]
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 

@@ -30,6 +30,7 @@ STATUS = {
     "too_many_clients": 503,
     "deadline_exceeded": 504,
     "internal_error": 500,
+    "upgrade_required": 426,
 }
 TITLES = {
     "invalid_parameter": "A parameter is wrong",
@@ -43,6 +44,7 @@ TITLES = {
     "too_many_clients": "As many read the stream as may",
     "deadline_exceeded": "It took too long",
     "internal_error": "The gateway itself failed",
+    "upgrade_required": "WebSocket is spoken here",
 }
 HINTS = {
     "no_provider_configured": "/api/status names the variable that unlocks each provider",

@@ -6,10 +6,10 @@ asked for.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from api.stream import channels
-from api.stream.channels import Place
+from api.stream.channels import FeedKey, Place
 from api.stream.commands import Command, Ping, Refused, Subscribe, Unsubscribe
 from api.stream.feed import Feed
 from api.stream.frames import HEARTBEAT_S, Frame, error, frame, heartbeat, hello, shutdown
@@ -48,7 +48,7 @@ class Broadcaster:
         self._most_clients = most_clients
         self._stuck_s = stuck_s
         self._subscribers: dict[Subscriber, None] = {}
-        self._feeds: dict[tuple[str, ...], Feed] = {}
+        self._feeds: dict[FeedKey, Feed] = {}
         self._counters = Counters()
         self._is_closing = False
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
@@ -119,14 +119,12 @@ class Broadcaster:
 
     async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
         """Snapshots come at once, or when there is something to show."""
-        coins = await self.coins(command.symbols) if command.symbols else ()
+        coins, wanted = await self._looked_up(command)
         if subscriber not in self._subscribers:
             return  # it left while the coins were looked up
-        wanted = channels.places(
-            self._gateway, self.counters, command.channel, coins, command.interval
-        )
         replaced = _replaced(subscriber, command)
-        self._refuse_too_many(subscriber, wanted, replaced)
+        held = {topic.key for topic in subscriber.topics} - {topic.key for topic in replaced}
+        self._refuse_too_many(held | {place.key for place in wanted})
         about = {"interval": command.interval} if command.interval else {}
         symbols = [coin.symbol for coin in coins] or None
         subscriber.tell(
@@ -141,21 +139,31 @@ class Broadcaster:
             if topic not in topics:
                 self._unsubscribe(subscriber, topic)
 
-    async def coins(self, symbols: Iterable[str]) -> tuple[Coin, ...]:
-        """The coins that were named, each once. Raises GatewayError."""
-        market = (await self._gateway.market.latest()).data
-        index = self._gateway.market.index(market)
-        found = [index.resolve(symbol).coin for symbol in symbols]
-        return tuple({channels.coin_key(coin): coin for coin in found}.values())
+    async def foresee(self, commands: Iterable[Subscribe]) -> None:
+        """Whether a new reader could have all these. Raises GatewayError, Refused."""
+        keys: set[FeedKey] = set()
+        for command in commands:
+            _, wanted = await self._looked_up(command)
+            keys |= {place.key for place in wanted}
+        self._refuse_too_many(keys)
 
-    def _refuse_too_many(
-        self, subscriber: Subscriber, wanted: Sequence[Place], replaced: Sequence[Topic]
-    ) -> None:
-        held = {topic.key for topic in subscriber.topics} - {topic.key for topic in replaced}
-        if len(held | {place.key for place in wanted}) > MOST_TOPICS:
+    async def _looked_up(self, command: Subscribe) -> tuple[tuple[Coin, ...], list[Place]]:
+        """The coins that were named, each once, and where they lead. Raises GatewayError."""
+        coins: dict[str, Coin] = {}
+        if command.symbols:
+            market = (await self._gateway.market.latest()).data
+            index = self._gateway.market.index(market)
+            found = [index.resolve(symbol).coin for symbol in command.symbols]
+            coins = {channels.coin_key(coin): coin for coin in found}
+        named = tuple(coins.values())
+        name, interval = command.channel, command.interval
+        return named, channels.places(self._gateway, self.counters, name, named, interval)
+
+    def _refuse_too_many(self, wanted: set[FeedKey]) -> None:
+        if len(wanted) > MOST_TOPICS:
             raise Refused("too_many_topics", f"a client follows at most {MOST_TOPICS} topics")
         series = {key for key in self._feeds if key[0] == "ohlc"}
-        new = {place.key for place in wanted if place.key[0] == "ohlc"} - series
+        new = {key for key in wanted if key[0] == "ohlc"} - series
         if new and len(series) + len(new) > MOST_SERIES:
             raise Refused("too_many_topics", f"{MOST_SERIES} series are followed already")
 
@@ -168,6 +176,9 @@ class Broadcaster:
         return feed.topic(place.view)
 
     def _unsubscribe_said(self, subscriber: Subscriber, command: Unsubscribe) -> None:
+        if command.symbols and command.channel != "ohlc":
+            told = f"{command.channel} is left as a whole, or subscribed to with other symbols"
+            raise Refused("invalid_parameter", told)
         symbols = self._gateway.market.tickers(command.symbols or ())
         for topic in list(subscriber.topics):
             labels = topic.channel.labels
@@ -178,7 +189,9 @@ class Broadcaster:
                 is_meant = is_meant and labels["interval"] == command.interval
             if is_meant:
                 self._unsubscribe(subscriber, topic)
-        subscriber.tell(frame("unsubscribed", id=command.id, channel=command.channel))
+        about: dict[str, object] = {"symbols": symbols} if symbols else {}
+        about |= {"interval": command.interval} if command.interval else {}
+        subscriber.tell(frame("unsubscribed", id=command.id, channel=command.channel, **about))
 
     def _unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
         subscriber.forget(topic)

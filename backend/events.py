@@ -67,6 +67,7 @@ class RefreshFailing:
 
     at: datetime
     category: str
+    subject: str
     reason: str | None
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
+from starlette.requests import HTTPConnection
 
 from api.problems import PROBLEM, TITLES
 from api.responses import Responder
@@ -35,7 +36,7 @@ ERRORS = {
 }
 
 
-def refuse_repeats(request: Request) -> None:
+def refuse_repeats(request: HTTPConnection) -> None:
     """A parameter given twice: which one is meant? Raises InvalidParameter."""
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
@@ -66,11 +67,12 @@ def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[in
     return responses | documented_errors(*errors)
 
 
-def documented_errors(*errors: int) -> dict[int | str, Any]:
-    """Problem documents, with the codes that they may have."""
+def documented_errors(*errors: int, busy: bool = False) -> dict[int | str, Any]:
+    """Problem documents, with the codes that they may have; `busy`: also too many readers."""
     responses: dict[int | str, Any] = {}
     for status in errors:
-        text = "; ".join(f"`{code}`: {TITLES[code]}" for code in ERRORS[status])
+        codes = (*ERRORS[status], *(("too_many_clients",) if busy and status == 503 else ()))
+        text = "; ".join(f"`{code}`: {TITLES[code]}" for code in codes)
         # The model under its own media type, not under application/json.
         schema = {"$ref": "#/components/schemas/Problem"}
         responses[status] = {"description": text, "content": {PROBLEM: {"schema": schema}}}

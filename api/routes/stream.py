@@ -15,7 +15,7 @@ from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
 from api.stream.outlets import Outlet, QueueOutlet, WireOutlet
 from api.stream.subscriber import Subscriber
-from api.stream.wire import abort, wire_behind
+from api.stream.wire import KEY, abort, bound_kernel_buffer, wire_behind
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
 from backend.errors import InvalidParameter
 from backend.models.ohlc import Interval
@@ -37,6 +37,7 @@ async def read_websocket(websocket: WebSocket) -> None:
     """The protocol is described in the README."""
     broadcaster: Broadcaster = websocket.app.state.broadcaster
     await websocket.accept()
+    bound_kernel_buffer(websocket.scope)
     async with _outlet(websocket) as outlet:
         try:
             subscriber = broadcaster.join(outlet)
@@ -54,9 +55,10 @@ async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: 
     conversation = Conversation(broadcaster, subscriber, websocket.app.state.gateway.clock)
     try:
         query = websocket.query_params
+        refuse_repeats(websocket)
         asked = commands_in(query.get("channels"), query.get("symbols"), query.get("interval"))
         await conversation.begin(asked)
-    except Refused as refusal:
+    except (Refused, InvalidParameter) as refusal:
         subscriber.tell(error(refusal.code, str(refusal)))
     while True:
         message = await websocket.receive()
@@ -86,13 +88,18 @@ async def _outlet(websocket: WebSocket) -> AsyncIterator[Outlet]:
 async def _drain(websocket: WebSocket, outlet: QueueOutlet) -> None:
     """Until the outlet is closed; what is queued then has a little time left."""
 
+    send: Send = websocket.scope.get(KEY, websocket.send)
+
     async def send_all() -> None:
         async for told in outlet.frames():
-            await websocket.send_text(told.text.decode())
+            await send(told.message)
         await websocket.close(outlet.code, outlet.reason)
 
-    if not await _done_soon_after(outlet, asyncio.create_task(send_all())):
-        abort(websocket.scope)
+    try:
+        if not await _done_soon_after(outlet, asyncio.create_task(send_all())):
+            abort(websocket.scope)
+    finally:
+        outlet.close(1006, "")  # nobody takes from it any more
 
 
 async def _until_gone(websocket: WebSocket) -> None:
@@ -136,6 +143,7 @@ class EventStream(Response):
             refusal = problem(self._request, "too_many_clients", str(full), headers=LATER)
             await refusal(scope, receive, send)
             return
+        bound_kernel_buffer(scope)
         try:
             sending = asyncio.create_task(_send_events(outlet, send))
             gone = asyncio.create_task(_until_disconnect(receive))
@@ -162,12 +170,19 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
+@router.get("/ws", include_in_schema=False)
+async def read_without_upgrade(request: Request) -> Response:
+    """A browser's address line, or a proxy that does not pass the upgrade on."""
+    told = "this path speaks WebSocket; /api/stream sends the same by plain HTTP"
+    return problem(request, "upgrade_required", told, headers={"Upgrade": "websocket"})
+
+
 @router.get(
     "/api/stream",
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        **documented_errors(404, 422, 503),
+        **documented_errors(404, 422, 503, busy=True),
     },
     response_class=Response,
     dependencies=[Depends(refuse_repeats)],
@@ -187,13 +202,14 @@ async def read_stream(
 
     A reader that comes back with `Last-Event-ID` gets a snapshot, as every new one does.
     """
+    broadcaster: Broadcaster = request.app.state.broadcaster
     try:
         commands = commands_in(channels, symbols, interval)
+        if not commands:
+            raise Refused("unknown_channel", "is empty: leave it out, or name one")
+        await broadcaster.foresee(commands)
     except Refused as refusal:
         raise InvalidParameter("channels", str(refusal)) from None
-    broadcaster: Broadcaster = request.app.state.broadcaster
-    for command in commands:
-        await broadcaster.coins(command.symbols or ())
     if request.scope.get("is_head"):
         return Response(headers=SSE_HEADERS)
     return EventStream(request, commands)

@@ -22,6 +22,8 @@ MOST_ROWS = 250
 #: The gateway's own state changes all the time: it is told this often.
 STATUS_EVERY_S = 5.0
 
+#: What tells feeds apart: the channel, and for candles the coin and the interval.
+FeedKey = tuple[str, ...]
 #: A view of a channel: the coins that a reader chose, () for all.
 View = tuple[str, ...]
 
@@ -144,7 +146,7 @@ class _StatusWatched:
 class Place:
     """Where a subscription leads: a feed, by its key, and a view of it."""
 
-    key: tuple[str, ...]
+    key: FeedKey
     make: Callable[[], Channel]
     view: View = ()
 

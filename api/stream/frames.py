@@ -13,6 +13,8 @@ HEARTBEAT_S = 15.0
 RECONNECT_AFTER_MS = 1_500
 CHANNELS = ("market", "ohlc", "news", "sentiment", "gas", "status")
 
+#: In a browser an event called `error` is a lost connection.
+EVENTS = {"error": "problem"}
 #: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
 _TEXT_FRAME = b"\x81"
 
@@ -36,6 +38,11 @@ class Frame:
         return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + self.text
 
     @cached_property
+    def message(self) -> dict[str, str]:
+        """What an ASGI server is told to send."""
+        return {"type": "websocket.send", "text": self.text.decode()}
+
+    @cached_property
     def sse(self) -> bytes:
         """The event; JSON has no line breaks of its own."""
         number = b"" if self.seq is None else b"id: %d\n" % self.seq
@@ -44,7 +51,8 @@ class Frame:
 
 def frame(op: str, **fields: Any) -> Frame:
     """A message; SSE calls it by its channel, or else by its `op`."""
-    return Frame(to_json({"op": op, **fields}), fields.get("channel") or op, fields.get("seq"))
+    event = fields.get("channel") or EVENTS.get(op, op)
+    return Frame(to_json({"op": op, **fields}), event, fields.get("seq"))
 
 
 def hello(limits: Mapping[str, float]) -> Frame:

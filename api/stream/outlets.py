@@ -8,8 +8,9 @@ from typing import Protocol
 from api.stream.frames import Frame
 from api.stream.wire import Wire
 
-#: More than this waiting, and the reader lags: it gets nothing until it has read.
-MOST_BUFFERED = 64 * 1024
+#: More than this waiting, and the reader lags: it gets nothing until it has read. The snapshots
+#: that a reader of everything begins with are about as much.
+MOST_BUFFERED = 256 * 1024
 
 
 class Outlet(Protocol):
@@ -56,7 +57,7 @@ class QueueOutlet:
 
     @property
     def is_free(self) -> bool:
-        return self._bytes <= MOST_BUFFERED
+        return self._bytes <= MOST_BUFFERED or self.closed.is_set()
 
     def write(self, frame: Frame) -> None:
         if not self.closed.is_set():

@@ -64,6 +64,7 @@ class Topic:
         self._error: Frame | None = None
         self._stale_reason: str | None = None
         self._flow = POLLED
+        self._has_told_state = self._has_told_feed = False
 
     def __repr__(self) -> str:
         return f"<Topic {self.channel.name} {self.view} seq {self.seq}>"
@@ -94,7 +95,7 @@ class Topic:
         flow = flow or POLLED
         if flow == self._flow:
             return []
-        self._flow = flow
+        self._flow, self._has_told_feed = flow, True
         return [self._feed_frame()]
 
     def present(self, *, is_return: bool = False) -> list[Frame]:
@@ -102,9 +103,9 @@ class Topic:
         frames = [] if self._shown is None else [self.snapshot()]
         if self._shown is None and self._error:
             frames.append(self._error)
-        if self._stale_reason or is_return:
+        if self._stale_reason or (is_return and self._has_told_state):
             frames.append(self._status_frame())
-        if self._flow != POLLED or is_return:
+        if self._flow != POLLED or (is_return and self._has_told_feed):
             frames.append(self._feed_frame())
         return frames
 
@@ -147,7 +148,7 @@ class Topic:
     def _state_frames(self, stale_reason: str | None) -> list[Frame]:
         if stale_reason == self._stale_reason:
             return []
-        self._stale_reason = stale_reason
+        self._stale_reason, self._has_told_state = stale_reason, True
         return [self._status_frame()]
 
     def _status_frame(self) -> Frame:

@@ -6,6 +6,8 @@ object knows all three. Everything that reaches into it stands in this file; wit
 or `WS_DIRECT=false`, `wire_behind` gives None and the stream goes the plain way.
 """
 
+import socket
+from asyncio import Transport
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,12 +16,14 @@ from websockets.exceptions import InvalidState
 
 #: Where the server's own `send` is kept before anybody wraps it.
 KEY = "gateway.server_send"
+#: Linux doubles it; still several times what a fast reader far away needs in a round trip.
+KERNEL_BYTES = 256 * 1024
 #: A peer that does not take our goodbye in this time does not take it at all.
 CLOSE_S = 10.0
 
 
 class KeepSend:
-    """Outermost layer: remembers the server's `send`."""
+    """Remembers the server's `send`, outside of every layer: each one wraps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +75,20 @@ def wire_behind(scope: Scope) -> Wire | None:
 
 
 def abort(scope: Scope) -> None:
-    """Ends the HTTP connection of a reader that does not read; without uvicorn, it lingers."""
-    transport = getattr(getattr(scope.get(KEY), "__self__", None), "transport", None)
-    if transport is not None:
+    """Ends the connection of a reader that does not read; without uvicorn, it lingers."""
+    if transport := _transport(scope):
         transport.abort()
+
+
+def bound_kernel_buffer(scope: Scope) -> None:
+    """Else the kernel alone takes megabytes for a reader that does not read, before we notice."""
+    transport = _transport(scope)
+    connection = transport.get_extra_info("socket") if transport else None
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+
+
+def _transport(scope: Scope) -> Transport | None:
+    """uvicorn's, of either protocol; uvloop's is an asyncio.Transport in all but name."""
+    return getattr(getattr(scope.get(KEY), "__self__", None), "transport", None)

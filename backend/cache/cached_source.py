@@ -186,7 +186,7 @@ class CachedSource(Generic[Q, T]):
             raise
         was_failing = self._failures.pop(query, None)
         if was_failing:
-            self._emit(RefreshFailing(self._clock.now(), query.category, None))
+            self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, None))
         return await self._store(query, answer)
 
     async def _store(self, query: Q, answer: Answer[T]) -> Answer[T]:
@@ -226,7 +226,8 @@ class CachedSource(Generic[Q, T]):
         if len(self._failures) > REMEMBERED_FAILURES:
             self._failures.popitem(last=False)
         if previous is None:
-            self._emit(RefreshFailing(self._clock.now(), query.category, _reason_of(error)))
+            now, reason = self._clock.now(), _reason_of(error)
+            self._emit(RefreshFailing(now, query.category, query.subject, reason))
 
     def _told_wait_s(self, error: Exception) -> float | None:
         """When the first provider will be back: waiting longer would make Retry-After a lie."""
@@ -243,7 +244,7 @@ class CachedSource(Generic[Q, T]):
         self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: Exception | None
     ) -> Answer[T]:
         """The old answer, flagged; the flagged one takes its place, to be the same for all."""
-        if entry.value.stale_reason != reason:
+        while entry.value.stale_reason != reason:
             flagged = replace(
                 entry.value,
                 stale=True,
@@ -251,6 +252,8 @@ class CachedSource(Generic[Q, T]):
                 tried=_tried(error) or entry.value.tried,
             )
             entry = await self._restate(query, entry, flagged)
+            if self._clock.monotonic() <= entry.fresh_until:  # renewed meanwhile
+                return self._hit(entry)
         return self._aged(entry, "stale")
 
     def _hit(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:

@@ -60,7 +60,7 @@ class Flow:
 class TickStatus:
     """A venue's push connection. `since` is when `state` was entered.
 
-    `state` is `off` (nobody listens, or the settings say so), `connecting`, `live` or `down`.
+    `state` is `off` (nobody listens), `connecting`, `live` or `down` (also when it is silent).
     """
 
     provider: str

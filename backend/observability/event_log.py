@@ -42,16 +42,17 @@ class EventLog:
             case RefreshFailing():
                 self._tell(event)
                 name = "refresh.failed" if event.reason else "refresh.recovered"
-                self._write(HEALTH, name, event.at, category=event.category, reason=event.reason)
+                about = {"category": event.category, "subject": event.subject}
+                self._write(HEALTH, name, event.at, **about, reason=event.reason)
             case TickFeedChanged():
                 self._ticks_changed(event)
 
     def _tell(self, event: RefreshFailing) -> None:
         """Once down and once back on the console, too."""
         if event.reason:
-            CONSOLE.warning("%s can't be refreshed: %s", event.category, event.reason)
+            CONSOLE.warning("%s can't be refreshed: %s", event.subject, event.reason)
         else:
-            CONSOLE.info("%s is refreshed again", event.category)
+            CONSOLE.info("%s is refreshed again", event.subject)
 
     def _chosen(self, event: ProviderChosen) -> None:
         passed_over = [_passed_over(passed) for passed in event.passed_over]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal, Protocol
@@ -77,7 +77,7 @@ class TickStream:
         self._back_off = Ladder(clock, BACK_OFF)
         self._geo_back_off = Ladder(clock, GEO_LADDER)
         self._wanted: tuple[TickSubject, ...] = ()
-        self._someone_wants = asyncio.Event()
+        self._someone_wants, self._nobody_wants = asyncio.Event(), asyncio.Event()
         self._next_connect = self._next_command = 0.0
         self._numbers = count(1)
         self._junk = 0
@@ -95,10 +95,11 @@ class TickStream:
     def want(self, subjects: Collection[TickSubject]) -> None:
         """From now on these, and nothing else; without any the connection is closed."""
         self._wanted = tuple(subjects)[: self._feed.most_subjects]
-        if self._wanted:
-            self._someone_wants.set()
-        else:
-            self._someone_wants.clear()
+        rises, falls = self._someone_wants, self._nobody_wants
+        if not self._wanted:
+            rises, falls = falls, rises
+        rises.set()
+        falls.clear()
 
     def flow(self, subject: TickSubject) -> Flow:
         """Whether this subject's ticks come in now."""
@@ -110,8 +111,10 @@ class TickStream:
 
     def status(self) -> TickStatus:
         retry_at = self._retry_at() if self._state == "down" else None
-        wanted = len(self._wanted)
-        return TickStatus(self._provider, self._state, self._reason, self._since, wanted, retry_at)
+        wanted, state, reason = len(self._wanted), self._state, self._reason
+        if state == "live" and self._subjects and not self._subjects.any_flows:
+            state, reason = "down", "timeout"  # open, and silent
+        return TickStatus(self._provider, state, reason, self._since, wanted, retry_at)
 
     async def ticks(self) -> AsyncGenerator[Tick]:
         """Every tick of what is wanted, for ever."""
@@ -127,26 +130,36 @@ class TickStream:
                 self._end(None)
             except ProviderError as error:
                 self._end(error)
+            except Exception:  # a bug of ours: whoever reads on begins anew
+                self._end(ConnectionBroken("we stumbled"))
+                raise
 
     async def _until_due(self) -> None:
         """Somebody wants ticks, and neither back-off nor the limit of connects forbids."""
         while True:
-            await self._someone_wants.wait()
+            await self._until_wanted()
             wait_s = self._next_connect - self._clock.monotonic()
             if wait_s <= 0:
                 refused = self._try_connect()
                 if refused is None:
                     return
                 wait_s = refused.retry_at - self._clock.monotonic()
-            await asyncio.sleep(min(wait_s, LOOK_S))  # who wants may leave in the meantime
+            with suppress(TimeoutError):  # who wants may leave in the meantime
+                async with asyncio.timeout(wait_s):
+                    await self._nobody_wants.wait()
+
+    async def _until_wanted(self) -> None:
+        if not self._wanted:
+            self._reason = None
+            self._enter("off")
+            await self._someone_wants.wait()
 
     def _try_connect(self) -> Refused | None:
         permit = self._connects.try_acquire(Cost(1, 1))
         if isinstance(permit, Refused):
             return permit
         self._connects.settle(permit, was_sent=True, may_have_succeeded=True)
-        if self._state == "off":
-            self._enter("connecting")
+        self._enter("connecting")
         return None
 
     def _begin(self, asked: tuple[TickSubject, ...]) -> None:
@@ -225,7 +238,9 @@ class TickStream:
 
     def _wait_s(self, error: ProviderError) -> float:
         ladder = self._geo_back_off if isinstance(error, GeoBlocked) else self._back_off
-        return max(ladder.climb() * self._jitter(), error.retry_after_s or 0.0)
+        wait_s = max(ladder.climb() * self._jitter(), error.retry_after_s or 0.0)
+        ladder.hold(wait_s)
+        return wait_s
 
     def _fell(self, reason: str) -> None:
         self._reason = reason

@@ -39,6 +39,10 @@ class TickSubjects:
     def any_flowed(self) -> bool:
         return bool(self._flowing)
 
+    @property
+    def any_flows(self) -> bool:
+        return any(self.is_flowing(subject) for subject in self._flowing)
+
     def hear(self, subject: TickSubject) -> bool:
         """A tick came in. False for what nobody asked for."""
         if subject not in self._heard:

@@ -72,7 +72,7 @@ class PushClient:
         try:
             yield _Connection(connection)
         finally:
-            await connection.close()
+            await _close(connection)
 
     def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
         """The handshake's answer means what the same answer to a request would."""
@@ -80,6 +80,15 @@ class PushClient:
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
         return refusal or ConnectFailed(f"HTTP {status} in place of a handshake")
+
+
+async def _close(connection: ClientConnection) -> None:
+    """Politely; one that takes nothing any more is torn down."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+            await connection.close()
+    except TimeoutError:
+        connection.transport.abort()
 
 
 class _Connection:

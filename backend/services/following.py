@@ -72,6 +72,7 @@ class Following(Generic[Q, T]):
                 try:
                     query, answer = await self._ask()
                 except GatewayError as error:
+                    seen = 0
                     yield error
                     await asyncio.sleep(ASK_AGAIN_S)
                     continue

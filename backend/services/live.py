@@ -97,7 +97,8 @@ class LiveService:
 
         def subject(answer: Answer[Candles]) -> CandleTicks | None:
             series = answer.data
-            if series.pair is None or answer.source != self._teller:
+            is_its_own = self._ticks is None or answer.source == self._ticks.status().provider
+            if series.pair is None or not is_its_own:
                 return None
             return CandleTicks(series.pair, series.interval)
 
@@ -134,10 +135,6 @@ class LiveService:
             except Exception:  # a bug of ours: the polled refreshes go on meanwhile
                 log.exception("the ticks stopped")
             await asyncio.sleep(RESTART_S)
-
-    @property
-    def _teller(self) -> str | None:
-        return self._ticks.status().provider if self._ticks else None
 
     def _following(
         self,

@@ -57,8 +57,11 @@ class UniverseSource:
     def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
         """The market after what a venue told by itself; None where that changes nothing."""
         self._teller = source
-        heard = tuple(ticker for ticker in tickers if self._stands_for_its_coin(ticker))
-        self._told.update({ticker.base: ticker for ticker in heard})
+        fresh: dict[str, PairTicker] = {}
+        for ticker in tickers:
+            if self._stands_for_its_coin(ticker):  # one after the other: the better quote stays
+                self._told[ticker.base] = fresh[ticker.base] = ticker
+        heard = tuple(fresh.values())
         if self._market is None:
             return None
         market = _laid_over(self._market, heard, source)

@@ -1,15 +1,16 @@
 """The cached source's states, one behaviour each, over a scripted source and virtual time."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import Freshness
+from backend.cache.freshness import Freshness, always
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import (
     AllProvidersFailed,
@@ -19,7 +20,7 @@ from backend.errors import (
 )
 from backend.events import Event, RefreshFailing
 from backend.models.answer import Answer, Attempt
-from tests.clocks import LoopClock
+from tests.clocks import EPOCH, LoopClock
 from tests.walk import PriceQuery
 
 pytestmark = pytest.mark.looptime
@@ -338,3 +339,288 @@ async def test_nobody_waits_beyond_the_time_when_a_provider_will_be_back(bench: 
         await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.1)
     assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
+async def wait(bench: Bench, since: int, query: PriceQuery = QUERY) -> asyncio.Task[None]:
+    """A reader of `changed` that got as far as it can."""
+    waiter = asyncio.create_task(bench.cached.changed(query, since))
+    await asyncio.sleep(0.01)
+    return waiter
+
+
+async def leave(*waiters: asyncio.Task[None]) -> None:
+    for waiter in waiters:
+        waiter.cancel()
+    await asyncio.gather(*waiters, return_exceptions=True)
+
+
+def doubled(answer: Answer[float]) -> Answer[float]:
+    return replace(answer, data=answer.data * 2)
+
+
+async def test_a_change_is_the_next_refresh_whoever_asked_for_it(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    waiters = [await wait(bench, first.refresh_id) for _ in range(3)]
+    await asyncio.sleep(TTL_S + 1)
+    assert not any(waiter.done() for waiter in waiters), "who waits for changes asks nobody"
+    assert bench.source.calls == 1
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert all(waiter.done() for waiter in waiters)
+    assert (await bench.cached.fetch(QUERY)).refresh_id == 2
+
+
+async def test_without_anything_held_the_first_answer_is_a_change(bench: Bench) -> None:
+    waiter = await wait(bench, 0)
+    assert not waiter.done()
+    assert bench.source.calls == 0
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert waiter.done()
+
+
+async def test_what_changed_already_is_no_wait(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    waiter = await wait(bench, 0)
+    assert waiter.done()
+
+
+async def test_an_amended_answer_is_a_change(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    waiter = await wait(bench, first.refresh_id)
+    await bench.cached.amend(QUERY, doubled)
+    await asyncio.sleep(0.01)
+    assert waiter.done()
+
+
+async def test_an_answer_that_is_called_stale_from_now_on_is_a_change(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    waiter = await wait(bench, first.refresh_id)
+    bench.source.error = DOWN
+    stale = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert waiter.done()
+    again = await wait(bench, stale.refresh_id)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert not again.done(), "the same staleness told again is none"
+    await leave(again)
+
+
+async def test_a_failed_refresh_without_anything_held_is_no_change(bench: Bench) -> None:
+    waiter = await wait(bench, 0)
+    bench.source.error = DOWN
+    with pytest.raises(AllProvidersFailed):
+        await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert not waiter.done()
+    await leave(waiter)
+
+
+async def test_other_questions_change_nothing(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    waiter = await wait(bench, first.refresh_id)
+    other = PriceQuery("eth")
+    await bench.cached.fetch(other)
+    await bench.cached.amend(other, doubled)
+    await asyncio.sleep(0.01)
+    assert not waiter.done()
+    await leave(waiter)
+
+
+async def test_who_leaves_takes_no_other_waiter_along(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    leaves, stays = [await wait(bench, first.refresh_id) for _ in range(2)]
+    await leave(leaves)
+    assert not stays.done()
+    await bench.cached.amend(QUERY, doubled)
+    await asyncio.sleep(0.01)
+    assert stays.done()
+
+
+async def test_who_waits_again_waits_for_the_next_change(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    seen = []
+    for _ in range(3):
+        held = await bench.cached.fetch(QUERY)
+        waiter = await wait(bench, held.refresh_id)
+        assert not waiter.done()
+        await bench.cached.amend(QUERY, doubled)
+        await waiter
+        seen.append(held.data)
+    assert seen == [1.0, 2.0, 4.0]
+
+
+async def test_nothing_is_remembered_of_those_who_waited_and_left(bench: Bench) -> None:
+    for number in range(10):
+        await leave(await wait(bench, 0, PriceQuery(f"coin-{number}")))
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert len(bench.cached._watched) == 0
+
+
+async def test_without_an_answer_there_is_nothing_to_amend(bench: Bench) -> None:
+    given: list[Answer[float]] = []
+
+    def change(answer: Answer[float]) -> Answer[float]:
+        given.append(answer)
+        return answer
+
+    waiter = await wait(bench, 0)
+    await bench.cached.amend(QUERY, change)
+    await bench.cached.amend(QUERY, change, renews=True)
+    await asyncio.sleep(0.01)
+    assert (given, bench.source.calls, len(bench.cached)) == ([], 0, 0)
+    assert not waiter.done()
+    await leave(waiter)
+
+
+@pytest.mark.parametrize("renews", [False, True])
+async def test_an_amendment_that_is_none_leaves_all_as_it_is(bench: Bench, renews: bool) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(5)
+    waiter = await wait(bench, first.refresh_id)
+    await bench.cached.amend(QUERY, lambda _answer: None, renews=renews)
+    await asyncio.sleep(0.01)
+    assert not waiter.done()
+    held = await bench.cached.fetch(QUERY)
+    assert (held.data, held.refresh_id) == (1.0, first.refresh_id)
+    assert held.ttl_left_s == pytest.approx(TTL_S - 5, abs=0.1)
+    await leave(waiter)
+
+
+async def test_an_amendment_keeps_the_times_and_is_another_refresh(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(20)
+    await bench.cached.amend(QUERY, doubled)
+    held = await bench.cached.fetch(QUERY)
+    assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
+    assert (held.fetched_at, held.expires_at) == (first.fetched_at, first.expires_at)
+    assert (held.age_s, held.ttl_left_s) == (20, TTL_S - 20)
+    newest: Any = bench.cached.newest
+    assert (newest.data, newest.age_s) == (2.0, 20)
+    assert bench.source.calls == 1
+
+
+async def test_an_amendment_does_not_put_off_the_next_refresh(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    for _ in range(int(TTL_S) + 1):
+        await asyncio.sleep(1)
+        await bench.cached.amend(QUERY, doubled)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.01)
+    assert bench.source.calls == 2
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
+async def test_an_amendment_that_renews_is_as_good_as_a_refresh(bench: Bench) -> None:
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(20)
+    told_at = bench.source.clock.now()
+    await bench.cached.amend(
+        QUERY, lambda answer: replace(doubled(answer), fetched_at=told_at), renews=True
+    )
+    held = await bench.cached.fetch(QUERY)
+    assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
+    assert (held.fetched_at, held.age_s, held.ttl_left_s) == (told_at, 0, TTL_S)
+    assert held.expires_at == told_at + timedelta(seconds=TTL_S)
+    await asyncio.sleep(TTL_S)
+    assert (await bench.cached.fetch(QUERY)).refresh_id == held.refresh_id
+    assert bench.source.calls == 1
+
+
+async def test_an_amendment_leaves_a_stale_answer_stale(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    await bench.cached.fetch(QUERY)
+    await bench.cached.amend(QUERY, doubled)
+    held = await bench.cached.fetch(QUERY)
+    assert (held.data, held.stale, held.stale_reason) == (2.0, True, "upstream_5xx")
+    assert held.cache == "stale"
+
+
+async def test_an_amendment_that_renews_makes_a_stale_answer_fresh(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error = DOWN
+    await bench.cached.fetch(QUERY)
+    await bench.cached.amend(QUERY, doubled, renews=True)
+    held = await bench.cached.fetch(QUERY)
+    assert (held.data, held.stale, held.stale_reason) == (2.0, False, None)
+    assert (held.cache, held.ttl_left_s) == ("hit", TTL_S)
+    newest: Any = bench.cached.newest
+    assert (newest.data, newest.stale) == (2.0, False)
+
+
+async def test_an_answer_that_is_only_kept_can_be_amended_and_stays_old(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 5)
+    await bench.cached.amend(QUERY, doubled)
+    newest: Any = bench.cached.newest
+    assert (newest.data, newest.age_s, newest.ttl_left_s) == (2.0, TTL_S * 5, 0)
+    assert (await bench.cached.fetch(QUERY)).cache == "miss"
+
+
+@pytest.mark.parametrize("renews", [False, True])
+async def test_an_answer_that_is_too_old_to_be_served_is_not_amended(
+    bench: Bench, renews: bool
+) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(MAX_STALE_S)
+    await bench.cached.amend(QUERY, doubled, renews=renews)
+    assert bench.cached.newest is None
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+    assert bench.source.calls == 2
+
+
+async def test_an_amendment_of_another_answer_is_not_the_newest(bench: Bench) -> None:
+    await bench.cached.fetch(PriceQuery("btc"))
+    await bench.cached.fetch(PriceQuery("eth"))
+    await bench.cached.amend(PriceQuery("btc"), doubled)
+    newest: Any = bench.cached.newest
+    assert newest.data == 2.0, "the second answer, not the first one doubled"
+    assert newest.refresh_id == 2
+
+
+async def test_an_amendment_before_a_quick_refresh_lands_gives_way_to_it(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S + 1)
+    bench.source.delay_s = 1
+    await bench.cached.fetch(QUERY)
+    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=-1.0))
+    assert (await bench.cached.fetch(QUERY)).data == -1.0
+    await asyncio.sleep(1.1)
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
+async def test_a_reader_that_waited_in_vain_gets_what_was_told_meanwhile_and_flagged(
+    bench: Bench,
+) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error, bench.source.delay_s = DOWN, 1.0
+    waiting = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0.5)
+    await bench.cached.amend(QUERY, doubled)
+    answer = await waiting
+    assert (answer.data, answer.cache) == (2.0, "stale")
+    assert (answer.stale, answer.stale_reason) == (True, "upstream_5xx")
+
+
+async def test_a_reader_that_waited_in_vain_gets_what_was_renewed_meanwhile(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S * 2 + 1)
+    bench.source.error, bench.source.delay_s = DOWN, 1.0
+    waiting = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0.5)
+    await bench.cached.amend(QUERY, doubled, renews=True)
+    answer = await waiting
+    assert (answer.data, answer.cache, answer.stale) == (2.0, "hit", False)
+
+
+@pytest.mark.parametrize("query", [QUERY, PriceQuery("eth")])
+def test_what_is_always_as_fresh_is_so_for_every_question(query: PriceQuery) -> None:
+    answer = Answer(1.0, "a", EPOCH, 1.0)
+    assert always(TTL_S, MAX_STALE_S)(query, answer) == Freshness(TTL_S, MAX_STALE_S)

@@ -15,5 +15,5 @@ def test_the_last_fifty_choices_are_remembered_newest_last() -> None:
 
 def test_other_events_are_no_choices() -> None:
     history = RotationHistory()
-    history(RefreshFailing(EPOCH, "market", "timeout"))
+    history(RefreshFailing(EPOCH, "market", "market", "timeout"))
     assert history.choices == ()

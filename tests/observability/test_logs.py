@@ -17,6 +17,7 @@ from backend.events import (
     ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
+    TickFeedChanged,
 )
 from backend.observability.event_log import FILES, EventLog
 from backend.observability.logs import QuietFileHandler, open_logs
@@ -38,8 +39,8 @@ FAILED = ProviderCalled(
 )
 RETRIED = CallRetried(EPOCH, "binance", "geo_blocked", "another_host", 451)
 CHANGED = ProviderStateChanged(EPOCH, "binance", "active", "cooldown", "timeout", UNTIL)
-STALE = RefreshFailing(EPOCH, "market", "timeout")
-LIVE = RefreshFailing(EPOCH, "market", None)
+STALE = RefreshFailing(EPOCH, "market", "market", "timeout")
+LIVE = RefreshFailing(EPOCH, "market", "market", None)
 
 
 @pytest.fixture(autouse=True)
@@ -131,12 +132,46 @@ def logged(folder: Path, *events: Event, level: str = "INFO") -> dict[str, list[
         (
             STALE,
             "provider_health",
-            {"event": "refresh.failed", "at": AT, "category": "market", "reason": "timeout"},
+            {
+                "event": "refresh.failed",
+                "at": AT,
+                "category": "market",
+                "subject": "market",
+                "reason": "timeout",
+            },
         ),
         (
             LIVE,
             "provider_health",
-            {"event": "refresh.recovered", "at": AT, "category": "market", "reason": None},
+            {
+                "event": "refresh.recovered",
+                "at": AT,
+                "category": "market",
+                "subject": "market",
+                "reason": None,
+            },
+        ),
+        (
+            TickFeedChanged(EPOCH, "binance", "connect_error", EPOCH),
+            "provider_health",
+            {
+                "event": "ticks.lost",
+                "at": AT,
+                "provider": "binance",
+                "reason": "connect_error",
+                "retry_at": AT,
+            },
+        ),
+        (
+            TickFeedChanged(EPOCH, "binance", None),
+            "provider_health",
+            {
+                "event": "ticks.recovered",
+                "at": AT,
+                "provider": "binance",
+                "reason": None,
+                "retry_at": None,
+            },
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -330,3 +330,219 @@ def test_an_overlay_never_changes_who_is_listed_and_marks_every_changed_row(
     moved = [each.symbol for each in after.coins if each.source == "binance"]
     assert len(moved) == len(set(moved))
     assert set(moved) <= set(after.pairs or ())
+
+
+LATEST = LATER + timedelta(seconds=1)
+
+
+def quoted(base: str, quote: str, price: float, at: datetime = LATER) -> PairTicker:
+    return replace(ticker(base, price), pair=f"{base}{quote}", quote=quote, closed_at=at)
+
+
+async def known(*answers: tuple[Quotes, str]) -> UniverseSource:
+    """A source that had these answers."""
+    source = UniverseSource(QueuedSource(*answers))
+    for _ in answers:
+        await source.fetch(MarketQuery())
+    return source
+
+
+RANKED: tuple[Quotes, str] = (Ranking(UNIVERSE.coins), "coingecko_free")
+#: A venue's list by which ALPUSDT stands for alpha; its prices are those of the ranking.
+LISTED: tuple[Quotes, str] = (
+    tickers(replace(ticker("ALP", 100.0), closed_at=EPOCH)),
+    "binance",
+)
+
+
+async def test_what_a_venue_tells_enters_by_the_rule_of_its_lists() -> None:
+    source = await known(RANKED, LISTED)
+    market = source.hear([ticker("ALP")], "binance")
+    assert market is not None
+    assert market.coins == overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins
+
+
+async def test_rows_that_nothing_was_told_of_are_the_same_objects() -> None:
+    source = await known(RANKED, LISTED)
+    before = source._market
+    market = source.hear([ticker("ALP")], "binance")
+    assert before is not None
+    assert market is not None
+    assert market.coins[0] is not before.coins[0]
+    assert [new is old for new, old in zip(market.coins, before.coins, strict=True)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("pair", ["ALPUSDC", "ALPFDUSD"])
+async def test_of_a_listed_coin_only_the_pair_counts_that_was_found_for_it(pair: str) -> None:
+    source = await known(RANKED, LISTED)
+    other = quoted("ALP", pair.removeprefix("ALP"), 130.0, LATEST)
+    assert source.hear([other], "binance") is None
+    market = source.hear([other, ticker("ALP")], "binance")
+    assert market is not None
+    assert market.coins[0].price == 120.0
+
+
+async def test_the_pair_that_was_found_counts_though_its_quote_is_not_the_best() -> None:
+    source = await known(RANKED, (tickers(quoted("ALP", "USDC", 100.0, EPOCH)), "binance"))
+    assert source.hear([ticker("ALP")], "binance") is None
+    market = source.hear([quoted("ALP", "USDC", 110.0)], "binance")
+    assert market is not None
+    assert market.coins[0].price == 110.0
+
+
+async def test_a_coin_without_a_pair_hears_of_none() -> None:
+    source = await known(RANKED, LISTED)
+    assert source.hear([ticker("BET"), ticker("NEW")], "binance") is None
+
+
+async def test_ticks_never_change_which_pair_stands_for_which_coin() -> None:
+    source = await known(RANKED, LISTED)
+    for price in (120.0, 49.0, 1_000.0, 0.1):
+        market = source.hear([ticker("ALP", price), ticker("BET", price)], "binance")
+        assert (market or source._market or UNIVERSE).pairs == {"ALP": "ALPUSDT"}
+    source = await known(RANKED)
+    market = source.hear([ticker("ALP")], "binance")
+    assert market is not None
+    assert market.pairs is None
+
+
+async def test_before_a_list_the_best_quote_that_was_told_counts() -> None:
+    source = await known(RANKED)
+    prices = []
+    for number, quote in enumerate(["USDC", "FDUSD", "USDC", "USDT", "FDUSD", "USDC", "USDT"]):
+        at = LATER + timedelta(seconds=number)
+        market = source.hear([quoted("ALP", quote, 100.0 + number, at)], "binance")
+        prices.append(market.coins[0].price if market else None)
+    assert prices == [100.0, 101.0, None, 103.0, None, None, 106.0]
+
+
+async def test_a_list_decides_anew_which_pair_counts() -> None:
+    quotes = QueuedSource(RANKED, (tickers(quoted("ALP", "USDC", 101.0, EPOCH)), "binance"))
+    source = UniverseSource(quotes)
+    await source.fetch(MarketQuery())
+    source.hear([ticker("ALP")], "binance")
+    answer = await source.fetch(MarketQuery())
+    assert answer.data.pairs == {"ALP": "ALPUSDC"}
+    assert source.hear([replace(ticker("ALP"), closed_at=LATEST)], "binance") is None
+    market = source.hear([quoted("ALP", "USDC", 110.0, LATEST)], "binance")
+    assert market is not None
+    assert market.coins[0].price == 110.0
+
+
+@pytest.mark.parametrize("at", [EPOCH - timedelta(seconds=1), EPOCH])
+async def test_what_is_told_of_a_time_that_the_row_already_knows_loses(at: datetime) -> None:
+    source = await known(RANKED, LISTED)
+    assert source.hear([replace(ticker("ALP"), closed_at=at)], "binance") is None
+
+
+async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
+    source = await known(RANKED, LISTED)
+    assert source.hear([ticker("ALP")], "binance") is not None
+    assert source.hear([ticker("ALP")], "binance") is None
+    assert source.hear([ticker("ALP", 110.0)], "binance") is None, "nor another of its time"
+
+
+@pytest.mark.parametrize(
+    ("price", "enters"), [(50.0, True), (200.0, True), (49.9, False), (200.1, False)]
+)
+async def test_another_price_by_more_than_a_factor_of_two_loses(price: float, enters: bool) -> None:
+    source = await known(RANKED, LISTED)
+    assert (source.hear([ticker("ALP", price)], "binance") is not None) is enters
+
+
+async def test_nothing_told_changes_nothing() -> None:
+    source = await known(RANKED, LISTED)
+    assert source.hear([], "binance") is None
+
+
+async def test_a_ranked_market_stays_ranked_and_an_unranked_one_unranked() -> None:
+    ranked = (await known(RANKED, LISTED)).hear([ticker("ALP")], "binance")
+    listed = tickers(quoted("ALP", "USDT", 100.0, EPOCH))
+    bare = (await known((listed, "binance"))).hear([ticker("ALP")], "binance")
+    assert ranked is not None
+    assert bare is not None
+    assert (ranked.ranked, bare.ranked) == (True, False)
+    assert (bare.coins[0].price, bare.pairs) == (120.0, {"ALP": "ALPUSDT"})
+
+
+async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh() -> None:
+    source = UniverseSource(QueuedSource(RANKED))
+    assert source.hear([ticker("ALP")], "binance") is None
+    answer = await source.fetch(MarketQuery())
+    assert answer.data.coins[0].price == 120.0
+    assert answer.data.coins[0].source == "binance"
+    assert answer.data.coins[1] == BETA
+
+
+async def test_what_was_told_of_a_pair_that_does_not_count_is_not_laid_over_a_list() -> None:
+    listed = tickers(quoted("ALP", "USDC", 101.0, EPOCH))
+    source = UniverseSource(QueuedSource((listed, "binance")))
+    source.hear([ticker("ALP")], "binance")
+    assert (await source.fetch(MarketQuery())).data.coins[0].price == 101.0
+
+
+async def test_before_anything_is_known_the_best_quote_is_remembered() -> None:
+    source = UniverseSource(QueuedSource(RANKED))
+    source.hear([quoted("ALP", "FDUSD", 110.0)], "binance")
+    source.hear([quoted("ALP", "USDC", 130.0, LATEST)], "binance")
+    assert (await source.fetch(MarketQuery())).data.coins[0].price == 110.0
+
+
+async def test_what_was_told_stays_over_a_ranking_that_is_older_and_not_over_a_newer() -> None:
+    fresher = replace(ALPHA, price=105.0, last_updated=LATEST)
+    older, newer = Ranking((ALPHA, BETA)), Ranking((fresher, BETA))
+    source = UniverseSource(
+        QueuedSource(RANKED, (older, "coingecko_free"), (newer, "coingecko_free"))
+    )
+    await source.fetch(MarketQuery())
+    source.hear([ticker("ALP")], "binance")
+    assert (await source.fetch(MarketQuery())).data.coins[0].price == 120.0
+    assert (await source.fetch(MarketQuery())).data.coins[0] == fresher
+
+
+async def test_what_was_told_stays_over_a_list_that_is_older_and_not_over_a_newer() -> None:
+    older = tickers(replace(ticker("ALP", 100.0), closed_at=EPOCH + timedelta(seconds=1)))
+    newer = tickers(replace(ticker("ALP", 105.0), closed_at=LATEST))
+    source = UniverseSource(QueuedSource(RANKED, LISTED, (older, "binance"), (newer, "binance")))
+    await source.fetch(MarketQuery())
+    await source.fetch(MarketQuery())
+    source.hear([ticker("ALP")], "binance")
+    assert (await source.fetch(MarketQuery())).data.coins[0].price == 120.0
+    assert (await source.fetch(MarketQuery())).data.coins[0].price == 105.0
+
+
+async def test_what_was_told_of_a_coin_that_is_another_now_is_not_laid_over_it() -> None:
+    unknown: dict[str, Any] = dict.fromkeys(("market_cap", "high_24h", "low_24h"))
+    namesake = coin("alp-two", "ALP", 1, price=1.0, **unknown)
+    source = UniverseSource(QueuedSource(RANKED, (Ranking((namesake,)), "coingecko_free")))
+    await source.fetch(MarketQuery())
+    assert source.hear([ticker("ALP")], "binance") is not None
+    assert (await source.fetch(MarketQuery())).data.coins == (namesake,)
+
+
+async def test_ticks_add_up() -> None:
+    source = await known(RANKED, LISTED)
+    for second in range(1, 6):
+        at = LATER + timedelta(seconds=second)
+        source.hear([replace(ticker("ALP", 100.0 + 30 * second), closed_at=at)], "binance")
+    assert source._market is not None
+    assert source._market.coins[0].price == 250.0, "each within a factor of two of the one before"
+
+
+@given(universes(), st.lists(st.builds(ticker, SYMBOLS, PRICES), max_size=6))
+def test_what_is_heard_is_what_an_overlay_of_the_pairs_that_count_gives(
+    market: Market, rows: list[PairTicker]
+) -> None:
+    pairs = {"ALP": "ALPUSDT", "BET": "BETUSDC"}
+    source = UniverseSource(QueuedSource())
+    source._market = Market(market.coins, True, pairs)
+    heard = source.hear(rows, "binance")
+    counting = tuple(row for row in rows if pairs.get(row.base) == row.pair)
+    expected = overlay(market, PairTickers(counting), "binance").coins
+    assert (heard.coins if heard else market.coins) == expected
+    assert (heard is None) == (expected == market.coins)
+    assert source._market == Market(expected, True, pairs)

@@ -68,6 +68,8 @@ def is_goodbye(frame: Any) -> bool:
 
 def parse_frame(frame: Any, context: Context) -> Tick | None:
     """The tick of a combined stream's frame; None for the answer to a command."""
+    if not isinstance(frame, dict):
+        raise TypeError("a frame is an object")
     if "stream" not in frame:
         if "id" in frame or "result" in frame or "code" in frame:
             return None
@@ -87,6 +89,8 @@ def _tickers(rows: Any, context: Context) -> TickersTold | None:
 def _ticker(row: Any, context: Context) -> PairTicker:
     quote = next(quote for quote in QUOTES if row["s"].endswith(quote))
     price, opened = float(row["c"]), float(row["o"])
+    if not opened > 0:
+        raise ValueError("an absurd open")
     return PairTicker(
         pair=row["s"],
         base=row["s"].removesuffix(quote),
@@ -111,6 +115,8 @@ def _of_now(event_ms: int, context: Context) -> int:
 def _candle(data: Any, context: Context) -> CandleTold:
     _of_now(data["E"], context)
     row = data["k"]
+    if not isinstance(row["s"], str) or not row["s"]:
+        raise TypeError("a pair is a text")
     candle = Candle(
         timestamp=row["t"],
         open=float(row["o"]),

@@ -1,0 +1,190 @@
+"""The benchmark's words: Markdown tables for docs/performance.md, goals, and the machine."""
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.fanout_figures import Figures, Flood, Stall, ratios, spread, table
+from tests.benchmarks.fanout_stations import DIRECT, LIBRARY, NAMES, PLAIN
+
+if TYPE_CHECKING:
+    from tests.benchmarks.stream_fanout import Results
+
+TITLES = {
+    LIBRARY: "websockets `broadcast`",
+    DIRECT: "ours, direct",
+    PLAIN: "ours, plain ASGI",
+}
+LEAST_SHARE = 0.6
+MOST_P99_MS = 250.0
+MOST_STALL_KB = 1024.0
+#: A figure that is off by no more than this, or by so many ms, is the same figure.
+SAME_FACTOR, SAME_MS = 1.25, 5.0
+SAME_ENCODING = 1.25
+
+
+def report(results: "Results", middle: int) -> str:
+    rounds = len(results.floods) // len(NAMES)
+    parts = (
+        f"Frame of {results.frame_bytes:,} bytes; medians of {rounds} rounds (their range).\n",
+        _ticks(results.figures),
+        _one_reader_more(results.figures),
+        f"Flood of {middle:,} readers, as fast as possible:\n",
+        _floods(results.floods),
+        f"One stalled reader beside {middle:,} others:\n",
+        _stalls(results, middle),
+        _goals(results, middle),
+        _machine(),
+    )
+    return "\n".join(parts)
+
+
+def _of(figures: Sequence[Figures], server: str, readers: int) -> list[Figures]:
+    return [one for one in figures if (one.server, one.readers) == (server, readers)]
+
+
+def _ticks(figures: Sequence[Figures]) -> str:
+    head: tuple[str, ...] = ("server", "readers", "delivered", "p50 ms", "p99 ms", "last reader ms")
+    head += ("kB a connection", "CPU µs a frame", "p99 to library", "CPU to library")
+    counts = sorted({one.readers for one in figures})
+    return table(head, [_tick_row(figures, name, count) for count in counts for name in NAMES])
+
+
+def _tick_row(figures: Sequence[Figures], server: str, readers: int) -> list[str]:
+    ours, theirs = _of(figures, server, readers), _of(figures, LIBRARY, readers)
+    shown: tuple[Callable[[Figures], float], ...] = (
+        lambda one: one.p50_ms,
+        lambda one: one.p99_ms,
+        lambda one: one.last_ms,
+        lambda one: one.memory_kb,
+        lambda one: one.cpu_us,
+    )
+    delivered, expected = sum(one.delivered for one in ours), sum(one.expected for one in ours)
+    return [
+        TITLES[server],
+        f"{readers:,}",
+        f"{delivered:,} of {expected:,}",
+        *(spread([figure(one) for one in ours]) for figure in shown),
+        spread(ratios(ours, theirs, lambda one: one.p99_ms), 2),
+        spread(ratios(ours, theirs, lambda one: one.cpu_us), 2),
+    ]
+
+
+def _one_reader_more(figures: Sequence[Figures]) -> str:
+    """Without what a frame costs whoever reads it: ours hears a venue, lays over and encodes."""
+    few, many = min(one.readers for one in figures), max(one.readers for one in figures)
+    if few == many:
+        return ""
+    costs = {}
+    for name in NAMES:
+        less, more = (
+            statistics.median(one.cpu_us for one in _of(figures, name, count)) * count
+            for count in (few, many)
+        )
+        costs[name] = (more - less) / (many - few)
+    told = (
+        f"{TITLES[name]} {cost:.1f} ({cost / costs[LIBRARY]:.2f})" for name, cost in costs.items()
+    )
+    return f"CPU µs of one reader more, a frame (to library): {', '.join(told)}.\n"
+
+
+def _floods(floods: Sequence[Flood]) -> str:
+    head: tuple[str, ...] = ("server", "delivered", "a second of CPU", "to library")
+    head += ("a second by the clock", "to library")
+    theirs = [one for one in floods if one.server == LIBRARY]
+    rows = []
+    for name in NAMES:
+        ours = [one for one in floods if one.server == name]
+        delivered, expected = sum(one.delivered for one in ours), sum(one.expected for one in ours)
+        row = [TITLES[name], f"{delivered:,} of {expected:,}"]
+        for figure in (_by_cpu, _by_wall):
+            row.append(spread([figure(one) for one in ours], 0))
+            row.append(spread(ratios(ours, theirs, figure), 2))
+        rows.append(row)
+    return table(head, rows)
+
+
+def _by_cpu(flood: Flood) -> float:
+    return flood.by_cpu
+
+
+def _by_wall(flood: Flood) -> float:
+    return flood.by_wall
+
+
+def _stalls(results: "Results", middle: int) -> str:
+    head: tuple[str, ...] = ("server", "p50 ms without", "with", "p99 ms without", "with")
+    head += ("server grows by kB", "waiting in it kB", "in the kernel kB")
+    rows = []
+    for name in (DIRECT, PLAIN):
+        without, stalls = _of(results.figures, name, middle), _stalls_of(results.stalls, name)
+        row = [TITLES[name]]
+        row += [spread([one.p50_ms for one in without])]
+        row += [spread([one.figures.p50_ms for one in stalls])]
+        row += [spread([one.p99_ms for one in without])]
+        row += [spread([one.figures.p99_ms for one in stalls])]
+        row += [spread([one.grown_kb for one in stalls], 0)]
+        row += [spread([one.waiting_kb for one in stalls], 0)]
+        rows.append([*row, spread([one.kernel_kb for one in stalls], 0)])
+    return table(head, rows)
+
+
+def _stalls_of(stalls: Sequence[Stall], server: str) -> list[Stall]:
+    return [one for one in stalls if one.figures.server == server]
+
+
+def _goals(results: "Results", middle: int) -> str:
+    lines = [_encode_goal(results)]
+    for name in (DIRECT, PLAIN):
+        lines += [_share_goal(results, name), _p99_goal(results, name, middle)]
+        lines += [*_stall_goals(results, name, middle)]
+    return "Goals:\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def _encode_goal(results: "Results") -> str:
+    few, many = results.encode_us[100], results.encode_us[3_000]
+    told = f"an update is made in {few:,.0f} µs for 100 readers, {many:,.0f} µs for 3,000"
+    return f"{_verdict(many <= few * SAME_ENCODING)}: {told}"
+
+
+def _share_goal(results: "Results", name: str) -> str:
+    theirs = [one for one in results.floods if one.server == LIBRARY]
+    ours = [one for one in results.floods if one.server == name]
+    cpu = statistics.median(ratios(ours, theirs, _by_cpu))
+    wall = statistics.median(ratios(ours, theirs, _by_wall))
+    told = f"{cpu:.2f} of the library's deliveries by CPU, {wall:.2f} by the clock"
+    return f"{_verdict(min(cpu, wall) >= LEAST_SHARE)}: {TITLES[name]}: {told} (≥ {LEAST_SHARE})"
+
+
+def _p99_goal(results: "Results", name: str, middle: int) -> str:
+    p99 = statistics.median(one.p99_ms for one in _of(results.figures, name, middle))
+    told = f"p99 {p99:.1f} ms at {middle:,} readers (< {MOST_P99_MS:.0f})"
+    return f"{_verdict(p99 < MOST_P99_MS)}: {TITLES[name]}: {told}"
+
+
+def _stall_goals(results: "Results", name: str, middle: int) -> list[str]:
+    stalls = _stalls_of(results.stalls, name)
+    without = statistics.median(one.p99_ms for one in _of(results.figures, name, middle))
+    beside = statistics.median(one.figures.p99_ms for one in stalls)
+    is_same = beside <= max(without * SAME_FACTOR, without + SAME_MS)
+    grown = statistics.median(one.memory_kb for one in stalls)
+    told = f"{TITLES[name]}: one stalled reader"
+    return [
+        f"{_verdict(is_same)}: {told}: p99 {without:.1f} → {beside:.1f} ms for the others",
+        f"{_verdict(grown <= MOST_STALL_KB)}: {told} costs {grown:,.0f} kB (≤ 1,024)",
+    ]
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "**missed**"
+
+
+def _machine() -> str:
+    names = ("uvicorn", "uvloop", "websockets", "fastapi", "starlette", "orjson")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    python = f"Python {platform.python_version()}"
+    return f"Machine: {os.cpu_count()} cores, {system}, {python}, {versions}\n"

@@ -1,0 +1,235 @@
+"""What an open push connection was asked for: who flows, who is silent, what to ask for next."""
+
+from dataclasses import replace
+
+import pytest
+
+from backend.models.ohlc import Interval
+from backend.models.ticks import CandleTicks, MarketTicks, TickSubject
+from backend.orchestration.tick_subjects import TickSubjects, Wish
+from backend.providers.vendors.binance_stream import PUSH_FEED
+from tests.clocks import ManualClock
+
+MARKET = MarketTicks()
+BTC = CandleTicks("BTCUSDT", Interval.H1)
+ETH = CandleTicks("ETHUSDT", Interval.H1)
+#: Tickers are silent after 10 s, candles after 60 s.
+FEED = replace(PUSH_FEED, silence_s=lambda subject: 10.0 if subject == MARKET else 60.0)
+MANY: tuple[TickSubject, ...] = tuple(
+    CandleTicks(f"C{number}USDT", Interval.M1) for number in range(250)
+)
+
+
+def asked(clock: ManualClock, *subjects: TickSubject) -> TickSubjects:
+    return TickSubjects(clock, FEED, subjects)
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "looked_at", "flows", "is_silent", "is_dead"),
+    [
+        ([], 0, False, False, False),
+        ([], 10, False, False, False),
+        ([], 10.1, False, True, False),
+        ([], 30, False, True, False),
+        ([], 30.1, False, True, True),
+        ([0], 0, True, False, False),
+        ([0], 10, True, False, False),
+        ([0], 10.1, False, True, False),
+        ([0], 30.1, False, True, True),
+        ([0, 25], 35, True, False, False),
+        ([0, 25], 35.1, False, True, False),
+        ([29], 55, False, True, False),
+        ([40], 40, True, False, False),
+    ],
+)
+def test_silence_and_death_are_counted_from_the_last_tick_or_the_question(
+    clock: ManualClock,
+    heard_at: list[float],
+    looked_at: float,
+    flows: bool,
+    is_silent: bool,
+    is_dead: bool,
+) -> None:
+    subjects = asked(clock, MARKET)
+    for at in heard_at:
+        clock.advance(at - clock.elapsed)
+        assert subjects.hear(MARKET)
+    clock.advance(looked_at - clock.elapsed)
+    assert subjects.is_flowing(MARKET) is flows
+    assert subjects.is_silent(MARKET) is is_silent
+    assert subjects.is_dead is is_dead
+
+
+def test_each_subject_has_its_own_measure_of_silence(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    subjects.hear(MARKET)
+    subjects.hear(BTC)
+    clock.advance(11)
+    assert (subjects.is_flowing(MARKET), subjects.is_flowing(BTC)) == (False, True)
+    clock.advance(50)
+    assert (subjects.is_silent(BTC), subjects.is_flowing(BTC)) == (True, False)
+
+
+def test_one_subject_that_is_heard_keeps_the_connection_alive(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    clock.advance(180)
+    assert not subjects.is_dead
+    clock.advance(0.1)
+    assert subjects.is_dead
+    subjects.hear(BTC)
+    assert not subjects.is_dead
+
+
+def test_a_connection_that_was_asked_for_nothing_is_not_dead(clock: ManualClock) -> None:
+    subjects = asked(clock)
+    clock.advance(10_000)
+    assert not subjects.is_dead
+
+
+def test_what_nobody_asked_for_is_no_tick_and_neither_flows_nor_is_silent(
+    clock: ManualClock,
+) -> None:
+    subjects = asked(clock, MARKET)
+    assert not subjects.hear(BTC)
+    clock.advance(1_000)
+    assert not subjects.is_flowing(BTC)
+    assert not subjects.is_silent(BTC)
+    assert not subjects.any_flowed
+
+
+def test_something_flowed_once_a_tick_came(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET)
+    assert not subjects.any_flowed
+    subjects.hear(MARKET)
+    clock.advance(1_000)
+    assert subjects.any_flowed
+
+
+def test_what_the_connection_was_opened_with_is_not_asked_for_again(clock: ManualClock) -> None:
+    assert asked(clock, MARKET, BTC).next_wish((BTC, MARKET)) is None
+
+
+def test_new_subjects_are_asked_for_once_in_the_order_wanted(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET)
+    wanted = (MARKET, ETH, BTC)
+    assert subjects.next_wish(wanted) == Wish("ask", (ETH, BTC))
+    assert subjects.next_wish(wanted) is None
+
+
+def test_the_silence_of_a_new_subject_begins_when_it_is_asked_for(clock: ManualClock) -> None:
+    subjects = asked(clock, BTC)
+    clock.advance(30)
+    subjects.next_wish((BTC, MARKET))
+    clock.advance(10)
+    assert not subjects.is_silent(MARKET)
+    clock.advance(0.1)
+    assert subjects.is_silent(MARKET)
+    assert subjects.hear(MARKET)
+    assert subjects.is_flowing(MARKET)
+
+
+def test_surplus_is_dropped_before_anything_new_is_asked_for(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    assert subjects.next_wish((BTC, ETH)) == Wish("drop", (MARKET,))
+    assert subjects.next_wish((BTC, ETH)) == Wish("ask", (ETH,))
+    assert subjects.next_wish((BTC, ETH)) is None
+
+
+def test_new_subjects_come_before_silent_ones(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET)
+    clock.advance(11)
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (BTC,))
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+
+
+def test_a_dropped_subject_is_forgotten(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    subjects.hear(MARKET)
+    subjects.hear(BTC)
+    subjects.next_wish((BTC,))
+    assert not subjects.hear(MARKET)
+    assert not subjects.is_flowing(MARKET)
+    assert subjects.next_wish((BTC, MARKET)) == Wish("ask", (MARKET,))
+    assert not subjects.is_flowing(MARKET)
+
+
+def test_a_subject_that_was_dropped_while_silent_is_asked_again_in_its_next_silence(
+    clock: ManualClock,
+) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    clock.advance(11)
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_wish((BTC,)) == Wish("drop", (MARKET,))
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    clock.advance(11)
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+
+
+def test_a_silent_subject_is_asked_for_once_more_and_only_once(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    clock.advance(10)
+    assert subjects.next_wish((MARKET, BTC)) is None
+    clock.advance(0.1)
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    for _ in range(5):
+        clock.advance(9)
+        assert subjects.next_wish((MARKET, BTC)) is None
+
+
+def test_asking_again_does_not_end_the_silence(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET)
+    clock.advance(29)
+    assert subjects.next_wish((MARKET,)) == Wish("ask", (MARKET,))
+    assert subjects.is_silent(MARKET)
+    clock.advance(1.1)
+    assert subjects.is_dead
+
+
+def test_a_subject_heard_again_is_asked_for_in_its_next_silence(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    clock.advance(11)
+    subjects.next_wish((MARKET, BTC))
+    subjects.hear(MARKET)
+    assert subjects.next_wish((MARKET, BTC)) is None
+    clock.advance(11)
+    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+
+
+def test_a_command_asks_for_a_hundred_subjects_at_most(clock: ManualClock) -> None:
+    subjects = asked(clock)
+    wishes = [subjects.next_wish(MANY) for _ in range(4)]
+    assert wishes == [
+        Wish("ask", MANY[:100]),
+        Wish("ask", MANY[100:200]),
+        Wish("ask", MANY[200:]),
+        None,
+    ]
+
+
+def test_a_command_drops_a_hundred_subjects_at_most(clock: ManualClock) -> None:
+    subjects = asked(clock, *MANY)
+    wishes = [subjects.next_wish(()) for _ in range(4)]
+    assert wishes == [
+        Wish("drop", MANY[:100]),
+        Wish("drop", MANY[100:200]),
+        Wish("drop", MANY[200:]),
+        None,
+    ]
+
+
+def test_a_command_asks_again_for_a_hundred_silent_subjects_at_most(clock: ManualClock) -> None:
+    subjects = asked(clock, *MANY)
+    clock.advance(61)
+    wishes = [subjects.next_wish(MANY) for _ in range(4)]
+    assert wishes == [
+        Wish("ask", MANY[:100]),
+        Wish("ask", MANY[100:200]),
+        Wish("ask", MANY[200:]),
+        None,
+    ]
+
+
+def test_it_tells_how_many_flow(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    subjects.hear(BTC)
+    assert repr(subjects) == "<TickSubjects 1 of 2 flowing>"

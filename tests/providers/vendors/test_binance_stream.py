@@ -1,0 +1,514 @@
+"""Binance's stream: frame in, tick out; junk rows stay out, and a frame of junk is none."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.errors import MalformedResponse
+from backend.models.market import PairTicker
+from backend.models.ohlc import HOUR, Candle, Interval
+from backend.models.ticks import (
+    CandleTicks,
+    CandleTold,
+    MarketTicks,
+    Tick,
+    TickersTold,
+    TickSubject,
+)
+from backend.providers.adapter import Context
+from backend.providers.client import parsed
+from backend.providers.vendors import binance_stream
+from backend.providers.vendors.binance_stream import PUSH_FEED
+from tests.clocks import EPOCH_MS
+
+CONTEXT = Context("binance", "push", EPOCH_MS)
+TOLD_MS = EPOCH_MS - 400
+ALL = "!miniTicker@arr"
+BTC_HOURS = CandleTicks("BTCUSDT", Interval.H1)
+
+
+def mini(symbol: str, **changes: Any) -> dict[str, Any]:
+    """As in web-socket-streams.md: open 98.5, last 97.5."""
+    row = {
+        "e": "24hrMiniTicker",
+        "E": TOLD_MS,
+        "s": symbol,
+        "c": "97.50000000",
+        "o": "98.50000000",
+        "h": "99.00000000",
+        "l": "96.00000000",
+        "v": "1000.00000000",
+        "q": "98000.00000000",
+    }
+    return row | changes
+
+
+def kline(told: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    body = {
+        "t": EPOCH_MS,
+        "T": EPOCH_MS + HOUR - 1,
+        "s": "BTCUSDT",
+        "i": "1h",
+        "f": 100,
+        "L": 200,
+        "o": "100.00000000",
+        "c": "100.50000000",
+        "h": "101.00000000",
+        "l": "99.00000000",
+        "v": "12.50000000",
+        "n": 100,
+        "x": False,
+        "q": "1250.00000000",
+        "V": "6.0",
+        "Q": "600.0",
+        "B": "0",
+    }
+    return {"e": "kline", "E": TOLD_MS, "s": "BTCUSDT", "k": body | changes} | (told or {})
+
+
+def framed(data: Any, stream: str = ALL) -> dict[str, Any]:
+    return {"stream": stream, "data": data}
+
+
+def parse(frame: Any) -> Tick | None:
+    tick: Tick | None = parsed(PUSH_FEED.parse, frame, CONTEXT)
+    return tick
+
+
+def told(*rows: Any) -> tuple[PairTicker, ...]:
+    tick = parse(framed(list(rows)))
+    assert isinstance(tick, TickersTold)
+    return tick.tickers
+
+
+def candle(frame: dict[str, Any]) -> CandleTold:
+    tick = parse(framed(frame, "btcusdt@kline_1h"))
+    assert isinstance(tick, CandleTold)
+    return tick
+
+
+def test_a_row_becomes_a_ticker_with_its_change_and_percentage_computed() -> None:
+    assert parse(framed([mini("BTCUSDT")])) == TickersTold(
+        "binance",
+        (
+            PairTicker(
+                pair="BTCUSDT",
+                base="BTC",
+                quote="USDT",
+                price=97.5,
+                high=99.0,
+                low=96.0,
+                quote_volume=98_000.0,
+                change=-1.0,
+                change_percentage=-1.015,
+                closed_at=datetime(2026, 11, 22, 7, 59, 59, 600_000, tzinfo=UTC),
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("opened", "last", "change", "percentage"),
+    [
+        ("100", "100", 0.0, 0.0),
+        ("0.1", "0.3", 0.2, 200.0),
+        ("3", "4", 1.0, 33.333),
+        ("3", "2", -1.0, -33.333),
+        ("0.00001234", "0.00001235", 0.00000001, 0.081),
+        ("0.12345678", "0.12345679", 0.00000001, 0.0),
+        ("60000.01", "60000.03", 0.02, 0.0),
+    ],
+)
+def test_change_and_percentage_are_rounded_to_the_venues_own_places(
+    opened: str, last: str, change: float, percentage: float
+) -> None:
+    (ticker,) = told(mini("BTCUSDT", o=opened, c=last, h=last, l=last))
+    assert (ticker.change, ticker.change_percentage) == (change, percentage)
+
+
+def test_pairs_against_dollars_count_and_others_do_not() -> None:
+    symbols = ["BTCUSDT", "ETHBTC", "ETHUSDC", "BNBFDUSD", "USDTTRY", "BTCEUR", "USDT", "BTCBUSD"]
+    found = {ticker.pair: (ticker.base, ticker.quote) for ticker in told(*map(mini, symbols))}
+    assert found == {
+        "BTCUSDT": ("BTC", "USDT"),
+        "ETHUSDC": ("ETH", "USDC"),
+        "BNBFDUSD": ("BNB", "FDUSD"),
+    }
+
+
+def test_every_dollar_pair_of_a_coin_is_told_the_best_quote_first() -> None:
+    rows = [mini(symbol) for symbol in ("BTCUSDC", "BTCFDUSD", "BTCUSDT")]
+    assert [ticker.pair for ticker in told(*rows)] == ["BTCUSDT", "BTCFDUSD", "BTCUSDC"]
+
+
+@pytest.mark.parametrize("symbol", ["EURUSDT", "TRYUSDT", "GBPUSDC"])
+def test_money_is_no_coin(symbol: str) -> None:
+    assert [ticker.pair for ticker in told(mini(symbol), mini("BTCUSDT"))] == ["BTCUSDT"]
+
+
+@pytest.mark.parametrize("rows", [[], [mini("ETHBTC")], [mini("EURUSDT"), mini("BTCTRY")]])
+def test_where_no_dollar_pair_changed_there_is_no_tick(rows: list[Any]) -> None:
+    assert parse(framed(rows)) is None
+
+
+def test_a_symbol_need_not_be_ascii() -> None:
+    (ticker,) = told(mini("\u5e01\u5b89\u4eba\u751fUSDT"))
+    assert ticker.base == "\u5e01\u5b89\u4eba\u751f"
+
+
+JUNK_ROWS: list[dict[str, Any]] = [
+    {"c": "NaN"},
+    {"c": "Infinity"},
+    {"c": "0.00000000"},
+    {"c": "-97.5"},
+    {"c": ""},
+    {"c": None},
+    {"c": []},
+    {"c": "1000"},
+    {"c": "1"},
+    {"o": "NaN"},
+    {"o": "Infinity"},
+    {"o": "0.00000000"},
+    {"o": None},
+    {"h": "NaN"},
+    {"h": "95"},
+    {"h": "0"},
+    {"l": "0"},
+    {"l": "-1"},
+    {"l": "200"},
+    {"l": {}},
+    {"q": "-1"},
+    {"q": "NaN"},
+    {"q": None},
+    {"E": EPOCH_MS - 4 * HOUR},
+    {"E": EPOCH_MS + 4 * HOUR},
+    {"E": EPOCH_MS // 1_000},
+    {"E": 0},
+    {"E": str(TOLD_MS)},
+    {"E": None},
+    {"E": float("nan")},
+    {"s": "X" * 300 + "USDT"},
+]
+
+
+@pytest.mark.parametrize("junk", JUNK_ROWS, ids=str)
+def test_a_junk_row_is_left_out_and_the_others_are_told(junk: dict[str, Any]) -> None:
+    tickers = told(mini("BTCUSDT"), mini("ODDUSDT", **junk), mini("ETHUSDT"))
+    assert [ticker.pair for ticker in tickers] == ["BTCUSDT", "ETHUSDT"]
+
+
+@pytest.mark.parametrize("name", ["E", "c", "o", "h", "l", "q"])
+def test_a_row_without_a_field_is_left_out(name: str) -> None:
+    row = mini("ODDUSDT")
+    del row[name]
+    assert [ticker.pair for ticker in told(row, mini("BTCUSDT"))] == ["BTCUSDT"]
+
+
+def test_a_clock_that_is_off_by_two_hours_is_borne() -> None:
+    rows = [mini("BTCUSDT", E=EPOCH_MS - 2 * HOUR), mini("ETHUSDT", E=EPOCH_MS + 2 * HOUR)]
+    assert len(told(*rows)) == 2
+
+
+def test_half_of_the_rows_may_be_junk_and_no_more() -> None:
+    good, junk = mini("BTCUSDT"), mini("ODDUSDT", c="NaN")
+    assert len(told(good, junk)) == 1
+    with pytest.raises(MalformedResponse):
+        parse(framed([good, junk, junk]))
+    with pytest.raises(MalformedResponse):
+        parse(framed([junk]))
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_candle_becomes_one_open_or_with_its_last_word(is_closed: bool) -> None:
+    assert candle(kline(x=is_closed)) == CandleTold(
+        "binance", BTC_HOURS, Candle(EPOCH_MS, 100.0, 101.0, 99.0, 100.5, 12.5, is_closed)
+    )
+
+
+@pytest.mark.parametrize("interval", list(Interval))
+def test_each_interval_is_read_as_it_is_asked_for(interval: Interval) -> None:
+    tick = candle(kline(i=str(interval)))
+    assert tick.subject == CandleTicks("BTCUSDT", interval)
+    assert PUSH_FEED.path([tick.subject]).endswith(f"btcusdt@kline_{interval.value}")
+
+
+JUNK_CANDLES: list[dict[str, Any]] = [
+    {"o": "NaN"},
+    {"o": "0"},
+    {"o": None},
+    {"h": "98"},
+    {"l": "102"},
+    {"c": "-1"},
+    {"c": "200"},
+    {"v": "-1"},
+    {"v": "Infinity"},
+    {"x": None},
+    {"x": 1},
+    {"x": "false"},
+    {"t": None},
+    {"t": -1},
+    {"t": str(EPOCH_MS)},
+    {"t": EPOCH_MS + 0.5},
+    {"t": EPOCH_MS * 1_000},
+    {"i": "1H"},
+    {"i": "1s"},
+    {"i": None},
+    {"i": []},
+]
+
+
+@pytest.mark.parametrize("junk", JUNK_CANDLES, ids=str)
+def test_a_junk_candle_is_junk(junk: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponse):
+        candle(kline(**junk))
+
+
+@pytest.mark.parametrize("name", ["t", "s", "i", "o", "c", "h", "l", "v", "x"])
+def test_a_candle_without_a_field_is_junk(name: str) -> None:
+    frame = kline()
+    del frame["k"][name]
+    with pytest.raises(MalformedResponse):
+        candle(frame)
+
+
+@pytest.mark.parametrize(
+    "event_ms", [EPOCH_MS - 4 * HOUR, EPOCH_MS + 4 * HOUR, EPOCH_MS // 1_000, None, str(TOLD_MS)]
+)
+def test_a_candle_that_is_not_told_now_is_junk(event_ms: Any) -> None:
+    with pytest.raises(MalformedResponse):
+        candle(kline({"E": event_ms}))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"result": None, "id": 1},
+        {"id": 7, "result": ["btcusdt@kline_1h"]},
+        {"result": True},
+    ],
+)
+def test_an_answer_to_a_command_is_no_tick(answer: Any) -> None:
+    assert parse(answer) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 2, "msg": "Invalid request: unknown variant"},
+        {"error": {"code": 2, "msg": "Invalid request"}, "id": 3},
+        {"code": 0, "msg": "Unknown property", "id": None},
+    ],
+)
+def test_a_refused_command_is_no_tick_and_no_junk(error: Any) -> None:
+    assert parse(error) is None
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        None,
+        0,
+        1.5,
+        True,
+        "",
+        "stream",
+        [],
+        [[]],
+        ["stream"],
+        {},
+        {"data": []},
+        {"e": "24hrMiniTicker"},
+        mini("BTCUSDT"),
+        kline(),
+        {"stream": ALL},
+        framed(None),
+        framed(7),
+        framed([None]),
+        framed([7]),
+        framed(["BTCUSDT"]),
+        framed([[]]),
+        framed({"s": "BTCUSDT"}),
+        framed([mini("BTCUSDT") | {"s": 7}]),
+        framed([{"c": "1"}]),
+        framed(None, "btcusdt@kline_1h"),
+        framed([], "btcusdt@kline_1h"),
+        framed({}, "btcusdt@kline_1h"),
+        framed({"E": TOLD_MS, "k": None}, "btcusdt@kline_1h"),
+        framed({"E": TOLD_MS, "k": []}, "btcusdt@kline_1h"),
+        framed([mini("BTCUSDT")], "btcusdt@kline_1h"),
+        framed(kline()),
+        framed({"e": "news"}, "!news"),
+        {"stream": None, "data": None},
+    ],
+    ids=str,
+)
+def test_any_other_frame_is_junk(junk: Any) -> None:
+    with pytest.raises(MalformedResponse):
+        parse(junk)
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        (MarketTicks(), "!miniTicker@arr"),
+        (CandleTicks("BTCUSDT", Interval.M1), "btcusdt@kline_1m"),
+        (CandleTicks("BTCUSDT", Interval.MONTH), "btcusdt@kline_1M"),
+        (CandleTicks("1000SATSFDUSD", Interval.W1), "1000satsfdusd@kline_1w"),
+    ],
+)
+def test_symbols_are_lower_case_and_intervals_keep_their_case(
+    subject: TickSubject, name: str
+) -> None:
+    assert binance_stream.stream_name(subject) == name
+
+
+def test_the_address_asks_for_all_its_subjects() -> None:
+    path = PUSH_FEED.path([MarketTicks(), BTC_HOURS])
+    url = urlsplit(PUSH_FEED.base_url + path)
+    assert (url.scheme, url.path) == ("wss", "/stream")
+    assert parse_qs(url.query) == {"streams": ["!miniTicker@arr/btcusdt@kline_1h"]}
+
+
+@pytest.mark.parametrize(
+    ("build", "method"), [(PUSH_FEED.ask, "SUBSCRIBE"), (PUSH_FEED.drop, "UNSUBSCRIBE")]
+)
+def test_commands_are_numbered_and_name_their_streams(
+    build: Callable[[Any, int], str], method: str
+) -> None:
+    assert json.loads(build([BTC_HOURS, MarketTicks()], 12)) == {
+        "method": method,
+        "params": ["btcusdt@kline_1h", "!miniTicker@arr"],
+        "id": 12,
+    }
+
+
+def test_a_command_of_a_hundred_symbols_stays_small_and_is_ascii() -> None:
+    subjects = [CandleTicks(f"\u5e01{number}USDT", Interval.MONTH) for number in range(100)]
+    text = PUSH_FEED.ask(subjects, 1)
+    assert text.isascii()
+    assert len(text) < 4_096
+
+
+def test_tickers_are_silent_sooner_than_candles() -> None:
+    assert PUSH_FEED.silence_s(MarketTicks()) == 10
+    assert PUSH_FEED.silence_s(BTC_HOURS) == 60
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"e": "serverShutdown", "E": TOLD_MS},
+        {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": TOLD_MS}},
+        {"stream": None, "data": {"e": "serverShutdown"}},
+    ],
+)
+def test_a_goodbye_is_known_in_both_shapes(frame: Any) -> None:
+    assert PUSH_FEED.is_goodbye(frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None,
+        7,
+        "serverShutdown",
+        ["serverShutdown"],
+        {},
+        {"data": None},
+        {"data": "serverShutdown"},
+        {"data": [{"e": "serverShutdown"}]},
+        {"stream": "!serverShutdown", "data": {}},
+        framed([mini("BTCUSDT")]),
+        framed(kline(), "btcusdt@kline_1h"),
+        {"result": None, "id": 1},
+    ],
+    ids=str,
+)
+def test_nothing_else_is_a_goodbye(frame: Any) -> None:
+    assert PUSH_FEED.is_goodbye(frame) is False
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["0", "-1", "NaN", "1e308", "1e-308", "BTCUSDT", "1M", ALL, TOLD_MS])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["s", "k", "E", "e", "c", "data"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+WHOLE = [
+    framed([mini("BTCUSDT"), mini("ETHUSDC"), mini("ETHBTC")]),
+    framed([mini("BTCUSDT")]),
+    framed(kline(), "btcusdt@kline_1h"),
+    {"result": None, "id": 1},
+    {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": TOLD_MS}},
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to every part of `value` but itself."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for name, inner in parts:
+        found.append((*path, name))
+        if isinstance(inner, dict | list):
+            found += places(inner, (*path, name))
+    return found
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """A good frame in which some parts were replaced, or are gone."""
+    frame = deepcopy(draw(st.sampled_from(WHOLE)))
+    for _ in range(draw(st.integers(1, 3))):
+        ways = places(frame)
+        if not ways:
+            return frame
+        *path, last = draw(st.sampled_from(ways))
+        holder: Any = frame
+        for name in path:
+            holder = holder[name]
+        if draw(st.booleans()):
+            holder[last] = draw(VALUES)
+        else:
+            del holder[last]
+    return frame
+
+
+def is_plausible(tick: Tick) -> bool:
+    if isinstance(tick, CandleTold):
+        row = tick.candle
+        return 0 < row.low <= min(row.open, row.close) <= row.high < float("inf")
+    return all(
+        ticker.pair == ticker.base + ticker.quote
+        and 0 < ticker.low <= ticker.high < float("inf")
+        and ticker.low / 2 <= ticker.price <= ticker.high * 2
+        and abs(ticker.closed_at.timestamp() * 1_000 - EPOCH_MS) <= 3 * HOUR
+        for ticker in tick.tickers
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(frame=mutated() | VALUES)
+def test_whatever_a_frame_looks_like_it_is_junk_or_a_plausible_tick(frame: Any) -> None:
+    assert PUSH_FEED.is_goodbye(frame) in (True, False)
+    try:
+        tick = parse(frame)
+    except MalformedResponse:
+        return
+    assert tick is None or (tick.source == "binance" and is_plausible(tick))

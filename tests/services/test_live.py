@@ -1,0 +1,491 @@
+"""What can be followed: which ticks are wanted, and where those that come go to."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, cast
+
+import pytest
+
+from backend.errors import UnknownSymbol
+from backend.models.answer import Answer, Query
+from backend.models.gas import GasQuery
+from backend.models.market import (
+    Coin,
+    Market,
+    MarketQuery,
+    PairTicker,
+    Quotes,
+    QuotesQuery,
+    Ranking,
+)
+from backend.models.news import NewsQuery
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.sentiment import SentimentQuery
+from backend.models.ticks import (
+    CandleTicks,
+    CandleTold,
+    Flow,
+    MarketTicks,
+    Tick,
+    TickersTold,
+    TickStatus,
+    TickSubject,
+)
+from backend.services.following import Following
+from backend.services.live import RESTART_S, LiveService, TickSource
+from backend.services.market import MarketService
+from backend.services.ohlc import OhlcService, OhlcView
+from backend.services.universe import UniverseSource
+from tests.clocks import EPOCH, EPOCH_MS, LoopClock
+
+pytestmark = pytest.mark.looptime
+HOURS = OhlcView(Interval.H1)
+BTC_QUERY = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1)
+BTC_HOURS = CandleTicks("BTCUSDT", Interval.H1)
+LATER = EPOCH + timedelta(minutes=1)
+STATUS = TickStatus("binance", "live", None, EPOCH, 2)
+
+
+def coin(id: str, symbol: str, rank: int, price: float) -> Coin:  # noqa: A002 - the row's word
+    words = "image market_cap volume_24h high_24h low_24h price_change_24h"
+    words += " price_change_percentage_24h circulating_supply"
+    unknown: dict[str, Any] = dict.fromkeys(words.split())
+    return Coin(
+        id=id,
+        symbol=symbol,
+        name=id.title(),
+        market_cap_rank=rank,
+        price=price,
+        last_updated=EPOCH,
+        source="coingecko_free",
+        **unknown,
+    )
+
+
+BITCOIN, ETHER = coin("bitcoin", "BTC", 1, 50_000.0), coin("ethereum", "ETH", 2, 3_000.0)
+MARKET = Market((BITCOIN, ETHER), True, {"BTC": "BTCUSDT", "ETH": "ETHUSDT"})
+
+
+def ticker(base: str, price: float) -> PairTicker:
+    return PairTicker(f"{base}USDT", base, "USDT", price, price, price, 7_000.0, 1.0, 1.0, LATER)
+
+
+def candles(price: float = 100.0, pair: str | None = "BTCUSDT", source: str = "binance") -> Any:
+    row = Candle(EPOCH_MS, price, price, price, price, 12.0, False)
+    return Answer(Candles(Interval.H1, (row,), pair), source, EPOCH, 12.0)
+
+
+def candle_told(price: float, **changes: Any) -> CandleTold:
+    row = Candle(EPOCH_MS, price, price, price, price, 13.0, False)
+    return replace(CandleTold("binance", BTC_HOURS, row), **changes)
+
+
+class ScriptedHeld:
+    """Holds answers by question, all fresh for an hour; knows who asked and who amended."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Query[Any], Answer[Any]] = {}
+        self.asked: list[Query[Any]] = []
+        self.amended: list[tuple[Query[Any], bool]] = []
+        self.bug: Exception | None = None
+        self._refreshes = 0
+        self._changes = asyncio.Event()
+
+    def put(self, query: Query[Any], answer: Answer[Any]) -> None:
+        self._refreshes += 1
+        self.answers[query] = replace(answer, refresh_id=self._refreshes, ttl_left_s=3_600.0)
+        self._changes.set()
+        self._changes = asyncio.Event()
+
+    async def fetch(self, query: Query[Any]) -> Answer[Any]:
+        self.asked.append(query)
+        return self.answers[query]
+
+    async def changed(self, query: Query[Any], since: int) -> None:
+        while self.answers[query].refresh_id == since:
+            await self._changes.wait()
+
+    async def amend(
+        self,
+        query: Query[Any],
+        change: Callable[[Answer[Any]], Answer[Any] | None],
+        *,
+        renews: bool = False,
+    ) -> None:
+        if self.bug:
+            raise self.bug
+        self.amended.append((query, renews))
+        held = self.answers.get(query)
+        amended = change(held) if held else None
+        if amended is not None:
+            self.put(query, amended)
+
+
+class ScriptedTicks:
+    """Ticks as they are said; an exception that is said is raised, None ends them."""
+
+    def __init__(self) -> None:
+        self.wants: list[tuple[TickSubject, ...]] = []
+        self.began_at: list[float] = []
+        self.ended = 0
+        self._said: asyncio.Queue[Tick | Exception | None] = asyncio.Queue()
+
+    def want(self, subjects: tuple[TickSubject, ...]) -> None:
+        self.wants.append(subjects)
+
+    def flow(self, subject: TickSubject) -> Flow:
+        return Flow(subject == MarketTicks(), "timeout")
+
+    def status(self) -> TickStatus:
+        return STATUS
+
+    def say(self, *ticks: Tick | Exception | None) -> None:
+        for tick in ticks:
+            self._said.put_nowait(tick)
+
+    async def ticks(self) -> AsyncGenerator[Tick]:
+        self.began_at.append(asyncio.get_running_loop().time())
+        try:
+            while (tick := await self._said.get()) is not None:
+                if isinstance(tick, Exception):
+                    raise tick
+                yield tick
+        finally:
+            self.ended += 1
+
+
+class OneRanking:
+    async def fetch(self, _query: QuotesQuery) -> Answer[Quotes]:
+        return Answer(Ranking(MARKET.coins), "coingecko_free", EPOCH, 12.0)
+
+
+@dataclass
+class Bench:
+    ticks: ScriptedTicks | None = field(default_factory=ScriptedTicks)
+    held: ScriptedHeld = field(default_factory=ScriptedHeld)
+    heard: list[Any] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @cached_property
+    def universe(self) -> UniverseSource:
+        return UniverseSource(OneRanking())
+
+    @cached_property
+    def live(self) -> LiveService:
+        clock, held = LoopClock(), self.held
+        return LiveService(
+            cast("TickSource | None", self.ticks),
+            universe=self.universe,
+            market=held,
+            candles=held,
+            news=held,
+            sentiment=held,
+            gas=held,
+            ohlc=OhlcService(held, MarketService(held), clock=clock, deadline_s=4.0),
+            clock=clock,
+        )
+
+    @property
+    def source(self) -> ScriptedTicks:
+        assert self.ticks is not None
+        return self.ticks
+
+    async def know(self) -> None:
+        """The universe, and what is held of market and candles."""
+        answer = await self.universe.fetch(MarketQuery())
+        self.held.put(MarketQuery(), replace(answer, data=MARKET))
+        self.held.put(BTC_QUERY, candles())
+
+    async def run(self) -> asyncio.Task[None]:
+        return await self._start(self.live.run())
+
+    async def follow(self, following: Following[Any, Any]) -> asyncio.Task[None]:
+        async def read() -> None:
+            async with aclosing(following.answers()) as answers:
+                async for answer in answers:
+                    self.heard.append(answer)
+
+        return await self._start(read())
+
+    async def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self.tasks.append(task)
+        await asyncio.sleep(0.01)
+        return task
+
+
+async def leave(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    await leave(*made.tasks)
+
+
+async def test_nothing_is_asked_or_wanted_before_somebody_iterates(bench: Bench) -> None:
+    live = bench.live
+    made: list[Following[Any, Any]] = [live.market(), live.news(), live.sentiment(), live.gas()]
+    made.append(live.candles("BTC", HOURS))
+    await asyncio.sleep(3_600)
+    assert bench.held.asked == []
+    assert bench.source.wants == []
+    assert [following.flow for following in made] == [None] * 5
+    assert repr(live) == "<LiveService 0 listen>"
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [("news", NewsQuery()), ("sentiment", SentimentQuery()), ("gas", GasQuery())],
+)
+async def test_what_no_venue_pushes_is_followed_without_ticks(
+    bench: Bench, name: str, query: Query[Any]
+) -> None:
+    bench.held.put(query, Answer("first", "a", EPOCH, 1.0))
+    following = getattr(bench.live, name)()
+    await bench.follow(following)
+    bench.held.put(query, Answer("second", "a", EPOCH, 1.0))
+    await asyncio.sleep(0.01)
+    assert [answer.data for answer in bench.heard] == ["first", "second"]
+    assert bench.held.asked == [query, query]
+    assert (bench.source.wants, following.flow) == ([], None)
+
+
+async def test_who_follows_the_market_wants_its_ticks_until_leaving(bench: Bench) -> None:
+    await bench.know()
+    following = bench.live.market()
+    reader = await bench.follow(following)
+    assert bench.source.wants == [(MarketTicks(),)]
+    assert following.flow == Flow(True, "timeout")
+    assert repr(bench.live) == "<LiveService 1 listen>"
+    await leave(reader)
+    assert bench.source.wants == [(MarketTicks(),), ()]
+    assert following.flow is None
+    assert repr(bench.live) == "<LiveService 0 listen>"
+
+
+async def test_who_follows_candles_of_the_venue_wants_their_ticks(bench: Bench) -> None:
+    await bench.know()
+    following = bench.live.candles("BTC", HOURS)
+    reader = await bench.follow(following)
+    assert bench.source.wants == [(BTC_HOURS,)]
+    assert following.flow == Flow(False, "timeout")
+    assert [answer.data for answer in bench.heard] == [candles().data]
+    await leave(reader)
+    assert bench.source.wants[-1] == ()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [candles(source="kraken"), candles(pair=None, source="coingecko_free"), candles(pair=None)],
+    ids=["another venue's", "nobody's pair", "without a pair"],
+)
+async def test_candles_that_the_venue_did_not_give_want_no_ticks(
+    bench: Bench, answer: Answer[Candles]
+) -> None:
+    await bench.know()
+    bench.held.put(BTC_QUERY, answer)
+    following = bench.live.candles("BTC", HOURS)
+    await bench.follow(following)
+    assert len(bench.heard) == 1
+    assert (bench.source.wants, following.flow) == ([], None)
+
+
+async def test_candles_that_change_hands_let_their_ticks_go_and_want_them_again(
+    bench: Bench,
+) -> None:
+    await bench.know()
+    await bench.follow(bench.live.candles("BTC", HOURS))
+    bench.held.put(BTC_QUERY, candles(source="kraken"))
+    await asyncio.sleep(0.01)
+    bench.held.put(BTC_QUERY, candles())
+    await asyncio.sleep(0.01)
+    assert bench.source.wants == [(BTC_HOURS,), (), (BTC_HOURS,)]
+
+
+async def test_a_symbol_that_nobody_knows_is_told_and_wants_nothing(bench: Bench) -> None:
+    await bench.know()
+    await bench.follow(bench.live.candles("NOSUCHCOIN", HOURS))
+    (error,) = bench.heard
+    assert isinstance(error, UnknownSymbol)
+    assert bench.source.wants == []
+
+
+async def test_two_followers_of_one_subject_want_it_once_until_both_left(bench: Bench) -> None:
+    await bench.know()
+    one = await bench.follow(bench.live.candles("BTC", HOURS))
+    other = await bench.follow(bench.live.candles("bitcoin", HOURS))
+    third = await bench.follow(bench.live.market())
+    assert set(bench.source.wants[1]) == {BTC_HOURS}
+    assert sorted(map(repr, bench.source.wants[-1])) == sorted(
+        map(repr, [BTC_HOURS, MarketTicks()])
+    )
+    await leave(one)
+    assert set(bench.source.wants[-1]) == {BTC_HOURS, MarketTicks()}
+    await leave(other)
+    assert bench.source.wants[-1] == (MarketTicks(),)
+    await leave(third)
+    assert not bench.source.wants[-1]
+
+
+async def test_new_answers_of_what_is_followed_change_no_wish(bench: Bench) -> None:
+    await bench.know()
+    await bench.follow(bench.live.market())
+    for _ in range(5):
+        bench.held.put(MarketQuery(), bench.held.answers[MarketQuery()])
+        await asyncio.sleep(0.01)
+    assert len(bench.heard) == 6
+    assert bench.source.wants == [(MarketTicks(),)]
+
+
+async def test_told_prices_enter_the_market_and_its_followers_hear_of_them(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    await bench.follow(bench.live.market())
+    bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+    await asyncio.sleep(0.01)
+    before, after = bench.heard
+    assert [row.price for row in before.data.coins] == [50_000.0, 3_000.0]
+    assert [row.price for row in after.data.coins] == [51_000.0, 3_000.0]
+    assert [row.source for row in after.data.coins] == ["binance", "coingecko_free"]
+    assert (after.fetched_at, after.source) == (before.fetched_at, before.source)
+    assert bench.held.amended == [(MarketQuery(), False)], "its times stay"
+
+
+async def test_told_prices_that_change_nothing_amend_nothing(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    bench.source.say(TickersTold("binance", (ticker("BTC", 500_000.0), ticker("NEW", 1.0))))
+    await asyncio.sleep(0.01)
+    assert bench.held.amended == []
+
+
+async def test_a_told_candle_enters_its_series_and_renews_it(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    await bench.follow(bench.live.candles("BTC", HOURS))
+    await asyncio.sleep(30)
+    bench.source.say(candle_told(101.0))
+    await asyncio.sleep(0.01)
+    before, after = bench.heard
+    assert [row.close for row in before.data.candles] == [100.0]
+    assert [row.close for row in after.data.candles] == [101.0]
+    assert (after.fetched_at - EPOCH).total_seconds() == pytest.approx(30, abs=0.1)
+    assert bench.held.amended == [(BTC_QUERY, True)]
+
+
+async def test_a_told_candle_that_does_not_follow_on_is_not_told_on(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    await bench.follow(bench.live.candles("BTC", HOURS))
+    late = replace(candle_told(101.0).candle, timestamp=EPOCH_MS + 5 * HOUR)
+    bench.source.say(candle_told(101.0, candle=late))
+    await asyncio.sleep(0.01)
+    assert len(bench.heard) == 1
+
+
+async def test_a_candle_that_nobody_follows_any_more_goes_nowhere(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    reader = await bench.follow(bench.live.candles("BTC", HOURS))
+    await leave(reader)
+    other = CandleTicks("ETHUSDT", Interval.H1)
+    bench.source.say(candle_told(101.0), candle_told(101.0, subject=other))
+    await asyncio.sleep(0.01)
+    assert bench.held.amended == []
+
+
+async def test_a_candle_enters_once_however_many_follow_it(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    for _ in range(3):
+        await bench.follow(bench.live.candles("BTC", HOURS))
+    bench.source.say(candle_told(101.0))
+    await asyncio.sleep(0.01)
+    assert bench.held.amended == [(BTC_QUERY, True)]
+    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0] * 3 + [101.0] * 3
+
+
+async def test_a_bug_in_the_ticks_is_logged_and_they_begin_again_after_five_seconds(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.know()
+    runs = await bench.run()
+    with caplog.at_level(logging.ERROR, "gateway"):
+        bench.source.say(KeyError("bug"), KeyError("bug"))
+        await asyncio.sleep(RESTART_S * 2 + 1)
+    assert not runs.done()
+    assert bench.source.began_at == pytest.approx([0, RESTART_S, RESTART_S * 2], abs=0.1)
+    assert [record.message for record in caplog.records] == ["the ticks stopped"] * 2
+    assert all(record.exc_info for record in caplog.records)
+    bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+    await asyncio.sleep(0.01)
+    assert bench.held.amended == [(MarketQuery(), False)]
+
+
+async def test_a_bug_in_hearing_a_tick_ends_the_ticks_in_order_and_they_begin_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.know()
+    await bench.run()
+    bench.held.bug = KeyError("bug")
+    with caplog.at_level(logging.CRITICAL, "gateway"):
+        bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+        await asyncio.sleep(1)
+    assert (bench.source.ended, len(bench.source.began_at)) == (1, 1)
+    bench.held.bug = None
+    await asyncio.sleep(RESTART_S)
+    assert len(bench.source.began_at) == 2
+
+
+async def test_ticks_that_end_by_themselves_begin_again(bench: Bench) -> None:
+    await bench.run()
+    bench.source.say(None)
+    await asyncio.sleep(RESTART_S + 1)
+    assert len(bench.source.began_at) == 2
+
+
+@pytest.mark.parametrize("at", [1.0, 3.0])
+async def test_it_ends_when_it_is_cancelled(bench: Bench, at: float) -> None:
+    runs = await bench.run()
+    await asyncio.sleep(1.5)
+    bench.source.say(None)  # from here on it waits to begin again
+    await asyncio.sleep(at)
+    runs.cancel()
+    await asyncio.gather(runs, return_exceptions=True)
+    assert runs.cancelled()
+    assert bench.source.ended == len(bench.source.began_at)
+
+
+async def test_cancelled_while_it_listens_it_closes_the_ticks(bench: Bench) -> None:
+    runs = await bench.run()
+    await leave(runs)
+    assert runs.cancelled()
+    assert (bench.source.ended, bench.source.began_at) == (1, [0])
+
+
+async def test_the_status_is_the_venues() -> None:
+    assert Bench().live.tick_status() == STATUS
+
+
+async def test_without_a_venue_all_is_followed_without_ticks() -> None:
+    bench = Bench(ticks=None)
+    await bench.know()
+    await bench.live.run()
+    readers = [
+        await bench.follow(bench.live.market()),
+        await bench.follow(bench.live.candles("BTC", HOURS)),
+    ]
+    assert len(bench.heard) == 2
+    assert bench.live.tick_status() is None
+    assert bench.live.flow(MarketTicks()) == Flow(False, "disabled")
+    await leave(*readers)
