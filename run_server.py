@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from backend.observability.logs import open_logs
 from backend.observability.redaction import Redactor
-from backend.settings import SettingsError
+from backend.settings import Configuration, SettingsError
 
 #: So much longer than a reader may be stuck: that one is told why, not just dropped.
 PONG_SLACK_S = 30
@@ -25,13 +26,30 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._app = app
+        self.app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        broadcaster: Broadcaster | None = getattr(self._app.state, "broadcaster", None)
+        broadcaster: Broadcaster | None = getattr(self.app.state, "broadcaster", None)
         if broadcaster:  # None where the start failed
             await broadcaster.aclose()
         await super().shutdown(sockets)
+
+
+def server(configuration: Configuration, **options: Any) -> Server:
+    """Ready to run; `options` take the place of ours."""
+    settings, app = configuration.gateway, create_app(configuration)
+    ours: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": None,  # our one queue takes uvicorn's records too
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": DRAIN_S,
+        "ws_max_size": MOST_FRAME_BYTES,
+        "ws_ping_timeout": settings.ws_stuck_seconds + PONG_SLACK_S,
+        "ws_per_message_deflate": False,  # for each reader again what all of them share
+    }
+    return Server(uvicorn.Config(app, **(ours | options)), app)
 
 
 def main() -> int:
@@ -45,20 +63,7 @@ def main() -> int:
     # the logs are written out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
-        app = create_app(configuration)
-        config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,  # our one queue takes uvicorn's records too
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
-            ws_max_size=MOST_FRAME_BYTES,
-            ws_ping_timeout=settings.ws_stuck_seconds + PONG_SLACK_S,
-            ws_per_message_deflate=False,  # for each reader again what all of them share
-        )
-        Server(config, app).run()
+        server(configuration).run()
     return 0
 
 

@@ -34,28 +34,11 @@ def create_app(
     """The application. Raises SettingsError; `opened` is how its gateway comes to life."""
     configuration = configuration or read_configuration()
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(configuration) as gateway:
-            app.state.gateway = gateway
-            app.state.responder = Responder()
-            app.state.ws_direct = configuration.gateway.ws_direct
-            broadcaster = Broadcaster(
-                gateway,
-                most_clients=configuration.gateway.ws_max_clients,
-                stuck_s=configuration.gateway.ws_stuck_seconds,
-            )
-            app.state.broadcaster = broadcaster
-            try:
-                yield
-            finally:
-                await broadcaster.aclose()
-
     app = FastAPI(
         title=TITLE,
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
-        lifespan=lifespan,
+        lifespan=_life(configuration, opened),
         docs_url=None,
         redoc_url=None,
     )
@@ -67,6 +50,35 @@ def create_app(
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
+    _install_layers(app, configuration)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+def _life(
+    configuration: Configuration, opened: OpenGateway
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What routes find in `app.state`, for as long as the application lives."""
+    settings = configuration.gateway
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(configuration) as gateway:
+            app.state.gateway = gateway
+            app.state.responder = Responder()
+            app.state.ws_direct = settings.ws_direct
+            app.state.broadcaster = broadcaster = Broadcaster(
+                gateway, most_clients=settings.ws_max_clients, stuck_s=settings.ws_stuck_seconds
+            )
+            try:
+                yield
+            finally:
+                await broadcaster.aclose()
+
+    return lifespan
+
+
+def _install_layers(app: FastAPI, configuration: Configuration) -> None:
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
@@ -81,8 +93,6 @@ def create_app(
     layers = app.build_middleware_stack
     # Starlette's own outermost layer wraps `send`, and none can be added outside of that.
     app.build_middleware_stack = lambda: KeepSend(layers())  # type: ignore[method-assign]
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
-    return app
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -133,8 +133,7 @@ class Broadcaster:
         topics = [self._topic(place) for place in wanted]
         for topic in topics:
             topic.subscribers[subscriber] = None
-            subscriber.topics[topic] = None
-            _offer(topic, topic.present(), [subscriber])
+            subscriber.present(topic)
         for topic in replaced:
             if topic not in topics:
                 self._unsubscribe(subscriber, topic)
@@ -179,19 +178,26 @@ class Broadcaster:
         if command.symbols and command.channel != "ohlc":
             told = f"{command.channel} is left as a whole, or subscribed to with other symbols"
             raise Refused("invalid_parameter", told)
-        symbols = self._gateway.market.tickers(command.symbols or ())
+        coins = self._known_coins(command.symbols or ())
+        keys = {channels.coin_key(coin) for coin in coins}
         for topic in list(subscriber.topics):
             labels = topic.channel.labels
             is_meant = topic.channel.name == command.channel
-            if labels and symbols:
-                is_meant = is_meant and labels["symbol"] in symbols
+            if labels and command.symbols:
+                is_meant = is_meant and labels["id"] in keys
             if labels and command.interval:
                 is_meant = is_meant and labels["interval"] == command.interval
             if is_meant:
                 self._unsubscribe(subscriber, topic)
+        symbols = [coin.symbol for coin in coins]
         about: dict[str, object] = {"symbols": symbols} if symbols else {}
         about |= {"interval": command.interval} if command.interval else {}
         subscriber.tell(frame("unsubscribed", id=command.id, channel=command.channel, **about))
+
+    def _known_coins(self, names: Iterable[str]) -> list[Coin]:
+        index = self._gateway.market.known_index
+        found = [index.find(name) for name in names] if index else []
+        return [resolution.coin for resolution in found if resolution]
 
     def _unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
         subscriber.forget(topic)
@@ -224,10 +230,12 @@ class Broadcaster:
                 log.exception("the stream's caretaker stumbled")
 
     async def _look_after(self) -> None:
-        for subscriber in [one for one in self._subscribers if one.lags]:
+        for subscriber in list(self._subscribers):
             subscriber.catch_up()
             if subscriber.is_stuck(self._stuck_s):
                 subscriber.close(POLICY, f"nothing was read for {self._stuck_s:g} s")
+            if subscriber.is_flooded:
+                subscriber.abort()
         for feed in list(self._feeds.values()):
             await feed.tell_flow()
         now = self._clock.monotonic()

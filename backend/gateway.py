@@ -10,17 +10,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import (
-    Freshness,
-    always,
-    ohlc_freshness,
-    sentiment_freshness,
-)
-from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
-from backend.models.answer import Answer, Query, Source
+from backend.models.answer import Query
 from backend.models.gas import GasQuery
 from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
@@ -29,7 +21,6 @@ from backend.models.sentiment import SentimentQuery
 from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
 from backend.observability.redaction import Redactor
-from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
 from backend.orchestration.tick_stream import TickStream
@@ -40,22 +31,16 @@ from backend.services.gas import GasService
 from backend.services.live import LiveService
 from backend.services.market import MarketService
 from backend.services.news import NewsService
-from backend.services.news_store import NewsStore
 from backend.services.ohlc import OhlcService
 from backend.services.sentiment import SentimentService
 from backend.services.status import CacheView, StatusService
-from backend.services.universe import UniverseSource
-from backend.settings import Configuration, Settings, load_configuration
+from backend.settings import Configuration, load_configuration
+from backend.sources import Caches, Sources, build_sources
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
 log = logging.getLogger("gateway")
-
-#: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
-MOST_CANDLES = 100_000
-#: Of a reader's deadline, what the slowest of several providers may take.
-FAN_OUT_SHARE = 0.75
 
 
 #: The plainest question to the providers of each category: who could answer that?
@@ -128,7 +113,14 @@ async def open_gateway(
         )
         ticks = factory.tick_stream(registry)
         _announce(manager, configuration.unused)
-        gateway = _compose(_Caches(clock, tell, settings, stack), manager, history, ticks)
+        gateway = _compose(
+            build_sources(Caches(clock, tell, settings, stack), manager),
+            manager,
+            history,
+            ticks,
+            clock=clock,
+            deadline_s=settings.request_deadline,
+        )
         listening = asyncio.create_task(gateway.live.run(), name="ticks")
         stack.push_async_callback(_cancelled, listening)
         yield gateway
@@ -147,89 +139,24 @@ def _tell_all(*sinks: EventSink) -> EventSink:
     return tell
 
 
-@dataclass(frozen=True, slots=True)
-class _Caches:
-    """Puts a cache in front of a source, and ends its flights with the gateway."""
-
-    clock: Clock
-    emit: EventSink
-    settings: Settings
-    stack: AsyncExitStack
-
-    def around(
-        self,
-        source: Source[Q, T],
-        freshness: Callable[[Q, Answer[T]], Freshness],
-        *,
-        capacity: int = 1,
-        size: Callable[[Answer[T]], int] = lambda _answer: 1,
-    ) -> CachedSource[Q, T]:
-        cached = CachedSource(
-            source,
-            TTLCache[Answer[T]](self.clock, capacity, size),
-            clock=self.clock,
-            emit=self.emit,
-            freshness=freshness,
-            deadline_s=self.settings.request_deadline,
-        )
-        self.stack.push_async_callback(cached.aclose)
-        return cached
-
-
 def _compose(
-    caches: _Caches,
+    sources: Sources,
     manager: ProviderManager,
     history: RotationHistory,
     ticks: TickStream | None,
+    *,
+    clock: Clock,
+    deadline_s: float,
 ) -> Gateway:
-    settings, clock = caches.settings, caches.clock
-    universe = UniverseSource(manager)
-    market = caches.around(
-        universe,
-        always(settings.cache_ttl_market, settings.max_stale_market),
-    )
-    ohlc = caches.around(
-        manager,
-        ohlc_freshness(settings),
-        capacity=MOST_CANDLES,
-        size=lambda answer: 1 + len(answer.data.candles),
-    )
-    market_service = MarketService(market)
-    timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
-    reports = FanOut(manager, clock=clock, emit=caches.emit, timeout_s=timeout_s)
-    news = caches.around(
-        NewsStore(reports, market_service, clock=clock),
-        always(settings.cache_ttl_news, settings.max_stale_news),
-    )
-    sentiment = caches.around(manager, sentiment_freshness(settings))
-    gas = caches.around(manager, always(settings.cache_ttl_gas, settings.max_stale_gas))
-    categories: dict[str, CacheView] = {
-        "market": market,
-        "ohlc": ohlc,
-        "news": news,
-        "sentiment": sentiment,
-        "gas": gas,
-    }
-    ohlc_service = OhlcService(
-        ohlc, market_service, clock=clock, deadline_s=settings.request_deadline
-    )
-    live = LiveService(
-        ticks,
-        universe=universe,
-        market=market,
-        candles=ohlc,
-        news=news,
-        sentiment=sentiment,
-        gas=gas,
-        ohlc=ohlc_service,
-        clock=clock,
-    )
+    ohlc = OhlcService(sources.ohlc, sources.names, clock=clock, deadline_s=deadline_s)
+    live = LiveService(ticks, sources, ohlc, clock=clock)
+    categories: dict[str, CacheView] = {name: getattr(sources, name) for name in PLAIN}
     return Gateway(
-        market=market_service,
-        ohlc=ohlc_service,
-        news=NewsService(news),
-        sentiment=SentimentService(sentiment),
-        gas=GasService(gas),
+        market=sources.names,
+        ohlc=ohlc,
+        news=NewsService(sources.news),
+        sentiment=SentimentService(sources.sentiment),
+        gas=GasService(sources.gas),
         status=StatusService(
             manager, history, categories, PLAIN, ticks=live.tick_status, clock=clock
         ),

@@ -95,12 +95,15 @@ class ProviderSettings(BaseSettings):
     @classmethod
     def _stream_url_is_one(cls, value: str | None) -> str | None:
         """Without the path that the vendor's file puts behind it."""
-        url = (value or "").strip().rstrip("/")
+        url = (value or "").strip().rstrip("/").removesuffix("/stream")
         parts = urlsplit(url)
-        is_address = parts.scheme in ("ws", "wss") and _HOST.fullmatch(parts.hostname or "")
-        if url and (not is_address or parts.username or parts.fragment or parts.port == 0):
-            raise ValueError("wants one ws(s) address, or nothing")
-        return None if value is None else url.removesuffix("/stream")
+        host = parts.hostname or ""
+        is_address = parts.scheme in ("ws", "wss") and _HOST.fullmatch(host)
+        is_bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+        is_sound = is_bare and parts.port != 0 and all(len(part) < 64 for part in host.split("."))
+        if url and not (is_address and is_sound):
+            raise ValueError("wants one address like wss://host:443, or nothing")
+        return None if value is None else url
 
     @field_validator("limits", mode="before")
     @classmethod

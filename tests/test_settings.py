@@ -253,3 +253,42 @@ def test_no_text_of_a_configuration_shows_a_key(monkeypatch: pytest.MonkeyPatch)
     for shown in (repr(configuration), str(configuration), repr(provider), str(provider)):
         assert KEY not in shown
     assert KEY not in provider.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wss://one.example:443", "wss://one.example:443"),
+        ("ws://127.0.0.1:9/stream", "ws://127.0.0.1:9"),
+        ("wss://one.example/behind/a/proxy/", "wss://one.example/behind/a/proxy"),
+        ("  ", ""),
+        ("", ""),
+    ],
+)
+def test_a_push_address_is_taken_with_or_without_the_path(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.setenv("BINANCE_STREAM_URL", text)
+    assert load().providers["binance"].stream_url == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://one.example",
+        "wss://",
+        "one.example",
+        "wss://one.example,wss://two.example",
+        "wss://user@one.example",
+        "wss://:secret@one.example",
+        "wss://one.example/stream?streams=a",
+        "wss://one.example/#a",
+        "wss://one.example:0",
+        "wss://one.example:99999",
+        f"wss://{'a' * 64}.example",
+    ],
+)
+def test_a_wrong_push_address_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BINANCE_STREAM_URL", text)
+    with pytest.raises(SettingsError, match="BINANCE_STREAM_URL"):
+        load()

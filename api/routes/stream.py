@@ -15,7 +15,7 @@ from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
 from api.stream.outlets import Outlet, QueueOutlet, WireOutlet
 from api.stream.subscriber import Subscriber
-from api.stream.wire import KEY, abort, bound_kernel_buffer, wire_behind
+from api.stream.wire import KEY, abort, abort_soon, bound_kernel_buffer, wire_behind
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
 from backend.errors import InvalidParameter
 from backend.models.ohlc import Interval
@@ -49,6 +49,7 @@ async def read_websocket(websocket: WebSocket) -> None:
             await _converse(websocket, broadcaster, subscriber)
         finally:
             broadcaster.leave(subscriber)
+            abort_soon(websocket.scope)  # it may have said goodbye and still not read what waits
 
 
 async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: Subscriber) -> None:

@@ -86,7 +86,8 @@ def ohlc(gateway: Gateway, name: str, symbol: str, interval: Interval) -> Channe
         key=lambda candle: candle.timestamp,
         order=lambda candle: candle.timestamp,
         keeps_last=True,
-        labels={"symbol": symbol, "interval": str(interval)},
+        # The id, too: two coins may share a ticker, and one client may follow both.
+        labels={"id": name, "symbol": symbol, "interval": str(interval)},
     )
 
 

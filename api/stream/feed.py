@@ -14,6 +14,8 @@ from backend.errors import GatewayError
 
 log = logging.getLogger("gateway")
 
+#: Many readers may have a choice of coins each: others have their turn in between.
+TOPICS_AT_ONCE = 20
 #: A bug of ours must not end a feed for good.
 RESTART_S = 5.0
 
@@ -89,8 +91,10 @@ class Feed:
             self._problem = answer
         else:
             self._answer, self._problem = answer, None
-        for topic in list(self._topics.values()):
+        for number, topic in enumerate(list(self._topics.values()), start=1):
             await self._publish(topic, self._shown(topic, answer))
+            if number % TOPICS_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _shown(self, topic: Topic, answer: Any) -> list[Frame]:
         if isinstance(answer, GatewayError):

@@ -13,16 +13,27 @@ from api.stream.wire import Wire
 MOST_BUFFERED = 256 * 1024
 
 
+#: However it comes about (a reader may ask and ask, and never read), no more than this.
+MOST_WAITING = 1024 * 1024
+
+
 class Outlet(Protocol):
     @property
-    def is_free(self) -> bool:
-        """False while the reader lags."""
+    def waiting(self) -> int:
+        """Bytes that the reader has not taken, as far as we know."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Nothing goes out any more."""
 
     def write(self, frame: Frame) -> None:
-        """Takes the frame, always; whoever has a choice asks `is_free` first."""
+        """Takes the frame; whoever has a choice asks first how much is waiting."""
 
     def close(self, code: int, reason: str) -> None:
-        """Says goodbye and ends the connection, whether it is read or not."""
+        """Says goodbye and soon ends the connection, whether it is read or not."""
+
+    def abort(self) -> None:
+        """Ends the connection now."""
 
 
 class WireOutlet:
@@ -32,14 +43,21 @@ class WireOutlet:
         self._wire = wire
 
     @property
-    def is_free(self) -> bool:
-        return self._wire.buffered <= MOST_BUFFERED
+    def waiting(self) -> int:
+        return self._wire.buffered
+
+    @property
+    def is_closing(self) -> bool:
+        return self._wire.is_closing
 
     def write(self, frame: Frame) -> None:
         self._wire.write(frame.wire)
 
     def close(self, code: int, reason: str) -> None:
         self._wire.close(code, reason)
+
+    def abort(self) -> None:
+        self._wire.abort()
 
 
 class QueueOutlet:
@@ -56,8 +74,12 @@ class QueueOutlet:
         return f"<QueueOutlet {len(self._frames)} frames, {self._bytes} bytes>"
 
     @property
-    def is_free(self) -> bool:
-        return self._bytes <= MOST_BUFFERED or self.closed.is_set()
+    def waiting(self) -> int:
+        return self._bytes
+
+    @property
+    def is_closing(self) -> bool:
+        return self.closed.is_set()
 
     def write(self, frame: Frame) -> None:
         if not self.closed.is_set():
@@ -70,6 +92,11 @@ class QueueOutlet:
             self.code, self.reason = code, reason
             self.closed.set()
             self._changed.set()
+
+    def abort(self) -> None:
+        """Its task sees that it is closed, and ends the connection."""
+        self._frames.clear()
+        self.close(1006, "")
 
     async def frames(self) -> AsyncGenerator[Frame]:
         """Frames as they come, until closed; each counts as waiting until the next is asked for."""

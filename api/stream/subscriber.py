@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from api.stream.frames import Frame
-from api.stream.outlets import Outlet
+from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, Outlet
 from api.stream.topics import Topic
 from backend.clock import Clock
 
@@ -24,19 +24,21 @@ class Subscriber:
         self._clock = clock
         self._counters = counters
         self._behind: dict[Topic, None] = {}
-        self._lags_since: float | None = None
-        self.topics: dict[Topic, None] = {}
+        self._waited, self._took_at = 0, clock.monotonic()
+        #: What it reads, and the number of the last state that it was shown.
+        self.topics: dict[Topic, int] = {}
 
     def __repr__(self) -> str:
         return f"<Subscriber {len(self.topics)} topics, behind in {len(self._behind)}>"
 
     @property
     def is_free(self) -> bool:
-        return self._outlet.is_free
+        """False while it lags; one that is leaving keeps nobody waiting."""
+        return self._outlet.waiting <= MOST_BUFFERED or self._outlet.is_closing
 
     @property
-    def lags(self) -> bool:
-        return self._lags_since is not None
+    def is_flooded(self) -> bool:
+        return self._outlet.waiting > MOST_WAITING
 
     def tell(self, frame: Frame) -> None:
         """A part of the conversation: always goes out."""
@@ -45,32 +47,51 @@ class Subscriber:
 
     def tell_if_free(self, frame: Frame) -> None:
         """What the next one of its kind makes good, like a heartbeat."""
-        if self._outlet.is_free:
+        if self.is_free:
             self.tell(frame)
 
     def offer(self, topic: Topic, frame: Frame) -> bool:
-        """News of a topic. False when the reader lags, and will get a snapshot in its place."""
-        if topic in self._behind or not self._outlet.is_free:
-            self._fall_behind(topic)
+        """News of a topic. False when the reader lags, and will get a snapshot in its place.
+
+        A state that it was shown already, by a snapshot that came in between, is no news.
+        """
+        if topic in self._behind or not self.is_free:
+            self._behind[topic] = None
+            self._counters.dropped += 1
             return False
+        if frame.seq is not None:
+            if frame.seq <= self.topics.get(topic, 0):
+                return True
+            self.topics[topic] = frame.seq
         self.tell(frame)
         return True
 
+    def present(self, topic: Topic, *, is_return: bool = False) -> None:
+        """All that a topic has to show, as to a new reader."""
+        if not self.is_free:
+            self._behind[topic] = None
+            return
+        self.topics[topic] = topic.seq
+        for frame in topic.present(is_return=is_return):
+            self.tell(frame)
+
     def catch_up(self) -> None:
         """A snapshot of each topic that was missed, as far as the reader takes them now."""
-        while self._behind and self._outlet.is_free:
+        while self._behind and self.is_free:
             topic = next(iter(self._behind))
             del self._behind[topic]
-            for frame in topic.present(is_return=True):
-                self.tell(frame)
-            self._lags_since = self._clock.monotonic()  # it has read something
-        if not self._behind:
-            self._lags_since = None
+            self.present(topic, is_return=True)
 
     def is_stuck(self, for_s: float) -> bool:
-        """True when it has lagged for so long and taken nothing."""
-        since = self._lags_since
-        return since is not None and self._clock.monotonic() - since > for_s
+        """True when more is waiting than may, and for so long nothing of it was taken.
+
+        To be asked now and then: it compares with the last time.
+        """
+        waiting, now = self._outlet.waiting, self._clock.monotonic()
+        if waiting <= MOST_BUFFERED or waiting < self._waited:
+            self._took_at = now
+        self._waited = waiting
+        return now - self._took_at > for_s
 
     def forget(self, topic: Topic) -> None:
         self.topics.pop(topic, None)
@@ -79,8 +100,5 @@ class Subscriber:
     def close(self, code: int, reason: str) -> None:
         self._outlet.close(code, reason)
 
-    def _fall_behind(self, topic: Topic) -> None:
-        self._behind[topic] = None
-        self._counters.dropped += 1
-        if self._lags_since is None:
-            self._lags_since = self._clock.monotonic()
+    def abort(self) -> None:
+        self._outlet.abort()

@@ -70,14 +70,12 @@ class Topic:
         return f"<Topic {self.channel.name} {self.view} seq {self.seq}>"
 
     def show(self, shown: Shown) -> list[Frame]:
-        """A new state: the frames that bring a reader of the old one to it."""
+        """A new state: the frames that bring a reader of the old one to it, if it is another."""
         before, self._shown = self._shown, shown
-        self.seq, self._at, self._snapshot, self._error = (
-            self.seq + 1,
-            self._clock.now(),
-            None,
-            None,
-        )
+        if before is not None and _is_no_news(before, shown):  # ticks moved other coins than these
+            return self._state_frames(shown.stale_reason)
+        self._snapshot = self._error = None
+        self.seq, self._at = self.seq + 1, self._clock.now()
         changed = None if before is None else self._changed(before.data, shown.data)
         data = self.snapshot() if changed is None else self._data("update", changed)
         return [data, *self._state_frames(shown.stale_reason)]
@@ -181,6 +179,14 @@ def applied(
     ordered = sorted(rows.values(), key=channel.order)
     surplus = max(0, len(ordered) - count)
     return ordered[surplus:] if channel.keeps_last else ordered[:count]
+
+
+def _is_no_news(before: Shown, after: Shown) -> bool:
+    if before.meta is None or before.meta != after.meta:
+        return False
+    if not isinstance(before.data, tuple) or not isinstance(after.data, tuple):
+        return _same(before.data, after.data)
+    return len(before.data) == len(after.data) and all(map(_same, before.data, after.data))
 
 
 def _same(one: Any, other: Any) -> bool:

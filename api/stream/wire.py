@@ -6,8 +6,8 @@ object knows all three. Everything that reaches into it stands in this file; wit
 or `WS_DIRECT=false`, `wire_behind` gives None and the stream goes the plain way.
 """
 
+import asyncio
 import socket
-from asyncio import Transport
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +19,7 @@ KEY = "gateway.server_send"
 #: Linux doubles it; still several times what a fast reader far away needs in a round trip.
 KERNEL_BYTES = 256 * 1024
 #: A peer that does not take our goodbye in this time does not take it at all.
-CLOSE_S = 10.0
+CLOSE_S = 3.0
 
 
 class KeepSend:
@@ -38,6 +38,7 @@ class Wire:
 
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         self._protocol = protocol
+        self._has_end = False
 
     def __repr__(self) -> str:
         return f"<Wire {self.buffered} bytes waiting>"
@@ -47,25 +48,39 @@ class Wire:
         """Bytes that the kernel has not taken yet."""
         return self._protocol.transport.get_write_buffer_size()
 
+    @property
+    def is_closing(self) -> bool:
+        return self._protocol.close_sent or self._protocol.transport.is_closing()
+
     def write(self, data: bytes) -> None:
         """Whole frames, as they stand; nothing once the connection is closing."""
-        protocol = self._protocol
-        if not protocol.close_sent and not protocol.transport.is_closing():
-            protocol.transport.write(data)
+        if not self.is_closing:
+            self._protocol.transport.write(data)
 
     def close(self, code: int, reason: str) -> None:
-        """As uvicorn closes, but without waiting for a reader that does not read."""
+        """As uvicorn closes, but without waiting for a reader that does not read.
+
+        What is closing already, by whose will ever, gets its end set: uvicorn itself would wait
+        for as long as the peer's kernel keeps the connection.
+        """
         protocol = self._protocol
-        if protocol.close_sent or protocol.transport.is_closing():
-            return
-        with suppress(InvalidState):
-            protocol.conn.send_close(code, reason)
-        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
-        protocol.close_sent = True
-        message = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
-        protocol.close_timer = protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
-        protocol.transport.resume_reading()
+        if not self.is_closing:
+            with suppress(InvalidState):
+                protocol.conn.send_close(code, reason)
+            protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+            protocol.close_sent = True
+            message = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
+            protocol.transport.resume_reading()
+            # uvicorn then leaves the transport to the peer's goodbye, or to this.
+            end = protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
+            protocol.close_timer = protocol.close_timer or end
+        elif not self._has_end:
+            protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
+        self._has_end = True
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
 
 
 def wire_behind(scope: Scope) -> Wire | None:
@@ -80,6 +95,11 @@ def abort(scope: Scope) -> None:
         transport.abort()
 
 
+def abort_soon(scope: Scope) -> None:
+    """As `abort`, with a little time for what is still on its way."""
+    asyncio.get_running_loop().call_later(CLOSE_S, abort, scope)
+
+
 def bound_kernel_buffer(scope: Scope) -> None:
     """Else the kernel alone takes megabytes for a reader that does not read, before we notice."""
     transport = _transport(scope)
@@ -89,6 +109,6 @@ def bound_kernel_buffer(scope: Scope) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
 
-def _transport(scope: Scope) -> Transport | None:
+def _transport(scope: Scope) -> asyncio.Transport | None:
     """uvicorn's, of either protocol; uvloop's is an asyncio.Transport in all but name."""
     return getattr(getattr(scope.get(KEY), "__self__", None), "transport", None)

@@ -1,7 +1,6 @@
 """The cache in front of a source: fresh, single flight, stale while revalidating or on error."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,6 +8,7 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from backend.cache.failures import Failures, reason_of
 from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
@@ -21,20 +21,6 @@ T = TypeVar("T")
 
 #: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
 PATIENCE_S = 1.2
-#: After a failed refresh the next one waits this long, doubling, in seconds.
-RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
-#: ... or until a provider will be back, if that is sooner; never below this.
-SHORTEST_RECHECK_S = 1.0
-REMEMBERED_FAILURES = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A refresh that failed: until `recheck_at` (monotonic) it is not tried again."""
-
-    error: Exception
-    recheck_at: float
-    wait_s: float
 
 
 @dataclass(slots=True)
@@ -68,7 +54,7 @@ class CachedSource(Generic[Q, T]):
         self._freshness = freshness
         self._deadline_s = deadline_s
         self._flights: dict[Q, asyncio.Task[Answer[T]]] = {}
-        self._failures: OrderedDict[Q, Failure] = OrderedDict()
+        self._failures = Failures(clock)
         self._refreshes = count(1)
         self._newest: CacheEntry[Answer[T]] | None = None
         #: Held by those who wait, and gone with them.
@@ -97,8 +83,8 @@ class CachedSource(Generic[Q, T]):
         now = self._clock.monotonic()
         if now <= entry.fresh_until:
             return self._hit(entry)
-        if failure := self._failure_in_force(query):
-            return await self._stale(query, entry, _reason_of(failure.error), failure.error)
+        if failure := self._failures.in_force(query):
+            return await self._stale(query, entry, reason_of(failure.error), failure.error)
         flight = self._flight(query)
         if now <= entry.fresh_until + (entry.fresh_until - entry.stored_at):
             return self._hit(entry)
@@ -127,7 +113,9 @@ class CachedSource(Generic[Q, T]):
         if entry is None or amended is None:
             return
         if renews:
-            await self._store(query, replace(amended, stale=False, stale_reason=None))
+            good = tuple(attempt for attempt in amended.tried if attempt.outcome == "ok")
+            self._note_success(query)
+            await self._store(query, replace(amended, stale=False, stale_reason=None, tried=good))
         else:
             await self._restate(query, entry, amended)
 
@@ -140,7 +128,7 @@ class CachedSource(Generic[Q, T]):
 
     async def _cold(self, query: Q) -> Answer[T]:
         """Nothing at hand: wait for the flight as long as a reader may wait at all."""
-        if failure := self._failure_in_force(query):
+        if failure := self._failures.in_force(query):
             raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
         flight = self._flight(query)
@@ -162,7 +150,7 @@ class CachedSource(Generic[Q, T]):
             return flight.result()
         if not isinstance(error, GatewayError):
             raise error
-        return await self._stale(query, entry, _reason_of(error), error)
+        return await self._stale(query, entry, reason_of(error), error)
 
     def _flight(self, query: Q) -> asyncio.Task[Answer[T]]:
         """The one refresh of `query` under way, begun now if there is none."""
@@ -184,9 +172,7 @@ class CachedSource(Generic[Q, T]):
         except Exception as error:  # a bug of ours must not cost an upstream call a reader either
             self._note_failure(query, error)
             raise
-        was_failing = self._failures.pop(query, None)
-        if was_failing:
-            self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, None))
+        self._note_success(query)
         return await self._store(query, answer)
 
     async def _store(self, query: Q, answer: Answer[T]) -> Answer[T]:
@@ -215,30 +201,14 @@ class CachedSource(Generic[Q, T]):
         if watched := self._watched.pop(query, None):
             watched.set()
 
+    def _note_success(self, query: Q) -> None:
+        if self._failures.forget(query):
+            self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, None))
+
     def _note_failure(self, query: Q, error: Exception) -> None:
-        previous = self._failures.get(query)
-        wait_s = min(RECHECK_MAX_S, previous.wait_s * 2) if previous else RECHECK_S
-        told_s = self._told_wait_s(error)
-        hold_s = wait_s if told_s is None else min(wait_s, told_s)
-        recheck_at = self._clock.monotonic() + hold_s
-        self._failures[query] = Failure(error, recheck_at, wait_s)
-        self._failures.move_to_end(query)
-        if len(self._failures) > REMEMBERED_FAILURES:
-            self._failures.popitem(last=False)
-        if previous is None:
-            now, reason = self._clock.now(), _reason_of(error)
+        if self._failures.note(query, error):
+            now, reason = self._clock.now(), reason_of(error)
             self._emit(RefreshFailing(now, query.category, query.subject, reason))
-
-    def _told_wait_s(self, error: Exception) -> float | None:
-        """When the first provider will be back: waiting longer would make Retry-After a lie."""
-        retry_at = error.retry_at if isinstance(error, SourceUnavailable) else None
-        if retry_at is None:
-            return None
-        return max(SHORTEST_RECHECK_S, (retry_at - self._clock.now()).total_seconds())
-
-    def _failure_in_force(self, query: Q) -> Failure | None:
-        failure = self._failures.get(query)
-        return failure if failure and self._clock.monotonic() < failure.recheck_at else None
 
     async def _stale(
         self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: Exception | None
@@ -274,10 +244,6 @@ class CachedSource(Generic[Q, T]):
             age_s=now - entry.stored_at,
             ttl_left_s=max(0.0, entry.fresh_until - now),
         )
-
-
-def _reason_of(error: Exception) -> str:
-    return error.reason if isinstance(error, GatewayError) else "internal_error"
 
 
 def _tried(error: Exception | None) -> tuple[Attempt, ...]:

@@ -65,11 +65,19 @@ class ProviderFactory:
         for spec in specs:
             settings = self._configuration.providers[spec.name]
             if spec.push and settings.enabled and settings.stream_url != "":
-                return self._tick_stream(spec, spec.push, settings.stream_url)
+                return self._tick_stream(spec, spec.push, settings)
         return None
 
-    def _tick_stream(self, spec: ProviderSpec, feed: PushFeed, url: str | None) -> TickStream:
-        client, base_url = PushClient(self._clock), url or feed.base_url
+    def _tick_stream(
+        self, spec: ProviderSpec, feed: PushFeed, settings: ProviderSettings
+    ) -> TickStream | None:
+        """None where the settings name other hosts and no stream: it may be another venue's."""
+        plans = [plan for plan in (spec.keyless, spec.keyed) if plan]
+        own = {url for plan in plans for url in plan.base_urls}
+        is_own = set(settings.base_url) <= own
+        if settings.stream_url is None and not is_own:
+            return None
+        client, base_url = PushClient(self._clock), settings.stream_url or feed.base_url
         return TickStream(
             spec.name,
             feed,

@@ -26,6 +26,8 @@ from backend.providers.client import parsed
 
 #: Waits before the next connection, in seconds; each is jittered.
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+#: However readers come and go, half of the connects that are allowed are never used.
+AFTER_LEAVING_S = 2.0
 #: A connection that brought ticks for this long was a good one: back-off begins anew.
 GOOD_S = 60.0
 #: How long a change of what is wanted, or a silence, may go unnoticed.
@@ -226,6 +228,7 @@ class TickStream:
         now, subjects = self._clock.monotonic(), self._subjects
         self._subjects = None
         if error is None or not self._wanted:
+            self._next_connect = now + AFTER_LEAVING_S
             self._reason = None
             self._enter("off")
             return

@@ -60,8 +60,10 @@ class TickSubjects:
 
     @property
     def is_dead(self) -> bool:
-        """Open, perhaps answering pings, and telling nothing of anything."""
-        return bool(self._heard) and all(self._silences(s) > DEAD_SILENCES for s in self._heard)
+        """Open, perhaps answering pings, and silent in everything, or in what never rests."""
+        dead = [subject for subject in self._heard if self._silences(subject) > DEAD_SILENCES]
+        is_all = len(dead) == len(self._heard) > 0
+        return is_all or any(map(self._feed.always_tells, dead))
 
     def next_wish(self, wanted: Sequence[TickSubject]) -> Wish | None:
         """What is no longer wanted, is new, or was silent; that one is asked for once more."""

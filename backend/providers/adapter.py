@@ -134,7 +134,7 @@ class PushFeed:
     text frame that asks for more subjects, or lets some go (the number tells its answer apart).
     `parse` turns one decoded frame into a tick, None for one that holds none, and raises on junk;
     `is_goodbye` knows the frame that announces the connection's end. A subject that says nothing
-    for `silence_s` is not flowing.
+    for `silence_s` is not flowing; one that `always_tells` is then not just quiet.
     """
 
     base_url: str
@@ -147,6 +147,7 @@ class PushFeed:
     parse: Callable[[Any, Context], Tick | None]
     is_goodbye: Callable[[Any], bool]
     silence_s: Callable[[TickSubject], float]
+    always_tells: Callable[[TickSubject], bool] = lambda _subject: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Listening(Protocol):
         query: Query[Any] | None,
     ) -> None: ...
     def flow(self, subject: TickSubject) -> Flow: ...
+    async def retell(self, subject: TickSubject | None, answer: Answer[Any]) -> None: ...
 
 
 class Following(Generic[Q, T]):
@@ -78,6 +79,7 @@ class Following(Generic[Q, T]):
                     continue
                 self._listen(self._subject_of(answer), query)
                 if answer.refresh_id != seen:
+                    await self._live.retell(self._subject, answer)
                     seen = answer.refresh_id
                     yield answer
                 with suppress(TimeoutError):

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from backend.clock import Clock
@@ -17,6 +17,7 @@ from backend.models.ohlc import Candles, OhlcQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.models.ticks import (
     CandleTicks,
+    CandleTold,
     Flow,
     MarketTicks,
     Tick,
@@ -50,47 +51,51 @@ class TickSource(Protocol):
     def ticks(self) -> AsyncGenerator[Tick]: ...
 
 
+class Sources(Protocol):
+    """Of each category what is held, and the universe whose prices a venue may tell."""
+
+    @property
+    def universe(self) -> UniverseSource: ...
+    @property
+    def market(self) -> Held[MarketQuery, Market]: ...
+    @property
+    def ohlc(self) -> Held[OhlcQuery, Candles]: ...
+    @property
+    def news(self) -> Held[NewsQuery, News]: ...
+    @property
+    def sentiment(self) -> Held[SentimentQuery, FearGreedSeries]: ...
+    @property
+    def gas(self) -> Held[GasQuery, GasFees]: ...
+
+
 class LiveService:
     """What can be followed; lays ticks over what the caches hold while somebody follows it."""
 
     def __init__(
-        self,
-        ticks: TickSource | None,
-        *,
-        universe: UniverseSource,
-        market: Held[MarketQuery, Market],
-        candles: Held[OhlcQuery, Candles],
-        news: Held[NewsQuery, News],
-        sentiment: Held[SentimentQuery, FearGreedSeries],
-        gas: Held[GasQuery, GasFees],
-        ohlc: OhlcService,
-        clock: Clock,
+        self, ticks: TickSource | None, sources: Sources, ohlc: OhlcService, *, clock: Clock
     ) -> None:
         self._ticks = ticks
         self._clock = clock
-        self._universe = universe
-        self._market = market
-        self._candles = candles
-        self._news = news
-        self._sentiment = sentiment
-        self._gas = gas
+        self._sources = sources
         self._ohlc = ohlc
+        #: The last candle told of each series that is followed, and when.
+        self._told: dict[CandleTicks, tuple[CandleTold, datetime]] = {}
         self._listeners: dict[Following[Any, Any], tuple[TickSubject, Query[Any]]] = {}
 
     def __repr__(self) -> str:
         return f"<LiveService {len(self._listeners)} listen>"
 
     def market(self) -> Following[MarketQuery, Market]:
-        return self._following(MarketQuery(), self._market, lambda _answer: MarketTicks())
+        return self._following(MarketQuery(), self._sources.market, lambda _answer: MarketTicks())
 
     def news(self) -> Following[NewsQuery, News]:
-        return self._following(NewsQuery(), self._news)
+        return self._following(NewsQuery(), self._sources.news)
 
     def sentiment(self) -> Following[SentimentQuery, FearGreedSeries]:
-        return self._following(SentimentQuery(), self._sentiment)
+        return self._following(SentimentQuery(), self._sources.sentiment)
 
     def gas(self) -> Following[GasQuery, GasFees]:
-        return self._following(GasQuery(), self._gas)
+        return self._following(GasQuery(), self._sources.gas)
 
     def candles(self, symbol: str, view: OhlcView) -> Following[OhlcQuery, Candles]:
         """The newest candles of one coin; ticks where the venue that pushes gave them."""
@@ -102,7 +107,10 @@ class LiveService:
                 return None
             return CandleTicks(series.pair, series.interval)
 
-        return Following(self, lambda: self._ohlc.asked(symbol, view), self._candles, subject)
+        async def ask() -> tuple[OhlcQuery, Answer[Candles]]:
+            return await self._ohlc.asked(symbol, view, with_known=True)
+
+        return Following(self, ask, self._sources.ohlc, subject)
 
     def flow(self, subject: TickSubject) -> Flow:
         return self._ticks.flow(subject) if self._ticks else Flow(False, "disabled")
@@ -122,7 +130,10 @@ class LiveService:
         if subject is not None and query is not None:
             self._listeners[following] = subject, query
         if self._ticks and before != self._listeners.get(following):
-            wanted = Counter(subject for subject, _ in self._listeners.values())
+            wanted = dict.fromkeys(subject for subject, _ in self._listeners.values())
+            self._told = {
+                subject: told for subject, told in self._told.items() if subject in wanted
+            }
             self._ticks.want(tuple(wanted))
 
     async def run(self) -> None:
@@ -149,13 +160,29 @@ class LiveService:
 
     async def _hear(self, tick: Tick) -> None:
         if isinstance(tick, TickersTold):
-            market = self._universe.hear(tick.tickers, tick.source)
+            market = self._sources.universe.hear(tick.tickers, tick.source)
             if market is not None:
-                await self._market.amend(MarketQuery(), lambda answer: replace(answer, data=market))
+                await self._sources.market.amend(
+                    MarketQuery(), lambda answer: replace(answer, data=market)
+                )
             return
-        queries = {query for subject, query in self._listeners.values() if subject == tick.subject}
-        for query in queries:
-            assert isinstance(query, OhlcQuery)
-            await self._candles.amend(
-                query, lambda answer: with_candle(answer, tick, self._clock.now()), renews=True
-            )
+        self._told[tick.subject] = tick, self._clock.now()
+        for query in self._queries_of(tick.subject):
+            await self._amend(query, tick)
+
+    async def retell(self, subject: TickSubject | None, answer: Answer[Any]) -> None:
+        """A candle told while a refresh was under way is newer than what that brought."""
+        told = self._told.get(subject) if isinstance(subject, CandleTicks) else None
+        began = answer.fetched_at - timedelta(milliseconds=answer.latency_ms or 0.0)
+        if told and told[1] > began and told[0].candle not in answer.data.candles[-1:]:
+            for query in self._queries_of(told[0].subject):
+                await self._amend(query, told[0])
+
+    def _queries_of(self, subject: CandleTicks) -> set[OhlcQuery]:
+        found = {query for wanted, query in self._listeners.values() if wanted == subject}
+        return {query for query in found if isinstance(query, OhlcQuery)}
+
+    async def _amend(self, query: OhlcQuery, tick: CandleTold) -> None:
+        await self._sources.ohlc.amend(
+            query, lambda answer: with_candle(answer, tick, self._clock.now()), renews=True
+        )

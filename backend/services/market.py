@@ -58,6 +58,11 @@ class MarketService:
         return tuple(known.coin.symbol if known else name.upper() for name, known in found)
 
     @property
+    def known(self) -> Market | None:
+        """The market as last seen, None before anybody needed its names."""
+        return self._indexed[0] if self._indexed else None
+
+    @property
     def known_index(self) -> SymbolIndex | None:
         """The names of the market as last seen, None before anybody needed them."""
         return self._indexed[1] if self._indexed else None

@@ -56,12 +56,18 @@ class OhlcService:
         """
         return (await self.asked(symbol, view))[1]
 
-    async def asked(self, symbol: str, view: OhlcView) -> tuple[OhlcQuery, Answer[Candles]]:
-        """As `candles`, with the question that the reader's became."""
+    async def asked(
+        self, symbol: str, view: OhlcView, *, with_known: bool = False
+    ) -> tuple[OhlcQuery, Answer[Candles]]:
+        """As `candles`, with the question that the reader's became.
+
+        `with_known`: by the names as last seen, so that no refresh of the market is asked for.
+        """
         start_ms, end_ms = self._block_range(view)
         try:
             async with asyncio.timeout(self._deadline_s):
-                market = (await self._market.latest()).data
+                known = self._market.known if with_known else None
+                market = known or (await self._market.latest()).data
                 found = self._market.index(market).resolve(symbol)
                 query = _query(found, market, view.interval, start_ms, end_ms)
                 answer = await self._source.fetch(query)

@@ -139,7 +139,7 @@ class GatewayServer:
         readers = self._broadcaster._subscribers
         return {
             "readers": len(readers),
-            "lagging": sum(one.lags for one in readers),
+            "lagging": sum(bool(one._behind) for one in readers),
             "waiting": max((size() for size in self.waiting()), default=0),
             "dropped": self._broadcaster.counters().dropped,
         }

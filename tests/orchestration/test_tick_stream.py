@@ -453,7 +453,9 @@ async def test_coming_and_going_keeps_to_the_limit_of_connects_too(bench: Bench)
         if bench.venue.open:
             bench.venue.line.say(ACK)
         await asyncio.sleep(0.01)
-    assert 200 < len(bench.venue.tried_at) <= 300
+    apart = [later - one for one, later in pairwise(bench.venue.tried_at)]
+    assert len(apart) == 5
+    assert min(apart) >= 2, "a connection that nobody wanted any more is not opened anew at once"
 
 
 async def test_a_goodbye_after_a_good_connection_reconnects_at_once(bench: Bench) -> None:
@@ -837,6 +839,7 @@ async def test_over_sockets_junk_ends_a_connection_and_silence_does(walk: Walk) 
 PUSHES = ProviderSpec("binance", stub_adapter(), push=scripted_feed(Parser()))
 PUSHES_TOO = ProviderSpec("other", stub_adapter(), push=scripted_feed(Parser()))
 PUSHES_NOT = ProviderSpec("plain", stub_adapter())
+BINANCE = ProviderSpec("binance", binance.ADAPTER, keyless=binance.PUBLIC, push=PUSH_FEED)
 
 
 @pytest.fixture
@@ -876,6 +879,18 @@ def test_the_settings_can_switch_ticks_off(
     monkeypatch.setenv(name, value)
     assert made(PUSHES) is None
     assert repr(made(PUSHES, PUSHES_TOO)) == "<TickStream other off 0 wanted>"
+
+
+@pytest.mark.usefixtures("no_dotenv")
+def test_another_venues_hosts_have_no_stream_but_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Binance.us is another market: its candles must not get .com's ticks."""
+    monkeypatch.setenv("BINANCE_BASE_URL", "https://api.binance.us")
+    assert factory(BINANCE).tick_stream([BINANCE]) is None
+    monkeypatch.setenv("BINANCE_STREAM_URL", "wss://stream.binance.us:9443")
+    assert factory(BINANCE).tick_stream([BINANCE]) is not None
+    monkeypatch.delenv("BINANCE_STREAM_URL")
+    monkeypatch.setenv("BINANCE_BASE_URL", "https://api.binance.com")
+    assert factory(BINANCE).tick_stream([BINANCE]) is not None
 
 
 @pytest.mark.usefixtures("no_dotenv")

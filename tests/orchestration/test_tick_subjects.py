@@ -70,14 +70,23 @@ def test_each_subject_has_its_own_measure_of_silence(clock: ManualClock) -> None
     assert (subjects.is_silent(BTC), subjects.is_flowing(BTC)) == (True, False)
 
 
-def test_one_subject_that_is_heard_keeps_the_connection_alive(clock: ManualClock) -> None:
-    subjects = asked(clock, MARKET, BTC)
+def test_one_candle_that_is_heard_keeps_the_connection_of_candles_alive(clock: ManualClock) -> None:
+    subjects = asked(clock, ETH, BTC)
     clock.advance(180)
     assert not subjects.is_dead
     clock.advance(0.1)
     assert subjects.is_dead
     subjects.hear(BTC)
     assert not subjects.is_dead
+
+
+def test_a_market_that_rests_is_dead_whatever_candles_tell(clock: ManualClock) -> None:
+    subjects = asked(clock, MARKET, BTC)
+    clock.advance(30)
+    subjects.hear(BTC)
+    assert not subjects.is_dead
+    clock.advance(0.1)
+    assert subjects.is_dead
 
 
 def test_a_connection_that_was_asked_for_nothing_is_not_dead(clock: ManualClock) -> None:

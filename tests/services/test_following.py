@@ -73,6 +73,7 @@ class Listener:
     """Remembers who wanted what, in turn."""
 
     told: list[tuple[TickSubject | None, Query[Any] | None]] = field(default_factory=list)
+    retold: list[tuple[TickSubject | None, int]] = field(default_factory=list)
 
     def listen(
         self,
@@ -81,6 +82,9 @@ class Listener:
         query: Query[Any] | None,
     ) -> None:
         self.told.append((subject, query))
+
+    async def retell(self, subject: TickSubject | None, answer: Answer[Any]) -> None:
+        self.retold.append((subject, answer.refresh_id))
 
     def flow(self, subject: TickSubject) -> Flow:
         return Flow(isinstance(subject, MarketTicks), "down")

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -37,7 +38,7 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.services.following import Following
-from backend.services.live import RESTART_S, LiveService, TickSource
+from backend.services.live import RESTART_S, LiveService, Sources, TickSource
 from backend.services.market import MarketService
 from backend.services.ohlc import OhlcService, OhlcView
 from backend.services.universe import UniverseSource
@@ -178,16 +179,11 @@ class Bench:
     @cached_property
     def live(self) -> LiveService:
         clock, held = LoopClock(), self.held
+        categories = dict.fromkeys(("market", "ohlc", "news", "sentiment", "gas"), held)
+        sources = SimpleNamespace(universe=self.universe, **categories)
+        ohlc = OhlcService(held, MarketService(held), clock=clock, deadline_s=4.0)
         return LiveService(
-            cast("TickSource | None", self.ticks),
-            universe=self.universe,
-            market=held,
-            candles=held,
-            news=held,
-            sentiment=held,
-            gas=held,
-            ohlc=OhlcService(held, MarketService(held), clock=clock, deadline_s=4.0),
-            clock=clock,
+            cast("TickSource | None", self.ticks), cast("Sources", sources), ohlc, clock=clock
         )
 
     @property

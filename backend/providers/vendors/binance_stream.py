@@ -142,4 +142,5 @@ PUSH_FEED = PushFeed(
     parse=parse_frame,
     is_goodbye=is_goodbye,
     silence_s=silence_s,
+    always_tells=lambda subject: isinstance(subject, MarketTicks),
 )

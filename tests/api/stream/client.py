@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
-from api.hf_unified_server import create_app
-from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
+import run_server
+from api.ws_data_broadcaster import Broadcaster
 from backend.gateway import read_configuration
 
 PATIENCE_S = 10.0
@@ -22,6 +22,7 @@ PATIENCE_S = 10.0
 class Served:
     """A gateway that serves on loopback."""
 
+    server: uvicorn.Server
     app: FastAPI
     port: int
 
@@ -77,27 +78,15 @@ class Reader:
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[Served]:
-    """As run_server does it, with the settings that the environment gives now."""
-    app = create_app(read_configuration())
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-        ws_max_size=MOST_FRAME_BYTES,
-        ws_per_message_deflate=False,
-        **options,
-    )
-    server = uvicorn.Server(config)
+    """By run_server's own server, with the settings that the environment gives now."""
+    server = run_server.server(read_configuration(), host="127.0.0.1", port=0, **options)
     task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(PATIENCE_S):
             while not server.started:
                 await asyncio.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(app, port)
+        yield Served(server, server.app, port)
     finally:
         server.should_exit = True
         await task

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ def serve_stream(
         monkeypatch.delenv(name)
 
     @asynccontextmanager
-    async def serve(**settings: str) -> AsyncIterator[Served]:
+    async def serve(server: dict[str, Any] | None = None, **settings: str) -> AsyncIterator[Served]:
         for name, value in world.environment(BINANCE_STREAM_URL=push.url, **settings).items():
             monkeypatch.setenv(name, value)
-        async with serving() as served:
+        async with serving(**(server or {})) as served:
             yield served
 
     return serve

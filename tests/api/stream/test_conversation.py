@@ -243,3 +243,24 @@ async def test_status_counts_readers_and_frames(served: Served) -> None:
         assert await counted() == {"clients": 1, "messages_sent": 3, "dropped": 0}
     while (await counted())["clients"]:
         pass
+
+
+async def test_some_of_a_chosen_view_cannot_be_let_go(served: Served) -> None:
+    async with served.reader("?channels=market&symbols=BTC,ETH") as reader:
+        await reader.next(op="data")
+        await reader.say(op="unsubscribe", id=3, channel="market", symbols=["BTC"])
+        told = await reader.next(op="error")
+        assert (told["id"], told["code"]) == (3, "invalid_parameter")
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+
+
+async def test_two_coins_of_one_ticker_are_told_apart(served: Served) -> None:
+    query = "?channels=ohlc&symbols=bitcoin,fake-bitcoin&interval=4h"
+    async with served.reader(query) as reader:
+        told: set[str] = set()
+        while told != {"bitcoin", "fake-bitcoin"}:  # data of the one, trouble of the other
+            frame = await reader.next(channel="ohlc", symbol="BTC")
+            told.add(frame["id"] if frame["op"] != "error" else "fake-bitcoin")
+        await reader.say(op="unsubscribe", channel="ohlc", symbols=["fake-bitcoin"])
+        assert (await reader.next(op="unsubscribed"))["symbols"] == ["BTC"]
+        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"

@@ -11,6 +11,8 @@ import pytest
 from tests.api.stream.client import Served
 from tests.world.push import PushWorld, mini_ticker
 
+MANY = "/api/stream?channels=ohlc&interval=1h&symbols=" + ",".join(f"C{n}" for n in range(40))
+
 
 async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, str | None, dict[str, Any]]]:
     """(event, id, data) as a browser would read them."""
@@ -66,6 +68,8 @@ async def test_who_comes_back_gets_a_snapshot(served: Served) -> None:
         ("/api/stream?channels=ohlc&symbols=BTC&interval=7h", 422, "invalid_parameter"),
         ("/api/stream?channels=market&channels=gas", 422, "invalid_parameter"),
         ("/api/stream?symbols=NOSUCHCOIN", 404, "unknown_symbol"),
+        ("/api/stream?channels=", 422, "invalid_parameter"),
+        (MANY, 422, "invalid_parameter"),
     ],
 )
 async def test_nonsense_is_a_problem_and_no_stream(

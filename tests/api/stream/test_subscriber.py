@@ -7,7 +7,7 @@ import pytest
 
 from api.stream.channels import Channel, Shown
 from api.stream.frames import Frame, frame
-from api.stream.outlets import MOST_BUFFERED, QueueOutlet
+from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, QueueOutlet
 from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import RowCache, Topic
 from tests.api.stream.test_topics import Nobody
@@ -19,10 +19,20 @@ MakeTopic = Callable[[str], Topic]
 class Door:
     """An outlet that is open or shut."""
 
+    is_closing = False
+
     def __init__(self) -> None:
-        self.is_free = True
+        self.waiting = 0
         self.written: list[Frame] = []
         self.closed: tuple[int, str] | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "is_free":
+            name, value = "waiting", 0 if value else MOST_BUFFERED + 1
+        super().__setattr__(name, value)
+
+    def abort(self) -> None:
+        self.closed = 1006, ""
 
     def write(self, told: Frame) -> None:
         self.written.append(told)
@@ -64,7 +74,7 @@ def test_a_reader_that_reads_gets_every_frame(
     assert [reader.offer(gas, told) for told in frames] == [True] * 3
     assert door.written == frames
     assert (counters.sent, counters.dropped) == (3, 0)
-    assert not reader.lags
+    assert not reader._behind
 
 
 def test_a_lagging_one_gets_one_snapshot_a_topic_in_place_of_what_it_missed(
@@ -75,7 +85,7 @@ def test_a_lagging_one_gets_one_snapshot_a_topic_in_place_of_what_it_missed(
     for _ in range(4):
         assert not reader.offer(gas, update(gas))
     assert not reader.offer(news, update(news))
-    assert reader.lags
+    assert reader._behind
     assert repr(reader) == "<Subscriber 0 topics, behind in 2>"
     reader.catch_up()
     assert door.written == []
@@ -83,9 +93,9 @@ def test_a_lagging_one_gets_one_snapshot_a_topic_in_place_of_what_it_missed(
     reader.catch_up()
     assert gas.snapshot() in door.written
     assert news.snapshot() in door.written
-    assert len(door.written) == 6  # a snapshot, a status and a feed each
+    assert len(door.written) == 2
     assert counters.dropped == 5
-    assert not reader.lags
+    assert not reader._behind
     assert reader.offer(gas, update(gas))
 
 
@@ -105,31 +115,55 @@ def test_what_comes_before_the_snapshot_is_in_the_snapshot(
 def test_it_is_stuck_when_it_takes_nothing_for_so_long(
     reader: Subscriber, door: Door, clock: ManualClock
 ) -> None:
-    gas, news = topic("gas", clock), topic("news", clock)
-    door.is_free = False
-    reader.offer(gas, update(gas))
+    door.waiting = MOST_BUFFERED + 500
+    assert not reader.is_stuck(30)
+    clock.advance(29)
+    assert not reader.is_stuck(30)
+    door.waiting -= 1  # slow, but alive
+    assert not reader.is_stuck(30)
     clock.advance(30)
     assert not reader.is_stuck(30)
-    reader.offer(news, update(news))
     clock.advance(0.1)
     assert reader.is_stuck(30)
-    door.is_free = True
-    reader.catch_up()
+    door.waiting = 0
     assert not reader.is_stuck(30)
+
+
+def test_one_for_whom_ever_more_is_waiting_is_stuck_without_any_topic(
+    reader: Subscriber, door: Door, clock: ManualClock
+) -> None:
+    door.waiting = MOST_BUFFERED + 1
+    assert not reader.is_stuck(30)
+    clock.advance(30.1)
+    door.waiting = MOST_WAITING + 1
+    assert reader.is_stuck(30)
+    assert reader.is_flooded
+
+
+def test_a_state_that_it_was_shown_already_is_no_news(
+    reader: Subscriber, door: Door, clock: ManualClock
+) -> None:
+    gas = topic("gas", clock)
+    told = update(gas)
+    reader.present(gas)
+    assert reader.offer(gas, told)
+    assert door.written == [gas.snapshot()]
+    assert reader.offer(gas, update(gas))
+    assert len(door.written) == 2
 
 
 def test_a_topic_that_was_left_is_not_caught_up_with(
     reader: Subscriber, door: Door, clock: ManualClock
 ) -> None:
     gas = topic("gas", clock)
-    reader.topics[gas] = None
+    reader.topics[gas] = 0
     door.is_free = False
     reader.offer(gas, update(gas))
     reader.forget(gas)
     door.is_free = True
     reader.catch_up()
     assert door.written == []
-    assert not reader.lags
+    assert not reader._behind
 
 
 def test_heartbeats_are_for_those_who_read(reader: Subscriber, door: Door) -> None:
@@ -147,13 +181,13 @@ async def test_a_queue_counts_what_waits_until_it_is_sent() -> None:
     outlet, large = QueueOutlet(), Frame(b"x" * MOST_BUFFERED, "market")
     frames = outlet.frames()
     outlet.write(large)
-    assert outlet.is_free
+    assert outlet.waiting <= MOST_BUFFERED
     outlet.write(Frame(b"x", "market"))
-    assert not outlet.is_free
+    assert outlet.waiting > MOST_BUFFERED
     assert await anext(frames) is large
-    assert not outlet.is_free  # it is on its way, and not yet taken
+    assert outlet.waiting > MOST_BUFFERED  # it is on its way, and not yet taken
     await anext(frames)
-    assert outlet.is_free
+    assert outlet.waiting <= MOST_BUFFERED
     assert repr(outlet) == "<QueueOutlet 0 frames, 1 bytes>"
     await frames.aclose()
 

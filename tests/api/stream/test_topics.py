@@ -48,7 +48,7 @@ def topic(name: str = "market") -> Topic:
 
 
 def shown(data: Any, reason: str | None = None) -> Shown:
-    return Shown(data, {"count": len(data)}, reason)
+    return Shown(data, {"count": len(data), "stale_reason": reason}, reason)
 
 
 def coin(id: str, rank: int | None, price: float) -> dict[str, Any]:  # noqa: A002 - the row's word
@@ -81,8 +81,8 @@ def test_a_reader_that_applies_what_it_gets_always_equals_rest(
     """From whatever moment it joins, and whatever it missed while it lagged."""
     shows, early = topic(name), Applied(name)
     late: Applied | None = None
-    for state in data.draw(st.lists(states, min_size=1, max_size=8)):
-        frames = read(shows.show(shown(state)))
+    for number, state in enumerate(data.draw(st.lists(states, min_size=1, max_size=8))):
+        frames = read(shows.show(Shown(state, {"count": len(state), "number": number})))
         early.take(frames[0])
         if late and data.draw(st.booleans()):
             late.take(frames[0])
@@ -147,8 +147,8 @@ def test_going_stale_and_live_again_is_told_once_each() -> None:
         ("data", None),
         ("status", "timeout"),
     ]
-    assert len(shows.show(shown([], "timeout"))) == 1
-    assert read(shows.show(shown([])))[1]["state"] == "live"
+    assert shows.show(shown([], "timeout")) == []
+    assert read(shows.show(shown([])))[-1]["state"] == "live"
 
 
 def test_trouble_before_there_is_anything_is_an_error_told_once() -> None:
@@ -181,11 +181,27 @@ def test_the_way_that_updates_come_is_told_when_it_changes() -> None:
     assert (told["feed"], told["reason"]) == ("polled", "timeout")
 
 
-def test_who_returns_is_told_everything() -> None:
+def test_who_returns_is_told_all_that_may_have_changed() -> None:
     shows = topic()
     shows.show(shown([]))
+    assert [frame["op"] for frame in read(shows.present(is_return=True))] == ["data"]
+    shows.show(shown([], "timeout"))
+    shows.show(shown([]))
+    shows.turn(Flow(True))
+    shows.turn(Flow(False))
     told = read(shows.present(is_return=True))
     assert [frame["op"] for frame in told] == ["data", "status", "feed"]
+    assert [frame["op"] for frame in read(shows.present())] == ["data"]
+
+
+def test_a_state_that_is_the_same_is_no_state() -> None:
+    shows = topic()
+    one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)
+    shows.show(Shown((one, two), {"count": 2}))
+    assert shows.show(Shown((one, dict(two)), {"count": 2})) == []
+    assert shows.seq == 1
+    (told,) = read(shows.show(Shown((one, two), {"count": 2, "stale": False})))
+    assert (told["seq"], told["data"]) == (2, [])  # refreshed, and nothing has changed
 
 
 def test_a_topic_tells_its_state() -> None:

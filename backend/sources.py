@@ -1,0 +1,103 @@
+"""The cached source of each category: what is asked, how long it keeps, how much of it."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from backend.cache.cached_source import CachedSource
+from backend.cache.freshness import (
+    Freshness,
+    always,
+    ohlc_freshness,
+    sentiment_freshness,
+)
+from backend.cache.ttl_cache import TTLCache
+from backend.clock import Clock
+from backend.events import EventSink
+from backend.models.answer import Answer, Query, Source
+from backend.models.gas import GasFees, GasQuery
+from backend.models.market import Market, MarketQuery
+from backend.models.news import News, NewsQuery
+from backend.models.ohlc import Candles, OhlcQuery
+from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.orchestration.fan_out import FanOut
+from backend.orchestration.provider_manager import ProviderManager
+from backend.services.market import MarketService
+from backend.services.news_store import NewsStore
+from backend.services.universe import UniverseSource
+from backend.settings import Settings
+
+Q = TypeVar("Q", bound=Query[Any])
+T = TypeVar("T")
+
+#: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
+MOST_CANDLES = 100_000
+#: Of a reader's deadline, what the slowest of several providers may take.
+FAN_OUT_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """Puts a cache in front of a source, and ends its flights with the gateway."""
+
+    clock: Clock
+    emit: EventSink
+    settings: Settings
+    stack: AsyncExitStack
+
+    def around(
+        self,
+        source: Source[Q, T],
+        freshness: Callable[[Q, Answer[T]], Freshness],
+        *,
+        capacity: int = 1,
+        size: Callable[[Answer[T]], int] = lambda _answer: 1,
+    ) -> CachedSource[Q, T]:
+        cached = CachedSource(
+            source,
+            TTLCache[Answer[T]](self.clock, capacity, size),
+            clock=self.clock,
+            emit=self.emit,
+            freshness=freshness,
+            deadline_s=self.settings.request_deadline,
+        )
+        self.stack.push_async_callback(cached.aclose)
+        return cached
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Each behind its cache. `universe` is what stands behind the market's, `names` before it."""
+
+    universe: UniverseSource
+    names: MarketService
+    market: CachedSource[MarketQuery, Market]
+    ohlc: CachedSource[OhlcQuery, Candles]
+    news: CachedSource[NewsQuery, News]
+    sentiment: CachedSource[SentimentQuery, FearGreedSeries]
+    gas: CachedSource[GasQuery, GasFees]
+
+
+def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
+    """All of them over one manager; the news over all its providers together."""
+    settings, universe = caches.settings, UniverseSource(manager)
+    market = caches.around(universe, always(settings.cache_ttl_market, settings.max_stale_market))
+    names = MarketService(market)
+    timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
+    reports = FanOut(manager, clock=caches.clock, emit=caches.emit, timeout_s=timeout_s)
+    store = NewsStore(reports, names, clock=caches.clock)
+    return Sources(
+        universe=universe,
+        names=names,
+        market=market,
+        ohlc=caches.around(
+            manager,
+            ohlc_freshness(settings),
+            capacity=MOST_CANDLES,
+            size=lambda answer: 1 + len(answer.data.candles),
+        ),
+        news=caches.around(store, always(settings.cache_ttl_news, settings.max_stale_news)),
+        sentiment=caches.around(manager, sentiment_freshness(settings)),
+        gas=caches.around(manager, always(settings.cache_ttl_gas, settings.max_stale_gas)),
+    )

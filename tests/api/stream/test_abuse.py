@@ -1,0 +1,166 @@
+"""Readers that mean harm, or are broken in a harmful way: they leave, and leave nothing."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import httpx
+import pytest
+
+from api.stream.outlets import MOST_WAITING
+from tests.api.stream.client import Served
+from tests.api.stream.conftest import ServeStream
+from tests.api.stream.test_lag import WAYS, flood, gone, healthy_readers
+from tests.world.push import PushWorld
+from tests.world.server import World
+
+PING, CLOSE, TEXT = 0x89, 0x88, 0x81
+QUICK = {"WS_STUCK_SECONDS": "1"}
+
+
+class Raw:
+    """A socket that speaks WebSocket and reads nothing."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    def say(self, opcode: int, data: bytes) -> None:
+        mask = os.urandom(4)
+        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+        self.writer.write(bytes([opcode, 0x80 | len(data)]) + mask + masked)
+
+    def say_json(self, **message: object) -> None:
+        self.say(TEXT, json.dumps(message).encode())
+
+
+@asynccontextmanager
+async def raw(served: Served, query: str = "") -> AsyncIterator[Raw]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
+    head = f"GET /ws{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    writer.write((head + key).encode())
+    await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+def open_connections(served: Served) -> int:
+    return len(served.server.server_state.connections)
+
+
+@WAYS
+@pytest.mark.parametrize("last_word", [None, PING, CLOSE])
+async def test_a_stuck_reader_leaves_whatever_it_says(
+    serve_stream: ServeStream, push: PushWorld, direct: str, last_word: int | None
+) -> None:
+    """Its connection too: one that no longer counts must not stay open either."""
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_stream(WS_DIRECT=direct, **QUICK))
+        healthy = await healthy_readers(stack, served, 1)
+        stuck = await stack.enter_async_context(raw(served, "?channels=market"))
+        await push.until_open()
+        await flood(push, served, healthy)
+        stuck.say_json(op="ping")
+        if last_word is not None:
+            stuck.say(last_word, b"")
+        async with asyncio.timeout(20):
+            while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
+                await asyncio.sleep(0.05)
+        await healthy[0].say(op="ping")
+        await healthy[0].next(op="pong")
+
+
+async def test_a_reader_that_pings_and_never_reads_is_not_a_store(served: Served) -> None:
+    async with raw(served) as greedy:
+        most = 0
+        with suppress(ConnectionError):
+            for _ in range(3_000):
+                for _ in range(500):
+                    greedy.say(PING, b"x" * 100)
+                await greedy.writer.drain()
+                waiting = [one._outlet.waiting for one in served.broadcaster._subscribers]
+                most = max(most, *waiting, 0)
+                if not waiting:
+                    break
+        await gone(served)
+    assert MOST_WAITING < most < 30 * MOST_WAITING
+
+
+async def test_the_servers_own_keepalive_leaves_no_ghost(
+    serve_stream: ServeStream, push: PushWorld
+) -> None:
+    """It gives up a reader that answers no ping, and then waits for its buffer for ever."""
+    keepalive = {"ws_ping_interval": 0.5, "ws_ping_timeout": 0.5}
+    async with AsyncExitStack() as stack:
+        serve = serve_stream(server=keepalive, WS_STUCK_SECONDS="3")
+        served = await stack.enter_async_context(serve)
+        healthy = await healthy_readers(stack, served, 1)
+        await stack.enter_async_context(raw(served, "?channels=market"))
+        await push.until_open()
+        with suppress(AssertionError):  # the ghost is given up before it lags
+            await flood(push, served, healthy)
+        async with asyncio.timeout(20):
+            while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_stuck_event_stream_leaves_no_connection(
+    serve_stream: ServeStream, push: PushWorld
+) -> None:
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_stream(**QUICK))
+        healthy = await healthy_readers(stack, served, 1)
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
+        writer.write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await push.until_open()
+        await flood(push, served, healthy)
+        async with asyncio.timeout(20):
+            while open_connections(served) > 1:
+                await asyncio.sleep(0.05)
+        writer.transport.abort()
+
+
+async def test_coming_and_going_does_not_use_up_the_venues_connects(
+    served: Served, push: PushWorld
+) -> None:
+    async with served.reader() as reader:
+        for _ in range(8):
+            await reader.say(op="subscribe", channel="market")
+            await reader.next(op="data")
+            await push.until_open()
+            await reader.say(op="unsubscribe", channel="market")
+            await reader.next(op="unsubscribed")
+            await asyncio.sleep(0.1)
+    assert len(push.sessions) <= 3
+    assert push.overruns == []
+
+
+async def test_gas_by_events_does_not_need_the_market(
+    serve_stream: ServeStream, world: World
+) -> None:
+    async with (
+        serve_stream() as served,
+        httpx.AsyncClient(base_url=served.url) as client,
+        client.stream("GET", "/api/stream?channels=gas") as answer,
+    ):
+        async for line in answer.aiter_lines():
+            if line.startswith("event: gas"):
+                break
+    assert dict(world.calls) == {"ethereum_rpc": 1}
+
+
+async def test_a_connection_that_does_not_upgrade_is_told_so(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        answer = await client.get("/ws")
+    assert (answer.status_code, answer.json()["code"]) == (426, "upgrade_required")
+
+
+@pytest.mark.parametrize("query", ["?channels=gas&channels=market", "?symbols=BTC&symbols=ETH"])
+async def test_an_address_that_says_a_thing_twice_is_told_so(served: Served, query: str) -> None:
+    async with served.reader(query) as reader:
+        assert (await reader.next(op="error"))["code"] == "invalid_parameter"
