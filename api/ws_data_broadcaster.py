@@ -28,8 +28,8 @@ MOST_TOPICS = 32
 MOST_SERIES = 200
 MOST_FRAME_BYTES = 64 * 1024
 MESSAGES_PER_S = 20
-#: Lagging readers, feeds and the heart are looked after so often.
-LOOK_S = 0.25
+#: Who lags and whose ticks come or go is looked after so often; who is stuck, so often.
+LOOK_S, VISIT_S = 0.25, 1.0
 #: So many readers are written to before others have their turn.
 BATCH = 250
 GOING_AWAY, POLICY, TOO_LARGE, TRY_LATER = 1001, 1008, 1009, 1013
@@ -51,6 +51,7 @@ class Broadcaster:
         self._feeds: dict[FeedKey, Feed] = {}
         self._counters = Counters()
         self._is_closing = False
+        self._next_visit = self._clock.monotonic() + VISIT_S
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
         self._caretaker = asyncio.create_task(self._take_care(), name="stream caretaker")
         self._closing: set[asyncio.Task[None]] = set()
@@ -230,15 +231,15 @@ class Broadcaster:
                 log.exception("the stream's caretaker stumbled")
 
     async def _look_after(self) -> None:
-        for subscriber in list(self._subscribers):
+        for subscriber in [one for one in self._subscribers if one.lags]:
             subscriber.catch_up()
-            if subscriber.is_stuck(self._stuck_s):
-                subscriber.close(POLICY, f"nothing was read for {self._stuck_s:g} s")
-            if subscriber.is_flooded:
-                subscriber.abort()
         for feed in list(self._feeds.values()):
             await feed.tell_flow()
         now = self._clock.monotonic()
+        if now >= self._next_visit:
+            self._next_visit = now + VISIT_S
+            for subscriber in list(self._subscribers):
+                subscriber.look_after(self._stuck_s)
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_S
             beat = heartbeat(self._clock.now())

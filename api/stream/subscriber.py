@@ -7,6 +7,8 @@ from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, Outlet
 from api.stream.topics import Topic
 from backend.clock import Clock
 
+TOO_SLOW = 1008
+
 
 @dataclass(slots=True)
 class Counters:
@@ -37,8 +39,8 @@ class Subscriber:
         return self._outlet.waiting <= MOST_BUFFERED or self._outlet.is_closing
 
     @property
-    def is_flooded(self) -> bool:
-        return self._outlet.waiting > MOST_WAITING
+    def lags(self) -> bool:
+        return bool(self._behind)
 
     def tell(self, frame: Frame) -> None:
         """A part of the conversation: always goes out."""
@@ -82,16 +84,19 @@ class Subscriber:
             del self._behind[topic]
             self.present(topic, is_return=True)
 
-    def is_stuck(self, for_s: float) -> bool:
-        """True when more is waiting than may, and for so long nothing of it was taken.
+    def look_after(self, stuck_s: float) -> None:
+        """Ends it when more is waiting than may, and for so long nothing of it was taken.
 
-        To be asked now and then: it compares with the last time.
+        To be called now and then: it compares with the last time.
         """
         waiting, now = self._outlet.waiting, self._clock.monotonic()
         if waiting <= MOST_BUFFERED or waiting < self._waited:
             self._took_at = now
         self._waited = waiting
-        return now - self._took_at > for_s
+        if now - self._took_at > stuck_s:
+            self.close(TOO_SLOW, f"nothing was read for {stuck_s:g} s")
+        if waiting > MOST_WAITING:
+            self._outlet.abort()
 
     def forget(self, topic: Topic) -> None:
         self.topics.pop(topic, None)
@@ -99,6 +104,3 @@ class Subscriber:
 
     def close(self, code: int, reason: str) -> None:
         self._outlet.close(code, reason)
-
-    def abort(self) -> None:
-        self._outlet.abort()

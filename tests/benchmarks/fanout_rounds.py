@@ -12,7 +12,7 @@ from tests.benchmarks.fanout_stations import SETTLE_S, Station, opened_station
 from tests.world.push import mini_ticker
 
 #: A venue that is silent for 10 s counts as fallen, and connecting thousands takes longer.
-KEEP_ALIVE_S = 3.0
+KEEP_ALIVE_S = 5.0
 
 
 class Round:

@@ -45,6 +45,8 @@ class Station:
             "connect", name=self.name, port=self.port, path=self.path, count=readers
         )
         await self._until(lambda state: not state["waiting"])
+        if self.push:  # ours opens it anew a little after the last readers left
+            await self.push.until_open()
         await asyncio.sleep(SETTLE_S)
 
     async def tick(self, number: int) -> None:

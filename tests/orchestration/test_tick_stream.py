@@ -652,6 +652,17 @@ async def test_status_and_flow_go_through_all_states(bench: Bench) -> None:
     assert stream.status() == TickStatus("venue", "off", None, EPOCH + timedelta(seconds=14), 0)
 
 
+async def test_an_open_line_on_which_nothing_comes_is_told_as_down(bench: Bench) -> None:
+    bench.stream.want((BTC,))
+    await asyncio.sleep(0.01)
+    bench.venue.line.say(BTC_TICK)
+    await asyncio.sleep(59)
+    assert bench.stream.status().state == "live"
+    await asyncio.sleep(2)
+    told = bench.stream.status()
+    assert (told.state, told.reason, told.retry_at) == ("down", "timeout", None)
+
+
 async def test_leaving_during_back_off_ends_without_another_connect(bench: Bench) -> None:
     bench.venue.refusal = REFUSED
     bench.stream.want((MARKET,))

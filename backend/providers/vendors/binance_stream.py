@@ -78,10 +78,10 @@ def parse_frame(frame: Any, context: Context) -> Tick | None:
     return _tickers(data, context) if name == ALL_TICKERS else _candle(data, context)
 
 
-def _tickers(rows: Any, context: Context) -> TickersTold | None:
+def _tickers(rows: Any, context: Context) -> TickersTold:
     dollar = [row for quote in QUOTES for row in rows if base_against(row["s"], quote)]
     if not dollar:
-        return None
+        return TickersTold(context.provider, ())
     tickers, _ = parse_rows(dollar, lambda row: _ticker(row, context), "s", REFUSABLE_SHARE)
     return TickersTold(context.provider, tuple(tickers))
 

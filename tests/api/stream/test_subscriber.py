@@ -116,28 +116,37 @@ def test_it_is_stuck_when_it_takes_nothing_for_so_long(
     reader: Subscriber, door: Door, clock: ManualClock
 ) -> None:
     door.waiting = MOST_BUFFERED + 500
-    assert not reader.is_stuck(30)
+    reader.look_after(30)
     clock.advance(29)
-    assert not reader.is_stuck(30)
+    reader.look_after(30)
     door.waiting -= 1  # slow, but alive
-    assert not reader.is_stuck(30)
+    reader.look_after(30)
     clock.advance(30)
-    assert not reader.is_stuck(30)
+    reader.look_after(30)
+    assert door.closed is None
     clock.advance(0.1)
-    assert reader.is_stuck(30)
-    door.waiting = 0
-    assert not reader.is_stuck(30)
+    reader.look_after(30)
+    assert door.closed == (1008, "nothing was read for 30 s")
 
 
-def test_one_for_whom_ever_more_is_waiting_is_stuck_without_any_topic(
+def test_one_that_takes_all_is_not_stuck_however_long_nothing_came(
     reader: Subscriber, door: Door, clock: ManualClock
 ) -> None:
-    door.waiting = MOST_BUFFERED + 1
-    assert not reader.is_stuck(30)
-    clock.advance(30.1)
-    door.waiting = MOST_WAITING + 1
-    assert reader.is_stuck(30)
-    assert reader.is_flooded
+    clock.advance(1_000)
+    reader.look_after(30)
+    door.waiting = MOST_BUFFERED
+    clock.advance(1_000)
+    reader.look_after(30)
+    assert door.closed is None
+
+
+def test_one_for_whom_ever_more_is_waiting_is_ended_at_once(reader: Subscriber, door: Door) -> None:
+    door.waiting = MOST_WAITING
+    reader.look_after(30)
+    assert door.closed is None
+    door.waiting += 1
+    reader.look_after(30)
+    assert door.closed == (1006, "")
 
 
 def test_a_state_that_it_was_shown_already_is_no_news(

@@ -154,8 +154,8 @@ def test_money_is_no_coin(symbol: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [[], [mini("ETHBTC")], [mini("EURUSDT"), mini("BTCTRY")]])
-def test_where_no_dollar_pair_changed_there_is_no_tick(rows: list[Any]) -> None:
-    assert parse(framed(rows)) is None
+def test_where_no_dollar_pair_changed_the_tick_only_proves_that_they_live(rows: list[Any]) -> None:
+    assert parse(framed(rows)) == TickersTold("binance", ())
 
 
 def test_a_symbol_need_not_be_ascii() -> None:
