@@ -125,6 +125,7 @@ class GatewayServer:
 
     async def send(self, seq: int, text: bytes) -> None:
         topic = self._broadcaster._feeds[MARKET].topic(())
+        topic.seq = seq  # readers are shown each state once: the next ones must come behind it
         await self._broadcaster._publish(topic, [Frame(text, "market", seq)])
 
     def waiting(self) -> list[Waiting]:
