@@ -11,9 +11,10 @@ from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
-from api.routes import docs, gas, market, news, ohlc, sentiment, status, stream
+from api.routes import docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import refuse_repeats
 from api.schemas import Problem
 from api.stream.wire import KeepSend
@@ -33,16 +34,17 @@ def create_app(
 ) -> FastAPI:
     """The application. Raises SettingsError; `opened` is how its gateway comes to life."""
     configuration = configuration or read_configuration()
+    counts = RequestCounts()
 
     app = FastAPI(
         title=TITLE,
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
-        lifespan=_life(configuration, opened),
+        lifespan=_life(configuration, opened, counts),
         docs_url=None,
         redoc_url=None,
     )
-    for module in (market, ohlc, news, sentiment, gas, status):
+    for module in (market, ohlc, news, sentiment, gas, status, metrics):
         app.include_router(module.router, dependencies=[Depends(refuse_repeats)])
     app.include_router(stream.router)
     # Last: /api/market/{coin} takes everything that stands behind it.
@@ -50,13 +52,13 @@ def create_app(
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
-    _install_layers(app, configuration)
+    _install_layers(app, configuration, counts)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
 def _life(
-    configuration: Configuration, opened: OpenGateway
+    configuration: Configuration, opened: OpenGateway, counts: RequestCounts
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """What routes find in `app.state`, for as long as the application lives."""
     settings = configuration.gateway
@@ -70,6 +72,7 @@ def _life(
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway, most_clients=settings.ws_max_clients, stuck_s=settings.ws_stuck_seconds
             )
+            gateway.metrics.register(FloorMetrics(counts, broadcaster.counters))
             try:
                 yield
             finally:
@@ -78,7 +81,7 @@ def _life(
     return lifespan
 
 
-def _install_layers(app: FastAPI, configuration: Configuration) -> None:
+def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestCounts) -> None:
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
@@ -89,6 +92,8 @@ def _install_layers(app: FastAPI, configuration: Configuration) -> None:
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    templates = templates_by_endpoint(app.routes)
+    app.add_middleware(CountRequests, counts=counts, templates=templates)
     app.add_middleware(RequestId)
     layers = app.build_middleware_stack
     # Starlette's own outermost layer wraps `send`, and none can be added outside of that.

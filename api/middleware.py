@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import problem
 
 log = logging.getLogger("gateway")
+#: What the layers outside of HeadAsGet, too, want to know of the route that was found.
+ROUTED = ("route", "endpoint")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -75,9 +77,12 @@ class HeadAsGet:
             await self._app(scope, receive, send)
             return
 
+        inner = {**scope, "method": "GET", "is_head": True}
+
         async def send_head(message: Message) -> None:
+            scope.update({key: inner[key] for key in ROUTED if key in inner})
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET", "is_head": True}, receive, send_head)
+        await self._app(inner, receive, send_head)

@@ -150,7 +150,7 @@ class Refusal:
     """Why one provider did not answer a query, and the soonest instant that it may.
 
     `latency_ms` is the length of the failed attempt, None when it was not asked at all; `detail`
-    says more, in words.
+    says more, in words. `window` is the limit that stood in the way, where it was one of ours.
     """
 
     provider: str
@@ -158,6 +158,7 @@ class Refusal:
     retry_at: datetime | None = None
     latency_ms: float | None = None
     detail: str | None = None
+    window: str | None = None
 
 
 class GatewayError(Exception):

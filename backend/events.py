@@ -7,11 +7,14 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A provider that was not chosen. `until` is when that may change, None when unknown."""
+    """A provider that was not chosen. `until` is when that may change, None when unknown; `window`
+    the limit because of which it was not, `budget` where one of days or months is kept for later.
+    """
 
     provider: str
     reason: str
     until: datetime | None = None
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+from prometheus_client import CollectorRegistry
 
+from backend.cache.cached_source import CachedSource
+from backend.cache.last_answers import LastAnswers
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
 from backend.models.answer import Query
@@ -20,7 +23,10 @@ from backend.models.ohlc import Interval, OhlcQuery
 from backend.models.sentiment import SentimentQuery
 from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
+from backend.observability.metrics import EventMetrics, make_registry
+from backend.observability.readings import CacheReadings, StatusReadings
 from backend.observability.redaction import Redactor
+from backend.orchestration.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
 from backend.orchestration.tick_stream import TickStream
@@ -33,14 +39,21 @@ from backend.services.market import MarketService
 from backend.services.news import NewsService
 from backend.services.ohlc import OhlcService
 from backend.services.sentiment import SentimentService
-from backend.services.status import CacheView, StatusService
-from backend.settings import Configuration, load_configuration
+from backend.services.status import StatusService, WebSocketStatus
+from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Caches, Sources, build_sources
+from backend.storage import Storage, open_storage
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
 log = logging.getLogger("gateway")
+
+
+#: The books of days' and months' calls are brought up to date so often, in seconds.
+BOOKS_S = 300.0
+#: No period of a limit is longer, and no answer is served that is older.
+LONGEST_PERIOD_S, KEPT_ANSWERS_S = 62 * 86_400.0, 30 * 86_400.0
 
 
 #: The plainest question to the providers of each category: who could answer that?
@@ -64,6 +77,7 @@ class Gateway:
     gas: GasService
     status: StatusService
     live: LiveService
+    metrics: CollectorRegistry
     clock: Clock
 
 
@@ -91,9 +105,12 @@ async def open_gateway(
     jitter: Callable[[], float] = _jitter,
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; ends its tasks and connections on leaving."""
-    clock, history = clock or SystemClock(), RotationHistory()
-    tell = _tell_all(emit or EventLog(), history)
+    clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
+    tell = _tell_all(emit or EventLog(), history, metrics)
     async with AsyncExitStack() as stack:
+        storage = open_storage(configuration.gateway.state_path)
+        stack.push_async_callback(storage.aclose)
+        remembered = await storage.remembered()
         client = await stack.enter_async_context(ProviderClient(clock, transport))
         factory = ProviderFactory(
             configuration,
@@ -102,7 +119,10 @@ async def open_gateway(
             emit=tell,
             jitter=jitter,
             redact=Redactor(configuration.secrets()),
+            store=storage,
+            remembered=remembered,
         )
+        stack.push_async_callback(_save_all, factory.ledgers)
         settings = configuration.gateway
         manager = ProviderManager(
             [factory.build(spec) for spec in registry],
@@ -113,22 +133,55 @@ async def open_gateway(
         )
         ticks = factory.tick_stream(registry)
         _announce(manager, configuration.unused)
+        answers = LastAnswers(storage, clock)
+        stack.push_async_callback(answers.aclose)
+        sources = build_sources(Caches(clock, tell, settings, stack, answers), manager)
+        await answers.recall(remembered.answers)
         gateway = _compose(
-            build_sources(Caches(clock, tell, settings, stack), manager),
+            sources,
             manager,
             history,
+            metrics,
             ticks,
             clock=clock,
-            deadline_s=settings.request_deadline,
+            settings=settings,
         )
-        listening = asyncio.create_task(gateway.live.run(), name="ticks")
-        stack.push_async_callback(_cancelled, listening)
+        tasks = [
+            asyncio.create_task(gateway.live.run(), name="ticks"),
+            asyncio.create_task(_learn_accounts(manager, configuration), name="accounts"),
+            asyncio.create_task(_keep_books(storage, factory.ledgers, clock), name="books"),
+        ]
+        stack.push_async_callback(_cancelled, tasks)
         yield gateway
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
+    """Says now and then that we live: time without a sign counts as spent after a restart."""
+    while True:
+        now_s = clock.now().timestamp()
+        await _save_all(ledgers)
+        await storage.sign_of_life(now_s)
+        await storage.forget_before(int((now_s - LONGEST_PERIOD_S) // 60), now_s - KEPT_ANSWERS_S)
+        await asyncio.sleep(BOOKS_S)
+
+
+async def _save_all(ledgers: Sequence[Ledger]) -> None:
+    for ledger in ledgers:
+        await ledger.save()
+
+
+async def _learn_accounts(manager: ProviderManager, configuration: Configuration) -> None:
+    """What paid keys are really allowed; a user's own word on limits stands above it."""
+    for provider in manager.providers:
+        has_own = bool(configuration.providers[provider.name].limits)
+        timeout_s = configuration.gateway.provider_timeout
+        await provider.learn_account(timeout_s, keeps_limits=has_own)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _tell_all(*sinks: EventSink) -> EventSink:
@@ -143,24 +196,36 @@ def _compose(
     sources: Sources,
     manager: ProviderManager,
     history: RotationHistory,
+    metrics: EventMetrics,
     ticks: TickStream | None,
     *,
     clock: Clock,
-    deadline_s: float,
+    settings: Settings,
 ) -> Gateway:
-    ohlc = OhlcService(sources.ohlc, sources.names, clock=clock, deadline_s=deadline_s)
+    ohlc = OhlcService(
+        sources.ohlc, sources.names, clock=clock, deadline_s=settings.request_deadline
+    )
     live = LiveService(ticks, sources, ohlc, clock=clock)
-    categories: dict[str, CacheView] = {name: getattr(sources, name) for name in PLAIN}
+    caches: dict[str, CachedSource[Any, Any]] = {name: getattr(sources, name) for name in PLAIN}
+    status = StatusService(
+        manager,
+        history,
+        caches,
+        PLAIN,
+        ttls={name: getattr(settings, f"cache_ttl_{name}") for name in PLAIN},
+        ticks=live.tick_status,
+        clock=clock,
+    )
+    readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
     return Gateway(
         market=sources.names,
         ohlc=ohlc,
         news=NewsService(sources.news),
         sentiment=SentimentService(sources.sentiment),
         gas=GasService(sources.gas),
-        status=StatusService(
-            manager, history, categories, PLAIN, ticks=live.tick_status, clock=clock
-        ),
+        status=status,
         live=live,
+        metrics=make_registry(metrics, readings, CacheReadings(caches)),
         clock=clock,
     )
 

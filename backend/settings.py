@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=1, le=65_535)
     log_dir: Path = Path("logs")
     log_level: str = "INFO"
+    #: What outlives a restart; None: nothing does.
+    state_path: Path | None = Path("state/gateway.sqlite")
 
     cache_ttl_market: Seconds = 60
     cache_ttl_ohlc: Seconds = 15
@@ -160,6 +162,11 @@ class Settings(BaseSettings):
             raise ValueError("wants the name of a folder")
         return value
 
+    @field_validator("state_path", mode="before")
+    @classmethod
+    def _nothing_is_no_file(cls, value: Any) -> Any:
+        return value if str(value or "").strip() else None
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
@@ -195,7 +202,6 @@ class _NotYet(BaseSettings):
     gateway_api_keys: str = ""
     redis_url: str = ""
     client_rate_limit: str = ""
-    state_path: str = ""
     trust_proxy: str = ""
 
 

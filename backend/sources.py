@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from backend.cache import answer_codec
+from backend.cache.answer_keeper import Keeping
 from backend.cache.cached_source import CachedSource
 from backend.cache.freshness import (
     Freshness,
@@ -12,12 +14,13 @@ from backend.cache.freshness import (
     ohlc_freshness,
     sentiment_freshness,
 )
+from backend.cache.last_answers import LastAnswers
 from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock
 from backend.events import EventSink
 from backend.models.answer import Answer, Query, Source
 from backend.models.gas import GasFees, GasQuery
-from backend.models.market import Market, MarketQuery
+from backend.models.market import Market, MarketQuery, QuotesQuery
 from backend.models.news import News, NewsQuery
 from backend.models.ohlc import Candles, OhlcQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
@@ -33,27 +36,36 @@ T = TypeVar("T")
 
 #: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
 MOST_CANDLES = 100_000
+#: So many series' newest candles outlive a restart, about 2 MB of them, each written once a minute.
+KEPT_SERIES, KEPT_EVERY_S = 20, 60.0
 #: Of a reader's deadline, what the slowest of several providers may take.
 FAN_OUT_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """Puts a cache in front of a source, and ends its flights with the gateway."""
+    """Puts a cache in front of a source, and ends its flights with the gateway.
+
+    Its last good answers are kept in `answers`.
+    """
 
     clock: Clock
     emit: EventSink
     settings: Settings
     stack: AsyncExitStack
+    answers: LastAnswers
 
     def around(
         self,
         source: Source[Q, T],
         freshness: Callable[[Q, Answer[T]], Freshness],
+        keeping: Keeping[Q, T],
         *,
         capacity: int = 1,
         size: Callable[[Answer[T]], int] = lambda _answer: 1,
+        affordable_s: Callable[[Q], float] = lambda _query: 0.0,
     ) -> CachedSource[Q, T]:
+        keeper = self.answers.keeper(keeping)
         cached = CachedSource(
             source,
             TTLCache[Answer[T]](self.clock, capacity, size),
@@ -61,7 +73,10 @@ class Caches:
             emit=self.emit,
             freshness=freshness,
             deadline_s=self.settings.request_deadline,
+            affordable_s=affordable_s,
+            keep=keeper.keep,
         )
+        self.answers.add(keeper, cached.recall)
         self.stack.push_async_callback(cached.aclose)
         return cached
 
@@ -82,7 +97,13 @@ class Sources:
 def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
     """All of them over one manager; the news over all its providers together."""
     settings, universe = caches.settings, UniverseSource(manager)
-    market = caches.around(universe, always(settings.cache_ttl_market, settings.max_stale_market))
+    prices, affordable_s = QuotesQuery(universe_known=True), manager.refresh_interval_s
+    market = caches.around(
+        universe,
+        always(settings.cache_ttl_market, settings.max_stale_market),
+        Keeping("market", answer_codec.MARKET, recalled=universe.recall),
+        affordable_s=lambda _query: affordable_s(prices),
+    )
     names = MarketService(market)
     timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
     reports = FanOut(manager, clock=caches.clock, emit=caches.emit, timeout_s=timeout_s)
@@ -94,10 +115,32 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
         ohlc=caches.around(
             manager,
             ohlc_freshness(settings),
+            Keeping(
+                "ohlc",
+                answer_codec.CANDLES,
+                places=KEPT_SERIES,
+                every_s=KEPT_EVERY_S,
+                is_wanted=lambda query: query.start_ms is None,
+            ),
             capacity=MOST_CANDLES,
             size=lambda answer: 1 + len(answer.data.candles),
+            affordable_s=affordable_s,
         ),
-        news=caches.around(store, always(settings.cache_ttl_news, settings.max_stale_news)),
-        sentiment=caches.around(manager, sentiment_freshness(settings)),
-        gas=caches.around(manager, always(settings.cache_ttl_gas, settings.max_stale_gas)),
+        news=caches.around(
+            store,
+            always(settings.cache_ttl_news, settings.max_stale_news),
+            Keeping("news", answer_codec.NEWS, recalled=store.recall),
+        ),
+        sentiment=caches.around(
+            manager,
+            sentiment_freshness(settings),
+            Keeping("sentiment", answer_codec.SENTIMENT),
+            affordable_s=affordable_s,
+        ),
+        gas=caches.around(
+            manager,
+            always(settings.cache_ttl_gas, settings.max_stale_gas),
+            Keeping("gas", answer_codec.GAS),
+            affordable_s=affordable_s,
+        ),
     )

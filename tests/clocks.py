@@ -8,17 +8,18 @@ EPOCH_MS = int(EPOCH.timestamp() * 1000)
 
 
 class ManualClock:
-    """Stands still until `advance`."""
+    """Stands still until `advance`. `skew`: by how much the wall clock was set since the start."""
 
     def __init__(self, start: datetime = EPOCH) -> None:
         self._start = start
         self.elapsed = 0.0
+        self.skew = 0.0
 
     def monotonic(self) -> float:
         return 1_000.0 + self.elapsed
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self.elapsed)
+        return self._start + timedelta(seconds=self.elapsed + self.skew)
 
     def advance(self, seconds: float) -> None:
         self.elapsed += seconds

@@ -144,6 +144,22 @@ async def test_the_streams_readers_are_told_that_it_stops(
     assert "Exception" not in output
 
 
+async def test_what_was_answered_before_a_kill_is_answered_after_it(
+    world: World, tmp_path: Path
+) -> None:
+    settings = world.environment(LOG_DIR=str(tmp_path / "logs"))
+    async with running(tmp_path, **settings) as first:
+        before = (await first.client.get("/api/gas")).json()
+        await asyncio.sleep(0.3)  # it is written behind the reader's back
+        first.process.kill()
+        await first.process.wait()
+    await world.stop("ethereum_rpc")
+    async with running(tmp_path, **settings, CACHE_TTL_GAS="0.1") as second:
+        after = (await second.client.get("/api/gas")).json()
+        assert after["data"] == before["data"]
+        assert (after["meta"]["stale"], after["meta"]["stale_reason"]) == (True, "connect_error")
+
+
 async def test_it_stops_in_time_although_a_provider_keeps_silent(
     world: World, tmp_path: Path
 ) -> None:

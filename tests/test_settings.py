@@ -18,7 +18,7 @@ from backend.settings import (
 PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
 OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET
 MAX_STALE_OHLC REQUEST_DEADLINE PROVIDER_TIMEOUT COOLDOWN COOLDOWN_MAX CORS_ORIGINS
-GATEWAY_API_KEYS REDIS_URL""".split()
+GATEWAY_API_KEYS REDIS_URL STATE_PATH""".split()
 PROVIDER_VARIABLES = [
     f"{name.upper()}_{field}"
     for name in PROVIDERS
@@ -51,6 +51,7 @@ def refusal() -> str:
         ("port", 7860),
         ("log_dir", Path("logs")),
         ("log_level", "INFO"),
+        ("state_path", Path("state/gateway.sqlite")),
         ("cache_ttl_market", 60),
         ("cache_ttl_ohlc", 15),
         ("request_deadline", 4),
@@ -226,6 +227,22 @@ def test_what_is_not_built_yet_may_stand_empty(
 ) -> None:
     monkeypatch.setenv(variable, " ")
     assert load().gateway.port == 7860
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        (" ", None),
+        ("state/gateway.sqlite", Path("state/gateway.sqlite")),
+        ("/var/lib/g.db", Path("/var/lib/g.db")),
+    ],
+)
+def test_without_a_state_path_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: Path | None
+) -> None:
+    monkeypatch.setenv("STATE_PATH", text)
+    assert load().gateway.state_path == expected
 
 
 @pytest.mark.parametrize(

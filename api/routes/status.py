@@ -1,13 +1,15 @@
 """`/api/status`, `/healthz`, `/readyz`: what the gateway says of itself. No upstream calls."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.encoding import to_json
 from api.problems import problem
 from api.responses import JSON
-from api.routes.common import Served
+from api.routes.common import Served, documented_errors, refuse_repeats
 from api.ws_data_broadcaster import Broadcaster
-from backend.services.status import GatewayStatus
+from backend.services.status import Explanation, GatewayStatus
 
 router = APIRouter(tags=["operations"])
 NO_STORE = {"Cache-Control": "no-store"}
@@ -24,6 +26,22 @@ async def read_status(request: Request, gateway: Served) -> Response:
     broadcaster: Broadcaster = request.app.state.broadcaster
     overview = gateway.status.overview(broadcaster.counters())
     return Response(to_json(overview), media_type=JSON, headers=NO_STORE)
+
+
+@router.get(
+    "/api/status/explain",
+    summary="Whom would it ask, and why not the others?",
+    responses={200: {"model": Explanation}, **documented_errors(422)},
+    response_class=Response,
+    dependencies=[Depends(refuse_repeats)],
+)
+async def read_explanation(
+    gateway: Served,
+    category: Annotated[str, Query(max_length=20, description="market, ohlc, news …")] = "market",
+) -> Response:
+    """For the category's plainest question, now. Takes no turn and asks nobody."""
+    explanation = gateway.status.explain(category)
+    return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
 
 @router.get("/healthz", summary="Is the process serving?", response_class=Response)

@@ -2,32 +2,26 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from backend.cache.failures import Failures, reason_of
+from backend.cache.counters import CacheCounters
+from backend.cache.failures import Failures, reason_of, tried_in
 from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
-from backend.errors import DeadlineExceeded, GatewayError, SourceUnavailable
+from backend.errors import DeadlineExceeded, GatewayError
 from backend.events import EventSink, RefreshFailing
-from backend.models.answer import Answer, Attempt, CacheState, Query, Source
+from backend.models.answer import Answer, CacheState, Query, Source
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
 #: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
 PATIENCE_S = 1.2
-
-
-@dataclass(slots=True)
-class CacheCounters:
-    hits: int = 0
-    misses: int = 0
-    stale_served: int = 0
 
 
 class CachedSource(Generic[Q, T]):
@@ -46,7 +40,13 @@ class CachedSource(Generic[Q, T]):
         emit: EventSink,
         freshness: Callable[[Q, Answer[T]], Freshness],
         deadline_s: float,
+        affordable_s: Callable[[Q], float] = lambda _query: 0.0,
+        keep: Callable[[Q, Answer[T]], None] = lambda _query, _answer: None,
     ) -> None:
+        """`affordable_s`: seconds between refreshes of a question that budgets afford for ever.
+        `keep` is told each answer as it comes in, for the time after this process."""
+        self._affordable_s = affordable_s
+        self._keep = keep
         self._source = source
         self._cache = cache
         self._clock = clock
@@ -85,9 +85,10 @@ class CachedSource(Generic[Q, T]):
             return self._hit(entry)
         if failure := self._failures.in_force(query):
             return await self._stale(query, entry, reason_of(failure.error), failure.error)
-        flight = self._flight(query)
-        if now <= entry.fresh_until + (entry.fresh_until - entry.stored_at):
+        is_under_way, flight = query in self._flights, self._flight(query)
+        if now <= entry.fresh_until + self._freshness(query, entry.value).ttl_s:
             return self._hit(entry)
+        self.counters.joined += is_under_way
         return await self._lukewarm(query, entry, flight)
 
     async def changed(self, query: Q, since: int) -> None:
@@ -115,9 +116,22 @@ class CachedSource(Generic[Q, T]):
         if renews:
             good = tuple(attempt for attempt in amended.tried if attempt.outcome == "ok")
             self._note_success(query)
-            await self._store(query, replace(amended, stale=False, stale_reason=None, tried=good))
+            renewed = replace(amended, stale=False, stale_reason=None, tried=good)
+            self._keep(query, await self._store(query, renewed))
         else:
             await self._restate(query, entry, amended)
+
+    async def recall(self, query: Q, answer: Answer[T]) -> bool:
+        """What an earlier process was told takes its place, as old as it is by the calendar.
+
+        False, and nothing is held, if it is too old to be served, or of a time to come.
+        """
+        age_s = (self._clock.now() - answer.fetched_at).total_seconds()
+        freshness = self._freshness(query, answer)
+        is_usable = 0 <= age_s < max(freshness.ttl_s, freshness.max_stale_s)
+        if is_usable:
+            await self._store(query, answer, age_s)
+        return is_usable
 
     async def aclose(self) -> None:
         """Ends the flights still under way."""
@@ -131,6 +145,7 @@ class CachedSource(Generic[Q, T]):
         if failure := self._failures.in_force(query):
             raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
+        self.counters.joined += query in self._flights
         flight = self._flight(query)
         await asyncio.wait({flight}, timeout=self._deadline_s)
         if not flight.done():
@@ -173,17 +188,21 @@ class CachedSource(Generic[Q, T]):
             self._note_failure(query, error)
             raise
         self._note_success(query)
-        return await self._store(query, answer)
+        answer = await self._store(query, answer)
+        self._keep(query, answer)
+        return answer
 
-    async def _store(self, query: Q, answer: Answer[T]) -> Answer[T]:
+    async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Answer[T]:
         freshness = self._freshness(query, answer)
+        ttl_s = max(freshness.ttl_s, min(self._affordable_s(query), freshness.max_stale_s))
         answer = replace(
             answer,
             refresh_id=next(self._refreshes),
-            expires_at=answer.fetched_at + timedelta(seconds=freshness.ttl_s),
-            ttl_left_s=freshness.ttl_s,
+            expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
+            ttl_left_s=ttl_s,
         )
-        self._newest = await self._cache.set(query, answer, freshness.ttl_s, freshness.max_stale_s)
+        keep_s = freshness.max_stale_s
+        self._newest = await self._cache.set(query, answer, ttl_s, keep_s, age_s=age_s)
         self._tell_watchers(query)
         return answer
 
@@ -219,7 +238,7 @@ class CachedSource(Generic[Q, T]):
                 entry.value,
                 stale=True,
                 stale_reason=reason,
-                tried=_tried(error) or entry.value.tried,
+                tried=tried_in(error) or entry.value.tried,
             )
             entry = await self._restate(query, entry, flagged)
             if self._clock.monotonic() <= entry.fresh_until:  # renewed meanwhile
@@ -231,7 +250,7 @@ class CachedSource(Generic[Q, T]):
 
     def _aged(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
         if cache == "stale":
-            self.counters.stale_served += 1
+            self.counters.stale_by_reason[str(entry.value.stale_reason)] += 1
         else:
             self.counters.hits += 1
         return self._dated(entry, cache)
@@ -244,12 +263,3 @@ class CachedSource(Generic[Q, T]):
             age_s=now - entry.stored_at,
             ttl_left_s=max(0.0, entry.fresh_until - now),
         )
-
-
-def _tried(error: Exception | None) -> tuple[Attempt, ...]:
-    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
-    return tuple(
-        Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
-        for refusal in refusals
-        if refusal.latency_ms is not None
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backend.clock import Clock
 from backend.errors import GatewayError, SourceUnavailable
+from backend.models.answer import Attempt
 
 #: After a failed refresh the next one waits this long, doubling, in seconds.
 RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
@@ -66,3 +67,13 @@ class Failures:
 def reason_of(error: Exception) -> str:
     """In one word of the contract, or `internal_error` for a bug of ours."""
     return error.reason if isinstance(error, GatewayError) else "internal_error"
+
+
+def tried_in(error: Exception | None) -> tuple[Attempt, ...]:
+    """Those who were really asked."""
+    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
+    return tuple(
+        Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
+        for refusal in refusals
+        if refusal.latency_ms is not None
+    )

@@ -57,11 +57,14 @@ class TTLCache(Generic[V]):
             return entry
 
     async def set(
-        self, key: Hashable, value: V, ttl_s: float, keep_s: float = 0.0
+        self, key: Hashable, value: V, ttl_s: float, keep_s: float = 0.0, *, age_s: float = 0.0
     ) -> CacheEntry[V]:
-        """Stores `value`: fresh for `ttl_s`, kept for `keep_s` if that is longer."""
-        now = self._clock.monotonic()
-        entry = CacheEntry(value, now, now + ttl_s, now + max(ttl_s, keep_s))
+        """Stores `value`: fresh for `ttl_s`, kept for `keep_s` if that is longer.
+
+        One that is `age_s` old already has so much less of both before it.
+        """
+        born = self._clock.monotonic() - age_s
+        entry = CacheEntry(value, born, born + ttl_s, born + max(ttl_s, keep_s))
         async with self._lock:
             self._drop(key)
             self._entries[key] = entry

@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+#: The states that a provider can be in, in the contract's words.
+STATES = (
+    "active",
+    "cooldown",
+    "rate_limited",
+    "quota_exhausted",
+    "auth_failed",
+    "geo_blocked",
+    "not_configured",
+    "disabled",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyStatus:
@@ -15,13 +27,20 @@ class LatencyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One rate-limit window. `resets_at` is when the oldest counted call leaves it."""
+    """One rate-limit window. `resets_at` is when the oldest counted call leaves it, or when a day
+    or month ends. `foreign_usage`: what somebody else spent of it, as far as the provider told;
+    `assumed_usage`: of it, what stands for the unknown time before the start;
+    `forecast_exhausted_at`: when it is spent if calls go on as lately, null where it resets before.
+    """
 
     window: str
     limit: int
     used: int
     remaining: int
     resets_at: datetime | None
+    foreign_usage: int = 0
+    assumed_usage: int = 0
+    forecast_exhausted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

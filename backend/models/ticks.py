@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from backend.models.market import PairTicker
 from backend.models.ohlc import Candle, Interval
@@ -56,6 +56,10 @@ class Flow:
     reason: str | None = None
 
 
+TickState = Literal["off", "connecting", "live", "down"]
+TICK_STATES: tuple[str, ...] = get_args(TickState)
+
+
 @dataclass(frozen=True, slots=True)
 class TickStatus:
     """A venue's push connection. `since` is when `state` was entered.
@@ -64,7 +68,7 @@ class TickStatus:
     """
 
     provider: str
-    state: Literal["off", "connecting", "live", "down"]
+    state: TickState
     reason: str | None
     since: datetime
     subjects: int

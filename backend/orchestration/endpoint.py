@@ -12,14 +12,19 @@ from backend.errors import (
     NoTimeLeft,
     ProviderError,
     ProviderTimeout,
+    RateLimited,
 )
 from backend.orchestration.circuit_breaker import AUTH_LADDER
 from backend.orchestration.hosts import Hosts
 from backend.orchestration.ladder import Ladder
-from backend.orchestration.rate_limit_guard import Cost, Permit, RateLimitGuard
+from backend.orchestration.ledger import Ledger
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.orchestration.window import Cost, Permit
 from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
+#: A refusal by rate that may teach the rate; 418 comes of calling on after it.
+HTTP_TOO_MANY = 429
 #: Calls of one endpoint under way at once.
 MOST_IN_FLIGHT = 32
 #: Of its time a call waits at most this share for its slot; the rest is the provider's.
@@ -70,9 +75,11 @@ class Endpoint:
         credential: Credential | None,
         client: ProviderClient,
         clock: Clock,
+        ledger: Ledger | None = None,
     ) -> None:
         self.plan = plan
         self.guard = guard
+        self._ledger = ledger
         self.credential = credential
         self._adapter = adapter
         self._hosts = hosts
@@ -143,14 +150,20 @@ class Endpoint:
         except TimeoutError:
             raise Busy(f"{MOST_IN_FLIGHT} calls are under way") from None
         try:
-            return await self._call_guarded(call, url, deadline - self._clock.monotonic())
+            return await self._call_guarded(call, url, deadline)
         finally:
             self._slots.release()
 
-    async def _call_guarded(self, call: Call, url: str, left_s: float) -> Reply:
+    async def _call_guarded(self, call: Call, url: str, deadline: float) -> Reply:
         permit = self._reserve(Cost(1, call.weight))
-        was_sent, may_have_succeeded = True, True
+        was_sent, may_have_succeeded, left_s = False, True, 0.0
         try:
+            if self._ledger:  # on disk before it leaves: whatever happens to us, it counts
+                await self._ledger.save()
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0:
+                raise NoTimeLeft
+            was_sent = True
             reply = await self._client.call(self._adapter, call, url, self._auth(), left_s)
             self.guard.observe(reply.headers)
             return reply
@@ -159,6 +172,8 @@ class Endpoint:
                 raise NoTimeLeft from error
             raise
         except ProviderError as error:
+            if isinstance(error, RateLimited) and error.http_status == HTTP_TOO_MANY:
+                self.guard.learn()
             was_sent = error.was_sent
             may_have_succeeded = error.http_status is None or error.http_status < 300
             raise

@@ -35,7 +35,9 @@ class FanOut:
 
         `tried` names everybody who was asked; `latency_ms` is that of the slowest.
         """
-        asked, refusals = self._manager.offers(query)
+        offers, refusals = self._manager.offers(query)
+        asked, kept = self._manager.with_credit(offers)
+        refusals += kept
         if not asked:  # the manager knows the precise error, and when a probe may go early
             answer = await self._manager.fetch_data(query)
             return replace(answer.carrying((answer,)), source=answer.sources)

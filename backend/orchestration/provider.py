@@ -1,6 +1,7 @@
 """A provider at run time: an adapter with a credential, its guards and its health."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,16 +15,18 @@ from backend.errors import (
     Refusal,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
+from backend.models.account import AccountQuery
 from backend.models.answer import Answer, Query
 from backend.models.status import LatencyStatus, ProviderStatus
 from backend.orchestration.access import Access
 from backend.orchestration.call_stats import CallStats
 from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
 from backend.orchestration.endpoint import Endpoint
+from backend.orchestration.hot_questions import HotQuestions
 from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
-from backend.orchestration.rate_limit_guard import Cost
-from backend.providers.adapter import ProviderSpec
+from backend.orchestration.window import Cost
+from backend.providers.adapter import Operation, ProviderSpec
 
 T = TypeVar("T")
 
@@ -33,10 +36,15 @@ QUERY_REFUSAL_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A provider can answer now: in which tier, and with how much of its quota left (0 to 1)."""
+    """A provider can answer now: in which tier, and with how much of its quota left (0 to 1).
+
+    `credit_wait_s`: seconds until its day's or month's budget has this to spare; 0 where it has,
+    or where there is no such budget.
+    """
 
     tier: int
     headroom: float
+    credit_wait_s: float = 0.0
 
 
 class Provider:
@@ -62,6 +70,7 @@ class Provider:
         self._redact = redact
         self._stats = CallStats()
         self._refused = Memory(clock)
+        self._asked = HotQuestions(clock)
         self._access = Access(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
         )
@@ -114,11 +123,27 @@ class Provider:
         if not (self._breaker.admits() or (forced and self.may_be_forced)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
         operation, tier = found
-        calls = operation.build(query, self._access.context(endpoint.plan))
-        refused = endpoint.guard.check(Cost(len(calls), sum(call.weight for call in calls)))
+        cost = self._cost(operation, query, endpoint)
+        refused = endpoint.guard.check(cost)
         if refused:
-            return Refusal(self.name, "rate_limited", instant_of(refused.retry_at, self._clock))
-        return Offer(tier, endpoint.guard.headroom())
+            retry_at = instant_of(refused.retry_at, self._clock)
+            detail = f"the {refused.window} has nothing to spare"
+            return Refusal(
+                self.name, "rate_limited", retry_at, detail=detail, window=refused.window
+            )
+        return Offer(tier, endpoint.guard.headroom(), endpoint.guard.credit_wait_s(cost))
+
+    def interval_s(self, query: Query[Any]) -> float | None:
+        """Seconds between refreshes of `query` that its budget affords for ever, together with
+        those of all other questions that it is asked these days; None where it can't serve it."""
+        if not self.is_usable or self._refused.holds(query):
+            return None
+        endpoint = self._access.endpoint()
+        found = self._access.operation(query, endpoint.plan)
+        if found is None:
+            return None
+        interval_s = endpoint.guard.interval_s(self._cost(found[0], query, endpoint))
+        return interval_s * self._asked.count(interval_s, query)
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
         """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
@@ -136,11 +161,20 @@ class Provider:
         except BaseException:  # cancelled, or our own bug: no verdict on the provider
             self._breaker.release(lease)
             raise
+        self._asked.note(query)
         latency_ms, was = self._ms_since(began), self._breaker.status
         self._breaker.record_success(lease)
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
+
+    async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> None:
+        """The limits of the key's own plan, where its vendor tells them; else nothing changes."""
+        if not isinstance(self.offer(AccountQuery()), Offer):
+            return
+        with suppress(ProviderError):
+            answer = await self.fetch(AccountQuery(), timeout_s)
+            self._access.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
 
     def refusal(self, error: ProviderError) -> Refusal:
         """What a failed attempt comes to, told after it: why, and when to try again."""
@@ -159,6 +193,10 @@ class Provider:
             key_is_refused=self._access.key_is_refused(),
             clock=self._clock,
         )
+
+    def _cost(self, operation: Operation, query: Query[Any], endpoint: Endpoint) -> Cost:
+        calls = operation.build(query, self._access.context(endpoint.plan))
+        return Cost(len(calls), sum(call.weight for call in calls))
 
     def _why_unsupported(self, query: Query[Any]) -> str:
         if self._refused.holds(query):

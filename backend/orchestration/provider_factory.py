@@ -8,6 +8,7 @@ from backend.events import EventSink
 from backend.orchestration.circuit_breaker import CircuitBreaker, State
 from backend.orchestration.endpoint import Credential, Endpoint
 from backend.orchestration.hosts import Hosts
+from backend.orchestration.ledger import CallStore, Ledger
 from backend.orchestration.provider import Provider
 from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.orchestration.tick_stream import TickStream
@@ -15,6 +16,7 @@ from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
 from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
+from backend.storage import Remembered
 
 #: A probe is over when its attempt is: this much later it is lost, in seconds.
 LEASE_SLACK_S = 1.0
@@ -32,14 +34,20 @@ class ProviderFactory:
         emit: EventSink,
         jitter: Callable[[], float],
         redact: Callable[[str], str],
+        store: CallStore | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
+        """`store` keeps the calls of days and months, `remembered` are those of the last run."""
         self._configuration = configuration
         self._client = client
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
         self._redact = redact
-        self._ledgers: dict[str, RateLimitGuard] = {}
+        self._store = store
+        self._remembered = remembered or Remembered()
+        self._accounts: dict[str, tuple[RateLimitGuard, Ledger | None]] = {}
+        self.ledgers: list[Ledger] = []
 
     def build(self, spec: ProviderSpec) -> Provider:
         """Off where settings say so, or where a key is missing that it cannot do without."""
@@ -90,22 +98,41 @@ class ProviderFactory:
     def _endpoint(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: str | None
     ) -> Endpoint:
+        guard, ledger = self._account(spec, plan, settings)
         return Endpoint(
             spec.adapter,
             plan,
             hosts=Hosts(self._clock, settings.base_url or plan.base_urls),
-            guard=self._guard(spec, plan, settings),
+            guard=guard,
+            ledger=ledger,
             credential=Credential(self._clock, key) if key else None,
             client=self._client,
             clock=self._clock,
         )
 
-    def _guard(self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings) -> RateLimitGuard:
+    def _account(
+        self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings
+    ) -> tuple[RateLimitGuard, Ledger | None]:
         """The account's own, or the one that another provider of the account already has."""
-        guard = RateLimitGuard(self._clock, _windows(plan, settings.limits))
-        if spec.ledger is None or not settings.shares_account:
-            return guard
-        return self._ledgers.setdefault(spec.ledger, guard)
+        shares = spec.ledger is not None and settings.shares_account
+        name = f"{spec.ledger if shares else spec.name}/{plan.name}"
+        if name not in self._accounts:
+            self._accounts[name] = self._new_account(name, _windows(plan, settings.limits))
+        return self._accounts[name]
+
+    def _new_account(
+        self, name: str, windows: Sequence[Window]
+    ) -> tuple[RateLimitGuard, Ledger | None]:
+        if self._store is None:
+            return RateLimitGuard(self._clock, windows), None
+        known = self._remembered
+        ledger = Ledger(name, self._store, known.calls, known.seen_at, self._clock)
+        guard = RateLimitGuard(self._clock, windows, ledger.past)
+        if not guard.is_scarce:
+            return guard, None
+        ledger.keep(guard)
+        self.ledgers.append(ledger)
+        return guard, ledger
 
     def _breaker(self, state: State) -> CircuitBreaker:
         settings = self._configuration.gateway

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from backend.clock import Clock
@@ -31,6 +32,7 @@ LAST_WORD_S = 0.1
 #: While a whole category cools down, one provider is tried this often, in seconds.
 FORCED_PROBE_S = 5.0
 REMEMBERED_SERIES = 1_024
+KEPT = "its day's or month's budget is kept for later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,12 @@ class ProviderManager:
                 refusals.append(offer)
         return offers, refusals
 
+    def refresh_interval_s(self, query: Query[Any]) -> float:
+        """Seconds between refreshes of `query` that can be had for ever: by the provider that
+        affords it best, 0 where one has no day's or month's budget to care for."""
+        intervals = [provider.interval_s(query) for provider in self.chain(query.category)]
+        return min((one for one in intervals if one is not None), default=0.0)
+
     def get_next_provider(
         self, query: Query[Any], *, exclude: Collection[str] = ()
     ) -> Choice | tuple[Refusal, ...]:
@@ -144,11 +152,26 @@ class ProviderManager:
         answer = await choice.provider.fetch(query, timeout_s, forced=choice.forced)
         return replace(answer, tried=(Attempt(choice.provider.name, "ok", answer.latency_ms),))
 
+    def explain(self, query: Query[Any]) -> tuple[Choice | None, tuple[Refusal, ...]]:
+        """Whom it would choose now and why, and why not the others. Takes no turn, asks nobody."""
+        offers, refusals = self.offers(query)
+        if not offers:
+            return None, tuple(refusals)
+        choice = self._pick(query, offers, tuple(refusals), takes_turn=False)
+        return choice, choice.passed_over
+
     def _pick(
-        self, query: Query[Any], offers: dict[Provider, Offer], refusals: tuple[Refusal, ...]
+        self,
+        query: Query[Any],
+        offers: dict[Provider, Offer],
+        refusals: tuple[Refusal, ...],
+        *,
+        takes_turn: bool = True,
     ) -> Choice:
         tier = min(offer.tier for offer in offers.values())
-        rivals = {p.name: p for p, offer in offers.items() if offer.tier == tier}
+        equals = {p: offer for p, offer in offers.items() if offer.tier == tier}
+        equals, kept = self.with_credit(equals)
+        rivals = {p.name: p for p in equals}
         keeper = rivals.get(self._series.get(query.series or "", ""))
         if len(rivals) == 1:
             provider = next(iter(rivals.values()))
@@ -157,9 +180,35 @@ class ProviderManager:
             provider, reason = keeper, "keeps its series"
         else:
             weights = {p.name: weight_of(offers[p].headroom) for p in rivals.values()}
-            provider = rivals[self._rotation(query, tier).pick(weights)]
-            reason = f"its turn in tier {tier}, weight {weights[provider.name]:.2f}"
-        return Choice(provider, reason, refusals, may_follow=len(offers) - 1)
+            rotation = self._rotation(query, tier)
+            name = rotation.pick(weights) if takes_turn else rotation.peek(weights)
+            provider = rivals[name]
+            reason = f"its turn in tier {tier}, weight {weights[name]:.2f}"
+        return Choice(provider, reason, (*refusals, *kept), may_follow=len(offers) - 1)
+
+    def with_credit(
+        self, offers: dict[Provider, Offer]
+    ) -> tuple[dict[Provider, Offer], tuple[Refusal, ...]]:
+        """Of equals those whose budget has it to spare, if anybody's: scarce ones are kept for
+        what only they can do. Where it is nobody's, they lend a little."""
+        rich = {p: offer for p, offer in offers.items() if offer.credit_wait_s <= 0}
+        if not rich:
+            return offers, ()
+        kept = tuple(
+            Refusal(
+                p.name,
+                "rate_limited",
+                self._in_s(offer.credit_wait_s),
+                detail=KEPT,
+                window="budget",
+            )
+            for p, offer in offers.items()
+            if p not in rich
+        )
+        return rich, kept
+
+    def _in_s(self, seconds: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=seconds)
 
     def _force(
         self, query: Query[Any], exclude: Collection[str], refusals: tuple[Refusal, ...]
@@ -199,7 +248,7 @@ class ProviderManager:
                 query.category,
                 choice.provider.name if choice else None,
                 choice.reason if choice else "nobody is eligible",
-                passed_over(refusals),
+                passed_over(choice.passed_over if choice else refusals),
             )
         )
 
@@ -224,4 +273,4 @@ def attempt_of(refusal: Refusal) -> Attempt:
 
 def passed_over(refusals: Sequence[Refusal]) -> tuple[PassedOver, ...]:
     """Refusals as an event tells them."""
-    return tuple(PassedOver(r.provider, r.reason, r.retry_at) for r in refusals)
+    return tuple(PassedOver(r.provider, r.reason, r.retry_at, r.window) for r in refusals)

@@ -46,6 +46,13 @@ def instant_of(monotonic: float, clock: Clock) -> datetime:
     return clock.now() + timedelta(seconds=monotonic - clock.monotonic())
 
 
+def _to_the_second(monotonic: float | None, clock: Clock) -> datetime | None:
+    """Two clocks are read one after the other: midnight must not become 23:59:59.999."""
+    if monotonic is None:
+        return None
+    return (instant_of(monotonic, clock) + timedelta(milliseconds=500)).replace(microsecond=0)
+
+
 def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> str | None:
     """What a user could do about its state, or what will happen next."""
     if breaker.until is not None and breaker.admits():
@@ -69,7 +76,10 @@ def _quotas(guard: RateLimitGuard, clock: Clock) -> tuple[Quota, ...]:
             use.limit,
             use.used,
             max(0, use.limit - use.used),
-            None if use.resets_at is None else instant_of(use.resets_at, clock),
+            _to_the_second(use.resets_at, clock),
+            use.foreign_usage,
+            use.assumed,
+            _to_the_second(use.exhausted_at, clock),
         )
         for use in guard.quotas()
     )

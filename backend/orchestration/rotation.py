@@ -22,6 +22,10 @@ class SmoothRotation:
     def __repr__(self) -> str:
         return f"<SmoothRotation {self._credit}>"
 
+    def peek(self, weights: Mapping[str, float]) -> str:
+        """Whose turn it is, without taking it. Raises ValueError when nobody is eligible."""
+        return max(weights, key=lambda name: self._credit.get(name, 0.0) + weights[name])
+
     def pick(self, weights: Mapping[str, float]) -> str:
         """The next one's name. Raises ValueError when nobody is eligible."""
         for name, weight in weights.items():

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from backend.clock import Clock
 from backend.errors import (
@@ -16,11 +16,12 @@ from backend.errors import (
     ProviderTimeout,
 )
 from backend.events import EventSink, TickFeedChanged
-from backend.models.ticks import Flow, Tick, TickStatus, TickSubject
+from backend.models.ticks import Flow, Tick, TickState, TickStatus, TickSubject
 from backend.orchestration.circuit_breaker import GEO_LADDER
 from backend.orchestration.ladder import Ladder
-from backend.orchestration.rate_limit_guard import Cost, RateLimitGuard, Refused
+from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.orchestration.tick_subjects import TickSubjects
+from backend.orchestration.window import Cost, Refused
 from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
 
@@ -36,8 +37,6 @@ LOOK_S = 0.5
 MOST_JUNK = 5
 #: Asked for in the address; more are asked for by commands.
 SUBJECTS_IN_PATH = 50
-
-State = Literal["off", "connecting", "live", "down"]
 
 
 class Connection(Protocol):
@@ -88,7 +87,7 @@ class TickStream:
         self._opened = 0.0
         self._reason: str | None = None
         self._is_down_told = False
-        self._state: State = "off"
+        self._state: TickState = "off"
         self._since = clock.now()
 
     def __repr__(self) -> str:
@@ -256,6 +255,6 @@ class TickStream:
         wait_s = self._next_connect - self._clock.monotonic()
         return self._clock.now() + timedelta(seconds=wait_s)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: TickState) -> None:
         if state != self._state:
             self._state, self._since = state, self._clock.now()

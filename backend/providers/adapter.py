@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.errors import ProviderError
+from backend.models.account import AccountQuery
 from backend.models.answer import Query
 from backend.models.ticks import Tick, TickSubject
 
@@ -15,12 +16,16 @@ KIB, MIB = 1024, 1024 * 1024
 class Window:
     """At most `limit` per `period_s` seconds, as the vendor counts it.
 
-    `unit`: each request counts one, or its weight. `counts_on`: every attempt, or only answers
-    that succeeded. `header`: the response header in which the vendor tells our use of it.
+    `kind`: within any such span, or within a calendar's `day` or `month` in UTC (a month that
+    begins on `anchor_day`). `unit`: each request counts one, or its weight. `counts_on`: every
+    attempt, or only answers that succeeded. `header`: the response header in which the vendor
+    tells our use of it.
     """
 
     limit: int
     period_s: float
+    kind: Literal["sliding", "day", "month"] = "sliding"
+    anchor_day: int = 1
     unit: Literal["request", "weight"] = "request"
     counts_on: Literal["attempt", "success"] = "attempt"
     header: str | None = None
@@ -170,8 +175,8 @@ class ProviderSpec:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        found = (operation.query_type.category for operation in self.adapter.operations)
-        return tuple(dict.fromkeys(found))
+        found = (operation.query_type for operation in self.adapter.operations)
+        return tuple(dict.fromkeys(kind.category for kind in found if kind is not AccountQuery))
 
     @property
     def key_variable(self) -> str:

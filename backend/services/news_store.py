@@ -77,6 +77,10 @@ class NewsStore:
         tellers = tuple(name for name in ordered if name in told)
         return replace(answer, source=tellers or answer.sources)
 
+    def recall(self, news: News) -> None:
+        """The store of an earlier run: the next refresh adds to it."""
+        self._articles = {article_key(article.url): article for article in news.articles}
+
     async def _tagger(self) -> CoinTagger:
         """Without a market at hand there are the providers' own tags only, until next time."""
         try:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from backend import __version__
 from backend.clock import Clock
+from backend.errors import InvalidParameter, Refusal
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
 from backend.models.status import ProviderStatus
@@ -30,15 +31,27 @@ class HistoryView(Protocol):
     def choices(self) -> tuple[ProviderChosen, ...]: ...
 
 
+class ChoiceView(Protocol):
+    @property
+    def provider(self) -> ProviderView: ...
+    @property
+    def reason(self) -> str: ...
+
+
 class ManagerView(Protocol):
     def chain(self, category: str) -> Sequence[ProviderView]: ...
     def standing(self, query: Query[Any]) -> Sequence[ProviderView]: ...
+    def refresh_interval_s(self, query: Query[Any]) -> float: ...
+    def explain(self, query: Query[Any]) -> tuple[ChoiceView | None, tuple[Refusal, ...]]: ...
 
 
 class CountersView(Protocol):
-    hits: int
-    misses: int
-    stale_served: int
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def stale_served(self) -> int: ...
 
 
 class CacheView(Protocol):
@@ -55,7 +68,9 @@ class CacheView(Protocol):
 class CategoryStatus:
     """One category now. `providers` could answer its plainest question, best tier first;
 
-    `age_seconds` and `next_refresh_at` are of its newest answer.
+    `age_seconds` and `next_refresh_at` are of its newest answer. `ttl_effective_seconds`: how
+    often it can be refreshed for ever, where budgets stretch that beyond the setting `ttl_note`
+    says so in words.
     """
 
     status: Health
@@ -63,6 +78,28 @@ class CategoryStatus:
     fresh: bool
     age_seconds: float | None
     next_refresh_at: datetime | None
+    ttl_effective_seconds: float
+    ttl_note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A provider that would not be chosen: why, and until when, where that is known."""
+
+    provider: str
+    reason: str
+    until: datetime | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`/api/status/explain`: whom the manager would choose now for the plainest question."""
+
+    category: str
+    chosen: str | None
+    reason: str
+    passed_over: tuple[Passed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +142,13 @@ class StatusService:
         caches: Mapping[str, CacheView],
         plain: Mapping[str, Query[Any]],
         *,
+        ttls: Mapping[str, float],
         ticks: Callable[[], TickStatus | None],
         clock: Clock,
     ) -> None:
-        """`caches` and `plain`, the plainest question to its providers, are by category."""
+        """`caches`, `plain`, the plainest question to its providers, and `ttls`, the settings'
+        seconds of freshness, are by category."""
+        self._ttls = ttls
         self._ticks = ticks
         self._manager = manager
         self._plain = plain
@@ -133,6 +173,16 @@ class StatusService:
             ticks=self._ticks(),
         )
 
+    def explain(self, category: str) -> Explanation:
+        """Raises InvalidParameter on a category that there is not."""
+        if category not in self._caches:
+            raise InvalidParameter("category", "is none of ours", tuple(self._caches))
+        choice, refusals = self._manager.explain(self._plain[category])
+        passed = tuple(Passed(r.provider, r.reason, r.retry_at, r.detail) for r in refusals)
+        if choice is None:
+            return Explanation(category, None, "nobody is eligible", passed)
+        return Explanation(category, choice.provider.name, choice.reason, passed)
+
     def is_ready(self) -> bool:
         """True when market data can be answered: somebody is usable, or the cache is warm."""
         is_warm = self._caches["market"].newest is not None
@@ -147,13 +197,16 @@ class StatusService:
             health = "down"
         elif len(usable) < len(configured) or not usable or (newest and newest.stale):
             health = "degraded"
-        now = self._clock.now()
+        now, wanted_s = self._clock.now(), self._ttls[name]
+        affordable_s = self._manager.refresh_interval_s(self._plain[name])
         return CategoryStatus(
             status=health,
             providers=tuple(p.name for p in self._manager.standing(self._plain[name])),
             fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
             age_seconds=round(newest.age_s, 3) if newest else None,
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,
+            ttl_effective_seconds=round(max(wanted_s, affordable_s), 1),
+            ttl_note=_in_words(usable, wanted_s, affordable_s),
         )
 
     def _cache(self) -> CacheStatus:
@@ -164,6 +217,18 @@ class StatusService:
             misses=sum(cache.counters.misses for cache in caches),
             stale_served=sum(cache.counters.stale_served for cache in caches),
         )
+
+
+def _in_words(usable: Sequence[ProviderView], wanted_s: float, affordable_s: float) -> str | None:
+    """What would be needed where the budgets don't afford what the settings want."""
+    if affordable_s <= wanted_s:
+        return None
+    names, keys = ", ".join(provider.name for provider in usable), affordable_s / wanted_s
+    return (
+        f"{names} can afford a refresh each {affordable_s:.0f} s, the setting wants one each "
+        f"{wanted_s:g} s: that takes a plan {keys:.1f} times as large, as many more keys of other "
+        "accounts, or a provider without a day's or month's limit"
+    )
 
 
 def _overall(healths: Sequence[Health]) -> Health:

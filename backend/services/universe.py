@@ -54,6 +54,10 @@ class UniverseSource:
         self._market = _laid_over(market, told, self._teller)
         return answer.carrying(self._market, *warnings)
 
+    def recall(self, market: Market) -> None:
+        """The universe of an earlier run: a venue's prices are laid over it, not left bare."""
+        self._market = market
+
     def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
         """The market after what a venue told by itself; None where that changes nothing."""
         self._teller = source

@@ -1,5 +1,6 @@
 """`/api/status`, health, and the documentation pages."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -131,6 +132,8 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         "/api/gas",
         "/api/stream",
         "/api/status",
+        "/api/status/explain",
+        "/metrics",
         "/healthz",
         "/readyz",
     }
@@ -145,3 +148,54 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         re.findall(r'"#/components/schemas/(\w+)"', (await client.get("/openapi.json")).text)
     )
     assert references <= set(document["components"]["schemas"])
+
+
+async def test_a_choice_can_be_explained_without_making_it(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    told = (await client.get("/api/status/explain?category=market")).json()
+    assert told["category"] == "market"
+    assert told["chosen"] in {"coingecko_free", "binance"}
+    first = told["passed_over"][0]
+    assert (first["provider"], first["reason"]) == ("coingecko_pro", "not_configured")
+    again = (await client.get("/api/status/explain?category=market")).json()
+    assert again["chosen"] == told["chosen"]
+    assert sum(world.calls.values()) == 0
+    assert (await client.get("/api/status")).json()["rotation"] == []
+
+
+async def test_a_category_that_there_is_not_lists_those_that_there_are(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/api/status/explain?category=weather")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    allowed = ["market", "ohlc", "news", "sentiment", "gas"]
+    assert answer.json()["errors"][0]["allowed"] == allowed
+
+
+async def test_a_paid_key_tells_its_own_limits(world: World, serve: Serve) -> None:
+    client = await serve(COINGECKO_PRO_API_KEY=world.good_keys["coingecko_pro"])
+    async with asyncio.timeout(5):
+        while world.paths["coingecko_pro"] != ["/api/v3/key"]:
+            await asyncio.sleep(0.01)
+        limits: dict[str, int] = {}
+        while limits.get("minute") != 500:
+            rows = (await client.get("/api/status")).json()["providers"]
+            quotas = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
+            limits = {quota["window"]: quota["limit"] for quota in quotas}
+    assert limits == {"minute": 500, "month": 500_000}
+    assert next(quota for quota in quotas if quota["window"] == "month")["used"] >= 1_234
+
+
+async def test_a_users_own_limits_stand_above_what_the_key_tells(
+    world: World, serve: Serve
+) -> None:
+    key = world.good_keys["coingecko_pro"]
+    client = await serve(COINGECKO_PRO_API_KEY=key, COINGECKO_PRO_LIMITS="10/minute,1000/month")
+    async with asyncio.timeout(5):
+        while world.paths["coingecko_pro"] != ["/api/v3/key"]:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    rows = (await client.get("/api/status")).json()["providers"]
+    quotas = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
+    assert {quota["window"]: quota["limit"] for quota in quotas} == {"minute": 10, "month": 1_000}

@@ -56,11 +56,13 @@ class Bench:
     source: ScriptedSource
     cached: CachedSource[PriceQuery, float]
     events: list[Event]
+    kept: list[Answer[float]]
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     clock, source, events = LoopClock(), ScriptedSource(), list[Event]()
+    kept = list[Answer[float]]()
     cached = CachedSource(
         source,
         TTLCache[Answer[float]](clock, 10),
@@ -68,8 +70,9 @@ async def bench() -> AsyncIterator[Bench]:
         emit=events.append,
         freshness=lambda _query, _answer: Freshness(TTL_S, MAX_STALE_S),
         deadline_s=4.0,
+        keep=lambda _query, answer: kept.append(answer),
     )
-    yield Bench(source, cached, events)
+    yield Bench(source, cached, events, kept)
     await cached.aclose()
 
 
@@ -100,6 +103,26 @@ async def test_readers_of_one_cold_key_share_one_flight(bench: Bench) -> None:
     answers = await asyncio.gather(*(bench.cached.fetch(QUERY) for _ in range(10_000)))
     assert bench.source.calls == 1
     assert {answer.data for answer in answers} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "joined"),
+    [
+        (None, 2),  # nothing is held: all three wait, for the first one's refresh
+        (TTL_S - 1, 0),  # fresh
+        (TTL_S + 1, 0),  # refreshed behind their backs: nobody waits
+        (TTL_S * 2 + 1, 2),  # too old for that: all three wait again
+    ],
+)
+async def test_who_waits_for_anothers_refresh_has_joined(
+    bench: Bench, age_s: float | None, joined: int
+) -> None:
+    if age_s is not None:
+        await bench.cached.fetch(QUERY)
+        await asyncio.sleep(age_s)
+    bench.source.delay_s = 1
+    await asyncio.gather(*(bench.cached.fetch(QUERY) for _ in range(3)))
+    assert bench.cached.counters.joined == joined
 
 
 async def test_the_leaders_leaving_hurts_no_other_reader(bench: Bench) -> None:
@@ -177,6 +200,7 @@ async def test_a_stale_answer_is_the_same_for_every_reader(bench: Bench) -> None
     stale = [await bench.cached.fetch(QUERY) for _ in range(5)]
     assert len({answer.refresh_id for answer in stale}) == 1
     assert bench.cached.counters.stale_served == 5
+    assert bench.cached.counters.stale_by_reason == {"upstream_5xx": 5}
 
 
 async def test_a_failed_refresh_behind_flags_the_answer(bench: Bench) -> None:
@@ -620,7 +644,128 @@ async def test_a_reader_that_waited_in_vain_gets_what_was_renewed_meanwhile(benc
     assert (answer.data, answer.cache, answer.stale) == (2.0, "hit", False)
 
 
+async def test_each_refresh_and_renewal_is_handed_over_and_nothing_else(bench: Bench) -> None:
+    refreshed = await bench.cached.fetch(QUERY)
+    await bench.cached.fetch(QUERY)
+    await bench.cached.amend(QUERY, doubled)
+    assert bench.kept == [refreshed]
+    await bench.cached.amend(QUERY, doubled, renews=True)
+    assert [answer.data for answer in bench.kept] == [1.0, 4.0]
+    bench.source.error = DOWN
+    await asyncio.sleep(3 * TTL_S)
+    assert (await bench.cached.fetch(QUERY)).stale
+    assert len(bench.kept) == 2
+
+
+def of_an_earlier_run(age_s: float) -> Answer[float]:
+    told_at = LoopClock().now() - timedelta(seconds=age_s)
+    return Answer(7.0, "b", told_at, 1.0, (Attempt("b", "ok", 1.0),), ("careful",))
+
+
+async def test_a_recalled_answer_that_is_still_fresh_is_a_hit_as_old_as_it_is(
+    bench: Bench,
+) -> None:
+    assert await bench.cached.recall(QUERY, of_an_earlier_run(TTL_S - 10))
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.data, answer.source, answer.warnings) == (7.0, "b", ("careful",))
+    assert (answer.cache, answer.stale) == ("hit", False)
+    assert (answer.age_s, answer.ttl_left_s) == pytest.approx((TTL_S - 10, 10.0))
+    assert answer.expires_at == LoopClock().now() + timedelta(seconds=10)
+    assert bench.source.calls == 0
+    await asyncio.sleep(10.1)
+    assert (await bench.cached.fetch(QUERY)).data == 7.0
+    await asyncio.sleep(0.1)
+    assert (await bench.cached.fetch(QUERY)).data == 1.0
+
+
+async def test_a_recalled_answer_is_not_served_in_place_of_a_fresh_one(bench: Bench) -> None:
+    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.data, answer.cache, answer.stale) == (1.0, "miss", False)
+
+
+async def test_a_recalled_answer_is_served_flagged_when_there_is_no_fresh_one(
+    bench: Bench,
+) -> None:
+    bench.source.error = DOWN
+    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+    answer = await bench.cached.fetch(QUERY)
+    assert (answer.data, answer.cache) == (7.0, "stale")
+    assert answer.age_s == pytest.approx(MAX_STALE_S - 100)
+    assert (answer.stale, answer.stale_reason) == (True, "upstream_5xx")
+    assert [attempt.provider for attempt in answer.tried] == ["a"]
+
+
+async def test_a_recalled_answer_is_served_when_a_fresh_one_takes_too_long(bench: Bench) -> None:
+    bench.source.delay_s = 3.0
+    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+    assert (await bench.cached.fetch(QUERY)).stale_reason == "timeout"
+    await asyncio.sleep(3.0)
+    assert (await bench.cached.fetch(QUERY)).data == 1.0
+
+
+async def test_a_recalled_answer_is_over_when_it_is_too_old(bench: Bench) -> None:
+    bench.source.error = DOWN
+    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 1))
+    assert (await bench.cached.fetch(QUERY)).stale
+    await asyncio.sleep(1.1)
+    with pytest.raises(AllProvidersFailed):
+        await bench.cached.fetch(QUERY)
+
+
+@pytest.mark.parametrize("age_s", [MAX_STALE_S, MAX_STALE_S * 9, -0.001, -7_200.0])
+async def test_what_is_too_old_or_of_a_time_to_come_is_not_recalled(
+    bench: Bench, age_s: float
+) -> None:
+    assert not await bench.cached.recall(QUERY, of_an_earlier_run(age_s))
+    assert len(bench.cached) == 0
+    assert bench.cached.newest is None
+
+
+async def test_a_recalled_answer_is_the_newest_and_not_handed_over_again(bench: Bench) -> None:
+    await bench.cached.recall(QUERY, of_an_earlier_run(5.0))
+    newest: Any = bench.cached.newest
+    assert (newest.data, newest.age_s, newest.refresh_id) == (7.0, pytest.approx(5.0), 1)
+    assert bench.kept == []
+
+
 @pytest.mark.parametrize("query", [QUERY, PriceQuery("eth")])
 def test_what_is_always_as_fresh_is_so_for_every_question(query: PriceQuery) -> None:
     answer = Answer(1.0, "a", EPOCH, 1.0)
     assert always(TTL_S, MAX_STALE_S)(query, answer) == Freshness(TTL_S, MAX_STALE_S)
+
+
+@pytest.mark.parametrize(
+    ("affordable_s", "max_stale_s", "fresh_s"),
+    [
+        (0.0, MAX_STALE_S, TTL_S),
+        (TTL_S / 2, MAX_STALE_S, TTL_S),
+        (300.0, MAX_STALE_S, 300.0),
+        (5_000.0, MAX_STALE_S, MAX_STALE_S),
+        (5_000.0, 10.0, TTL_S),  # what may not be stale at all is still fresh for a while
+        (5_000.0, 0.0, TTL_S),
+    ],
+)
+async def test_an_answer_is_fresh_for_as_long_as_budgets_want(
+    affordable_s: float, max_stale_s: float, fresh_s: float
+) -> None:
+    source, clock = ScriptedSource(), LoopClock()
+    cached = CachedSource(
+        source,
+        TTLCache[Answer[float]](clock, 10),
+        clock=clock,
+        emit=list[Event]().append,
+        freshness=lambda _query, _answer: Freshness(TTL_S, max_stale_s),
+        deadline_s=4.0,
+        affordable_s=lambda _query: affordable_s,
+    )
+    first = await cached.fetch(QUERY)
+    assert first.ttl_left_s == fresh_s
+    await asyncio.sleep(fresh_s - 1)
+    assert (await cached.fetch(QUERY)).cache == "hit"
+    assert source.calls == 1
+    await asyncio.sleep(2)
+    await cached.fetch(QUERY)
+    await asyncio.sleep(1)
+    assert source.calls == 2
+    await cached.aclose()

@@ -33,6 +33,17 @@ async def test_an_expired_entry_is_kept_as_stale_for_as_long_as_asked(clock: Man
     assert len(cache) == 0
 
 
+async def test_an_entry_may_have_a_part_of_its_times_behind_it(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10)
+    await cache.set("a", "value", ttl_s=10, keep_s=60, age_s=50)
+    entry = await cache.get("a")
+    assert entry is not None
+    assert clock.monotonic() - entry.stored_at == 50
+    assert clock.monotonic() - entry.fresh_until == 40
+    clock.advance(10)
+    assert await cache.get("a") is None
+
+
 async def test_the_least_recently_used_entry_goes_first(clock: ManualClock) -> None:
     cache = TTLCache[int](clock, 2)
     await cache.set("a", 1, ttl_s=10)

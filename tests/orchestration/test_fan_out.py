@@ -103,3 +103,28 @@ async def test_while_all_cool_down_an_early_probe_goes_to_one(clock: ManualClock
     assert (answer.source, answer.data[0].data) == (("a",), 7.0)
     assert walk.wire.calls == {"a": 2, "b": 1}
     assert repr(source).startswith("<FanOut <ProviderManager [")
+
+
+async def test_whose_budget_is_kept_is_not_asked_while_others_are_rich(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", windows=(Window(100, 86_400.0, kind="day"),))
+    walk.add("b")
+    source = fan_out(walk)
+    assert (await source.fetch(QUERY)).source == ("a", "b")  # what was saved up
+    answer = await source.fetch(QUERY)
+    assert (answer.source, walk.wire.calls["a"]) == (("b",), 1)
+    assert answer.warnings == ("a was not asked: rate_limited",)
+    passed_over = walk.of(ProviderChosen)[-1].passed_over[0]
+    assert passed_over.until is not None
+    assert (passed_over.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
+    clock.advance(86_400 / 93 + 1)
+    assert (await source.fetch(QUERY)).source == ("a", "b")
+
+
+async def test_where_nobody_has_it_to_spare_all_lend_a_little(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "ab":
+        walk.add(name, windows=(Window(100, 86_400.0, kind="day"),))
+    source = fan_out(walk)
+    for _ in range(2):
+        assert (await source.fetch(QUERY)).source == ("a", "b")

@@ -1,10 +1,13 @@
 """One provider over a scripted wire: hosts, keys, plans, guards, leases, statistics."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 
 import httpx
 import pytest
 
+from backend.clock import Clock
 from backend.errors import (
     AuthFailed,
     Busy,
@@ -21,9 +24,11 @@ from backend.errors import (
     UpstreamFailed,
 )
 from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
+from backend.models.account import AccountLimits, AccountQuery
 from backend.orchestration.circuit_breaker import State
-from backend.orchestration.provider import Offer
-from backend.providers.adapter import Window
+from backend.orchestration.ledger import CallStore, Ledger
+from backend.orchestration.provider import Offer, Provider
+from backend.providers.adapter import Call, Operation, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     PriceQuery,
@@ -38,6 +43,7 @@ from tests.walk import (
 )
 
 QUERY = PriceQuery()
+DAY = Window(100, 86_400.0, kind="day")  # 95 usable, 1 to save up or to borrow
 UNSUPPORTED = Refusal("a", "unsupported", detail="it has nothing that answers this question")
 
 
@@ -502,3 +508,156 @@ async def test_access_tells_its_ways_and_no_key(clock: ManualClock) -> None:
     provider = Walk(clock).add("a", key="secret-key")
     assert repr(provider._access).startswith("<Access <Endpoint keyed <Hosts 1 of 1>")
     assert "secret" not in repr(provider._access)
+
+
+# Budgets of days and months
+
+
+def account_operation() -> Operation:
+    return Operation(
+        "account",
+        AccountQuery,
+        lambda _query, _context: 0,
+        lambda _query, _context: (Call("/account"),),
+        lambda _query, payloads, _context: AccountLimits(**payloads[-1]),
+    )
+
+
+def with_ledger(provider: Provider, store: CallStore, clock: Clock) -> Ledger:
+    """Its endpoint tells the store what a restart is to know."""
+    endpoint = provider._access.endpoint()
+    endpoint._ledger = Ledger("a", store, {}, None, clock)
+    endpoint._ledger.keep(endpoint.guard)
+    return endpoint._ledger
+
+
+class Store:
+    """Keeps what it is told after `wait_s`."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        self.wait_s = wait_s
+        self.kept: Counter[tuple[str, int]] = Counter()
+
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+        await asyncio.sleep(self.wait_s)
+        self.kept.update(amounts)
+
+
+async def test_an_offer_tells_how_long_until_its_budget_has_it_to_spare(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(DAY,))
+    assert provider.offer(QUERY) == Offer(0, 1.0)
+    await provider.fetch(QUERY, 3)
+    offer = provider.offer(QUERY)
+    assert isinstance(offer, Offer)
+    assert offer.credit_wait_s == pytest.approx(86_400 / 93)
+    await provider.fetch(QUERY, 3)  # borrowed
+    refused = provider.offer(QUERY)
+    assert isinstance(refused, Refusal)
+    assert (refused.reason, refused.detail) == ("rate_limited", "the day has nothing to spare")
+    assert refused.retry_at is not None
+    assert (refused.retry_at - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
+
+
+async def test_questions_asked_again_and_again_share_its_budget(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(DAY,))
+    assert provider.interval_s(PriceQuery("eth")) == pytest.approx(86_400 / 93)
+    await provider.fetch(QUERY, 3)
+    assert provider.interval_s(QUERY) == pytest.approx(86_400 / 93)
+    assert provider.interval_s(PriceQuery("eth")) == pytest.approx(2 * 86_400 / 93)
+
+
+async def test_without_a_budget_there_is_nothing_to_care_for(clock: ManualClock) -> None:
+    assert Walk(clock).add("a", windows=(Window(30, 60),)).interval_s(QUERY) == 0.0
+
+
+async def test_who_cannot_serve_a_question_affords_no_interval(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"a": [error(400, "no_such_coin")], "b": [status(500)]}
+    refusing, failing = walk.add("a", windows=(DAY,)), walk.add("b", windows=(DAY,))
+    assert refusing.interval_s(AccountQuery()) is None
+    with pytest.raises(QueryRefused):
+        await refusing.fetch(QUERY, 3)
+    assert refusing.interval_s(QUERY) is None
+    assert refusing.interval_s(PriceQuery("eth")) is not None
+    with pytest.raises(UpstreamFailed):
+        await failing.fetch(QUERY, 3)
+    assert failing.interval_s(QUERY) is None
+
+
+@pytest.mark.parametrize(("keeps", "limit"), [(False, 2_000), (True, 100)])
+async def test_a_key_tells_the_limits_of_its_own_plan(
+    clock: ManualClock, keeps: bool, limit: int
+) -> None:
+    walk = Walk(clock)
+    told = {"per_minute": None, "per_month": 2_000, "used_this_month": 70}
+    walk.wire.scripts["a"] = [httpx.Response(200, json=told)]
+    month = Window(100, 30 * 86_400.0, kind="month")
+    provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(month,))
+    await provider.learn_account(3, keeps_limits=keeps)
+    (quota,) = provider.status().quotas
+    assert (quota.limit, quota.used) == (limit, 70)
+
+
+async def test_a_vendor_that_tells_no_limits_is_not_asked(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(DAY,))
+    await provider.learn_account(3, keeps_limits=False)
+    assert walk.wire.calls == {}
+    assert provider.status().quotas[0].limit == 100
+
+
+async def test_a_failed_question_for_the_limits_changes_none(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(DAY,))
+    await provider.learn_account(3, keeps_limits=False)
+    assert walk.wire.calls == {"a": 1}
+    assert provider.status().quotas[0].limit == 100
+
+
+async def test_the_store_knows_of_a_call_before_it_leaves(clock: ManualClock) -> None:
+    walk, store, seen = Walk(clock), Store(), []
+    provider = walk.add("a", windows=(DAY,))
+    with_ledger(provider, store, clock)
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        seen.append(store.kept.total())
+        return price()
+
+    walk.wire.scripts["a"] = answer
+    before = provider.status().quotas[0].used
+    await provider.fetch(QUERY, 3)
+    assert seen == [before + 1]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("wait_s", "ended_s"), [(1.9, 3.0), (2.9, 3.0)])
+async def test_a_slow_store_takes_from_the_calls_time_and_adds_none(
+    wait_s: float, ended_s: float
+) -> None:
+    walk = Walk(LoopClock())
+    walk.wire.scripts["a"] = hang
+    provider = walk.add("a", windows=(DAY,))
+    with_ledger(provider, Store(wait_s), walk.clock)
+    with pytest.raises((ProviderTimeout, NoTimeLeft)):
+        await provider.fetch(QUERY, 3)
+    assert asyncio.get_running_loop().time() == pytest.approx(ended_s)
+
+
+@pytest.mark.looptime
+async def test_what_a_too_slow_store_kept_from_leaving_is_given_back() -> None:
+    walk, store = Walk(LoopClock()), Store(3.1)
+    provider = walk.add("a", windows=(DAY,))
+    ledger = with_ledger(provider, store, walk.clock)
+    before = provider.status().quotas[0].used
+    with pytest.raises(NoTimeLeft):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls == {}
+    assert provider.is_usable
+    assert provider.status().quotas[0].used == before
+    await ledger.save()
+    assert store.kept.total() == before

@@ -1,5 +1,6 @@
 """From a registry line and settings to a provider."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import SettingsError, load_configuration
-from tests.clocks import ManualClock
+from backend.storage import Remembered
+from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, stub_adapter
 
 AUTH = Auth("header", "x-key")
@@ -102,3 +104,73 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     keyless = provider._access._keyless
     assert keyless is not None
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]
+
+
+class Store:
+    """Keeps all that it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[tuple[str, int], int]] = []
+
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+        self.told.append(dict(amounts))
+
+
+DAILY = Plan("daily", ("https://a.example",), (Window(100, 86_400.0, kind="day"),))
+SCARCE = ProviderSpec("four", stub_adapter(), keyless=DAILY)
+MINUTE = EPOCH_MS // 60_000
+
+
+def stored(clock: ManualClock, store: Store, remembered: Remembered | None) -> ProviderFactory:
+    events: list[Event] = []
+    return ProviderFactory(
+        load_configuration(["one", "two", "three", "four"]),
+        ProviderClient(clock, Wire()),
+        clock=clock,
+        emit=events.append,
+        jitter=lambda: 1.0,
+        redact=str,
+        store=store,
+        remembered=remembered,
+    )
+
+
+async def test_a_days_calls_are_told_to_the_store_and_known_after_a_restart(
+    clock: ManualClock,
+) -> None:
+    store, before = Store(), Remembered({"four/daily/day": {MINUTE: 40}}, seen_at=EPOCH.timestamp())
+    factory = stored(clock, store, before)
+    provider = factory.build(SCARCE)
+    assert provider.status().quotas[0].used == 40
+    await provider.fetch(PriceQuery(), 3)
+    assert provider.status().quotas[0].used == 41
+    assert store.told == [{("four/daily/day", MINUTE): 1}]
+    assert [repr(ledger) for ledger in factory.ledgers] == ["<Ledger four/daily>"]
+
+
+async def test_a_first_start_assumes_the_share_of_the_day_that_is_over(clock: ManualClock) -> None:
+    store = Store()
+    factory = stored(clock, store, None)
+    assert factory.build(SCARCE).status().quotas[0].used == 95 // 3
+    await factory.ledgers[0].save()
+    assert sum(store.told[0].values()) == 95 // 3
+
+
+async def test_who_has_only_short_windows_needs_no_ledger(clock: ManualClock) -> None:
+    store = Store()
+    factory = stored(clock, store, None)
+    await factory.build(SPEC).fetch(PriceQuery(), 3)
+    assert (factory.ledgers, store.told) == ([], [])
+
+
+def test_providers_of_one_account_have_one_ledger(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TWO_API_KEY", "THREE_API_KEY"):
+        monkeypatch.setenv(name, "secret-key")
+    monkeypatch.setenv("TWO_LIMITS", "100/day")
+    monkeypatch.setenv("THREE_LIMITS", "100/day")
+    factory = stored(clock, Store(), None)
+    factory.build(FIRST)
+    factory.build(BACKUP)
+    assert [repr(ledger) for ledger in factory.ledgers] == ["<Ledger account/small>"]

@@ -15,7 +15,7 @@ from backend.errors import (
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
 from backend.orchestration.circuit_breaker import State
-from backend.orchestration.provider_manager import Choice
+from backend.orchestration.provider_manager import KEPT, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
@@ -30,6 +30,7 @@ from tests.walk import (
 )
 
 QUERY = PriceQuery()
+DAY = Window(100, 86_400.0, kind="day")  # 95 usable, 1 to save up or to borrow
 
 
 async def test_equals_take_turns_and_each_choice_has_its_reason(clock: ManualClock) -> None:
@@ -347,3 +348,104 @@ async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
     manager = walk.manager()
     assert [provider.name for provider in manager.standing(QUERY)] == ["first", "last"]
     assert walk.of(ProviderChosen) == []
+
+
+# Budgets of days and months
+
+
+async def test_a_scarce_budget_is_kept_while_an_equal_has_plenty(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", windows=(DAY,))
+    walk.add("b")
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(6)]
+    assert sources == ["a", "b", "b", "b", "b", "b"]
+    choice = manager.get_next_provider(QUERY)
+    assert isinstance(choice, Choice)
+    assert choice.reason == "the only eligible one of tier 0"
+    (kept,) = choice.passed_over
+    assert (kept.provider, kept.reason, kept.detail) == ("a", "rate_limited", KEPT)
+    assert kept.retry_at is not None
+    assert (kept.retry_at - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
+
+
+async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "ab":
+        walk.add(name, windows=(DAY,))
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(4)]
+    assert sorted(sources) == ["a", "a", "b", "b"]
+    with pytest.raises(AllProvidersFailed) as caught:
+        await manager.fetch_data(QUERY)
+    assert {refusal.reason for refusal in caught.value.refusals} == {"rate_limited"}
+    assert all(refusal.retry_at for refusal in caught.value.refusals)
+
+
+async def test_a_lower_tier_spares_the_higher_no_budget(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.add("a", windows=(DAY,))
+    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    manager = walk.manager()
+    sources = [(await manager.fetch_data(QUERY)).source for _ in range(3)]
+    assert sources == ["a", "a", "b"]  # saved up, borrowed, nothing to spare
+
+
+async def test_the_failover_goes_to_the_one_that_was_kept(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["b"] = [price(), status(500)]
+    walk.add("a", windows=(DAY,))
+    walk.add("b")
+    manager = walk.manager()
+    assert [(await manager.fetch_data(QUERY)).source for _ in range(3)] == ["a", "b", "a"]
+
+
+async def test_refreshes_go_by_the_budget_that_affords_them_best(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    manager = walk.manager()
+    assert manager.refresh_interval_s(QUERY) == 0.0
+    walk.add("a", windows=(DAY,))
+    walk.add("b", windows=(Window(1_000, 86_400.0, kind="day"),))
+    walk.add("c", adapter=stub_adapter(price_operation(plans=("other",))))
+    manager = walk.manager()
+    assert manager.refresh_interval_s(QUERY) == pytest.approx(86_400 / 912)  # of 950, 2 x 19 slack
+    walk.add("d", windows=(Window(30, 60),))
+    assert walk.manager().refresh_interval_s(QUERY) == 0.0
+
+
+async def test_an_explanation_is_the_next_choice_and_takes_no_turn(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "abc":
+        walk.add(name)
+    manager = walk.manager()
+    for _ in range(7):
+        told = [manager.explain(QUERY)[0] for _ in range(3)]
+        chosen = manager.get_next_provider(QUERY)
+        assert told == [chosen] * 3
+    assert len(walk.of(ProviderChosen)) == 7
+    assert walk.wire.calls == {}
+
+
+async def test_an_explanation_names_whose_budget_is_kept(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    a = walk.add("a", windows=(DAY,))
+    b = walk.add("b")
+    await a.fetch(QUERY, 3)
+    choice, refusals = walk.manager().explain(QUERY)
+    assert choice
+    assert choice.provider is b
+    assert [(refusal.provider, refusal.detail) for refusal in refusals] == [("a", KEPT)]
+
+
+async def test_where_nobody_is_eligible_an_explanation_has_only_reasons(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    walk.add("a")
+    manager = walk.manager()
+    with pytest.raises(AllProvidersFailed):
+        await manager.fetch_data(QUERY)
+    choice, refusals = manager.explain(QUERY)
+    assert choice is None
+    assert [refusal.reason for refusal in refusals] == ["upstream_5xx"]

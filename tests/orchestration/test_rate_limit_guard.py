@@ -6,13 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.rate_limit_guard import (
-    Cost,
-    Permit,
-    RateLimitGuard,
-    Refused,
-    SlidingWindow,
-)
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.orchestration.sliding_window import SlidingWindow
+from backend.orchestration.window import Cost, Permit, Refused
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
 

@@ -47,3 +47,10 @@ def test_turns_are_spread_by_weight(weights: list[float]) -> None:
     for name, weight in named.items():
         assert turns[name] == pytest.approx(500 * weight / sum(weights), abs=len(weights))
     assert repr(rotation).startswith("<SmoothRotation {")
+
+
+def test_a_peek_tells_whose_turn_it_is_and_takes_none() -> None:
+    rotation, weights = SmoothRotation(), {"a": 1.0, "b": 0.5}
+    for _ in range(20):
+        told = [rotation.peek(weights) for _ in range(3)]
+        assert told == [rotation.pick(weights)] * 3

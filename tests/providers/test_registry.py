@@ -234,7 +234,8 @@ def test_operations_have_names_of_their_own_and_belong_to_the_providers_categori
 ) -> None:
     names = [op.name for op in spec.adapter.operations]
     assert len(set(names)) == len(names) > 0
-    assert {op.query_type.category for op in spec.adapter.operations} == set(spec.categories)
+    categories = {op.query_type.category for op in spec.adapter.operations}
+    assert categories - {"account"} == set(spec.categories)
 
 
 def test_every_operation_has_an_example_here() -> None:

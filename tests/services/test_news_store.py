@@ -10,7 +10,7 @@ import pytest
 from backend.errors import AllProvidersFailed
 from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
-from backend.models.news import Article, NewsQuery, Report, Reports, ReportsQuery
+from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
 from backend.services.news_store import MOST_ARTICLES, NewsStore
 from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH, ManualClock
@@ -77,6 +77,15 @@ async def test_articles_of_all_providers_come_newest_first_with_their_provenance
     ]
     assert answer.source == ("one", "two")
     assert [attempt.provider for attempt in answer.tried] == ["one", "two"]
+
+
+async def test_what_an_earlier_run_had_in_store_is_added_to() -> None:
+    kept = await stored({"one": [report("Kept"), report("Told again")]})
+    wire = Wire([{"one": [report("New"), report("Told again")]}])
+    store = NewsStore(wire, NoMarket(), clock=ManualClock())
+    store.recall(News(kept))
+    answer = await store.fetch(NewsQuery())
+    assert sorted(one.title for one in answer.data.articles) == ["Kept", "New", "Told again"]
 
 
 async def test_one_address_is_one_article_whatever_it_is_tracked_with() -> None:

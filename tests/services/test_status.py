@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from backend import __version__
+from backend.errors import InvalidParameter, Refusal
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
 from backend.models.market import QuotesQuery
 from backend.models.ohlc import Interval, OhlcQuery
 from backend.models.status import LatencyStatus, ProviderStatus
-from backend.services.status import CacheStatus, StatusService, WebSocketStatus
+from backend.services.status import CacheStatus, Passed, StatusService, WebSocketStatus
 from tests.clocks import EPOCH, ManualClock
 
 
@@ -43,9 +44,28 @@ class StandInProvider:
         )
 
 
+TTLS = {"market": 60.0, "ohlc": 15.0}
+
+
+@dataclass(frozen=True)
+class StandInChoice:
+    provider: StandInProvider
+    reason: str = "its turn"
+
+
 class StandInManager:
+    interval_s = 0.0
+    passed: tuple[Refusal, ...] = ()
+
     def __init__(self, **chains: Sequence[StandInProvider]) -> None:
         self._chains = chains
+
+    def refresh_interval_s(self, _query: Query[Any]) -> float:
+        return self.interval_s
+
+    def explain(self, query: Query[Any]) -> tuple[StandInChoice | None, tuple[Refusal, ...]]:
+        standing = self.standing(query)
+        return (StandInChoice(standing[0]) if standing else None), self.passed
 
     def chain(self, category: str) -> Sequence[StandInProvider]:
         return self._chains[category]
@@ -102,6 +122,7 @@ def service(
         {"market": StandInCache(newest)},
         PLAIN,
         clock=clock or ManualClock(),
+        ttls=TTLS,
         ticks=lambda: None,
     )
 
@@ -150,7 +171,13 @@ def test_the_whole_is_down_only_when_every_category_is(
     manager = StandInManager(market=market, ohlc=ohlc)
     assert (
         StatusService(
-            manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
+            manager,
+            StandInHistory(),
+            caches,
+            PLAIN,
+            clock=ManualClock(),
+            ttls=TTLS,
+            ticks=lambda: None,
         )
         .overview(WebSocketStatus())
         .status
@@ -180,7 +207,7 @@ def test_readiness_is_that_of_market_data() -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(FRESH)}
     manager = StandInManager(market=[DOWN], ohlc=[GOOD])
     assert not StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ttls=TTLS, ticks=lambda: None
     ).is_ready()
 
 
@@ -215,7 +242,7 @@ def test_every_provider_is_listed_once_the_unusable_included() -> None:
     manager = StandInManager(market=[GOOD, DOWN, UNSET], ohlc=[DOWN, SECOND])
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     overview = StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ticks=lambda: None
+        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ttls=TTLS, ticks=lambda: None
     ).overview(WebSocketStatus())
     assert [each.name for each in overview.providers] == ["good", "resting", "unset", "second"]
     assert [each.status for each in overview.providers] == ["active", *["cooldown"] * 2, "active"]
@@ -229,6 +256,7 @@ def test_the_cache_counters_are_the_sum_over_the_categories() -> None:
         caches,
         PLAIN,
         clock=ManualClock(),
+        ttls=TTLS,
         ticks=lambda: None,
     ).overview(WebSocketStatus())
     assert overview.cache == CacheStatus(entries=5, hits=15, misses=8, stale_served=3)
@@ -245,3 +273,48 @@ def test_version_choices_and_the_idle_stream_are_told() -> None:
     assert overview.version == __version__
     assert [choice.provider for choice in overview.rotation] == ["good"]
     assert overview.websocket == WebSocketStatus(clients=0, messages_sent=0, dropped=0)
+
+
+def explaining(manager: StandInManager) -> StatusService:
+    return StatusService(
+        manager,
+        StandInHistory(),
+        {"market": StandInCache(None)},
+        PLAIN,
+        clock=ManualClock(),
+        ttls=TTLS,
+        ticks=lambda: None,
+    )
+
+
+def test_it_explains_whom_it_would_choose_and_why_not_the_others() -> None:
+    manager = StandInManager(market=[GOOD])
+    manager.passed = (Refusal("b", "cooldown", EPOCH, detail="it fell"),)
+    told = explaining(manager).explain("market")
+    assert (told.category, told.chosen, told.reason) == ("market", "good", "its turn")
+    assert told.passed_over == (Passed("b", "cooldown", EPOCH, "it fell"),)
+
+
+def test_it_explains_that_nobody_is_left() -> None:
+    told = explaining(StandInManager(market=[])).explain("market")
+    assert (told.chosen, told.reason) == (None, "nobody is eligible")
+
+
+def test_a_category_that_there_is_not_cannot_be_explained() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        explaining(StandInManager(market=[])).explain("weather")
+    assert caught.value.allowed == ("market",)
+
+
+@pytest.mark.parametrize(("interval_s", "effective_s"), [(0.0, 60.0), (59.0, 60.0), (568.0, 568.0)])
+def test_a_category_tells_how_often_its_budgets_afford_a_refresh(
+    interval_s: float, effective_s: float
+) -> None:
+    manager = StandInManager(market=[GOOD])
+    manager.interval_s = interval_s
+    told = explaining(manager).overview(WebSocketStatus()).categories["market"]
+    assert told.ttl_effective_seconds == effective_s
+    assert (told.ttl_note is None) == (effective_s == 60.0)
+    if told.ttl_note:
+        assert "good can afford a refresh each 568 s" in told.ttl_note
+        assert "9.5 times as large" in told.ttl_note

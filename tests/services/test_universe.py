@@ -281,6 +281,17 @@ async def test_the_source_says_whether_a_universe_is_known() -> None:
     assert [each.source for each in answers[2].data.coins] == ["binance", "coingecko_free"]
 
 
+async def test_a_universe_of_an_earlier_run_is_overlaid_not_replaced_by_bare_rows() -> None:
+    quotes = QueuedSource((tickers(ticker("ALP")), "binance"))
+    source = UniverseSource(quotes)
+    source.recall(UNIVERSE)
+    answer = await source.fetch(MarketQuery())
+    assert quotes.asked[0].universe_known
+    assert answer.data.ranked
+    assert [each.id for each in answer.data.coins] == [each.id for each in UNIVERSE.coins]
+    assert answer.data.coins[0].source == "binance"
+
+
 async def test_the_source_keeps_the_providers_provenance_and_adds_its_warnings() -> None:
     source = UniverseSource(QueuedSource((tickers(ticker("ALP")), "binance")))
     answer = await source.fetch(MarketQuery())

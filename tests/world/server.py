@@ -78,6 +78,12 @@ class World:
         self.overruns: list[str] = []
         self.faults: dict[str, str] = {}
         self.good_keys = {"coingecko_pro": "CG-worldprokey0000000000001"}
+        #: What `/key` tells of the good Pro key.
+        self.account = {
+            "rate_limit_request_per_minute": 500,
+            "monthly_call_credit": 500_000,
+            "current_total_monthly_calls": 1_234,
+        }
         self.delay_s = 0.0
         self.begun = time.time()
         self.time_until_update = 50_000
@@ -181,12 +187,15 @@ def coingecko(world: World, name: str, request: Request) -> Reply:
     header = "x-cg-pro-api-key" if name == "coingecko_pro" else "x-cg-demo-api-key"
     key = request.headers.get(header)
     world.keys[name].append(key or "")
-    if name == "coingecko_pro" and key != world.good_keys[name]:
-        return _coingecko_error(401, 10002)
-    if name == "coingecko_free" and key and key != world.good_keys.get(name):
+    is_wanted = name == "coingecko_pro" or key
+    if is_wanted and key != world.good_keys.get(name):
         return _coingecko_error(401, 10002)
     if request.path == "/api/v3/coins/markets":
         return json_reply(data.coins(data.utc(now_ms - 20_000)))
+    if request.path == "/api/v3/key":
+        return (
+            json_reply(world.account) if name == "coingecko_pro" else _coingecko_error(401, 10005)
+        )
     known = {row[0]: row[3] for row in data.FAMOUS}
     coin = request.path.removeprefix("/api/v3/coins/").removesuffix("/ohlc")
     if not request.path.endswith("/ohlc") or coin not in known:

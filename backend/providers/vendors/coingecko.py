@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
+from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import iso_instant, parse_rows, refuse_other_times
@@ -19,18 +20,39 @@ MONTH_S = 30 * 86_400.0
 PRO = Plan(
     candles.PAID_PLAN,
     ("https://pro-api.coingecko.com/api/v3",),
-    # Basic, the smallest paid plan; larger ones by COINGECKO_PRO_LIMITS.
-    (Window(300, 60), Window(100_000, MONTH_S, counts_on="success")),
+    # Basic, the smallest paid plan, until /key has told which it is.
+    (Window(300, 60), Window(100_000, MONTH_S, kind="month", counts_on="success")),
     Auth("header", "x-cg-pro-api-key"),
 )
 DEMO = Plan(
     "demo",
     ("https://api.coingecko.com/api/v3",),
     # Sources say 30 or 100 a minute: the smaller one is safe.
-    (Window(30, 60), Window(10_000, MONTH_S, counts_on="success")),
+    (Window(30, 60), Window(10_000, MONTH_S, kind="month", counts_on="success")),
     Auth("header", "x-cg-demo-api-key"),
 )
 KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
+
+
+def serves_key(_query: AccountQuery, context: Context) -> int | None:
+    """Other plans are refused it (10005)."""
+    return 0 if context.plan == PRO.name else None
+
+
+def build_key(_query: AccountQuery, _context: Context) -> tuple[Call, ...]:
+    return (Call("/key"),)
+
+
+def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) -> AccountLimits:
+    """The key's own figures before the plan's: a plan may be shared out among keys."""
+    told = payloads[0]
+
+    def figure(*names: str) -> Any:
+        return next((told[name] for name in names if told.get(name) is not None), None)
+
+    rate, credit = "rate_limit_request_per_minute", "monthly_call_credit"
+    used = figure("api_key_current_total_monthly_calls", "current_total_monthly_calls")
+    return AccountLimits(figure(f"api_key_{rate}", rate), figure(f"api_key_{credit}", credit), used)
 
 
 def serves_markets(_query: QuotesQuery, _context: Context) -> int:
@@ -94,6 +116,7 @@ def error_code(payload: Any) -> int | None:
 ADAPTER = Adapter(
     vendor="coingecko",
     operations=(
+        Operation("key", AccountQuery, serves_key, build_key, parse_key),
         Operation("markets", QuotesQuery, serves_markets, build_markets, parse_markets),
         *candles.OPERATIONS,
     ),

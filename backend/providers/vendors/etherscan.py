@@ -24,7 +24,7 @@ from backend.providers.rows import JUNK
 FREE = Plan(
     "free",
     ("https://api.etherscan.io",),
-    (Window(3, 1), Window(100_000, 86_400)),
+    (Window(3, 1), Window(100_000, 86_400, kind="day")),
     Auth("query", "apikey"),
 )
 

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from backend.errors import MalformedResponse
+from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
-from backend.providers.adapter import Context
+from backend.providers.adapter import Call, Context
+from backend.providers.client import parsed
 from backend.providers.vendors import coingecko
 from tests.clocks import EPOCH, EPOCH_MS
 
@@ -213,3 +216,52 @@ def test_the_ranked_list_is_always_asked_first(is_known: bool) -> None:
 )
 def test_the_error_code_is_read_from_any_of_the_four_shapes(payload: Any, code: int | None) -> None:
     assert coingecko.error_code(payload) == code
+
+
+KEY = {
+    "plan": "Analyst",
+    "rate_limit_request_per_minute": 500,
+    "monthly_call_credit": 500_000,
+    "current_total_monthly_calls": 104_000,
+    "current_remaining_monthly_calls": 396_000,
+    "api_key_rate_limit_request_per_minute": 100,
+    "api_key_monthly_call_credit": 50_000,
+    "api_key_current_total_monthly_calls": 4_000,
+}
+
+
+def key_limits(told: Any) -> AccountLimits:
+    return parsed(coingecko.parse_key, AccountQuery(), [told], context("pro"))
+
+
+def test_a_keys_own_figures_count_before_its_plans() -> None:
+    assert key_limits(KEY) == AccountLimits(100, 50_000, 4_000)
+    older = {name: value for name, value in KEY.items() if not name.startswith("api_key")}
+    assert key_limits(older) == AccountLimits(500, 500_000, 104_000)
+    assert key_limits({}) == AccountLimits(None, None, None)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        [],
+        "key",
+        {**KEY, "api_key_monthly_call_credit": "many"},
+        {**KEY, "api_key_monthly_call_credit": 0},
+        {**KEY, "api_key_rate_limit_request_per_minute": -1},
+        {**KEY, "api_key_current_total_monthly_calls": 1e30},
+    ],
+)
+def test_absurd_figures_of_a_key_are_refused(told: Any) -> None:
+    with pytest.raises(MalformedResponse):
+        key_limits(told)
+
+
+def test_only_a_paid_key_is_asked_for_its_figures() -> None:
+    served = {plan: coingecko.serves_key(AccountQuery(), context(plan)) for plan in PLANS}
+    assert served == {"pro": 0, "demo": None, "keyless": None}
+    assert coingecko.build_key(AccountQuery(), context("pro")) == (Call("/key"),)
+
+
+PLANS = ("pro", "demo", "keyless")

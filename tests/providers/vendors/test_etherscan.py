@@ -213,7 +213,7 @@ def test_the_oracle_is_one_call_to_ethereum_with_the_key_in_the_query() -> None:
     assert plan == Plan(
         "free",
         ("https://api.etherscan.io",),
-        (Window(3, 1), Window(100_000, 86_400)),
+        (Window(3, 1), Window(100_000, 86_400, kind="day")),
         Auth("query", "apikey"),
     )
 

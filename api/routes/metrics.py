@@ -1,0 +1,21 @@
+"""`/metrics`: the gateway's numbers in Prometheus' text format. No upstream calls."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.routes.common import Served
+from api.routes.status import NO_STORE
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+async def read_metrics(gateway: Served) -> Response:
+    """Requests, calls, provider states, quotas, caches, the stream and the process."""
+    text = generate_latest(gateway.metrics)
+    return Response(text, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)

@@ -1,0 +1,123 @@
+"""A limit of seconds, minutes or an hour: an exact log of calls, and what refusals teach."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from backend.orchestration.window import (
+    Cost,
+    Permit,
+    QuotaUse,
+    Refused,
+    header_figure,
+    period_name,
+    usable_of,
+)
+from backend.providers.adapter import Window
+
+#: Refused after so much less than all: our count was right, and the limit is lower than told.
+LEARNT_SHARE = 0.9
+#: Two refusals at about the same count are a lower limit, not somebody else's calls.
+SAME_COUNT, SAME_WITHIN_S = 0.2, 6 * 3_600.0
+#: A limit that was lowered is held for so long, twice as long each time, and then grows back by
+#: this share of what was declared each hour.
+HOLD_S, RECOVERY_SHARE, HOUR_S = 86_400.0, 0.05, 3_600.0
+
+
+class SlidingWindow:
+    """The log of one window's calls: (monotonic time, amount), oldest first."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._log: deque[tuple[float, int]] = deque()
+        self._logged = 0
+        self._in_flight: dict[int, int] = {}
+        self._declared = self._learnt = usable_of(window.limit)
+        self._learnt_at = 0.0
+        self._hold_s = 0.0
+        self._refused: tuple[float, int] | None = None
+        self._foreign = 0
+        self.name = period_name(window)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self._logged}+{sum(self._in_flight.values())}/{self._window.limit}>"
+
+    @property
+    def counts_attempts(self) -> bool:
+        return self._window.counts_on == "attempt"
+
+    def can_afford(self, cost: Cost, now: float) -> bool:
+        return self._used(now) + self._amount(cost) <= self._usable(now)
+
+    def refusal(self, cost: Cost, now: float) -> Refused:
+        """When enough will have left the window, if nothing else is called till then."""
+        excess = self._used(now) + self._amount(cost) - self._usable(now)
+        for at, amount in self._log:
+            excess -= amount
+            if excess <= 0:
+                return Refused(self.name, at + self._window.period_s)
+        return Refused(self.name, now + self._window.period_s)  # calls in flight are in the way
+
+    def reserve(self, permit: Permit) -> None:
+        self._in_flight[permit.number] = self._amount(permit.cost)
+
+    def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
+        amount = self._in_flight.pop(permit.number, 0)
+        if counts and amount:
+            self._append(now, amount)
+
+    def observe(self, headers: Mapping[str, str], now: float) -> None:
+        unknown = header_figure(self._window, headers) - self._used(now)
+        if unknown > 0:
+            self._foreign += unknown
+            self._append(now, unknown)
+
+    def learn(self, now: float) -> None:
+        """Refused by rate. Near the limit, or twice at the same count, the limit is lower than we
+        were told; far below it somebody else spends this quota, and it stays as it is."""
+        count, before = self._used(now), self._refused
+        since_s = now - before[0] if before else float("inf")
+        if since_s < self._window.period_s:
+            return  # of the same burst
+        self._refused = now, count
+        is_same = before is not None and since_s <= SAME_WITHIN_S
+        is_same = is_same and abs(count - before[1]) <= SAME_COUNT * max(count, before[1])  # type: ignore[index] # just seen
+        if 2 * count >= self._window.limit or is_same:
+            self._learnt = max(1, min(self._usable(now), int(LEARNT_SHARE * count)))
+            self._hold_s = 2 * self._hold_s if self._learnt_at else HOLD_S
+            self._learnt_at = now
+        else:
+            self._foreign = self._window.limit - count
+
+    def redeclare(self, limit: int) -> None:
+        """The provider itself tells another limit than its documents did."""
+        self._window = replace(self._window, limit=limit)
+        self._declared = self._learnt = usable_of(limit)
+
+    def remaining_share(self, now: float) -> float:
+        usable = self._usable(now)
+        return max(0.0, usable - self._used(now)) / usable
+
+    def use(self, now: float) -> QuotaUse:
+        used = self._used(now)
+        oldest = self._log[0][0] + self._window.period_s if self._log else None
+        return QuotaUse(self.name, self._window.limit, used, oldest, self._foreign)
+
+    def _usable(self, now: float) -> int:
+        """Lowered, it is held for a day, longer each time, and then grows back."""
+        if self._learnt >= self._declared:
+            return self._declared
+        hours = max(0.0, now - self._learnt_at - self._hold_s) / HOUR_S
+        return min(self._declared, int(self._learnt + hours * RECOVERY_SHARE * self._declared))
+
+    def _amount(self, cost: Cost) -> int:
+        return cost.weight if self._window.unit == "weight" else cost.requests
+
+    def _append(self, now: float, amount: int) -> None:
+        self._log.append((now, amount))
+        self._logged += amount
+
+    def _used(self, now: float) -> int:
+        while self._log and now - self._log[0][0] >= self._window.period_s:
+            self._logged -= self._log.popleft()[1]
+        return self._logged + sum(self._in_flight.values())

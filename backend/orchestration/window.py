@@ -1,0 +1,70 @@
+"""What the windows of a rate limit share: costs, permits, and how a window is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backend.providers.adapter import Window
+
+#: Of each limit this share, at least one call, stays unused.
+MARGIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a piece of work will take: HTTP requests, and their weights together."""
+
+    requests: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The first window that cannot afford the work, and when (monotonic) it can."""
+
+    window: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """One call's place in all windows, to be settled exactly once."""
+
+    number: int
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """One window as a reader sees it. `resets_at` (monotonic): when the oldest call leaves it, or
+    when a calendar's period ends. `foreign_usage`: what others spent of it, as far as is known.
+    `assumed`: of it, what stands for the unknown time before the start.
+    `exhausted_at` (monotonic): if calls go on as lately, None where the reset comes first."""
+
+    window: str
+    limit: int
+    used: int
+    resets_at: float | None
+    foreign_usage: int = 0
+    assumed: int = 0
+    exhausted_at: float | None = None
+
+
+def usable_of(limit: int) -> int:
+    return max(1, int(limit - max(1.0, MARGIN * limit)))
+
+
+def header_figure(window: Window, headers: Mapping[str, str]) -> int:
+    """What the vendor says that was used, 0 where it says nothing."""
+    text = headers.get(window.header, "") if window.header else ""
+    return int(text) if text.isdecimal() and len(text) < 12 else 0
+
+
+def period_name(window: Window) -> str:
+    """`minute`, `5 minutes`, `month`: how a window is called in status, logs and the ledger."""
+    if window.kind != "sliding":
+        return window.kind
+    for name, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if window.period_s >= seconds:
+            number = window.period_s / seconds
+            return name if number == 1 else f"{number:g} {name}s"
+    return f"{window.period_s:g} seconds"

@@ -1,0 +1,48 @@
+"""A thread for work that may hang: it holds up neither the event loop nor the end of the process.
+
+The standard executor would be waited for at exit, for as long as a disk does not answer.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class DaemonThread:
+    """Does one piece of work after the other; begins with the first one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._is_over = False
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Raises RuntimeError after `stop`."""
+        if self._is_over:
+            raise RuntimeError("already closed")
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        future: Future[T] = Future()
+        self._queue.put((future, work))
+        return future
+
+    def stop(self) -> None:
+        """It ends after the work that was submitted; waits for nothing."""
+        self._is_over = True
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while item := self._queue.get():
+            future, work = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)

@@ -1,0 +1,21 @@
+"""The stream's readers, its frames and the tick feed in `/metrics`."""
+
+import httpx
+
+from tests.api.stream.client import Served
+from tests.scrape import samples
+
+
+async def test_readers_frames_and_ticks_can_be_read(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
+        before = samples((await client.get("/metrics")).text)
+        async with served.reader("?channels=market") as reader:
+            await reader.any()
+            during = samples((await client.get("/metrics")).text)
+    assert before["gateway_stream_clients"] == before["gateway_stream_messages_sent_total"] == 0
+    assert before["gateway_tick_feed_state{provider=binance,state=off}"] == 1
+    assert during["gateway_stream_clients"] == 1
+    assert during["gateway_stream_messages_sent_total"] >= 1
+    assert during["gateway_stream_messages_dropped_total"] == 0
+    told = served.broadcaster.counters().messages_sent
+    assert during["gateway_stream_messages_sent_total"] <= told

@@ -1,0 +1,204 @@
+"""Answers as bytes: what is read is what was written, and junk is nothing."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.cache import answer_codec
+from backend.cache.answer_codec import AnswerCodec
+from backend.models.answer import Answer, Attempt
+from backend.models.gas import GasFees, GasQuery
+from backend.models.market import Coin, Market, MarketQuery
+from backend.models.news import Article, News, NewsQuery
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
+from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
+from tests.clocks import EPOCH
+
+METHODS: tuple[Literal["oracle", "fee_history"], ...] = ("oracle", "fee_history")
+amounts = st.floats(1e-9, 1e12, allow_nan=False)
+signed = st.floats(-1e12, 1e12, allow_nan=False)
+texts = st.text(min_size=1, max_size=30)
+urls = st.sampled_from(["https://a.example/1?x=%20#y", "http://[::1]:8/ü"])
+zones = st.sampled_from(
+    [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=8))]
+)
+instants = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=zones)  # noqa: DTZ001
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+@st.composite
+def coins(draw: st.DrawFn) -> Coin:
+    price, supply = draw(amounts), draw(maybe(amounts))
+    return Coin(
+        id=draw(maybe(texts)),
+        symbol=draw(texts),
+        name=draw(maybe(texts)),
+        image=draw(maybe(urls)),
+        market_cap_rank=draw(maybe(st.integers(1, 10_000))),
+        price=draw(st.sampled_from([price, None])),
+        market_cap=price * supply if supply else draw(maybe(amounts)),
+        volume_24h=draw(maybe(amounts)),
+        high_24h=price * 1.1,
+        low_24h=draw(st.sampled_from([price * 0.9, None])),
+        price_change_24h=draw(maybe(signed)),
+        price_change_percentage_24h=draw(maybe(signed)),
+        circulating_supply=supply,
+        last_updated=draw(maybe(instants)),
+        source=draw(texts),
+    )
+
+
+markets = st.builds(
+    Market,
+    st.lists(coins(), max_size=3).map(tuple),
+    st.booleans(),
+    maybe(st.dictionaries(texts, texts, max_size=3)),
+)
+articles = st.builds(
+    Article,
+    id=texts,
+    title=st.text(min_size=3, max_size=50),
+    url=urls,
+    source=texts,
+    provider=texts,
+    published_at=instants,
+    summary=maybe(st.text(max_size=50)),
+    image=maybe(urls),
+    symbols=st.lists(texts, max_size=3).map(tuple),
+    sentiment=st.sampled_from(["positive", "neutral", "negative"]),
+    sentiment_score=st.floats(-1, 1),
+    sentiment_method=st.sampled_from(["votes", "lexicon"]),
+)
+news = st.builds(News, st.lists(articles, max_size=3).map(tuple))
+
+
+@st.composite
+def candles(draw: st.DrawFn) -> Candles:
+    interval = draw(st.sampled_from(Interval))
+    at, price = interval.open_of(1_700_000_000_000), draw(amounts)
+    rows = []
+    for _ in range(draw(st.integers(0, 4))):
+        volume, closed = draw(maybe(amounts)), draw(st.booleans())
+        rows.append(Candle(at, price, price * 1.5, price / 2, price, volume, closed))
+        at = interval.next_open(at)
+    return Candles(interval, tuple(rows), draw(maybe(texts)))
+
+
+@st.composite
+def indices(draw: st.DrawFn) -> FearGreedSeries:
+    index, attribution, newest = draw(texts), draw(texts), draw(instants)
+    days = tuple(
+        FearGreed(draw(st.integers(0, 100)), draw(texts), newest - back, index, attribution)
+        for back in map(timedelta, range(draw(st.integers(1, 4))))
+    )
+    return FearGreedSeries(days, draw(maybe(amounts)))
+
+
+@st.composite
+def fees(draw: st.DrawFn) -> GasFees:
+    slow, average, fast = sorted(draw(st.tuples(*[st.floats(1e-9, 1e6)] * 3)))
+    base, block = draw(maybe(st.floats(1e-9, 1e6))), draw(st.integers(1, 10**9))
+    prices = slow, average, fast, base
+    return GasFees("ethereum", "gwei", *prices, block, draw(st.sampled_from(METHODS)))
+
+
+series_queries = st.builds(
+    OhlcQuery, maybe(texts), maybe(texts), st.sampled_from(Interval), maybe(st.integers(0, 10**13))
+)
+CATEGORIES: dict[str, tuple[AnswerCodec[Any, Any], st.SearchStrategy[Any], Any]] = {
+    "market": (answer_codec.MARKET, st.just(MarketQuery()), markets),
+    "ohlc": (answer_codec.CANDLES, series_queries, candles()),
+    "news": (answer_codec.NEWS, st.just(NewsQuery()), news),
+    "sentiment": (answer_codec.SENTIMENT, st.just(SentimentQuery()), indices()),
+    "gas": (answer_codec.GAS, st.just(GasQuery()), fees()),
+}
+every_category = pytest.mark.parametrize("category", CATEGORIES)
+attempts = st.builds(Attempt, texts, texts, maybe(amounts))
+
+
+def answers(data: st.SearchStrategy[Any]) -> st.SearchStrategy[Answer[Any]]:
+    return st.builds(
+        Answer,
+        data,
+        texts | st.lists(texts, min_size=1, max_size=3).map(tuple),
+        instants,
+        maybe(amounts),
+        st.lists(attempts, max_size=3).map(tuple),
+        st.lists(texts, max_size=3).map(tuple),
+    )
+
+
+@every_category
+@given(drawn=st.data())
+def test_what_is_read_is_what_was_written(category: str, drawn: st.DataObject) -> None:
+    codec, queries, data = CATEGORIES[category]
+    query, answer = drawn.draw(queries), drawn.draw(answers(data))
+    kept = codec.decoded(codec.encoded(query, answer))
+    assert kept
+    assert (kept.query, kept.answer) == (query, answer)
+    assert hash(kept.query) == hash(query)
+
+
+@every_category
+@given(drawn=st.data())
+def test_what_is_cut_off_is_nothing(category: str, drawn: st.DataObject) -> None:
+    codec, queries, data = CATEGORIES[category]
+    body = codec.encoded(drawn.draw(queries), drawn.draw(answers(data)))
+    assert codec.decoded(body[: drawn.draw(st.integers(0, len(body) - 1))]) is None
+
+
+@every_category
+@given(body=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
+def test_junk_is_nothing(category: str, body: bytes) -> None:
+    assert CATEGORIES[category][0].decoded(body) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"NaN", b'"\xff"', b"[" * 100_000])
+@every_category
+def test_known_kinds_of_junk_are_nothing(category: str, body: bytes) -> None:
+    assert CATEGORIES[category][0].decoded(body) is None
+
+
+def gas_body(change: Callable[[dict[str, Any]], Any]) -> bytes:
+    data = GasFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, 1, "oracle")
+    body = json.loads(answer_codec.GAS.encoded(GasQuery(), Answer(data, "etherscan", EPOCH, 1.0)))
+    change(body)
+    return json.dumps(body).encode()
+
+
+def test_an_untouched_one_is_read() -> None:
+    assert answer_codec.GAS.decoded(gas_body(lambda body: None))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.update(version=2),
+        lambda body: body.pop("source"),
+        lambda body: body.update(fetched_at="2026-11-22T08:00:00"),
+        lambda body: body["data"].pop("block"),
+        lambda body: body["data"].update(more=1),
+        lambda body: body["data"].update(slow=-1.0),
+        lambda body: body["data"].update(slow=float("nan")),
+        lambda body: body["data"].update(slow=9.0),
+    ],
+)
+def test_another_shape_or_an_absurd_value_is_nothing(change: Callable[[Any], Any]) -> None:
+    assert answer_codec.GAS.decoded(gas_body(change)) is None
+
+
+def test_candles_are_checked_as_a_series_again() -> None:
+    rows = tuple(Candle(n * 3_600_000, 1.0, 1.0, 1.0, 1.0, None, True) for n in range(2))
+    answer = Answer(Candles(Interval.H1, rows), "binance", EPOCH, 1.0)
+    query = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, reference_price=2.0)
+    body = answer_codec.CANDLES.encoded(query, answer)
+    assert answer_codec.CANDLES.decoded(body)
+    assert answer_codec.CANDLES.decoded(body.replace(b"3600000", b"3600001")) is None

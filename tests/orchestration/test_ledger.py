@@ -1,0 +1,112 @@
+"""The ledger: told before a call leaves, and once."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backend.orchestration.ledger import Ledger
+from backend.orchestration.long_window import Past
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.orchestration.window import Cost, Permit
+from backend.providers.adapter import Window
+from tests.clocks import EPOCH, EPOCH_MS, ManualClock
+
+DAY = Window(1_000, 86_400.0)
+ONE, MINUTE = Cost(1, 1), EPOCH_MS // 60_000
+KEY = ("acc/plan/day", MINUTE)
+
+
+@dataclass
+class Store:
+    """Keeps what it is told. What a real one cannot write it owes: tests/storage."""
+
+    kept: Counter[tuple[str, int]] = field(default_factory=Counter)
+    told: list[dict[tuple[str, int], int]] = field(default_factory=list)
+    seen_at: float | None = None
+
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+        self.told.append(dict(amounts))
+        self.kept.update(amounts)
+        self.seen_at = now_s
+
+
+def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[RateLimitGuard, Ledger]:
+    """As after a start: the guard knows what the store knows."""
+    known: dict[str, dict[int, int]] = {}
+    for (name, minute), amount in store.kept.items():
+        known.setdefault(name, {})[minute] = amount
+    seen_at = clock.now().timestamp() if store.seen_at is None else store.seen_at
+    ledger = Ledger("acc/plan", store, known, seen_at, clock)
+    guard = RateLimitGuard(clock, [window], ledger.past)
+    ledger.keep(guard)
+    return guard, ledger
+
+
+def take(guard: RateLimitGuard) -> Permit:
+    permit = guard.try_acquire(ONE)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+async def test_a_call_is_in_the_store_before_it_is_settled(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store)
+    take(guard)
+    await ledger.save()
+    assert store.kept == {KEY: 1}
+    assert store.seen_at == EPOCH.timestamp()
+    assert repr(ledger) == "<Ledger acc/plan>"
+
+
+async def test_killed_in_the_middle_of_a_call_it_still_counts(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store)
+    for _ in range(3):
+        take(guard)
+        await ledger.save()
+    guard, _ = opened(clock, store)  # nothing was settled, nothing was said
+    assert guard.quotas()[0].used == 3
+    assert guard.quotas()[0].assumed == 0
+
+
+async def test_a_settled_call_is_not_told_twice(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store)
+    permit = take(guard)
+    await ledger.save()
+    guard.settle(permit, was_sent=True, may_have_succeeded=True)
+    await ledger.save()
+    assert (store.kept, len(store.told)) == ({KEY: 1}, 1)
+
+
+async def test_one_that_never_left_is_given_back_at_its_minute(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store)
+    permit = take(guard)
+    await ledger.save()
+    clock.advance(90)
+    guard.settle(permit, was_sent=False, may_have_succeeded=True)
+    await ledger.save()
+    assert store.told == [{KEY: 1}, {KEY: -1}]
+    assert opened(clock, store)[0].quotas()[0].used == 0
+
+
+async def test_reserved_and_given_back_at_once_costs_no_write(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store)
+    guard.settle(take(guard), was_sent=False, may_have_succeeded=True)
+    await ledger.save()
+    assert store.told == []
+
+
+async def test_before_it_keeps_a_guard_there_is_nothing_to_save(clock: ManualClock) -> None:
+    store = Store()
+    await Ledger("acc/plan", store, {}, None, clock).save()
+    assert store.told == []
+
+
+async def test_each_window_remembers_its_own_past(clock: ManualClock) -> None:
+    remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
+    ledger = Ledger("acc/plan", Store(), remembered, 5.0, clock)
+    assert ledger.past("day") == Past({MINUTE: 7}, 5.0)
+    assert ledger.past("month") == Past({}, 5.0)

@@ -1,0 +1,241 @@
+"""What refusals by rate teach a window of seconds or minutes, and how it forgets it again."""
+
+import pytest
+
+from backend.models.account import AccountLimits
+from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.orchestration.sliding_window import SlidingWindow
+from backend.orchestration.window import Cost, Permit
+from backend.providers.adapter import Window
+from tests.clocks import ManualClock
+
+HOUR_S, DAY_S = 3_600.0, 86_400.0
+ONE = Cost(1, 1)
+MINUTE = Window(30, 60)  # 28 usable
+LONG = {
+    "alone": (),
+    "with a day": (Window(100_000, DAY_S),),
+    "with a month": (Window(1_000_000, 30 * DAY_S, kind="month"),),
+}
+
+
+def refuse(guard: RateLimitGuard, after: int) -> None:
+    """A 429 to the call after so many that went."""
+    for _ in range(after + 1):
+        permit = guard.try_acquire(ONE)
+        assert isinstance(permit, Permit)
+        if _ == after:
+            guard.learn()
+        guard.settle(permit, was_sent=True, may_have_succeeded=_ < after)
+
+
+def usable(guard: RateLimitGuard, clock: ManualClock) -> int:
+    """How many calls go through at once, a minute from now."""
+    clock.advance(60)
+    permits = []
+    while isinstance(permit := guard.try_acquire(ONE), Permit):
+        permits.append(permit)
+    for permit in permits:
+        guard.settle(permit, was_sent=False, may_have_succeeded=False)
+    return len(permits)
+
+
+def test_refused_near_the_limit_the_limit_is_lower_than_told(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=19)
+    assert usable(guard, clock) == 18  # nine tenths of the twenty that were too many
+
+
+def test_refused_far_below_it_somebody_else_spends_it(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=4)
+    assert guard.quotas()[0].foreign_usage == 25
+    assert usable(guard, clock) == 28
+
+
+def test_twice_at_the_same_count_it_is_the_limit_after_all(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=9)
+    clock.advance(HOUR_S)
+    refuse(guard, after=10)
+    assert usable(guard, clock) == 9
+
+
+@pytest.mark.parametrize(("pause_s", "after"), [(HOUR_S, 4), (7 * HOUR_S, 9)])
+def test_another_count_or_much_later_is_not_the_same(
+    clock: ManualClock, pause_s: float, after: int
+) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=9)
+    clock.advance(pause_s)
+    refuse(guard, after=after)
+    assert usable(guard, clock) == 28
+
+
+def test_refusals_of_one_burst_are_one(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    for _ in range(20):
+        guard.settle(permit_of(guard), was_sent=True, may_have_succeeded=True)
+    for _ in range(5):
+        guard.learn()
+        clock.advance(1)
+    assert usable(guard, clock) == 18
+
+
+def test_refusals_a_few_seconds_apart_are_not_one_burst_for_ever(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    answered: list[float] = []
+    for _ in range(200):  # a call every three seconds, of which ten a minute are answered
+        clock.advance(3)
+        permit = guard.try_acquire(ONE)
+        if isinstance(permit, Permit):
+            is_refused = len([at for at in answered if clock.elapsed - at < 60]) >= 10
+            if is_refused:
+                guard.learn()
+            else:
+                answered.append(clock.elapsed)
+            guard.settle(permit, was_sent=True, may_have_succeeded=not is_refused)
+    assert usable(guard, clock) < 20
+
+
+def permit_of(guard: RateLimitGuard) -> Permit:
+    permit = guard.try_acquire(ONE)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+def test_a_lowered_limit_is_held_for_a_day_and_grows_back_by_the_hour(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=19)
+    learnt_at = clock.elapsed
+    clock.advance(DAY_S - 60)
+    assert usable(guard, clock) == 18
+    assert clock.elapsed == learnt_at + DAY_S
+    clock.advance(HOUR_S - 60)
+    assert usable(guard, clock) == 19  # 5 % of 28 an hour
+    clock.advance(4 * HOUR_S - 60)
+    assert usable(guard, clock) == 25
+    clock.advance(DAY_S)
+    assert usable(guard, clock) == 28
+
+
+def test_each_time_it_is_held_twice_as_long(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    refuse(guard, after=19)
+    clock.advance(3 * DAY_S)
+    refuse(guard, after=19)
+    clock.advance(2 * DAY_S - 60)
+    assert usable(guard, clock) == 18
+    clock.advance(HOUR_S)
+    assert usable(guard, clock) > 18
+
+
+def test_it_never_falls_below_one_call(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(2, 60)])
+    refuse(guard, after=0)
+    assert usable(guard, clock) == 1
+
+
+@pytest.mark.parametrize("long", LONG.values(), ids=list(LONG))
+@pytest.mark.parametrize(("gap_s", "burst"), [(61, 15), (600, 12), (5, 1), (20, 4)])
+def test_a_cut_from_thirty_to_ten_a_minute_costs_three_refusals_a_day_at_most(
+    clock: ManualClock, long: tuple[Window, ...], gap_s: float, burst: int
+) -> None:
+    guard = RateLimitGuard(clock, [MINUTE, *long])
+    answered: list[float] = []
+    refused: list[float] = []
+    while clock.elapsed < DAY_S:
+        clock.advance(gap_s)
+        for _ in range(burst):
+            permit = guard.try_acquire(ONE)
+            if not isinstance(permit, Permit):
+                break
+            answered = [second for second in answered[-10:] if clock.elapsed - second < 60]
+            is_refused = len(answered) >= 10
+            (refused if is_refused else answered).append(clock.elapsed)
+            if is_refused:
+                guard.learn()
+            guard.settle(permit, was_sent=True, may_have_succeeded=not is_refused)
+            if is_refused:
+                clock.advance(30)  # half of the breaker's least
+                break
+    assert 1 <= len(refused) <= 3
+
+
+def test_of_several_short_windows_the_fullest_is_blamed(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(100, 1), MINUTE])
+    refuse(guard, after=19)
+    assert guard._short[0].remaining_share(clock.monotonic() + 1) == 1.0
+    assert usable(guard, clock) == 18
+
+
+def test_without_a_short_window_there_is_nothing_to_learn(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(100, DAY_S)])
+    before = guard.quotas()
+    guard.learn()
+    assert guard.quotas() == before
+
+
+def test_what_the_provider_says_that_others_used_is_told(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(100, 60, header="x-used")])
+    guard.observe({"x-used": "40"})
+    guard.observe({"x-used": "45"})
+    assert guard.quotas()[0].foreign_usage == 45
+    clock.advance(60)
+    assert guard.quotas()[0].used == 0
+
+
+def test_the_oldest_call_says_when_something_is_free_again(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    assert guard.quotas()[0].resets_at is None
+    guard.settle(permit_of(guard), was_sent=True, may_have_succeeded=True)
+    assert guard.quotas()[0].resets_at == clock.monotonic() + 60
+
+
+@pytest.mark.parametrize(("keeps", "limits"), [(False, [100, 2_000]), (True, [30, 10_000])])
+def test_the_providers_own_word_sets_limits_unless_the_user_did(
+    clock: ManualClock, keeps: bool, limits: list[int]
+) -> None:
+    month = Window(10_000, 30 * DAY_S, kind="month")
+    guard = RateLimitGuard(clock, [MINUTE, Window(1_000, DAY_S), month])
+    before = guard.quotas()
+    guard.redeclare(AccountLimits(100, 2_000, 9_000), keeps_limits=keeps)
+    minute, day, told = guard.quotas()
+    assert [minute.limit, told.limit] == limits
+    assert day == before[1]
+    assert told.used == 9_000
+
+
+def test_what_an_account_does_not_say_changes_nothing(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE, Window(10_000, 30 * DAY_S, kind="month")])
+    before = guard.quotas()
+    guard.redeclare(AccountLimits(None, None, None), keeps_limits=False)
+    assert guard.quotas() == before
+
+
+def test_a_window_of_no_calls_says_so(clock: ManualClock) -> None:
+    window = SlidingWindow(Window(30, 60))
+    assert window.remaining_share(clock.monotonic()) == 1.0
+    assert window.use(clock.monotonic()).used == 0
+
+
+def test_without_long_windows_there_is_no_pace(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [MINUTE])
+    assert (guard.is_scarce, guard.credit_wait_s(ONE), guard.interval_s(ONE)) == (False, 0.0, 0.0)
+    assert guard.unsaved() == {}
+    assert RateLimitGuard(clock, [MINUTE, Window(100, DAY_S)]).is_scarce
+
+
+@pytest.mark.parametrize(
+    ("period_s", "name"),
+    [
+        (0.5, "0.5 seconds"),
+        (1, "second"),
+        (60, "minute"),
+        (300, "5 minutes"),
+        (3_600, "hour"),
+        (7 * DAY_S, "7 days"),
+    ],
+)
+def test_a_window_is_called_by_its_period(clock: ManualClock, period_s: float, name: str) -> None:
+    assert RateLimitGuard(clock, [Window(10, period_s)]).quotas()[0].window == name

@@ -1,0 +1,87 @@
+"""Thirty days in virtual time: no provider is asked more than it allows, whatever happens."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from backend.providers.adapter import Window
+from tests.simulation.budgets import Plot, simulate
+from tests.simulation.oracles import DAY_S, CalendarMonth, Fixed, Limit, Sliding
+
+HOUR_S = 3_600.0
+#: Fewer readers than in the full month: these are about limits.
+FEW = Plot(read_every_s=480.0)
+LEAP_YEAR = datetime(2028, 2, 10, tzinfo=UTC)
+WEEK = (Window(600, 7 * DAY_S),)
+HALF_DAY = (Window(50, 12 * HOUR_S),)
+DAY = (Window(100, DAY_S, kind="day"),)
+
+
+@pytest.mark.timeout(120)
+async def test_two_hot_keys_are_never_older_than_a_quarter_of_an_hour() -> None:
+    outcome, oracle = await simulate(Plot())
+    assert oracle.overruns == []
+    assert outcome.reads > 90_000
+    assert (outcome.errors, outcome.stale) == (0, 0)
+    assert outcome.share_within_quarter == 1.0
+    assert outcome.calls > 8_000, "the budget is there to be used"
+
+
+@pytest.mark.timeout(120)
+async def test_without_pacing_the_month_is_over_in_days() -> None:
+    """The switch of the simulation: what the pace is good for, and that it is not the oracle."""
+    outcome, oracle = await simulate(replace(FEW, hot_keys=8), is_paced=False)
+    assert oracle.overruns == []
+    assert outcome.share_within_quarter < 0.9
+    assert len(outcome.bad_days) > 3
+
+
+def month() -> tuple[Limit, ...]:
+    return Sliding(30, 60), CalendarMonth(10_000)
+
+
+def month_from_the_twelfth() -> tuple[Limit, ...]:
+    """Their month begins when they like: we don't know when."""
+    return Sliding(30, 60), Fixed(10_000, 30 * DAY_S, phase_s=12.3 * DAY_S)
+
+
+PLOTS = {
+    "month end and leap day": replace(FEW, start=LEAP_YEAR),
+    "a month of their own": replace(FEW, hot_keys=6, limits=month_from_the_twelfth),
+    "twenty times the readers and the questions": replace(FEW, spike_keys=20),
+    "killed every six hours": replace(
+        FEW, hot_keys=6, restarts=tuple(n * 6 * HOUR_S for n in range(1, 120))
+    ),
+    "killed daily, and no state is kept": replace(
+        FEW, hot_keys=6, keeps_state=False, restarts=tuple(n * DAY_S for n in range(1, 30))
+    ),
+    "the clock is set at the month's end": replace(
+        FEW,
+        start=datetime(2026, 11, 16, tzinfo=UTC),
+        hot_keys=6,
+        clock_jumps=((14.9 * DAY_S, 7_200.0), (15.2 * DAY_S, -7_200.0), (16 * DAY_S, 0.0)),
+    ),
+    "down for a day": replace(FEW, down=((5 * DAY_S, 5.2 * DAY_S),)),
+    "600 a week": replace(FEW, windows=WEEK, limits=lambda: (Sliding(600, 7 * DAY_S),)),
+    "600 in their week": replace(
+        FEW, windows=WEEK, limits=lambda: (Fixed(600, 7 * DAY_S, phase_s=99_999),)
+    ),
+    "50 in 12 hours": replace(FEW, windows=HALF_DAY, limits=lambda: (Sliding(50, 12 * HOUR_S),)),
+    "100 a day": replace(FEW, windows=DAY, limits=lambda: (Fixed(100, DAY_S),)),
+    "100 a day, and the clock is set": replace(
+        FEW,
+        windows=DAY,
+        limits=lambda: (Fixed(100, DAY_S),),
+        clock_jumps=tuple((n * DAY_S / 2, (-1) ** n * 7_200.0) for n in range(2, 40)),
+    ),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", PLOTS)
+async def test_no_call_is_over_any_limit_and_readers_are_answered(name: str) -> None:
+    outcome, oracle = await simulate(PLOTS[name])
+    assert oracle.overruns == []
+    assert outcome.calls > 500
+    assert outcome.share_answered >= 0.999

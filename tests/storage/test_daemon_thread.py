@@ -1,0 +1,65 @@
+"""A thread that neither the loop nor the end of the process waits for."""
+
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from backend.storage.daemon_thread import DaemonThread
+
+HANGING = """
+import threading
+from backend.storage.daemon_thread import DaemonThread
+DaemonThread("hanging").submit(threading.Event().wait)
+"""
+
+
+def test_work_is_done_in_order_in_one_thread_that_is_not_ours() -> None:
+    thread, done = DaemonThread("one"), list[int]()
+
+    def work(place: int) -> int:
+        done.append(place)
+        return threading.get_ident()
+
+    idents = [thread.submit(partial(work, place)) for place in range(100)]
+    assert len({ident.result(5) for ident in idents} | {threading.get_ident()}) == 2
+    assert done == list(range(100))
+    thread.stop()
+
+
+def test_what_the_work_raises_reaches_who_waits_and_the_thread_goes_on() -> None:
+    thread = DaemonThread("raising")
+    with pytest.raises(ZeroDivisionError):
+        thread.submit(lambda: 1 / 0).result(5)
+    assert thread.submit(lambda: "on").result(5) == "on"
+    thread.stop()
+
+
+def test_what_was_cancelled_before_its_turn_is_not_done() -> None:
+    thread, gate, done = DaemonThread("cancelled"), threading.Event(), list[str]()
+    thread.submit(gate.wait)
+    late = thread.submit(lambda: done.append("late"))
+    assert late.cancel()
+    gate.set()
+    thread.submit(lambda: done.append("last")).result(5)
+    assert done == ["last"]
+    thread.stop()
+
+
+def test_it_ends_after_what_was_submitted_and_takes_nothing_more() -> None:
+    thread, done = DaemonThread("ending"), list[str]()
+    last = thread.submit(lambda: done.append("last"))
+    thread.stop()
+    last.result(5)
+    assert done == ["last"]
+    with pytest.raises(RuntimeError, match="closed"):
+        thread.submit(lambda: None)
+
+
+def test_a_process_ends_although_its_work_hangs() -> None:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", HANGING], check=True, timeout=10)
+    assert time.monotonic() - began < 5

@@ -1,0 +1,197 @@
+"""The file itself: what is written is there again, and damage is set aside."""
+
+import logging
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from backend.storage.contract import Remembered
+from backend.storage.state_file import StateFile
+
+WINDOW = "coingecko/month"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "gateway.sqlite"
+
+
+def filled(path: Path) -> StateFile:
+    """Many pages of calls and answers."""
+    file = StateFile(path)
+    file.add({(WINDOW, minute): 3 for minute in range(2_000)}, 60.0)
+    file.add({(WINDOW, 7): 1, ("etherscan/day", 7): 5}, 120.0)
+    for number in range(5):
+        file.keep(f"ohlc/{number}", bytes([number]) * 20_000, 90.0)
+    return file
+
+
+def read_again(path: Path) -> Remembered:
+    file = StateFile(path)
+    try:
+        return file.read()
+    finally:
+        file.close()
+
+
+def test_a_new_file_remembers_nothing(path: Path) -> None:
+    assert read_again(path) == Remembered()
+    assert path.exists()
+
+
+def test_what_was_written_is_there_again(path: Path) -> None:
+    filled(path).close()
+    remembered = read_again(path)
+    assert remembered.calls[WINDOW] == dict.fromkeys(range(2000), 3) | {7: 4}
+    assert remembered.calls["etherscan/day"] == {7: 5}
+    assert remembered.answers == {f"ohlc/{n}": bytes([n]) * 20_000 for n in range(5)}
+    assert (remembered.known_since, remembered.seen_at) == (60.0, 120.0)
+
+
+def test_what_was_written_is_there_without_a_close(path: Path) -> None:
+    file = filled(path)
+    assert read_again(path).seen_at == 120.0
+    file.close()
+
+
+def test_amounts_add_up_and_may_be_given_back(path: Path) -> None:
+    file = StateFile(path)
+    for amount in (2, 5, -3):
+        file.add({(WINDOW, 1): amount}, 0.0)
+    file.close()
+    assert read_again(path).calls == {WINDOW: {1: 4}}
+
+
+def test_an_answer_takes_the_place_of_the_one_before(path: Path) -> None:
+    file = StateFile(path)
+    file.keep("market/0", b"old", 1.0)
+    file.keep("market/0", b"new", 2.0)
+    assert file.read().answers == {"market/0": b"new"}
+    file.close()
+
+
+def test_what_is_over_is_forgotten(path: Path) -> None:
+    file = StateFile(path)
+    file.add({(WINDOW, 1): 1, (WINDOW, 2): 2}, 0.0)
+    file.keep("old", b"", 10.0)
+    file.keep("young", b"", 20.0)
+    file.forget(2, 20.0)
+    left = file.read()
+    assert (left.calls, list(left.answers)) == ({WINDOW: {2: 2}}, ["young"])
+    file.close()
+
+
+def test_closing_twice_and_going_on_is_allowed(path: Path) -> None:
+    file = filled(path)
+    file.close()
+    file.close()
+    assert repr(file) == f"<StateFile {path} closed>"
+    file.add({(WINDOW, 1): 1}, 130.0)
+    assert file.read().calls[WINDOW][1] == 4
+    assert repr(file) == f"<StateFile {path} open>"
+    file.close()
+
+
+@pytest.mark.parametrize("kept", [100, 5_000, 0.5, 0.99])
+def test_a_truncated_file_is_set_aside(
+    path: Path, caplog: pytest.LogCaptureFixture, kept: float
+) -> None:
+    filled(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
+    assert_set_aside(path, caplog)
+
+
+@pytest.mark.parametrize("junk", [b"no database at all\n" * 500, random.Random(1).randbytes(9_000)])
+def test_a_file_of_junk_is_set_aside(
+    path: Path, caplog: pytest.LogCaptureFixture, junk: bytes
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(junk)
+    assert_set_aside(path, caplog)
+    assert Path(f"{path}.damaged").read_bytes() == junk
+
+
+def assert_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With one warning, and the new file works."""
+    file = StateFile(path)
+    with caplog.at_level(logging.INFO):
+        assert file.read() == Remembered()
+        file.add({(WINDOW, 1): 1}, 500.0)
+    file.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert read_again(path) == Remembered({WINDOW: {1: 1}}, {}, 500.0, 500.0)
+
+
+def test_junk_in_any_page_is_either_not_met_or_set_aside(tmp_path: Path) -> None:
+    filled(tmp_path / "whole").close()
+    whole, dice = (tmp_path / "whole").read_bytes(), random.Random(5)
+    for place in range(0, len(whole), 4_096):
+        path = tmp_path / f"{place}.sqlite"
+        path.write_bytes(whole[:place] + dice.randbytes(4_096) + whole[place + 4_096 :])
+        file = StateFile(path)
+        file.read()
+        file.add({(WINDOW, 1): 1}, 500.0)
+        file.keep("market/0", b"x" * 9_000, 500.0)
+        assert file.read().seen_at == 500.0
+        file.close()
+
+
+def test_damage_that_shows_while_it_is_open_is_set_aside_too(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = filled(path)
+    file.close()
+    file.read()
+    path.write_bytes(b"junk" * (path.stat().st_size // 4))
+    assert file._connection
+    file._connection.execute("PRAGMA shrink_memory")  # else it goes on with what it has read
+    for number in range(3):
+        file.add({(WINDOW, number): 1}, 500.0)
+    file.close()
+    assert len(caplog.records) == 1
+    left = read_again(path)
+    assert (left.known_since, left.calls) == (500.0, {WINDOW: {0: 1, 1: 1, 2: 1}})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO calls VALUES ('a', 'noon', 1)",
+        "INSERT INTO calls VALUES ('a', 1, x'00')",
+        "INSERT INTO life VALUES (1, NULL, NULL)",
+        "INSERT INTO life VALUES (1, 'then', 'now')",
+    ],
+)
+def test_values_of_another_kind_are_damage(
+    path: Path, caplog: pytest.LogCaptureFixture, statement: str
+) -> None:
+    filled(path).close()
+    with sqlite3.connect(path) as other:
+        other.execute("DELETE FROM life")
+        other.execute(statement)
+    other.close()
+    assert_set_aside(path, caplog)
+
+
+def test_an_answer_that_is_no_bytes_is_not_there(path: Path) -> None:
+    filled(path).close()
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE answers SET body = 'text' WHERE question = 'ohlc/1'")
+        other.execute("UPDATE answers SET body = 5000000 WHERE question = 'ohlc/2'")
+    other.close()
+    assert set(read_again(path).answers) == {"ohlc/0", "ohlc/3", "ohlc/4"}
+
+
+def test_tables_of_somebody_else_are_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE calls (theirs TEXT)")
+    other.close()
+    file = StateFile(path)
+    with pytest.raises(sqlite3.OperationalError):
+        file.add({(WINDOW, 1): 1}, 0.0)
+    file.close()
+    assert not list(path.parent.glob("*.damaged"))
