@@ -31,7 +31,7 @@ async def test_two_hot_keys_are_never_older_than_a_quarter_of_an_hour() -> None:
 @pytest.mark.timeout(120)
 async def test_without_pacing_the_month_is_over_in_days() -> None:
     """The switch of the simulation: what the pace is good for, and that it is not the oracle."""
-    outcome, oracle = await simulate(replace(FEW, hot_keys=8), is_paced=False)
+    outcome, oracle = await simulate(replace(FEW, read_every_s=120.0, hot_keys=8), is_paced=False)
     assert oracle.overruns == []
     assert outcome.share_within_quarter < 0.9
     assert len(outcome.bad_days) > 3
