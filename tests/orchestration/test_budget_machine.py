@@ -16,11 +16,12 @@ from backend.providers.adapter import Window
 from tests.clocks import EPOCH, ManualClock
 
 DAY_S = 86_400.0
+HEADER = "x-used"
 WINDOWS = (
-    Window(40, DAY_S),
-    Window(40, DAY_S, kind="day"),
-    Window(900, 30 * DAY_S, kind="month", anchor_day=31),
-    Window(60, DAY_S, kind="day", unit="weight"),
+    Window(40, DAY_S, header=HEADER),
+    Window(40, DAY_S, kind="day", header=HEADER),
+    Window(900, 30 * DAY_S, kind="month", anchor_day=31, header=HEADER),
+    Window(60, DAY_S, kind="day", unit="weight", header=HEADER),
 )
 
 
@@ -71,6 +72,15 @@ class Budget(RuleBasedStateMachine):
                 self.answered.append((counted, self.amount(permit.cost)))
             self.guard.settle(permit, was_sent=was_sent, may_have_succeeded=True)
         self.in_flight.clear()
+        self.save()
+
+    @precondition(lambda self: not self.in_flight)
+    @rule()
+    def observe(self) -> None:
+        """The provider tells what it has counted: never more than we have."""
+        before = self.guard.quotas()[0]
+        self.guard.observe({HEADER: str(self.counted())})
+        assert self.guard.quotas()[0] == before
         self.save()
 
     @rule(seconds=st.sampled_from([1, 59, 61, 600, 3_600, 6 * 3_600, 86_399, 86_400, 40 * 86_400]))
