@@ -124,7 +124,10 @@ async def test_stale_answers_their_age_and_their_reason_can_be_read(
     assert found["gateway_requests_total{cache=stale,route=/api/gas,status=200}"] == 1
 
 
-async def test_hits_misses_and_joined_readers_can_be_read(client: httpx.AsyncClient) -> None:
+async def test_hits_misses_and_joined_readers_can_be_read(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.delay_s = 0.3  # all five come while the call is under way
     await asyncio.gather(*(client.get("/api/sentiment") for _ in range(5)))
     await client.get("/api/sentiment")
     found = await scrape(client)

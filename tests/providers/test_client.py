@@ -435,7 +435,7 @@ def everything_told(error: BaseException) -> str:
         httpx.ReadError(f"{ADDRESS}?apikey={KEY}"),
         never,
     ],
-    ids=str,
+    ids=lambda answer: getattr(answer, "__name__", str(answer)),
 )
 @pytest.mark.parametrize("auth", [HEADER_AUTH, QUERY_AUTH], ids=lambda auth: auth.place)
 async def test_no_error_tells_the_address_or_the_key(
