@@ -80,6 +80,16 @@ class MalformedResponse(ProviderError):
     effect = Effect.COOLDOWN
 
 
+class Moved(ProviderError):
+    """The same host has it at `location`. Followed where calls are counted; it reaches nobody."""
+
+    reason = "bad_payload"
+
+    def __init__(self, location: str, http_status: int) -> None:
+        super().__init__(f"HTTP {http_status}", http_status=http_status)
+        self.location = location
+
+
 class RateLimited(ProviderError):
     reason = "rate_limited"
     effect = Effect.RATE_LIMITED

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from backend.clock import Clock
 from backend.errors import (
     Busy,
     Effect,
     GeoBlocked,
+    MalformedResponse,
+    Moved,
     NotAffordable,
     NoTimeLeft,
     ProviderError,
@@ -29,6 +32,8 @@ HTTP_TOO_MANY = 429
 MOST_IN_FLIGHT = 32
 #: Of its time a call waits at most this share for its slot; the rest is the provider's.
 LONGEST_QUEUEING = 1 / 3
+#: So often one call may be sent on within its host.
+MOST_REDIRECTS = 2
 #: A provider that was given less than this (seconds) is not condemned for its silence.
 FAIR_TIME_S = 0.25
 #: Told when a call failed that another host may still answer.
@@ -150,9 +155,18 @@ class Endpoint:
         except TimeoutError:
             raise Busy(f"{MOST_IN_FLIGHT} calls are under way") from None
         try:
-            return await self._call_guarded(call, url, deadline)
+            return await self._follow(call, url, deadline)
         finally:
             self._slots.release()
+
+    async def _follow(self, call: Call, url: str, deadline: float) -> Reply:
+        """The call, and where the same host sends us on the next one, which counts as well."""
+        for _ in range(1 + MOST_REDIRECTS):
+            try:
+                return await self._call_guarded(call, url, deadline)
+            except Moved as moved:
+                call = replace(call, moved_to=moved.location)
+        raise MalformedResponse("it sends us in circles")
 
     async def _call_guarded(self, call: Call, url: str, deadline: float) -> Reply:
         permit = self._reserve(Cost(1, call.weight))

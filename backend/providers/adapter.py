@@ -60,6 +60,7 @@ class Call:
 
     With `json_body` it is a POST. `decode` says what the payload is: JSON, or the body's bytes.
     A `conditional` one carries the validators of the last answer; unchanged, that is given again.
+    `moved_to` is where the host sent us on, in place of base URL, path and parameters.
     """
 
     path: str = ""
@@ -69,6 +70,7 @@ class Call:
     json_body: bytes | None = None
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False
+    moved_to: str | None = field(default=None, repr=False)  # it may hold the key
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from backend.errors import (
     ConnectFailed,
     ConnectionBroken,
     MalformedResponse,
+    Moved,
     ProviderError,
     ProviderTimeout,
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply
+from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
 from backend.providers.refusals import refusal_in
 
 T = TypeVar("T")
@@ -28,6 +30,8 @@ T = TypeVar("T")
 USER_AGENT = f"unified-crypto-data-platform/{__version__}"
 #: Bodies that are kept for conditional requests.
 MOST_VALIDATED = 16
+#: Redirects after which a POST is still one.
+SAME_METHOD = (307, 308)
 #: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
 LONGEST_UNCHANGED_S = 3_600.0
 
@@ -54,8 +58,12 @@ class ProviderClient:
         self._validated: OrderedDict[str, Validated] = OrderedDict()
         self._http = httpx.AsyncClient(
             transport=transport,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            follow_redirects=False,
+            headers={
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": ACCEPT_ENCODING,
+            },
+            follow_redirects=False,  # Endpoint does, each hop within the limits
             timeout=None,  # noqa: S113 - call() bounds the whole, which httpx's timeouts do not
             # Endpoints bound their own calls: one provider's slowness must not queue another's.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
@@ -80,7 +88,10 @@ class ProviderClient:
         auth: tuple[Auth, str] | None,
         timeout_s: float,
     ) -> Reply:
-        """The decoded answer. Raises ProviderError for all else, within `timeout_s` in total."""
+        """The decoded answer. Raises ProviderError for all else, within `timeout_s` in total.
+
+        Raises Moved where the same host has it elsewhere; what leads to another host is refused.
+        """
         request = self._request(call, base_url, auth)
         try:
             async with asyncio.timeout(timeout_s):
@@ -89,8 +100,6 @@ class ProviderClient:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
         except (httpx.ConnectError, httpx.ProxyError) as error:
             raise ConnectFailed(type(error).__name__) from None
-        except httpx.DecodingError:
-            raise MalformedResponse("the body's compression is broken") from None
         except httpx.HTTPError as error:
             raise ConnectionBroken(type(error).__name__) from None
         if call.conditional:
@@ -100,8 +109,9 @@ class ProviderClient:
         return self._reply(adapter, call, base_url, response, body)
 
     def forget(self, base_url: str) -> None:
-        """What came from there was absurd: not to be taken for unchanged."""
-        for url in [url for url in self._validated if url.startswith(base_url)]:
+        """What came from that host was absurd: not to be taken for unchanged."""
+        host = httpx.URL(base_url).netloc
+        for url in [url for url in self._validated if httpx.URL(url).netloc == host]:
             del self._validated[url]
 
     def _request(self, call: Call, base_url: str, auth: tuple[Auth, str] | None) -> httpx.Request:
@@ -114,10 +124,11 @@ class ProviderClient:
             headers["Content-Type"] = "application/json"
         if call.decode == "bytes":
             headers["Accept"] = "*/*"
+        address = base_url.rstrip("/") + call.path if call.path else base_url
         request = self._http.build_request(
             "GET" if call.json_body is None else "POST",
-            base_url.rstrip("/") + call.path if call.path else base_url,
-            params=params or None,
+            call.moved_to or address,
+            params=None if call.moved_to else params or None,
             headers=headers,
             content=call.json_body,
         )
@@ -129,12 +140,9 @@ class ProviderClient:
     async def _send(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         response = await self._http.send(request, stream=True)
         try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise MalformedResponse("the body is larger than any honest one")
-            return response, bytes(body)
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            encoding = response.headers.get("content-encoding", "")
+            return response, await read_body(response.stream, encoding, max_bytes)
         finally:
             await response.aclose()
 
@@ -155,6 +163,8 @@ class ProviderClient:
     def _reply(
         self, adapter: Adapter, call: Call, base_url: str, response: httpx.Response, body: bytes
     ) -> Reply:
+        if location := _location(response):
+            raise Moved(location, response.status_code)
         payload = _decoded(body)
         now = self._clock.now()
         error = refusal_in(adapter, response.status_code, response.headers, payload, body, now)
@@ -165,6 +175,19 @@ class ProviderClient:
         if payload is None:
             raise MalformedResponse("a success without content", http_status=response.status_code)
         return Reply(base_url, response.headers, payload)
+
+
+def _location(response: httpx.Response) -> str | None:
+    """Where the same host sends us on, complete; None where it does not, or where it may not."""
+    if not response.has_redirect_location:
+        return None
+    asked = response.request
+    if asked.method != "GET" and response.status_code not in SAME_METHOD:
+        return None
+    there = asked.url.join(response.headers["location"])  # httpx has refused unreadable ones
+    is_same = (there.scheme, there.netloc) == (asked.url.scheme, asked.url.netloc)
+    is_safer = asked.url.scheme == "http" and there == asked.url.copy_with(scheme="https")
+    return str(there.copy_with(fragment=None)) if is_same or is_safer else None
 
 
 def parsed(parse: Callable[..., T], *arguments: Any) -> T:

@@ -661,3 +661,34 @@ async def test_what_a_too_slow_store_kept_from_leaving_is_given_back() -> None:
     assert provider.status().quotas[0].used == before
     await ledger.save()
     assert store.kept.total() == before
+
+
+async def test_a_redirect_within_the_host_is_followed_and_counts_as_a_call(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(308, Location="/elsewhere"), price(2.0)]
+    provider = walk.add("a", windows=(Window(100, 60),))
+    assert (await provider.fetch(QUERY, 3)).data == 2.0
+    assert [request.url.path for request in walk.wire.requests] == ["/price/btc", "/elsewhere"]
+    assert provider.status().quotas[0].used == 2
+    assert provider.status().requests == 1
+
+
+async def test_a_redirect_that_no_limit_affords_is_not_followed(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(302, Location="/elsewhere")]
+    provider = walk.add("a", windows=(Window(2, 60),))  # one of the two stays unused
+    with pytest.raises(NotAffordable):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 1
+
+
+async def test_a_host_that_sends_us_in_circles_fails(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(302, Location="/price/btc")]
+    provider = walk.add("a")
+    with pytest.raises(MalformedResponse, match="in circles"):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 3
+    assert provider.status().status == "cooldown"

@@ -15,6 +15,7 @@ from backend.errors import (
     ConnectionBroken,
     GeoBlocked,
     MalformedResponse,
+    Moved,
     PlanRestricted,
     ProviderError,
     ProviderTimeout,
@@ -307,15 +308,77 @@ async def test_the_bound_counts_the_unpacked_body(
         assert type(await fail(client, call=call)) is MalformedResponse
 
 
-async def test_broken_compression_is_no_answer(
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [
+        ("/api/other", "https://vendor.example/api/other"),
+        (f"{ADDRESS}/?page=2#part", f"{ADDRESS}/?page=2"),
+        ("things/", f"{ADDRESS}/"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_within_the_host_says_where(
+    client: ProviderClient, respx_mock: respx.MockRouter, status: int, location: str, there: str
+) -> None:
+    moved_to = {"Location": location}
+    respx_mock.get(ADDRESS).mock(return_value=httpx.Response(status, headers=moved_to))
+    error = await fail(client)
+    assert isinstance(error, Moved)
+    assert error.location == there
+
+
+async def test_what_was_moved_is_asked_for_at_its_new_place_with_the_key(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
-    respx_mock.get(ADDRESS).mock(
-        return_value=httpx.Response(
-            200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip at all")
-        )
+    route = respx_mock.get("https://vendor.example/new?page=2").mock(
+        return_value=httpx.Response(200, json=[1])
     )
+    call = Call("/things", (("page", "1"),), moved_to="https://vendor.example/new?page=2")
+    reply = await client.call(PLAIN, call, BASE_URL, (HEADER_AUTH, KEY), 5.0)
+    assert reply.payload == [1]
+    assert route.calls[0].request.headers[HEADER_AUTH.name] == KEY
+    assert KEY not in repr(call)
+    assert "new" not in repr(call)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://elsewhere.example/api/things",
+        "//elsewhere.example/api/things",
+        "http://vendor.example/api/things",  # the key would go out in the clear
+        "https://vendor.example:8443/api/things",
+        "https://vendor.example.evil.example/",
+        "https://vendor.example@evil.example/",
+        "ftp://vendor.example/",
+    ],
+)
+async def test_a_redirect_to_another_host_is_refused(
+    client: ProviderClient, respx_mock: respx.MockRouter, location: str
+) -> None:
+    respx_mock.get(ADDRESS).mock(return_value=httpx.Response(302, headers={"Location": location}))
     assert type(await fail(client)) is MalformedResponse
+
+
+async def test_a_host_may_send_us_to_its_safer_self(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    respx_mock.get("http://vendor.example/api/things").mock(
+        return_value=httpx.Response(301, headers={"Location": ADDRESS})
+    )
+    error = await fail(client, base_url="http://vendor.example/api")
+    assert isinstance(error, Moved)
+    assert error.location == ADDRESS
+
+
+@pytest.mark.parametrize(("status", "kind"), [(302, MalformedResponse), (308, Moved)])
+async def test_a_post_is_sent_on_only_as_a_post(
+    client: ProviderClient, respx_mock: respx.MockRouter, status: int, kind: type[ProviderError]
+) -> None:
+    respx_mock.post(ADDRESS).mock(
+        return_value=httpx.Response(status, headers={"Location": "/elsewhere"})
+    )
+    assert type(await fail(client, call=Call("/things", json_body=b"{}"))) is kind
 
 
 @pytest.mark.parametrize(
