@@ -131,6 +131,7 @@ async def open_gateway(
             deadline_s=settings.request_deadline,
             attempt_timeout_s=settings.provider_timeout,
         )
+        stack.push_async_callback(manager.aclose)
         ticks = factory.tick_stream(registry)
         _announce(manager, configuration.unused)
         answers = LastAnswers(storage, clock)

@@ -1,7 +1,8 @@
 """The cache in front of a source: fresh, single flight, stale while revalidating or on error."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -13,7 +14,7 @@ from backend.cache.failures import Failures, reason_of, tried_in
 from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
-from backend.errors import DeadlineExceeded, GatewayError
+from backend.errors import DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink, RefreshFailing
 from backend.models.answer import Answer, CacheState, Query, Source
 
@@ -54,6 +55,7 @@ class CachedSource(Generic[Q, T]):
         self._freshness = freshness
         self._deadline_s = deadline_s
         self._flights: dict[Q, asyncio.Task[Answer[T]]] = {}
+        self._later: set[asyncio.Task[None]] = set()
         self._failures = Failures(clock)
         self._refreshes = count(1)
         self._newest: CacheEntry[Answer[T]] | None = None
@@ -135,7 +137,7 @@ class CachedSource(Generic[Q, T]):
 
     async def aclose(self) -> None:
         """Ends the flights still under way."""
-        flights = list(self._flights.values())
+        flights = [*self._flights.values(), *self._later]
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
@@ -146,7 +148,7 @@ class CachedSource(Generic[Q, T]):
             raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
         self.counters.joined += query in self._flights
-        flight = self._flight(query)
+        flight = self._flight(query, is_urgent=True)
         await asyncio.wait({flight}, timeout=self._deadline_s)
         if not flight.done():
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s")
@@ -167,11 +169,12 @@ class CachedSource(Generic[Q, T]):
             raise error
         return await self._stale(query, entry, reason_of(error), error)
 
-    def _flight(self, query: Q) -> asyncio.Task[Answer[T]]:
+    def _flight(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[Answer[T]]:
         """The one refresh of `query` under way, begun now if there is none."""
         flight = self._flights.get(query)
         if flight is None:
-            flight = asyncio.create_task(self._refresh(query), name=f"refresh {query}")
+            asked = replace(query, is_urgent=is_urgent)
+            flight = asyncio.create_task(self._refresh(asked), name=f"refresh {query}")
             self._flights[query] = flight
             flight.add_done_callback(lambda task: self._land(query, task))
         return flight
@@ -188,9 +191,24 @@ class CachedSource(Generic[Q, T]):
             self._note_failure(query, error)
             raise
         self._note_success(query)
+        if answer.later:
+            self._follow_up(query, answer.later)
         answer = await self._store(query, answer)
         self._keep(query, answer)
         return answer
+
+    def _follow_up(self, query: Q, later: Callable[[], Awaitable[Answer[T]]]) -> None:
+        task = asyncio.create_task(self._take_later(query, later), name=f"later {query}")
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _take_later(self, query: Q, later: Callable[[], Awaitable[Answer[T]]]) -> None:
+        """What a slower provider was paid for takes its place, unless that is newer by then."""
+        with suppress(ProviderError):  # its health knows; the readers have an answer
+            answer = await later()
+            entry = await self._cache.get(query)
+            if entry is None or entry.value.fetched_at <= answer.fetched_at:
+                self._keep(query, await self._store(query, answer))
 
     async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Answer[T]:
         freshness = self._freshness(query, answer)
@@ -200,6 +218,7 @@ class CachedSource(Generic[Q, T]):
             refresh_id=next(self._refreshes),
             expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
             ttl_left_s=ttl_s,
+            later=None,
         )
         keep_s = freshness.max_stale_s
         self._newest = await self._cache.set(query, answer, ttl_s, keep_s, age_s=age_s)

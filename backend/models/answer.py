@@ -1,6 +1,7 @@
 """What every floor returns: data with its provenance, and the protocol they all share."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
@@ -13,9 +14,14 @@ CacheState = Literal["hit", "miss", "stale"]
 
 @dataclass(frozen=True)
 class Query(Generic[T_co]):
-    """A question in our own words: hashable, its own cache key. `T_co` is what answers it."""
+    """A question in our own words: hashable, its own cache key. `T_co` is what answers it.
+
+    `is_urgent`: readers wait and there is nothing else to give them, so that a second provider
+    may be asked beside a slow first. It is no part of what is asked.
+    """
 
     category: ClassVar[str]
+    is_urgent: bool = field(default=False, compare=False, repr=False, kw_only=True)
 
     @property
     def subject(self) -> str:
@@ -43,7 +49,8 @@ class Answer(Generic[T_co]):
 
     All but `cache` and `age_s` describe one refresh and are the same for every reader until the
     next; `refresh_id` tells two refreshes apart (0: not yet through a cache). `source` is the
-    provider, or the providers of an answer that was merged.
+    provider, or the providers of an answer that was merged. `later` waits for what another
+    provider was asked at the same time, or raises as a source does; it too is worth keeping.
     """
 
     data: T_co
@@ -59,6 +66,9 @@ class Answer(Generic[T_co]):
     cache: CacheState = "miss"
     age_s: float = 0.0
     ttl_left_s: float = 0.0
+    later: "Callable[[], Awaitable[Answer[T_co]]] | None" = field(
+        default=None, compare=False, repr=False
+    )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -66,7 +76,7 @@ class Answer(Generic[T_co]):
 
     def carrying(self, data: U, *warnings: str) -> "Answer[U]":
         """The same provenance around other data, with more to warn of."""
-        changed = replace(self, data=data, warnings=(*self.warnings, *warnings))  # type: ignore[arg-type] # replace() can't change a type argument
+        changed = replace(self, data=data, warnings=(*self.warnings, *warnings), later=None)  # type: ignore[arg-type] # replace() can't change a type argument
         return cast("Answer[U]", changed)
 
 

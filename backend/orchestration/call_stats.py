@@ -38,6 +38,11 @@ class CallStats:
             self._latencies_ms[-1], _percentile(ranked, 50), _percentile(ranked, 95)
         )
 
+    @property
+    def p90_ms(self) -> float | None:
+        """Of the last 100 successful calls, None before the first."""
+        return _percentile(sorted(self._latencies_ms), 90) if self._latencies_ms else None
+
     def record_success(self, at: datetime, latency_ms: float) -> None:
         self.requests += 1
         self._outcomes.append(True)

@@ -35,8 +35,8 @@ class FanOut:
 
         `tried` names everybody who was asked; `latency_ms` is that of the slowest.
         """
-        offers, refusals = self._manager.offers(query)
-        asked, kept = self._manager.with_credit(offers)
+        offers, refusals = self._manager.choosing.offers(query)
+        asked, kept = self._manager.choosing.with_credit(offers)
         refusals += kept
         if not asked:  # the manager knows the precise error, and when a probe may go early
             answer = await self._manager.fetch_data(query)

@@ -17,6 +17,8 @@ from backend.providers.adapter import Window
 
 #: Windows up to this long are exact logs in memory; longer ones are ledgers that outlive us.
 LONGEST_LOG_S = 3_600.0
+#: Who can afford a call so many times over may waste one.
+PLENTY = 10
 
 
 class RateLimitGuard:
@@ -57,6 +59,11 @@ class RateLimitGuard:
         now = self._clock.monotonic()
         refusals = [w.refusal(cost, now) for w in self._windows if not w.can_afford(cost, now)]
         return max(refusals, key=lambda refused: refused.retry_at, default=None)
+
+    def has_plenty(self, cost: Cost) -> bool:
+        """Calls are cheap: ten more would pass now, and no day's or month's budget is shared."""
+        tenfold = Cost(cost.requests * PLENTY, cost.weight * PLENTY)
+        return not self._long and self.check(tenfold) is None
 
     def credit_wait_s(self, cost: Cost) -> float:
         """Seconds until `cost` is within the pace of every long window; 0 when it is now."""

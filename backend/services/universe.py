@@ -4,7 +4,7 @@ CoinGecko's ranked list is the universe: ids, names, ranks, supply. A venue know
 only pairs; `overlay` is the one rule by which its prices enter, whichever way they came.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from backend.models.answer import Answer, Source
@@ -45,9 +45,23 @@ class UniverseSource:
     def __repr__(self) -> str:
         return f"<UniverseSource {len(self._market.coins) if self._market else 'empty'}>"
 
-    async def fetch(self, _query: MarketQuery) -> Answer[Market]:
+    async def fetch(self, query: MarketQuery) -> Answer[Market]:
         is_known = self._market is not None and self._market.ranked
-        answer = await self._quotes.fetch(QuotesQuery(universe_known=is_known))
+        asked = QuotesQuery(universe_known=is_known, is_urgent=query.is_urgent)
+        answer = await self._quotes.fetch(asked)
+        return replace(self._absorbed(answer), later=self._later(answer))
+
+    def _later(self, answer: Answer[Quotes]) -> Callable[[], Awaitable[Answer[Market]]] | None:
+        later = answer.later
+        if later is None:
+            return None
+
+        async def absorbed_later() -> Answer[Market]:
+            return self._absorbed(await later())
+
+        return absorbed_later
+
+    def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
         market, warnings = absorb(self._market, answer.data, answer.sources[0])
         self._market = market
         told = tuple(ticker for ticker in self._told.values() if self._stands_for_its_coin(ticker))

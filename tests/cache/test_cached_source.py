@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from backend.errors import (
     DeadlineExceeded,
     GatewayError,
     Refusal,
+    UpstreamFailed,
 )
 from backend.events import Event, RefreshFailing
 from backend.models.answer import Answer, Attempt
@@ -40,15 +41,18 @@ class ScriptedSource:
     error: Exception | None = None
     calls: int = 0
     ended: int = 0
+    urgent: list[bool] = field(default_factory=list)
+    later: Callable[[], Awaitable[Answer[float]]] | None = None
 
-    async def fetch(self, _query: PriceQuery) -> Answer[float]:
+    async def fetch(self, query: PriceQuery) -> Answer[float]:
         self.calls += 1
+        self.urgent.append(query.is_urgent)
         number = self.calls
         await asyncio.sleep(self.delay_s)
         if self.error:
             raise self.error
         self.ended += 1
-        return Answer(float(number), "a", self.clock.now(), 1.0)
+        return Answer(float(number), "a", self.clock.now(), 1.0, later=self.later)
 
 
 @dataclass
@@ -769,3 +773,67 @@ async def test_an_answer_is_fresh_for_as_long_as_budgets_want(
     await asyncio.sleep(1)
     assert source.calls == 2
     await cached.aclose()
+
+
+async def test_only_who_has_nothing_at_all_is_urgent(bench: Bench) -> None:
+    await bench.cached.fetch(QUERY)
+    for age_s in (TTL_S + 1, TTL_S * 3, MAX_STALE_S + 1):
+        await asyncio.sleep(age_s)
+        await bench.cached.fetch(QUERY)
+        await asyncio.sleep(0)
+    assert bench.source.urgent == [True, False, False, True]
+
+
+def late_answer(bench: Bench, after_s: float, value: float) -> None:
+    """The next fetch will have a second answer to come."""
+
+    async def later() -> Answer[float]:
+        await asyncio.sleep(after_s)
+        return Answer(value, "slow", bench.source.clock.now(), 1.0)
+
+    bench.source.later = later
+
+
+async def test_what_a_slower_provider_brought_takes_the_answers_place(bench: Bench) -> None:
+    late_answer(bench, 2, 77.0)
+    first = await bench.cached.fetch(QUERY)
+    await asyncio.sleep(2.1)
+    second = await bench.cached.fetch(QUERY)
+    assert (first.data, second.data, second.source) == (1.0, 77.0, "slow")
+    assert second.refresh_id > first.refresh_id
+    assert second.age_s == pytest.approx(0.1)
+    assert [answer.source for answer in bench.kept] == ["a", "slow"]
+    assert bench.source.calls == 1
+
+
+async def test_a_late_answer_that_fails_harms_nobody(bench: Bench) -> None:
+    async def later() -> Answer[float]:
+        raise UpstreamFailed
+
+    bench.source.later = later
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(1)
+    assert (await bench.cached.fetch(QUERY)).data == 1.0
+
+
+async def test_a_late_answer_older_than_what_is_held_is_dropped(bench: Bench) -> None:
+    fetched_at = bench.source.clock.now()
+
+    async def later() -> Answer[float]:
+        await asyncio.sleep(TTL_S * 3)
+        return Answer(77.0, "slow", fetched_at, 1.0)
+
+    bench.source.later = later
+    await bench.cached.fetch(QUERY)
+    bench.source.later = None
+    await asyncio.sleep(TTL_S * 2 + 1)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(TTL_S)
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
+async def test_closing_ends_the_wait_for_a_late_answer(bench: Bench) -> None:
+    late_answer(bench, 1_000, 77.0)
+    await bench.cached.fetch(QUERY)
+    await bench.cached.aclose()
+    assert len(asyncio.all_tasks()) == 1

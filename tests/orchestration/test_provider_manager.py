@@ -14,8 +14,8 @@ from backend.errors import (
 )
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
+from backend.orchestration.chooser import KEPT, Choice
 from backend.orchestration.circuit_breaker import State
-from backend.orchestration.provider_manager import KEPT, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
@@ -149,7 +149,7 @@ async def test_forgotten_series_are_bounded(clock: ManualClock) -> None:
     manager = walk.manager()
     for number in range(1_100):
         await manager.fetch_data(PriceQuery(f"coin-{number}", is_series=True))
-    assert len(manager._series) == 1_024
+    assert len(manager.choosing._series) == 1_024
 
 
 async def test_at_most_three_providers_are_tried(clock: ManualClock) -> None:
@@ -313,6 +313,7 @@ async def test_its_repr_tells_the_live_state(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a")
     assert repr(walk.manager()).startswith("<ProviderManager [<Provider a ")
+    assert repr(walk.manager().choosing) == "<Chooser 0 rotations, 0 series>"
 
 
 async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
