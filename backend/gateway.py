@@ -216,6 +216,7 @@ def _compose(
         ttls={name: getattr(settings, f"cache_ttl_{name}") for name in PLAIN},
         ticks=live.tick_status,
         clock=clock,
+        spread=lambda: sources.universe.spread,
     )
     readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
     return Gateway(

@@ -44,6 +44,21 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How far two providers' prices were apart when both told of the same time, in percent.
+
+    `coins` were compared; `largest_of` is the one they differed most about.
+    """
+
+    compared_at: datetime
+    providers: tuple[str, str]
+    coins: int
+    median_percentage: float
+    largest_percentage: float
+    largest_of: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderStatus:
     """One provider now. `hint` says in words what a user could do about it."""
 

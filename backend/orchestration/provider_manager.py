@@ -101,7 +101,7 @@ class ProviderManager:
             # No await stands between the choice and the lease that fetch() takes.
             if deadline <= self._clock.monotonic():
                 raise self._unavailable(query, [*failed, *_too_late(choice)])
-            if query.is_urgent and choice.may_follow:
+            if query.is_urgent and self._may_have_a_rival(choice):
                 answer = await self._race(choice, query, deadline, failed)
             else:
                 answer = await self._attempt(choice, query, deadline, failed)
@@ -125,6 +125,9 @@ class ProviderManager:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+    def _may_have_a_rival(self, choice: Choice) -> bool:
+        return choice.may_follow > 0 and choice.provider.usual_s < self._attempt_timeout_s
 
     async def _attempt(
         self, choice: Choice, query: Query[T], deadline: float, failed: list[Refusal]
@@ -163,7 +166,7 @@ class ProviderManager:
         """The first good answer, with the other one to come; None when all failed."""
         while running:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in sorted(done, key=lambda task: task.exception() is None):  # failures first
                 choice = running.pop(task)
                 try:
                     answer = task.result()

@@ -10,7 +10,7 @@ from backend.clock import Clock
 from backend.errors import InvalidParameter, Refusal
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
-from backend.models.status import ProviderStatus
+from backend.models.status import ProviderStatus, Spread
 from backend.models.ticks import TickStatus
 
 Health = Literal["ok", "degraded", "down"]
@@ -121,7 +121,7 @@ class WebSocketStatus:
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """`/api/status`."""
+    """`/api/status`. `spread` is null until two providers told of the same coins at one time."""
 
     status: Health
     version: str
@@ -132,6 +132,7 @@ class GatewayStatus:
     cache: CacheStatus
     websocket: WebSocketStatus
     ticks: TickStatus | None
+    spread: Spread | None = None
 
 
 class StatusService:
@@ -145,11 +146,13 @@ class StatusService:
         ttls: Mapping[str, float],
         ticks: Callable[[], TickStatus | None],
         clock: Clock,
+        spread: Callable[[], Spread | None] = lambda: None,
     ) -> None:
         """`caches`, `plain`, the plainest question to its providers, and `ttls`, the settings'
         seconds of freshness, are by category."""
         self._ttls = ttls
         self._ticks = ticks
+        self._spread = spread
         self._manager = manager
         self._plain = plain
         self._history = history
@@ -171,6 +174,7 @@ class StatusService:
             cache=self._cache(),
             websocket=websocket,
             ticks=self._ticks(),
+            spread=self._spread(),
         )
 
     def explain(self, category: str) -> Explanation:

@@ -21,6 +21,8 @@ from backend.models.market import (
     Ranking,
     agree,
 )
+from backend.models.status import Spread
+from backend.services.price_watch import PriceWatch, Verdict
 
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
@@ -41,9 +43,15 @@ class UniverseSource:
         #: The last told ticker of each coin, of one pair as long as no better quote is told.
         self._told: dict[str, PairTicker] = {}
         self._teller = ""
+        self._watch = PriceWatch()
 
     def __repr__(self) -> str:
         return f"<UniverseSource {len(self._market.coins) if self._market else 'empty'}>"
+
+    @property
+    def spread(self) -> Spread | None:
+        """How far providers were apart when they last told of the same time."""
+        return self._watch.spread
 
     async def fetch(self, query: MarketQuery) -> Answer[Market]:
         is_known = self._market is not None and self._market.ranked
@@ -62,11 +70,11 @@ class UniverseSource:
         return absorbed_later
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
-        market, warnings = absorb(self._market, answer.data, answer.sources[0])
+        market, warnings = absorb(self._market, answer.data, answer.sources[0], self._watch)
         self._market = market
         told = tuple(ticker for ticker in self._told.values() if self._stands_for_its_coin(ticker))
-        self._market = _laid_over(market, told, self._teller)
-        return answer.carrying(self._market, *warnings)
+        self._market = _laid_over(market, told, self._teller, self._watch)
+        return answer.carrying(self._market, *warnings, *self._watch.take_notes())
 
     def recall(self, market: Market) -> None:
         """The universe of an earlier run: a venue's prices are laid over it, not left bare."""
@@ -82,7 +90,7 @@ class UniverseSource:
         heard = tuple(fresh.values())
         if self._market is None:
             return None
-        market = _laid_over(self._market, heard, source)
+        market = _laid_over(self._market, heard, source, self._watch)
         if all(new is old for new, old in zip(market.coins, self._market.coins, strict=True)):
             return None
         self._market = market
@@ -97,24 +105,44 @@ class UniverseSource:
         return told is None or QUOTES.index(ticker.quote) <= QUOTES.index(told.quote)
 
 
-def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
-    """The market after `quotes`, with what a reader should be warned of."""
+def absorb(
+    known: Market | None, quotes: Quotes, source: str, watch: PriceWatch
+) -> tuple[Market, tuple[str, ...]]:
+    """The market after `quotes`, with what a reader should be warned of; `watch` has more."""
     if isinstance(quotes, Ranking):
-        return _ranked(known, quotes)
+        return _ranked(known, quotes, source, watch)
     if known is None or not known.ranked:
-        return _unranked(quotes, source), (NO_UNIVERSE, *_refused_notes(quotes.refused))
-    market = overlay(known, quotes, source)
+        market = _unranked(known, quotes, source, watch)
+        return market, (NO_UNIVERSE, *_refused_notes(quotes.refused))
+    market = overlay(known, quotes, source, watch)
     return market, (*_kept_note(market, source), *_refused_notes(quotes.refused))
 
 
-def _ranked(known: Market | None, ranking: Ranking) -> tuple[Market, tuple[str, ...]]:
-    """A new universe. Rows that it brought in an absurd state stay as they were last seen."""
+def _ranked(
+    known: Market | None, ranking: Ranking, source: str, watch: PriceWatch
+) -> tuple[Market, tuple[str, ...]]:
+    """A new universe. Rows that it brought in an absurd state, or whose price jumped with nobody
+    to confirm it, stay as they were last seen."""
     before = {coin.id: coin for coin in known.coins} if known and known.ranked else {}
     listed = {coin.id for coin in ranking.coins}
     kept = [before[name] for name in ranking.refused if name in before and name not in listed]
-    coins = tuple(sorted((*ranking.coins, *kept), key=_by_rank))
+    watch.compare((coin, before[coin.id]) for coin in ranking.coins if coin.id in before)
+    listed_coins = [_watched(before.get(coin.id), coin, source, watch) for coin in ranking.coins]
+    coins = tuple(sorted((*listed_coins, *kept), key=_by_rank))
     pairs = known.pairs if known and known.ranked else None
     return Market(coins, True, pairs), _refused_notes(ranking.refused)
+
+
+def _watched(
+    known: Coin | None, told: Coin, source: str, watch: PriceWatch, *, by_venue: bool = False
+) -> Coin:
+    """The row as told, or as it was while its price is held back; its rank is what is told."""
+    if known is None or told.price is None:
+        return told
+    verdict = watch.judge(known, told.price, told.last_updated, source, by_venue=by_venue)
+    if verdict is not Verdict.HELD:
+        return told
+    return replace(known, market_cap_rank=told.market_cap_rank)
 
 
 def _refused_notes(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,18 +162,22 @@ def _by_rank(coin: Coin) -> tuple[bool, int, str]:
     return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
 
 
-def _laid_over(market: Market, told: tuple[PairTicker, ...], source: str) -> Market:
+def _laid_over(
+    market: Market, told: tuple[PairTicker, ...], source: str, watch: PriceWatch
+) -> Market:
     """As `overlay`, of few pairs: which pair stands for which coin only a whole list decides."""
-    return replace(overlay(market, PairTickers(told), source), pairs=market.pairs)
+    return replace(overlay(market, PairTickers(told), source, watch), pairs=market.pairs)
 
 
-def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
+def overlay(market: Market, tickers: PairTickers, source: str, watch: PriceWatch) -> Market:
     """The market with the venue's newer prices where they are surely of the same coin.
 
     Only the best-ranked coin of a symbol can hold its pair, and only while the pair's price
-    agrees with the last known one; everybody else keeps row, source and `last_updated`. A pair
-    that is off, but not by as much as a namesake's, still stands for the coin's candles.
+    agrees with the last known one, or a list confirms it; everybody else keeps row, source and
+    `last_updated`. A pair that is off, but not by as much as a namesake's, still stands for the
+    coin's candles.
     """
+    compared: list[tuple[Coin, Coin]] = []
     by_base = {ticker.base: ticker for ticker in tickers.tickers}
     holders = best_ranked(market.coins)
     coins, pairs = [], {}
@@ -153,7 +185,11 @@ def overlay(market: Market, tickers: PairTickers, source: str) -> Market:
         ticker = by_base.get(coin.symbol) if holders[coin.symbol] is coin else None
         if ticker and coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
             pairs[coin.symbol] = ticker.pair
-        coins.append(_overlaid(coin, ticker, source) or coin if ticker else coin)
+        overlaid = _overlaid(coin, ticker, source, watch) if ticker else None
+        if overlaid:
+            compared.append((overlaid, coin))
+        coins.append(overlaid or coin)
+    watch.compare(compared)
     return Market(tuple(coins), market.ranked, pairs)
 
 
@@ -162,11 +198,16 @@ def best_ranked(coins: tuple[Coin, ...]) -> Mapping[str, Coin]:
     return {coin.symbol: coin for coin in reversed(coins)}
 
 
-def _overlaid(coin: Coin, ticker: PairTicker, source: str) -> Coin | None:
+def _overlaid(coin: Coin, ticker: PairTicker, source: str, watch: PriceWatch) -> Coin | None:
     """The coin at the venue's price, None where that is another coin's, or older than ours."""
-    if coin.price is None or not agree(ticker.price, coin.price):
+    if coin.price is None:
         return None
     if coin.last_updated is not None and ticker.closed_at <= coin.last_updated:
+        return None
+    verdict = watch.judge(coin, ticker.price, ticker.closed_at, source, by_venue=True)
+    if verdict is Verdict.HELD:
+        return None
+    if verdict is Verdict.STEADY and not agree(ticker.price, coin.price):
         return None
     return replace(
         coin,
@@ -182,10 +223,14 @@ def _overlaid(coin: Coin, ticker: PairTicker, source: str) -> Coin | None:
     )
 
 
-def _unranked(tickers: PairTickers, source: str) -> Market:
+def _unranked(known: Market | None, tickers: PairTickers, source: str, watch: PriceWatch) -> Market:
     """A venue alone: its most traded coins, with all that it cannot know left unknown."""
+    before = {coin.symbol: coin for coin in known.coins} if known else {}
     traded = sorted(tickers.tickers, key=lambda ticker: (-ticker.quote_volume, ticker.base))
-    coins = tuple(_bare(ticker, source) for ticker in traded)
+    coins = tuple(
+        _watched(before.get(ticker.base), _bare(ticker, source), source, watch, by_venue=True)
+        for ticker in traded
+    )
     return Market(coins, False, {ticker.base: ticker.pair for ticker in traded})
 
 

@@ -21,7 +21,9 @@ from backend.models.market import (
     QuotesQuery,
     Ranking,
 )
-from backend.services.universe import NO_UNIVERSE, UniverseSource, absorb, overlay
+from backend.services import universe
+from backend.services.price_watch import PriceWatch
+from backend.services.universe import NO_UNIVERSE, UniverseSource
 from tests.clocks import EPOCH
 
 LATER = EPOCH + timedelta(minutes=5)
@@ -97,6 +99,14 @@ class QueuedSource:
         return Answer(data, source, EPOCH, 12.0, warnings=("of the provider",))
 
 
+def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
+    return universe.absorb(known, quotes, source, PriceWatch())
+
+
+def overlay(market: Market, told: PairTickers, source: str) -> Market:
+    return universe.overlay(market, told, source, PriceWatch())
+
+
 def by_id(market: Market) -> dict[str | None, Coin]:
     return {each.id: each for each in market.coins}
 
@@ -141,15 +151,15 @@ def test_a_coin_without_a_pair_keeps_its_row() -> None:
     assert market.pairs == {"ALP": "ALPUSDT"}
 
 
-@pytest.mark.parametrize("price", [50.0, 100.0, 200.0])
-def test_a_price_within_half_to_double_is_the_same_coins(price: float) -> None:
+@pytest.mark.parametrize("price", [50.0, 100.0, 150.0])
+def test_a_price_within_half_and_half_more_is_the_same_coins(price: float) -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")
     assert market.coins[0].price == price
     assert market.pairs == {"ALP": "ALPUSDT"}
 
 
-@pytest.mark.parametrize("price", [49.0, 201.0, 0.1, 100_000.0])
-def test_a_price_beyond_half_to_double_is_another_coins(price: float) -> None:
+@pytest.mark.parametrize("price", [49.0, 151.0, 0.1, 100_000.0])
+def test_a_price_beyond_half_and_half_more_is_held_back(price: float) -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")
     assert market.coins == UNIVERSE.coins
 
@@ -458,9 +468,9 @@ async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "enters"), [(50.0, True), (200.0, True), (49.9, False), (200.1, False)]
+    ("price", "enters"), [(50.0, True), (150.0, True), (49.9, False), (150.1, False)]
 )
-async def test_another_price_by_more_than_a_factor_of_two_loses(price: float, enters: bool) -> None:
+async def test_another_price_by_more_than_half_is_held_back(price: float, enters: bool) -> None:
     source = await known(RANKED, LISTED)
     assert (source.hear([ticker("ALP", price)], "binance") is not None) is enters
 

@@ -155,6 +155,8 @@ def _refuse_other_market(query: OhlcQuery, newest_rows: Any, context: Context) -
     newest = newest_rows[-1]
     if context.now_ms - newest[6] > NOT_OF_NOW_MS:  # a live pair's newest candle ends ahead of now
         raise QueryRefused("the pair is no longer traded")
+    if newest[0] - context.now_ms > NOT_OF_NOW_MS:
+        raise ValueError("the newest candle lies ahead")
     # Coarser than the tickers' rule: the known price may be hours old.
     known = query.reference_price
     if known is None or not agree(float(newest[4]), known, NAMESAKE_FACTOR):

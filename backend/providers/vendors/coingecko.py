@@ -12,7 +12,7 @@ from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import iso_instant, parse_rows, refuse_other_times
+from backend.providers.rows import AHEAD_MS, iso_instant, parse_rows, refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
@@ -68,10 +68,15 @@ def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. A few absurd rows are left out and named."""
     coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id")
-    stamps = [int(coin.last_updated.timestamp() * 1000) for coin in coins if coin.last_updated]
-    refuse_other_times(stamps, context.now_ms)
-    unique = {coin.id: coin for coin in reversed(coins)}
-    return Ranking(tuple(sorted(unique.values(), key=_rank)), refused)
+    own_ms = refuse_other_times([ms for coin in coins if (ms := _stamp_ms(coin))], context.now_ms)
+    # A row that is old says so itself; one from the future is nobody's honest word.
+    ahead = tuple(str(coin.id) for coin in coins if _stamp_ms(coin) > own_ms + AHEAD_MS)
+    unique = {coin.id: coin for coin in reversed(coins) if coin.id not in ahead}
+    return Ranking(tuple(sorted(unique.values(), key=_rank)), (*refused, *ahead))
+
+
+def _stamp_ms(coin: Coin) -> int:
+    return int(coin.last_updated.timestamp() * 1000) if coin.last_updated else 0
 
 
 def _rank(coin: Coin) -> tuple[bool, int, str]:

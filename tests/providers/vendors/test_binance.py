@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.errors import ProviderError, QueryRefused
+from backend.errors import MalformedResponse, ProviderError, QueryRefused
 from backend.models.market import PairTicker, PairTickers, QuotesQuery
 from backend.models.ohlc import DAY, HOUR, MINUTE, WEEK, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Call, Context
@@ -379,3 +379,9 @@ def test_the_error_code_is_a_number_at_the_top(payload: Any, code: int | None) -
 )
 def test_the_end_of_a_ban_is_read_out_of_the_text(payload: Any, until_ms: int | None) -> None:
     assert binance.banned_until_ms(payload) == until_ms
+
+
+def test_candles_of_a_time_to_come_are_malformed() -> None:
+    rows = [kline(EPOCH_MS - EPOCH_MS % HOUR + 5 * HOUR)]
+    with pytest.raises(MalformedResponse):
+        parsed(binance.parse_klines, NEWEST, [rows], CONTEXT)

@@ -265,3 +265,9 @@ def test_only_a_paid_key_is_asked_for_its_figures() -> None:
 
 
 PLANS = ("pro", "demo", "keyless")
+
+
+def test_a_row_from_the_future_is_left_out_and_named() -> None:
+    ranking = markets(*many(60, coin_row(id="ahead", last_updated="2026-11-22T10:00:00.000Z")))
+    assert "ahead" not in {coin.id for coin in ranking.coins}
+    assert ranking.refused == ("ahead",)

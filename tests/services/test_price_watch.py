@@ -1,0 +1,215 @@
+"""Jumps are held back until a second provider confirms them; two providers' prices are compared."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.models.answer import Answer
+from backend.models.market import Market, MarketQuery, PairTicker, Quotes, Ranking
+from backend.services.price_watch import JUMP, MOST_NAMED, PriceWatch, Verdict
+from backend.services.universe import UniverseSource
+from tests.clocks import EPOCH
+from tests.services.test_universe import ALPHA, BETA, QueuedSource, coin, ticker, tickers
+
+MINUTE = timedelta(minutes=1)
+
+
+def ranking(price: float, at: datetime, *others: Any) -> tuple[Quotes, str]:
+    row = replace(
+        ALPHA,
+        price=price,
+        market_cap=price * 1_000,
+        high_24h=max(price, 110.0),
+        low_24h=min(price, 90.0),
+        last_updated=at,
+    )
+    return Ranking((row, *others)), "coingecko_free"
+
+
+def venue(price: float, at: datetime) -> tuple[Quotes, str]:
+    return tickers(pair(price, at)), "binance"
+
+
+def pair(price: float, at: datetime) -> PairTicker:
+    return replace(ticker("ALP", price), closed_at=at)
+
+
+async def prices(*answers: tuple[Quotes, str]) -> tuple[list[Any], Answer[Market], UniverseSource]:
+    """Alpha's price and its source after each answer, the last answer, and its source."""
+    source = UniverseSource(QueuedSource(*answers))
+    seen = []
+    for _ in answers:
+        answer = await source.fetch(MarketQuery())
+        alpha = next(each for each in answer.data.coins if each.symbol == "ALP")
+        seen.append((alpha.price, alpha.source))
+    return seen, answer, source
+
+
+async def test_a_jump_is_held_back_and_named() -> None:
+    seen, answer, _ = await prices(ranking(100.0, EPOCH), ranking(151.0, EPOCH + MINUTE))
+    assert seen == [(100.0, "coingecko_free")] * 2
+    assert answer.data.coins[0].last_updated == EPOCH
+    assert answer.warnings[-1] == (
+        "the price of alpha at coingecko_free is off by +51% and is held back "
+        "until a second provider confirms it"
+    )
+
+
+@pytest.mark.parametrize("price", [50.0, 150.0])
+async def test_half_is_no_jump(price: float) -> None:
+    seen, answer, _ = await prices(ranking(100.0, EPOCH), ranking(price, EPOCH + MINUTE))
+    assert seen[-1] == (price, "coingecko_free")
+    assert answer.warnings == ("of the provider",)
+
+
+async def test_a_lists_jump_enters_when_the_venue_confirms_it() -> None:
+    seen, answer, _ = await prices(
+        ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), venue(310.0, EPOCH + 2 * MINUTE)
+    )
+    assert seen[1:] == [(100.0, "coingecko_free"), (310.0, "binance")]
+    assert not any("held back" in warning for warning in answer.warnings)
+
+
+async def test_a_venues_jump_enters_when_the_list_confirms_it() -> None:
+    seen, _, _ = await prices(
+        ranking(100.0, EPOCH), venue(30.0, EPOCH + MINUTE), ranking(31.0, EPOCH + 2 * MINUTE)
+    )
+    assert seen[1:] == [(100.0, "coingecko_free"), (31.0, "coingecko_free")]
+
+
+async def test_another_price_is_no_confirmation() -> None:
+    seen, _, _ = await prices(
+        ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), venue(340.0, EPOCH + 2 * MINUTE)
+    )
+    assert seen[-1] == (100.0, "coingecko_free")
+
+
+async def test_the_same_provider_again_is_no_confirmation() -> None:
+    told = [ranking(300.0, EPOCH + n * MINUTE) for n in range(1, 50)]
+    seen, _, _ = await prices(ranking(100.0, EPOCH), *told)
+    assert {price for price, _ in seen} == {100.0}
+
+
+async def test_the_other_plan_of_the_same_vendor_is_no_confirmation() -> None:
+    quotes, _ = ranking(300.0, EPOCH + 2 * MINUTE)
+    seen, _, _ = await prices(
+        ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), (quotes, "coingecko_pro")
+    )
+    assert seen[-1][0] == 100.0
+
+
+async def test_a_word_of_long_ago_is_no_confirmation() -> None:
+    seen, _, _ = await prices(
+        ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), venue(300.0, EPOCH + 12 * MINUTE)
+    )
+    assert seen[-1][0] == 100.0
+
+
+async def test_who_comes_back_to_the_known_price_is_believed_at_once() -> None:
+    seen, answer, _ = await prices(
+        ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), ranking(101.0, EPOCH + 2 * MINUTE)
+    )
+    assert seen[-1][0] == 101.0
+    assert answer.warnings == ("of the provider",)
+
+
+async def test_a_price_of_an_hour_ago_is_no_measure_any_more() -> None:
+    """Else a coin that only one provider knows would never move again after an outage."""
+    seen, _, _ = await prices(ranking(100.0, EPOCH), ranking(300.0, EPOCH + timedelta(minutes=61)))
+    assert seen[-1][0] == 300.0
+
+
+async def test_a_held_row_has_its_new_rank() -> None:
+    quotes, name = ranking(300.0, EPOCH + MINUTE, replace(BETA, market_cap_rank=1))
+    moved = Ranking((replace(quotes.coins[0], market_cap_rank=2), *quotes.coins[1:]))  # type: ignore[union-attr] # a ranking
+    _, answer, _ = await prices(ranking(100.0, EPOCH), (moved, name))
+    assert [each.id for each in answer.data.coins] == ["beta", "alpha"]
+    assert answer.data.coins[1].price == 100.0
+
+
+async def test_without_a_universe_a_venues_own_jump_is_held_back_too() -> None:
+    seen, answer, _ = await prices(venue(100.0, EPOCH), venue(1_000.0, EPOCH + MINUTE))
+    assert seen[-1] == (100.0, "binance")
+    assert "ALP" in answer.warnings[-1]
+
+
+async def test_a_tick_that_jumps_is_held_back() -> None:
+    _, _, source = await prices(ranking(100.0, EPOCH), venue(101.0, EPOCH + MINUTE))
+    assert source.hear([pair(300.0, EPOCH + 2 * MINUTE)], "binance") is None
+
+
+async def test_of_many_held_prices_a_few_are_named() -> None:
+    rows = [coin(f"c{n}", f"C{n}", n) for n in range(1, 10)]
+    jumped = [
+        replace(row, price=160.0, market_cap=160_000.0, last_updated=EPOCH + MINUTE) for row in rows
+    ]
+    _, answer, _ = await prices(
+        ranking(100.0, EPOCH, *rows), ranking(100.0, EPOCH + MINUTE, *jumped)
+    )
+    held = [warning for warning in answer.warnings if "held back" in warning]
+    assert len(held) == MOST_NAMED + 1
+    assert held[-1] == "and 4 more prices are held back"
+
+
+async def test_two_providers_of_one_time_are_compared() -> None:
+    _, _, source = await prices(ranking(100.0, EPOCH), venue(102.0, EPOCH + MINUTE))
+    spread = source.spread
+    assert spread is not None
+    assert (spread.coins, spread.largest_of, spread.largest_percentage) == (1, "alpha", 2.0)
+    assert set(spread.providers) == {"coingecko_free", "binance"}
+    assert spread.compared_at == EPOCH + MINUTE
+
+
+async def test_two_providers_of_two_times_are_not_compared() -> None:
+    _, _, source = await prices(ranking(100.0, EPOCH), venue(102.0, EPOCH + 4 * MINUTE))
+    assert source.spread is None
+
+
+async def test_one_provider_is_not_compared_with_itself() -> None:
+    _, _, source = await prices(ranking(100.0, EPOCH), ranking(102.0, EPOCH + MINUTE))
+    assert source.spread is None
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 10_000), st.booleans(), st.integers(1, 300)), max_size=30)
+)
+def test_no_price_jumps_without_a_second_word_or_an_hour(
+    told: list[tuple[float, bool, int]],
+) -> None:
+    watch, known, at = PriceWatch(), replace(ALPHA, last_updated=EPOCH), EPOCH
+    words: list[tuple[float, datetime, bool]] = []
+    for price, by_venue, after_s in told:
+        at += timedelta(seconds=after_s)
+        verdict = watch.judge(known, price, at, "x", by_venue=by_venue)
+        assert known.price is not None
+        assert known.last_updated is not None
+        has_jumped = abs(price / known.price - 1) > JUMP
+        is_measurable = at - known.last_updated <= timedelta(hours=1)
+        second = any(
+            abs(price / other - 1) <= 0.1 and venue is not by_venue and at - when <= 10 * MINUTE
+            for other, when, venue in words
+        )
+        if has_jumped and is_measurable and not second:
+            assert verdict is Verdict.HELD
+        if not has_jumped:
+            assert verdict is Verdict.STEADY
+        words.append((price, at, by_venue))
+        if verdict is not Verdict.HELD:
+            known = replace(
+                known,
+                price=price,
+                market_cap=None,
+                high_24h=None,
+                low_24h=None,
+                last_updated=at,
+            )
+
+
+def test_its_repr_tells_how_many_are_held() -> None:
+    watch = PriceWatch()
+    watch.judge(ALPHA, 300.0, EPOCH, "binance", by_venue=True)
+    assert repr(watch) == "<PriceWatch 1 held>"
