@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from api.bounded_http import BoundedHttp
 from api.hf_unified_server import create_app
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
@@ -44,6 +45,8 @@ def server(configuration: Configuration, **options: Any) -> Server:
         "log_config": None,  # our one queue takes uvicorn's records too
         "access_log": False,
         "server_header": False,
+        "http": BoundedHttp,
+        "proxy_headers": False,  # TRUST_PROXY says whom to believe, not uvicorn's default
         "timeout_graceful_shutdown": DRAIN_S,
         "ws_max_size": MOST_FRAME_BYTES,
         "ws_ping_timeout": settings.ws_stuck_seconds + PONG_SLACK_S,

@@ -12,11 +12,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
+from api.doors import ClientLimits, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
 from api.routes import docs, gas, market, metrics, news, ohlc, sentiment, status, stream
-from api.routes.common import refuse_repeats
+from api.routes.common import documented_errors, refuse_repeats
 from api.schemas import Problem
+from api.security_headers import SecurityHeaders
 from api.stream.wire import KeepSend
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
@@ -24,7 +26,12 @@ from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration
 
 TITLE = "Unified Crypto Data Platform"
-EXPOSED = ["Age", "ETag", "Retry-After", "X-Cache", "X-Request-Id"]
+EXPOSED = ["Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id"]
+#: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
+KEY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+}
 
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
@@ -44,11 +51,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    doors = documented_errors(401, 429)
     for module in (market, ohlc, news, sentiment, gas, status, metrics):
-        app.include_router(module.router, dependencies=[Depends(refuse_repeats)])
-    app.include_router(stream.router)
+        app.include_router(module.router, dependencies=[Depends(refuse_repeats)], responses=doors)
+    app.include_router(stream.router, responses=doors)
     # Last: /api/market/{coin} takes everything that stands behind it.
-    app.include_router(market.coin_router)
+    app.include_router(market.coin_router, responses=doors)
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
@@ -68,6 +76,7 @@ def _life(
         async with opened(configuration) as gateway:
             app.state.gateway = gateway
             app.state.responder = Responder()
+            app.state.keys = GatewayKeys(settings.gateway_api_keys)
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway, most_clients=settings.ws_max_clients, stuck_s=settings.ws_stuck_seconds
@@ -85,6 +94,14 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
+    settings = configuration.gateway
+    app.add_middleware(
+        Doors,
+        keys=GatewayKeys(settings.gateway_api_keys),
+        limits=ClientLimits(settings.client_rate_limit),
+        trusted_proxies=settings.trust_proxy,
+        origins=settings.cors_origins,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=configuration.gateway.cors_origins,
@@ -92,6 +109,7 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    app.add_middleware(SecurityHeaders)
     templates = templates_by_endpoint(app.routes)
     app.add_middleware(CountRequests, counts=counts, templates=templates)
     app.add_middleware(RequestId)
@@ -111,6 +129,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         schemas |= schema.pop("$defs", {})
         schemas["Problem"] = schema
+        document["components"]["securitySchemes"] = KEY_SCHEMES
+        document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
         app.openapi_schema = document
     return app.openapi_schema
 

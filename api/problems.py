@@ -31,6 +31,11 @@ STATUS = {
     "deadline_exceeded": 504,
     "internal_error": 500,
     "upgrade_required": 426,
+    "unauthorized": 401,
+    "rate_limited": 429,
+    "uri_too_long": 414,
+    "headers_too_large": 431,
+    "body_too_large": 413,
 }
 TITLES = {
     "invalid_parameter": "A parameter is wrong",
@@ -45,6 +50,11 @@ TITLES = {
     "deadline_exceeded": "It took too long",
     "internal_error": "The gateway itself failed",
     "upgrade_required": "WebSocket is spoken here",
+    "unauthorized": "A key is asked for",
+    "rate_limited": "This address asks too often",
+    "uri_too_long": "The address is too long",
+    "headers_too_large": "The headers are too large",
+    "body_too_large": "The body is too large",
 }
 HINTS = {
     "no_provider_configured": "/api/status names the variable that unlocks each provider",

@@ -107,6 +107,13 @@ class Problem:
         "not_ready",
         "deadline_exceeded",
         "internal_error",
+        "too_many_clients",
+        "upgrade_required",
+        "unauthorized",
+        "rate_limited",
+        "uri_too_long",
+        "headers_too_large",
+        "body_too_large",
     ]
     request_id: str
     hint: str | None = None

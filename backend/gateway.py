@@ -133,7 +133,7 @@ async def open_gateway(
         )
         stack.push_async_callback(manager.aclose)
         ticks = factory.tick_stream(registry)
-        _announce(manager, configuration.unused)
+        _announce(manager)
         answers = LastAnswers(storage, clock)
         stack.push_async_callback(answers.aclose)
         sources = build_sources(Caches(clock, tell, settings, stack, answers), manager)
@@ -232,8 +232,8 @@ def _compose(
     )
 
 
-def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:
-    """Who can serve what now, which variable would unlock the others, which are set in vain."""
+def _announce(manager: ProviderManager) -> None:
+    """Who can serve what now, and which variable would unlock the others."""
     chains = {
         name: " > ".join(provider.name for provider in manager.standing(query)) or "nobody"
         for name, query in PLAIN.items()
@@ -243,5 +243,3 @@ def _announce(manager: ProviderManager, unused: Sequence[str]) -> None:
     for provider in manager.providers:
         if hint := provider.status().hint:
             log.info("%s is off: %s", provider.name, hint)
-    if unused:
-        log.warning("not used by this version: %s", ", ".join(unused))

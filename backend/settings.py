@@ -139,6 +139,12 @@ class Settings(BaseSettings):
     cooldown: float = Field(30, gt=0, le=DAY)
     cooldown_max: float = Field(300, gt=0, le=DAY)
 
+    #: Whoever asks for data sends one of these; none: open to all.
+    gateway_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    #: Of one client address; none: no limit.
+    client_rate_limit: Annotated[tuple[CallLimit, ...], NoDecode] = (CallLimit(600, MINUTE),)
+    #: So many proxies of ours stand in front and add to X-Forwarded-For; true is one.
+    trust_proxy: int = Field(0, ge=0, le=10)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     #: Readers of the stream at a time, by WebSocket and by SSE together.
     ws_max_clients: int = Field(1_000, ge=1, le=100_000)
@@ -167,6 +173,27 @@ class Settings(BaseSettings):
     def _nothing_is_no_file(cls, value: Any) -> Any:
         return value if str(value or "").strip() else None
 
+    @field_validator("gateway_api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        keys = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(re.fullmatch(r"[\x21-\x7e]{8,512}", key) for key in keys):
+            raise ValueError("wants a comma list of keys of at least 8 characters, no spaces")
+        return tuple(SecretStr(key) for key in keys)
+
+    @field_validator("client_rate_limit", mode="before")
+    @classmethod
+    def _split_client_limits(cls, value: Any) -> Any:
+        return parse_limits(value) if isinstance(value, str) else value
+
+    @field_validator("trust_proxy", mode="before")
+    @classmethod
+    def _true_is_one_proxy(cls, value: Any) -> Any:
+        words = {"true": 1, "yes": 1, "on": 1, "false": 0, "no": 0, "off": 0, "": 0}
+        return words.get(str(value).strip().lower(), value)
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
@@ -185,47 +212,36 @@ class Configuration:
 
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
-    #: Variables of the contract that are set, and that this version does not use yet.
-    unused: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
         """Every key that was configured, for the redaction filter."""
-        keys = (provider.api_key for provider in self.providers.values())
+        keys = [provider.api_key for provider in self.providers.values()]
+        keys += self.gateway.gateway_api_keys
         return tuple(key.get_secret_value() for key in keys if key)
 
 
 class _NotYet(BaseSettings):
-    """Variables of the contract that this version does not use: none is ignored silently."""
+    """Variables of the contract that this version can't do: a user would count on them."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
-    gateway_api_keys: str = ""
     redis_url: str = ""
-    client_rate_limit: str = ""
-    trust_proxy: str = ""
-
-
-#: Not to be ignored even with a warning: a user would take the door for locked.
-REFUSED = ("gateway_api_keys", "redis_url")
 
 
 def load_configuration(provider_names: Iterable[str]) -> Configuration:
     """Reads everything once. Raises SettingsError with one line that names the variable."""
-    unused = _not_yet_used()
+    _refuse_what_is_not_built()
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in provider_names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
-    return Configuration(gateway, providers, unused)
+    return Configuration(gateway, providers)
 
 
-def _not_yet_used() -> tuple[str, ...]:
-    """The variables that are set in vain. Raises SettingsError where that would be dangerous."""
-    found = [name for name, value in _load(_NotYet, "") if value.strip()]
-    for name in found:
-        if name in REFUSED:
+def _refuse_what_is_not_built() -> None:
+    for name, value in _load(_NotYet, ""):
+        if value.strip():
             raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
-    return tuple(name.upper() for name in found)
 
 
 def _load(kind: type[S], prefix: str) -> S:

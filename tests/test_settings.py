@@ -18,7 +18,7 @@ from backend.settings import (
 PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
 OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET
 MAX_STALE_OHLC REQUEST_DEADLINE PROVIDER_TIMEOUT COOLDOWN COOLDOWN_MAX CORS_ORIGINS
-GATEWAY_API_KEYS REDIS_URL STATE_PATH""".split()
+GATEWAY_API_KEYS CLIENT_RATE_LIMIT TRUST_PROXY REDIS_URL STATE_PATH""".split()
 PROVIDER_VARIABLES = [
     f"{name.upper()}_{field}"
     for name in PROVIDERS
@@ -172,7 +172,9 @@ WRONG = [
     ("COINGECKO_FREE_LIMITS", "lots 0/minute 30 -1/minute 1.5/minute 30/fortnight 30/minute;1/day"),
     ("COINGECKO_PRO_API_KEY", "schlüssel-pw"),
     ("BINANCE_ENABLED", "perhaps 2"),
-    ("GATEWAY_API_KEYS", "pw"),
+    ("GATEWAY_API_KEYS", "pw geheim-pw-schlüssel good-key-pw,short"),
+    ("CLIENT_RATE_LIMIT", "600 many 0/minute"),
+    ("TRUST_PROXY", "-1 11 everybody"),
     ("REDIS_URL", "redis://user:pw@h"),
 ]
 
@@ -221,7 +223,34 @@ def test_the_longest_cooldown_is_not_shorter_than_the_first(
     assert load().gateway.cooldown_max == 60
 
 
-@pytest.mark.parametrize("variable", ["GATEWAY_API_KEYS", "REDIS_URL"])
+@pytest.mark.parametrize(
+    ("text", "proxies"), [("", 0), ("false", 0), ("True", 1), ("on", 1), ("2", 2)]
+)
+def test_trusted_proxies_are_counted(
+    monkeypatch: pytest.MonkeyPatch, text: str, proxies: int
+) -> None:
+    monkeypatch.setenv("TRUST_PROXY", text)
+    assert load().gateway.trust_proxy == proxies
+
+
+def test_gateway_keys_are_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_API_KEYS", " first-key-1, second-key-2,,")
+    configuration = load()
+    keys = [key.get_secret_value() for key in configuration.gateway.gateway_api_keys]
+    assert keys == ["first-key-1", "second-key-2"]
+    assert set(keys) <= set(configuration.secrets())
+    assert "first-key-1" not in repr(configuration)
+
+
+def test_an_address_may_ask_600_times_a_minute_or_as_often_as_it_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load().gateway.client_rate_limit == (CallLimit(600, 60.0),)
+    monkeypatch.setenv("CLIENT_RATE_LIMIT", "")
+    assert load().gateway.client_rate_limit == ()
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL"])
 def test_what_is_not_built_yet_may_stand_empty(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:

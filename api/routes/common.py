@@ -29,6 +29,8 @@ Served = Annotated[Gateway, Depends(_gateway)]
 Responds = Annotated[Responder, Depends(_responder)]
 
 ERRORS = {
+    401: ("unauthorized",),
+    429: ("rate_limited",),
     404: ("unknown_symbol",),
     422: ("invalid_parameter",),
     503: ("all_providers_failed", "no_provider_configured", "quota_exhausted", "not_ready"),

@@ -8,6 +8,8 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from api.security_headers import FRAMERS
+
 router = APIRouter(include_in_schema=False)
 
 #: Relative, so that they also work behind a path prefix.
@@ -18,7 +20,7 @@ ASSETS = "assets/docs"
 POLICY = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; worker-src blob:"
+        "img-src 'self' data:; worker-src blob:; base-uri 'none'; form-action 'none'; " + FRAMERS
     )
 }
 

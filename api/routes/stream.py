@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
 from starlette.types import Receive, Scope, Send
 
+from api.doors import GatewayKeys
 from api.problems import problem
 from api.routes.common import documented_errors, refuse_repeats
-from api.stream.commands import Refused, Subscribe, commands_in
+from api.stream.commands import Refused, Subscribe, commands_in, key_in
 from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
 from api.stream.outlets import Outlet, QueueOutlet, WireOutlet
@@ -22,6 +23,9 @@ from backend.models.ohlc import Interval
 
 router = APIRouter(tags=["stream"])
 
+#: A client that has a key says so within this, in seconds.
+AUTH_S = 5.0
+NOT_AUTHORISED = 4401
 LATER = {"Retry-After": "5"}
 #: A goodbye that is not taken in this time is not taken at all.
 GOODBYE_S = 2.0
@@ -38,6 +42,10 @@ async def read_websocket(websocket: WebSocket) -> None:
     broadcaster: Broadcaster = websocket.app.state.broadcaster
     await websocket.accept()
     bound_kernel_buffer(websocket.scope)
+    if not await _has_key(websocket):
+        await websocket.close(NOT_AUTHORISED, "send a key, by header or as the first message")
+        abort_soon(websocket.scope)
+        return
     async with _outlet(websocket) as outlet:
         try:
             subscriber = broadcaster.join(outlet)
@@ -50,6 +58,18 @@ async def read_websocket(websocket: WebSocket) -> None:
         finally:
             broadcaster.leave(subscriber)
             abort_soon(websocket.scope)  # it may have said goodbye and still not read what waits
+
+
+async def _has_key(websocket: WebSocket) -> bool:
+    """By header, or as the first message: browsers can't send headers with a WebSocket."""
+    keys: GatewayKeys = websocket.app.state.keys
+    if keys.admits(websocket.headers):
+        return True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(AUTH_S):
+            message = await websocket.receive()
+        return keys.knows(key_in(message.get("text")))
+    return False
 
 
 async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: Subscriber) -> None:

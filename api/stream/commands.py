@@ -78,6 +78,17 @@ def parse_command(text: str | None) -> Command:
     return command
 
 
+def key_in(text: str | None) -> str:
+    """Of a first message `{"op":"auth","key":"…"}`; empty where it is another."""
+    try:
+        said = orjson.loads(text or "")
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return ""
+    is_auth = isinstance(said, dict) and said.get("op") == "auth"
+    key = said.get("key") if is_auth else None
+    return key if isinstance(key, str) else ""
+
+
 def commands_in(
     channels: str | None, symbols: str | None, interval: str | None
 ) -> tuple[Subscribe, ...]:

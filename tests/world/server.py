@@ -142,7 +142,7 @@ class World:
         """The variables that point a gateway to this world."""
         names = (*MARKET, *OTHERS)
         urls = {f"{name.upper()}_BASE_URL": self.url(name) for name in names}
-        return {**urls, "BINANCE_STREAM_URL": "", **settings}
+        return {**urls, "BINANCE_STREAM_URL": "", "CLIENT_RATE_LIMIT": "", **settings}
 
     async def _connection(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

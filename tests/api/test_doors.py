@@ -1,0 +1,202 @@
+"""Keys, limits by address, sizes, origins: who comes in, and what the others are told."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.doors import GatewayKeys, client_of
+from tests.api.conftest import Serve
+
+KEYS = "first-gateway-key,second-gateway-key"
+LOCKED = ["/api/market", "/api/gas", "/api/status", "/api/stream", "/metrics", "/api/nothing"]
+OPEN = ["/healthz", "/readyz", "/docs", "/openapi.json", "/"]
+ORIGIN = {"Origin": "https://page.example"}
+
+
+def problem_of(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
+
+
+@pytest.mark.parametrize("path", LOCKED)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": "wrong-gateway-key"},
+        {"X-API-Key": ""},
+        {"X-API-Key": "first-gateway-key,second-gateway-key"},
+        {"Authorization": "Bearer wrong-gateway-key"},
+        {"Authorization": "first-gateway-key"},
+        {"Authorization": "Basic first-gateway-key"},
+    ],
+)
+async def test_without_a_good_key_data_is_locked(
+    serve: Serve, path: str, headers: dict[str, str]
+) -> None:
+    client = await serve(GATEWAY_API_KEYS=KEYS)
+    answer = await client.get(path, headers=headers | ORIGIN)
+    assert (answer.status_code, problem_of(answer)["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "gateway-key" not in answer.text
+
+
+@pytest.mark.parametrize("key", KEYS.split(","))
+@pytest.mark.parametrize("how", ["X-API-Key", "Authorization"])
+async def test_each_good_key_opens_either_way(serve: Serve, key: str, how: str) -> None:
+    client = await serve(GATEWAY_API_KEYS=KEYS)
+    text = key if how == "X-API-Key" else f"bearer {key}"
+    assert (await client.get("/api/gas", headers={how: text})).status_code == 200
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_pages_and_probes_want_no_key(serve: Serve, path: str) -> None:
+    client = await serve(GATEWAY_API_KEYS=KEYS)
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_a_preflight_wants_no_key(serve: Serve) -> None:
+    client = await serve(GATEWAY_API_KEYS=KEYS)
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-api-key"}
+    answer = await client.options("/api/market", headers=ORIGIN | asked)
+    assert answer.status_code == 200
+    assert "x-api-key" in answer.headers["access-control-allow-headers"]
+
+
+async def test_without_keys_the_gateway_is_open(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/gas", headers={"X-API-Key": "any"})).status_code == 200
+
+
+def test_keys_are_not_in_their_repr() -> None:
+    assert repr(GatewayKeys(())) == "<GatewayKeys 0>"
+
+
+async def test_an_address_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="3/hour")
+    answers = [await client.get("/api/gas", headers=ORIGIN) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    left = [answer.headers["ratelimit"].split(";")[1] for answer in answers]
+    assert left == ["r=2", "r=1", "r=0", "r=0"]
+    assert answers[0].headers["ratelimit-policy"] == '"client";q=3;w=3600'
+    problem = problem_of(answers[3])
+    assert problem["code"] == "rate_limited"
+    assert 0 < problem["retry_after_seconds"] <= 3_600
+    assert answers[3].headers["retry-after"] == str(problem["retry_after_seconds"])
+    assert answers[3].headers["access-control-allow-origin"] == "*"
+    assert "Retry-After" in answers[3].headers["access-control-expose-headers"]
+    assert "RateLimit" in answers[3].headers["access-control-expose-headers"]
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_of_several_limits_the_scarcest_is_told(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="100/hour,2/day")
+    answers = [await client.get("/healthz/none") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert answers[0].headers["ratelimit"].startswith('"client";r=1;')
+
+
+async def test_wrong_keys_count_so_that_they_cannot_be_guessed(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="2/hour", GATEWAY_API_KEYS=KEYS)
+    wrong = {"X-API-Key": "wrong-gateway-key"}
+    codes = [(await client.get("/api/gas", headers=wrong)).status_code for _ in range(3)]
+    assert codes == [401, 401, 429]
+
+
+async def test_addresses_have_limits_of_their_own_where_a_proxy_is_trusted(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="1/hour", TRUST_PROXY="true")
+    codes = [
+        (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
+        for told in ("203.0.113.1", "203.0.113.2", "198.51.100.7, 203.0.113.1", "203.0.113.1")
+    ]
+    assert codes == [200, 200, 429, 429], "what stands left of the proxy's own entry is no address"
+
+
+async def test_untrusted_proxies_words_are_nothing(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="1/hour")
+    codes = [
+        (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
+        for told in ("203.0.113.1", "203.0.113.2")
+    ]
+    assert codes == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "client"),
+    [
+        ("", 1, "192.0.2.9"),
+        ("203.0.113.1", 1, "203.0.113.1"),
+        ("203.0.113.1, 203.0.113.2", 1, "203.0.113.2"),
+        ("203.0.113.1, 203.0.113.2", 2, "203.0.113.1"),
+        ("203.0.113.1", 3, "203.0.113.1"),
+        (" , ,", 1, "192.0.2.9"),
+        ("<script>", 1, "unknown"),
+        ("2001:db8:1:2:3:4:5:6", 1, "2001:db8:1:2::/64"),
+        ("203.0.113.1", 0, "192.0.2.9"),
+    ],
+)
+def test_whose_address_counts(forwarded: str, proxies: int, client: str) -> None:
+    headers = [(b"x-forwarded-for", forwarded.encode())]
+    scope = {"type": "http", "client": ("192.0.2.9", 1), "headers": headers}
+    assert client_of(scope, proxies) == client
+
+
+def test_a_connection_without_an_address_is_unknown() -> None:
+    assert client_of({"type": "http", "client": None, "headers": []}, 0) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/api/market?x=" + "a" * 17_000, {}, 414, "uri_too_long"),
+        ("/api/market", {"X-Long": "a" * 33_000}, 431, "headers_too_large"),
+        ("/api/market", {"Content-Length": "70000"}, 413, "body_too_large"),
+        ("/api/market", {"Content-Length": "-5"}, 413, "body_too_large"),
+    ],
+)
+async def test_what_is_too_large_is_refused(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    answer = await client.get(path, headers=headers)
+    assert (answer.status_code, problem_of(answer)["code"]) == (status, code)
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_trusted_proxys_scheme_is_ours(serve: Serve) -> None:
+    headers = {"X-Forwarded-Proto": "https"}
+    for trusted, scheme in (("1", "https"), ("0", "http")):
+        client = await serve(TRUST_PROXY=trusted)
+        answer = await client.get("/api/market/", headers=headers)
+        assert answer.headers["location"].startswith(f"{scheme}://")
+
+
+@pytest.mark.parametrize("path", ["/api/market", "/api/nothing", "/metrics", "/api/market?limit=0"])
+async def test_data_is_nobodys_page(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_a_space_may_frame_the_pages_and_nobody_else(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await client.get(path)).headers
+    policy = headers["content-security-policy"]
+    assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
+    assert "x-frame-options" not in headers
+    assert "set-cookie" not in headers
+
+
+async def test_the_document_tells_of_keys_and_limits(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
+    for path, item in document["paths"].items():
+        if path.startswith("/api"):
+            assert {"401", "429"} <= set(item["get"]["responses"]), path
