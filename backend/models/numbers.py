@@ -11,7 +11,7 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rank = Annotated[int, Field(ge=1)]
+Rank = Annotated[int, Field(ge=1, lt=10**9)]
 EpochMs = Annotated[int, Field(ge=0, lt=4_102_444_800_000)]  # until the year 2100
 Instant = AwareDatetime
 Text = Annotated[str, Field(min_length=1, max_length=200)]
