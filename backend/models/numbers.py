@@ -23,4 +23,9 @@ def _can_be_split(url: str) -> str:
     return url
 
 
-Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://"), AfterValidator(_can_be_split)]
+#: One word: with a space or a bracket in it, it would end before its end wherever it is shown.
+Url = Annotated[
+    str,
+    Field(max_length=2_000, pattern=r"^https?://[^\s<>\"\x00-\x1f\x7f]+$"),
+    AfterValidator(_can_be_split),
+]

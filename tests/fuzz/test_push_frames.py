@@ -55,7 +55,11 @@ def test_the_right_frames_are_ticks() -> None:
 @given(steps=STEPS)
 def test_a_wrong_frame_is_junk_or_plausible(name: str, steps: list[Step]) -> None:
     note(repr(steps))
-    assert_handled(mutated(FRAMES[name], steps))
+    try:
+        text = orjson.dumps(mutated(FRAMES[name], steps))
+    except TypeError:  # what no text can hold: half characters, integers of a thousand digits
+        return
+    assert_handled(orjson.loads(text))
 
 
 @each_frame

@@ -172,7 +172,16 @@ def test_a_coin_is_dated_with_an_aware_instant(value: object) -> None:
         coin(last_updated=value)
 
 
-@pytest.mark.parametrize("value", ["missing_large.png", "javascript:alert(1)", ""])
+NO_ADDRESSES = [
+    "missing_large.png",
+    "javascript:alert(1)",
+    "",
+    "https://a.example/ x",
+    'http://a/"',
+]
+
+
+@pytest.mark.parametrize("value", NO_ADDRESSES)
 def test_an_image_is_an_http_address(value: str) -> None:
     with pytest.raises(ValidationError, match="image"):
         coin(image=value)
