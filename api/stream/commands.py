@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.stream.frames import CHANNELS
 from backend.models.ohlc import Interval
@@ -27,6 +27,16 @@ class Refused(Exception):
         self.id = id
 
 
+def _text(told: Any) -> Any:
+    """An enumeration wants the `repr` of what it refuses, and lists a thousand deep have none."""
+    if not isinstance(told, str):
+        raise ValueError("an interval is a text")
+    return told
+
+
+IntervalName = Annotated[Interval, Field(strict=False), BeforeValidator(_text)]
+
+
 class _Said(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -39,7 +49,7 @@ class Subscribe(_Said):
     op: Literal["subscribe"] = "subscribe"
     channel: ChannelName
     symbols: Symbols | None = None
-    interval: Annotated[Interval | None, Field(strict=False)] = None
+    interval: IntervalName | None = None
 
 
 class Unsubscribe(_Said):
@@ -48,7 +58,7 @@ class Unsubscribe(_Said):
     op: Literal["unsubscribe"]
     channel: ChannelName
     symbols: Symbols | None = None
-    interval: Annotated[Interval | None, Field(strict=False)] = None
+    interval: IntervalName | None = None
 
 
 class Ping(_Said):

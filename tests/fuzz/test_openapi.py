@@ -40,7 +40,8 @@ each_path = pytest.mark.parametrize("path", OPERATIONS)
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("gateway")) as started:
+    kept = {"CACHE_TTL_OHLC": "600", "CACHE_TTL_GAS": "600", "CACHE_TTL_MARKET": "600"}
+    with running(tmp_path_factory.mktemp("gateway"), **kept) as started:
         yield started
 
 
