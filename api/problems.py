@@ -133,7 +133,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = "method_not_allowed" if error.status_code == 405 else "not_found"
-    headers = dict(error.headers or {})
+    headers = {name.lower(): text for name, text in (error.headers or {}).items()}
     if code == "method_not_allowed":
         headers["allow"] = "GET, HEAD"
     return problem(request, code, f"{request.method} {request.url.path}", headers=headers)

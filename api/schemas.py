@@ -48,9 +48,13 @@ class CoinEnvelope:
     meta: Meta
 
 
+#: `format=arrays`: timestamp, open, high, low, close, volume.
+CandleArray = tuple[int, float, float, float, float, float | None]
+
+
 @dataclass
 class OhlcEnvelope:
-    data: list[Candle]
+    data: list[Candle] | list[CandleArray]
     meta: Meta
 
 
@@ -70,6 +74,13 @@ class SentimentEnvelope:
 class GasEnvelope:
     data: GasFees
     meta: Meta
+
+
+@dataclass
+class Health:
+    """`/healthz` says `ok`, `/readyz` says `ready`."""
+
+    status: Literal["ok", "ready"]
 
 
 @dataclass
@@ -105,9 +116,9 @@ class Problem:
         "all_providers_failed",
         "quota_exhausted",
         "not_ready",
+        "too_many_clients",
         "deadline_exceeded",
         "internal_error",
-        "too_many_clients",
         "upgrade_required",
         "unauthorized",
         "rate_limited",

@@ -12,7 +12,7 @@ router = APIRouter(tags=["gas"])
 @router.get(
     "/api/gas",
     summary="Ethereum gas prices",
-    responses=documented(GasEnvelope, 503, 504),
+    responses=documented(GasEnvelope, 422, 503, 504),
     response_class=Response,
 )
 async def read_gas(request: Request, gateway: Served, responder: Responds) -> Response:

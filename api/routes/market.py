@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from api.responses import Format, csv_table, json_envelope
-from api.routes.common import Responds, Served, comma_list, documented
+from api.routes.common import Responds, Served, comma_list, documented, refuse_repeats
 from api.schemas import CoinEnvelope, MarketEnvelope
 from backend.models.market import Coin
 from backend.services.market import SORT_FIELDS, MarketView
 
 router = APIRouter(tags=["market"])
-coin_router = APIRouter(tags=["market"])
+coin_router = APIRouter(tags=["market"], dependencies=[Depends(refuse_repeats)])
 
 Names = Annotated[
     str | None, Query(max_length=5_000, description="comma list of ids, symbols or pairs")
@@ -58,7 +58,10 @@ async def read_market(
 @coin_router.get(
     "/api/market/{coin:path}",
     summary="One coin",
-    responses=documented(CoinEnvelope, 404, 422, 503, 504),
+    responses={
+        307: {"description": "to the same path without a slash behind it"},
+        **documented(CoinEnvelope, 404, 422, 503, 504),
+    },
     response_class=Response,
 )
 async def read_coin(

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.routes.common import Served
+from api.routes.common import Served, documented_errors
 from api.routes.status import NO_STORE
 
 router = APIRouter(tags=["operations"])
@@ -12,7 +12,10 @@ router = APIRouter(tags=["operations"])
 @router.get(
     "/metrics",
     summary="Numbers for Prometheus",
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **documented_errors(422),
+    },
     response_class=Response,
 )
 async def read_metrics(gateway: Served) -> Response:

@@ -8,6 +8,7 @@ from api.encoding import to_json
 from api.problems import problem
 from api.responses import JSON
 from api.routes.common import Served, documented_errors, refuse_repeats
+from api.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
 from backend.services.status import Explanation, GatewayStatus
 
@@ -18,7 +19,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 @router.get(
     "/api/status",
     summary="Providers, categories, choices, cache",
-    responses={200: {"model": GatewayStatus}},
+    responses={200: {"model": GatewayStatus}, **documented_errors(422)},
     response_class=Response,
 )
 async def read_status(request: Request, gateway: Served) -> Response:
@@ -44,13 +45,23 @@ async def read_explanation(
     return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
 
-@router.get("/healthz", summary="Is the process serving?", response_class=Response)
+@router.get(
+    "/healthz",
+    summary="Is the process serving?",
+    responses={200: {"model": Health}, **documented_errors(422)},
+    response_class=Response,
+)
 async def read_health() -> Response:
     """200 while the process serves."""
     return Response(to_json({"status": "ok"}), media_type=JSON, headers=NO_STORE)
 
 
-@router.get("/readyz", summary="Can market data be answered?", response_class=Response)
+@router.get(
+    "/readyz",
+    summary="Can market data be answered?",
+    responses={200: {"model": Health}, **documented_errors(422, 503)},
+    response_class=Response,
+)
 async def read_readiness(request: Request, gateway: Served) -> Response:
     """200 when a provider is usable or the cache is warm, else 503."""
     if gateway.status.is_ready():

@@ -203,7 +203,7 @@ async def read_without_upgrade(request: Request) -> Response:
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        **documented_errors(404, 422, 503, busy=True),
+        **documented_errors(404, 422, 503, 504, busy=True),
     },
     response_class=Response,
     dependencies=[Depends(refuse_repeats)],

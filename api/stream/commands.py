@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.stream.frames import CHANNELS
 from backend.models.ohlc import Interval
@@ -11,6 +11,8 @@ from backend.models.ohlc import Interval
 MOST_SYMBOLS = 250
 #: Channels that take symbols, in a frame of their own as in the address.
 WITH_SYMBOLS = frozenset({"market", "ohlc", "news"})
+
+UNKNOWN_OP = "op is one of subscribe, unsubscribe, ping"
 
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
@@ -27,6 +29,16 @@ class Refused(Exception):
         self.id = id
 
 
+def _text(told: Any) -> Any:
+    """An enumeration wants the `repr` of what it refuses, and lists a thousand deep have none."""
+    if not isinstance(told, str):
+        raise ValueError("an interval is a text")
+    return told
+
+
+IntervalName = Annotated[Interval, Field(strict=False), BeforeValidator(_text)]
+
+
 class _Said(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -39,7 +51,7 @@ class Subscribe(_Said):
     op: Literal["subscribe"] = "subscribe"
     channel: ChannelName
     symbols: Symbols | None = None
-    interval: Annotated[Interval | None, Field(strict=False)] = None
+    interval: IntervalName | None = None
 
 
 class Unsubscribe(_Said):
@@ -48,7 +60,7 @@ class Unsubscribe(_Said):
     op: Literal["unsubscribe"]
     channel: ChannelName
     symbols: Symbols | None = None
-    interval: Annotated[Interval | None, Field(strict=False)] = None
+    interval: IntervalName | None = None
 
 
 class Ping(_Said):
@@ -69,6 +81,8 @@ def parse_command(text: str | None) -> Command:
         raise Refused("bad_frame", "the frame is no JSON") from None
     if not isinstance(said, dict):
         raise Refused("bad_frame", "the frame is no JSON object")
+    if not isinstance(said.get("op"), str):  # of a list pydantic would want the `repr`, too
+        raise Refused("unknown_op", UNKNOWN_OP, _known_id(said))
     try:
         command = _COMMAND.validate_python(said)
     except ValidationError as problem:
@@ -118,13 +132,18 @@ def _refuse_nonsense(command: Subscribe) -> None:
         raise Refused("invalid_parameter", f"{command.channel} takes no interval", command.id)
 
 
+def _known_id(said: dict[str, Any]) -> int | str | None:
+    """What the client calls its message, where that can be said back."""
+    told = said.get("id")
+    return told if isinstance(told, int | str) and len(str(told)) <= 64 else None
+
+
 def _refused(said: dict[str, Any], problem: ValidationError) -> Refused:
     """The first thing that is wrong, without repeating what was sent."""
     first = problem.errors(include_url=False, include_input=False)[0]
-    id = said.get("id")  # noqa: A001 - the word on the wire
-    id = id if isinstance(id, int | str) and len(str(id)) <= 64 else None  # noqa: A001
+    id = _known_id(said)  # noqa: A001 - the word on the wire
     if first["type"].startswith("union_tag"):
-        return Refused("unknown_op", "op is one of subscribe, unsubscribe, ping", id)
+        return Refused("unknown_op", UNKNOWN_OP, id)
     name = str(first["loc"][1]) if len(first["loc"]) > 1 else "the frame"
     if name == "channel":
         return Refused("unknown_channel", f"channel is one of {', '.join(CHANNELS)}", id)

@@ -27,7 +27,7 @@ class GasFees:
     average: Gwei
     fast: Gwei
     base_fee: Gwei | None
-    block: Annotated[int, Field(gt=0)]
+    block: Annotated[int, Field(gt=0, lt=10**12)]  # beyond, no block but a hash
     method: Literal["oracle", "fee_history"]
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rank = Annotated[int, Field(ge=1)]
+Rank = Annotated[int, Field(ge=1, lt=10**9)]
 EpochMs = Annotated[int, Field(ge=0, lt=4_102_444_800_000)]  # until the year 2100
 Instant = AwareDatetime
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -23,4 +23,9 @@ def _can_be_split(url: str) -> str:
     return url
 
 
-Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://"), AfterValidator(_can_be_split)]
+#: One word: with a space or a bracket in it, it would end before its end wherever it is shown.
+Url = Annotated[
+    str,
+    Field(max_length=2_000, pattern=r"^https?://[^\s<>\"\x00-\x1f\x7f]+$"),
+    AfterValidator(_can_be_split),
+]

@@ -105,7 +105,8 @@ class ProviderClient:
         if call.conditional:
             response, body = self._revalidated(response, body)
         if auth:  # some providers echo the key; from here on nobody sees it
-            body = body.replace(auth[1].encode(), b"[redacted]")
+            for spelling in {auth[1], auth[1].replace("/", r"\/")}:  # as JSON may spell it, too
+                body = body.replace(spelling.encode(), b"[redacted]")
         return self._reply(adapter, call, base_url, response, body)
 
     def forget(self, base_url: str) -> None:

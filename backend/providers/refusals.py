@@ -1,10 +1,10 @@
 """What an HTTP answer means that is no success: which error, and for how long."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.errors import (
     AuthFailed,
@@ -18,6 +18,8 @@ from backend.errors import (
     UpstreamFailed,
 )
 from backend.providers.adapter import Adapter
+
+T = TypeVar("T")
 
 #: Longer than any provider's honest word; a larger figure is a unit error.
 LONGEST_RETRY_AFTER_S = 31 * 86_400.0
@@ -48,7 +50,7 @@ def refusal_in(
 
     Its text holds the status and the vendor's code, nothing of the body: that may echo a key.
     """
-    code = adapter.error_code(payload)
+    code = _told(adapter.error_code, payload)
     kind = _kind(adapter, status, code)
     if kind is None:
         return None
@@ -57,6 +59,14 @@ def refusal_in(
         kind, retry_after_s = QuotaSpent, retry_after_s or reset_s
     detail = f"HTTP {status}" + (f", code {code}" if code is not None else "")
     return kind(detail, http_status=status, retry_after_s=retry_after_s)
+
+
+def _told(read: Callable[[Any], T], payload: Any) -> T | None:
+    """What an adapter reads out of a body; nothing where it stumbles over junk."""
+    try:
+        return read(payload)
+    except Exception:  # such as lists a thousand deep where a text should stand
+        return None
 
 
 def _kind(adapter: Adapter, status: int, code: int | str | None) -> type[ProviderError] | None:
@@ -81,7 +91,7 @@ def _retry_after_s(
 ) -> float | None:
     """What the provider says, in seconds; nothing usable gives None."""
     seconds = _header_seconds(headers, now)
-    until_ms = adapter.banned_until_ms(payload)
+    until_ms = _told(adapter.banned_until_ms, payload)
     if seconds is None and until_ms:
         seconds = until_ms / 1000 - now.timestamp()
     # 0 would have us hammer a provider that just refused: our own ladder is better.

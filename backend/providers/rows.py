@@ -27,6 +27,8 @@ NOT_OF_NOW_MS = 3 * 3_600_000
 OLDEST_DAY_MS = 49 * 3_600_000
 #: A clock, theirs or ours, may be wrong by this.
 AHEAD_MS = 3_600_000
+#: A refused row's name is shown to readers: as long as an honest one at most.
+LONGEST_NAME = 200
 #: What a row parser raises on junk; pydantic's ValidationError is a ValueError.
 JUNK = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -44,7 +46,7 @@ def parse_rows(
         try:
             parsed.append(parse(row))
         except JUNK:
-            refused.append(str(row[name]))
+            refused.append(str(row[name])[:LONGEST_NAME])
     if not parsed or len(refused) > refusable_share * (len(parsed) + len(refused)):
         raise ValueError(f"{len(refused)} rows are absurd, {len(parsed)} are not")
     return parsed, tuple(refused)

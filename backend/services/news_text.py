@@ -49,6 +49,10 @@ def article_key(clean: str) -> str:
     return f"{host}{parts.path.rstrip('/')}?{parts.query}#{parts.fragment}"
 
 
+#: What begins like a tag and never ends.
+_OPENED = re.compile(r"<[A-Za-z/!?][^<>]*(?=<|\Z)")
+
+
 def article_id(key: str) -> str:
     """Stable over restarts and processes."""
     return blake2b(key.encode(), digest_size=8).hexdigest()
@@ -69,7 +73,8 @@ def plain_text(html: str) -> str:
         if text == before:
             break
         before, text = text, unescape(_without_markup(text))
-    return _SPACES.sub(" ", _INVISIBLE.sub("", _without_markup(text))).strip()
+    text = _OPENED.sub(" ", _without_markup(text))
+    return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
 
 
 def _without_markup(html: str) -> str:

@@ -109,7 +109,7 @@ def test_a_change_that_is_no_number_is_refused(name: str, value: object) -> None
         coin(**{name: value})
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, math.nan])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, math.nan, 10**9])
 def test_a_rank_is_a_whole_number_from_one(value: object) -> None:
     with pytest.raises(ValidationError, match="market_cap_rank"):
         coin(market_cap_rank=value)
@@ -172,7 +172,16 @@ def test_a_coin_is_dated_with_an_aware_instant(value: object) -> None:
         coin(last_updated=value)
 
 
-@pytest.mark.parametrize("value", ["missing_large.png", "javascript:alert(1)", ""])
+NO_ADDRESSES = [
+    "missing_large.png",
+    "javascript:alert(1)",
+    "",
+    "https://a.example/ x",
+    'http://a/"',
+]
+
+
+@pytest.mark.parametrize("value", NO_ADDRESSES)
 def test_an_image_is_an_http_address(value: str) -> None:
     with pytest.raises(ValidationError, match="image"):
         coin(image=value)

@@ -31,6 +31,12 @@ def test_more_of_them_or_none_at_all_are_no_list(good: int, bad: int) -> None:
         parse_rows(rows(good, bad), number, "name")
 
 
+def test_the_name_of_an_odd_row_is_cut_to_the_length_of_an_honest_one() -> None:
+    odd = {"name": "x" * 100_000, "value": "junk"}
+    _, (name,) = parse_rows([*rows(99, 0), odd], number, "name")
+    assert name == "x" * 200
+
+
 def test_an_odd_row_without_a_name_is_no_list() -> None:
     with pytest.raises(KeyError):
         parse_rows([*rows(99, 0), {}], number, "name")

@@ -17,7 +17,7 @@ from backend.models.market import (
     QuotesQuery,
     agree,
 )
-from backend.models.ohlc import HOUR, Candle, Candles, OhlcQuery
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import NOT_OF_NOW_MS, parse_rows, refuse_other_times
 
@@ -126,10 +126,15 @@ def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     _refuse_other_market(query, payloads[0], context)
     pages = payloads if query.start_ms is None else payloads[1:]
     rows = [row for page in pages for row in _listed(page)]
-    return Candles(query.interval, tuple(_candle(row, context) for row in rows), query.pair)
+    candles = tuple(_candle(row, query.interval, context) for row in rows)
+    return Candles(query.interval, candles, query.pair)
 
 
-def _candle(row: Any, context: Context) -> Candle:
+def _candle(row: Any, interval: Interval, context: Context) -> Candle:
+    if row[0] - context.now_ms > NOT_OF_NOW_MS:
+        raise ValueError("the candle lies ahead")
+    if not row[0] < row[6] < interval.next_open(row[0]):
+        raise ValueError("the candle does not end before the next one begins")
     return Candle(
         timestamp=row[0],
         open=float(row[1]),

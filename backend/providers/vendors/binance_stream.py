@@ -115,8 +115,12 @@ def _of_now(event_ms: int, context: Context) -> int:
 def _candle(data: Any, context: Context) -> CandleTold:
     _of_now(data["E"], context)
     row = data["k"]
+    interval = Interval(row["i"])
     if not isinstance(row["s"], str) or not row["s"]:
         raise TypeError("a pair is a text")
+    ended_ms = interval.next_open(row["t"])
+    if not row["t"] - NOT_OF_NOW_MS <= context.now_ms <= ended_ms + NOT_OF_NOW_MS:
+        raise ValueError("the candle is not of now")
     candle = Candle(
         timestamp=row["t"],
         open=float(row["o"]),
@@ -126,7 +130,7 @@ def _candle(data: Any, context: Context) -> CandleTold:
         volume=float(row["v"]),
         closed=row["x"],
     )
-    return CandleTold(context.provider, CandleTicks(row["s"], Interval(row["i"])), candle)
+    return CandleTold(context.provider, CandleTicks(row["s"], interval), candle)
 
 
 PUSH_FEED = PushFeed(

@@ -12,7 +12,13 @@ from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import AHEAD_MS, iso_instant, parse_rows, refuse_other_times
+from backend.providers.rows import (
+    AHEAD_MS,
+    iso_instant,
+    parse_rows,
+    refuse_other_times,
+    usable_image,
+)
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
@@ -88,7 +94,7 @@ def _coin(provider: str, row: Any) -> Coin:
         id=row["id"],
         symbol=row["symbol"].upper(),
         name=row["name"],
-        image=row["image"] if str(row["image"]).startswith("http") else None,  # "missing_large.png"
+        image=usable_image(row["image"]),  # "missing_large.png" is none
         market_cap_rank=row["market_cap_rank"],
         price=row["current_price"],
         market_cap=None if row["market_cap"] == 0 else row["market_cap"],  # 0: supply unknown

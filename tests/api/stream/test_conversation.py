@@ -12,6 +12,8 @@ from tests.api.stream.client import Reader, Served
 from tests.api.stream.conftest import ServeStream
 from tests.world.server import World
 
+#: As deep as the reader of JSON goes; Python's own recursion ends before.
+DEEP = "[" * 1_000 + "]" * 1_000
 REST = {
     "market": "/api/market?limit=250",
     "news": "/api/news",
@@ -145,6 +147,8 @@ async def test_some_candles_can_be_let_go(served: Served) -> None:
             '{"op":"subscribe","channel":"ohlc","symbols":["BTC"],"interval":"7h"}',
             "invalid_parameter",
         ),
+        (f'{{"op":"subscribe","channel":"ohlc","interval":{DEEP}}}', "invalid_parameter"),
+        (f'{{"op":"unsubscribe","channel":"gas","symbols":{DEEP}}}', "invalid_parameter"),
         ('{"op":"ping","id":{"a":1}}', "invalid_parameter"),
         ('{"op":"ping","id":1e400}', "bad_frame"),
         ('{"op":"ping","id":99999999999999999999}', "invalid_parameter"),

@@ -289,6 +289,20 @@ def test_a_page_that_is_no_list_of_the_intervals_candles_is_no_answer(page: Any)
         klines(RANGE, [PROBE], page)
 
 
+@pytest.mark.parametrize("query", [NEWEST, RANGE])
+def test_a_candle_that_lies_ahead_is_no_answer(query: OhlcQuery) -> None:
+    probe = [] if query is NEWEST else [[PROBE]]
+    with pytest.raises(MalformedResponse):
+        klines(query, *probe, [kline(EPOCH_MS), kline(EPOCH_MS + 4 * HOUR)])
+
+
+@pytest.mark.parametrize("step_ms", [-HOUR, 0, 1, HOUR + 1, DAY])
+def test_a_candle_that_does_not_end_within_its_interval_is_no_answer(step_ms: int) -> None:
+    odd = kline(EPOCH_MS - 6 * HOUR, step_ms)
+    with pytest.raises(MalformedResponse):
+        klines(RANGE, [PROBE], [odd, kline(EPOCH_MS - 5 * HOUR)])
+
+
 def test_pages_that_overlap_are_no_answer() -> None:
     with pytest.raises(ProviderError):
         klines(RANGE, [PROBE], [kline(EPOCH_MS - 8 * HOUR)], [kline(EPOCH_MS - 8 * HOUR)])

@@ -257,6 +257,8 @@ JUNK_CANDLES: list[dict[str, Any]] = [
     {"t": str(EPOCH_MS)},
     {"t": EPOCH_MS + 0.5},
     {"t": EPOCH_MS * 1_000},
+    {"t": EPOCH_MS + 24 * HOUR},
+    {"t": EPOCH_MS - 24 * HOUR},
     {"i": "1H"},
     {"i": "1s"},
     {"i": None},

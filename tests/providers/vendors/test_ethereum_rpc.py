@@ -198,6 +198,7 @@ def test_a_quantity_is_hexadecimal_or_no_answer(junk: Any) -> None:
         {"gasUsedRatio": ...},
         {"oldestBlock": ...},
         {"oldestBlock": "latest"},
+        {"oldestBlock": "0x" + "f" * 64},
     ],
     ids=str,
 )

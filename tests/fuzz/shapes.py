@@ -1,0 +1,170 @@
+"""Right answers to every question of every provider, in the providers' own shapes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from backend.models.account import AccountQuery
+from backend.models.answer import Query
+from backend.models.gas import GasQuery
+from backend.models.market import QuotesQuery
+from backend.models.news import ReportsQuery
+from backend.models.ohlc import DAY, HOUR, MINUTE, Interval, OhlcQuery
+from backend.models.sentiment import SentimentQuery
+from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
+from backend.providers.client import parsed
+from backend.providers.registry import REGISTRY
+from tests.clocks import EPOCH, EPOCH_MS
+from tests.world import data, feeds
+
+BEGUN_S = EPOCH.timestamp()
+MIDNIGHT_S = EPOCH_MS // DAY * DAY // 1_000
+#: Long enough that one absurd row is left out, and does not cost the list.
+ROWS = 60
+PRICE = 100.0
+NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=PRICE)
+DAILY = OhlcQuery("bitcoin", "BTCUSDT", Interval.D1, reference_price=PRICE)
+RANGE = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, EPOCH_MS - 8 * HOUR, EPOCH_MS, PRICE)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A provider's operation, a question, and payloads that answer it."""
+
+    spec: ProviderSpec
+    operation: Operation
+    query: Query[Any]
+    payloads: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        kind = "range" if getattr(self.query, "start_ms", None) else "newest"
+        return f"{self.spec.name}-{self.operation.name}-{kind}"
+
+    @property
+    def plan(self) -> Plan:
+        plan = self.spec.keyed or self.spec.keyless
+        assert plan is not None
+        return plan
+
+    @property
+    def context(self) -> Context:
+        return Context(self.spec.name, self.plan.name, EPOCH_MS)
+
+    def parse(self, payloads: Any) -> Any:
+        """By the way that all answers go. Raises ProviderError."""
+        return parsed(self.operation.parse, self.query, payloads, self.context)
+
+
+def shapes() -> list[Shape]:
+    """One or more for each operation of each provider; KeyError for one that has none here."""
+    operations = [(spec, one) for spec in REGISTRY for one in spec.adapter.operations]
+    return [
+        Shape(spec, operation, query, payloads)
+        for spec, operation in operations
+        for query, payloads in answers(spec)[operation.name]
+    ]
+
+
+def answers(spec: ProviderSpec) -> dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]:
+    """By operation: questions, and the payloads that answer them."""
+    if spec.adapter.vendor == "rss":
+        return {"feed": [(ReportsQuery(), (rss_feed(spec.name),))]}
+    return ANSWERS[spec.adapter.vendor]
+
+
+def rss_feed(provider: str) -> bytes:
+    """The world's items, dirty in the usual ways, with an item that has all that we read."""
+    full = (
+        "<item><title><![CDATA[Crypto &amp; coins: “up” 5%]]></title>"
+        "<link><![CDATA[https://coin.example/up?utm_source=rss]]></link>"
+        '<guid isPermaLink="true">https://coin.example/up</guid>'
+        "<dc:creator>A. Writer</dc:creator><category>Markets</category>"
+        '<media:content url="https://img.example/1.png" width="528" medium="image"/>'
+        '<enclosure url="https://img.example/2.png" length="9" type="image/png"/>'
+        "<description><![CDATA[<p>Prices <b>rose</b> &amp; fell.</p>]]></description>"
+        "<content:encoded><![CDATA[<p>All of it</p>]]></content:encoded>"
+        "<pubDate>Sun, 22 Nov 2026 07:30:00 +0000</pubDate></item>"
+    )
+    body = feeds.feed(provider, BEGUN_S)
+    return body.replace(b"<item>", full.encode() + b"<item>", 1)
+
+
+def coins() -> list[dict[str, Any]]:
+    told: dict[str, Any] = {"fully_diluted_valuation": 1, "max_supply": None, "roi": None}
+    rows = data.coins(EPOCH)[:ROWS]
+    return [{**row, **told, "ath": 9e9, "ath_date": "2021-11-10T14:24:11.849Z"} for row in rows]
+
+
+def key_told() -> dict[str, Any]:
+    return {
+        "plan": "Analyst",
+        "rate_limit_request_per_minute": 500,
+        "monthly_call_credit": 500_000,
+        "current_total_monthly_calls": 1_234,
+        "api_key_monthly_call_credit": 400_000,
+        "api_key_current_total_monthly_calls": 1_000,
+    }
+
+
+def candles(step_ms: int, count: int = 12) -> list[list[float]]:
+    return data.ohlc(PRICE, step_ms, count, EPOCH_MS)
+
+
+def klines(interval: Interval, start: int | None = None, limit: int = 12) -> list[list[Any]]:
+    return data.klines(PRICE, interval.step_ms, EPOCH_MS, start, EPOCH_MS - 1, limit)
+
+
+def fng() -> dict[str, Any]:
+    rows: list[dict[str, Any]] = [
+        {
+            "value": str(20 + back),
+            "value_classification": "Fear",
+            "timestamp": str(MIDNIGHT_S - back * 86_400),
+        }
+        for back in range(ROWS)
+    ]
+    rows[0]["time_until_update"] = "57600"
+    return {"name": "Fear and Greed Index", "data": rows, "metadata": {"error": None}}
+
+
+def other_index() -> dict[str, Any]:
+    rows = [
+        {
+            "timestamp": MIDNIGHT_S - back * 86_400
+            if back % 2
+            else f"{MIDNIGHT_S - back * 86_400}",
+            "value": 40,
+            "value_classification": "Fear",
+        }
+        for back in range(ROWS)
+    ]
+    return {"data": rows, "status": {"error_code": "0", "error_message": None, "credit_count": 0}}
+
+
+def fee_history() -> list[dict[str, Any]]:
+    return feeds.fee_history([{"id": 1, "method": "eth_chainId"}, HISTORY_CALL])
+
+
+HISTORY_CALL = {"id": 2, "method": "eth_feeHistory"}
+FROM_MS = EPOCH_MS - 8 * HOUR
+ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
+    "coingecko": {
+        "key": [(AccountQuery(), (key_told(),))],
+        "markets": [(QuotesQuery(), (coins(),))],
+        "ohlc": [(NEWEST, (candles(4 * HOUR),))],
+        "ohlc_native": [(DAILY, (candles(DAY),))],
+        "ohlc_range": [(RANGE, (candles(HOUR, 5), candles(HOUR, 3)))],
+    },
+    "binance": {
+        "ticker_24hr": [(QuotesQuery(), (data.tickers(EPOCH_MS),))],
+        "klines": [
+            (NEWEST, (klines(Interval.H4),)),
+            (RANGE, ([data.kline(EPOCH_MS, PRICE, MINUTE)], klines(Interval.H1, FROM_MS))),
+        ],
+    },
+    "cryptopanic": {"posts": [(ReportsQuery(), (feeds.posts(BEGUN_S, "secret"),))]},
+    "newsapi": {"everything": [(ReportsQuery(), (feeds.articles(BEGUN_S),))]},
+    "alternative_me": {"fng": [(SentimentQuery(), (fng(),))]},
+    "coinmarketcap": {"fear_greed": [(SentimentQuery(), (other_index(),))]},
+    "etherscan": {"gasoracle": [(GasQuery(), (feeds.gas_oracle(),))]},
+    "ethereum_rpc": {"fee_history": [(GasQuery(), (fee_history(),))]},
+}

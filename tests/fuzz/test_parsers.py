@@ -1,0 +1,48 @@
+"""Real answers made wrong, into every parser: an error of ours comes out, or a plausible model."""
+
+import pytest
+from hypothesis import given, note
+
+from backend.errors import MalformedResponse, QueryRefused
+from backend.providers.registry import REGISTRY
+from tests.clocks import EPOCH
+from tests.fuzz.budget import budget
+from tests.fuzz.mutations import STEPS, Step, mutated
+from tests.fuzz.plausible import SLACK, assert_plausible
+from tests.fuzz.shapes import Shape, coins, shapes
+
+SHAPES = shapes()
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+each_json = pytest.mark.parametrize(
+    "shape", [one for one in SHAPES if one.spec.adapter.vendor != "rss"], ids=str
+)
+
+
+def test_every_operation_of_every_provider_has_a_shape() -> None:
+    operations = {(spec.name, one.name) for spec in REGISTRY for one in spec.adapter.operations}
+    assert {(shape.spec.name, shape.operation.name) for shape in SHAPES} == operations
+
+
+@each_shape
+def test_the_right_answer_is_plausible(shape: Shape) -> None:
+    assert_plausible(shape.parse(list(shape.payloads)))
+
+
+@each_json
+@budget(200)
+@given(steps=STEPS)
+def test_a_wrong_answer_is_refused_or_plausible(shape: Shape, steps: list[Step]) -> None:
+    note(repr(steps))
+    try:
+        answer = shape.parse(mutated(list(shape.payloads), steps))
+    except (MalformedResponse, QueryRefused):
+        return
+    assert_plausible(answer)
+
+
+def test_a_coin_is_not_dated_years_ahead() -> None:
+    shape = next(shape for shape in SHAPES if shape.operation.name == "markets")
+    rows = coins()
+    rows[0]["last_updated"] = "2046-11-22T08:00:00.000Z"
+    stamps = [coin.last_updated for coin in shape.parse([rows]).coins]
+    assert max(stamps) <= EPOCH + SLACK
