@@ -16,6 +16,12 @@ TEN_DAYS_S = 864_000
 DATED_S = 90.0
 
 
+@lru_cache(maxsize=2)
+def gzip_bomb(megabytes: int = 48) -> bytes:
+    """Blanks: a thousandth of their size when they are sent."""
+    return gzip.compress(b" " * (megabytes * 1_000_000), compresslevel=9, mtime=0)
+
+
 def _too_many(**headers: str) -> Reply:
     return json_reply({"status": {"error_code": 429}}, 429, **headers)
 
@@ -51,8 +57,9 @@ HTTP_FAULTS: dict[str, Callable[[Facts], Reply]] = {
     "rpc_error": lambda _facts: json_reply(
         [{"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "no"}}]
     ),
-    "redirect": lambda _facts: Reply(302, headers={"Location": "http://192.0.2.1/elsewhere"}),
+    "redirect": lambda facts: Reply(302, headers={"Location": facts.elsewhere}),
     "gzip_bomb": lambda _facts: Reply(200, gzip_bomb(), {"Content-Encoding": "gzip"}),
+    "large_gzip_bomb": lambda _facts: Reply(200, gzip_bomb(200), {"Content-Encoding": "gzip"}),
 }
 
 PAYLOAD_FAULTS: dict[str, Callable[[Reply], Reply]] = {
@@ -67,12 +74,6 @@ PAYLOAD_FAULTS: dict[str, Callable[[Reply], Reply]] = {
     "renamed": renamed,
     "null": lambda _reply: Reply(200, b"null"),
 }
-
-
-@lru_cache(maxsize=1)
-def gzip_bomb() -> bytes:
-    """A hundred megabytes of blanks in a hundred kilobytes."""
-    return gzip.compress(b" " * 100_000_000, compresslevel=9, mtime=0)
 
 
 async def _silence(_reply: Reply, _writer: asyncio.StreamWriter) -> None:

@@ -157,6 +157,8 @@ class World(Facts):
         refusal = self._refusal(name, request, weight)
         if refusal:
             return refusal
+        if fault in PAYLOAD_FAULTS:  # a body that has not changed could not be spoiled
+            request.headers.pop("if-none-match", None)
         reply = vendor(self, name, request)
         if vendor is binance:
             reply.headers["X-MBX-USED-WEIGHT-1M"] = str(self._used(name, self.limits[name][1]))

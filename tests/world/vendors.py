@@ -27,6 +27,8 @@ class Facts:
             "current_total_monthly_calls": 1_234,
         }
         self.time_until_update = 50_000
+        #: Where a redirect leads to.
+        self.elsewhere = "http://192.0.2.1/elsewhere"
         self.not_modified: Counter[str] = Counter()
 
     @property
