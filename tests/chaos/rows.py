@@ -1,6 +1,7 @@
 """The fault table's rows about one provider: the fault, and the state that must follow."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.chaos.subjects import FEEDS, PLAIN, Changes, Subject
 from tests.world.faults import DATED_S, TEN_DAYS_S
@@ -19,7 +20,8 @@ class Row:
     """`first_s` and `later_s`: between what bounds `until` lies behind the failed call.
 
     `not_for`: providers or categories that the fault says nothing about, with the reason.
-    `tolerant`: providers whose answer is still good.
+    `tolerant`: providers, or subjects, whose answer is still good, or whose junk is left out
+    without a verdict on them. `known`: what does not hold as yet, by subject or for `all`.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Row:
     calls: int = 1
     not_for: dict[str, str] = field(default_factory=dict)
     tolerant: tuple[str, ...] = ()
+    known: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_silent(self) -> bool:
@@ -40,6 +43,16 @@ class Row:
     def changes(self) -> Changes:
         """Where nothing hangs, a time-out would only tell that this machine is busy."""
         return PLAIN if self.is_silent else UNHURRIED
+
+    def tolerates(self, subject: Subject) -> bool:
+        return bool({"all", subject.name, subject.label}.intersection(self.tolerant))
+
+    def trouble_known(self, subject: Subject) -> str | None:
+        return self.known.get(subject.label) or self.known.get("all")
+
+    @property
+    def all_known(self) -> bool:
+        return "all" in self.known
 
     def why_not(self, subject: Subject) -> str | None:
         return self.not_for.get(subject.name) or self.not_for.get(subject.category)
@@ -54,8 +67,8 @@ def told(seconds: float) -> Span:
     return seconds - 1, seconds + 1
 
 
-def limited(name: str, fault: str, first_s: Span, later_s: Span | None = None) -> Row:
-    return Row(name, fault, "rate_limited", ("rate_limited",), first_s, later_s or first_s)
+def limited(name: str, fault: str, first_s: Span, later_s: Span | None = None, **more: Any) -> Row:
+    return Row(name, fault, "rate_limited", ("rate_limited",), first_s, later_s or first_s, **more)
 
 
 def blocked(name: str, fault: str) -> Row:
@@ -64,6 +77,14 @@ def blocked(name: str, fault: str) -> Row:
     return Row(name, fault, "geo_blocked", ("geo_blocked",), *spans)
 
 
+#: 429 to a lone call, twice within six hours, is taken for a limit of less than one call.
+SHRINKS = "two lonely 429s lower a limit below what one call costs, for a day"
+SHRUNK = dict.fromkeys(("binance (market)", "binance (ohlc)", "coingecko_free (ohlc)"), SHRINKS)
+SHRUNK_NODE = {"ethereum_rpc (gas)": SHRINKS}
+OLD_ROWS = "rows that no venue renews stay for ever, unflagged"
+#: What a venue tells of a pair is judged before its candles: it may be a namesake's, or dead.
+JUDGED = ("binance (ohlc)",)
+HELD_BACK = "lead's change: a price that leaps is held back until another provider confirms it"
 NO_FIGURES = {"news": "news has no figures"}
 ROWS = (
     Row("refuses TCP", "refused", reasons=("connect_error",)),
@@ -76,20 +97,39 @@ ROWS = (
         first_s=told(120),
         later_s=(119, 360),
     ),
-    limited("429 with Retry-After 30", "429_30", told(30)),
-    limited("429 without Retry-After", "429_none", told(60), (59, 901)),
-    limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1)),
-    limited("429 with Retry-After 0", "429_0", told(60), (59, 901)),
-    limited("429 with ten days", "429_ten_days", told(TEN_DAYS_S)),
+    limited("429 with Retry-After 30", "429_30", told(30), known=SHRUNK | SHRUNK_NODE),
+    limited("429 without Retry-After", "429_none", told(60), (59, 901), known=SHRUNK),
+    limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1), known=SHRUNK),
+    limited("429 with Retry-After 0", "429_0", told(60), (59, 901), known=SHRUNK),
+    limited(
+        "429 with ten days",
+        "429_ten_days",
+        told(TEN_DAYS_S),
+        known=dict.fromkeys(("coingecko_pro (market)", "coingecko_free (market)"), OLD_ROWS),
+    ),
     blocked("403 WAF", "403"),
     blocked("451", "451"),
     limited("418", "418", told(120)),
     Row("HTML in a 200", "html"),
     Row("truncated JSON", "truncated", tolerant=FEEDS),
-    Row("NaN", "nan", not_for=NO_FIGURES),
-    Row("price 0", "zero", not_for={**NO_FIGURES, "sentiment": "0 is a value of the index"}),
-    Row("negative", "negative", not_for=NO_FIGURES),
-    Row("1000× price", "times_1000", not_for={**NO_FIGURES, "gas": "gas does leap like that"}),
+    Row("NaN", "nan", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row(
+        "price 0",
+        "zero",
+        not_for={**NO_FIGURES, "sentiment": "0 is a value of the index"},
+        tolerant=JUDGED,
+    ),
+    Row("negative", "negative", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row(
+        "1000× price",
+        "times_1000",
+        not_for={**NO_FIGURES, "gas": "gas does leap like that"},
+        tolerant=JUDGED,
+        known=dict.fromkeys(
+            ("coingecko_pro (ohlc)", "coingecko_free (ohlc)"),
+            "CoinGecko's candles are held against no known price",
+        ),
+    ),
     Row(
         "1000× price in all fields",
         "times_1000_all",
@@ -99,6 +139,8 @@ ROWS = (
             "sentiment": "the index has one field",
             "ohlc": "candles have these fields",
         },
+        tolerant=("all",),
+        known={"all": HELD_BACK},
     ),
     Row(
         "yesterday's stamp",
@@ -108,11 +150,13 @@ ROWS = (
             "gas": "gas has no stamp",
             "sentiment": "yesterday's value stands until today's",
         },
+        tolerant=JUDGED,
     ),
     Row(
         "a stamp of three days ago",
         "three_days_old",
         not_for={"news": "old news is left out", "gas": "gas has no stamp"},
+        tolerant=JUDGED,
     ),
     Row("renamed fields", "renamed", not_for={"ohlc": "candles' fields have no names"}),
     Row("400 MB body", "endless", reasons=("bad_payload", "timeout")),

@@ -26,7 +26,6 @@ LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32)
 GRACE_S = 1.0
 
 
-
 @dataclass(frozen=True)
 class Reading:
     """What one reader got. `at` is the gateway's own instant when it came, `took_s` real time."""
