@@ -72,9 +72,9 @@ def articles(begun: float) -> dict[str, Any]:
     return {"status": "ok", "totalResults": 2, "articles": [row, removed]}
 
 
-def fear_and_greed(count: int, until_update: int) -> dict[str, Any]:
+def fear_and_greed(count: int, until_update: int, now_s: float) -> dict[str, Any]:
     """Newest first; the day before yesterday but eight is missing."""
-    midnight = int(time.time()) // 86_400 * 86_400
+    midnight = int(now_s) // 86_400 * 86_400
     rows = [
         {
             "value": str(20 + back % 60),
@@ -88,8 +88,8 @@ def fear_and_greed(count: int, until_update: int) -> dict[str, Any]:
     return {"name": "Fear and Greed Index", "data": rows, "metadata": {"error": None}}
 
 
-def other_index(count: int) -> dict[str, Any]:
-    midnight = int(time.time()) // 86_400 * 86_400
+def other_index(count: int, now_s: float) -> dict[str, Any]:
+    midnight = int(now_s) // 86_400 * 86_400
     rows = [
         {"timestamp": str(midnight - back * 86_400), "value": 40, "value_classification": "Fear"}
         for back in range(count)

@@ -1,0 +1,14 @@
+"""What all of the fault table's tests share."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _fewer_logs() -> Iterator[None]:
+    """Dozens of gateways at a time tell thousands of events, of which a report would keep all."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)

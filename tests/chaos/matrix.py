@@ -1,0 +1,90 @@
+"""`python -m tests.chaos.matrix`: runs the fault table and writes it, fault by provider, to docs."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.chaos.names import ELSEWHERE, FAULTS, NOTES, PROVIDERS
+from tests.chaos.record import VARIABLE, Cell
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+HEAD = """# What happens when providers fail
+
+Written by `python -m tests.chaos.matrix` from the tests in `tests/chaos/`: real sockets on loopback,
+real time-outs, a clock that is stepped between calls. Each fault is met at the rates that are named
+beside it; 500 a second are readers within the process, a hundred of them for each provider and fault.
+`ok`: everything that the table of the design asks for held at all of them, with the rivals well and,
+where `alone` is named, with nobody else there. `n.a.`: the fault says nothing about that provider.
+`FAILED` names the first trouble; each of these is an expected failure with its reason in the tests.
+"""
+
+
+def run(folder: Path) -> int:
+    """The tests, which leave their cells in `folder`."""
+    command = ["-m", "pytest", "-q", "tests/chaos", "-n", "4", "--dist", "worksteal"]
+    arguments = [
+        sys.executable,
+        *command,
+        "--show-capture=no",
+        "--deselect",
+        "tests/chaos/test_matrix.py",
+    ]
+    return subprocess.run(
+        arguments, env=os.environ | {VARIABLE: str(folder)}, check=False
+    ).returncode  # noqa: S603
+
+
+def read(folder: Path) -> list[Cell]:
+    lines = (line for file in folder.glob("*.jsonl") for line in file.read_text().splitlines())
+    return [Cell(**json.loads(line)) for line in lines]
+
+
+def table(cells: Iterable[Cell]) -> str:
+    """One line a fault, one column a provider."""
+    found: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
+    rates: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for cell in cells:
+        found[cell.row, cell.provider.partition(" ")[0]].append(cell)
+        rates[cell.row][cell.how] = None
+    lines = [_line(("fault", "at", *PROVIDERS)), _line(["---"] * (len(PROVIDERS) + 2))]
+    for fault in FAULTS:
+        everybody = found.get((fault, "every"), [])
+        cellular = [_text(found.get((fault, name), everybody)) for name in PROVIDERS]
+        lines.append(_line((fault, "; ".join(sorted(rates[fault])), *cellular)))
+    return "\n".join(lines)
+
+
+def _line(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _text(cells: list[Cell]) -> str:
+    troubles = [
+        f"{cell.provider.partition(' ')[2]} {cell.how}: {cell.trouble}"
+        for cell in cells
+        if cell.trouble and cell.trouble != "not reached"
+    ]
+    if troubles:
+        return "FAILED " + troubles[0].strip()[:90].replace("|", "/").replace("\n", " ")
+    return "ok" if cells else "n.a."
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        code = run(folder)
+        elsewhere = "\n".join(f"- {row}: `{test}`" for row, test in ELSEWHERE.items())
+        notes = "\n".join(f"- {note}" for note in NOTES)
+        text = f"{HEAD}\n{table(read(folder))}\n\n## Rows that other tests hold\n\n{elsewhere}\n\n## Notes\n\n{notes}\n"
+    DOCUMENT.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

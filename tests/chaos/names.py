@@ -1,0 +1,45 @@
+"""The rows and columns of the document, and what stands beside the table."""
+
+from backend.providers.registry import REGISTRY
+from tests.chaos.rows import ROWS
+
+PROVIDERS = tuple(spec.name for spec in REGISTRY)
+#: Rows of the table that are played elsewhere than in ROWS, in tests/chaos all the same.
+OTHERS = (
+    "500 in 30 % of calls",
+    "silent cut from 30 to 10 a minute",
+    "key revoked mid-run",
+    "one spurious 401",
+    "all down for an hour",
+    "10,000 readers on one cold key",
+    "the leader disconnecting",
+    "everybody disconnecting",
+    "midnight",
+    "month end",
+    "leap day",
+    "clock +2 h",
+    "clock -2 h",
+    "kill −9 mid-call",
+    "corrupt state file",
+    "full state file",
+    "unwritable logs",
+)
+FAULTS = (*(row.name for row in ROWS), *OTHERS)
+#: Rows of the table that another suite holds, with its test.
+ELSEWHERE = {
+    "30 virtual days, all faults at random": "tests/simulation/test_budgets.py",
+    "day-15 spike of 20× for 6 h on 10,000 a month": (
+        "tests/simulation/test_budgets.py: twenty times the readers and the questions"
+    ),
+    "10,000 readers on one cold key, all 10,000 in virtual time": "tests/cache/test_cached_source.py",
+}
+NOTES = (
+    "Bytes drip every 0.2 s, so that no time-out between two bytes would end it.",
+    "2,000 readers ask at once for a cold key over the application; see above for 10,000.",
+    "The hour's outage, crowds on cold keys and leavers are played once a category.",
+    "1000× a gas price is not held for absurd: gas does leap like that.",
+    "Feeds that are cut short give their whole items; candles of a venue that are not of the coin's"
+    " price or time are refused as another coin's, without a verdict on the venue.",
+    "Where a limit leaves no second call (cryptopanic, newsapi, coinmarketcap), one spurious 401 is"
+    " forgiven at the next call that is due, not at once.",
+)

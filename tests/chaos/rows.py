@@ -1,0 +1,165 @@
+"""The fault table's rows about one provider: the fault, and the state that must follow."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.subjects import FEEDS, PLAIN, Changes, Subject
+from tests.world.faults import DATED_S, TEN_DAYS_S
+
+Span = tuple[float, float]
+#: U(0.8, 1.2) around COOLDOWN at first, up to COOLDOWN_MAX later; seconds.
+FIRST_COOLDOWN, ANY_COOLDOWN = (24.0, 36.0), (24.0, 360.0)
+NEWS = ("cryptopanic", "newsapi", *FEEDS)
+SENTIMENT = ("alternative_me", "coinmarketcap")
+UNHURRIED = Changes(gateway={"provider_timeout": 5.0, "request_deadline": 8.0})
+GAS = ("etherscan", "etherscan_backup", "ethereum_rpc")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`first_s` and `later_s`: between what bounds `until` lies behind the failed call.
+
+    `not_for`: providers or categories that the fault says nothing about, with the reason.
+    `tolerant`: providers, or subjects, whose answer is still good, or whose junk is left out
+    without a verdict on them. `known`: what does not hold as yet, by subject or for `all`.
+    """
+
+    name: str
+    fault: str
+    state: str = "cooldown"
+    reasons: tuple[str, ...] = ("bad_payload",)
+    first_s: Span = FIRST_COOLDOWN
+    later_s: Span = ANY_COOLDOWN
+    calls: int = 1
+    not_for: dict[str, str] = field(default_factory=dict)
+    tolerant: tuple[str, ...] = ()
+    known: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.reasons == ("timeout",)
+
+    @property
+    def changes(self) -> Changes:
+        """Where nothing hangs, a time-out would only tell that this machine is busy."""
+        return PLAIN if self.is_silent else UNHURRIED
+
+    def tolerates(self, subject: Subject) -> bool:
+        return bool({"all", subject.name, subject.label}.intersection(self.tolerant))
+
+    def trouble_known(self, subject: Subject) -> str | None:
+        return self.known.get(subject.label) or self.known.get("all")
+
+    @property
+    def all_known(self) -> bool:
+        return "all" in self.known
+
+    def why_not(self, subject: Subject) -> str | None:
+        return self.not_for.get(subject.name) or self.not_for.get(subject.category)
+
+    @property
+    def is_the_providers_word(self) -> bool:
+        """... when it may be asked again; what is our guess may be probed early."""
+        return self.state != "cooldown" or self.fault == "http503"
+
+
+def told(seconds: float) -> Span:
+    return seconds - 1, seconds + 1
+
+
+def limited(name: str, fault: str, first_s: Span, later_s: Span | None = None, **more: Any) -> Row:
+    return Row(name, fault, "rate_limited", ("rate_limited",), first_s, later_s or first_s, **more)
+
+
+def blocked(name: str, fault: str) -> Row:
+    half_an_hour, six_hours = 1_800.0, 21_600.0
+    spans = told(half_an_hour), (half_an_hour - 1, six_hours + 1)
+    return Row(name, fault, "geo_blocked", ("geo_blocked",), *spans)
+
+
+#: 429 to a lone call, twice within six hours, is taken for a limit of less than one call.
+SHRINKS = "two lonely 429s lower a limit below what one call costs, for a day"
+SHRUNK = dict.fromkeys(("binance (market)", "binance (ohlc)", "coingecko_free (ohlc)"), SHRINKS)
+SHRUNK_NODE = {"ethereum_rpc (gas)": SHRINKS}
+OLD_ROWS = "rows that no venue renews stay for ever, unflagged"
+#: What a venue tells of a pair is judged before its candles: it may be a namesake's, or dead.
+JUDGED = ("binance (ohlc)",)
+HELD_BACK = "lead's change: a price that leaps is held back until another provider confirms it"
+NO_FIGURES = {"news": "news has no figures"}
+ROWS = (
+    Row("refuses TCP", "refused", reasons=("connect_error",)),
+    Row("accepts and never answers", "silence", reasons=("timeout",)),
+    Row("drips a byte a second", "drip", reasons=("timeout",)),
+    Row(
+        "503 with Retry-After 120",
+        "http503",
+        reasons=("upstream_5xx",),
+        first_s=told(120),
+        later_s=(119, 360),
+    ),
+    limited("429 with Retry-After 30", "429_30", told(30), known=SHRUNK | SHRUNK_NODE),
+    limited("429 without Retry-After", "429_none", told(60), (59, 901), known=SHRUNK),
+    limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1), known=SHRUNK),
+    limited("429 with Retry-After 0", "429_0", told(60), (59, 901), known=SHRUNK),
+    limited(
+        "429 with ten days",
+        "429_ten_days",
+        told(TEN_DAYS_S),
+        known=dict.fromkeys(("coingecko_pro (market)", "coingecko_free (market)"), OLD_ROWS),
+    ),
+    blocked("403 WAF", "403"),
+    blocked("451", "451"),
+    limited("418", "418", told(120)),
+    Row("HTML in a 200", "html"),
+    Row("truncated JSON", "truncated", tolerant=FEEDS),
+    Row("NaN", "nan", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row(
+        "price 0",
+        "zero",
+        not_for={**NO_FIGURES, "sentiment": "0 is a value of the index"},
+        tolerant=JUDGED,
+    ),
+    Row("negative", "negative", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row(
+        "1000× price",
+        "times_1000",
+        not_for={**NO_FIGURES, "gas": "gas does leap like that"},
+        tolerant=JUDGED,
+        known=dict.fromkeys(
+            ("coingecko_pro (ohlc)", "coingecko_free (ohlc)"),
+            "CoinGecko's candles are held against no known price",
+        ),
+    ),
+    Row(
+        "1000× price in all fields",
+        "times_1000_all",
+        not_for={
+            **NO_FIGURES,
+            "gas": "gas does leap like that",
+            "sentiment": "the index has one field",
+            "ohlc": "candles have these fields",
+        },
+        tolerant=("all",),
+        known={"all": HELD_BACK},
+    ),
+    Row(
+        "yesterday's stamp",
+        "yesterday",
+        not_for={
+            "news": "yesterday's news is news",
+            "gas": "gas has no stamp",
+            "sentiment": "yesterday's value stands until today's",
+        },
+        tolerant=JUDGED,
+    ),
+    Row(
+        "a stamp of three days ago",
+        "three_days_old",
+        not_for={"news": "old news is left out", "gas": "gas has no stamp"},
+        tolerant=JUDGED,
+    ),
+    Row("renamed fields", "renamed", not_for={"ohlc": "candles' fields have no names"}),
+    Row("400 MB body", "endless", reasons=("bad_payload", "timeout")),
+    Row("gzip bomb", "gzip_bomb"),
+    Row("redirect to another host", "redirect"),
+)

@@ -1,0 +1,173 @@
+"""A gateway in front of its own world, on a clock that can be stepped."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+import orjson
+from fastapi import FastAPI
+
+from api.hf_unified_server import create_app
+from backend.gateway import Gateway, open_gateway
+from backend.settings import Configuration
+from tests.chaos.clock import SteppedClock, WrongClock
+from tests.chaos.subjects import DEADLINE_S, PLAIN, PLAIN_SETTINGS, Changes, Subject, configuration
+from tests.world.server import World
+
+#: Made once: each gateway would read the authorities' certificates anew.
+TLS = httpx.create_ssl_context()
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+#: A reader's deadline is checked with as much on top: this machine has other work, too.
+GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one reader got. `at` is the gateway's own instant when it came, `took_s` real time."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    took_s: float
+    at: datetime
+
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class Scene:
+    """One world, its gateway, and everything that readers were told."""
+
+    subject: Subject
+    world: World
+    clock: SteppedClock
+    wrong: WrongClock
+    app: FastAPI
+    readings: list[Reading] = field(default_factory=list)
+
+    async def read(self, route: str = "") -> Reading:
+        """One reader's answer, told as an ASGI server would be told."""
+        began = time.monotonic()
+        messages = await _asked(self.app, route or self.subject.route)
+        start, body = messages[0], b"".join(part.get("body", b"") for part in messages[1:])
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        took_s = time.monotonic() - began
+        return Reading(start["status"], headers, body, took_s, self.wrong.now())
+
+    async def ask(self) -> Reading:
+        """A reader of the subject's route; then all refreshes have ended."""
+        reading = await self.read()
+        self.readings.append(reading)
+        await self.settle()
+        return reading
+
+    async def crowd(self, count: int, per_s: float) -> list[Reading]:
+        """So many readers, who come one after the other at this rate, in real time."""
+        began, tasks = time.monotonic(), []
+        for number in range(count):
+            tasks.append(asyncio.create_task(self.read()))
+            await asyncio.sleep(began + (number + 1) / per_s - time.monotonic())
+        readings = list(await asyncio.gather(*tasks))
+        self.readings += readings
+        await self.settle()
+        return readings
+
+    async def settle(self) -> None:
+        """Until no refresh is under way: a clock must not be stepped in the middle of one."""
+        caches = self.app.state.gateway.status._caches.values()
+        async with asyncio.timeout(DEADLINE_S + 10):
+            while flights := [task for one in caches for task in one._flights.values()]:
+                await asyncio.wait(flights)
+
+    async def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = (await self.read("/api/status")).json()
+        return document
+
+    async def provider(self, name: str = "") -> dict[str, Any]:
+        """What `/api/status` says of it."""
+        rows = (await self.status())["providers"]
+        found: dict[str, Any] = next(
+            row for row in rows if row["name"] == (name or self.subject.name)
+        )
+        return found
+
+    def calls(self) -> int:
+        """Of the subject; what a key's account is, is not asked by any reader."""
+        return len(self.call_times())
+
+    def call_times(self) -> list[float]:
+        name = self.subject.name
+        pairs = zip(self.world.paths[name], self.world.called_at[name], strict=True)
+        return [at for path, at in pairs if not path.endswith("/key")]
+
+
+async def _asked(app: FastAPI, route: str) -> list[dict[str, Any]]:
+    path, _, query = route.partition("?")
+    messages: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(b"host", b"gateway.test")],
+        "client": ("127.0.0.1", 50_000),
+        "server": ("gateway.test", 80),
+    }
+    await app(scope, receive, send)
+    return messages
+
+
+class Stage:
+    """An application that serves one gateway after the other: to build one takes a while."""
+
+    def __init__(self) -> None:
+        self.settings: Configuration | None = None
+        self.clock: WrongClock | None = None
+        self.app = create_app(Configuration(PLAIN_SETTINGS, {}), opened=self._opened)
+
+    def _opened(self, _settings: Configuration) -> AbstractAsyncContextManager[Gateway]:
+        assert self.settings is not None
+        transport = httpx.AsyncHTTPTransport(verify=TLS, limits=LIMITS)
+        return open_gateway(self.settings, clock=self.clock, transport=transport)
+
+
+FREE_STAGES: list[Stage] = []
+
+
+@asynccontextmanager
+async def staged(
+    subject: Subject,
+    *,
+    alone: bool = False,
+    changes: Changes = PLAIN,
+    start: datetime | None = None,
+) -> AsyncIterator[Scene]:
+    """A world with the subject and, unless it is `alone`, its rivals; all is well at first."""
+    clock = SteppedClock(start)
+    wrong, names = WrongClock(clock), subject.beside(alone=alone)
+    stage = FREE_STAGES.pop() if FREE_STAGES else Stage()
+    async with World(clock, dict.fromkeys(names)) as world:
+        world.good_keys |= changes.keys
+        stage.settings, stage.clock = configuration(world, subject, names, changes), wrong
+        async with stage.app.router.lifespan_context(stage.app):
+            await asyncio.sleep(0)
+            yield Scene(subject, world, clock, wrong, stage.app)
+    FREE_STAGES.append(stage)

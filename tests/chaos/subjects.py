@@ -1,0 +1,128 @@
+"""Who is put to the test: each provider, by the route of its category, and who stands beside it."""
+
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from backend.providers.registry import REGISTRY
+from backend.settings import CallLimit, Configuration, ProviderSettings, Settings
+from tests.world.feeds import PUBLISHERS
+from tests.world.server import World
+
+#: Short, so that each step of a clock makes a refresh due; seconds.
+TTL_S = 10.0
+PROVIDER_TIMEOUT_S, DEADLINE_S = 1.0, 3.0
+#: Settings are built here, nothing comes from the surroundings.
+NOWHERE = "NOBODY_SETS_THIS_"
+KEYS = {
+    "coingecko_pro": "CG-worldprokey0000000000001",
+    "coingecko_free": "CG-worlddemokey000000000002",
+    "cryptopanic": "panickeyofthechaos0003",
+    "newsapi": "newskeyofthechaos00004",
+    "etherscan": "SCANKEYOFTHECHAOS00005",
+    "etherscan_backup": "BACKUPKEYOFTHECHAOS006",
+}
+MARKET, OHLC = "/api/market?limit=250", "/api/market/ohlc?symbol=BTC&interval=1h&limit=1000"
+NEWS, SENTIMENT, GAS = "/api/news?limit=200", "/api/sentiment?days=30", "/api/gas"
+#: A day for what is not put to the test: news and candles need the names of coins.
+LONG_S = 86_400.0
+NAMER = "coingecko_free"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A provider that comes first of those that are on, and its `rivals`, who may take its place.
+
+    `spacing_s`: what its limits leave between two calls.
+    """
+
+    name: str
+    route: str
+    rivals: tuple[str, ...] = ()
+    spacing_s: float = 20.0
+    is_keyed: bool = False
+
+    @property
+    def category(self) -> str:
+        kinds = {MARKET: "market", OHLC: "ohlc", NEWS: "news", SENTIMENT: "sentiment", GAS: "gas"}
+        return kinds[self.route]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.category})"
+
+    def beside(self, *, alone: bool) -> tuple[str, ...]:
+        """All that are on; the names of coins come from elsewhere where that is no rival."""
+        needed = (NAMER,) if self.category == "news" else ()
+        return (self.name, *(() if alone else self.rivals), *needed)
+
+
+FEEDS = tuple(PUBLISHERS)
+#: Without the month, of which 43,200 minutes would be made up anew for each gateway.
+PRO_LIMITS = (CallLimit(300, 60.0),)
+SUBJECTS = (
+    Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
+    Subject("coingecko_free", MARKET, ("binance",)),
+    Subject("binance", MARKET, ("coingecko_free",)),
+    Subject("coingecko_pro", OHLC, ("coingecko_free",), is_keyed=True),
+    Subject("coingecko_free", OHLC),
+    Subject("binance", OHLC, ("coingecko_free",)),
+    Subject("cryptopanic", NEWS, FEEDS[:1], 900.0, is_keyed=True),
+    Subject("newsapi", NEWS, FEEDS[1:2], 1000.0, is_keyed=True),
+    *(Subject(name, NEWS, (other,)) for name, other in zip(FEEDS, FEEDS[::-1], strict=True)),
+    Subject("alternative_me", SENTIMENT, ("coinmarketcap",)),
+    Subject("coinmarketcap", SENTIMENT, spacing_s=61.0),
+    Subject("etherscan", GAS, ("etherscan_backup", "ethereum_rpc"), is_keyed=True),
+    Subject("etherscan_backup", GAS, ("ethereum_rpc",), is_keyed=True),
+    Subject("ethereum_rpc", GAS),
+)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from the plain settings: the gateway's own, limits and keys by provider."""
+
+    gateway: dict[str, object] = field(default_factory=dict)
+    limits: dict[str, tuple[CallLimit, ...]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+PLAIN = Changes()
+
+
+#: Built once: each setting is looked for in the surroundings, in vain.
+PLAIN_SETTINGS = Settings(_env_prefix=NOWHERE, _env_file=None)
+PLAIN_PROVIDER = ProviderSettings(_env_prefix=NOWHERE, _env_file=None, stream_url="")
+
+
+def configuration(
+    world: World, subject: Subject, names: tuple[str, ...], changes: Changes = PLAIN
+) -> Configuration:
+    """All settings of a gateway that has only `names` of the world's providers."""
+    ttls = {f"cache_ttl_{one}": TTL_S for one in ("market", "ohlc", "news", "sentiment", "gas")}
+    if subject.category in ("news", "ohlc"):
+        ttls["cache_ttl_market"] = LONG_S
+    own = {
+        "state_path": None,
+        "provider_timeout": PROVIDER_TIMEOUT_S,
+        "request_deadline": DEADLINE_S,
+        **ttls,
+        **changes.gateway,
+    }
+    providers = {spec.name: _provider(world, spec.name, names, changes) for spec in REGISTRY}
+    return Configuration(PLAIN_SETTINGS.model_copy(update=own), providers)
+
+
+def _provider(
+    world: World, name: str, names: tuple[str, ...], changes: Changes
+) -> ProviderSettings:
+    is_on = name in names
+    keys = {key: text for key, text in KEYS.items() if key != "coingecko_free"} | changes.keys
+    limits = {"coingecko_pro": PRO_LIMITS} | changes.limits
+    own = {
+        "enabled": is_on,
+        "api_key": SecretStr(keys[name]) if name in keys else None,
+        "base_url": (world.url(name),) if is_on else (),
+        "limits": limits.get(name, ()),
+    }
+    return PLAIN_PROVIDER.model_copy(update=own)
