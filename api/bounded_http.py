@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Between the heads of two requests no more than this is taken, in bytes: a head, or a body.
-MOST_BYTES = 128 * 1024
+MOST_BYTES = 256 * 1024
 #: A request's head has come by then, in seconds.
 HEAD_S = 10.0
 

@@ -22,7 +22,8 @@ from backend.settings import CallLimit
 ALWAYS_OPEN = ("/healthz", "/readyz")
 #: What keys lock: the data and what is told of the gateway; pages and their files are for all.
 LOCKED = ("/api/", "/metrics")
-MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 16 * 1024, 32 * 1024, 64 * 1024
+#: An address may hold all parameters at their longest, each character in twelve bytes.
+MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
 #: A home's addresses share one IPv6 network of this size.
 IPV6_PREFIX = 64
 #: limits' storage goes by the wall clock.

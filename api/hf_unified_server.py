@@ -51,7 +51,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    doors = documented_errors(401, 429)
+    doors = documented_errors(401, 413, 414, 429, 431)
     for module in (market, ohlc, news, sentiment, gas, status, metrics):
         app.include_router(module.router, dependencies=[Depends(refuse_repeats)], responses=doors)
     app.include_router(stream.router, responses=doors)

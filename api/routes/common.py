@@ -30,7 +30,10 @@ Responds = Annotated[Responder, Depends(_responder)]
 
 ERRORS = {
     401: ("unauthorized",),
+    413: ("body_too_large",),
+    414: ("uri_too_long",),
     429: ("rate_limited",),
+    431: ("headers_too_large",),
     404: ("unknown_symbol",),
     422: ("invalid_parameter",),
     503: ("all_providers_failed", "no_provider_configured", "quota_exhausted", "not_ready"),

@@ -49,8 +49,8 @@ def article_key(clean: str) -> str:
     return f"{host}{parts.path.rstrip('/')}?{parts.query}#{parts.fragment}"
 
 
-#: What begins like a tag and never ends.
-_OPENED = re.compile(r"<[A-Za-z/!?][^<>]*(?=<|\Z)")
+#: What begins like a tag with attributes and never ends.
+_OPENED = re.compile(r"<[A-Za-z/!?][^<>]*=[^<>]*(?=<|\Z)")
 
 
 def article_id(key: str) -> str:
