@@ -35,6 +35,7 @@ class SlidingWindow:
         self._declared = self._learnt = usable_of(window.limit)
         self._learnt_at = 0.0
         self._hold_s = 0.0
+        self._dearest = 1
         self._refused: tuple[float, int] | None = None
         self._foreign = 0
         self.name = period_name(window)
@@ -59,7 +60,8 @@ class SlidingWindow:
         return Refused(self.name, now + self._window.period_s)  # calls in flight are in the way
 
     def reserve(self, permit: Permit) -> None:
-        self._in_flight[permit.number] = self._amount(permit.cost)
+        amount = self._in_flight[permit.number] = self._amount(permit.cost)
+        self._dearest = max(self._dearest, amount)
 
     def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
         amount = self._in_flight.pop(permit.number, 0)
@@ -83,7 +85,9 @@ class SlidingWindow:
         is_same = before is not None and since_s <= SAME_WITHIN_S
         is_same = is_same and abs(count - before[1]) <= SAME_COUNT * max(count, before[1])  # type: ignore[index] # just seen
         if 2 * count >= self._window.limit or is_same:
-            self._learnt = max(1, min(self._usable(now), int(LEARNT_SHARE * count)))
+            # Below what one call costs there would be none, and so nothing more to learn.
+            lower = max(self._dearest, int(LEARNT_SHARE * count))
+            self._learnt = min(self._usable(now), lower)
             self._hold_s = 2 * self._hold_s if self._learnt_at else HOLD_S
             self._learnt_at = now
         else:

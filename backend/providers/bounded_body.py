@@ -17,12 +17,15 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, max_bytes: int)
     A library's decoder would unpack each chunk whole: 64 KiB of a bomb make 64 MiB.
     """
     unpack = _unpacker(encoding)
-    body = bytearray()
+    pieces: list[bytes] = []  # a growing buffer would stand in memory twice
+    size = 0
     async for chunk in chunks:
-        body += unpack(chunk, max_bytes + 1 - len(body))
-        if len(body) > max_bytes:
+        piece = unpack(chunk, max_bytes + 1 - size)
+        pieces.append(piece)
+        size += len(piece)
+        if size > max_bytes:
             raise MalformedResponse("the body is larger than any honest one")
-    return bytes(body)
+    return b"".join(pieces)
 
 
 class _Plain:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.doors import GatewayKeys, client_of
+from api.doors import ClientLimits, Doors, GatewayKeys, client_of
 from tests.api.conftest import Serve
 
 KEYS = "first-gateway-key,second-gateway-key"
@@ -151,7 +151,6 @@ def test_a_connection_without_an_address_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "status", "code"),
     [
-        ("/api/market?x=" + "a" * 132_000, {}, 414, "uri_too_long"),
         ("/api/market", {"X-Long": "a" * 33_000}, 431, "headers_too_large"),
         ("/api/market", {"Content-Length": "70000"}, 413, "body_too_large"),
         ("/api/market", {"Content-Length": "-5"}, 413, "body_too_large"),
@@ -200,3 +199,30 @@ async def test_the_document_tells_of_keys_and_limits(client: httpx.AsyncClient) 
     for path, item in document["paths"].items():
         if path.startswith("/api"):
             assert {"401", "429"} <= set(item["get"]["responses"]), path
+
+
+async def test_an_address_longer_than_all_parameters_is_refused() -> None:
+    """By the layer itself: httpx would not send one."""
+    told: list[Any] = []
+    doors = Doors(
+        never, keys=GatewayKeys(()), limits=ClientLimits(()), trusted_proxies=0, origins=("*",)
+    )
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/market",
+        "raw_path": b"/api/market",
+        "query_string": b"a" * 140_000,
+        "headers": [],
+        "state": {"request_id": "1"},
+    }
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await doors(scope, never, send)
+    assert told[0]["status"] == 414
+
+
+async def never(*_arguments: Any) -> Any:
+    raise AssertionError("it is not asked")

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.matrix`: runs the fault table and writes it, fault by provider, to docs."""
+"""`python -m tests.chaos.matrix`: runs the fault table, writes it fault by provider to docs."""
 
 import json
 import os
@@ -15,11 +15,12 @@ from tests.chaos.record import VARIABLE, Cell
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 HEAD = """# What happens when providers fail
 
-Written by `python -m tests.chaos.matrix` from the tests in `tests/chaos/`: real sockets on loopback,
-real time-outs, a clock that is stepped between calls. Each fault is met at the rates that are named
-beside it; 500 a second are readers within the process, a hundred of them for each provider and fault.
-`ok`: everything that the table of the design asks for held at all of them, with the rivals well and,
-where `alone` is named, with nobody else there. `n.a.`: the fault says nothing about that provider.
+Written by `python -m tests.chaos.matrix` from the tests in `tests/chaos/`: real sockets on
+loopback, real time-outs, a clock that is stepped between calls. Each fault is met at the rates
+that are named beside it; 500 a second are readers within the process, a hundred of them for each
+provider and fault. `ok`: everything that the table of the design asks for held at all of them,
+with the rivals well and, where `alone` is named, with nobody else there. `n.a.`: the fault says
+nothing about that provider.
 `FAILED` names the first trouble; each of these is an expected failure with its reason in the tests.
 """
 
@@ -34,9 +35,9 @@ def run(folder: Path) -> int:
         "--deselect",
         "tests/chaos/test_matrix.py",
     ]
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - our own tests
         arguments, env=os.environ | {VARIABLE: str(folder)}, check=False
-    ).returncode  # noqa: S603
+    ).returncode
 
 
 def read(folder: Path) -> list[Cell]:
@@ -80,7 +81,8 @@ def main() -> int:
         code = run(folder)
         elsewhere = "\n".join(f"- {row}: `{test}`" for row, test in ELSEWHERE.items())
         notes = "\n".join(f"- {note}" for note in NOTES)
-        text = f"{HEAD}\n{table(read(folder))}\n\n## Rows that other tests hold\n\n{elsewhere}\n\n## Notes\n\n{notes}\n"
+        rest = f"## Rows that other tests hold\n\n{elsewhere}\n\n## Notes\n\n{notes}\n"
+        text = f"{HEAD}\n{table(read(folder))}\n\n{rest}"
     DOCUMENT.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     return code

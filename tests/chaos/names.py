@@ -31,7 +31,9 @@ ELSEWHERE = {
     "day-15 spike of 20× for 6 h on 10,000 a month": (
         "tests/simulation/test_budgets.py: twenty times the readers and the questions"
     ),
-    "10,000 readers on one cold key, all 10,000 in virtual time": "tests/cache/test_cached_source.py",
+    "10,000 readers on one cold key, all 10,000 in virtual time": (
+        "tests/cache/test_cached_source.py"
+    ),
 }
 NOTES = (
     "Bytes drip every 0.2 s, so that no time-out between two bytes would end it.",

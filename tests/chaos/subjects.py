@@ -91,7 +91,8 @@ PLAIN = Changes()
 
 
 #: Built once: each setting is looked for in the surroundings, in vain.
-PLAIN_SETTINGS = Settings(_env_prefix=NOWHERE, _env_file=None)
+#: Five hundred readers a second have one address here.
+PLAIN_SETTINGS = Settings(_env_prefix=NOWHERE, _env_file=None, client_rate_limit=())
 PLAIN_PROVIDER = ProviderSettings(_env_prefix=NOWHERE, _env_file=None, stream_url="")
 
 

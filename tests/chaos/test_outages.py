@@ -9,7 +9,7 @@ from tests.chaos.answers import check_all
 from tests.chaos.cells import begin, due
 from tests.chaos.record import Cell, judge
 from tests.chaos.rows import UNHURRIED
-from tests.chaos.scene import Scene, staged
+from tests.chaos.scene import Reading, Scene, staged
 from tests.chaos.subjects import SUBJECTS, Changes, Subject
 from tests.world.messages import Request
 
@@ -57,10 +57,10 @@ async def test_all_down_for_an_hour_is_stale_then_the_precise_error(
     done("all down for an hour", f"a read each {step_s:g} s", subject)
 
 
-async def thousands(scene: Scene) -> list[asyncio.Task[object]]:
+async def thousands(scene: Scene) -> list[asyncio.Task[Reading]]:
     tasks = [asyncio.create_task(scene.read()) for _ in range(THOUSANDS)]
     await asyncio.sleep(0)
-    return list(tasks)
+    return tasks
 
 
 @pytest.mark.timeout(60)

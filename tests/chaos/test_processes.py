@@ -33,7 +33,7 @@ async def used(server: Running, name: str) -> int:
     """The most that any long window of it counts."""
     rows = (await server.client.get("/api/status")).json()["providers"]
     quotas: list[dict[str, Any]] = next(row for row in rows if row["name"] == name)["quotas"]
-    return max(quota["used"] for quota in quotas if quota["window"] in BUDGETS)
+    return max(int(quota["used"]) for quota in quotas if quota["window"] in BUDGETS)
 
 
 @pytest.mark.timeout(60)

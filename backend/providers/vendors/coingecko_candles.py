@@ -10,6 +10,7 @@ from operator import index
 from typing import Any
 from urllib.parse import quote
 
+from backend.models.market import NAMESAKE_FACTOR, agree
 from backend.models.ohlc import HOUR, MINUTE, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Call, Context, Operation
 from backend.providers.rows import NOT_OF_NOW_MS
@@ -76,7 +77,7 @@ def parse_merged(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     """Whole candles of the asked length out of shorter ones; one with a hole is left out."""
     grain_ms = (_grain(query.interval) or COARSE)[1]
     parts = _by_open(payloads[0], grain_ms, context)
-    _refuse_old(max(parts), grain_ms, context)
+    _refuse_other(query, max(parts), grain_ms, parts, context)
     opens = sorted({query.interval.open_of(at) for at in parts})
     merged = (_merged(parts, at, at + query.interval.step_ms, grain_ms) for at in opens)
     return Candles(query.interval, tuple(candle for candle in merged if candle))
@@ -85,7 +86,7 @@ def parse_merged(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
 def parse_native(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     step_ms = query.interval.step_ms
     candles = _by_open(payloads[0], step_ms, context)
-    _refuse_old(max(candles), step_ms, context)
+    _refuse_other(query, max(candles), step_ms, candles, context)
     return Candles(query.interval, tuple(candles[at] for at in sorted(candles)))
 
 
@@ -134,10 +135,20 @@ def _by_open(rows: Any, step_ms: int, context: Context) -> dict[int, Candle]:
     }
 
 
-def _refuse_old(newest_open_ms: int, step_ms: int, context: Context) -> None:
+def _refuse_other(
+    query: OhlcQuery,
+    newest_open_ms: int,
+    step_ms: int,
+    found: Mapping[int, Candle],
+    context: Context,
+) -> None:
+    """The newest candle is of now, and of the coin's price as it is known: see a venue's rule."""
     earliest, latest = newest_open_ms - NOT_OF_NOW_MS, newest_open_ms + step_ms + NOT_OF_NOW_MS
     if not earliest <= context.now_ms <= latest:
         raise ValueError("the newest candle is not of now")
+    known = query.reference_price
+    if known is not None and not agree(found[newest_open_ms].close, known, NAMESAKE_FACTOR):
+        raise ValueError("the newest candle's price is not the coin's")
 
 
 def _merged(
