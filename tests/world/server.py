@@ -310,10 +310,12 @@ HTTP_FAULTS: dict[str, Callable[[], Reply]] = {
 
 
 def _rewritten(name: str, change: Callable[[float], float | str]) -> Callable[[Reply], Reply]:
-    """All prices of a market list, or of tickers, changed."""
+    """All prices of a market list, or of tickers, changed; answers of other kinds stay."""
 
     def apply(reply: Reply) -> Reply:
         rows = json.loads(reply.body)
+        if not isinstance(rows, list) or not isinstance(rows[0], dict):
+            return reply
         for row in rows:
             field_name = "current_price" if "current_price" in row else "lastPrice"
             value = change(float(row[field_name]))
