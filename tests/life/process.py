@@ -72,39 +72,46 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def launch(
-    folder: Path, *, before: Sequence[str] = (), stdout: Any = None, **settings: str
-) -> asyncio.subprocess.Process:
-    """`before` is a command that starts the one behind it, as `nice` does."""
+@asynccontextmanager
+async def started(
+    folder: Path, *arguments: str, before: Sequence[str] = (), stdout: Any = None, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Python with `arguments` (run_server.py), killed at the end if it still runs.
+
+    `before` is a command that starts the one behind it, as `nice` does.
+    """
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     with (folder / OUTPUT).open("ab") as output:
-        return await asyncio.create_subprocess_exec(
-            *before,
-            sys.executable,
-            str(ROOT / "run_server.py"),
+        process = await asyncio.create_subprocess_exec(
+            *(*before, sys.executable, *(arguments or (str(ROOT / "run_server.py"),))),
             cwd=folder,
             env={**environment, "PYTHONPATH": str(ROOT), **settings},
             stdout=stdout or output,
             stderr=output,
         )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @asynccontextmanager
 async def running(
     folder: Path, *, before: Sequence[str] = (), stdout: Any = None, **settings: str
 ) -> AsyncIterator[Gateway]:
+    """A gateway that serves."""
     port = free_port()
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "CLIENT_RATE_LIMIT": "", **settings}
-    process = await launch(folder, before=before, stdout=stdout, **settings)
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            gateway = Gateway(process, client, folder, port)
-            await _until_serving(gateway)
-            yield gateway
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    address = f"http://127.0.0.1:{port}"
+    async with (
+        started(folder, before=before, stdout=stdout, **settings) as process,
+        httpx.AsyncClient(base_url=address, timeout=10) as client,
+    ):
+        gateway = Gateway(process, client, folder, port)
+        await _until_serving(gateway)
+        yield gateway
 
 
 async def _until_serving(gateway: Gateway) -> None:
