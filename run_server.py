@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import uvicorn
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.hf_unified_server import create_app
 from api.problems import problem
@@ -30,6 +31,8 @@ PONG_SLACK_S = 30
 DRAIN_S = 4
 #: What still hangs then (a disk, a name server, whoever should read our output) is left behind.
 LAST_S = 4.6
+#: Of uvicorn's main loop.
+TICKS_PER_S = 10
 
 log = logging.getLogger("gateway")
 
@@ -58,6 +61,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self.app = app
+        self._has_descriptors = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The end begins; it is bounded, so further signals have nothing to force."""
@@ -66,6 +70,23 @@ class Server(uvicorn.Server):
             watch.daemon = True
             watch.start()
         super().handle_exit(signal.SIGTERM, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_S == 0:
+            self._keep_descriptors()
+        return await super().on_tick(counter)
+
+    def _keep_descriptors(self) -> None:
+        """When none is left, idle connections go: else they would keep everybody else out."""
+        has_any, had_any = _has_descriptors(), self._has_descriptors
+        self._has_descriptors = has_any
+        if has_any:
+            return
+        if had_any:
+            log.warning("no file descriptor is left, idle connections are closed")
+        for connection in list(self.server_state.connections):
+            if not isinstance(connection, WebSocketsSansIOProtocol):  # its readers are not idle
+                connection.shutdown()  # at once, or after the answer under way
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         broadcaster: Broadcaster | None = getattr(self.app.state, "broadcaster", None)
@@ -105,6 +126,14 @@ def main() -> int:
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
         server(configuration).run()
     return 0
+
+
+def _has_descriptors() -> bool:
+    try:
+        socket.socket().close()
+    except OSError:
+        return False
+    return True
 
 
 def _leave_behind() -> NoReturn:

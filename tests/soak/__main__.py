@@ -26,6 +26,7 @@ from tests.world.push import PushWorld
 from tests.world.server import World
 
 SHORTEST_JUDGED_MIN = 10.0
+TRACEBACK_LINES = 60
 #: Shorter than the defaults, so that providers are asked, fail and come back often.
 SETTINGS = {
     "CACHE_TTL_MARKET": "10",
@@ -56,10 +57,16 @@ class Outcome:
         if self.ended.code != 0 or self.ended.took_s > 5:
             told.append(f"it ended with {self.ended.code} after {self.ended.took_s:.1f} s")
         if "Traceback" in self.ended.output:
-            told.append("its output holds a traceback")
+            told.append(f"its output holds a traceback:\n{_first_traceback(self.ended.output)}")
         if self.overruns:
             told.append(f"{self.overruns} calls were over a provider's limit")
         return told
+
+
+def _first_traceback(output: str) -> str:
+    before, _, behind = output.partition("Traceback")
+    told = [*before.splitlines()[-2:], "Traceback", *behind.splitlines()[:TRACEBACK_LINES]]
+    return "\n".join(told)
 
 
 async def soak(minutes: float, rate: float) -> Outcome:

@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 LINES, WEBSOCKETS, EVENT_STREAMS = 16, 8, 4
 #: The gateway promises 4 seconds; a machine that others use too may add some.
 PATIENCE_S = 10.0
-MOST_TAGS, MOST_COMPLAINTS = 500, 20
+MOST_TAGS, MOST_COMPLAINTS = 500, 40
 
 
 @dataclass
@@ -33,11 +33,12 @@ class Findings:
     counts: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
     times_ms: list[float] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def complain(self, told: str) -> None:
         self.counts["wrong"] += 1
         if len(self.complaints) < MOST_COMPLAINTS:
-            self.complaints.append(told)
+            self.complaints.append(f"after {time.monotonic() - self.began:,.1f} s: {told}")
 
     def as_line(self) -> str:
         times = sorted(self.times_ms) or [0.0]
