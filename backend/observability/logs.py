@@ -41,6 +41,9 @@ class DroppingQueueHandler(QueueHandler):
 class BoundedQueueListener(QueueListener):
     """Its thread outlives whatever a handler raises, and is not waited for without end."""
 
+    #: After `stop`: the thread still holds a handler.
+    is_stuck = False
+
     def handle(self, record: logging.LogRecord) -> None:
         for handler in self.handlers:
             with suppress(Exception):  # one that fails costs neither the others nor the thread
@@ -52,6 +55,7 @@ class BoundedQueueListener(QueueListener):
             self.queue.put(self._sentinel, timeout=STOP_S)  # type: ignore[attr-defined] # not in typeshed
         if self._thread:
             self._thread.join(STOP_S)
+            self.is_stuck = self._thread.is_alive()
             self._thread = None
 
 
@@ -116,8 +120,9 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
         root.handlers = handlers_before
         for name, level_before in levels_before.items():
             logging.getLogger(name).setLevel(level_before)
-        for handler in handlers:
-            handler.close()
+        if not listener.is_stuck:  # else closing would wait for what it waits for
+            for handler in handlers:
+                handler.close()
 
 
 def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:

@@ -82,7 +82,7 @@ async def test_no_provider_is_condemned_for_our_own_lack_of_descriptors(
     async with running(tmp_path, **settings) as gateway, AsyncExitStack() as stack:
         await gateway.client.aclose()  # an idle connection would be closed, and leave room
         address = f"ws://127.0.0.1:{gateway.port}/ws"
-        reader = await stack.enter_async_context(connect(address, proxy=None))
+        reader = await stack.enter_async_context(connect(address, proxy=None, close_timeout=1))
         await asyncio.sleep(0.2)
         most = leave_only(gateway, 12)
         async with AsyncExitStack() as crowd:
