@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -138,7 +137,7 @@ def _has_descriptors() -> bool:
 
 def _leave_behind() -> NoReturn:
     log.warning("the end takes too long, what hangs is left behind")
-    time.sleep(0.1)  # for the thread that writes it
+    threading.Event().wait(0.1)  # for the thread that writes it
     os._exit(0)
 
 

@@ -37,7 +37,7 @@ async def ask_anew(gateway: Gateway, path: str) -> httpx.Response:
         return await client.get(path)
 
 
-async def served_again(gateway: Gateway, path: str, within_s: float = 8.0) -> httpx.Response:
+async def served_again(gateway: Gateway, path: str, within_s: float = 20.0) -> httpx.Response:
     async with asyncio.timeout(within_s):
         while True:
             try:

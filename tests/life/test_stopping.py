@@ -158,6 +158,7 @@ import fastapi, uvicorn, run_server
 @contextlib.asynccontextmanager
 async def life(app):
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    print("ready", flush=True)
     yield
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 app = fastapi.FastAPI(lifespan=life)
@@ -167,7 +168,7 @@ run_server.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None)
 
 async def test_a_thread_that_hangs_is_left_behind(tmp_path: Path) -> None:
     async with started(tmp_path, "-c", HANGING) as process:
-        await asyncio.sleep(2.5)
+        await told(tmp_path, "ready")
         began = time.monotonic()
         process.send_signal(TERM)
         assert await asyncio.wait_for(process.wait(), 6) == 0
@@ -182,7 +183,12 @@ async def test_a_signal_while_it_starts_ends_it(world: World, tmp_path: Path) ->
         other.execute("CREATE TABLE held (one)")
         other.execute("BEGIN EXCLUSIVE")  # the start waits for it a second
         async with started(tmp_path, **settings) as process:
-            while "Waiting for application startup" not in (tmp_path / OUTPUT).read_text():
-                await asyncio.sleep(0.02)
+            await told(tmp_path, "Waiting for application startup")
             process.send_signal(TERM)
             assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
+async def told(folder: Path, text: str) -> None:
+    async with asyncio.timeout(20):
+        while text not in (folder / OUTPUT).read_text():
+            await asyncio.sleep(0.02)
