@@ -1,5 +1,6 @@
 """What the HTTP floor counts for Prometheus: requests by route and result, the stream's readers."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -64,7 +65,7 @@ def templates_by_endpoint(routes: Iterable[BaseRoute]) -> dict[object, str]:
 
 
 class FloorMetrics(Collector):
-    """The counts of the requests, and of the stream's readers as they are now."""
+    """The counts of the requests; of the stream's readers and the loop's tasks as they are now."""
 
     def __init__(self, requests: RequestCounts, stream: Callable[[], WebSocketStatus]) -> None:
         self._requests = requests
@@ -87,4 +88,10 @@ class FloorMetrics(Collector):
             "Frames that lagging readers missed.",
             (),
             {(): stream.dropped},
+        )
+        yield gauge(
+            "asyncio_tasks",
+            "Tasks of the event loop, the server's own among them.",
+            (),
+            {(): len(asyncio.all_tasks())},
         )

@@ -61,6 +61,13 @@ class ConnectFailed(ProviderError):
     was_sent = False
 
 
+class NoDescriptor(ProviderError):
+    """We have no file descriptor left for a connection: our trouble, and nothing was sent."""
+
+    reason = "connect_error"
+    was_sent = False
+
+
 class ConnectionBroken(ProviderError):
     """The connection was lost after the request had left."""
 

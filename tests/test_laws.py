@@ -28,6 +28,7 @@ VENDOR_IMPORTS = {
     "datetime",
     "email.utils",
     "feedparser",
+    "xml.sax.expatreader",  # loaded early, for feedparser
     "io",
     "json",
     "decimal",

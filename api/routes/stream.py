@@ -164,8 +164,8 @@ class EventStream(Response):
             refusal = problem(self._request, "too_many_clients", str(full), headers=LATER)
             await refusal(scope, receive, send)
             return
-        bound_kernel_buffer(scope)
         try:
+            bound_kernel_buffer(scope)
             sending = asyncio.create_task(_send_events(outlet, send))
             gone = asyncio.create_task(_until_disconnect(receive))
             for command in self._commands:

@@ -105,7 +105,7 @@ def bound_kernel_buffer(scope: Scope) -> None:
     transport = _transport(scope)
     connection = transport.get_extra_info("socket") if transport else None
     if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it may be gone already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
 

@@ -22,6 +22,8 @@ WIRE_LOGGERS = ("httpx", "httpcore")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Records waiting for the writing thread; more are dropped rather than held.
 MOST_WAITING = 10_000
+#: The last records are waited for so long, twice.
+STOP_S = 1.0
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 
@@ -36,17 +38,42 @@ class DroppingQueueHandler(QueueHandler):
             self.queue.put_nowait(record)
 
 
-class PatientQueueListener(QueueListener):
-    """Ends even when the queue is full: the standard one would raise queue.Full instead."""
+class BoundedQueueListener(QueueListener):
+    """Its thread outlives whatever a handler raises, and is not waited for without end."""
 
-    def enqueue_sentinel(self) -> None:
-        self.queue.put(self._sentinel)  # type: ignore[attr-defined] # not in typeshed
+    #: After `stop`: the thread still holds a handler.
+    is_stuck = False
+
+    def handle(self, record: logging.LogRecord) -> None:
+        for handler in self.handlers:
+            with suppress(Exception):  # one that fails costs neither the others nor the thread
+                handler.handle(record)
+
+    def stop(self) -> None:
+        """Ends after what waits is written; a writer that hangs is left behind after STOP_S."""
+        with suppress(queue.Full):
+            self.queue.put(self._sentinel, timeout=STOP_S)  # type: ignore[attr-defined] # not in typeshed
+        if self._thread:
+            self._thread.join(STOP_S)
+            self.is_stuck = self._thread.is_alive()
+            self._thread = None
 
 
 class QuietFileHandler(RotatingFileHandler):
-    """Says once on standard error that it cannot write, then keeps silent until it can."""
+    """Says once on standard error that it cannot write, then keeps silent until it can.
+
+    A file that somebody has taken away, its folder too, is made anew.
+    """
 
     is_failing = False
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802 - logging's name
+        if not Path(self.baseFilename).exists():
+            if self.stream:
+                self.stream.close()
+                self.stream = None
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super().shouldRollover(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._failed_now = False
@@ -56,7 +83,8 @@ class QuietFileHandler(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         self._failed_now = True
         if not self.is_failing:
-            print(f"log file {Path(self.baseFilename).name} cannot be written", file=sys.stderr)
+            with suppress(OSError, ValueError):  # it may stand on the same full disk
+                print(f"log file {Path(self.baseFilename).name} cannot be written", file=sys.stderr)
 
 
 class QuietStreamHandler(logging.StreamHandler[TextIO]):
@@ -74,7 +102,7 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
     stream.setFormatter(RedactingFormatter(_utc(logging.Formatter(LINE)), redact))
     stream.addFilter(lambda record: record.name not in FILES)
     handlers, problem = _file_handlers(folder, redact)
-    listener = PatientQueueListener(waiting, stream, *handlers)
+    listener = BoundedQueueListener(waiting, stream, *handlers)
     root, entrance = logging.getLogger(), DroppingQueueHandler(waiting)
     handlers_before = [*root.handlers]
     levels_before = {name: logging.getLogger(name).level for name in ("", *WIRE_LOGGERS)}
@@ -92,8 +120,9 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
         root.handlers = handlers_before
         for name, level_before in levels_before.items():
             logging.getLogger(name).setLevel(level_before)
-        for handler in handlers:
-            handler.close()
+        if not listener.is_stuck:  # else closing would wait for what it waits for
+            for handler in handlers:
+                handler.close()
 
 
 def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:

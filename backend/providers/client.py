@@ -1,6 +1,8 @@
 """The one place that speaks HTTP. What goes wrong out there becomes one of our errors here."""
 
 import asyncio
+import errno
+import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from backend.errors import (
     ConnectionBroken,
     MalformedResponse,
     Moved,
+    NoDescriptor,
     ProviderError,
     ProviderTimeout,
 )
@@ -34,6 +37,10 @@ MOST_VALIDATED = 16
 SAME_METHOD = (307, 308)
 #: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
 LONGEST_UNCHANGED_S = 3_600.0
+#: Descriptors are free again as soon as somebody leaves: no reason to wait longer, in seconds.
+DESCRIPTOR_WAIT_S = 1.0
+#: Of an error: causes may go in circles.
+DEEPEST_CAUSE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ class ProviderClient:
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise ConnectFailed(type(error).__name__) from None
+            raise _connect_failure(error) from None
         except httpx.HTTPError as error:
             raise ConnectionBroken(type(error).__name__) from None
         if call.conditional:
@@ -199,6 +206,25 @@ def parsed(parse: Callable[..., T], *arguments: Any) -> T:
         raise
     except Exception as error:  # a parser may raise anything on junk; all of it means junk
         raise MalformedResponse(f"{type(error).__name__} in {parse.__name__}") from error
+
+
+def _connect_failure(error: httpx.TransportError) -> ProviderError:
+    """Theirs, unless we have no descriptor left: that must condemn nobody."""
+    if _is_out_of_descriptors(error):
+        return NoDescriptor("no file descriptor is left", retry_after_s=DESCRIPTOR_WAIT_S)
+    return ConnectFailed(type(error).__name__)
+
+
+def _is_out_of_descriptors(error: BaseException | None) -> bool:
+    for _ in range(DEEPEST_CAUSE):
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error and (error.__cause__ or error.__context__)
+    try:  # looking up a name without one fails in all kinds of ways
+        socket.socket().close()
+    except OSError:
+        return True
+    return False
 
 
 def _decoded(body: bytes) -> Any:

@@ -22,12 +22,13 @@ class DaemonThread:
         self._is_over = False
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Raises RuntimeError after `stop`."""
+        """Raises RuntimeError after `stop`, and where no thread can begin."""
         if self._is_over:
             raise RuntimeError("already closed")
         if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread  # only now: else nobody would try again
         future: Future[T] = Future()
         self._queue.put((future, work))
         return future

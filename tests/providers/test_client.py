@@ -1,6 +1,7 @@
 """The HTTP edge: what comes back, or fails to, and which of our errors it becomes."""
 
 import asyncio
+import errno
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,9 +14,11 @@ from backend.errors import (
     AuthFailed,
     ConnectFailed,
     ConnectionBroken,
+    Effect,
     GeoBlocked,
     MalformedResponse,
     Moved,
+    NoDescriptor,
     PlanRestricted,
     ProviderError,
     ProviderTimeout,
@@ -402,6 +405,37 @@ async def test_trouble_on_the_wire_tells_whether_the_request_had_left(
     assert type(error) is kind
     assert error.was_sent is (kind is ConnectionBroken)
     assert str(error) == trouble.__name__
+
+
+class Lacking(httpx.AsyncBaseTransport):
+    """Fails as httpx does when a connection can't be opened; the causes go in a circle."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        lack, failed = OSError(self._number, "?"), OSError("All connection attempts failed")
+        failed.__cause__ = lack
+        lack.__cause__ = failed
+        raise httpx.ConnectError("All connection attempts failed") from failed
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EMFILE, NoDescriptor),
+        (errno.ENFILE, NoDescriptor),
+        (errno.ECONNREFUSED, ConnectFailed),
+    ],
+)
+async def test_our_own_lack_of_descriptors_is_nobody_elses_fault(
+    clock: ManualClock, number: int, kind: type[ProviderError]
+) -> None:
+    async with ProviderClient(clock, Lacking(number)) as client:
+        error = await fail(client)
+    assert type(error) is kind
+    assert (error.effect is Effect.NEUTRAL) is (kind is NoDescriptor)
+    assert error.was_sent is False
 
 
 async def never(_request: httpx.Request) -> httpx.Response:

@@ -5,6 +5,7 @@ Feeds as seen in 2026-07 and 2026-10. Read by feedparser 6.0.14, whose source te
 
 import io
 import re
+import xml.sax.expatreader  # noqa: F401 - feedparser loads it at its first feed, when files may be out
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

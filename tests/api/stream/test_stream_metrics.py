@@ -1,5 +1,7 @@
 """The stream's readers, its frames and the tick feed in `/metrics`."""
 
+import asyncio
+
 import httpx
 
 from tests.api.stream.client import Served
@@ -19,3 +21,10 @@ async def test_readers_frames_and_ticks_can_be_read(served: Served) -> None:
     assert during["gateway_stream_messages_dropped_total"] == 0
     told = served.broadcaster.counters().messages_sent
     assert during["gateway_stream_messages_sent_total"] <= told
+
+
+async def test_the_loops_tasks_can_be_read(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
+        tasks = len(asyncio.all_tasks())
+        read = samples((await client.get("/metrics")).text)["gateway_asyncio_tasks"]
+        assert read == tasks + 1  # the request's own

@@ -1,0 +1,167 @@
+"""The real gateway in a process of its own: started, limited, watched by /proc, and ended."""
+
+import asyncio
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: What a process needs to find Python; nothing else of ours reaches the gateway.
+KEPT = ("PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
+OUTPUT = "output.txt"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended: its exit code (None: it did not), after how long, and all that it printed."""
+
+    code: int | None
+    took_s: float
+    output: str
+
+
+@dataclass
+class Gateway:
+    """A gateway that serves on loopback; its output goes to a file, its folder is its own."""
+
+    process: asyncio.subprocess.Process
+    client: httpx.AsyncClient
+    folder: Path
+    port: int
+
+    @property
+    def output(self) -> str:
+        return (self.folder / OUTPUT).read_text(errors="replace")
+
+    def limit(self, what: int, most: int) -> None:
+        """A resource limit of the running process (`resource.RLIMIT_*`), to be lifted again."""
+        _, hard = resource.prlimit(self.process.pid, what)
+        resource.prlimit(self.process.pid, what, (hard if most < 0 else most, hard))
+
+    async def stop(self, *signals: int) -> Ended:
+        """Ends it by these signals (SIGTERM), a tenth of a second apart."""
+        began = time.monotonic()
+        for number in signals or (signal.SIGTERM,):
+            self.process.send_signal(number)
+            await asyncio.sleep(0.1)
+        try:
+            await asyncio.wait_for(self.process.wait(), 15)
+        except TimeoutError:
+            return Ended(None, time.monotonic() - began, self.output)
+        return Ended(self.process.returncode, time.monotonic() - began, self.output)
+
+    async def told(self, text: str, within_s: float = 15.0) -> None:
+        """Returns once `text` stands in the output."""
+        async with asyncio.timeout(within_s):
+            while text not in self.output:
+                await asyncio.sleep(0.05)
+
+
+def free_port() -> int:
+    """Below those that the kernel gives away: nobody else gets it until it is listened to."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, *arguments: str, before: Sequence[str] = (), stdout: Any = None, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Python with `arguments` (run_server.py), killed at the end if it still runs.
+
+    `before` is a command that starts the one behind it, as `nice` does.
+    """
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    with (folder / OUTPUT).open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(*before, sys.executable, *(arguments or (str(ROOT / "run_server.py"),))),
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(ROOT), **settings},
+            stdout=stdout or output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, before: Sequence[str] = (), stdout: Any = None, **settings: str
+) -> AsyncIterator[Gateway]:
+    """A gateway that serves."""
+    port = free_port()
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), "CLIENT_RATE_LIMIT": "", **settings}
+    address = f"http://127.0.0.1:{port}"
+    async with (
+        started(folder, before=before, stdout=stdout, **settings) as process,
+        httpx.AsyncClient(base_url=address, timeout=10) as client,
+    ):
+        gateway = Gateway(process, client, folder, port)
+        await _until_serving(gateway)
+        yield gateway
+
+
+async def _until_serving(gateway: Gateway) -> None:
+    for _ in range(400):
+        assert gateway.process.returncode is None, gateway.output
+        try:
+            await gateway.client.get("/healthz")
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"it does not serve: {gateway.output}")
+
+
+def memory_mb(pid: int) -> float:
+    return _status(pid, "VmRSS") / 1024
+
+
+def threads(pid: int) -> int:
+    return _status(pid, "Threads")
+
+
+def cpu_s(pid: int) -> float:
+    """User's and system's time that it has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(pid: int) -> list[str]:
+    """What each open descriptor leads to."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(str(link.readlink()))
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return found
+
+
+def sockets(pid: int) -> int:
+    return sum(target.startswith("socket:") for target in descriptors(pid))
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0])
+    raise LookupError(field)

@@ -1,0 +1,148 @@
+"""A state file that is none, is spoilt or held, or has no room: it serves, and tells once."""
+
+import asyncio
+import resource
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.life.asking import QUICK, ask
+from tests.life.process import Gateway, running
+from tests.world.server import World
+
+STATE = "state/gateway.sqlite"
+
+
+async def test_a_state_file_on_a_full_disk_is_told_once_and_once_when_there_is_room(
+    world: World, tmp_path: Path
+) -> None:
+    settings = world.environment(STATE_PATH=STATE, **QUICK)
+    async with running(tmp_path, **settings) as gateway:
+        room = (tmp_path / STATE).stat().st_size
+        gateway.limit(resource.RLIMIT_FSIZE, 100_000)
+        await ask(gateway, 5)
+        await gateway.told("STATE_PATH cannot be used")
+        gateway.limit(resource.RLIMIT_FSIZE, -1)
+        await until_told_again(gateway)
+        ended = await gateway.stop()
+    assert room < 100_000
+    assert ended.code == 0
+    assert ended.output.count("STATE_PATH cannot be used") == 1
+    assert ended.output.count("STATE_PATH works again") == 1
+    assert_state_is_sound(tmp_path / STATE)
+
+
+async def until_told_again(gateway: Gateway) -> None:
+    async with asyncio.timeout(15):
+        while "STATE_PATH works again" not in gateway.output:
+            await ask(gateway, 1)
+            await asyncio.sleep(0.5)  # the providers' own limits want to be kept, too
+
+
+def assert_state_is_sound(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as state:
+        assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert state.execute("SELECT count(*) FROM answers").fetchone()[0] >= 1
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"no database at all " * 1_000)
+
+
+def truncated(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as state:
+        state.execute("CREATE TABLE calls (window TEXT, minute INTEGER, amount INTEGER)")
+        state.executemany(
+            "INSERT INTO calls VALUES ('a/month', ?, 1)", [(n,) for n in range(9_999)]
+        )
+        state.commit()
+    path.write_bytes(path.read_bytes()[:10_000])
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def of_another_schema(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as state:
+        state.execute("CREATE TABLE calls (one_day TEXT)")
+        state.execute("CREATE TABLE life (one_day TEXT)")
+        state.execute("CREATE TABLE answers (one_day TEXT)")
+        state.execute("PRAGMA user_version = 99")
+        state.commit()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (garbage, "STATE_PATH is damaged and set aside"),
+        (truncated, "STATE_PATH is damaged and set aside"),
+        (empty, None),
+        (a_folder, "STATE_PATH cannot be used"),
+        (of_another_schema, "STATE_PATH cannot be used"),
+    ],
+)
+async def test_a_state_file_that_is_none_costs_a_warning_at_most(
+    world: World, tmp_path: Path, spoil: Callable[[Path], None], told: str | None
+) -> None:
+    path = tmp_path / "gateway.sqlite"
+    spoil(path)
+    settings = world.environment(STATE_PATH=str(path), **QUICK)
+    async with running(tmp_path, **settings) as gateway:
+        await ask(gateway, 2)
+        ended = await gateway.stop()
+    assert ended.code == 0
+    assert "Traceback" not in ended.output
+    if told:
+        assert ended.output.count(told) == 1
+    else:
+        assert "STATE_PATH" not in ended.output
+
+
+async def test_a_state_file_that_is_spoilt_while_it_runs_is_set_aside_at_the_next_start(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "gateway.sqlite"
+    settings = world.environment(STATE_PATH=str(path), **QUICK)
+    async with running(tmp_path, **settings) as gateway:
+        await ask(gateway, 3)
+        spoil_running(path)
+        await ask(gateway, 10)
+        first = await gateway.stop()
+    async with running(tmp_path, **settings) as gateway:
+        await ask(gateway, 2)
+        second = await gateway.stop()  # its output holds the first one's
+    assert (first.code, second.code) == (0, 0)
+    assert "Traceback" not in second.output
+    assert second.output.count("STATE_PATH is damaged and set aside") >= 1
+    assert_state_is_sound(path)
+
+
+def spoil_running(path: Path) -> None:
+    for suffix in ("", "-wal"):
+        spoilt = Path(f"{path}{suffix}")
+        spoilt.write_bytes(b"\x55" * spoilt.stat().st_size)
+
+
+async def test_a_state_file_that_another_process_holds_delays_no_answer(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "gateway.sqlite"
+    settings = world.environment(STATE_PATH=str(path), **QUICK)
+    async with running(tmp_path, **settings) as gateway:
+        await ask(gateway, 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            await ask(gateway, 10)
+            await gateway.told("STATE_PATH cannot be used")
+        await until_told_again(gateway)
+        ended = await gateway.stop()
+    assert ended.output.count("STATE_PATH cannot be used") == 1
+    assert_state_is_sound(path)

@@ -1,0 +1,194 @@
+"""SIGTERM: answers under way are given or cut, readers are told, the process ends in time."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.life.clients import connected, dribble, everything, get
+from tests.life.process import OUTPUT, Ended, free_port, running, started
+from tests.world.server import World
+
+#: So many candles that they fit into no kernel's buffer.
+MUCH = "/api/market/ohlc?symbol=BTC&interval=1m&start=2026-11-20&end=2026-11-25&limit=1000"
+TERM, INT = signal.SIGTERM, signal.SIGINT
+
+
+def assert_ended_well(ended: Ended, within_s: float = 5.0) -> None:
+    assert ended.code == 0, ended.output
+    assert ended.took_s < within_s
+    assert "Traceback" not in ended.output
+    assert "Finished server process" in ended.output
+
+
+@pytest.mark.parametrize("signals", [(TERM,), (TERM, TERM), (INT,), (INT, INT), (TERM, INT)])
+async def test_it_ends_by_each_signal_and_tells_readers_of_both_kinds(
+    world: World, tmp_path: Path, signals: tuple[int, ...]
+) -> None:
+    async with running(tmp_path, **world.environment()) as gateway:
+        address = f"ws://127.0.0.1:{gateway.port}/ws?channels=market"
+        async with (
+            connect(address, proxy=None) as reader,
+            connected(gateway.port, get("/api/stream?channels=gas")) as events,
+        ):
+            while json.loads(await reader.recv())["op"] != "data":
+                pass
+            reading = asyncio.create_task(everything(events))
+            await asyncio.sleep(0.2)
+            ended = await gateway.stop(*signals)
+            frames = [json.loads(text) async for text in reader]
+            told = await asyncio.wait_for(reading, 5)
+    assert_ended_well(ended)
+    assert frames[-1] == {"op": "shutdown", "reconnect_after_ms": 1500}
+    assert reader.close_code == 1001
+    assert b"event: shutdown" in told
+    assert told.endswith(b"0\r\n\r\n")
+
+
+async def test_a_request_under_way_is_answered(world: World, tmp_path: Path) -> None:
+    world.delay_s = 1.5
+    async with running(tmp_path, **world.environment()) as gateway:
+        waiting = asyncio.create_task(gateway.client.get("/api/gas"))
+        await asyncio.sleep(0.3)
+        ended = await gateway.stop()
+        answer = await waiting
+    assert_ended_well(ended, 3)
+    assert answer.status_code == 200
+    assert answer.json()["data"]["chain"] == "ethereum"
+
+
+async def test_a_request_whose_provider_keeps_silent_is_cut(world: World, tmp_path: Path) -> None:
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
+    settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
+    async with running(tmp_path, **settings) as gateway:
+        waiting = asyncio.create_task(gateway.client.get("/api/market"))
+        await asyncio.sleep(0.3)
+        ended = await gateway.stop()
+        answer = await waiting
+    assert_ended_well(ended)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    assert "the gateway stops" in answer.json()["detail"]
+
+
+async def test_clients_that_do_not_read_do_not_hold_it_up(world: World, tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, **world.environment()) as gateway,
+        connected(gateway.port, get(MUCH) * 20),
+        connected(gateway.port, get("/api/stream?channels=market")),
+    ):
+        await asyncio.sleep(0.5)
+        ended = await gateway.stop()
+    assert_ended_well(ended)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET /api/gas HTTP/1.1\r\nHost: ", b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n"],
+)
+async def test_clients_that_dribble_do_not_hold_it_up(
+    world: World, tmp_path: Path, said: bytes
+) -> None:
+    async with (
+        running(tmp_path, **world.environment()) as gateway,
+        connected(gateway.port, said) as slow,
+    ):
+        dribbling = asyncio.create_task(dribble(slow, b"gateway.test" * 50))
+        await asyncio.sleep(0.3)
+        ended = await gateway.stop()
+        await asyncio.wait_for(dribbling, 5)
+    assert_ended_well(ended, 2)
+
+
+async def test_an_output_that_nobody_reads_holds_up_neither_answers_nor_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    fill(writes)
+    os.set_blocking(writes, True)
+    try:
+        async with running(tmp_path, stdout=writes, **world.environment()) as gateway:
+            answer = await gateway.client.get("/api/market?limit=1")
+            ended = await gateway.stop()
+    finally:
+        os.close(reads)
+        os.close(writes)
+    assert answer.status_code == 200
+    assert (ended.code, ended.output) == (0, "")
+    assert 1 < ended.took_s < 5  # its thread was waited for
+
+
+def fill(pipe: int) -> None:
+    try:
+        while True:
+            os.write(pipe, b"\n" * 4_096)
+    except BlockingIOError:
+        pass
+
+
+async def test_a_state_file_that_another_process_holds_does_not_hold_it_up(
+    world: World, tmp_path: Path
+) -> None:
+    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
+    settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
+    path = tmp_path / "gateway.sqlite"
+    async with running(tmp_path, STATE_PATH=str(path), **settings) as gateway:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            waiting = asyncio.create_task(gateway.client.get("/api/market"))
+            await asyncio.sleep(0.3)
+            ended = await gateway.stop()
+            await asyncio.gather(waiting, return_exceptions=True)
+    assert ended.code == 0, ended.output
+    assert ended.took_s < 5
+    assert "Traceback" not in ended.output
+
+
+#: An application one of whose threads waits for a name server, as it were.
+HANGING = """
+import asyncio, contextlib, signal, sys, threading
+import fastapi, uvicorn, run_server
+@contextlib.asynccontextmanager
+async def life(app):
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    print("ready", flush=True)
+    yield
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+app = fastapi.FastAPI(lifespan=life)
+run_server.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None), app).run()
+"""
+
+
+async def test_a_thread_that_hangs_is_left_behind(tmp_path: Path) -> None:
+    async with started(tmp_path, "-c", HANGING) as process:
+        await told(tmp_path, "ready")
+        began = time.monotonic()
+        process.send_signal(TERM)
+        assert await asyncio.wait_for(process.wait(), 6) == 0
+    assert 4 < time.monotonic() - began < 5
+    assert "what hangs is left behind" in (tmp_path / OUTPUT).read_text()
+
+
+async def test_a_signal_while_it_starts_ends_it(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite"
+    settings = world.environment(HOST="127.0.0.1", PORT=str(free_port()), STATE_PATH=str(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE held (one)")
+        other.execute("BEGIN EXCLUSIVE")  # the start waits for it a second
+        async with started(tmp_path, **settings) as process:
+            await told(tmp_path, "Waiting for application startup")
+            process.send_signal(TERM)
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
+async def told(folder: Path, text: str) -> None:
+    async with asyncio.timeout(20):
+        while text not in (folder / OUTPUT).read_text():
+            await asyncio.sleep(0.02)
