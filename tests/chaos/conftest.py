@@ -12,3 +12,10 @@ def _fewer_logs() -> Iterator[None]:
     logging.disable(logging.INFO)
     yield
     logging.disable(logging.NOTSET)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All here take minutes together, but for the one that looks at the document."""
+    for item in items:
+        if "tests/chaos/" in str(item.path) and item.path.name != "test_matrix.py":
+            item.add_marker("chaos")

@@ -32,6 +32,8 @@ def run(folder: Path) -> int:
         sys.executable,
         *command,
         "--show-capture=no",
+        "-m",
+        "chaos",
         "--deselect",
         "tests/chaos/test_matrix.py",
     ]

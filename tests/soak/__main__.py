@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.life.process import ROOT, Ended, Running, running
+from tests.life.process import ROOT, Ended, Gateway, running
 from tests.soak.figures import Trend, take_samples, trends
 from tests.soak.weather import change_weather, tell_ticks
 from tests.world.push import PushWorld
@@ -87,7 +87,7 @@ async def soak(minutes: float, rate: float) -> Outcome:
         return Outcome(minutes, rate, found, trends(taken), ended, len(world.overruns))
 
 
-async def _until_ranked(gateway: Running) -> None:
+async def _until_ranked(gateway: Gateway) -> None:
     """The judges know the ranked list; a venue alone has other coins, and says so."""
     async with asyncio.timeout(20):
         while (await gateway.client.get("/api/market?limit=250")).json()["meta"]["total"] < 250:
