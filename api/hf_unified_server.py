@@ -14,7 +14,7 @@ from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
-from api.routes import docs, gas, market, metrics, news, ohlc, sentiment, status, stream
+from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import refuse_repeats
 from api.schemas import Problem
 from api.stream.wire import KeepSend
@@ -49,6 +49,7 @@ def create_app(
     app.include_router(stream.router)
     # Last: /api/market/{coin} takes everything that stands behind it.
     app.include_router(market.coin_router)
+    app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
