@@ -60,7 +60,7 @@ export class CoinRow {
     setText(this.#cells.price, price(now));
     if (typeof before !== "number" || now === null || prefersStillness.matches) return;
     const tint = now > before ? "var(--up-tint)" : "var(--down-tint)";
-    this.#cells.price.animate({ backgroundColor: [tint, "transparent"] }, FLASH);
+    this.#cells.price.animate([{ backgroundColor: tint, offset: 0 }], FLASH);
   }
 
   #showChange(change) {

@@ -25,6 +25,14 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+#: Nothing from elsewhere, no script inside the page; and who may show it in a frame.
+POLICY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+    )
+}
 #: The address of a file changes with its content; that of the page does not.
 FOREVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -54,7 +62,9 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def read_dashboard(request: Request) -> Response:
-    return _respond(request, dashboard().page, ASK_AGAIN)
+    answer = _respond(request, dashboard().page, ASK_AGAIN)
+    answer.headers.update(POLICY)
+    return answer
 
 
 @router.get(f"/{ASSETS}/{{version}}/{{name}}")

@@ -1,7 +1,7 @@
 """A real browser, cut off from every network but loopback, and a page that is watched."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +11,13 @@ from playwright.async_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Request,
     Route,
+    WebSocketRoute,
     async_playwright,
+    expect,
 )
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -29,6 +32,8 @@ CUT_OFF = (
     "--proxy-bypass-list=127.0.0.1",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--disable-background-networking",
+    # A page of the Internet may not show a loopback address; ours only plays one of the Internet.
+    "--disable-features=LocalNetworkAccessChecks",
 )
 LOOPBACK = "127.0.0.1"
 
@@ -57,6 +62,37 @@ class Watched:
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def of(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    async def rows_only(self) -> None:
+        await expect(self.of("#coins tr")).to_have_count(100)
+
+    async def rows(self) -> None:
+        """Until the market's rows are there, and Bitcoin's candles."""
+        await self.rows_only()
+        await expect(self.of("#chart-legend")).to_contain_text("UTC")
+
+    async def rewrite(self, change: Callable[[str], str | None]) -> None:
+        """Every message of the stream, before the page hears it; None never comes."""
+
+        def connect(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def pass_on(message: str | bytes) -> None:
+                text = change(str(message))
+                if text is not None:
+                    route.send(text)
+
+            server.on_message(pass_on)
+
+        await self.page.route_web_socket(lambda _url: True, connect)
+
+    def forgive(self, text: str) -> None:
+        """What the browser itself complains of, where a test makes it."""
+        assert any(text in error for error in self.errors), self.errors
+        self.errors = [error for error in self.errors if text not in error]
 
     def watch(self) -> None:
         self.page.on("console", self._hear)

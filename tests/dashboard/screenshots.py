@@ -12,7 +12,7 @@ from tests.dashboard.browser import open_browser, open_page
 from tests.dashboard.stage import Stage, open_stage
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-WIDE = {"width": 1440, "height": 900}
+WIDE = {"width": 1360, "height": 840}
 SHOTS: dict[str, dict[str, Any]] = {
     "dashboard-light": {"viewport": WIDE, "color_scheme": "light"},
     "dashboard-dark": {"viewport": WIDE, "color_scheme": "dark"},
