@@ -6,6 +6,8 @@ import { clock, large, percent, price } from "./format.js";
 const FLASH = { duration: 700, easing: "ease-out" };
 
 export class CoinRow {
+  // Within the part of the table that is scrolled to: nobody sees the others light up.
+  isSeen = false;
   #coin = {};
   #cells = {};
 
@@ -36,7 +38,9 @@ export class CoinRow {
     if (differs("price_change_percentage_24h")) this.#showChange(coin.price_change_percentage_24h);
     if (differs("market_cap")) showLarge(cells.cap, coin.market_cap);
     if (differs("volume_24h")) showLarge(cells.volume, coin.volume_24h);
-    if (differs("price") || differs("high_24h") || differs("low_24h")) this.#showRange(coin);
+    const hasMoved = differs("high_24h") || differs("low_24h");
+    if (hasMoved) setText(cells.bounds, `${price(coin.low_24h)} to ${price(coin.high_24h)}`);
+    if (hasMoved || differs("price")) this.#showRange(coin);
   }
 
   choose(isChosen) {
@@ -74,7 +78,6 @@ export class CoinRow {
     const share = isKnown ? Math.min(1, Math.max(0, (now - low) / (high - low))) : 0.5;
     this.#cells.bar.style.setProperty("--at", share.toFixed(3));
     setAttribute(this.#cells.bar, "data-known", String(isKnown));
-    setText(this.#cells.bounds, `${price(low)} to ${price(high)}`);
   }
 }
 

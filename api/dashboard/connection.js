@@ -93,7 +93,8 @@ export class Connection {
     if (frame.op === "hello") this.#heartbeatMs = frame.heartbeat_seconds * 1_000;
     if (frame.op === "shutdown") this.#pauseMs = frame.reconnect_after_ms;
     this.#listenFor(HEARTBEATS_MISSED);
-    this.hear(frame);
+    if (frame.op === "error" && frame.code === "unauthorized") this.lock("The gateway asks for a key.");
+    else this.hear(frame);
   }
 
   // A connection may be dead without a word: silence for so many heartbeats is a loss.

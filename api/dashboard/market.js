@@ -17,6 +17,7 @@ export class Market {
   #query = "";
   #chosen = null;
   #holder = null;
+  #seer = new IntersectionObserver((entries) => this.#see(entries));
 
   // `choose(coin)` runs when somebody picks a row.
   constructor(topic, choose) {
@@ -52,19 +53,30 @@ export class Market {
   #show(coin) {
     const key = coinKey(coin);
     let row = this.#rows.get(key);
-    const isOnScreen = row?.tr.isConnected ?? false;
     if (!row) {
       this.#rows.set(key, (row = new CoinRow(key)));
       row.choose(key === this.#chosen);
+      this.#seer.observe(row.tr);
     }
-    row.show(coin, isOnScreen);
+    row.show(coin, row.isSeen);
     return row;
+  }
+
+  #see(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const row = this.#rowOf(target);
+      if (row) row.isSeen = isIntersecting;
+    }
   }
 
   #forget(coins) {
     if (this.#rows.size <= coins.length) return;
     const known = new Set(coins.map(coinKey));
-    for (const key of this.#rows.keys()) if (!known.has(key)) this.#rows.delete(key);
+    for (const [key, row] of this.#rows) {
+      if (known.has(key)) continue;
+      this.#seer.unobserve(row.tr);
+      this.#rows.delete(key);
+    }
   }
 
   // Tab reaches the table's rows once; arrow keys go on from there.

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
-from tests.dashboard.stage import Stage, open_stage
+from tests.dashboard.stage import open_stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
