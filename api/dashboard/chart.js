@@ -15,6 +15,7 @@ export class Chart {
   #changed = null;
   #last = null;
   #pointed = null;
+  #isAnother = true;
   #names = { id: "", symbol: "", interval: "" };
 
   constructor(topic) {
@@ -30,6 +31,7 @@ export class Chart {
   turn(names) {
     this.#names = names;
     this.#last = this.#pointed = this.#changed = null;
+    this.#isAnother = true;
     this.#candles?.setData([]);
     this.#volume?.setData([]);
     setText(byId("chart-error"), "Waiting for candles …");
@@ -77,6 +79,8 @@ export class Chart {
     this.#candles.applyOptions({ priceFormat });
     this.#candles.setData(rows.map(candle));
     this.#volume.setData(rows.map((row) => volume(row, this.#colours)));
+    if (!this.#isAnother) return; // whoever scrolled back stays there
+    this.#isAnother = false;
     this.#chart.timeScale().resetTimeScale();
     this.#chart.timeScale().applyOptions({ barSpacing: 6 });
   }

@@ -13,12 +13,13 @@ export class CoinRow {
 
   constructor(key) {
     this.key = key;
-    const cell = (name) => (this.#cells[name] = el("td", { class: `num ${name}` }));
+    const cell = (name) => (this.#cells[name] = el("td", { class: `num ${name}`, role: "cell" }));
     const part = (name) => (this.#cells[name] = el("span", { class: name }));
     const initial = (this.#cells.initial = el("span", { class: "initial", "aria-hidden": "true" }));
     this.button = el("button", { type: "button", class: "pick", tabindex: "-1", "aria-pressed": "false" });
     this.button.append(initial, part("name"), part("symbol"));
-    this.tr = el("tr", { "data-key": key }, cell("rank"), el("th", { scope: "row", class: "coin" }, this.button));
+    this.tr = el("tr", { "data-key": key, role: "row" }, cell("rank"));
+    this.tr.append(el("th", { scope: "row", role: "rowheader", class: "coin" }, this.button));
     this.tr.append(cell("price"), cell("change"), cell("range"), cell("cap"), cell("volume"));
     this.#cells.bar = el("span", { class: "bar", "aria-hidden": "true" });
     this.#cells.bounds = el("span", { class: "sr" });

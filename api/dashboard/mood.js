@@ -52,8 +52,8 @@ export class Mood {
     line.replaceChildren(...pieces(points.filter((point) => point.at >= 0)));
     const values = days.map((one) => one.value);
     const [lowest, highest] = [Math.min(...values), Math.max(...values)];
-    const text = `${days.length} days since ${day(days[0].timestamp)}: ${lowest} to ${highest}`;
-    setAttribute(line, "aria-label", text);
+    const text = `${days.length} days, from ${lowest} to ${highest}`;
+    setAttribute(line, "aria-label", `${text}, since ${day(days[0].timestamp)}`);
     setText(byId("mood-range"), text);
   }
 }

@@ -94,7 +94,7 @@ async def test_a_gateway_with_keys_asks_for_one_and_uses_it(stage: Stage, look: 
         await field.fill(KEY)
         await field.press("Enter")
         await watched.rows()
-        await expect(watched.of("#mood-range")).to_contain_text("29 days since")
+        await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
         await expect(watched.of("#key-form")).to_be_hidden()
         assert locked.keys[-2:] == ["wrong", KEY]
         stored = "[localStorage.length, sessionStorage.length, document.cookie]"

@@ -25,7 +25,7 @@ async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> 
 
 
 async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
-    await expect(watched.of("#mood-range")).to_contain_text("29 days since ")
+    await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
     await expect(watched.of("#mood-line polyline")).to_have_count(2)
 
 
