@@ -15,7 +15,7 @@ from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_b
 from api.doors import ClientLimits, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, RequestId
 from api.responses import Responder
-from api.routes import docs, gas, market, metrics, news, ohlc, sentiment, status, stream
+from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import documented_errors, refuse_repeats
 from api.schemas import Problem
 from api.security_headers import SecurityHeaders
@@ -57,6 +57,7 @@ def create_app(
     app.include_router(stream.router, responses=doors)
     # Last: /api/market/{coin} takes everything that stands behind it.
     app.include_router(market.coin_router, responses=doors)
+    app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)

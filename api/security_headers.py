@@ -7,11 +7,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FRAMERS = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
 #: Data is nobody's page.
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-#: Of pages whose scripts all stand in files of their own.
-PAGE_POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " + FRAMERS
-)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -33,7 +33,6 @@ def docs_assets() -> StaticFiles:
     return StaticFiles(directory=Path(spec.origin).parent / "static")
 
 
-@router.get("/")  # until the dashboard is there
 @router.get("/docs")
 async def read_docs(request: Request) -> HTMLResponse:
     page = get_swagger_ui_html(

@@ -107,12 +107,7 @@ async def test_documentation_needs_no_outside_host(client: httpx.AsyncClient, pa
         assert (answer.status_code, len(answer.content) > 1_000) == (200, True)
 
 
-async def test_the_root_is_the_documentation(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert (answer.status_code, answer.text) == (200, (await client.get("/docs")).text)
-
-
-@pytest.mark.parametrize("page", ["/", "/docs", "/redoc"])
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
 async def test_a_policy_keeps_the_pages_scripts_from_asking_others(
     client: httpx.AsyncClient, page: str
 ) -> None:

@@ -1,0 +1,57 @@
+// "Copy as curl": the same question for a terminal. The key is never part of what is copied.
+
+import { byId, el } from "./dom.js";
+import { announce } from "./state.js";
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+export function curl(path, access) {
+  const key = access.key ? ' -H "X-API-Key: $GATEWAY_API_KEY"' : "";
+  return `curl${key} ${quoted(new URL(path, document.baseURI).href)}`;
+}
+
+// Buttons with `data-curl` copy what `paths[name]()` says.
+export function offerCurl(paths, access) {
+  for (const button of document.querySelectorAll("[data-curl]")) {
+    const path = paths[button.dataset.curl];
+    button.addEventListener("click", () => copy(button, curl(path(), access)));
+  }
+}
+
+async function copy(button, text) {
+  const isCopied = await toClipboard(text);
+  if (!isCopied) {
+    show(text);
+    return;
+  }
+  const label = [...button.childNodes];
+  if (button.dataset.copied) return;
+  button.dataset.copied = "true";
+  button.replaceChildren("Copied");
+  announce("The curl command is copied.");
+  setTimeout(() => {
+    button.replaceChildren(...label);
+    delete button.dataset.copied;
+  }, 1_500);
+}
+
+async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false; // plain HTTP, or a frame without the permission
+  }
+}
+
+// Where the clipboard is closed to us: the command itself, chosen, for a copy by hand.
+function show(text) {
+  const box = byId("curl-box");
+  const field = el("textarea", { readonly: true, rows: 3, "aria-label": "The curl command" });
+  field.value = text;
+  const close = el("button", { type: "button" }, "Close");
+  close.addEventListener("click", () => box.close());
+  box.replaceChildren(el("p", {}, "Copy this command:"), field, close);
+  box.showModal();
+  field.select();
+}

@@ -1,0 +1,123 @@
+// Who serves each category now, and how each provider is: its state, numbers, what is left of its
+// quotas, and what would bring one back that is out.
+
+import { arrange, byId, el, setAttribute, setText } from "./dom.js";
+import { count, DASH, duration, list, reason, words } from "./format.js";
+import { ageOf, now } from "./state.js";
+
+const KINDS = { active: "live", cooldown: "stale", rate_limited: "stale", quota_exhausted: "stale" };
+const OFF = new Set(["not_configured", "disabled"]);
+
+// `metas`: by category what the page shows now, whose `source` is who served it.
+export function showCategories(status, metas) {
+  for (const [name, category] of Object.entries(status.categories)) {
+    const cell = document.querySelector(`[data-category="${name}"]`);
+    if (!cell) continue;
+    const meta = metas[name];
+    const [, who, note] = cell.children;
+    setText(who, meta?.source?.length ? short(meta.source) : firstOf(category));
+    setAttribute(cell, "data-kind", category.status === "ok" ? "live" : category.status === "down" ? "bad" : "stale");
+    setText(note, noteOf(category, meta));
+    setAttribute(cell, "title", titleOf(name, category, meta));
+  }
+}
+
+const firstOf = ({ providers }) => (providers.length ? `next: ${providers[0]}` : "nobody");
+
+const short = (source) =>
+  Array.isArray(source) && source.length > 1 ? `${source[0]} + ${source.length - 1} more` : list(source);
+
+// The page's own answer tells of its age; before there is one, the gateway's newest does.
+function noteOf({ status, age_seconds: age }, meta) {
+  if (!meta && age === null) return status === "down" ? "nobody can answer" : "not asked yet";
+  const seconds = meta ? (Date.parse(meta.expires_at) - now()) / 1_000 : 0;
+  const then = seconds > 1 ? ` · next in ${duration(seconds)}` : "";
+  const how = status === "ok" ? "" : `${status} · `;
+  return `${how}${meta ? ageOf(meta.fetched_at) : duration(age)} old${then}`;
+}
+
+function titleOf(name, { providers, ttl_note: note }, meta) {
+  const chain = providers.join(", ") || "nobody";
+  const served = meta ? `served by ${list(meta.source)}; ` : "";
+  return `${name}: ${served}could answer now: ${chain}${note ? `; ${note}` : ""}`;
+}
+
+const cards = new Map();
+
+export function showProviders(status) {
+  // Those that work first; those that nobody set up last.
+  const order = (provider) => (OFF.has(provider.status) ? 2 : provider.status === "active" ? 1 : 0);
+  const rows = [...status.providers].sort((one, other) => order(one) - order(other));
+  arrange(byId("providers-list"), rows.map((provider) => card(provider).node));
+  const active = rows.filter((provider) => provider.status === "active").length;
+  setText(byId("providers-count"), `${active} of ${rows.length} active`);
+}
+
+function card(provider) {
+  if (!cards.has(provider.name)) cards.set(provider.name, new Card(provider.name));
+  const made = cards.get(provider.name);
+  made.show(provider);
+  return made;
+}
+
+class Card {
+  constructor(name) {
+    this.state = el("span", { class: "badge" });
+    this.serves = el("p", { class: "about" });
+    this.why = el("p", { class: "why" });
+    this.rate = el("dd");
+    this.latency = el("dd");
+    this.calls = el("dd");
+    this.quotas = el("ul", { class: "quotas" });
+    const facts = el("dl", {}, fact("success", this.rate), fact("latency p50 / p95", this.latency), fact("calls", this.calls));
+    const head = el("div", { class: "card-head" }, el("h3", {}, name), this.state);
+    this.node = el("li", { class: "card", "data-provider": name }, head, this.serves, this.why, facts, this.quotas);
+  }
+
+  show(provider) {
+    const { status, categories, success_rate: rate, latency_ms: latency, requests, failures } = provider;
+    setAttribute(this.node, "data-off", String(OFF.has(status)));
+    setAttribute(this.state, "data-kind", KINDS[status] ?? (OFF.has(status) ? "off" : "bad"));
+    setText(this.state, words(status));
+    setText(this.serves, categories.map((name) => (name === "ohlc" ? "candles" : name)).join(", "));
+    setText(this.why, whyOf(provider));
+    setText(this.rate, rate === null ? DASH : `${(rate * 100).toFixed(rate === 1 ? 0 : 1)} %`);
+    setText(this.latency, latency.p50 === null ? DASH : `${ms(latency.p50)} / ${ms(latency.p95)}`);
+    setText(this.calls, failures ? `${count(requests)}, ${count(failures)} failed` : count(requests));
+    this.#showQuotas(provider.quotas);
+  }
+
+  #showQuotas(quotas) {
+    while (this.quotas.children.length > quotas.length) this.quotas.lastElementChild.remove();
+    while (this.quotas.children.length < quotas.length) this.quotas.append(quotaItem());
+    quotas.forEach((quota, place) => showQuota(this.quotas.children[place], quota));
+  }
+}
+
+const fact = (name, value) => el("div", {}, el("dt", {}, name), value);
+const ms = (value) => `${Math.round(value)} ms`;
+
+function whyOf({ status, reason: code, hint, cooldown_until: until, last_error: error }) {
+  const parts = [];
+  if (!OFF.has(status) && code) parts.push(reason(code));
+  const seconds = until ? (Date.parse(until) - now()) / 1_000 : 0;
+  if (seconds > 0) parts.push(`asked again in ${duration(seconds)}`);
+  if (hint) parts.push(hint);
+  if (!parts.length && status !== "active" && error) parts.push(error);
+  const text = parts.join("; ");
+  return text && text[0].toUpperCase() + text.slice(1);
+}
+
+function quotaItem() {
+  return el("li", {}, el("span", { class: "quota-bar", "aria-hidden": "true" }), el("span"));
+}
+
+function showQuota(item, { window, limit, used, remaining, resets_at: resets, forecast_exhausted_at: spent }) {
+  const [bar, text] = item.children;
+  const share = limit ? remaining / limit : 0;
+  bar.style.setProperty("--left", share.toFixed(3));
+  setAttribute(bar, "data-low", String(share < 0.2));
+  const forecast = spent ? `, spent in ${duration((Date.parse(spent) - now()) / 1_000)}` : "";
+  setText(text, `${count(remaining)} of ${count(limit)} left / ${window}${forecast}`);
+  setAttribute(item, "title", `${count(used)} used${resets ? `, resets at ${resets}` : ""}`);
+}

@@ -1,0 +1,124 @@
+"""`/`: the dashboard, from files beside this package and one script inside an installed wheel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from gzip import compress
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from api.problems import problem
+
+#: Relative, so that it also works behind a path prefix.
+ASSETS = "assets/dashboard"
+FOLDER = Path(__file__).resolve().parent.parent / "dashboard"
+PAGE = "index.html"
+#: TradingView's own file, as the wheel carries it; the page's SRI pins its content.
+CHARTS = "lightweight-charts.js"
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+#: Nothing from elsewhere, no script inside the page; and who may show it in a frame.
+POLICY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+    )
+}
+#: The address of a file changes with its content; that of the page does not.
+FOREVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file, ready to send, plain and compressed."""
+
+    content: bytes
+    packed: bytes
+    media_type: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """The page, and what it is made of by name; `version` stands for the content of it all."""
+
+    page: Asset
+    files: Mapping[str, Asset]
+    version: str
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def read_dashboard(request: Request) -> Response:
+    answer = _respond(request, dashboard().page, ASK_AGAIN)
+    answer.headers.update(POLICY)
+    return answer
+
+
+@router.get(f"/{ASSETS}/{{version}}/{{name}}")
+async def read_dashboard_file(request: Request, version: str, name: str) -> Response:
+    """Of the version that runs only: parts of two versions don't fit together."""
+    asset = dashboard().files.get(name) if version == dashboard().version else None
+    if asset is None:
+        return problem(request, "not_found", "no file of this version of the dashboard")
+    return _respond(request, asset, FOREVER)
+
+
+@cache
+def dashboard() -> Dashboard:
+    """Read and compressed once in the process's life."""
+    paths = [path for path in sorted(FOLDER.iterdir()) if path.suffix in TYPES]
+    contents = {path.name: path.read_bytes() for path in [*paths, charts_script()]}
+    version = _digest(b"".join(contents.values()))
+    page = contents.pop(PAGE).replace(f"{ASSETS}/".encode(), f"{ASSETS}/{version}/".encode())
+    files = {name: _asset(name, content) for name, content in contents.items()}
+    return Dashboard(_asset(PAGE, page), files, version)
+
+
+def charts_script() -> Path:
+    """Located, never imported."""
+    spec = find_spec("litecharts")
+    assert spec is not None, "the package litecharts is not installed"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "js" / CHARTS
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    packed = compress(content, mtime=0)
+    return Asset(content, packed, TYPES[Path(name).suffix], _digest(content))
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()
+
+
+def _respond(request: Request, asset: Asset, cache_control: str) -> Response:
+    is_packed = _takes_gzip(request.headers.get("accept-encoding", ""))
+    etag = f'"{asset.etag}{"-gzip" if is_packed else ""}"'
+    headers = {"Cache-Control": cache_control, "ETag": etag, "Vary": "Accept-Encoding"}
+    if etag in request.headers.get("if-none-match", "").replace("W/", ""):
+        return Response(status_code=304, headers=headers)
+    if is_packed:
+        headers["Content-Encoding"] = "gzip"
+    content = asset.packed if is_packed else asset.content
+    return Response(content, media_type=asset.media_type, headers=headers)
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    offers = [offer.replace(" ", "").lower() for offer in accept_encoding.split(",")]
+    return any(
+        offer == "gzip" or (offer.startswith("gzip;q=") and float(offer[7:] or 0) > 0)
+        for offer in offers
+    )

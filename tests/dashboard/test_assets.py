@@ -1,0 +1,128 @@
+"""The page's files over HTTP: types, caching, compression, and what they may refer to."""
+
+import gzip
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.routes.dashboard import FOLDER, POLICY, charts_script, dashboard
+from tests.api.conftest import client, serve, surroundings, world
+
+__all__ = ["client", "serve", "surroundings", "world"]
+
+#: TradingView Lightweight Charts 5.1.0 as its makers published it.
+CHARTS_SHA256 = "756b0ba9f58930226d6b8b9d47ad310448ab85d799ea1f7c2c02304777c10b52"
+SOURCES = sorted(FOLDER.glob("*.js"))
+
+
+def links(page: str) -> list[str]:
+    return re.findall(r'(?:src|href)="(assets/[^"]+)"', page)
+
+
+async def test_the_page_is_asked_for_again_and_again(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
+    again = await client.get("/", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"].startswith("default-src 'self';")
+
+
+async def test_its_files_are_kept_for_ever_under_an_address_of_their_version(
+    client: httpx.AsyncClient,
+) -> None:
+    types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+    paths = links((await client.get("/")).text)
+    assert len(paths) == len(dashboard().files)
+    for path in paths:
+        answer = await client.get(f"/{path}")
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["content-type"].startswith(types[path.rpartition(".")[2]])
+
+
+@pytest.mark.parametrize("path", ["0123456789abcdef/app.js", "{version}/nothing.js"])
+async def test_another_versions_file_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    path = path.replace("{version}", dashboard().version)
+    answer = await client.get(f"/assets/dashboard/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("offered", "encoding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("br, gzip;q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("identity", None),
+    ],
+)
+async def test_files_travel_compressed_to_who_can_read_that(
+    client: httpx.AsyncClient, offered: str, encoding: str | None
+) -> None:
+    path = f"/assets/dashboard/{dashboard().version}/app.js"
+    answer = await client.get(path, headers={"Accept-Encoding": offered})
+    assert answer.headers.get("content-encoding") == encoding
+    assert "Accept-Encoding" in answer.headers["vary"]
+    assert answer.content == (FOLDER / "app.js").read_bytes()
+
+
+async def test_each_variant_has_a_tag_of_its_own(client: httpx.AsyncClient) -> None:
+    tags = {
+        (await client.get("/", headers={"Accept-Encoding": offered})).headers["etag"]
+        for offered in ("gzip", "identity")
+    }
+    assert len(tags) == 2
+
+
+def test_the_charts_are_the_ones_that_their_makers_published() -> None:
+    content = charts_script().read_bytes()
+    assert sha256(content).hexdigest() == CHARTS_SHA256
+    assert dashboard().files["lightweight-charts.js"].content == content
+
+
+def test_the_browser_is_told_to_check_that() -> None:
+    pinned = b64encode(bytes.fromhex(CHARTS_SHA256)).decode()
+    page = (FOLDER / "index.html").read_text()
+    tag = re.search(r"<script defer[^>]*lightweight-charts[^>]*>", page)
+    assert tag is not None
+    assert f'integrity="sha256-{pinned}"' in tag.group()
+
+
+def test_the_page_has_no_script_of_its_own_and_only_relative_addresses() -> None:
+    page = (FOLDER / "index.html").read_text()
+    assert re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", page) == []
+    assert re.findall(r"\son\w+=", page) == []
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert [one for one in addresses if one.startswith("/") or ":" in one] == []
+
+
+def test_every_module_is_fetched_without_waiting_for_another() -> None:
+    page = (FOLDER / "index.html").read_text()
+    named = {path.rpartition("/")[2] for path in links(page) if path.endswith(".js")}
+    assert named == {path.name for path in SOURCES} | {"lightweight-charts.js"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_module_makes_markup_of_text(path: Path) -> None:
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
+    text = path.read_text()
+    assert re.findall(forbidden, text) == []
+    assert re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text) == []
+
+
+def test_the_compressed_files_are_the_files() -> None:
+    for asset in dashboard().files.values():
+        assert gzip.decompress(asset.packed) == asset.content
+
+
+def test_the_policy_lets_nobody_else_in() -> None:
+    policy = POLICY["Content-Security-Policy"].split("; ")
+    inner = [part for part in policy if not part.startswith("frame-ancestors")]
+    assert "default-src 'self'" in inner
+    assert "script-src 'self'" in inner
+    assert not any("http" in part or "*" in part for part in inner)

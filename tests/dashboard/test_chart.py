@@ -1,0 +1,70 @@
+"""The chart of the chosen coin."""
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.browser import Watched
+from tests.dashboard.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: How many different colours the chart's canvases show: a blank one shows one or none.
+COLOURS = """() => {
+  const seen = new Set();
+  for (const canvas of document.querySelectorAll("#chart canvas")) {
+    const { width, height } = canvas;
+    if (!width || !height) continue;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    for (let at = 0; at < pixels.length; at += 4) seen.add(pixels.slice(at, at + 3).join());
+  }
+  return [...seen];
+}"""
+
+
+async def test_it_draws_candles_up_and_down(watched: Watched) -> None:
+    await expect(watched.of("#chart-error")).to_be_empty()
+    await watched.page.wait_for_function(f"({COLOURS})().includes('10,119,70')")
+    assert "192,47,45" in await watched.page.evaluate(COLOURS)
+    watched.forgive("Canvas2D")  # that this test reads its pixels
+
+
+async def test_its_maker_is_named(watched: Watched) -> None:
+    await expect(watched.of("#chart a[href*=tradingview]")).to_be_visible()
+
+
+async def test_its_last_candle_moves_with_the_stream(stage: Stage, watched: Watched) -> None:
+    legend = watched.of("#chart-legend")
+    await expect(legend).to_contain_text("C 61,240.50")
+    await expect(legend).to_contain_text("forming")
+    await stage.move_candle(62_000)
+    await expect(legend).to_contain_text("C 62,000.00")
+    await expect(watched.of("#ohlc-badge")).to_contain_text("Live")
+
+
+async def test_another_interval_is_another_series(stage: Stage, watched: Watched) -> None:
+    await watched.of("#intervals").get_by_text("4h").click()
+    await expect(watched.of("#chart")).to_have_attribute(
+        "aria-label", re.compile("BTC candles, 4h; O \\d")
+    )
+    pressed = watched.of("#intervals [aria-pressed=true]")
+    await expect(pressed).to_have_text(["4h"])
+    await stage.move_candle(63_000, "4h")
+    await expect(watched.of("#chart-legend")).to_contain_text("C 63,000.00")
+
+
+async def test_candles_of_the_series_before_are_not_drawn(stage: Stage, watched: Watched) -> None:
+    await watched.of("#coins tr[data-key=solana]").click()
+    await expect(watched.of("#chart-legend")).to_contain_text("C 141.72")
+    await expect(watched.of("#chosen-symbol")).to_have_text("SOL / USD")
+    await expect(watched.of("#chosen-price")).to_have_text("141.72")
+
+
+async def test_a_coin_without_candles_says_why(stage: Stage, watched: Watched) -> None:
+    stage.world.faults = {"binance": "http500", "coingecko_free": "http500"}
+    await watched.of("#coins tr[data-key=chainlink]").click()
+    error = watched.of("#chart-error")
+    await expect(error).not_to_have_text("Waiting for candles …")
+    await expect(error).not_to_be_empty()
+    await expect(watched.of("#ohlc-badge")).to_have_text("Nothing to show")

@@ -1,0 +1,116 @@
+"""The market table: rows that appear and move, sorting, filtering, choosing."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.browser import Watched
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BITCOIN = "#coins tr[data-key=bitcoin]"
+
+
+async def test_a_hundred_rows_appear_best_rank_first(watched: Watched) -> None:
+    ranks = await watched.of("#coins td.rank").all_text_contents()
+    assert ranks == [str(rank) for rank in range(1, 101)]
+
+
+async def test_a_tick_moves_its_row_and_lights_it_up(stage: Stage, watched: Watched) -> None:
+    price = watched.of(f"{BITCOIN} td.price")
+    await expect(price).to_have_text("61,240.50")
+    node = await price.element_handle()
+    await watched.page.evaluate(
+        "() => { window.flashes = 0; const animate = Element.prototype.animate;"
+        "Element.prototype.animate = function (...all) { window.flashes++;"
+        " return animate.apply(this, all); }; }"
+    )
+    await stage.move(1.01, count=1)
+    await expect(price).to_have_text("61,852.91")
+    assert await watched.page.evaluate("window.flashes") == 1
+    assert await node.evaluate("node => node.isConnected"), "the row was made anew"
+
+
+async def test_a_row_does_not_light_up_for_who_wants_no_motion(
+    stage: Stage, look: OpenPage
+) -> None:
+    async with look(stage.url, reduced_motion="reduce") as watched:
+        await watched.rows()
+        await stage.move(1.01, count=1)
+        await expect(watched.of(f"{BITCOIN} td.price")).to_have_text("61,852.91")
+        running = "document.getAnimations().filter(a => a.effect.target.closest('#coins')).length"
+        assert await watched.page.evaluate(running) == 0
+
+
+async def test_unknown_is_a_dash_and_large_numbers_are_readable(watched: Watched) -> None:
+    await expect(watched.of("#coins tr[data-key=dogecoin] td.cap")).to_have_text("–")
+    cap = watched.of(f"{BITCOIN} td.cap")
+    await expect(cap).to_have_text("1.20T")
+    await expect(cap).to_have_attribute("title", "1,200,000,000,000 USD")
+
+
+async def test_a_header_sorts_and_sorts_back_unknown_last(watched: Watched) -> None:
+    header = watched.of("th.cap")
+    await header.get_by_role("button").click()
+    await expect(header).to_have_attribute("aria-sort", "descending")
+    await expect(watched.of("th.rank")).to_have_attribute("aria-sort", "none")
+    await expect(watched.of("#coins tr").first).to_have_attribute("data-key", "bitcoin")
+    await header.get_by_role("button").click()
+    await expect(header).to_have_attribute("aria-sort", "ascending")
+    await expect(watched.of("#coins tr").first).to_have_attribute("data-key", "token-210")
+    await watched.of("#market-filter").fill("do")
+    await expect(watched.of("#coins tr").last).to_have_attribute("data-key", "dogecoin")
+
+
+async def test_a_row_that_overtakes_another_goes_before_it(stage: Stage, watched: Watched) -> None:
+    await watched.of("th.price button").click()
+    await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "aave")
+    await stage.move(1.5, only="solana")  # from 141.72 past Aave's 188.30
+    await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "solana")
+    await expect(watched.of("#coins tr").nth(7)).to_have_attribute("data-key", "aave")
+
+
+async def test_typing_filters_by_name_and_symbol(watched: Watched) -> None:
+    await watched.of("#market-filter").press_sequentially("ethereum")
+    names = watched.of("#coins .name")
+    await expect(names).to_have_text(["Ethereum", "Ethereum Classic"])
+    await expect(watched.of("#market-count")).to_have_text("2 of 250 match")
+    await watched.of("#market-filter").fill("no such coin")
+    await expect(watched.of("#market-empty")).to_have_text("No coin matches.")
+
+
+async def test_pointing_at_a_row_tells_its_source(stage: Stage, watched: Watched) -> None:
+    row = watched.of(BITCOIN)
+    await row.hover()
+    title = await row.get_attribute("title")
+    assert title is not None
+    assert title.startswith("Bitcoin: price by coingecko_free, ")
+
+
+async def test_rows_are_reached_and_chosen_by_keyboard(watched: Watched) -> None:
+    page = watched.page
+    await watched.of("th.volume button").focus()
+    await page.keyboard.press("Tab")
+    await expect(watched.of(f"{BITCOIN} button")).to_be_focused()
+    for key in ("ArrowDown", "End", "Home", "ArrowDown"):
+        await page.keyboard.press(key)
+    ethereum = watched.of("#coins tr[data-key=ethereum] button")
+    await expect(ethereum).to_be_focused()
+    outline = await ethereum.evaluate("node => getComputedStyle(node).outlineStyle")
+    assert outline == "solid"
+    await page.keyboard.press("Enter")
+    await expect(ethereum).to_have_attribute("aria-pressed", "true")
+    await expect(watched.of("#chosen-name")).to_have_text("Ethereum")
+
+
+async def test_a_focused_row_keeps_the_focus_while_rows_change_places(
+    stage: Stage, watched: Watched
+) -> None:
+    await watched.of("th.price button").click()
+    await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "aave")
+    aave = watched.of("#coins tr[data-key=aave] button")
+    await aave.focus()
+    await stage.move(0.55, only="aave")
+    await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "solana")
+    await expect(aave).to_be_focused()

@@ -1,0 +1,192 @@
+"""The page as a whole: where it may stand, how it looks there, what it may ask, who can use it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, FrameLocator, expect
+
+from tests.dashboard.browser import Watched, open_page
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.front import Prefixed, front
+from tests.dashboard.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SHIFTS = """window.shift = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+SPACE = "https://someone-gateway.hf.space/"
+
+
+def axe() -> str:
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
+
+
+async def test_it_asks_nobody_but_its_gateway(stage: Stage, watched: Watched) -> None:
+    assert watched.foreign == []
+    hosts = {url.split("/")[2] for url in watched.requests}
+    assert hosts == {f"127.0.0.1:{stage.port}"}
+
+
+async def test_a_foreign_request_would_be_noticed(browser: Browser) -> None:
+    async with open_page(browser) as watched:
+        await watched.page.goto("about:blank")  # no policy of ours keeps it from asking
+        script = "fetch('https://elsewhere.example/').catch(() => null)"
+        await watched.page.evaluate(script)
+        assert watched.foreign == ["https://elsewhere.example/"]
+
+
+async def test_nothing_jumps_while_it_fills(stage: Stage, look: OpenPage) -> None:
+    async with look("about:blank") as watched:
+        await watched.page.add_init_script(SHIFTS)
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        await expect(watched.of("#news-list li")).not_to_have_count(0)
+        await expect(watched.of("#mood-range")).to_contain_text("29 days")
+        assert await watched.page.evaluate("window.shift") < 0.01
+
+
+async def test_all_of_it_together_is_light(stage: Stage, look: OpenPage) -> None:
+    """Everything that is loaded by HTTP, as it travels."""
+    sizes: dict[str, int] = {}
+
+    async with look("about:blank") as watched:
+        session = await watched.page.context.new_cdp_session(watched.page)
+        await session.send("Network.enable")
+        session.on(
+            "Network.loadingFinished",
+            lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+        )
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        assert len(sizes) > 15
+        assert sum(sizes.values()) < 120_000  # the script of the charts is 59 kB of it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_colours_follow_the_system(stage: Stage, look: OpenPage, scheme: Any) -> None:
+    async with look(stage.url, color_scheme=scheme) as watched:
+        background = "getComputedStyle(document.body).backgroundColor"
+        wanted = {"light": "rgb(243, 245, 248)", "dark": "rgb(11, 14, 19)"}
+        assert await watched.page.evaluate(background) == wanted[scheme]
+
+
+async def test_the_chart_changes_its_colours_while_it_is_open(watched: Watched) -> None:
+    await watched.page.emulate_media(color_scheme="dark")
+    probe = """() => [...document.querySelectorAll("#chart canvas")].some((canvas) => {
+      const [r, g, b] = canvas.getContext("2d").getImageData(canvas.width - 2, 2, 1, 1).data;
+      return r === 19 && g === 24 && b === 31; })"""
+    await watched.page.wait_for_function(probe)
+
+
+async def test_a_phone_needs_no_sideways_scroll(stage: Stage, look: OpenPage) -> None:
+    async with look(stage.url, **PHONE) as watched:
+        await watched.rows()
+        await watched.of("[data-provider=binance]").wait_for()
+        width = await watched.page.evaluate("document.documentElement.scrollWidth")
+        assert width == 390
+        for name in ("name", "price", "change"):
+            await expect(watched.of(f"#coins tr[data-key=bitcoin] .{name}")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"color_scheme": "light", **PHONE}],
+    ids=["light", "dark", "phone"],
+)
+async def test_axe_finds_nothing_serious(
+    stage: Stage, look: OpenPage, options: dict[str, Any]
+) -> None:
+    async with look(stage.url, bypass_csp=True, **options) as watched:
+        await watched.rows()
+        await watched.of("[data-provider=binance]").wait_for()
+        await watched.of("#news-list li").first.wait_for()
+        await watched.page.evaluate(axe())
+        found = await watched.page.evaluate("axe.run({ resultTypes: ['violations'] })")
+        assert len(found["passes"]) > 20
+        serious = [
+            (rule["id"], node["target"], node["failureSummary"])
+            for rule in found["violations"]
+            if rule["impact"] in {"serious", "critical"}
+            for node in rule["nodes"]
+        ]
+        assert serious == []
+
+
+async def test_it_works_behind_a_path_prefix(stage: Stage, look: OpenPage) -> None:
+    async with (
+        front(Prefixed(stage.app, "/crypto/gateway")) as address,
+        look(f"{address}/crypto/gateway/") as watched,
+    ):
+        await watched.rows()
+        await expect(watched.of("#mood-range")).to_contain_text("29 days")
+        paths = [url.removeprefix(address) for url in watched.requests]
+        assert [path for path in paths if not path.startswith("/crypto/gateway/")] == []
+
+
+async def frame_rows(frame: FrameLocator) -> None:
+    await expect(frame.locator("#coins tr")).to_have_count(100)
+    await expect(frame.locator("#chart-legend")).to_contain_text("UTC")
+    await expect(frame.locator("#mood-range")).to_contain_text("29 days")
+
+
+@pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-scripts"'], ids=["plain", "sandboxed"])
+async def test_it_works_in_a_frame_of_another_origin(
+    stage: Stage, browser: Browser, sandbox: str
+) -> None:
+    page = f"<!doctype html><iframe src={stage.url} {sandbox} width=900 height=900></iframe>"
+    async with open_page(browser) as watched:
+        await watched.page.route(
+            SPACE, lambda route: route.fulfill(body=page, content_type="text/html")
+        )
+        await watched.page.goto(SPACE)
+        await frame_rows(watched.page.frame_locator("iframe"))
+        assert set(watched.foreign) == {SPACE}
+        assert watched.errors == []
+
+
+async def test_a_frame_of_a_stranger_is_refused(stage: Stage, browser: Browser) -> None:
+    page = f"<!doctype html><iframe src={stage.url}></iframe>"
+    async with open_page(browser) as watched:
+        stranger = "https://stranger.example/"
+        await watched.page.route(
+            stranger, lambda route: route.fulfill(body=page, content_type="text/html")
+        )
+        await watched.page.goto(stranger)
+        await expect(watched.page.frame_locator("iframe").locator("#coins")).to_have_count(0)
+        assert any("frame-ancestors" in error for error in watched.errors)
+
+
+async def test_copying_gives_a_curl_command(stage: Stage, look: OpenPage) -> None:
+    async with look(stage.url, permissions=["clipboard-read", "clipboard-write"]) as watched:
+        await watched.rows()
+        for name, path in {
+            "market": "api/market?limit=100",
+            "ohlc": "api/market/ohlc?symbol=bitcoin&interval=1h",
+            "sentiment": "api/sentiment?days=30",
+            "gas": "api/gas",
+            "news": "api/news?limit=50",
+            "status": "api/status",
+        }.items():
+            await watched.of(f"[data-curl={name}]").click()
+            await expect(watched.of(f"[data-curl={name}]")).to_have_text("Copied")
+            copied = await watched.page.evaluate("navigator.clipboard.readText()")
+            assert copied == f"curl '{stage.url}{path}'"
+
+
+async def test_without_a_clipboard_the_command_is_shown(stage: Stage, look: OpenPage) -> None:
+    async with look(stage.url) as watched:
+        await watched.page.evaluate(
+            "() => { navigator.clipboard.writeText = () => Promise.reject(); }"
+        )
+        await watched.of("[data-curl=gas]").click()
+        field = watched.page.get_by_label("The curl command")
+        await expect(field).to_have_value(f"curl '{stage.url}api/gas'")
+        await watched.page.keyboard.press("Escape")
+        await expect(field).to_be_hidden()

@@ -1,0 +1,85 @@
+"""Fear & Greed, gas, news."""
+
+from functools import reduce
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.browser import Watched
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> None:
+    await expect(watched.of("#mood-value")).to_have_text("46")
+    await expect(watched.of("#mood-word")).to_have_text("Neutral")
+    dial = watched.of("#mood-dial")
+    await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100: Neutral")
+    maker = watched.of("#mood-attribution a")
+    await expect(maker).to_have_text("Fear & Greed Index by Alternative.me")
+    await expect(maker).to_have_attribute(
+        "href", "https://alternative.me/crypto/fear-and-greed-index/"
+    )
+
+
+async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
+    await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
+    await expect(watched.of("#mood-line polyline")).to_have_count(2)
+
+
+async def test_gas_has_three_prices_and_says_how_they_came(watched: Watched) -> None:
+    for name, text in {"slow": "0.501", "average": "0.600", "fast": "0.700"}.items():
+        await expect(watched.of(f"#gas-{name}")).to_have_text(text)
+    await expect(watched.of("#gas-block")).to_have_text("24,000,019")
+    await expect(watched.of("#gas-method")).to_have_text("reckoned from recent blocks")
+
+
+async def test_news_come_newest_first_with_their_mood(watched: Watched) -> None:
+    first = watched.of("#news-list li").first
+    await expect(first).to_contain_text("Bitcoin climbs to a three-week high")
+    await expect(first.locator(".mark")).to_have_attribute("data-mood", "positive")
+    await expect(first.locator(".mark")).to_have_text("▲")
+    await expect(first.locator(".about")).to_contain_text("positive.")
+    link = first.locator("a")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+
+
+async def test_news_are_filtered_by_mood_and_by_words(watched: Watched) -> None:
+    items = watched.of("#news-list li")
+    await watched.of("#news-moods [data-mood=negative]").click()
+    moods = watched.of("#news-list .mark")
+    await expect(items.first).to_contain_text("Regulator fines")
+    assert set(await moods.all_text_contents()) == {"▼"}
+    await watched.of("#news-moods [data-mood='']").click()
+    await watched.of("#news-filter").fill("stablecoin")
+    await expect(items).to_have_count(1)
+    await watched.of("#news-filter").fill("nothing of the kind")
+    await expect(watched.of("#news-empty")).to_have_text("No article matches.")
+
+
+async def test_what_strangers_write_is_text(stage: Stage, look: OpenPage) -> None:
+    """The gateway takes markup out of titles; the page does not rely on it."""
+    hostile = '<img src=x onerror=\\"window.isHarmed=1\\"><b>x</b>'
+    changes = {
+        "Bitcoin climbs to a three-week high": hostile,
+        '"name":"Bitcoin"': f'"name":"{hostile}"',
+        '"url":"https://cointelegraph.example': '"url":"javascript:window.isHarmed=1//',
+    }
+    async with look("about:blank") as watched:
+        await watched.rewrite(
+            lambda text: reduce(lambda t, c: t.replace(*c), changes.items(), text)
+        )
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        await watched.of("#news-filter").fill("<img")
+        item = watched.of("#news-list li")
+        await expect(item).to_have_count(1)
+        await expect(item).to_contain_text('<img src=x onerror="window.isHarmed=1"><b>x</b>')
+        await item.locator(".headline").click()  # its address is none of the web: no link
+        await expect(watched.of("#coins .name").first).to_contain_text("<img src=x")
+        assert (
+            await watched.page.locator("#news b, #news img, #coins img, #candles img").count() == 0
+        )
+        assert await watched.page.evaluate("window.isHarmed") is None

@@ -1,0 +1,55 @@
+"""The strip of categories and the providers' cards."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.browser import Watched
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.stage import open_stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_each_category_says_who_serves_it(watched: Watched) -> None:
+    served = {
+        "market": "coingecko_free",
+        "ohlc": "binance",
+        "news": "rss_coindesk + 2 more",
+        "sentiment": "alternative_me",
+        "gas": "ethereum_rpc",
+    }
+    for category, name in served.items():
+        await expect(watched.of(f"[data-category={category}] b")).to_have_text(name)
+
+
+async def test_one_that_is_out_says_which_setting_would_unlock_it(watched: Watched) -> None:
+    pro = watched.of("[data-provider=coingecko_pro]")
+    await expect(pro.locator(".badge")).to_have_text("not configured")
+    await expect(pro.locator(".why")).to_have_text("Set COINGECKO_PRO_API_KEY to use it")
+
+
+async def test_a_provider_tells_its_numbers_and_what_is_left(watched: Watched) -> None:
+    free = watched.of("[data-provider=coingecko_free]")
+    await expect(free).to_contain_text("100 %")
+    await expect(free).to_contain_text("4 of 5 left / minute")
+    await expect(free.locator("dl")).to_contain_text(" ms / ")
+
+
+async def test_failure_and_recovery_of_a_provider_show(tmp_path: Path, look: OpenPage) -> None:
+    quick = {"CACHE_TTL_GAS": "0.3", "COOLDOWN": "1", "COOLDOWN_MAX": "1", "LOG_LEVEL": "ERROR"}
+    async with open_stage(tmp_path, **quick) as stage, look(stage.url) as watched:
+        await watched.rows()
+        rpc = watched.of("[data-provider=ethereum_rpc]")
+        stage.world.faults = {"ethereum_rpc": "http500", "ethereum_rpc_second": "http500"}
+        badge = watched.of("#gas-badge")
+        await expect(badge).to_have_attribute("data-kind", "stale")
+        await expect(badge).to_contain_text("Stale · ")
+        await expect(badge).to_contain_text(" old · it failed")
+        await expect(rpc.locator(".badge")).to_have_text("cooldown")
+        await expect(rpc.locator(".why")).to_contain_text("It failed")
+        await expect(watched.of("[data-category=gas]")).not_to_have_attribute("data-kind", "live")
+        stage.world.faults = {}
+        await expect(badge).to_contain_text("Fresh", timeout=15_000)
+        await expect(rpc.locator(".badge")).to_have_text("active")
