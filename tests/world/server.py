@@ -5,6 +5,7 @@ exceeded is answered as the provider would and noted in `overruns`: no test may 
 """
 
 import asyncio
+import socket
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -71,6 +72,7 @@ class World(Facts):
         self._spent: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._servers: dict[str, asyncio.Server] = {}
         self._ports: dict[str, int] = {}
+        self._held: dict[str, socket.socket] = {}
         self._connections: dict[asyncio.Task[None], str] = {}
 
     async def __aenter__(self) -> Self:
@@ -86,6 +88,8 @@ class World(Facts):
     ) -> None:
         for name in list(self._servers):
             await self.stop(name)
+        for held in self._held.values():
+            held.close()
 
     async def start(self, name: str) -> None:
         """Listens, on the port that it had before if there was one."""
@@ -100,6 +104,8 @@ class World(Facts):
                 self._connections.pop(task, None)
                 writer.close()
 
+        if held := self._held.pop(name, None):
+            held.close()
         port = self._ports.get(name, 0)
         server = await asyncio.start_server(serve, "127.0.0.1", port)
         self._servers[name] = server
@@ -109,6 +115,10 @@ class World(Facts):
         """Refuses connections from now on, and drops those that are open."""
         server = self._servers.pop(name)
         server.close()
+        # Bound, not listening: it refuses, and no other test's world can get this port meanwhile.
+        self._held[name] = socket.socket()
+        self._held[name].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held[name].bind(("127.0.0.1", self._ports[name]))
         tasks = [task for task, served in self._connections.items() if served == name]
         for task in tasks:
             task.cancel()
