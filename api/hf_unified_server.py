@@ -77,7 +77,6 @@ def _life(
         async with opened(configuration) as gateway:
             app.state.gateway = gateway
             app.state.responder = Responder()
-            app.state.keys = GatewayKeys(settings.gateway_api_keys)
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway, most_clients=settings.ws_max_clients, stuck_s=settings.ws_stuck_seconds
@@ -96,16 +95,18 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
     settings = configuration.gateway
+    # WebSockets may send their key after the handshake: the route asks the same keys.
+    app.state.keys = GatewayKeys(settings.gateway_api_keys)
     app.add_middleware(
         Doors,
-        keys=GatewayKeys(settings.gateway_api_keys),
+        keys=app.state.keys,
         limits=ClientLimits(settings.client_rate_limit),
         trusted_proxies=settings.trust_proxy,
         origins=settings.cors_origins,
     )
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=configuration.gateway.cors_origins,
+        allow_origins=settings.cors_origins,
         allow_methods=["GET", "HEAD"],
         allow_headers=["*"],
         expose_headers=EXPOSED,

@@ -11,6 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from api.problems import problem
+from api.security_headers import FRAMERS
 
 #: Relative, so that it also works behind a path prefix.
 ASSETS = "assets/dashboard"
@@ -29,8 +30,7 @@ TYPES = {
 POLICY = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " + FRAMERS
     )
 }
 #: The address of a file changes with its content; that of the page does not.
