@@ -122,7 +122,8 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
             logging.getLogger(name).setLevel(level_before)
         if not listener.is_stuck:  # else closing would wait for what it waits for
             for handler in handlers:
-                handler.close()
+                with suppress(OSError):  # a full disk: what it could not write is lost
+                    handler.close()
 
 
 def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:

@@ -93,8 +93,9 @@ class Chooser:
         takes_turn: bool = True,
     ) -> Choice:
         """One of `offers`, of which there is at least one."""
-        tier = min(offer.tier for offer in offers.values())
-        equals = {p: offer for p, offer in offers.items() if offer.tier == tier}
+        rank = min(offer.rank for offer in offers.values())
+        tier = rank[1]
+        equals = {p: offer for p, offer in offers.items() if offer.rank == rank}
         equals, kept = self.with_credit(equals)
         rivals = {p.name: p for p in equals}
         keeper = rivals.get(self._series.get(query.series or "", ""))
@@ -109,6 +110,9 @@ class Chooser:
             name = rotation.pick(weights) if takes_turn else rotation.peek(weights)
             provider = rivals[name]
             reason = f"its turn in tier {tier}, weight {weights[name]:.2f}"
+        last = [p.name for p, offer in offers.items() if offer.is_unsteady and p is not provider]
+        if last:
+            reason += f"; last comes, as it fails again and again: {', '.join(last)}"
         return Choice(provider, reason, (*refusals, *kept), tier, len(offers) - 1)
 
     def force(
@@ -137,7 +141,7 @@ class Chooser:
         idle = {p: offer for p, offer in offers.items() if p.has_plenty(query)}
         if not idle:
             return None
-        provider = min(idle, key=lambda p: idle[p].tier)
+        provider = min(idle, key=lambda p: idle[p].rank)
         reason = f"asked beside {first.provider.name}, which is slow"
         return Choice(provider, reason, (), idle[provider].tier)
 

@@ -96,7 +96,7 @@ class LongWindow:
 
     def reserve(self, permit: Permit) -> None:
         amount = self._amount(permit.cost)
-        minute = self._minute()
+        minute = self._stored_minute()
         self._in_flight[permit.number] = amount, minute
         self._promised += amount
         self._note_unsaved(minute, amount)
@@ -117,9 +117,10 @@ class LongWindow:
         unknown = used - self._used()
         if unknown > 0:
             self._foreign += unknown
-            minute = self._minute()
-            self._note_unsaved(minute, unknown)
-            self._add(minute, unknown)  # it lowers the rate of what is left; it is no debt of ours
+            self._note_unsaved(self._stored_minute(), unknown)
+            self._add(
+                self._minute(), unknown
+            )  # it lowers the rate of what is left; it is no debt of ours
 
     def hear_used(self, used: int) -> None:
         """The provider's own figure: more than ours is somebody else's, less ends assumptions."""
@@ -188,8 +189,18 @@ class LongWindow:
 
     def _minute(self) -> int:
         """Of the epoch; never before one that is there: the oldest stand first."""
-        newest = next(reversed(self._minutes), 0)
-        return max(newest, int(self._time.latest // MINUTE_S))
+        now = self._time.latest if self._is_calendar else self._time.unset
+        return max(next(reversed(self._minutes), 0), int(now // MINUTE_S))
+
+    def _stored_minute(self) -> int:
+        """As late as it may have been: who reads it after a restart has only the wall clock."""
+        return int(self._time.latest // MINUTE_S)
+
+    @property
+    def _past_s(self) -> float:
+        """What is forgotten goes by it. A sliding period is a span, whatever the wall clock says;
+        a calendar's is over when by both clocks it is."""
+        return self._time.earliest if self._is_calendar else self._time.unset
 
     def _add(self, minute: int, amount: int) -> None:
         self._minutes[minute] = self._minutes.get(minute, 0) + amount
@@ -231,7 +242,7 @@ class LongWindow:
 
     def _forget(self) -> None:
         """What by no clock counts to the period any more."""
-        begins = self._begins(self._time.earliest)
+        begins = self._begins(self._past_s)
         if self._is_calendar and begins > self._period_began:
             self._period_began, self._tokens = begins, max(0.0, self._tokens)
         while self._minutes:
@@ -273,7 +284,7 @@ class LongWindow:
         return now + wait_s if wait_s < ends_s and self._is_calendar else None
 
     def _leaves_s(self, minute: int) -> float:
-        return max(0.0, (minute + 1) * MINUTE_S + self._window.period_s - self._time.earliest)
+        return max(0.0, (minute + 1) * MINUTE_S + self._window.period_s - self._past_s)
 
     def _begins(self, at_s: float) -> float:
         """The epoch second at which the period that holds `at_s` begins."""

@@ -25,6 +25,7 @@ from backend.orchestration.endpoint import Endpoint
 from backend.orchestration.hot_questions import HotQuestions
 from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
+from backend.orchestration.relapses import Relapses
 from backend.orchestration.window import Cost
 from backend.providers.adapter import Operation, ProviderSpec
 
@@ -41,12 +42,19 @@ class Offer:
     """A provider can answer now: in which tier, and with how much of its quota left (0 to 1).
 
     `credit_wait_s`: seconds until its day's or month's budget has this to spare; 0 where it has,
-    or where there is no such budget.
+    or where there is no such budget. `is_unsteady`: it failed again and again of late, and comes
+    after those that did not, whatever their tiers.
     """
 
     tier: int
     headroom: float
     credit_wait_s: float = 0.0
+    is_unsteady: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Who is asked first has the least; equals take turns."""
+        return self.is_unsteady, self.tier
 
 
 class Provider:
@@ -71,6 +79,7 @@ class Provider:
         self._emit = emit
         self._redact = redact
         self._stats = CallStats()
+        self._relapses = Relapses(clock)
         self._refused = Memory(clock)
         self._asked = HotQuestions(clock)
         self._access = Access(
@@ -133,7 +142,8 @@ class Provider:
             return Refusal(
                 self.name, "rate_limited", retry_at, detail=detail, window=refused.window
             )
-        return Offer(tier, endpoint.guard.headroom(), endpoint.guard.credit_wait_s(cost))
+        wait_s = endpoint.guard.credit_wait_s(cost)
+        return Offer(tier, endpoint.guard.headroom(), wait_s, self._relapses.is_unsteady)
 
     @property
     def usual_s(self) -> float:
@@ -180,6 +190,7 @@ class Provider:
         self._asked.note(query)
         latency_ms, was = self._ms_since(began), self._breaker.status
         self._breaker.record_success(lease)
+        self._relapses.note_success()
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
@@ -223,6 +234,8 @@ class Provider:
         if isinstance(error, QueryRefused):
             self._refused.note(query, QUERY_REFUSAL_S)
         self._breaker.record_failure(lease, error)
+        if error.effect is Effect.COOLDOWN:
+            self._relapses.note_failure()
         if error.effect is not Effect.NEUTRAL:
             text = self._redact(f"{error.reason}: {error}")
             self._stats.record_failure(self._clock.now(), text)

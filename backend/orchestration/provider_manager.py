@@ -65,7 +65,7 @@ class ProviderManager:
     def standing(self, query: Query[Any]) -> tuple[Provider, ...]:
         """Who could answer `query` now, in the order of tiers; asks nobody, takes no turn."""
         offers, _ = self.choosing.offers(query)
-        return tuple(sorted(offers, key=lambda provider: offers[provider].tier))
+        return tuple(sorted(offers, key=lambda provider: offers[provider].rank))
 
     def refresh_interval_s(self, query: Query[Any]) -> float:
         """Seconds between refreshes of `query` that can be had for ever: by the provider that

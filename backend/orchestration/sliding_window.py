@@ -76,22 +76,23 @@ class SlidingWindow:
 
     def learn(self, now: float) -> None:
         """Refused by rate. Near the limit, or twice at the same count, the limit is lower than we
-        were told; far below it somebody else spends this quota, and it stays as it is."""
+        were told; far below it somebody else spends this quota, and it stays as it is. A call
+        that had the whole window to itself was not refused for our rate."""
         count, before = self._used(now), self._refused
-        since_s = now - before[0] if before else float("inf")
-        if since_s < self._window.period_s:
+        if before and now - before[0] < self._window.period_s:
             return  # of the same burst
         self._refused = now, count
-        is_same = before is not None and since_s <= SAME_WITHIN_S
-        is_same = is_same and abs(count - before[1]) <= SAME_COUNT * max(count, before[1])  # type: ignore[index] # just seen
-        if 2 * count >= self._window.limit or is_same:
-            # Below what one call costs there would be none, and so nothing more to learn.
-            lower = max(self._dearest, int(LEARNT_SHARE * count))
-            self._learnt = min(self._usable(now), lower)
-            self._hold_s = 2 * self._hold_s if self._learnt_at else HOLD_S
-            self._learnt_at = now
+        was_alone = count <= self._dearest
+        if not was_alone and (2 * count >= self._window.limit or _is_same(before, (now, count))):
+            self._lower(int(LEARNT_SHARE * count), now)
         else:
             self._foreign = self._window.limit - count
+
+    def _lower(self, limit: int, now: float) -> None:
+        """Never below what one call costs: there would be none, and so nothing more to learn."""
+        self._learnt = min(self._usable(now), max(self._dearest, limit))
+        self._hold_s = 2 * self._hold_s if self._learnt_at else HOLD_S
+        self._learnt_at = now
 
     def redeclare(self, limit: int) -> None:
         """The provider itself tells another limit than its documents did."""
@@ -125,3 +126,10 @@ class SlidingWindow:
         while self._log and now - self._log[0][0] >= self._window.period_s:
             self._logged -= self._log.popleft()[1]
         return self._logged + sum(self._in_flight.values())
+
+
+def _is_same(before: tuple[float, int] | None, refused: tuple[float, int]) -> bool:
+    """Two refusals (time, calls until then) at about the same count, and not long apart."""
+    if before is None or refused[0] - before[0] > SAME_WITHIN_S:
+        return False
+    return abs(refused[1] - before[1]) <= SAME_COUNT * max(refused[1], before[1])

@@ -17,7 +17,7 @@ class WallTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = clock.now().timestamp() - clock.monotonic()
+        self._offset = self._first_offset = clock.now().timestamp() - clock.monotonic()
         self._apart_since: float | None = None
 
     def __repr__(self) -> str:
@@ -30,6 +30,11 @@ class WallTime:
     @property
     def latest(self) -> float:
         return max(self._steady(), self._clock.now().timestamp())
+
+    @property
+    def unset(self) -> float:
+        """As if nobody had set the wall clock since the start: spans are measured by it."""
+        return self._first_offset + self._clock.monotonic()
 
     def _steady(self) -> float:
         """As the wall clock was at the start, or has been for a day: then it was a correction."""

@@ -77,8 +77,6 @@ def blocked(name: str, fault: str) -> Row:
     return Row(name, fault, "geo_blocked", ("geo_blocked",), *spans)
 
 
-#: Of five calls a minute two lonely 429s leave one: true to the rule, and little for a crowd.
-LONELY = {"coingecko_free (ohlc)": "two lonely 429s lower five calls a minute to one, for a day"}
 #: At the start a paid key is asked what it may do: that call's failure counts, too, now and then.
 ASKED_TWICE = {"coingecko_pro (market)": "lead's: the key's own question fails as well, at times"}
 OLD_ROWS = "rows that no venue renews stay for ever, unflagged"
@@ -98,10 +96,10 @@ ROWS = (
         first_s=told(120),
         later_s=(119, 360),
     ),
-    limited("429 with Retry-After 30", "429_30", told(30), known=LONELY),
-    limited("429 without Retry-After", "429_none", told(60), (59, 901), known=LONELY),
-    limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1), known=LONELY),
-    limited("429 with Retry-After 0", "429_0", told(60), (59, 901), known=LONELY),
+    limited("429 with Retry-After 30", "429_30", told(30)),
+    limited("429 without Retry-After", "429_none", told(60), (59, 901)),
+    limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1)),
+    limited("429 with Retry-After 0", "429_0", told(60), (59, 901)),
     limited(
         "429 with ten days",
         "429_ten_days",

@@ -429,12 +429,12 @@ def test_however_it_jumps_no_true_day_gets_more_than_the_limit(
     assert min(days) >= 60
 
 
-def test_after_a_jump_back_the_oldest_call_still_stands_first() -> None:
+def test_a_sliding_period_is_a_span_however_the_wall_clock_is_set() -> None:
     clock = at("2026-11-22T00:00")
     guard = guard_of(clock, Window(100, DAY_S / 2))
     clock.skew = 2 * HOUR_S
     assert spend(guard)
-    clock.skew = 0.0
+    clock.skew = -2 * HOUR_S
     clock.advance(60)
     assert spend(guard)
     retry_s = guard.quotas()[0].resets_at
@@ -442,7 +442,19 @@ def test_after_a_jump_back_the_oldest_call_still_stands_first() -> None:
     clock.advance(retry_s - clock.monotonic() - 1)
     assert guard.quotas()[0].used == 2
     clock.advance(1)
+    assert guard.quotas()[0].used == 1
+    clock.advance(60)
     assert guard.quotas()[0].used == 0
+
+
+@pytest.mark.parametrize("skew_s", [2 * HOUR_S, -2 * HOUR_S])
+def test_who_reads_a_sliding_ledger_after_a_restart_finds_no_call_too_early(skew_s: float) -> None:
+    clock = at("2026-11-22T00:00")
+    guard = guard_of(clock, ANY_DAY)
+    clock.skew = skew_s
+    assert spend(guard)
+    stored = {minute * 60.0 for _, minute in guard.unsaved()}
+    assert min(stored) >= clock.now().timestamp() - 60
 
 
 # Restarts

@@ -104,6 +104,40 @@ async def test_a_lower_tier_is_asked_only_when_the_higher_is_out(clock: ManualCl
     assert walk.of(ProviderChosen)[0].reason == "the only eligible one of tier 0"
 
 
+async def test_one_that_fails_again_and_again_comes_last_for_a_while(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["first"] = [price(), status(500), price(), status(500), price()]
+    walk.add("first")
+    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    manager = walk.manager()
+    sources = []
+    for _ in range(8):  # four an hour: each cooldown is over before the next reader comes
+        sources.append((await manager.fetch_data(QUERY)).source)
+        clock.advance(900)
+    # Two failures lie half an hour apart: an hour for the other one.
+    assert sources == ["first", "last", "first", "last", "last", "last", "last", "first"]
+    assert walk.wire.calls == {"first": 5, "last": 5}
+
+
+async def test_the_unsteady_one_is_named_and_still_asked_when_nobody_else_is_left(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["first"] = [status(500), status(500), price()]
+    walk.wire.scripts["last"] = [price(), price(), price(), status(500)]
+    walk.add("first")
+    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    manager = walk.manager()
+    for _ in range(3):
+        await manager.fetch_data(QUERY)
+        clock.advance(60)
+    reason = walk.of(ProviderChosen)[-1].reason
+    assert reason == (
+        "the only eligible one of tier 1; last comes, as it fails again and again: first"
+    )
+    assert (await manager.fetch_data(QUERY)).source == "first"
+
+
 async def test_turns_lean_to_whoever_has_more_quota_left(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("scarce", windows=(Window(12, 3_600),))

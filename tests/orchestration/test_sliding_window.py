@@ -162,6 +162,15 @@ def test_a_cut_from_thirty_to_ten_a_minute_costs_three_refusals_a_day_at_most(
     assert 1 <= len(refused) <= 3
 
 
+def test_a_call_that_was_alone_in_its_window_teaches_no_rate(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(5, 60)])
+    for _ in range(3):
+        refuse(guard, after=0)
+        clock.advance(300)
+    assert usable(guard, clock) == 4
+    assert guard.quotas()[0].foreign_usage == 4
+
+
 def test_of_several_short_windows_the_fullest_is_blamed(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(100, 1), MINUTE])
     refuse(guard, after=19)
