@@ -96,7 +96,8 @@ class Sources:
 
 def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
     """All of them over one manager; the news over all its providers together."""
-    settings, universe = caches.settings, UniverseSource(manager)
+    settings = caches.settings
+    universe = UniverseSource(manager, max_age_s=settings.max_stale_market)
     prices, affordable_s = QuotesQuery(universe_known=True), manager.refresh_interval_s
     market = caches.around(
         universe,

@@ -15,8 +15,9 @@ JUMP = 0.5
 TOLERANCE = 0.1
 #: ... at about the same time,
 TOGETHER = timedelta(minutes=10)
-#: or until the last known price is too old to measure by.
-MEASURABLE = timedelta(hours=1)
+#: or until the last known price is too old to measure by: no price is off by a namesake's factor
+#: within hours but by mistake, so a row like that waits until nobody is served the old one.
+MEASURABLE, ABSURD_UNTIL = timedelta(hours=1), timedelta(hours=6)
 #: Two observations that are compared are no further apart.
 SAME_TIME = timedelta(minutes=3)
 MOST_NAMED = 5
@@ -105,7 +106,9 @@ def _is_steady(known: Coin, price: float, at: datetime | None) -> bool:
     """No jump, or nothing left to measure it by."""
     if known.price is None or abs(price / known.price - 1) <= JUMP:
         return True
-    return bool(at and known.last_updated and at - known.last_updated > MEASURABLE)
+    is_absurd = not agree(price, known.price, NAMESAKE_FACTOR)
+    believed_after = ABSURD_UNTIL if is_absurd else MEASURABLE
+    return bool(at and known.last_updated and at - known.last_updated > believed_after)
 
 
 def _is_fair(one: Coin, other: Coin) -> bool:

@@ -22,8 +22,11 @@ from backend.models.market import (
     agree,
 )
 from backend.models.status import Spread
+from backend.services.aged_rows import AgedRows
 from backend.services.price_watch import PriceWatch, Verdict
 
+#: Older figures of a single row are not served; the default of MAX_STALE_MARKET.
+MAX_AGE_S = 6 * 3_600.0
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
     "and the order is by 24 h volume on one venue"
@@ -37,8 +40,11 @@ class UniverseSource:
     those that are newer than what a refresh brings stay.
     """
 
-    def __init__(self, quotes: Source[QuotesQuery, Quotes]) -> None:
+    def __init__(
+        self, quotes: Source[QuotesQuery, Quotes], *, max_age_s: float = MAX_AGE_S
+    ) -> None:
         self._quotes = quotes
+        self._aged = AgedRows(max_age_s)
         self._market: Market | None = None
         #: The last told ticker of each coin, of one pair as long as no better quote is told.
         self._told: dict[str, PairTicker] = {}
@@ -74,7 +80,8 @@ class UniverseSource:
         self._market = market
         told = tuple(ticker for ticker in self._told.values() if self._stands_for_its_coin(ticker))
         self._market = _laid_over(market, told, self._teller, self._watch)
-        return answer.carrying(self._market, *warnings, *self._watch.take_notes())
+        shown, aged = self._aged.judge(self._market, answer.fetched_at)
+        return answer.carrying(shown, *warnings, *self._watch.take_notes(), *aged)
 
     def recall(self, market: Market) -> None:
         """The universe of an earlier run: a venue's prices are laid over it, not left bare."""
@@ -94,7 +101,7 @@ class UniverseSource:
         if all(new is old for new, old in zip(market.coins, self._market.coins, strict=True)):
             return None
         self._market = market
-        return market
+        return self._aged.show(market)
 
     def _stands_for_its_coin(self, ticker: PairTicker) -> bool:
         """The pair that a refresh found; before one did, the best quote's that was told."""

@@ -86,11 +86,15 @@ def _check_coins(rows: Any, at: datetime) -> None:
     for row in rows:
         true = TRUE_PRICES.get(row["id"] or "")
         true = true or VENUE_PRICES[row["symbol"]]
+        told_s = (at - datetime.fromisoformat(row["last_updated"])).total_seconds()
+        if row["price"] is None:  # nobody renewed it: named, and without figures
+            assert told_s > MAX_STALE_S["market"] - SLACK_S, f"{row['symbol']} has no price"
+            assert row["market_cap"] is row["volume_24h"] is row["high_24h"] is None
+            continue
         assert true / FACTOR < row["price"] < true * FACTOR, f"{row['symbol']}: {row['price']}"
         for name in ("high_24h", "low_24h"):
             assert true / FACTOR < row[name] < true * FACTOR
         assert row["market_cap"] is None or row["market_cap"] > 0
-        told_s = (at - datetime.fromisoformat(row["last_updated"])).total_seconds()
         assert -SLACK_S < told_s < MAX_STALE_S["market"] + SLACK_S, (
             f"the price of {row['id'] or row['symbol']} is {told_s:.0f} s old"
         )

@@ -21,7 +21,7 @@ class Row:
 
     `not_for`: providers or categories that the fault says nothing about, with the reason.
     `tolerant`: providers, or subjects, whose answer is still good, or whose junk is left out
-    without a verdict on them. `known`: what does not hold as yet, by subject or for `all`.
+    without a verdict on them.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Row:
     calls: int = 1
     not_for: dict[str, str] = field(default_factory=dict)
     tolerant: tuple[str, ...] = ()
-    known: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_silent(self) -> bool:
@@ -46,13 +45,6 @@ class Row:
 
     def tolerates(self, subject: Subject) -> bool:
         return bool({"all", subject.name, subject.label}.intersection(self.tolerant))
-
-    def trouble_known(self, subject: Subject) -> str | None:
-        return self.known.get(subject.label) or self.known.get("all")
-
-    @property
-    def all_known(self) -> bool:
-        return "all" in self.known
 
     def why_not(self, subject: Subject) -> str | None:
         return self.not_for.get(subject.name) or self.not_for.get(subject.category)
@@ -77,18 +69,13 @@ def blocked(name: str, fault: str) -> Row:
     return Row(name, fault, "geo_blocked", ("geo_blocked",), *spans)
 
 
-#: At the start a paid key is asked what it may do: that call's failure counts, too, now and then.
-ASKED_TWICE = {"coingecko_pro (market)": "lead's: the key's own question fails as well, at times"}
-OLD_ROWS = "rows that no venue renews stay for ever, unflagged"
 #: What a venue tells of a pair is judged before its candles: it may be a namesake's, or dead.
 JUDGED = ("binance (ohlc)",)
-#: Non-strict ("lead's"): a leap is held back, but of a coin's first price nothing is known before.
-HELD_BACK = "lead's change: the very first price that is told has nothing to be measured by"
 NO_FIGURES = {"news": "news has no figures"}
 ROWS = (
     Row("refuses TCP", "refused", reasons=("connect_error",)),
-    Row("accepts and never answers", "silence", reasons=("timeout",), known=ASKED_TWICE),
-    Row("drips a byte a second", "drip", reasons=("timeout",), known=ASKED_TWICE),
+    Row("accepts and never answers", "silence", reasons=("timeout",)),
+    Row("drips a byte a second", "drip", reasons=("timeout",)),
     Row(
         "503 with Retry-After 120",
         "http503",
@@ -100,12 +87,7 @@ ROWS = (
     limited("429 without Retry-After", "429_none", told(60), (59, 901)),
     limited("429 with a date", "429_date", (DATED_S - 2, DATED_S + 1)),
     limited("429 with Retry-After 0", "429_0", told(60), (59, 901)),
-    limited(
-        "429 with ten days",
-        "429_ten_days",
-        told(TEN_DAYS_S),
-        known=dict.fromkeys(("coingecko_pro (market)", "coingecko_free (market)"), OLD_ROWS),
-    ),
+    limited("429 with ten days", "429_ten_days", told(TEN_DAYS_S)),
     blocked("403 WAF", "403"),
     blocked("451", "451"),
     limited("418", "418", told(120)),
@@ -135,7 +117,6 @@ ROWS = (
             "ohlc": "candles have these fields",
         },
         tolerant=("all",),
-        known={"all": HELD_BACK},
     ),
     Row(
         "yesterday's stamp",

@@ -97,9 +97,19 @@ class Scene:
         )
         return found
 
+    def comes_last(self) -> bool:
+        """It failed again and again: others, where there are any, are asked before it."""
+        providers = self.app.state.gateway.status._manager.providers
+        found = next(one for one in providers if one.name == self.subject.name)
+        return bool(self.subject.rivals and found._relapses.is_unsteady)
+
     def calls(self) -> int:
         """Of the subject; what a key's account is, is not asked by any reader."""
         return len(self.call_times())
+
+    def paths(self) -> list[str]:
+        """Of all calls to the subject."""
+        return [path.partition("?")[0] for path in self.world.paths[self.subject.name]]
 
     def call_times(self) -> list[float]:
         name = self.subject.name

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from tests.chaos.cells import RATES, Life, trouble_of
 from tests.chaos.record import Cell, judge
@@ -41,29 +40,6 @@ async def judge_all(row: Row, planned: list[tuple[Subject, Life]]) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "row", [pytest.param(row, id=row.name) for row in ROWS if not row.all_known]
-)
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 async def test_the_fault_is_met_by_the_right_state_and_no_reader_suffers(row: Row) -> None:
-    await judge_all(row, [one for one in lives(row) if row.trouble_known(one[0]) is None])
-
-
-def known_troubles() -> list[ParameterSet]:
-    """Each by itself, so that the first one that is mended says so."""
-    return [
-        pytest.param(
-            row,
-            subject.label,
-            id=f"{row.name}: {subject.label}",
-            marks=pytest.mark.xfail(strict=not reason.startswith("lead's"), reason=reason),
-        )
-        for row in ROWS
-        for subject in SUBJECTS
-        if row.why_not(subject) is None and (reason := row.trouble_known(subject))
-    ]
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(("row", "label"), known_troubles())
-async def test_what_does_not_hold_as_yet(row: Row, label: str) -> None:
-    await judge_all(row, [one for one in lives(row) if one[0].label == label])
+    await judge_all(row, lives(row))

@@ -54,7 +54,7 @@ async def _used(scene: Scene) -> int:
     return max((quota["used"] for quota in (await scene.provider())["quotas"]), default=0)
 
 
-@pytest.mark.parametrize("skew_h", (2, -2))
+@pytest.mark.parametrize("skew_h", [2, -2])
 @pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.label for subject in SUBJECTS])
 async def test_a_clock_off_by_two_hours_gives_no_quota_and_locks_nobody_out(
     subject: Subject, skew_h: int

@@ -123,6 +123,16 @@ async def test_a_price_of_an_hour_ago_is_no_measure_any_more() -> None:
     assert seen[-1][0] == 300.0
 
 
+@pytest.mark.parametrize("price", [1_001.0, 9.9])
+async def test_an_absurd_price_is_believed_only_when_nobody_is_served_the_old_one(
+    price: float,
+) -> None:
+    early = ranking(price, EPOCH + timedelta(hours=6))
+    late = ranking(price, EPOCH + timedelta(hours=6, minutes=1))
+    seen, _, _ = await prices(ranking(100.0, EPOCH), early, late)
+    assert [one for one, _ in seen] == [100.0, 100.0, price]
+
+
 async def test_a_held_row_has_its_new_rank() -> None:
     quotes, name = ranking(300.0, EPOCH + MINUTE, replace(BETA, market_cap_rank=1))
     moved = Ranking((replace(quotes.coins[0], market_cap_rank=2), *quotes.coins[1:]))  # type: ignore[union-attr] # a ranking

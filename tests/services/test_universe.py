@@ -89,14 +89,15 @@ UNIVERSE = Market((ALPHA, BETA, PEGGED_ALPHA), ranked=True)
 class QueuedSource:
     """Answers with what it was given, in turn, and remembers what it was asked."""
 
-    def __init__(self, *answers: tuple[Quotes, str]) -> None:
+    def __init__(self, *answers: tuple[Quotes, str], at: datetime = EPOCH) -> None:
         self._answers = deque(answers)
+        self._at = at
         self.asked: list[QuotesQuery] = []
 
     async def fetch(self, query: QuotesQuery) -> Answer[Quotes]:
         self.asked.append(query)
         data, source = self._answers.popleft()
-        return Answer(data, source, EPOCH, 12.0, warnings=("of the provider",))
+        return Answer(data, source, self._at, 12.0, warnings=("of the provider",))
 
 
 def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
