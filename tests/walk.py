@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import httpx
+from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused
@@ -192,7 +193,7 @@ class Walk:
             plan,
             hosts=Hosts(self.clock, plan.base_urls),
             guard=RateLimitGuard(self.clock, plan.windows),
-            credential=Credential(self.clock, key) if key else None,
+            credential=Credential(self.clock, SecretStr(key)) if key else None,
             client=self.client,
             clock=self.clock,
         )

@@ -3,7 +3,8 @@
 import logging
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
+
+from backend.spellings import spellings
 
 REDACTED = "[redacted]"
 #: A shorter "key" would blot out ordinary words.
@@ -20,12 +21,12 @@ _PATTERNS = (
 
 
 class Redactor:
-    """Replaces every known key, also URL-encoded, and whatever looks like one."""
+    """Replaces every known key, however it is spelt, and whatever looks like one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
-        spellings = known | {quote(s, safe="") for s in known} | {quote_plus(s) for s in known}
-        longest_first = sorted(spellings, key=len, reverse=True)
+        ways = {way for secret in known for way in spellings(secret)}
+        longest_first = sorted(ways, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from pydantic import SecretStr
+
 from backend.clock import Clock
 from backend.errors import (
     Busy,
@@ -43,7 +45,7 @@ OnRetry = Callable[[ProviderError, str], None]
 class Credential:
     """A key, and whether the provider still takes it. A refused one is tried again rarely."""
 
-    def __init__(self, clock: Clock, key: str) -> None:
+    def __init__(self, clock: Clock, key: SecretStr) -> None:
         self._clock = clock
         self._key = key
         self._ladder = Ladder(clock, AUTH_LADDER)
@@ -63,7 +65,9 @@ class Credential:
         self._ladder.hold(wait_s)
         self._refused_until = self._clock.monotonic() + wait_s
 
-    def reveal(self) -> str:
+    @property
+    def key(self) -> SecretStr:
+        """Revealed only where a request is made of it."""
         return self._key
 
 
@@ -203,7 +207,7 @@ class Endpoint:
             retry_after_s=permit.retry_at - self._clock.monotonic(),
         )
 
-    def _auth(self) -> tuple[Auth, str] | None:
+    def _auth(self) -> tuple[Auth, SecretStr] | None:
         if self.credential is None or self.plan.auth is None:
             return None
-        return self.plan.auth, self.credential.reveal()
+        return self.plan.auth, self.credential.key

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pydantic import SecretStr
+
 from backend.clock import Clock
 from backend.events import EventSink
 from backend.orchestration.circuit_breaker import CircuitBreaker, State
@@ -52,7 +54,7 @@ class ProviderFactory:
     def build(self, spec: ProviderSpec) -> Provider:
         """Off where settings say so, or where a key is missing that it cannot do without."""
         settings = self._configuration.providers[spec.name]
-        key = settings.api_key.get_secret_value() if settings.api_key else None
+        key = settings.api_key
         plan = keyed_plan(spec, settings.plan)
         keyed = self._endpoint(spec, plan, settings, key) if plan and key else None
         # Limits that a user sets are those of the plan in use, not of its stand-in.
@@ -96,7 +98,7 @@ class ProviderFactory:
         )
 
     def _endpoint(
-        self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: str | None
+        self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: SecretStr | None
     ) -> Endpoint:
         guard, ledger = self._account(spec, plan, settings)
         return Endpoint(

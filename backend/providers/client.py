@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 import orjson
+from pydantic import SecretStr
 
 from backend import __version__
 from backend.clock import Clock
@@ -26,6 +27,7 @@ from backend.errors import (
 from backend.providers.adapter import Adapter, Auth, Call, Reply
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
 from backend.providers.refusals import refusal_in
+from backend.spellings import spellings
 
 T = TypeVar("T")
 
@@ -92,7 +94,7 @@ class ProviderClient:
         adapter: Adapter,
         call: Call,
         base_url: str,
-        auth: tuple[Auth, str] | None,
+        auth: tuple[Auth, SecretStr] | None,
         timeout_s: float,
     ) -> Reply:
         """The decoded answer. Raises ProviderError for all else, within `timeout_s` in total.
@@ -112,7 +114,7 @@ class ProviderClient:
         if call.conditional:
             response, body = self._revalidated(response, body)
         if auth:  # some providers echo the key; from here on nobody sees it
-            for spelling in {auth[1], auth[1].replace("/", r"\/")}:  # as JSON may spell it, too
+            for spelling in spellings(auth[1].get_secret_value()):
                 body = body.replace(spelling.encode(), b"[redacted]")
         return self._reply(adapter, call, base_url, response, body)
 
@@ -122,12 +124,14 @@ class ProviderClient:
         for url in [url for url in self._validated if httpx.URL(url).netloc == host]:
             del self._validated[url]
 
-    def _request(self, call: Call, base_url: str, auth: tuple[Auth, str] | None) -> httpx.Request:
+    def _request(
+        self, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
+    ) -> httpx.Request:
         params, headers = call.params, {}
         if auth and auth[0].place == "query":
-            params = (*params, (auth[0].name, auth[1]))
+            params = (*params, (auth[0].name, auth[1].get_secret_value()))
         elif auth:
-            headers[auth[0].name] = auth[1]
+            headers[auth[0].name] = auth[1].get_secret_value()
         if call.json_body is not None:
             headers["Content-Type"] = "application/json"
         if call.decode == "bytes":

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from backend.errors import MalformedResponse, ProviderError
 from backend.providers.client import ProviderClient
@@ -103,7 +104,7 @@ def answered(runner: asyncio.Runner, shape: Shape, told: Told) -> Any:
         def answer(_request: httpx.Request) -> httpx.Response:
             return httpx.Response(told.status, headers=told.headers, content=told.body)
 
-        auth = (shape.plan.auth, KEY) if shape.plan.auth else None
+        auth = (shape.plan.auth, SecretStr(KEY)) if shape.plan.auth else None
         url = shape.plan.base_urls[0]
         async with ProviderClient(ManualClock(), httpx.MockTransport(answer)) as client:
             calls = shape.operation.build(shape.query, shape.context)

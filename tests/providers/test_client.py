@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
+from pydantic import SecretStr
 
 from backend.errors import (
     AuthFailed,
@@ -337,7 +338,7 @@ async def test_what_was_moved_is_asked_for_at_its_new_place_with_the_key(
         return_value=httpx.Response(200, json=[1])
     )
     call = Call("/things", (("page", "1"),), moved_to="https://vendor.example/new?page=2")
-    reply = await client.call(PLAIN, call, BASE_URL, (HEADER_AUTH, KEY), 5.0)
+    reply = await client.call(PLAIN, call, BASE_URL, (HEADER_AUTH, SecretStr(KEY)), 5.0)
     assert reply.payload == [1]
     assert route.calls[0].request.headers[HEADER_AUTH.name] == KEY
     assert KEY not in repr(call)
@@ -494,14 +495,14 @@ QUERY_AUTH = Auth("query", "apikey")
     ("auth", "header", "query"),
     [
         (None, None, "a=1&b=x%2Cy"),
-        ((HEADER_AUTH, KEY), KEY, "a=1&b=x%2Cy"),
-        ((QUERY_AUTH, KEY), None, f"a=1&b=x%2Cy&apikey={KEY}"),
+        ((HEADER_AUTH, SecretStr(KEY)), KEY, "a=1&b=x%2Cy"),
+        ((QUERY_AUTH, SecretStr(KEY)), None, f"a=1&b=x%2Cy&apikey={KEY}"),
     ],
 )
 async def test_a_request_is_named_carries_its_parameters_and_the_key_in_its_place(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
-    auth: tuple[Auth, str] | None,
+    auth: tuple[Auth, SecretStr] | None,
     header: str | None,
     query: str,
 ) -> None:
@@ -542,7 +543,9 @@ async def test_no_error_tells_the_address_or_the_key(
         side_effect=None if isinstance(answer, httpx.Response) else answer,
         return_value=answer if isinstance(answer, httpx.Response) else None,
     )
-    told = everything_told(await fail(client, coingecko.ADAPTER, auth=(auth, KEY), timeout_s=0.05))
+    told = everything_told(
+        await fail(client, coingecko.ADAPTER, auth=(auth, SecretStr(KEY)), timeout_s=0.05)
+    )
     assert KEY not in told
     assert "vendor.example" not in told
 

@@ -6,6 +6,7 @@ from typing import Literal
 import httpx
 import pytest
 import respx
+from pydantic import SecretStr
 
 from backend.errors import MalformedResponse, UpstreamFailed
 from backend.providers.adapter import Adapter, Auth, Call
@@ -133,7 +134,7 @@ async def test_a_key_that_is_echoed_is_redacted_before_anybody_reads_it(
     client: ProviderClient, respx_mock: respx.MockRouter, place: Literal["header", "query"]
 ) -> None:
     respx_mock.get(url__startswith=BASE_URL).respond(json={"next": "/?token=the-secret-key"})
-    auth = Auth(place, "token"), "the-secret-key"
+    auth = Auth(place, "token"), SecretStr("the-secret-key")
     reply = await client.call(ADAPTER, Call(), BASE_URL, auth, 5.0)
     assert reply.payload == {"next": "/?token=[redacted]"}
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
+from pydantic import SecretStr
 
 from backend.errors import (
     AuthFailed,
@@ -278,7 +279,7 @@ async def ask(client: ProviderClient) -> Any:
     plan = cryptopanic.GROWTH
     assert plan.auth
     return await client.call(
-        cryptopanic.ADAPTER, call, plan.base_urls[0], (plan.auth, KEY), timeout_s=5.0
+        cryptopanic.ADAPTER, call, plan.base_urls[0], (plan.auth, SecretStr(KEY)), timeout_s=5.0
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 import respx
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from backend.errors import (
     AuthFailed,
@@ -257,7 +258,9 @@ async def test_a_refusal_becomes_the_error_that_says_what_to_do_and_tells_no_key
     content = {"text": body} if isinstance(body, str) else {"json": body}
     route = respx_mock.get(URL + CALL.path).mock(return_value=httpx.Response(status, **content))
     with pytest.raises(ProviderError) as caught:
-        await client.call(etherscan.ADAPTER, CALL, URL, (Auth("query", "apikey"), KEY), 5.0)
+        await client.call(
+            etherscan.ADAPTER, CALL, URL, (Auth("query", "apikey"), SecretStr(KEY)), 5.0
+        )
     assert (type(caught.value), caught.value.http_status) == (kind, status)
     assert KEY in str(route.calls.last.request.url)
     assert KEY not in everything_told(caught.value)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
+from pydantic import SecretStr
 
 from backend.errors import (
     AuthFailed,
@@ -212,7 +213,7 @@ async def ask(client: ProviderClient) -> Any:
     plan = newsapi.DEVELOPER
     assert plan.auth
     return await client.call(
-        newsapi.ADAPTER, call, plan.base_urls[0], (plan.auth, KEY), timeout_s=5.0
+        newsapi.ADAPTER, call, plan.base_urls[0], (plan.auth, SecretStr(KEY)), timeout_s=5.0
     )
 
 

@@ -1,0 +1,29 @@
+"""How one and the same secret may be spelt where it is echoed: plain, in a URL, JSON or HTML."""
+
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+
+def spellings(secret: str) -> frozenset[str]:
+    """Every way in which common encoders write it; one for a key of letters and digits."""
+    ways = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(secret)[1:-1].replace("/", r"\/"),
+        _escaped(secret, "\\u{:04x}"),
+        _escaped(secret, "\\u{:04X}"),
+        _escaped(secret, "%{:02x}"),
+        html.escape(secret),
+        _escaped(secret, "&#{};"),
+    }
+    # A line of JSON that quotes JSON: our own log of an error body.
+    return frozenset(ways | {json.dumps(way)[1:-1] for way in ways})
+
+
+def _escaped(secret: str, form: str) -> str:
+    return "".join(char if char.isalnum() else form.format(ord(char)) for char in secret)
