@@ -1,24 +1,21 @@
 """Starts the gateway: settings, application, uvicorn."""
 
-import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 import uvicorn
-from fastapi import FastAPI, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.bounded_http import BoundedHttp
 from api.hf_unified_server import create_app
-from api.problems import problem
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from backend.observability.logs import open_logs
@@ -31,28 +28,14 @@ PONG_SLACK_S = 30
 DRAIN_S = 4
 #: What still hangs then (a disk, a name server, whoever should read our output) is left behind.
 LAST_S = 4.6
+#: Besides one for each reader of the stream: requests, providers, files.
+OTHER_DESCRIPTORS = 1_024
+#: What uvicorn logs as a failure of ours, with a trace, and is a reader's broken frame.
+NO_UTF8 = "Invalid UTF-8 sequence received from client."
 #: Of uvicorn's main loop.
 TICKS_PER_S = 10
 
 log = logging.getLogger("gateway")
-
-
-class LastWord:
-    """Tells those who still wait at the end that it is the end: uvicorn would show them a bug."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except asyncio.CancelledError:
-            if scope["type"] != "http":
-                raise
-            told = "the gateway stops, and nobody has answered in time"
-            with suppress(RuntimeError):  # its answer had begun: that is cut
-                answer = problem(Request(scope), "deadline_exceeded", told)
-                await answer(scope, receive, send)
 
 
 class Server(uvicorn.Server):
@@ -98,6 +81,7 @@ class Server(uvicorn.Server):
 def server(configuration: Configuration, **options: Any) -> Server:
     """Ready to run; `options` take the place of ours."""
     settings, app = configuration.gateway, create_app(configuration)
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
     ours: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
@@ -111,7 +95,7 @@ def server(configuration: Configuration, **options: Any) -> Server:
         "ws_ping_timeout": settings.ws_stuck_seconds + PONG_SLACK_S,
         "ws_per_message_deflate": False,  # for each reader again what all of them share
     }
-    return Server(uvicorn.Config(LastWord(app), **(ours | options)), app)
+    return Server(uvicorn.Config(app, **(ours | options)), app)
 
 
 def main() -> int:
@@ -126,8 +110,23 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
+        raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
         server(configuration).run()
     return 0
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.msg != NO_UTF8
+
+
+def raise_descriptors(wanted: int) -> None:
+    """As many files at once as are wanted, if the hard limit allows; says when it does not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if resource.RLIM_INFINITY != soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("%d open files are allowed, WS_MAX_CLIENTS may need %d", allowed, wanted)
 
 
 def _has_descriptors() -> bool:

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.doors import ClientLimits, Doors, GatewayKeys
-from api.middleware import BugNet, HeadAsGet, RequestId
+from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import documented_errors, refuse_repeats
@@ -94,6 +94,7 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
+    app.add_middleware(LastWord)
     settings = configuration.gateway
     # WebSockets may send their key after the handshake: the route asks the same keys.
     app.state.keys = GatewayKeys(settings.gateway_api_keys)

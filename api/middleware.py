@@ -1,7 +1,9 @@
-"""Pure ASGI layers around every route: a request id, HEAD, and a net for our own bugs."""
+"""Pure ASGI layers around every route: a request id, HEAD, a net for our bugs, the last word."""
 
+import asyncio
 import logging
 import re
+from contextlib import suppress
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -64,6 +66,24 @@ class BugNet:
                 raise
             answer = problem(request, "internal_error", "it is in the log, by request id")
             await answer(scope, receive, send)
+
+
+class LastWord:
+    """Tells those who still wait at the end that it is the end: uvicorn would show them a bug."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            told = "the gateway stops, and nobody has answered in time"
+            with suppress(RuntimeError):  # its answer had begun: that is cut
+                answer = problem(Request(scope), "deadline_exceeded", told)
+                await answer(scope, receive, send)
 
 
 class HeadAsGet:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -205,3 +206,28 @@ async def test_a_log_folder_that_cannot_be_written_is_a_warning(
         _, output = await served.stop()
     assert answer.status_code == 200
     assert "LOG_DIR cannot be written" in output
+
+
+async def test_it_takes_the_descriptors_that_its_streams_readers_may_need(
+    world: World, tmp_path: Path
+) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = 200  # as a service manager may set it
+    settings = world.environment(WS_MAX_CLIENTS="2000")
+    async with running(tmp_path, **settings) as served:
+        taken, _ = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+    assert taken >= min(2_000, hard)
+    code = "import resource, run_server; run_server.raise_descriptors(100_000);"
+    code = f"import logging; logging.basicConfig(); {code}"
+    code += "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        f"ulimit -Sn {soft}; ulimit -Hn 4096; exec {sys.executable} -c '{code}'",
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert output.decode().splitlines()[-1] == "4096"
+    assert "WS_MAX_CLIENTS" in output.decode()

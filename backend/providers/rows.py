@@ -85,6 +85,6 @@ def newest_days(days: Iterable[D], now_ms: int) -> tuple[D, ...]:
         unique.setdefault(day.timestamp, day)
     ranked = tuple(unique[at] for at in sorted(unique, reverse=True))
     age_ms = now_ms - int(ranked[0].timestamp.timestamp() * 1000)
-    if not -AHEAD_MS <= age_ms <= OLDEST_DAY_MS:
+    if not -NOT_OF_NOW_MS <= age_ms <= OLDEST_DAY_MS:
         raise ValueError("the newest day is not of now")
     return ranked

@@ -152,7 +152,6 @@ async def test_a_text_that_is_no_utf8_is_closed_with_the_code_that_says_so(
         assert await rude.close_code() == NOT_UTF8
 
 
-@pytest.mark.xfail(strict=True, reason="uvicorn logs a trace for each text that is no UTF-8")
 async def test_a_text_that_is_no_utf8_leaves_no_trace_in_the_log(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:

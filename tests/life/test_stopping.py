@@ -68,12 +68,15 @@ async def test_a_request_whose_provider_keeps_silent_is_cut(world: World, tmp_pa
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
     settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
     async with running(tmp_path, **settings) as gateway:
-        waiting = asyncio.create_task(gateway.client.get("/api/market"))
+        page = {"Origin": "https://dashboard.example", "X-Request-Id": "the-last"}
+        waiting = asyncio.create_task(gateway.client.get("/api/market", headers=page))
         await asyncio.sleep(0.3)
         ended = await gateway.stop()
         answer = await waiting
     assert_ended_well(ended)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["x-request-id"] == "the-last"
     assert "the gateway stops" in answer.json()["detail"]
 
 

@@ -127,12 +127,19 @@ def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     pages = payloads if query.start_ms is None else payloads[1:]
     rows = [row for page in pages for row in _listed(page)]
     candles = tuple(_candle(row, query.interval, context) for row in rows)
+    if not all(_is_asked_for(one, query) for one in candles):
+        raise ValueError("a candle is of another time than was asked for")
     return Candles(query.interval, candles, query.pair)
 
 
+def _is_asked_for(candle: Candle, query: OhlcQuery) -> bool:
+    if query.start_ms is None or query.end_ms is None:
+        return True
+    return query.start_ms <= candle.timestamp < query.end_ms
+
+
 def _candle(row: Any, interval: Interval, context: Context) -> Candle:
-    if row[0] - context.now_ms > NOT_OF_NOW_MS:
-        raise ValueError("the candle lies ahead")
+    _refuse_ahead(row, context)
     if not row[0] < row[6] < interval.next_open(row[0]):
         raise ValueError("the candle does not end before the next one begins")
     return Candle(
@@ -144,6 +151,11 @@ def _candle(row: Any, interval: Interval, context: Context) -> Candle:
         volume=float(row[5]),
         closed=row[6] < context.now_ms,
     )
+
+
+def _refuse_ahead(row: Any, context: Context) -> None:
+    if row[0] - context.now_ms > NOT_OF_NOW_MS:
+        raise ValueError("the candle lies ahead")
 
 
 def _listed(page: Any) -> list[Any]:
@@ -160,8 +172,7 @@ def _refuse_other_market(query: OhlcQuery, newest_rows: Any, context: Context) -
     newest = newest_rows[-1]
     if context.now_ms - newest[6] > NOT_OF_NOW_MS:  # a live pair's newest candle ends ahead of now
         raise QueryRefused("the pair is no longer traded")
-    if newest[0] - context.now_ms > NOT_OF_NOW_MS:
-        raise ValueError("the newest candle lies ahead")
+    _refuse_ahead(newest, context)
     # Coarser than the tickers' rule: the known price may be hours old.
     known = query.reference_price
     if known is None or not agree(float(newest[4]), known, NAMESAKE_FACTOR):

@@ -155,8 +155,8 @@ def test_an_error_is_no_answer_though_data_stand_beside_it(error: Any) -> None:
         (49 * HOUR, True),
         (49 * HOUR + 1, False),
         (0, True),
-        (-HOUR, True),
-        (-HOUR - 1, False),
+        (-3 * HOUR, True),
+        (-3 * HOUR - 1, False),
         (365 * 24 * HOUR, False),
     ],
 )

@@ -268,6 +268,13 @@ def test_a_range_joins_its_pages_and_leaves_its_probe_out() -> None:
     assert all(one.closed for one in series.candles)
 
 
+@pytest.mark.parametrize("hours_ago", [(8, 7, 3), (11, 8)])
+def test_a_candle_outside_of_the_range_is_no_answer(hours_ago: tuple[int, ...]) -> None:
+    rows = [kline(EPOCH_MS - n * HOUR) for n in hours_ago]
+    with pytest.raises(MalformedResponse):
+        klines(RANGE, [PROBE], rows)
+
+
 def test_a_ranges_old_prices_may_differ_as_its_probe_vouches_for_the_pair() -> None:
     query = replace(RANGE, reference_price=5.0 * 100)
     assert len(klines(query, [PROBE], [kline(EPOCH_MS - 8 * HOUR)]).candles) == 1

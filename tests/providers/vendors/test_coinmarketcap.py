@@ -147,7 +147,7 @@ def test_days_come_newest_first_in_whatever_order_they_were_told(
 
 @pytest.mark.parametrize(
     ("age_ms", "is_taken"),
-    [(49 * HOUR, True), (49 * HOUR + 1, False), (-HOUR, True), (-HOUR - 1, False)],
+    [(49 * HOUR, True), (49 * HOUR + 1, False), (-3 * HOUR, True), (-3 * HOUR - 1, False)],
 )
 def test_an_index_of_the_day_before_yesterday_or_of_tomorrow_is_not_of_now(
     age_ms: int, is_taken: bool
