@@ -72,6 +72,7 @@ class Server(uvicorn.Server):
                 connection.shutdown()  # at once, or after the answer under way
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.app.state.is_ending = True
         broadcaster: Broadcaster | None = getattr(self.app.state, "broadcaster", None)
         if broadcaster:  # None where the start failed
             await broadcaster.aclose()

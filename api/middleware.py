@@ -69,7 +69,10 @@ class BugNet:
 
 
 class LastWord:
-    """Tells those who still wait at the end that it is the end: uvicorn would show them a bug."""
+    """Tells those who still wait at the end that it is the end: uvicorn would show them a bug.
+
+    The server says by `app.state.is_ending` that it is; another's cancellation is none of ours.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -78,7 +81,7 @@ class LastWord:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if scope["type"] != "http":
+            if scope["type"] != "http" or not getattr(scope["app"].state, "is_ending", False):
                 raise
             told = "the gateway stops, and nobody has answered in time"
             with suppress(RuntimeError):  # its answer had begun: that is cut

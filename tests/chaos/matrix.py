@@ -21,7 +21,7 @@ that are named beside it; 500 a second are readers within the process, a hundred
 provider and fault. `ok`: everything that the table of the design asks for held at all of them,
 with the rivals well and, where `alone` is named, with nobody else there. `n.a.`: the fault says
 nothing about that provider.
-`FAILED` names the first trouble; each of these is an expected failure with its reason in the tests.
+`FAILED` would name the first trouble; the tests fail then, too.
 """
 
 
