@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.chaos.names import ELSEWHERE, FAULTS, NOTES, PROVIDERS
+from tests.chaos.names import ELSEWHERE, FAULTS, INVARIANTS, NOTES, PROVIDERS
 from tests.chaos.record import VARIABLE, Cell
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
@@ -82,9 +82,11 @@ def main() -> int:
         folder = Path(name)
         code = run(folder)
         elsewhere = "\n".join(f"- {row}: `{test}`" for row, test in ELSEWHERE.items())
+        held = "\n".join(f"- {rule}: `{test}`" for rule, test in INVARIANTS.items())
         notes = "\n".join(f"- {note}" for note in NOTES)
-        rest = f"## Rows that other tests hold\n\n{elsewhere}\n\n## Notes\n\n{notes}\n"
-        text = f"{HEAD}\n{table(read(folder))}\n\n{rest}"
+        sections = {"Rows that other tests hold": elsewhere, "Invariants": held, "Notes": notes}
+        rest = "\n\n".join(f"## {title}\n\n{lines}" for title, lines in sections.items())
+        text = f"{HEAD}\n{table(read(folder))}\n\n{rest}\n"
     DOCUMENT.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     return code

@@ -199,3 +199,26 @@ def test_no_call_ever_exceeds_the_providers_own_sliding_count(
         guard.settle(permit, was_sent=True, may_have_succeeded=True)
         recent = [at for at in counted if counted[-1] - at < 60]
         assert len(recent) <= limit
+
+
+@given(
+    limits=st.lists(st.integers(2, 30), min_size=1, max_size=3),
+    steps=st.lists(st.tuples(st.sampled_from("asn"), st.floats(0, 40)), max_size=80),
+)
+def test_permits_are_conserved(limits: list[int], steps: list[tuple[str, float]]) -> None:
+    """Each counts once in every window from its reservation on, and, not sent, never again."""
+    clock = ManualClock()
+    guard = RateLimitGuard(clock, [Window(limit, 3_600.0) for limit in limits])
+    held: list[Permit] = []
+    sent = 0
+    for what, wait_s in steps:
+        clock.advance(wait_s)  # less than the shortest window in all
+        if what == "a" and isinstance(permit := guard.try_acquire(ONE), Permit):
+            held.append(permit)
+        elif what != "a" and held:
+            sent += what == "s"
+            guard.settle(held.pop(), was_sent=what == "s", may_have_succeeded=True)
+        assert {quota.used for quota in guard.quotas()} == {sent + len(held)}
+    for permit in held:
+        guard.settle(permit, was_sent=False, may_have_succeeded=False)
+    assert {quota.used for quota in guard.quotas()} == {sent}
