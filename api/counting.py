@@ -39,18 +39,20 @@ class CountRequests:
         async def counted_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 cache = CACHE.get(dict(message["headers"]).get(b"x-cache", b""), "")
-                self._counts[self._template(scope), message["status"], cache] += 1
+                template = template_of(scope, self._templates)
+                self._counts[template, message["status"], cache] += 1
             await send(message)
 
         await self._app(scope, receive, counted_send)
 
-    def _template(self, scope: Scope) -> str:
-        """The route's path as it is declared; never what a client asked for."""
-        route = scope.get("route")
-        if route is None:
-            return self._templates.get(scope.get("endpoint"), UNMATCHED)
-        template: str = getattr(route, "path_format", UNMATCHED)
-        return template
+
+def template_of(scope: Scope, templates: Mapping[object, str]) -> str:
+    """The route's path as it is declared; never what a client asked for."""
+    route = scope.get("route")
+    if route is None:
+        return templates.get(scope.get("endpoint"), UNMATCHED)
+    template: str = getattr(route, "path_format", UNMATCHED)
+    return template
 
 
 def templates_by_endpoint(routes: Iterable[BaseRoute]) -> dict[object, str]:

@@ -9,11 +9,13 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.doors import ClientLimits, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
+from api.prepared import PreparedAnswers
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import documented_errors, refuse_repeats
@@ -97,11 +99,12 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     app.add_middleware(LastWord)
     settings = configuration.gateway
     # WebSockets may send their key after the handshake: the route asks the same keys.
-    app.state.keys = GatewayKeys(settings.gateway_api_keys)
+    app.state.keys = keys = GatewayKeys(settings.gateway_api_keys)
+    limits = ClientLimits(settings.client_rate_limit)
     app.add_middleware(
         Doors,
-        keys=app.state.keys,
-        limits=ClientLimits(settings.client_rate_limit),
+        keys=keys,
+        limits=limits,
         trusted_proxies=settings.trust_proxy,
         origins=settings.cors_origins,
     )
@@ -117,8 +120,22 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     app.add_middleware(CountRequests, counts=counts, templates=templates)
     app.add_middleware(RequestId)
     layers = app.build_middleware_stack
-    # Starlette's own outermost layer wraps `send`, and none can be added outside of that.
-    app.build_middleware_stack = lambda: KeepSend(layers())  # type: ignore[method-assign]
+
+    def all_layers() -> ASGIApp:
+        # Starlette's own outermost layer wraps `send`, and none can be added outside of that.
+        stack = layers()
+        if settings.prepared_answers:
+            stack = PreparedAnswers(
+                stack,
+                keys=keys,
+                limits=limits,
+                trusted_proxies=settings.trust_proxy,
+                counts=counts,
+                templates=templates,
+            )
+        return KeepSend(stack)
+
+    app.build_middleware_stack = all_layers  # type: ignore[method-assign] # no other way outside
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

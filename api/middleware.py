@@ -18,6 +18,11 @@ ROUTED = ("route", "endpoint")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+def request_id_for(sent: str) -> str:
+    """What the client sent, if it looks like an id; else a new one."""
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else uuid4().hex
+
+
 class RequestId:
     """Gives each request an id, echoed when one is sent, on every answer there is."""
 
@@ -29,7 +34,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+        request_id = request_id_for(sent)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

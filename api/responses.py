@@ -1,10 +1,11 @@
 """Envelopes: `{data, meta}` encoded once a refresh and sent as the same bytes until the next."""
 
+import asyncio
 import csv
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -12,7 +13,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from api.compression import IDENTITY, LEAST_BYTES, THREAD_BYTES, coding_for, compressed
 from api.encoding import instant, to_json
+from api.etags import etag_of, matches
+from api.prepared import offer_again
 from backend.models.answer import Answer
 from backend.services.market import Page
 
@@ -21,7 +25,7 @@ Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
 
 JSON, CSV = "application/json", "text/csv; charset=utf-8"
 #: Prepared bodies of all views together; the least recently asked goes first.
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
 #: What a body costs besides its content.
 OVERHEAD_BYTES = 1_024
 #: A spreadsheet takes a text that begins so for a formula.
@@ -41,12 +45,14 @@ class OhlcFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One view of one refresh, ready to send."""
+    """One view of one refresh, ready to send; `coded` holds it as compressed so far, by coding."""
 
     refresh_id: int
     content: bytes
     content_type: str
-    etag: str
+    digest: str
+    coded: dict[str, bytes] = field(default_factory=dict)
+    under_way: dict[str, asyncio.Task[bytes]] = field(default_factory=dict)
 
 
 class Responder:
@@ -59,7 +65,7 @@ class Responder:
     def __repr__(self) -> str:
         return f"<Responder {len(self._bodies)} bodies, {self._bytes} bytes>"
 
-    def respond(
+    async def respond(
         self,
         request: Request,
         answer: Answer[Any],
@@ -69,26 +75,59 @@ class Responder:
         encode: Encode,
     ) -> Response:
         """The envelope of `answer` seen as `view`, or 304; `page` and `encode` run once each."""
-        # A digest: a view may hold hundreds of names that a reader chose.
-        key = blake2b(repr(view).encode(), digest_size=16).digest()
-        body = self._bodies.get(key)
-        if body is None or body.refresh_id != answer.refresh_id:
-            content, content_type = encode(answer, page())
-            etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
-            body = Body(answer.refresh_id, content, content_type, etag)
-            self._keep(key, body)
-        self._bodies.move_to_end(key)
+        body = self._body(answer, view, page, encode)
+        coding = coding_for(request.headers.get("accept-encoding", ""))
+        coding = coding if len(body.content) >= LEAST_BYTES else IDENTITY
         headers = {
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
             # The whole life, as a cache takes Age off it (RFC 9111).
             "Cache-Control": f"public, max-age={_lifetime_s(answer)}",
-            "ETag": body.etag,
+            "ETag": etag_of(body.digest, coding),
             "Vary": "Accept-Encoding",
         }
-        if _matches(request.headers.get("if-none-match"), body.etag):
+        if not answer.stale:
+            offer_again(request.scope, answer.holds, body.digest)
+        if matches(request.headers.get("if-none-match"), body.digest):
             return Response(status_code=304, headers=headers)
-        return Response(body.content, media_type=body.content_type, headers=headers)
+        content = await self._coded(body, coding)
+        if coding:
+            headers["Content-Encoding"] = coding
+        return Response(content, media_type=body.content_type, headers=headers)
+
+    def _body(
+        self,
+        answer: Answer[Any],
+        view: Hashable,
+        page: Callable[[], Page[Any]],
+        encode: Encode,
+    ) -> Body:
+        # A digest: a view may hold hundreds of names that a reader chose.
+        key = blake2b(repr(view).encode(), digest_size=16).digest()
+        body = self._bodies.get(key)
+        if body is None or body.refresh_id != answer.refresh_id:
+            content, content_type = encode(answer, page())
+            digest = blake2b(content, digest_size=12).hexdigest()
+            body = Body(answer.refresh_id, content, content_type, digest)
+            self._keep(key, body)
+        self._bodies.move_to_end(key)
+        return body
+
+    async def _coded(self, body: Body, coding: str) -> bytes:
+        """Compressed once; what would hold up all other readers, in a thread."""
+        if not coding:
+            return body.content
+        if coding not in body.coded:
+            if len(body.content) < THREAD_BYTES:
+                body.coded[coding] = compressed(body.content, coding)
+            else:
+                task = body.under_way.get(coding) or asyncio.create_task(
+                    asyncio.to_thread(compressed, body.content, coding)
+                )
+                body.under_way[coding] = task  # of all who wait for it
+                body.coded[coding] = await asyncio.shield(task)
+                body.under_way.pop(coding, None)
+        return body.coded[coding]
 
     def _keep(self, key: bytes, body: Body) -> None:
         replaced = self._bodies.pop(key, None)
@@ -100,7 +139,8 @@ class Responder:
 
 
 def _cost(body: Body) -> int:
-    return len(body.content) + OVERHEAD_BYTES
+    """Compressed in all codings it takes less than once more."""
+    return 2 * len(body.content) + OVERHEAD_BYTES
 
 
 def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
@@ -109,7 +149,7 @@ def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
 
 def csv_table(row_type: type[Any]) -> Encode:
     """A header line and the rows; unknown is empty. What `meta` says does not fit in a table."""
-    names = [field.name for field in fields(row_type)]
+    names = [one.name for one in fields(row_type)]
 
     def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
         return table(names, ([getattr(row, name) for name in names] for row in page.rows)), CSV
@@ -162,11 +202,5 @@ def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
 
 
 def _lifetime_s(answer: Answer[Any]) -> int:
-    return int(answer.age_s + answer.ttl_left_s) if answer.ttl_left_s > 0 else 0
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    if not if_none_match:
-        return False
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return "*" in tags or etag in tags
+    # Both are differences of floats: 59.999 s are a minute.
+    return int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0

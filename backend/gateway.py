@@ -50,6 +50,8 @@ T = TypeVar("T")
 log = logging.getLogger("gateway")
 
 
+#: What has readers is renewed so much of its TTL before it expires.
+AHEAD_SHARE = 0.15
 #: The books of days' and months' calls are brought up to date so often, in seconds.
 BOOKS_S = 300.0
 #: No period of a limit is longer, and no answer is served that is older.
@@ -90,7 +92,7 @@ def read_configuration() -> Configuration:
 
 
 def _jitter() -> float:
-    """Spreads cooldowns, so that providers that fell together don't return together."""
+    """Spreads cooldowns and refreshes, so that what fell due together doesn't return together."""
     return random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
 
 
@@ -136,7 +138,10 @@ async def open_gateway(
         _announce(manager)
         answers = LastAnswers(storage, clock)
         stack.push_async_callback(answers.aclose)
-        sources = build_sources(Caches(clock, tell, settings, stack, answers), manager)
+        caches = Caches(
+            clock, tell, settings, stack, answers, ahead=lambda: 1 - AHEAD_SHARE * jitter()
+        )
+        sources = build_sources(caches, manager)
         await answers.recall(remembered.answers)
         gateway = _compose(
             sources,

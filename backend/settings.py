@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     ws_stuck_seconds: float = Field(30, ge=0.5, le=HOUR)
     #: Frames go straight to the server's transports; false is the plain way, one task a reader.
     ws_direct: bool = True
+    #: What was just answered is answered again from memory in front of all layers.
+    prepared_answers: bool = True
 
     @field_validator("log_level", mode="before")
     @classmethod

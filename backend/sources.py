@@ -54,6 +54,7 @@ class Caches:
     settings: Settings
     stack: AsyncExitStack
     answers: LastAnswers
+    ahead: Callable[[], float]
 
     def around(
         self,
@@ -75,6 +76,7 @@ class Caches:
             deadline_s=self.settings.request_deadline,
             affordable_s=affordable_s,
             keep=keeper.keep,
+            ahead=self.ahead,
         )
         self.answers.add(keeper, cached.recall)
         self.stack.push_async_callback(cached.aclose)

@@ -12,12 +12,12 @@ from backend.gateway import Gateway
 from backend.services.market import MOST_NAMES
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
-def _responder(request: Request) -> Responder:
+async def _responder(request: Request) -> Responder:
     responder: Responder = request.app.state.responder
     return responder
 
@@ -41,7 +41,7 @@ ERRORS = {
 }
 
 
-def refuse_repeats(request: HTTPConnection) -> None:
+async def refuse_repeats(request: HTTPConnection) -> None:
     """A parameter given twice: which one is meant? Raises InvalidParameter."""
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():

@@ -18,7 +18,7 @@ router = APIRouter(tags=["gas"])
 async def read_gas(request: Request, gateway: Served, responder: Responds) -> Response:
     """Slow, average and fast in gwei, base fee included."""
     answer = await gateway.gas.latest()
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         "gas",

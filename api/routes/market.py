@@ -46,7 +46,7 @@ async def read_market(
     """Coins by market-cap rank. No parameter costs an upstream call."""
     view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
     answer = await gateway.market.latest()
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         (view, format),
@@ -74,7 +74,7 @@ async def read_coin(
     if coin.endswith("/") or not coin:  # as the other routes do with a slash too many
         return RedirectResponse(request.url.replace(path=request.url.path.rstrip("/")))
     answer = await gateway.market.latest()
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         ("coin", coin),

@@ -43,7 +43,7 @@ async def read_news(
     earliest = datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None
     answer = await gateway.news.latest()
     view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         ("news", view, format),

@@ -60,7 +60,7 @@ async def read_ohlc(
     )
     answer = await gateway.ohlc.candles(symbol, view)
     is_cut = gateway.ohlc.open_is_too_old(answer)
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         (symbol, view, format, is_cut, answer.warnings),

@@ -26,7 +26,7 @@ async def read_sentiment(
 ) -> Response:
     """Days of one maker's index, newest first, with the attribution that it asks for."""
     answer = await gateway.sentiment.latest()
-    return responder.respond(
+    return await responder.respond(
         request,
         answer,
         ("sentiment", days),

@@ -76,7 +76,7 @@ async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: 
     conversation = Conversation(broadcaster, subscriber, websocket.app.state.gateway.clock)
     try:
         query = websocket.query_params
-        refuse_repeats(websocket)
+        await refuse_repeats(websocket)
         asked = commands_in(query.get("channels"), query.get("symbols"), query.get("interval"))
         await conversation.begin(asked)
     except (Refused, InvalidParameter) as refusal:

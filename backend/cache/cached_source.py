@@ -25,6 +25,30 @@ T = TypeVar("T")
 PATIENCE_S = 1.2
 
 
+class Held:
+    """An entry of the cache, as those know it who give it again."""
+
+    __slots__ = ("__weakref__", "_clock", "_counters", "_stored_at", "is_replaced", "until")
+
+    def __init__(
+        self, clock: Clock, counters: CacheCounters, stored_at: float, until: float
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._stored_at = stored_at
+        self.until = until
+        self.is_replaced = False
+
+    def is_current(self) -> bool:
+        return not self.is_replaced and self._clock.monotonic() < self.until
+
+    def age_s(self) -> float:
+        return self._clock.monotonic() - self._stored_at
+
+    def note_hit(self) -> None:
+        self._counters.hits += 1
+
+
 class CachedSource(Generic[Q, T]):
     """Answers from the cache; refreshes in detached tasks that no reader's leaving disturbs.
 
@@ -43,9 +67,13 @@ class CachedSource(Generic[Q, T]):
         deadline_s: float,
         affordable_s: Callable[[Q], float] = lambda _query: 0.0,
         keep: Callable[[Q, Answer[T]], None] = lambda _query, _answer: None,
+        ahead: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """`affordable_s`: seconds between refreshes of a question that budgets afford for ever.
-        `keep` is told each answer as it comes in, for the time after this process."""
+        `keep` is told each answer as it comes in, for the time after this process. `ahead`: after
+        which share of its TTL an answer that is read is refreshed behind its reader's back; one
+        that is another each time keeps many answers from being due together."""
+        self._ahead = ahead
         self._affordable_s = affordable_s
         self._keep = keep
         self._source = source
@@ -61,6 +89,8 @@ class CachedSource(Generic[Q, T]):
         self._newest: CacheEntry[Answer[T]] | None = None
         #: Held by those who wait, and gone with them.
         self._watched: WeakValueDictionary[Q, asyncio.Event] = WeakValueDictionary()
+        #: As long as the answers that have them.
+        self._held: WeakValueDictionary[Q, Held] = WeakValueDictionary()
         self.counters = CacheCounters()
 
     def __repr__(self) -> str:
@@ -84,6 +114,7 @@ class CachedSource(Generic[Q, T]):
             return await self._cold(query)
         now = self._clock.monotonic()
         if now <= entry.fresh_until:
+            self._refresh_ahead(query, now)
             return self._hit(entry)
         if failure := self._failures.in_force(query):
             return await self._stale(query, entry, reason_of(failure.error), failure.error)
@@ -136,7 +167,9 @@ class CachedSource(Generic[Q, T]):
         return is_usable
 
     async def aclose(self) -> None:
-        """Ends the flights still under way."""
+        """Ends the flights still under way; nothing is given again from here on."""
+        for held in list(self._held.values()):
+            held.is_replaced = True
         flights = [*self._flights.values(), *self._later]
         for flight in flights:
             flight.cancel()
@@ -168,6 +201,12 @@ class CachedSource(Generic[Q, T]):
         if not isinstance(error, GatewayError):
             raise error
         return await self._stale(query, entry, reason_of(error), error)
+
+    def _refresh_ahead(self, query: Q, now: float) -> None:
+        """What has readers is renewed before it expires, so that none of them waits."""
+        held = self._held.get(query)
+        if held is not None and now > held.until and not self._failures.in_force(query):
+            self._flight(query)
 
     def _flight(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[Answer[T]]:
         """The one refresh of `query` under way, begun now if there is none."""
@@ -213,15 +252,20 @@ class CachedSource(Generic[Q, T]):
     async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Answer[T]:
         freshness = self._freshness(query, answer)
         ttl_s = max(freshness.ttl_s, min(self._affordable_s(query), freshness.max_stale_s))
+        born = self._clock.monotonic() - age_s
+        ahead_s = min(ttl_s, max(ttl_s * self._ahead(), self._affordable_s(query)))
+        held = Held(self._clock, self.counters, born, born + ahead_s)
         answer = replace(
             answer,
             refresh_id=next(self._refreshes),
             expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
             ttl_left_s=ttl_s,
             later=None,
+            holds=(held,),
         )
         keep_s = freshness.max_stale_s
         self._newest = await self._cache.set(query, answer, ttl_s, keep_s, age_s=age_s)
+        self._replace_held(query, held)
         self._tell_watchers(query)
         return answer
 
@@ -229,11 +273,20 @@ class CachedSource(Generic[Q, T]):
         self, query: Q, entry: CacheEntry[Answer[T]], answer: Answer[T]
     ) -> CacheEntry[Answer[T]]:
         """Another answer in the old one's place, its times unchanged."""
-        answer = replace(answer, refresh_id=next(self._refreshes))
+        until = held.until if (held := self._held.get(query)) else entry.fresh_until
+        held = Held(self._clock, self.counters, entry.stored_at, until)
+        holds = () if answer.stale else (held,)
+        answer = replace(answer, refresh_id=next(self._refreshes), holds=holds)
         before, entry = entry, await self._cache.restate(query, entry, answer)
         self._newest = entry if self._newest is before else self._newest
+        self._replace_held(query, held)
         self._tell_watchers(query)
         return entry
+
+    def _replace_held(self, query: Q, held: Held) -> None:
+        if before := self._held.get(query):
+            before.is_replaced = True
+        self._held[query] = held
 
     def _tell_watchers(self, query: Q) -> None:
         if watched := self._watched.pop(query, None):

@@ -43,6 +43,18 @@ class Attempt:
     latency_ms: float | None
 
 
+class Hold(Protocol):
+    """What stands behind an answer that may be given again, unasked, while it is current."""
+
+    def is_current(self) -> bool:
+        """False once a refresh brought something else, or is due."""
+
+    def age_s(self) -> float: ...
+
+    def note_hit(self) -> None:
+        """It was given again: that counts as a read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
     """Data with its provenance.
@@ -51,6 +63,7 @@ class Answer(Generic[T_co]):
     next; `refresh_id` tells two refreshes apart (0: not yet through a cache). `source` is the
     provider, or the providers of an answer that was merged. `later` waits for what another
     provider was asked at the same time, or raises as a source does; it too is worth keeping.
+    `holds` are all that it depends on, its own data's last; none where it may not be given again.
     """
 
     data: T_co
@@ -69,6 +82,7 @@ class Answer(Generic[T_co]):
     later: "Callable[[], Awaitable[Answer[T_co]]] | None" = field(
         default=None, compare=False, repr=False
     )
+    holds: tuple[Hold, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -67,14 +67,18 @@ class OhlcService:
         try:
             async with asyncio.timeout(self._deadline_s):
                 known = self._market.known if with_known else None
-                market = known or (await self._market.latest()).data
+                names = None if known else await self._market.latest()
+                market = known or names.data  # type: ignore[union-attr] # one of them is there
                 found = self._market.index(market).resolve(symbol)
                 query = _query(found, market, view.interval, start_ms, end_ms)
                 answer = await self._source.fetch(query)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
         notes = (*found.warnings, *_notes(answer, found.coin.price))
-        return query, replace(answer, warnings=(*notes, *answer.warnings))
+        # What a range holds depends on the time of the question.
+        is_repeatable = view.start_ms is None and view.end_ms is None
+        holds = (*names.holds, *answer.holds) if names and is_repeatable else ()
+        return query, replace(answer, warnings=(*notes, *answer.warnings), holds=holds)
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: after `start` the first ones, else the newest."""

@@ -27,7 +27,7 @@ def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) ->
     )
 
 
-def test_a_view_is_made_once_a_refresh() -> None:
+async def test_a_view_is_made_once_a_refresh() -> None:
     responder, made = Responder(), list[int]()
 
     def page() -> Page[Any]:
@@ -35,12 +35,12 @@ def test_a_view_is_made_once_a_refresh() -> None:
         return Page((), 0)
 
     for refresh_id in (1, 1, 2, 2):
-        responder.respond(request(), answer(refresh_id), "view", page, encode=json_envelope)
+        await responder.respond(request(), answer(refresh_id), "view", page, encode=json_envelope)
     assert len(made) == 2
 
 
-def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
-    response = Responder().respond(
+async def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
+    response = await Responder().respond(
         request(),
         answer(age_s=20.0, ttl_left_s=40.0),
         "view",
@@ -53,11 +53,11 @@ def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
     )
 
 
-def test_many_views_with_long_names_stay_within_the_bound() -> None:
+async def test_many_views_with_long_names_stay_within_the_bound() -> None:
     responder = Responder()
     for number in range(2 * MOST_BYTES // OVERHEAD_BYTES):
         view = ("market", number, ("long name" * 5,))
-        responder.respond(
+        await responder.respond(
             request(), answer(), view, lambda: Page((), 0), encode=lambda _a, _p: (b"x", "a/b")
         )
     assert responder._bytes <= MOST_BYTES
