@@ -837,3 +837,86 @@ async def test_closing_ends_the_wait_for_a_late_answer(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await bench.cached.aclose()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def poll(bench: Bench, every_s: float, for_s: float) -> list[float]:
+    """What each reader waited, in seconds."""
+    waited = []
+    while seconds() < for_s:
+        began = seconds()
+        await bench.cached.fetch(QUERY)
+        waited.append(seconds() - began)
+        await asyncio.sleep(every_s)
+    return waited
+
+
+@pytest.mark.parametrize("every_s", [0.05, 0.3, 0.9])
+async def test_while_it_is_read_nobody_waits_for_a_refresh(bench: Bench, every_s: float) -> None:
+    bench.source.delay_s = 0.5
+    bench.cached._freshness = lambda _query, _answer: Freshness(1.0, MAX_STALE_S)
+    bench.cached._ahead = lambda: 0.85
+    first, *others = await poll(bench, every_s, 10.0)
+    assert first == 0.5
+    assert set(others) == {0.0}
+    assert bench.source.calls <= 12
+
+
+async def test_what_is_read_is_refreshed_before_it_expires(bench: Bench) -> None:
+    bench.cached._ahead = lambda: 0.8
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.79 * TTL_S)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.02 * TTL_S)
+    assert bench.source.calls == 1
+    assert (await bench.cached.fetch(QUERY)).data == 1.0
+    await asyncio.sleep(0.1)
+    assert bench.source.calls == 2
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+    await asyncio.sleep(3 * TTL_S)
+    assert bench.source.calls == 2, "nobody there: no call"
+
+
+async def test_what_the_budget_does_not_afford_is_not_refreshed_early(bench: Bench) -> None:
+    bench.cached._ahead = lambda: 0.5
+    bench.cached._affordable_s = lambda _query: 0.9 * TTL_S
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0.89 * TTL_S)
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(0)
+    assert bench.source.calls == 1
+
+
+async def test_a_refresh_ahead_that_fails_costs_the_readers_nothing(bench: Bench) -> None:
+    bench.cached._ahead = lambda: 0.5
+    await bench.cached.fetch(QUERY)
+    bench.source.error = DOWN
+    await asyncio.sleep(0.6 * TTL_S)
+    answers = []
+    for _ in range(20):
+        answers.append(await bench.cached.fetch(QUERY))
+        await asyncio.sleep(0.1)
+    assert {answer.cache for answer in answers} == {"hit"}
+    assert bench.source.calls == 2, "not again before its time"
+
+
+async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cache(
+    bench: Bench,
+) -> None:
+    first = await bench.cached.fetch(QUERY)
+    (held,) = first.holds
+    await asyncio.sleep(TTL_S / 2)
+    assert held.is_current()
+    assert held.age_s() == TTL_S / 2
+    held.note_hit()
+    assert bench.cached.counters.hits == 1
+    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
+    assert not held.is_current()
+    (amended,) = (await bench.cached.fetch(QUERY)).holds
+    assert amended.is_current()
+    assert amended.age_s() == TTL_S / 2
+    await asyncio.sleep(TTL_S / 2)
+    assert not amended.is_current(), "a refresh is due"
+    await bench.cached.fetch(QUERY)
+    (renewed,) = (await bench.cached.fetch(QUERY)).holds
+    await bench.cached.aclose()
+    assert not renewed.is_current()

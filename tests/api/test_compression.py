@@ -1,0 +1,102 @@
+"""Which coding a client gets, and that what it gets is the body."""
+
+import asyncio
+import gzip
+from typing import Any
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.compression import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
+from api.responses import Responder
+from backend.services.market import Page
+from tests.api.conftest import Serve
+from tests.api.test_responder import answer, request
+
+UNPACK = {
+    "zstd": lambda body: zstandard.ZstdDecompressor().decompress(body),
+    "br": brotli.decompress,
+    "gzip": gzip.decompress,
+}
+
+
+@pytest.mark.parametrize(
+    ("accepts", "coding"),
+    [
+        ("", IDENTITY),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br", "br"),
+        ("GZIP", "gzip"),
+        ("br;q=0.2, gzip;q=0.9", "gzip"),
+        ("zstd;q=0, *", "br"),
+        ("*;q=0", IDENTITY),
+        ("identity", IDENTITY),
+        ("deflate", IDENTITY),
+        ("gzip;q=nonsense", IDENTITY),
+        ("gzip;level=9", IDENTITY),
+    ],
+)
+def test_the_best_that_is_accepted(accepts: str, coding: str) -> None:
+    assert coding_for(accepts) == coding
+
+
+@given(st.text(max_size=3_000))
+def test_any_header_gives_a_coding(accepts: str) -> None:
+    assert coding_for(accepts) in (*CODINGS, IDENTITY)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@given(st.binary(max_size=5_000))
+def test_a_body_survives(coding: str, body: bytes) -> None:
+    assert UNPACK[coding](compressed(body, coding)) == body
+
+
+async def test_each_coding_has_the_same_body_and_a_tag_of_its_own(serve: Serve) -> None:
+    client = await serve()
+    tags, bodies = set(), set()
+    for accepts in ("identity", "gzip", "br", "zstd"):
+        got = await client.get("/api/market", headers={"Accept-Encoding": accepts})
+        assert got.headers.get("content-encoding", "identity") == accepts
+        assert "Accept-Encoding" in got.headers["vary"]
+        tags.add(got.headers["etag"])
+        bodies.add(got.content)
+        condition = {"If-None-Match": got.headers["etag"], "Accept-Encoding": "br"}
+        assert (await client.get("/api/market", headers=condition)).status_code == 304
+    assert len(tags) == 4
+    assert len(bodies) == 1
+
+
+async def test_small_answers_stay_as_they_are(serve: Serve) -> None:
+    client = await serve()
+    for path in ("/healthz", "/api/market?limit=1&format=csv"):
+        got = await client.get(path, headers={"Accept-Encoding": "gzip"})
+        assert "content-encoding" not in got.headers
+
+
+async def test_a_large_body_is_compressed_once_however_many_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def watched(body: bytes, coding: str) -> bytes:
+        made.append(coding)
+        return compressed(body, coding)
+
+    monkeypatch.setattr("api.responses.compressed", watched)
+    responder, wanted = Responder(), request()
+    wanted.scope["headers"] = [(b"accept-encoding", b"br")]
+    large = b"[1]" * THREAD_BYTES
+
+    async def one() -> bytes:
+        page: Page[Any] = Page((), 0)
+        got = await responder.respond(
+            wanted, answer(), "view", lambda: page, encode=lambda _a, _p: (large, "a/b")
+        )
+        return bytes(got.body)
+
+    bodies = await asyncio.gather(*(one() for _ in range(5)))
+    assert {brotli.decompress(body) for body in bodies} == {large}
+    assert made == ["br"]

@@ -1,0 +1,215 @@
+"""Prepared answers: the same as the application's, to the byte, and as well guarded."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.hf_unified_server import create_app
+from api.prepared import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
+from backend.gateway import Gateway, open_gateway, read_configuration
+from tests.api.conftest import Serve
+from tests.clocks import ManualClock
+from tests.world.server import World
+
+QUESTIONS = (
+    "/api/market",
+    "/api/market?limit=250&sort=-volume_24h",
+    "/api/market?limit=5&format=csv",
+    "/api/market?symbols=BTC,nobody",
+    "/api/market/bitcoin",
+    "/api/market/ohlc?symbol=BTC&interval=1h&limit=24",
+    "/api/market/ohlc?symbol=BTC&interval=1h&start=2026-11-22",
+    "/api/market/ohlc?symbol=BTC&interval=4h&format=arrays",
+    "/api/news?limit=5",
+    "/api/sentiment?days=7",
+    "/api/gas",
+    "/api/gas?nonsense=1",
+    "/api/market?limit=0",
+    "/api/market?limit=5&limit=6",
+    "/api/market/nobody-knows-it",
+    "/api/nowhere",
+    "/api/status",
+    "/docs",
+)
+CODINGS = (None, "gzip", "br;q=0.5, gzip", "gzip, deflate, br, zstd", "identity, *;q=0")
+ORIGINS = (None, "https://dashboard.example")
+
+
+@asynccontextmanager
+async def one_gateway(
+    world: World, surroundings: pytest.MonkeyPatch, **settings: str
+) -> AsyncIterator[tuple[FastAPI, FastAPI, ManualClock]]:
+    """Applications with and without the layer, over one gateway whose clock is moved by hand."""
+    environment = world.environment(CLIENT_RATE_LIMIT="", BINANCE_STREAM_URL="", **settings)
+    for name, value in environment.items():
+        surroundings.setenv(name, value)
+    configuration, clock = read_configuration(), ManualClock(world.clock.now())
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(
+            open_gateway(configuration, clock=clock, jitter=lambda: 1.0)
+        )
+
+        @asynccontextmanager
+        async def opened(_configuration: Any) -> AsyncIterator[Gateway]:
+            yield gateway
+
+        apps = []
+        for is_on in (True, False):
+            own = configuration.gateway.model_copy(update={"prepared_answers": is_on})
+            app = create_app(type(configuration)(own, configuration.providers), opened)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            apps.append(app)
+        yield apps[0], apps[1], clock
+
+
+async def ask(app: FastAPI, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+        request = client.build_request(method, path, headers=headers)
+        if "Accept-Encoding" not in headers:
+            del request.headers["Accept-Encoding"]
+        answer = await client.send(request, stream=True)
+        answer._content = b"".join([part async for part in answer.aiter_raw()])
+        return answer
+
+
+def told(answer: httpx.Response) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    return answer.status_code, answer.headers.raw, answer._content
+
+
+def headers_of(coding: str | None, origin: str | None, tag: str | None) -> dict[str, str]:
+    named = {"Accept-Encoding": coding, "Origin": origin, "If-None-Match": tag}
+    sent = {name: value for name, value in named.items() if value is not None}
+    return {"X-Request-Id": "the-same", **sent}
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+async def test_switched_off_every_answer_is_the_same(
+    world: World, surroundings: pytest.MonkeyPatch, path: str
+) -> None:
+    async with one_gateway(world, surroundings) as (with_layer, without, clock):
+        first = await ask(without, "GET", path, {})
+        tag = first.headers.get("etag")
+        tags = (None, tag, f'"other", W/{tag}', "*", '"other"') if tag else (None,)
+        for coding, origin, one in product(CODINGS, ORIGINS, tags):
+            headers = headers_of(coding, origin, one)
+            for method in ("GET", "HEAD"):
+                plain = told(await ask(without, method, path, headers))
+                if path == "/api/status":  # it tells the caches' counts, which all this raises
+                    plain = (*plain[:2], b"")
+                for _ in range(3):  # the application's own, the prepared one, and again
+                    answer = told(await ask(with_layer, method, path, headers))
+                    answer = (*answer[:2], b"") if path == "/api/status" else answer
+                    assert answer == plain or path == "/api/status"
+            clock.advance(0.3)
+
+
+@pytest.mark.parametrize("path", [*QUESTIONS[:6], *QUESTIONS[7:11]])
+async def test_a_known_question_does_not_reach_the_application(
+    world: World, surroundings: pytest.MonkeyPatch, path: str
+) -> None:
+    async with one_gateway(world, surroundings) as (app, _, clock):
+        before = await ask(app, "GET", path, {})
+        app.state.gateway = None
+        clock.advance(2)
+        for method in ("GET", "HEAD"):
+            answer = await ask(app, method, path, {"Range": "bytes=0-10"})
+            assert answer.status_code == 200
+            assert answer.headers["x-cache"] == "hit"
+            assert answer.headers["age"] == "2"
+            assert answer.headers["etag"] == before.headers["etag"]
+            assert answer.headers["x-request-id"] != before.headers["x-request-id"]
+            assert answer._content == (before._content if method == "GET" else b"")
+        other = f"{path}{'&' if '?' in path else '?'}x=1"
+        assert (await ask(app, "GET", other, {})).status_code == 500
+
+
+async def test_a_refresh_drops_what_was_prepared(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    settings = {"CACHE_TTL_MARKET": "60", "COINGECKO_FREE_LIMITS": "30/minute"}
+    async with one_gateway(world, surroundings, **settings) as (app, _, clock):
+        first = await ask(app, "GET", "/api/market", {})
+        assert (await ask(app, "GET", "/api/market", {})).headers["etag"] == first.headers["etag"]
+        clock.advance(130)
+        renewed = await ask(app, "GET", "/api/market", {})
+        assert renewed.headers["etag"] != first.headers["etag"]
+        assert (await ask(app, "GET", "/api/market", {})).headers["etag"] == renewed.headers["etag"]
+
+
+async def test_a_stale_answer_is_never_prepared(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    async with one_gateway(world, surroundings, CACHE_TTL_GAS="10") as (app, without, clock):
+        await ask(app, "GET", "/api/gas", {})
+        world.faults |= dict.fromkeys(("etherscan", "ethereum_rpc"), "http500")
+        clock.advance(100)
+        for _ in range(3):
+            answer = await ask(app, "GET", "/api/gas", {})
+            assert answer.headers["x-cache"] == "stale"
+            assert (await ask(without, "GET", "/api/gas", {}))._content == answer._content
+
+
+async def test_keys_are_asked_as_ever(serve: Serve) -> None:
+    key = "a-key-of-the-gateway-0001"
+    client = await serve(GATEWAY_API_KEYS=key)
+    for _ in range(3):
+        good = await client.get("/api/gas", headers={"X-API-Key": key})
+        assert good.status_code == 200
+        bearer = {"Authorization": f"Bearer {key}"}
+        assert (await client.get("/api/gas", headers=bearer)).status_code == 200
+        assert (await client.get("/api/gas")).status_code == 401
+        assert (await client.get("/api/gas", headers={"X-API-Key": "wrong"})).status_code == 401
+
+
+async def test_limits_count_as_ever(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="4/hour")
+    answers = [await client.get("/api/gas") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
+    left = [answer.headers["ratelimit"].partition("r=")[2][0] for answer in answers[:4]]
+    assert left == ["3", "2", "1", "0"]
+    assert answers[5].headers["retry-after"]
+
+
+async def test_hits_are_counted_as_ever(serve: Serve) -> None:
+    client = await serve()
+    for _ in range(10):
+        await client.get("/api/gas")
+    metrics = (await client.get("/metrics")).text
+    assert 'gateway_requests_total{cache="hit",route="/api/gas",status="200"} 9.0' in metrics
+    assert 'gateway_requests_total{cache="miss",route="/api/gas",status="200"} 1.0' in metrics
+    assert (await client.get("/api/status")).json()["cache"]["hits"] == 9
+
+
+async def test_a_known_question_with_headers_without_measure_is_refused(serve: Serve) -> None:
+    client = await serve()
+    await client.get("/api/gas")
+    assert (await client.get("/api/gas", headers={"X-Much": "x" * 40_000})).status_code == 431
+    assert (await client.get("/api/gas", headers={"Content-Length": "9" * 9})).status_code == 413
+
+
+async def test_what_is_kept_is_bounded(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="")
+    await client.get("/healthz")
+    layer = layer_of(client)
+    for number in range(300):
+        await client.get(f"/api/market?limit=250&offset={number % 7}&x={number}")
+        await client.get("/api/gas", headers={"Accept-Encoding": f"gzip, x-{number}"})
+    assert layer._bytes <= MOST_BYTES
+    assert layer._bytes == sum(one.size for one in layer._questions.values())
+    gas = layer._questions["/api/gas", b""]
+    assert len(gas.variants) == MOST_VARIANTS
+    await client.get("/api/gas?x=" + "y" * LONGEST_QUESTION)
+    assert all(len(query) <= LONGEST_QUESTION for _, query in layer._questions)
+
+
+def layer_of(client: httpx.AsyncClient) -> PreparedAnswers:
+    transport: Any = client._transport
+    layer = transport.app.middleware_stack._app
+    assert isinstance(layer, PreparedAnswers)
+    return layer
