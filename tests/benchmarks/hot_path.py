@@ -1,0 +1,292 @@
+"""What a cached answer costs: ours beside a bare ASGI callable and a plain FastAPI route.
+
+    python -m tests.benchmarks.hot_path [--rounds 6] [--requests 4000] [--quick]
+
+All servers are real uvicorns on one core, readers are on another; rounds are interleaved. A ratio
+is the CPU of the bare callable for a request, divided by that of the server in the line: 1.0 is as
+fast, more is faster. The bare callable sends the same bytes and the same headers as ours.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx
+
+from tests.benchmarks.fanout_control import CLIENTS, ROOT, run
+from tests.benchmarks.fanout_control import pin as pin_to
+from tests.benchmarks.hot_load import Asked, flood, steady
+from tests.benchmarks.hot_nginx import nginx_of
+from tests.world.server import World
+
+MARKET, GAS = "/api/market", "/api/gas"
+#: Ours as it comes, with a client's limits on, and without the prepared answers.
+OURS: dict[str, dict[str, str]] = {
+    "ours": {},
+    "ours, CLIENT_RATE_LIMIT on": {"CLIENT_RATE_LIMIT": "100000000/hour"},
+    "ours, PREPARED_ANSWERS=false": {"PREPARED_ANSWERS": "false"},
+}
+STEADY_PER_S, STEADY_S = 1_000, 4.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question, in words; `codes` 304 asks with the tag of what it would get."""
+
+    name: str
+    path: str
+    accept: str = "identity"
+    is_conditional: bool = False
+
+
+ROWS = (
+    Row("market, 100 rows", MARKET),
+    Row("market, zstd", MARKET, "zstd"),
+    Row("market, br", MARKET, "br"),
+    Row("market, gzip", MARKET, "gzip"),
+    Row("market, 304", MARKET, "gzip", is_conditional=True),
+    Row("gas", GAS),
+)
+
+
+@dataclass
+class Server:
+    """A process of one server and its port."""
+
+    name: str
+    process: Process
+    port: int
+
+    def cpu_s(self) -> float:
+        """Of all its threads, to the nanosecond."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What ours says to a row's question."""
+
+    asked: Asked
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+async def started(stack: AsyncExitStack, name: str, *command: str, **environment: str) -> Server:
+    """A server that says its port, or is told one by PORT."""
+    folder = tempfile.mkdtemp(prefix="hot_path_")
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    process = await create_subprocess_exec(
+        *command,
+        stdout=PIPE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LOG_DIR": folder, **environment},
+    )
+    stack.push_async_callback(_ended, process)
+    if "PORT" in environment:
+        await serving(int(environment["PORT"]))
+        return Server(name, process, int(environment["PORT"]))
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    await serving(port)
+    return Server(name, process, port)
+
+
+async def _ended(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def serving(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
+
+
+async def answer_of(port: int, row: Row) -> Answer:
+    """Asked until it is a hit; with a condition, if the row has one."""
+    asked, url = Asked(row.path, row.accept), f"http://127.0.0.1:{port}{row.path}"
+    async with httpx.AsyncClient() as client:
+        for _ in range(3):
+            got = await _raw(client, url, asked)
+            if row.is_conditional:
+                asked = Asked(row.path, row.accept, got.headers.get("etag", asked.condition))
+    headers = [(name, text) for name, text in got.headers.multi_items() if name != "date"]
+    return Answer(asked, got.status_code, headers, got._content)
+
+
+async def _raw(client: httpx.AsyncClient, url: str, asked: Asked) -> httpx.Response:
+    headers = {"Accept-Encoding": asked.accept}
+    headers |= {"If-None-Match": asked.condition} if asked.condition else {}
+    async with client.stream("GET", url, headers=headers) as got:
+        got._content = b"".join([part async for part in got.aiter_raw()])
+    return got
+
+
+def written(folder: Path, name: str, answers: Sequence[Answer]) -> str:
+    rows = [
+        {
+            "path": one.asked.path,
+            "accept": one.asked.accept,
+            "condition": one.asked.condition,
+            "status": one.status,
+            "headers": one.headers,
+            "body": base64.b64encode(one.body).decode(),
+        }
+        for one in answers
+    ]
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(rows))
+    return str(file)
+
+
+async def ours(stack: AsyncExitStack, world: World, name: str) -> Server:
+    environment = world.environment(**{f"CACHE_TTL_{one}": "36000" for one in ("MARKET", "GAS")})
+    environment |= OURS[name]
+    command = ("-c", PINNED, str(ROOT / "run_server.py"))
+    port = str(_free_port())
+    return await started(stack, name, sys.executable, *command, **environment, PORT=port)
+
+
+#: On the servers' core before anything of it is imported.
+PINNED = (
+    "import sys, runpy; from tests.benchmarks.fanout_control import SERVER, pin; pin(SERVER);"
+    " sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+@dataclass
+class Options:
+    rounds: int
+    requests: int
+    steady_s: float
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="hot_path")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--requests", type=int, default=4_000)
+    parser.add_argument("--quick", action="store_true", help="only whether it runs: for CI")
+    said = parser.parse_args(arguments)
+    return Options(1, 160, 0.3) if said.quick else Options(said.rounds, said.requests, STEADY_S)
+
+
+async def measured(server: Server, answer: Answer, count: int) -> float:
+    """Microseconds of the server's CPU for a request."""
+    await flood(server.port, answer.asked, 64, answer.status)
+    before = server.cpu_s()
+    await flood(server.port, answer.asked, count, answer.status)
+    return (server.cpu_s() - before) / count * 1e6
+
+
+async def main(options: Options) -> None:
+    pin_to(CLIENTS)
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(World())
+        own = {name: await ours(stack, world, name) for name in OURS}
+        #: Each gateway made its own refreshes: its tags are its own.
+        questions = {
+            name: {row: await answer_of(one.port, row) for row in ROWS}
+            for name, one in own.items()
+        }
+        answers = questions["ours"]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = [*own.values()]
+        for kind, name in (("bare", "bare ASGI"), ("fastapi", "plain FastAPI, Response(bytes)")):
+            file = written(folder, kind, list(answers.values()))
+            module = ("-m", "tests.benchmarks.hot_servers", kind, file)
+            servers.append(await started(stack, name, sys.executable, *module))
+        if nginx := await nginx_of(stack, folder, own["ours"].port, started, _free_port()):
+            servers.append(nginx)
+        questions |= {one.name: answers for one in servers if one.name not in own}
+        costs, waits = await rounds(servers, questions, options)
+    sys.stdout.write(report(servers, answers, costs, waits))
+
+
+Costs = dict[tuple[str, Row], list[float]]
+
+
+async def rounds(
+    servers: list[Server], questions: dict[str, dict[Row, Answer]], options: Options
+) -> tuple[Costs, dict[str, list[float]]]:
+    costs: Costs = defaultdict(list)
+    waits: dict[str, list[float]] = defaultdict(list)
+    for number in range(options.rounds):
+        sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
+        turn = number % len(servers)
+        order = [*servers[turn:], *servers[:turn]]  # none is always the first
+        for row in ROWS:
+            for server in order:
+                answer = questions[server.name][row]
+                costs[server.name, row].append(await measured(server, answer, options.requests))
+        for server in order:
+            asked = questions[server.name][ROWS[0]].asked
+            took = await steady(server.port, asked, STEADY_PER_S, options.steady_s)
+            waits[server.name].append(quantiles(took, n=100)[98])
+    return costs, waits
+
+
+def report(
+    servers: list[Server], answers: dict[Row, Answer], costs: Costs, waits: dict[str, list[float]]
+) -> str:
+    lines = ["## A cached answer", "", "CPU of a request, bare ASGI callable with the same bytes = 1.0; median of the rounds (range).", ""]  # fmt: skip
+    heads = [f"{row.name} ({len(answers[row].body):,} B)" for row in ROWS]
+    lines.append(f"| server | {' | '.join(heads)} | p99 ms at 1,000 a second |")
+    lines.append(f"| --- |{' ---: |' * (len(ROWS) + 1)}")
+    for server in servers:
+        cells = []
+        for row in ROWS:
+            ratios = [
+                bare / own
+                for bare, own in zip(costs["bare ASGI", row], costs[server.name, row], strict=True)
+            ]
+            cells.append(_figure(ratios))
+        cells.append(_figure(waits[server.name]))
+        lines.append(f"| {server.name} | {' | '.join(cells)} |")
+    own = median(costs["bare ASGI", ROWS[0]])
+    lines += ["", f"The bare callable takes {own:.0f} µs for the first row. {machine()}", ""]
+    return "\n".join(lines)
+
+
+def _figure(values: list[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+def machine() -> str:
+    names = ("uvicorn", "uvloop", "httptools", "fastapi", "starlette", "orjson")
+    libraries = ", ".join(f"{name} {version(name)}" for name in names)
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return f"Machine: {os.cpu_count()} cores, {system}, Python {platform.python_version()}, {libraries}."
+
+
+if __name__ == "__main__":
+    run(main(read_options(sys.argv[1:])))
