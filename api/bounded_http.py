@@ -15,14 +15,18 @@ class BoundedHttp(HttpToolsProtocol):
     """Closes on a head without end, a body beyond all bounds, and a head that dribbles in."""
 
     _taken = 0
+    #: Since when the head of a request is awaited; None while there is none to come.
+    _head_since: float | None = None
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_S, self._give_up)
+        self._head_since = self.loop.time()
+        self._head_timer = self.loop.call_later(HEAD_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        if self._head_timer:
+            self._head_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -33,21 +37,23 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        self._stop_timer()
-        self._head_timer = self.loop.call_later(HEAD_S, self._give_up)
+        self._head_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._stop_timer()
+        self._head_since = None
         self._taken = 0
         super().on_headers_complete()
 
-    def _stop_timer(self) -> None:
-        if self._head_timer:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _look(self) -> None:
+        """One timer for the connection, not for each request: it looks whether a head is late."""
+        now = self.loop.time()
+        due = (now if self._head_since is None else self._head_since) + HEAD_S
+        if due <= now:
+            self._give_up()
+        else:
+            self._head_timer = self.loop.call_later(due - now, self._look)
 
     def _give_up(self) -> None:
-        self._stop_timer()
         if self.transport is not None:
             self.transport.abort()

@@ -3,6 +3,7 @@
 import hmac
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
@@ -93,6 +94,11 @@ def client_of(scope: Scope, trusted_proxies: int) -> str:
         entries = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
         told = [entry.strip() for entry in entries if entry.strip()]
         address = told[-min(trusted_proxies, len(told))] if told else address
+    return _counted_as(address)
+
+
+@lru_cache(maxsize=4_096)
+def _counted_as(address: str) -> str:
     try:
         ip = ip_address(address)
     except ValueError:

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
@@ -38,14 +38,23 @@ KEY_SCHEMES = {
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
+class Application(FastAPI):
+    """FastAPI behind the layers that stand outside of its own: those wrap `send`, and cost."""
+
+    outside: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.outside(scope, receive, send)
+
+
 def create_app(
     configuration: Configuration | None = None, opened: OpenGateway = open_gateway
-) -> FastAPI:
+) -> Application:
     """The application. Raises SettingsError; `opened` is how its gateway comes to life."""
     configuration = configuration or read_configuration()
     counts = RequestCounts()
 
-    app = FastAPI(
+    app = Application(
         title=TITLE,
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
@@ -92,7 +101,7 @@ def _life(
     return lifespan
 
 
-def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestCounts) -> None:
+def _install_layers(app: Application, configuration: Configuration, counts: RequestCounts) -> None:
     # The last one added is the outermost.
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
@@ -119,23 +128,17 @@ def _install_layers(app: FastAPI, configuration: Configuration, counts: RequestC
     templates = templates_by_endpoint(app.routes)
     app.add_middleware(CountRequests, counts=counts, templates=templates)
     app.add_middleware(RequestId)
-    layers = app.build_middleware_stack
-
-    def all_layers() -> ASGIApp:
-        # Starlette's own outermost layer wraps `send`, and none can be added outside of that.
-        stack = layers()
-        if settings.prepared_answers:
-            stack = PreparedAnswers(
-                stack,
-                keys=keys,
-                limits=limits,
-                trusted_proxies=settings.trust_proxy,
-                counts=counts,
-                templates=templates,
-            )
-        return KeepSend(stack)
-
-    app.build_middleware_stack = all_layers  # type: ignore[method-assign] # no other way outside
+    inside: ASGIApp = partial(FastAPI.__call__, app)
+    if settings.prepared_answers:
+        inside = PreparedAnswers(
+            inside,
+            keys=keys,
+            limits=limits,
+            trusted_proxies=settings.trust_proxy,
+            counts=counts,
+            templates=templates,
+        )
+    app.outside = KeepSend(inside)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import anyio
+import anyio.lowlevel
 import httpx
 import orjson
 from pydantic import SecretStr
@@ -79,6 +81,9 @@ class ProviderClient:
         )
 
     async def __aenter__(self) -> Self:
+        await (
+            anyio.lowlevel.checkpoint()
+        )  # loads its backend: later there may be no descriptor to load it with
         return self
 
     async def __aexit__(

@@ -215,8 +215,7 @@ async def main(options: Options) -> None:
         own = {name: await ours(stack, world, name) for name in OURS}
         #: Each gateway made its own refreshes: its tags are its own.
         questions = {
-            name: {row: await answer_of(one.port, row) for row in ROWS}
-            for name, one in own.items()
+            name: {row: await answer_of(one.port, row) for row in ROWS} for name, one in own.items()
         }
         answers = questions["ours"]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
