@@ -1,5 +1,6 @@
 """Starts the gateway: settings, application, uvicorn."""
 
+import gc
 import logging
 import os
 import resource
@@ -45,6 +46,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.app = app
         self._has_descriptors = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what a start makes stays: to look through it again and again costs readers
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The end begins; it is bounded, so further signals have nothing to force."""

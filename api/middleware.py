@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import os
+import random
 import re
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def request_id_for(sent: str) -> str:
     """What the client sent, if it looks like an id; else a new one."""
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{random.getrandbits(128):032x}"
 
 
 class RequestId:

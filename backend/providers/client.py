@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import anyio
 import anyio.lowlevel
 import httpx
 import orjson
@@ -81,9 +80,8 @@ class ProviderClient:
         )
 
     async def __aenter__(self) -> Self:
-        await (
-            anyio.lowlevel.checkpoint()
-        )  # loads its backend: later there may be no descriptor to load it with
+        # Loads its backend: later there may be no descriptor left to load it with.
+        await anyio.lowlevel.checkpoint()
         return self
 
     async def __aexit__(
