@@ -21,7 +21,7 @@ from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentim
 from api.routes.common import documented_errors, refuse_repeats
 from api.schemas import Problem
 from api.security_headers import SecurityHeaders
-from api.stream.wire import KeepSend
+from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.gateway import Gateway, open_gateway, read_configuration
@@ -44,6 +44,7 @@ class Application(FastAPI):
     outside: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        keep_send(scope, send)
         await self.outside(scope, receive, send)
 
 
@@ -138,7 +139,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
             counts=counts,
             templates=templates,
         )
-    app.outside = KeepSend(inside)
+    app.outside = inside
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
@@ -22,15 +22,9 @@ KERNEL_BYTES = 256 * 1024
 CLOSE_S = 3.0
 
 
-class KeepSend:
+def keep_send(scope: Scope, send: Send) -> None:
     """Remembers the server's `send`, outside of every layer: each one wraps it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[KEY] = send
-        await self._app(scope, receive, send)
+    scope[KEY] = send
 
 
 class Wire:

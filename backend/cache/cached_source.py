@@ -28,22 +28,20 @@ PATIENCE_S = 1.2
 class Held:
     """An entry of the cache, as those know it who give it again."""
 
-    __slots__ = ("__weakref__", "_clock", "_counters", "_stored_at", "is_replaced", "until")
+    __slots__ = ("__weakref__", "_counters", "_monotonic", "_stored_at", "is_replaced", "until")
 
     def __init__(
         self, clock: Clock, counters: CacheCounters, stored_at: float, until: float
     ) -> None:
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._counters = counters
         self._stored_at = stored_at
         self.until = until
         self.is_replaced = False
 
-    def is_current(self) -> bool:
-        return not self.is_replaced and self._clock.monotonic() < self.until
-
-    def age_s(self) -> float:
-        return self._clock.monotonic() - self._stored_at
+    def current_age_s(self) -> float | None:
+        now = self._monotonic()
+        return None if self.is_replaced or now >= self.until else now - self._stored_at
 
     def note_hit(self) -> None:
         self._counters.hits += 1

@@ -46,10 +46,8 @@ class Attempt:
 class Hold(Protocol):
     """What stands behind an answer that may be given again, unasked, while it is current."""
 
-    def is_current(self) -> bool:
-        """False once a refresh brought something else, or is due."""
-
-    def age_s(self) -> float: ...
+    def current_age_s(self) -> float | None:
+        """Seconds since it was told; None once a refresh brought something else, or is due."""
 
     def note_hit(self) -> None:
         """It was given again: that counts as a read."""

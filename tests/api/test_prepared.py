@@ -210,6 +210,6 @@ async def test_what_is_kept_is_bounded(serve: Serve) -> None:
 
 def layer_of(client: httpx.AsyncClient) -> PreparedAnswers:
     transport: Any = client._transport
-    layer = transport.app.outside._app
+    layer = transport.app.outside
     assert isinstance(layer, PreparedAnswers)
     return layer

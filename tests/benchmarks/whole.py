@@ -158,7 +158,7 @@ async def main(quick: bool) -> None:
     took = await cold_key_ms(3 if quick else 200)
     sys.stdout.write(
         f"A cold key of 250 coins takes {median(took):.2f} ms of CPU"
-        f" ({min(took):.2f}–{max(took):.2f}) from the bytes of the list to the body of the answer.\n"
+        f" ({min(took):.2f}–{max(took):.2f}) from the list's bytes to the body of the answer.\n"
     )
 
 
