@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
 
-from api.stream.wire import KEY, Wire, abort, wire_behind
+from api.stream.wire import KEY, Wire, abort, keep_send, wire_behind
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 
