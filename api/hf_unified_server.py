@@ -30,6 +30,26 @@ from backend.settings import Configuration
 TITLE = "Unified Crypto Data Platform"
 EXPOSED = ["Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id"]
 #: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
+#: In this order the interactive documentation shows them.
+TAGS = [
+    {"name": "market", "description": "Coins by market-cap rank, in USD."},
+    {"name": "candles", "description": "Open, high, low, close and volume; one provider's."},
+    {"name": "news", "description": "Articles of all providers, merged, tagged, each story once."},
+    {"name": "sentiment", "description": "Fear & Greed, day by day."},
+    {"name": "gas", "description": "What a transaction on Ethereum costs now, in gwei."},
+    {
+        "name": "stream",
+        "description": (
+            "The same data as it changes. By WebSocket at `/ws`: say "
+            '`{"op":"subscribe","id":1,"channel":"market","symbols":["BTC"]}` and get a '
+            "`snapshot`, then an `update` with each change (whole rows, told apart by their key; "
+            "`seq` counts each topic by ones), and a `heartbeat` while nothing moves. Channels: market, ohlc, "
+            "news, sentiment, gas, status. With gateway keys the first message is "
+            '`{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: the same frames.'
+        ),
+    },
+    {"name": "operations", "description": "What the gateway and its providers are doing."},
+]
 KEY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
@@ -146,7 +166,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document plus the one schema that every error answer shares."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            routes=app.routes,
+            tags=TAGS,
         )
         template = "#/components/schemas/{model}"
         schema = TypeAdapter(Problem).json_schema(ref_template=template)

@@ -27,16 +27,16 @@ async def read_news(
     request: Request,
     gateway: Served,
     responder: Responds,
-    limit: Annotated[int, Query(ge=1, le=MOST_ARTICLES)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MOST_ARTICLES, description="articles at most")] = 50,
     symbols: Annotated[
         str | None, Query(max_length=1_000, description="comma list in any spelling: BTC,ethereum")
     ] = None,
     source: Annotated[
         str | None, Query(max_length=200, description="publisher or provider: CoinDesk, newsapi")
     ] = None,
-    sentiment: Annotated[Mood | None, Query()] = None,
+    sentiment: Annotated[Mood | None, Query(description="of headline and summary")] = None,
     since: Instant = None,
-    format: Annotated[Format, Query()] = Format.JSON,
+    format: Annotated[Format, Query(description="csv has the rows only")] = Format.JSON,
 ) -> Response:
     """Articles, newest first, each story once. No parameter costs an upstream call."""
     names = comma_list("symbols", symbols)

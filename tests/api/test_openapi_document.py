@@ -1,0 +1,31 @@
+"""The committed OpenAPI document is the application's."""
+
+import json
+
+from tests.api.openapi_document import DOCUMENT, document
+
+
+def test_the_committed_document_is_what_is_served() -> None:
+    told = "run `python -m tests.api.openapi_document` and look at the difference"
+    assert json.loads(DOCUMENT.read_bytes()) == json.loads(document()), told
+
+
+def test_groups_stand_in_order_and_tell_what_they_are() -> None:
+    described = json.loads(DOCUMENT.read_bytes())
+    groups = [group["name"] for group in described["tags"] if group["description"]]
+    used = {one["tags"][0] for methods in described["paths"].values() for one in methods.values()}
+    assert groups[0] == "market"
+    assert set(groups) == used
+
+
+def test_every_operation_is_described_and_belongs_to_one_group() -> None:
+    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+        for operation in methods.values():
+            assert operation.get("summary"), path
+            assert operation.get("description"), path
+            assert len(operation.get("tags", ())) == 1, path
+            for parameter in operation.get("parameters", ()):
+                assert parameter.get("description") or parameter["in"] == "path", (
+                    path,
+                    parameter["name"],
+                )
