@@ -15,7 +15,7 @@ class BoundedHttp(HttpToolsProtocol):
     """Closes on a head without end, a body beyond all bounds, and a head that dribbles in."""
 
     _taken = 0
-    #: Since when the head of a request is awaited; None while there is none to come.
+    #: Since when the rest of a request is awaited; None while there is none to come.
     _head_since: float | None = None
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -34,16 +34,14 @@ class BoundedHttp(HttpToolsProtocol):
         if self._taken > MOST_BYTES:
             self._give_up()
             return
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        self._head_since = self.loop.time()
-        super().on_message_begin()
+        if self._head_since is None:  # a head begins, or a body, which nobody waits for either
+            self._head_since = self.loop.time()
+        HttpToolsProtocol.data_received(self, data)  # super() looks it up anew on each request
 
     def on_headers_complete(self) -> None:
         self._head_since = None
         self._taken = 0
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
 
     def _look(self) -> None:
         """One timer for the connection, not for each request: it looks whether a head is late."""

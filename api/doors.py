@@ -2,7 +2,9 @@
 
 import hmac
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
@@ -27,6 +29,8 @@ LOCKED = ("/api/", "/metrics")
 MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
 #: A home's addresses share one IPv6 network of this size.
 IPV6_PREFIX = 64
+#: A client's limit is counted in so many leases; so many clients have one at a time.
+LEASES, MOST_LEASES = 60, 4_096
 #: limits' storage goes by the wall clock.
 _WALL = SystemClock()
 
@@ -62,14 +66,30 @@ def _digest(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "replace"), digest_size=32).digest()
 
 
+@dataclass(slots=True)
+class Lease:
+    """Requests of one client that are counted already, and what it has left besides."""
+
+    requests: int
+    left: int
+    reset_at: float
+
+
 class ClientLimits:
-    """So many requests of one address in each window."""
+    """So many requests of one address in each window.
+
+    The library counts in leases of a sixtieth of the limit: to ask it for each request would cost
+    more than a prepared answer. What is left of a lease stays the client's, so no window gives it
+    more than that beyond the limit; limits below 120 are counted one by one.
+    """
 
     def __init__(self, limits: Sequence[CallLimit]) -> None:
         self._windows: tuple[RateLimitItem, ...] = tuple(
             RateLimitItemPerSecond(limit.limit, max(1, int(limit.period_s))) for limit in limits
         )
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._leases: OrderedDict[str, Lease] = OrderedDict()
+        self._size = max(1, min((w.amount for w in self._windows), default=0) // LEASES)
         self.policy = ", ".join(f'"client";q={w.amount};w={w.get_expiry()}' for w in self._windows)
 
     def __bool__(self) -> bool:
@@ -78,11 +98,28 @@ class ClientLimits:
     async def hit(self, client: str) -> tuple[bool, int, int]:
         """Counts one request: whether it may pass, how many are left, and in how many seconds
         there are more; of the window with the least left."""
-        passes = [await self._limiter.hit(window, client) for window in self._windows]
+        lease = self._leases.get(client)
+        if lease is None or lease.requests == 0:
+            lease = await self._leased(client)
+        passes = lease.requests > 0
+        lease.requests -= passes
+        reset_s = max(1, math.ceil(lease.reset_at - _WALL.now().timestamp()))
+        return passes, lease.left + lease.requests, reset_s
+
+    async def _leased(self, client: str) -> Lease:
+        """A whole lease, else a single request; without any the client has to wait."""
+        whole = self._size > 1 and all(
+            [await self._limiter.test(w, client, cost=self._size) for w in self._windows]
+        )
+        size = self._size if whole else 1
+        passes = [await self._limiter.hit(w, client, cost=size) for w in self._windows]
         stats = [await self._limiter.get_window_stats(w, client) for w in self._windows]
         reset_at, left = min(stats, key=lambda one: (one[1], -one[0]))
-        reset_s = max(1, math.ceil(reset_at - _WALL.now().timestamp()))
-        return all(passes), int(left), reset_s
+        lease = self._leases[client] = Lease(size if all(passes) else 0, int(left), reset_at)
+        self._leases.move_to_end(client)
+        if len(self._leases) > MOST_LEASES:
+            self._leases.popitem(last=False)
+        return lease
 
 
 def client_of(scope: Scope, trusted_proxies: int) -> str:

@@ -44,8 +44,9 @@ TAGS = [
             '`{"op":"subscribe","id":1,"channel":"market","symbols":["BTC"]}` and get a '
             "`snapshot`, then an `update` with each change (whole rows, told apart by their key; "
             "`seq` counts each topic by ones), and a `heartbeat` while nothing moves. "
-            "Channels: market, ohlc, news, sentiment, gas, status. With gateway keys the first message is "
-            '`{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: the same frames.'
+            "Channels: market, ohlc, news, sentiment, gas, status. With gateway keys the first "
+            'message is `{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: '
+            "the same frames."
         ),
     },
     {"name": "operations", "description": "What the gateway and its providers are doing."},

@@ -15,12 +15,14 @@ from api.problems import problem
 log = logging.getLogger("gateway")
 #: What the layers outside of HeadAsGet, too, want to know of the route that was found.
 ROUTED = ("route", "endpoint")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
-def request_id_for(sent: str) -> str:
+def request_id_for(sent: bytes) -> bytes:
     """What the client sent, if it looks like an id; else a new one."""
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else f"{random.getrandbits(128):032x}"
+    if sent and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return b"%032x" % random.getrandbits(128)
 
 
 class RequestId:
@@ -34,7 +36,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = request_id_for(sent)
+        request_id = request_id_for(sent.encode("latin-1")).decode()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

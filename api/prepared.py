@@ -28,11 +28,8 @@ MOST_BYTES, OVERHEAD_BYTES = 32 * 1024 * 1024, 4_096
 LONGEST_QUESTION = 1_024
 #: Kept of one question: combinations of codings, origins and 304s.
 MOST_VARIANTS = 16
-#: Request headers that an answer may depend on, or that say that this is no plain question.
-READ = frozenset(
-    b"accept-encoding if-none-match origin x-request-id x-api-key authorization "
-    b"content-length transfer-encoding".split()
-)
+#: Request headers that say that there is a body.
+BODY = frozenset((b"content-length", b"transfer-encoding"))
 SLOT, START = "prepared", "http.response.start"
 #: What differs from answer to answer.
 AGE, REQUEST_ID, X_CACHE, RATE_LIMIT = b"age", b"x-request-id", b"x-cache", b"ratelimit"
@@ -61,9 +58,10 @@ class Prepared:
     headers: list[tuple[bytes, bytes]]
     places: dict[bytes, int]
     body: bytes
+    counted_as: tuple[str, int, str]
 
 
-#: Of a request's headers those that are READ; by Accept-Encoding, Origin and 304 answers differ.
+#: A request's headers; by Accept-Encoding, Origin and 304 answers differ.
 Asked = dict[bytes, bytes]
 Key = tuple[bytes | None, bytes | None, bool]
 
@@ -154,7 +152,7 @@ class PreparedAnswers:
 
     def _count(self, question: Question, prepared: Prepared) -> None:
         self._questions.move_to_end(question.name)
-        self._counts[question.template, prepared.status, "hit"] += 1
+        self._counts[prepared.counted_as] += 1
         for hold in question.holds:
             hold.note_hit()
 
@@ -188,7 +186,7 @@ class PreparedAnswers:
             self._questions[name] = question
         if len(question.variants) >= MOST_VARIANTS:
             return
-        prepared = _prepared(start, body)
+        prepared = _prepared(start, body, question.template)
         question.variants[_key(asked, slot.digest)] = prepared
         question.size += len(body) + OVERHEAD_BYTES
         self._bytes += len(body) + OVERHEAD_BYTES
@@ -205,34 +203,31 @@ def _renewed(
 ) -> list[tuple[bytes, bytes]]:
     """The same headers again, with what is new in them."""
     headers, places = prepared.headers.copy(), prepared.places
-    request_id = request_id_for(asked.get(REQUEST_ID, b"").decode("latin-1"))
+    request_id = request_id_for(asked.get(REQUEST_ID, b""))
     headers[places[AGE]] = AGE, b"%d" % age_s
-    headers[places[REQUEST_ID]] = REQUEST_ID, request_id.encode()
+    headers[places[REQUEST_ID]] = REQUEST_ID, request_id
     if rate_limit:
         headers[places[RATE_LIMIT]] = RATE_LIMIT, rate_limit
     return headers
 
 
-def _prepared(start: Message, body: bytes) -> Prepared:
+def _prepared(start: Message, body: bytes, template: str) -> Prepared:
     """From now on it is a hit, whatever it was the first time."""
     headers = [(name, b"hit" if name == X_CACHE else text) for name, text in start["headers"]]
     volatile = (AGE, REQUEST_ID, RATE_LIMIT)
     places = {name: place for place, (name, _) in enumerate(headers) if name in volatile}
-    return Prepared(start["status"], headers, places, body)
+    return Prepared(start["status"], headers, places, body, (template, start["status"], "hit"))
 
 
 def _read(scope: Scope) -> Asked | None:
-    """The headers that matter, the first of each; None where the application is to look closer:
-    at a body, or at headers without measure."""
-    asked: Asked = {}
-    size = 0
-    for name, text in scope["headers"]:
-        size += len(name) + len(text)
-        if name in READ and name not in asked:
-            asked[name] = text
-    if size > MOST_HEADER_BYTES or b"content-length" in asked or b"transfer-encoding" in asked:
+    """The headers; None where the application is to look closer: at a header that came twice, a
+    body, or headers without measure. All in C: this is done for each request."""
+    headers = scope["headers"]
+    asked: Asked = dict(headers)
+    if len(asked) != len(headers) or not BODY.isdisjoint(asked):
         return None
-    return asked
+    size = sum(map(len, asked)) + sum(map(len, asked.values()))
+    return asked if size <= MOST_HEADER_BYTES else None
 
 
 def _key(asked: Asked | None, digest: str) -> Key | None:

@@ -1,5 +1,6 @@
 """Number types that refuse what no market shows: NaN, infinities, strings, booleans."""
 
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ Instant = AwareDatetime
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+@lru_cache(maxsize=4_096)  # the same pictures at each refresh: 40 % of a list's time
 def _can_be_split(url: str) -> str:
     if not urlsplit(url).hostname:  # raises ValueError on brackets that are no address
         raise ValueError("an address without a host")
