@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.doors import ClientLimits, Doors, GatewayKeys, client_of
+from api.doors import MOST_LEASES, ClientLimits, Doors, GatewayKeys, client_of
+from backend.settings import CallLimit
 from tests.api.conftest import Serve
 
 KEYS = "first-gateway-key,second-gateway-key"
@@ -226,3 +227,26 @@ async def test_an_address_longer_than_all_parameters_is_refused() -> None:
 
 async def never(*_arguments: Any) -> Any:
     raise AssertionError("it is not asked")
+
+
+@pytest.mark.parametrize("limit", [1, 59, 120, 600, 1_000])
+async def test_a_limit_is_kept_to_the_request_however_it_is_counted(limit: int) -> None:
+    limits = ClientLimits((CallLimit(limit, 86_400.0),))
+    told = [await limits.hit("198.51.100.1") for _ in range(limit + 30)]
+    assert [passes for passes, _, _ in told] == [True] * limit + [False] * 30
+    assert [left for _, left, _ in told] == [*range(limit - 1, -1, -1), *[0] * 30]
+    assert all(0 < reset_s <= 86_400 for _, _, reset_s in told)
+    assert (await limits.hit("198.51.100.2"))[0], "another's limit is another's"
+
+
+async def test_of_two_windows_the_shorter_one_refuses() -> None:
+    limits = ClientLimits((CallLimit(600, 86_400.0), CallLimit(240, 3_600.0)))
+    passed = [(await limits.hit("198.51.100.1"))[0] for _ in range(300)]
+    assert passed == [True] * 240 + [False] * 60
+
+
+async def test_leases_are_bounded() -> None:
+    limits = ClientLimits((CallLimit(600, 86_400.0),))
+    for number in range(MOST_LEASES + 50):
+        await limits.hit(f"client {number}")
+    assert len(limits._leases) == MOST_LEASES
