@@ -84,3 +84,17 @@ def test_the_space_is_told_the_port_that_is_served() -> None:
     assert "sdk: docker" in front
     port = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None).port
     assert f"app_port: {port}" in front
+
+
+@pytest.mark.timeout(60)
+async def test_breaking_it_shows_who_answers_instead(world: World, tmp_path: Path) -> None:
+    (start,) = [line for line in LINES if line.startswith("BINANCE_ENABLED=")]
+    name, _, value = start.split()[0].partition("=")
+    curl = next(line for line in CURLS if "limit=1" in line and "ohlc" in line)
+    for settings, source in (({}, "binance"), ({name: value}, "coingecko_free")):
+        folder = tmp_path / source
+        folder.mkdir()
+        async with running(folder, **world.environment(**settings)) as gateway:
+            assert json.loads(await said(gateway, curl))["meta"]["source"] == source
+            assert source in gateway.output
+    assert source in README
