@@ -3,11 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
-from typing import Any
 
 from fastapi import Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,11 +12,11 @@ from api import problems
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.doors import ClientLimits, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
+from api.openapi import described
 from api.prepared import PreparedAnswers
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import documented_errors, refuse_repeats
-from api.schemas import Problem
 from api.security_headers import SecurityHeaders
 from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
@@ -29,33 +26,6 @@ from backend.settings import Configuration
 
 TITLE = "Unified Crypto Data Platform"
 EXPOSED = ["Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id"]
-#: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
-#: In this order the interactive documentation shows them.
-TAGS = [
-    {"name": "market", "description": "Coins by market-cap rank, in USD."},
-    {"name": "candles", "description": "Open, high, low, close and volume; one provider's."},
-    {"name": "news", "description": "Articles of all providers, merged, tagged, each story once."},
-    {"name": "sentiment", "description": "Fear & Greed, day by day."},
-    {"name": "gas", "description": "What a transaction on Ethereum costs now, in gwei."},
-    {
-        "name": "stream",
-        "description": (
-            "The same data as it changes. By WebSocket at `/ws`: say "
-            '`{"op":"subscribe","id":1,"channel":"market","symbols":["BTC"]}` and get a '
-            "`snapshot`, then an `update` with each change (whole rows, told apart by their key; "
-            "`seq` counts each topic by ones), and a `heartbeat` while nothing moves. "
-            "Channels: market, ohlc, news, sentiment, gas, status. With gateway keys the first "
-            'message is `{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: '
-            "the same frames."
-        ),
-    },
-    {"name": "operations", "description": "What the gateway and its providers are doing."},
-]
-KEY_SCHEMES = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "Bearer": {"type": "http", "scheme": "bearer"},
-}
-
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
@@ -95,7 +65,7 @@ def create_app(
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
     _install_layers(app, configuration, counts)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
@@ -161,27 +131,6 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
             templates=templates,
         )
     app.outside = inside
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document plus the one schema that every error answer shares."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            summary=app.summary,
-            routes=app.routes,
-            tags=TAGS,
-        )
-        template = "#/components/schemas/{model}"
-        schema = TypeAdapter(Problem).json_schema(ref_template=template)
-        schemas = document["components"]["schemas"]
-        schemas |= schema.pop("$defs", {})
-        schemas["Problem"] = schema
-        document["components"]["securitySchemes"] = KEY_SCHEMES
-        document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
-        app.openapi_schema = document
-    return app.openapi_schema
 
 
 @cache

@@ -2,6 +2,11 @@
 
 import json
 
+import orjson
+import pytest
+
+from api.openapi import EXAMPLES
+from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
 
 
@@ -29,3 +34,16 @@ def test_every_operation_is_described_and_belongs_to_one_group() -> None:
                     path,
                     parameter["name"],
                 )
+
+
+async def test_the_examples_are_what_a_gateway_answers(surroundings: pytest.MonkeyPatch) -> None:
+    told = "run `python -m tests.api.examples`, then `python -m tests.api.openapi_document`"
+    assert await collected() == orjson.loads(EXAMPLES.read_bytes()), told
+
+
+def test_every_answer_has_an_example() -> None:
+    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+        for status, response in methods["get"]["responses"].items():
+            for media, content in response.get("content", {}).items():
+                is_live = path in ("/api/status", "/metrics", "/api/stream") and status == "200"
+                assert is_live or "example" in content or "examples" in content, (path, media)

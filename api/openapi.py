@@ -1,0 +1,132 @@
+"""The OpenAPI document: what FastAPI knows, with groups, keys, headers and real examples."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from api.problems import PROBLEM, STATUS, TITLES
+from api.schemas import Problem
+
+#: Answers of a gateway in front of the tests' providers; `python -m tests.api.examples` writes it.
+EXAMPLES = Path(__file__).with_name("examples.json")
+#: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
+KEY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+}
+
+#: In this order the interactive documentation shows them.
+TAGS = [
+    {"name": "market", "description": "Coins by market-cap rank, in USD."},
+    {"name": "candles", "description": "Open, high, low, close and volume; one provider's."},
+    {"name": "news", "description": "Articles of all providers, merged, tagged, each story once."},
+    {"name": "sentiment", "description": "Fear & Greed, day by day."},
+    {"name": "gas", "description": "What a transaction on Ethereum costs now, in gwei."},
+    {
+        "name": "stream",
+        "description": (
+            "The same data as it changes. By WebSocket at `/ws`: say "
+            '`{"op":"subscribe","id":1,"channel":"market","symbols":["BTC"]}` and get a '
+            "`snapshot`, then an `update` with each change (whole rows, told apart by their key; "
+            "`seq` counts each topic by ones), and a `heartbeat` while nothing moves. "
+            "Channels: market, ohlc, news, sentiment, gas, status. With gateway keys the first "
+            'message is `{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: '
+            "the same frames."
+        ),
+    },
+    {"name": "operations", "description": "What the gateway and its providers are doing."},
+]
+#: Of every answer with data.
+HEADERS = {
+    "Age": ("Seconds since the provider was asked.", "12"),
+    "X-Cache": ("`hit`, `miss`, or `stale`: older than it should be, and says why.", "hit"),
+    "Cache-Control": ("For how long it may be kept, counted from when it was new.", "max-age=60"),
+    "ETag": (
+        "Names body and coding; sent back in If-None-Match it gives a 304.",
+        '"5f1c-br"',
+    ),
+    "X-Request-Id": ("The client's own, or a new one; the log has it.", "3d2deb723e4b4628"),
+    "RateLimit": ("What the client has left, and for how long.", '"client";r=599;t=60'),
+}
+#: Codes that come with more than the members of every problem.
+MORE: dict[str, dict[str, Any]] = {
+    "unknown_symbol": {"suggestions": ["bitcoin", "bitcoin-cash"]},
+    "invalid_parameter": {
+        "errors": [{"parameter": "limit", "detail": "too large", "allowed": ["1 to 250"]}]
+    },
+    "rate_limited": {"retry_after_seconds": 12},
+    "all_providers_failed": {
+        "retry_after_seconds": 28,
+        "providers": [
+            {
+                "provider": "binance",
+                "reason": "geo_blocked",
+                "retry_at": "2026-11-22T08:30:00.000Z",
+                "detail": "every host refuses our address",
+            }
+        ],
+    },
+}
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """Made once; nothing in it depends on settings."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            routes=app.routes,
+            tags=TAGS,
+        )
+        _add_problem(document)
+        _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
+        document["components"]["securitySchemes"] = KEY_SCHEMES
+        document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _add_problem(document: dict[str, Any]) -> None:
+    """The one schema that every error answer shares."""
+    schemas = document["components"]["schemas"]
+    schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= schema.pop("$defs", {})
+    schemas["Problem"] = schema
+
+
+def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        responses = methods["get"]["responses"]
+        for media, example in examples.get(path, {}).items():
+            responses["200"]["content"].setdefault(media, {})["example"] = example
+        if "304" in responses:
+            told = {name: _header(*about) for name, about in HEADERS.items()}
+            responses["200"]["headers"] = responses["304"]["headers"] = told
+        for status, response in responses.items():
+            if PROBLEM in response.get("content", {}):
+                codes = [code for code in STATUS if f"`{code}`" in response["description"]]
+                shown = {code: {"value": _problem(code, path)} for code in codes}
+                assert shown, f"{path} has a {status} that tells no code"
+                response["content"][PROBLEM]["examples"] = shown
+
+
+def _header(text: str, example: str) -> dict[str, Any]:
+    return {"description": text, "schema": {"type": "string"}, "example": example}
+
+
+def _problem(code: str, path: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:problem-type:{code}",
+        "title": TITLES[code],
+        "status": STATUS[code],
+        "detail": TITLES[code].lower(),
+        "instance": path,
+        "code": code,
+        "request_id": "3d2deb723e4b4628b4a36011f0f1243d",
+        **MORE.get(code, {}),
+    }
