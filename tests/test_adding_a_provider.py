@@ -1,0 +1,89 @@
+"""The worked example of a new provider: its own text, against a server that behaves as it says."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from backend.errors import SourceUnavailable
+from backend.gateway import Gateway, open_gateway
+from backend.providers.adapter import ProviderSpec
+from backend.services.status import WebSocketStatus
+from backend.settings import Configuration, ProviderSettings, Settings
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "adding-a-provider.md").read_text()
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+(ANSWER,) = re.findall(r'as `(\{"block".*?\}\})`', TEXT)
+(REFUSAL,) = re.findall(r'says `(\{"error".*?\})`', TEXT)
+KEY = "a-key-of-gasfeed-0001"
+NOWHERE = "NOBODY_SETS_THIS_"
+
+
+def spec() -> ProviderSpec:
+    names: dict[str, Any] = {"__name__": "gasfeed"}
+    exec(compile(EXAMPLE, "adding-a-provider.md", "exec"), names)  # noqa: S102 - our own document
+    found: ProviderSpec = names["SPEC"]
+    return found
+
+
+@asynccontextmanager
+async def gasfeed(status: int, body: str, asked: list[str]) -> AsyncIterator[str]:
+    """Answers each call alike."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.split()[1].decode())
+        lines = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(lines.encode() + body.encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def configuration(url: str) -> Configuration:
+    gateway = Settings(_env_prefix=NOWHERE, _env_file=None, state_path=None)
+    provider = ProviderSettings(
+        _env_prefix=NOWHERE, _env_file=None, api_key=SecretStr(KEY), base_url=(url,)
+    )
+    return Configuration(gateway, {"gasfeed": provider})
+
+
+@asynccontextmanager
+async def gateway_of(status: int, body: str, asked: list[str]) -> AsyncIterator[Gateway]:
+    async with (
+        gasfeed(status, body, asked) as url,
+        open_gateway(configuration(url), registry=(spec(),)) as gateway,
+    ):
+        yield gateway
+
+
+async def test_it_answers() -> None:
+    asked: list[str] = []
+    async with gateway_of(200, ANSWER, asked) as gateway:
+        answer = await gateway.gas.latest()
+    told = json.loads(ANSWER)
+    assert (answer.source, answer.data.average) == ("gasfeed", told["gwei"]["standard"])
+    assert answer.data.block == told["block"]
+    assert asked == [f"/v1/gas?key={KEY}"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "state"),
+    [(403, REFUSAL, "quota_exhausted"), (200, ANSWER.replace("0.7", "0.1"), "cooldown")],
+)
+async def test_what_it_says_wrong_means_what_the_document_says(
+    status: int, body: str, state: str
+) -> None:
+    async with gateway_of(status, body, []) as gateway:
+        with pytest.raises(SourceUnavailable):
+            await gateway.gas.latest()
+        (provider,) = gateway.status.overview(WebSocketStatus(0, 0, 0)).providers
+    assert provider.status == state
