@@ -86,6 +86,7 @@ class UniverseSource:
     def recall(self, market: Market) -> None:
         """The universe of an earlier run: a venue's prices are laid over it, not left bare."""
         self._market = market
+        self._aged.remember(market)
 
     def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
         """The market after what a venue told by itself; None where that changes nothing."""

@@ -21,55 +21,74 @@ from tests.services.test_universe import (
 )
 
 HOUR = timedelta(hours=1)
-MARKET = Market((ALPHA, replace(BETA, last_updated=EPOCH - 2 * HOUR)), True)
+MARKET = Market((ALPHA, BETA), True)
+RENEWED = replace(MARKET, coins=(replace(ALPHA), BETA))  # one row was told anew
 
 
 def test_what_nobody_told_for_so_long_has_no_figures() -> None:
-    market, notes = AgedRows(6 * 3_600).judge(MARKET, EPOCH + 5 * HOUR)
-    assert market.coins[0] is ALPHA
+    aged = AgedRows(6 * 3_600)
+    aged.judge(MARKET, EPOCH)
+    market, notes = aged.judge(RENEWED, EPOCH + 7 * HOUR)
+    assert market.coins[0] is RENEWED.coins[0]
     row = market.coins[1]
-    assert (row.id, row.market_cap_rank, row.last_updated) == ("beta", 2, EPOCH - 2 * HOUR)
+    assert (row.id, row.market_cap_rank, row.last_updated) == ("beta", 2, BETA.last_updated)
     figures = OVERLAID - {"last_updated", "source"}
     assert {getattr(row, name) for name in figures} == {None}
     assert notes == ("1 rows have no figures: nobody has told their price for 6 h",)
 
 
-def test_a_fresh_market_is_itself() -> None:
-    market, notes = AgedRows(6 * 3_600).judge(MARKET, EPOCH)
-    assert market is MARKET
+def test_a_coin_that_is_told_with_an_old_stamp_is_shown_as_it_is_told() -> None:
+    """The list has coins that nobody trades any more."""
+    dead = replace(MARKET, coins=(ALPHA, replace(BETA, last_updated=EPOCH - 99 * HOUR)))
+    market, notes = AgedRows(6 * 3_600).judge(dead, EPOCH)
+    assert market is dead
     assert notes == ()
+
+
+def test_rows_of_an_earlier_run_were_told_when_their_stamps_say() -> None:
+    aged = AgedRows(6 * 3_600)
+    aged.remember(MARKET)
+    market, _ = aged.judge(RENEWED, EPOCH + 7 * HOUR)
+    assert [coin.price for coin in market.coins] == [ALPHA.price, None]
 
 
 def test_an_unchanged_row_stays_the_same_object() -> None:
     """Streams tell a changed row by that."""
     aged = AgedRows(3_600)
-    first, _ = aged.judge(MARKET, EPOCH)
-    assert repr(aged) == "<AgedRows 1>"
+    aged.judge(MARKET, EPOCH)
+    first, _ = aged.judge(MARKET, EPOCH + 2 * HOUR)
+    assert repr(aged) == "<AgedRows 2>"
     assert aged.show(MARKET).coins[1] is first.coins[1]
-    second, _ = aged.judge(MARKET, EPOCH + timedelta(minutes=30))
+    second, _ = aged.judge(MARKET, EPOCH + 3 * HOUR)
     assert second.coins[1] is first.coins[1]
-    aged.judge(replace(MARKET, coins=(ALPHA,)), EPOCH)
+    aged.judge(replace(MARKET, coins=(replace(ALPHA),)), EPOCH + 3 * HOUR)
     assert repr(aged) == "<AgedRows 0>"
 
 
 def test_before_the_first_judgement_all_is_shown() -> None:
-    assert AgedRows(0.0).show(MARKET) is MARKET
+    assert AgedRows(0.0).show(MARKET).coins == MARKET.coins
 
 
-@given(st.floats(0, 12), st.floats(0, 12))
-def test_no_figure_is_older_than_it_may_be(age_h: float, allowed_h: float) -> None:
-    market, _ = AgedRows(allowed_h * 3_600).judge(MARKET, EPOCH + age_h * HOUR)
-    for shown, coin in zip(market.coins, MARKET.coins, strict=True):
-        assert coin.last_updated is not None
-        is_aged = EPOCH + age_h * HOUR - coin.last_updated > timedelta(seconds=allowed_h * 3_600)
-        assert (shown.price is None) is is_aged
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), min_size=1, max_size=20))
+def test_no_figure_is_older_than_it_may_be(steps: list[tuple[float, bool]]) -> None:
+    aged, market, now = AgedRows(6 * 3_600), MARKET, EPOCH
+    told_at = now
+    for hours, is_renewed in steps:
+        now += hours * HOUR
+        if is_renewed:
+            market, told_at = replace(market, coins=(replace(ALPHA), BETA)), now
+        shown, _ = aged.judge(market, now)
+        first_seen = aged._told["beta"].at
+        assert (shown.coins[0].price is None) is (now - max(told_at, first_seen) > 6 * HOUR)
+        assert (shown.coins[1].price is None) is (now - first_seen > 6 * HOUR)
 
 
 async def test_a_venue_alone_renews_its_own_coins_and_the_others_fade() -> None:
     late = EPOCH + 7 * HOUR
     listed = tickers(replace(ticker("ALP"), closed_at=late), ticker("OTHER"))
-    source = UniverseSource(QueuedSource(RANKED, (listed, "binance"), at=late))
+    source = UniverseSource(QueuedSource(RANKED))
     await source.fetch(MarketQuery())
+    source._quotes = QueuedSource((listed, "binance"), at=late)
     answer = await source.fetch(MarketQuery())
     shown = {coin.id: coin.price for coin in answer.data.coins}
     assert shown == {"alpha": 120.0, "beta": None, "pegged-alpha": None}
