@@ -116,6 +116,9 @@ async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
     client = await serve(
         COINGECKO_PRO_API_KEY="CG-wrongprokey000000000001", CACHE_TTL_MARKET="0.05"
     )
+    async with asyncio.timeout(10):  # it is asked at the start what the key may do
+        while (await states(client))["coingecko_pro"][0] != "auth_failed":
+            await asyncio.sleep(0.01)
     for _ in range(5):
         assert (await client.get("/api/market")).status_code == 200
         await asyncio.sleep(0.11)
