@@ -122,6 +122,11 @@ class ClientLimits:
         return lease
 
 
+def rate_limit(left: int, reset_s: int) -> str:
+    """The header of that name (draft-ietf-httpapi-ratelimit-headers)."""
+    return f'"client";r={left};t={reset_s}'
+
+
 def client_of(scope: Scope, trusted_proxies: int) -> str:
     """The client's address, of an IPv6 one the network. What stands left of the trusted proxies'
     own entries in X-Forwarded-For is anybody's word."""
@@ -214,13 +219,13 @@ class Doors:
         return origin in self._origins or origin == f"{scheme}://{headers.get('host', '')}"
 
     def _telling(self, send: Send, left: int, reset_s: int) -> Send:
-        """Every answer says what is left (draft-ietf-httpapi-ratelimit-headers)."""
+        """Every answer says what is left."""
 
         async def send_told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["RateLimit-Policy"] = self._limits.policy
-                headers["RateLimit"] = f'"client";r={left};t={reset_s}'
+                headers["RateLimit"] = rate_limit(left, reset_s)
             await send(message)
 
         return send_told

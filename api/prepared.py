@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.counting import RequestCounts, template_of
-from api.doors import MOST_HEADER_BYTES, ClientLimits, GatewayKeys, client_of
+from api.doors import MOST_HEADER_BYTES, ClientLimits, GatewayKeys, client_of, rate_limit
 from api.etags import matches
 from api.middleware import request_id_for
 from backend.models.answer import Hold
@@ -73,7 +73,6 @@ class Question:
     name: tuple[str, bytes]
     holds: tuple[Hold, ...]
     digest: str
-    template: str
     variants: dict[Key | None, Prepared] = field(default_factory=dict)
     size: int = 0
 
@@ -121,7 +120,7 @@ class PreparedAnswers:
         if question is not None and age_s is not None and scope["method"] in ("GET", "HEAD"):
             asked = _read(scope)
             prepared = question.variants.get(_key(asked, question.digest))
-            if prepared and asked is not None and (not self._keys or self._has_key(asked)):
+            if prepared and asked is not None and self._has_key(asked):
                 passes, left = await self._counted(scope) if self._limits else (True, b"")
                 if passes:
                     self._count(question, prepared)
@@ -139,16 +138,14 @@ class PreparedAnswers:
     def _has_key(self, asked: Asked) -> bool:
         if not self._keys:
             return True
-        sent = {"authorization": b"authorization", "x-api-key": b"x-api-key"}
-        return self._keys.admits(
-            {k: asked[v].decode("latin-1") for k, v in sent.items() if v in asked}
-        )
+        sent = {name: asked.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
+        return self._keys.admits({name: text.decode("latin-1") for name, text in sent.items()})
 
     async def _counted(self, scope: Scope) -> tuple[bool, bytes]:
         """Whether the client's limits let it pass, and what is left of them. A refused request is
         not counted by the limits, so that the application may refuse it in its own words."""
         passes, left, reset_s = await self._limits.hit(client_of(scope, self._trusted_proxies))
-        return passes, b'"client";r=%d;t=%d' % (left, reset_s)
+        return passes, rate_limit(left, reset_s).encode()
 
     def _count(self, question: Question, prepared: Prepared) -> None:
         self._questions.move_to_end(question.name)
@@ -181,12 +178,11 @@ class PreparedAnswers:
         question = self._questions.get(name)
         if question is None or question.holds != slot.holds or question.digest != slot.digest:
             self._drop(name)
-            template = template_of(scope, self._templates)
-            question = Question(name, slot.holds, slot.digest, template)
+            question = Question(name, slot.holds, slot.digest)
             self._questions[name] = question
         if len(question.variants) >= MOST_VARIANTS:
             return
-        prepared = _prepared(start, body, question.template)
+        prepared = _prepared(start, body, template_of(scope, self._templates))
         question.variants[_key(asked, slot.digest)] = prepared
         question.size += len(body) + OVERHEAD_BYTES
         self._bytes += len(body) + OVERHEAD_BYTES
@@ -199,15 +195,15 @@ class PreparedAnswers:
 
 
 def _renewed(
-    prepared: Prepared, asked: Asked, age_s: float, rate_limit: bytes
+    prepared: Prepared, asked: Asked, age_s: float, left: bytes
 ) -> list[tuple[bytes, bytes]]:
     """The same headers again, with what is new in them."""
     headers, places = prepared.headers.copy(), prepared.places
     request_id = request_id_for(asked.get(REQUEST_ID, b""))
     headers[places[AGE]] = AGE, b"%d" % age_s
     headers[places[REQUEST_ID]] = REQUEST_ID, request_id
-    if rate_limit:
-        headers[places[RATE_LIMIT]] = RATE_LIMIT, rate_limit
+    if left:
+        headers[places[RATE_LIMIT]] = RATE_LIMIT, left
     return headers
 
 

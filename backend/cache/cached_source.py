@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from backend.cache.counters import CacheCounters
 from backend.cache.failures import Failures, reason_of, tried_in
 from backend.cache.freshness import Freshness
+from backend.cache.held import Held
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, GatewayError, ProviderError
@@ -23,28 +24,6 @@ T = TypeVar("T")
 
 #: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
 PATIENCE_S = 1.2
-
-
-class Held:
-    """An entry of the cache, as those know it who give it again."""
-
-    __slots__ = ("__weakref__", "_counters", "_monotonic", "_stored_at", "is_replaced", "until")
-
-    def __init__(
-        self, clock: Clock, counters: CacheCounters, stored_at: float, until: float
-    ) -> None:
-        self._monotonic = clock.monotonic
-        self._counters = counters
-        self._stored_at = stored_at
-        self.until = until
-        self.is_replaced = False
-
-    def current_age_s(self) -> float | None:
-        now = self._monotonic()
-        return None if self.is_replaced or now >= self.until else now - self._stored_at
-
-    def note_hit(self) -> None:
-        self._counters.hits += 1
 
 
 class CachedSource(Generic[Q, T]):
@@ -249,9 +228,10 @@ class CachedSource(Generic[Q, T]):
 
     async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Answer[T]:
         freshness = self._freshness(query, answer)
-        ttl_s = max(freshness.ttl_s, min(self._affordable_s(query), freshness.max_stale_s))
+        affordable_s = self._affordable_s(query)
+        ttl_s = max(freshness.ttl_s, min(affordable_s, freshness.max_stale_s))
         born = self._clock.monotonic() - age_s
-        ahead_s = min(ttl_s, max(ttl_s * self._ahead(), self._affordable_s(query)))
+        ahead_s = min(ttl_s, max(ttl_s * self._ahead(), affordable_s))
         held = Held(self._clock, self.counters, born, born + ahead_s)
         answer = replace(
             answer,
@@ -271,7 +251,8 @@ class CachedSource(Generic[Q, T]):
         self, query: Q, entry: CacheEntry[Answer[T]], answer: Answer[T]
     ) -> CacheEntry[Answer[T]]:
         """Another answer in the old one's place, its times unchanged."""
-        until = held.until if (held := self._held.get(query)) else entry.fresh_until
+        last = self._held.get(query)
+        until = last.until if last else entry.fresh_until
         held = Held(self._clock, self.counters, entry.stored_at, until)
         holds = () if answer.stale else (held,)
         answer = replace(answer, refresh_id=next(self._refreshes), holds=holds)
