@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import random
+import os
 import re
 from contextlib import suppress
 
@@ -22,7 +22,7 @@ def request_id_for(sent: bytes) -> bytes:
     """What the client sent, if it looks like an id; else a new one."""
     if sent and _REQUEST_ID.fullmatch(sent):
         return sent
-    return b"%032x" % random.getrandbits(128)
+    return os.urandom(16).hex().encode()
 
 
 class RequestId:
