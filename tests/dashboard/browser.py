@@ -36,6 +36,8 @@ CUT_OFF = (
     "--disable-features=LocalNetworkAccessChecks",
 )
 LOOPBACK = "127.0.0.1"
+#: A status comes every 5 s, and a busy machine is late: what is awaited may take two of them.
+expect.set_options(timeout=15_000)
 
 
 def find_browser() -> str | None:
