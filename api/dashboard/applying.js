@@ -1,4 +1,4 @@
-// How an update is applied, as the README's "The stream" tells every client.
+// How an update is applied, as docs/stream.md tells every client.
 
 const byRank = (one, other) => {
   const [a, b] = [one.market_cap_rank ?? Infinity, other.market_cap_rank ?? Infinity];

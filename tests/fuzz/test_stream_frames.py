@@ -24,7 +24,7 @@ COMMANDS: list[dict[str, Any]] = [
     {"op": "ping", "id": 9},
 ]
 ANSWERS = ("pong", "subscribed", "unsubscribed", "error")
-#: Of the README; `internal_error` would be a bug.
+#: Of docs/stream.md; `internal_error` would be a bug.
 CODES = {
     *("bad_frame", "unknown_op", "unknown_channel", "unknown_symbol", "invalid_parameter"),
     *("too_many_topics", "not_ready", "all_providers_failed", "quota_exhausted"),

@@ -16,7 +16,7 @@ from tests.fuzz.budget import budget
 FIN, CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x80, 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 MASK = b"\x01\x02\x03\x04"
 PROTOCOL, NOT_UTF8, TOO_LARGE = 1002, 1007, 1009
-#: What the README names, and what RFC 6455 has for who breaks its rules.
+#: What docs/stream.md names, and what RFC 6455 has for who breaks its rules.
 DOCUMENTED = {1000, 1001, 1008, TOO_LARGE, 1013, PROTOCOL, NOT_UTF8}
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -1,6 +1,6 @@
 """A month of a small gateway in virtual time: the real cache, manager and guard, over oracles.
 
-Run as a program it prints the table of the README: `python -m tests.simulation.budgets`.
+Run as a program it prints the table of docs/behaviour.md: `python -m tests.simulation.budgets`.
 """
 
 import asyncio

@@ -1,0 +1,102 @@
+"""The README's recipes, each by the means of the program that it is for.
+
+pandas is the real one. Google's servers, Grafana's plugin and Home Assistant are not to be had
+here: what they do with the recipe (fetch, select, render) is done by their rules.
+"""
+
+import asyncio
+import csv
+import io
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import jinja2
+import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tests.dashboard.scenery import Scenery
+from tests.life.process import Gateway
+from tests.readme.document import ADDRESS, recipe
+
+
+async def test_pandas(gateway: Gateway) -> None:
+    program = recipe("pandas").replace(ADDRESS, f"127.0.0.1:{gateway.port}")
+    checked = program + (
+        "assert len(market) == 250 and market['price'].dtype == 'float64'\n"
+        "assert str(weekly.index.dtype).endswith('UTC]') and len(weekly) >= 52\n"
+        "assert weekly['high'].max() >= weekly['close'].max() > 0\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", checked),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors.decode()
+    assert "bitcoin" in output.decode()
+
+
+async def test_google_sheets(gateway: Gateway) -> None:
+    """A sheet takes what is between commas for a number if it is one, and `=` for a formula."""
+    (url,) = re.findall(
+        r'IMPORTDATA\("https://YOUR-GATEWAY(/[^"]+)", ",", "en_US"\)', recipe("sheets")
+    )
+    answer = await gateway.client.get(url, headers={"User-Agent": "GoogleDocs"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    header, *rows = list(csv.reader(io.StringIO(answer.text), strict=True))
+    assert (len(rows), {len(row) for row in rows}) == (100, {len(header)})
+    prices = [float(row[header.index("price")]) for row in rows]
+    assert min(prices) > 0
+    assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))] == []
+
+
+async def test_grafana(gateway: Gateway) -> None:
+    """Infinity puts the range in, fetches, goes to the root, and reads each column by its type."""
+    query = json.loads(recipe("grafana"))
+    now = int(time.time() * 1_000)
+    url = query["url"].replace("${__from}", str(now - 86_400_000)).replace("${__to}", str(now))
+    answer = await gateway.client.get(url.partition(ADDRESS)[2])
+    rows = answer.json()[query["root_selector"]]
+    assert 24 <= len(rows) <= 25
+    read: dict[str, Callable[[Any], Any]] = {
+        "timestamp_epoch": lambda ms: datetime.fromtimestamp(ms / 1_000, UTC),
+        "number": float,
+    }
+    for row in rows:
+        at, price = (read[one["type"]](row[one["selector"]]) for one in query["columns"])
+        assert now - 90_000_000 < at.timestamp() * 1_000 <= now
+        assert price > 0
+
+
+async def rendered(gateway: Gateway, template: str) -> tuple[httpx.Response, str]:
+    (resource,) = yaml.safe_load(recipe("home-assistant"))["rest"]
+    answer = await gateway.client.get(resource["resource"].partition(ADDRESS)[2])
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+    (sensor,) = resource["sensor"]
+    text = environment.from_string(sensor[template]).render(value_json=answer.json())
+    return answer, text
+
+
+async def test_home_assistant(gateway: Gateway) -> None:
+    answer, value = await rendered(gateway, "value_template")
+    assert float(value) == next(
+        one["price"] for one in answer.json()["data"] if one["id"] == "bitcoin"
+    )
+    assert (await rendered(gateway, "availability"))[1] == "True"
+    (sensor,) = yaml.safe_load(recipe("home-assistant"))["rest"][0]["sensor"]
+    assert sensor["json_attributes_path"] == "$.meta"
+    assert set(sensor["json_attributes"]) <= set(answer.json()["meta"])
+
+
+async def test_home_assistant_shows_no_price_that_is_not_of_now(
+    gateway: Gateway, world: Scenery
+) -> None:
+    world.faults = {"coingecko_free": "http500", "binance": "http500"}
+    answer, value = await rendered(gateway, "availability")
+    assert (answer.status_code, value) == (503, "False")
