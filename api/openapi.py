@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from api.doors import ALWAYS_OPEN
 from api.problems import PROBLEM, STATUS, TITLES
 from api.schemas import Problem
 
@@ -40,18 +41,30 @@ TAGS = [
     },
     {"name": "operations", "description": "What the gateway and its providers are doing."},
 ]
-#: Of every answer with data.
+#: What each header tells, and a value of it.
 HEADERS = {
     "Age": ("Seconds since the provider was asked.", "12"),
     "X-Cache": ("`hit`, `miss`, or `stale`: older than it should be, and says why.", "hit"),
     "Cache-Control": ("For how long it may be kept, counted from when it was new.", "max-age=60"),
-    "ETag": (
-        "Names body and coding; sent back in If-None-Match it gives a 304.",
-        '"5f1c-br"',
-    ),
+    "ETag": ("Names body and coding; sent back in If-None-Match it gives a 304.", '"5f1c-br"'),
     "X-Request-Id": ("The client's own, or a new one; the log has it.", "3d2deb723e4b4628"),
-    "RateLimit": ("What the client has left, and for how long.", '"client";r=599;t=60'),
+    "RateLimit": ("What the client has left, and for how many seconds.", '"client";r=599;t=60'),
+    "RateLimit-Policy": ("How many requests in how many seconds.", '"client";q=600;w=60'),
+    "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
+    "WWW-Authenticate": ("How a key may be sent; `X-API-Key` does, too.", "Bearer"),
+    "Location": ("The path without the slash.", "/api/market/bitcoin"),
 }
+#: Of answers with data, by the status.
+DATA_HEADERS = ("Age", "X-Cache", "Cache-Control", "ETag")
+STATUS_HEADERS = {
+    "401": ("WWW-Authenticate",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+    "504": ("Retry-After",),
+    "307": ("Location",),
+}
+#: Refused at the door, before anything else.
+UNREAD = ("413", "414", "431")
 #: Codes that come with more than the members of every problem.
 MORE: dict[str, dict[str, Any]] = {
     "unknown_symbol": {"suggestions": ["bitcoin", "bitcoin-cash"]},
@@ -84,6 +97,7 @@ def described(app: FastAPI) -> dict[str, Any]:
             tags=TAGS,
         )
         _add_problem(document)
+        _add_headers(document)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
         document["components"]["securitySchemes"] = KEY_SCHEMES
         document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
@@ -104,15 +118,29 @@ def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
         responses = methods["get"]["responses"]
         for media, example in examples.get(path, {}).items():
             responses["200"]["content"].setdefault(media, {})["example"] = example
-        if "304" in responses:
-            told = {name: _header(*about) for name, about in HEADERS.items()}
-            responses["200"]["headers"] = responses["304"]["headers"] = told
         for status, response in responses.items():
             if PROBLEM in response.get("content", {}):
                 codes = [code for code in STATUS if f"`{code}`" in response["description"]]
                 shown = {code: {"value": _problem(code, path)} for code in codes}
                 assert shown, f"{path} has a {status} that tells no code"
                 response["content"][PROBLEM]["examples"] = shown
+
+
+def _add_headers(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        responses = methods["get"]["responses"]
+        if path in ALWAYS_OPEN:
+            for status in ("401", "429", *UNREAD):
+                responses.pop(status, None)
+        is_data = "304" in responses
+        responses["200"]["description"] = "`data`, and in `meta` how it came" if is_data else "now"
+        for status, response in responses.items():
+            names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
+            if path not in ALWAYS_OPEN and status not in UNREAD:
+                names += ["RateLimit", "RateLimit-Policy"]
+            if is_data and status in ("200", "304"):
+                names += DATA_HEADERS
+            response["headers"] = {name: _header(*HEADERS[name]) for name in names}
 
 
 def _header(text: str, example: str) -> dict[str, Any]:

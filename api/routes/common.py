@@ -23,7 +23,12 @@ async def _responder(request: Request) -> Responder:
 
 
 Instant = Annotated[
-    str | None, Query(max_length=40, description="ISO instant, date, or epoch seconds or ms")
+    str | None,
+    Query(
+        max_length=40,
+        description="ISO instant, date, or epoch seconds or ms",
+        examples=["2026-11-20", "2026-11-20T12:00:00Z", "1795132800"],
+    ),
 ]
 Served = Annotated[Gateway, Depends(_gateway)]
 Responds = Annotated[Responder, Depends(_responder)]

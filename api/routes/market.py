@@ -15,7 +15,12 @@ router = APIRouter(tags=["market"])
 coin_router = APIRouter(tags=["market"], dependencies=[Depends(refuse_repeats)])
 
 Names = Annotated[
-    str | None, Query(max_length=5_000, description="comma list of ids, symbols or pairs")
+    str | None,
+    Query(
+        max_length=5_000,
+        description="comma list of ids, symbols or pairs",
+        examples=["BTC,ETH", "bitcoin,BNBUSDT"],
+    ),
 ]
 
 
@@ -29,8 +34,10 @@ async def read_market(
     request: Request,
     gateway: Served,
     responder: Responds,
-    limit: Annotated[int, Query(ge=1, le=250, description="rows at most")] = 100,
-    offset: Annotated[int, Query(ge=0, le=1_000_000, description="rows to leave out")] = 0,
+    limit: Annotated[int, Query(ge=1, le=250, description="rows at most", examples=[10])] = 100,
+    offset: Annotated[
+        int, Query(ge=0, le=1_000_000, description="rows to leave out", examples=[10])
+    ] = 0,
     symbols: Names = None,
     ids: Names = None,
     sort: Annotated[
@@ -38,10 +45,13 @@ async def read_market(
         Query(
             max_length=64,
             description="a field of the row, - in front to descend; unknown values come last",
+            examples=["-volume_24h"],
             json_schema_extra={"enum": list(SORT_FIELDS)},
         ),
     ] = "market_cap_rank",
-    format: Annotated[Format, Query(description="csv has the rows only")] = Format.JSON,
+    format: Annotated[
+        Format, Query(description="csv has the rows only", examples=["csv"])
+    ] = Format.JSON,
 ) -> Response:
     """Coins by market-cap rank. No parameter costs an upstream call."""
     view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
@@ -68,7 +78,9 @@ async def read_coin(
     request: Request,
     gateway: Served,
     responder: Responds,
-    coin: Annotated[str, Path(max_length=64, description="id, symbol or pair: bitcoin, BTC")],
+    coin: Annotated[
+        str, Path(max_length=64, description="id, symbol or pair", examples=["bitcoin", "BTC"])
+    ],
 ) -> Response:
     """One coin by id, symbol or pair."""
     if coin.endswith("/") or not coin:  # as the other routes do with a slash too many

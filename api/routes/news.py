@@ -27,16 +27,28 @@ async def read_news(
     request: Request,
     gateway: Served,
     responder: Responds,
-    limit: Annotated[int, Query(ge=1, le=MOST_ARTICLES, description="articles at most")] = 50,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_ARTICLES, description="articles at most", examples=[10])
+    ] = 50,
     symbols: Annotated[
-        str | None, Query(max_length=1_000, description="comma list in any spelling: BTC,ethereum")
+        str | None,
+        Query(
+            max_length=1_000, description="comma list in any spelling", examples=["BTC,ethereum"]
+        ),
     ] = None,
     source: Annotated[
-        str | None, Query(max_length=200, description="publisher or provider: CoinDesk, newsapi")
+        str | None,
+        Query(
+            max_length=200, description="publisher or provider", examples=["CoinDesk", "newsapi"]
+        ),
     ] = None,
-    sentiment: Annotated[Mood | None, Query(description="of headline and summary")] = None,
+    sentiment: Annotated[
+        Mood | None, Query(description="of headline and summary", examples=["positive"])
+    ] = None,
     since: Instant = None,
-    format: Annotated[Format, Query(description="csv has the rows only")] = Format.JSON,
+    format: Annotated[
+        Format, Query(description="csv has the rows only", examples=["csv"])
+    ] = Format.JSON,
 ) -> Response:
     """Articles, newest first, each story once. No parameter costs an upstream call."""
     names = comma_list("symbols", symbols)

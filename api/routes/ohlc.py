@@ -28,22 +28,34 @@ async def read_ohlc(
     gateway: Served,
     responder: Responds,
     symbol: Annotated[
-        str, Query(min_length=1, max_length=64, description="BTC, bitcoin, BTC/USDT")
+        str,
+        Query(
+            min_length=1,
+            max_length=64,
+            description="id, symbol or pair",
+            examples=["BTC", "bitcoin", "BTC/USDT"],
+        ),
     ],
-    interval: Annotated[Interval, Query(description="case matters: 1m, 1M")] = Interval.H1,
+    interval: Annotated[
+        Interval, Query(description="case matters: 1m, 1M", examples=["4h"])
+    ] = Interval.H1,
     limit: Annotated[
         int | None,
         Query(
             ge=1,
             le=MOST_LIMIT,
             description=f"default {DEFAULT_LIMIT}; without it, start and end give all between",
+            examples=[24],
         ),
     ] = None,
     start: Instant = None,
     end: Instant = None,
-    include_open: Annotated[bool, Query(description="the candle still forming")] = True,
+    include_open: Annotated[
+        bool, Query(description="the candle still forming", examples=[False])
+    ] = True,
     format: Annotated[
-        OhlcFormat, Query(description="arrays: [timestamp, o, h, l, c, volume]")
+        OhlcFormat,
+        Query(description="arrays: [timestamp, o, h, l, c, volume]", examples=["arrays"]),
     ] = OhlcFormat.JSON,
 ) -> Response:
     """Candles of one provider, oldest first, stamped with their open in epoch ms.

@@ -22,7 +22,9 @@ async def read_sentiment(
     request: Request,
     gateway: Served,
     responder: Responds,
-    days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="the newest so many")] = 1,
+    days: Annotated[
+        int, Query(ge=1, le=MOST_DAYS, description="the newest so many", examples=[7])
+    ] = 1,
 ) -> Response:
     """Days of one maker's index, newest first, with the attribution that it asks for."""
     answer = await gateway.sentiment.latest()

@@ -38,7 +38,9 @@ async def read_status(request: Request, gateway: Served) -> Response:
 )
 async def read_explanation(
     gateway: Served,
-    category: Annotated[str, Query(max_length=20, description="market, ohlc, news …")] = "market",
+    category: Annotated[
+        str, Query(max_length=20, description="market, ohlc, news …", examples=["ohlc"])
+    ] = "market",
 ) -> Response:
     """For the category's plainest question, now. Takes no turn and asks nobody."""
     explanation = gateway.status.explain(category)

@@ -211,13 +211,24 @@ async def read_without_upgrade(request: Request) -> Response:
 async def read_stream(
     request: Request,
     channels: Annotated[
-        str, Query(max_length=200, description=f"comma list of {', '.join(CHANNELS)}")
+        str,
+        Query(
+            max_length=200,
+            description=f"comma list of {', '.join(CHANNELS)}",
+            examples=["market,gas"],
+        ),
     ] = "market",
     symbols: Annotated[
         str | None,
-        Query(max_length=5_000, description="comma list, for market, ohlc and news; none is all"),
+        Query(
+            max_length=5_000,
+            description="comma list, for market, ohlc and news; none is all",
+            examples=["BTC,ETH"],
+        ),
     ] = None,
-    interval: Annotated[Interval | None, Query(description="of ohlc's candles")] = None,
+    interval: Annotated[
+        Interval | None, Query(description="of ohlc's candles", examples=["1h"])
+    ] = None,
 ) -> Response:
     """Each event has its channel's name, `seq` as its id, and a WebSocket message as its data.
 

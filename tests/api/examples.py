@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 import httpx
 import orjson
+from fastapi import FastAPI
+from starlette.types import Message
 
 from api.hf_unified_server import create_app
 from api.openapi import EXAMPLES
@@ -17,13 +19,15 @@ from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World
 
 #: By the path of the document: what is asked.
-ASKED = {
+ASKED: dict[str, tuple[str, ...]] = {
     "/api/market": ("/api/market?limit=2", "/api/market?limit=2&format=csv"),
     "/api/market/{coin}": ("/api/market/bitcoin",),
     "/api/market/ohlc": (
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2",
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2&format=csv",
     ),
+    "/api/status": ("/api/status",),
+    "/metrics": ("/metrics",),
     "/api/news": ("/api/news?limit=1", "/api/news?limit=1&format=csv"),
     "/api/sentiment": ("/api/sentiment?days=2",),
     "/api/gas": ("/api/gas",),
@@ -31,6 +35,8 @@ ASKED = {
     "/healthz": ("/healthz",),
     "/readyz": ("/readyz",),
 }
+#: Metrics that say the same wherever they are told.
+STEADY = ("gateway_provider_state", "gateway_cache_hits_total", "gateway_answer_age_seconds")
 
 
 async def collected() -> dict[str, dict[str, Any]]:
@@ -44,7 +50,9 @@ async def collected() -> dict[str, dict[str, Any]]:
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-                return {path: await _answers(client, asked) for path, asked in ASKED.items()}
+                found = {path: await _answers(client, asked) for path, asked in ASKED.items()}
+            found["/api/stream"] = {"text/event-stream": await _first_events(app)}
+            return found
 
 
 async def _answers(client: httpx.AsyncClient, asked: tuple[str, ...]) -> dict[str, Any]:
@@ -54,7 +62,55 @@ async def _answers(client: httpx.AsyncClient, asked: tuple[str, ...]) -> dict[st
         assert answer.status_code == 200, answer.text
         media = answer.headers["content-type"].partition(";")[0]
         found[media] = answer.json() if media == "application/json" else answer.text
+    return _cut(found)
+
+
+def _cut(found: dict[str, Any]) -> dict[str, Any]:
+    """Of status two providers, of metrics two samples each: the rest is more of the same."""
+    status = found.get("application/json", {})
+    if "providers" in status and "rotation" in status:
+        status["providers"] = status["providers"][:2]
+    if "text/plain" in found:
+        families = found["text/plain"].split("# HELP ")
+        kept = [family for family in families if family.partition(" ")[0] in STEADY]
+        found["text/plain"] = "".join(f"# HELP {_lines(family, 4)}" for family in kept)
     return found
+
+
+def _lines(text: str, count: int) -> str:
+    return "".join(text.splitlines(keepends=True)[:count])
+
+
+async def _first_events(app: FastAPI) -> str:
+    """What a reader of one coin hears until it has seen it."""
+    told, is_seen = bytearray(), asyncio.Event()
+    questions = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if questions:
+            return questions.pop()
+        await is_seen.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        told.extend(message.get("body", b""))
+        if b'"snapshot"' in told:
+            is_seen.set()
+
+    path, query = "/api/stream", b"channels=market&symbols=BTC"
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+    }
+    scope |= {"path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http"}
+    scope |= {"query_string": query, "headers": [], "client": ("127.0.0.1", 1), "server": None}
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+    events = told.decode().split("\n\n")
+    last = next(at for at, event in enumerate(events) if '"snapshot"' in event)
+    return "\n\n".join(events[: last + 1]) + "\n\n"
 
 
 if __name__ == "__main__":

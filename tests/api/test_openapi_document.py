@@ -1,13 +1,16 @@
 """The committed OpenAPI document is the application's."""
 
 import json
+from typing import Any
 
 import orjson
 import pytest
 
 from api.openapi import EXAMPLES
+from tests.api.conftest import Serve
 from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
+from tests.world.server import World
 
 
 def test_the_committed_document_is_what_is_served() -> None:
@@ -30,10 +33,65 @@ def test_every_operation_is_described_and_belongs_to_one_group() -> None:
             assert operation.get("description"), path
             assert len(operation.get("tags", ())) == 1, path
             for parameter in operation.get("parameters", ()):
-                assert parameter.get("description") or parameter["in"] == "path", (
-                    path,
-                    parameter["name"],
-                )
+                assert parameter.get("description"), (path, parameter["name"])
+                assert parameter["schema"].get("examples"), (path, parameter["name"])
+            for response in operation["responses"].values():
+                assert response["description"]
+                assert "X-Request-Id" in response["headers"]
+
+
+#: Without which a path has no answer.
+NEEDED = {"/api/market/ohlc": {"symbol": "BTC"}, "/api/market/{coin}": {"coin": "bitcoin"}}
+
+
+def questions() -> list[Any]:
+    """Each path as it is, and with each example of each parameter."""
+    found = []
+    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+        asked: list[dict[str, str]] = [{}]
+        asked += [
+            {parameter["name"]: str(example).lower() if example is False else str(example)}
+            for parameter in methods["get"].get("parameters", ())
+            for example in parameter["schema"]["examples"]
+        ]
+        found += [(path, NEEDED.get(path, {}) | one) for one in asked if path != "/api/stream"]
+    return found
+
+
+async def test_every_example_of_a_parameter_is_understood_and_every_header_is_there(
+    serve: Serve,
+) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="600/minute")
+    described = json.loads(DOCUMENT.read_bytes())["paths"]
+    assert len(questions()) > 40
+    for path, parameters in questions():
+        address = path.replace("{coin}", parameters.get("coin", ""))
+        query = {name: text for name, text in parameters.items() if name != "coin"}
+        answer = await client.get(address, params=query)
+        assert answer.status_code == 200, (path, parameters, answer.text)
+        wanted = described[path]["get"]["responses"]["200"]["headers"]
+        assert {name.lower() for name in wanted} <= set(answer.headers), path
+
+
+async def test_refusals_have_the_headers_that_are_described(serve: Serve, world: World) -> None:
+    """`Retry-After` where it is known: of all providers failed it is."""
+    client = await serve(GATEWAY_API_KEYS="one-key-of-ours", CLIENT_RATE_LIMIT="5/minute")
+    key = {"X-API-Key": "one-key-of-ours"}
+    world.faults = {"ethereum_rpc": "http500", "ethereum_rpc_second": "http500"}
+    refusals = [
+        await client.get("/api/gas"),
+        await client.get("/api/gas", headers=key),
+        await client.get("/api/gas?nonsense=1&nonsense=2", headers=key),
+        await client.get("/api/market/no-such-coin", headers=key),
+    ]
+    await client.get("/api/gas", headers=key)
+    refusals.append(await client.get("/api/gas", headers=key))
+    assert [answer.status_code for answer in refusals] == [401, 503, 422, 404, 429]
+    for answer in refusals:
+        path = "/api/gas" if "gas" in str(answer.url) else "/api/market/{coin}"
+        described = json.loads(DOCUMENT.read_bytes())["paths"][path]["get"]["responses"]
+        wanted = described[str(answer.status_code)]["headers"]
+        assert {name.lower() for name in wanted} <= set(answer.headers), answer.status_code
 
 
 async def test_the_examples_are_what_a_gateway_answers(surroundings: pytest.MonkeyPatch) -> None:
@@ -43,7 +101,6 @@ async def test_the_examples_are_what_a_gateway_answers(surroundings: pytest.Monk
 
 def test_every_answer_has_an_example() -> None:
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
-        for status, response in methods["get"]["responses"].items():
+        for response in methods["get"]["responses"].values():
             for media, content in response.get("content", {}).items():
-                is_live = path in ("/api/status", "/metrics", "/api/stream") and status == "200"
-                assert is_live or "example" in content or "examples" in content, (path, media)
+                assert "example" in content or "examples" in content, (path, media)

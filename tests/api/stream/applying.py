@@ -1,4 +1,4 @@
-"""A reader that knows only docs/stream.md: it applies snapshots and updates, and checks the numbers."""
+"""A reader that knows only docs/stream.md: it applies snapshots and updates, checks numbers."""
 
 from typing import Any
 
