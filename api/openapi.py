@@ -14,6 +14,8 @@ from api.schemas import Problem
 
 #: Answers of a gateway in front of the tests' providers; `python -m tests.api.examples` writes it.
 EXAMPLES = Path(__file__).with_name("examples.json")
+#: The stream in short; docs/stream.md has all of it.
+PROTOCOL = Path(__file__).with_name("stream") / "protocol.md"
 #: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
 KEY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -27,18 +29,7 @@ TAGS = [
     {"name": "news", "description": "Articles of all providers, merged, tagged, each story once."},
     {"name": "sentiment", "description": "Fear & Greed, day by day."},
     {"name": "gas", "description": "What a transaction on Ethereum costs now, in gwei."},
-    {
-        "name": "stream",
-        "description": (
-            "The same data as it changes. By WebSocket at `/ws`: say "
-            '`{"op":"subscribe","id":1,"channel":"market","symbols":["BTC"]}` and get a '
-            "`snapshot`, then an `update` with each change (whole rows, told apart by their key; "
-            "`seq` counts each topic by ones), and a `heartbeat` while nothing moves. "
-            "Channels: market, ohlc, news, sentiment, gas, status. With gateway keys the first "
-            'message is `{"op":"auth","key":"…"}`. By Server-Sent Events at `/api/stream`: '
-            "the same frames."
-        ),
-    },
+    {"name": "stream", "description": PROTOCOL.read_text(encoding="utf-8")},
     {"name": "operations", "description": "What the gateway and its providers are doing."},
 ]
 #: What each header tells, and a value of it.

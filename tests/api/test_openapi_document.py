@@ -1,12 +1,14 @@
 """The committed OpenAPI document is the application's."""
 
 import json
+import re
 from typing import Any
 
 import orjson
 import pytest
 
-from api.openapi import EXAMPLES
+from api.openapi import EXAMPLES, PROTOCOL
+from api.stream.commands import key_in, parse_command
 from tests.api.conftest import Serve
 from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
@@ -104,3 +106,10 @@ def test_every_answer_has_an_example() -> None:
         for response in methods["get"]["responses"].values():
             for media, content in response.get("content", {}).items():
                 assert "example" in content or "examples" in content, (path, media)
+
+
+def test_the_messages_that_the_stream_is_said_to_take_are_taken() -> None:
+    said = re.findall(r'`(\{"op":.*?\})`', PROTOCOL.read_text(encoding="utf-8"))
+    assert len(said) == 4
+    assert key_in(said[0]) == "…"
+    assert [parse_command(text).op for text in said[1:]] == ["subscribe", "unsubscribe", "ping"]

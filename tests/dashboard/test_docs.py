@@ -1,0 +1,33 @@
+"""The interactive documentation, in a browser that reaches nobody but the gateway."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+GROUPS = ["market", "candles", "news", "sentiment", "gas", "stream", "operations"]
+
+
+async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
+    stage: Stage, look: OpenPage
+) -> None:
+    async with look(f"{stage.url}docs") as watched:
+        groups = watched.of("h3.opblock-tag")
+        await expect(groups).to_have_count(len(GROUPS))
+        assert [await group.get_attribute("data-tag") for group in await groups.all()] == GROUPS
+        await watched.of("#operations-gas-read_gas_api_gas_get .opblock-summary").click()
+        await watched.page.get_by_role("button", name="Try it out").click()
+        await watched.page.get_by_role("button", name="Execute").click()
+        answered = watched.of(".live-responses-table .response")
+        await expect(answered).to_contain_text('"source": "ethereum_rpc"')
+
+
+async def test_redoc_shows_every_path_and_its_examples(stage: Stage, look: OpenPage) -> None:
+    async with look(f"{stage.url}redoc") as watched:
+        for text in ("/api/market/ohlc", "/api/sentiment", "/api/gas", "/api/stream"):
+            await expect(watched.page.get_by_text(text, exact=False).first).to_be_attached()
+        await expect(watched.page.get_by_text("market_cap_rank").first).to_be_attached()
+        await watched.page.wait_for_timeout(500)
