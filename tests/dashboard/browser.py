@@ -64,6 +64,7 @@ class Watched:
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    sockets: list[str] = field(default_factory=list)
 
     def of(self, selector: str) -> Locator:
         return self.page.locator(selector)
@@ -100,7 +101,7 @@ class Watched:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._see)
-        self.page.on("websocket", lambda socket: self._see_address(socket.url))
+        self.page.on("websocket", lambda socket: self._see_socket(socket.url))
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -109,6 +110,10 @@ class Watched:
     def _see(self, request: Request) -> None:
         self.requests.append(request.url)
         self._see_address(request.url)
+
+    def _see_socket(self, url: str) -> None:
+        self.sockets.append(url)
+        self._see_address(url)
 
     def _see_address(self, url: str) -> None:
         parts = urlsplit(url)

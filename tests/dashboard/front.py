@@ -1,16 +1,14 @@
-"""What may stand before the gateway: a path prefix, a demand for a key. A uvicorn of its own."""
+"""What may stand before the gateway: a path prefix (by a uvicorn of its own), or TLS."""
 
 import asyncio
-import json
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import trustme
 import uvicorn
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-#: Open to all: the page itself cannot send a key.
-PAGE = ("/assets/dashboard/",)
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Prefixed:
@@ -26,44 +24,6 @@ class Prefixed:
             await PlainTextResponse("of another application", 404)(scope, receive, send)
             return
         await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
-
-
-class Locked:
-    """The contract's keys: `X-API-Key` for REST, a first message for the stream, 401 and 4401."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._key = key
-        self.keys: list[str] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._app(scope, self._first_word(receive, send), send)
-            return
-        given = dict(scope["headers"]).get(b"x-api-key", b"").decode()
-        is_page = scope["path"] == "/" or scope["path"].startswith(PAGE)
-        if not is_page and given != self._key:
-            await PlainTextResponse("unauthorized", 401)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _first_word(self, receive: Receive, send: Send) -> Receive:
-        is_known = False
-
-        async def guarded() -> Message:
-            nonlocal is_known
-            message = await receive()
-            if is_known or message["type"] != "websocket.receive":
-                return message
-            said = json.loads(message["text"])
-            self.keys.append(said.get("key", ""))
-            if said["op"] != "auth" or said["key"] != self._key:
-                await send({"type": "websocket.close", "code": 4401, "reason": "no key"})
-                return {"type": "websocket.disconnect", "code": 4401}
-            is_known = True
-            return await receive()
-
-        return guarded
 
 
 @asynccontextmanager
@@ -82,3 +42,28 @@ async def front(app: ASGIApp) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
+
+
+@asynccontextmanager
+async def tls(port: int) -> AsyncIterator[str]:
+    """Ends TLS, with a certificate that nobody knows, and passes on to the port what is in it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back_reader, back_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pass_on(reader, back_writer), _pass_on(back_reader, writer))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()

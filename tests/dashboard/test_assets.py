@@ -97,7 +97,8 @@ def test_the_page_has_no_script_of_its_own_and_only_relative_addresses() -> None
     page = (FOLDER / "index.html").read_text()
     assert re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", page) == []
     assert re.findall(r"\son\w+=", page) == []
-    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    loaded = re.sub(r"<a [^>]*>", "", page)  # where a reader may go is not what the page asks
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', loaded)
     assert [one for one in addresses if one.startswith("/") or ":" in one] == []
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, FrameLocator, expect
 
 from tests.dashboard.browser import Watched, open_page
 from tests.dashboard.conftest import OpenPage
-from tests.dashboard.front import Prefixed, front
+from tests.dashboard.front import Prefixed, front, tls
 from tests.dashboard.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -128,6 +128,25 @@ async def test_it_works_behind_a_path_prefix(stage: Stage, look: OpenPage) -> No
         await expect(watched.of("#mood-range")).to_contain_text("29 days")
         paths = [url.removeprefix(address) for url in watched.requests]
         assert [path for path in paths if not path.startswith("/crypto/gateway/")] == []
+
+
+async def test_it_works_behind_a_proxy_that_ends_tls(stage: Stage, look: OpenPage) -> None:
+    async with tls(stage.port) as address, look(address, ignore_https_errors=True) as watched:
+        await watched.rows()
+        await expect(watched.of("#connection-text")).to_have_text("Connected")
+        assert {url.partition(":")[0] for url in watched.requests} == {"https"}
+        assert [url.partition(":")[0] for url in watched.sockets] == ["wss"]
+
+
+async def test_its_makers_of_data_are_named_with_their_address(watched: Watched) -> None:
+    link = watched.page.get_by_role("link", name="Data provided by CoinGecko")
+    await expect(link).to_have_attribute("href", "https://www.coingecko.com")
+
+
+async def test_it_sets_no_cookie_and_keeps_nothing(watched: Watched) -> None:
+    assert await watched.page.context.cookies() == []
+    kept = "Promise.all([localStorage.length, sessionStorage.length, indexedDB.databases()])"
+    assert await watched.page.evaluate(kept) == [0, 0, []]
 
 
 async def frame_rows(frame: FrameLocator) -> None:

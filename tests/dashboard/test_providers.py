@@ -28,6 +28,7 @@ async def test_one_that_is_out_says_which_setting_would_unlock_it(watched: Watch
     pro = watched.of("[data-provider=coingecko_pro]")
     await expect(pro.locator(".badge")).to_have_text("not configured")
     await expect(pro.locator(".why")).to_have_text("Set COINGECKO_PRO_API_KEY to use it")
+    await expect(pro.locator(".about")).to_have_text("market, candles")
 
 
 async def test_a_provider_tells_its_numbers_and_what_is_left(watched: Watched) -> None:
