@@ -246,5 +246,6 @@ def _announce(manager: ProviderManager) -> None:
     text = "; ".join(f"{name}: {chain}" for name, chain in chains.items())
     log.info("Provider Manager initialized  %s", text)
     for provider in manager.providers:
-        if hint := provider.status().hint:
-            log.info("%s is off: %s", provider.name, hint)
+        told = provider.status()
+        if told.hint:
+            log.info("%s is off: %s (%s)", told.name, told.hint, ", ".join(told.categories))

@@ -104,6 +104,8 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
     assert "Provider Manager initialized" in output
     assert "market: coingecko_pro > coingecko_free > binance" in output
     assert "ohlc: binance > coingecko_pro > coingecko_free" in output
+    assert "cryptopanic is off: set CRYPTOPANIC_API_KEY to use it (news)" in output
+    assert "coingecko_pro is off" not in output
     assert "Finished server process" in output
     assert "Uvicorn running on http://127.0.0.1:" in output
     logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import jinja2
+import pytest
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -74,29 +74,42 @@ async def test_grafana(gateway: Gateway) -> None:
         assert price > 0
 
 
-async def rendered(gateway: Gateway, template: str) -> tuple[httpx.Response, str]:
+def home_assistant() -> tuple[str, dict[str, Any]]:
+    """The path that is asked, and the sensor."""
     (resource,) = yaml.safe_load(recipe("home-assistant"))["rest"]
-    answer = await gateway.client.get(resource["resource"].partition(ADDRESS)[2])
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
     (sensor,) = resource["sensor"]
-    text = environment.from_string(sensor[template]).render(value_json=answer.json())
-    return answer, text
+    return resource["resource"].partition(ADDRESS)[2], sensor
+
+
+def rendered(template: str, **known: Any) -> str:
+    """Home Assistant leaves `value_json` out where the body is no JSON."""
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+    return environment.from_string(home_assistant()[1][template]).render(**known)
 
 
 async def test_home_assistant(gateway: Gateway) -> None:
-    answer, value = await rendered(gateway, "value_template")
-    assert float(value) == next(
-        one["price"] for one in answer.json()["data"] if one["id"] == "bitcoin"
-    )
-    assert (await rendered(gateway, "availability"))[1] == "True"
-    (sensor,) = yaml.safe_load(recipe("home-assistant"))["rest"][0]["sensor"]
+    path, sensor = home_assistant()
+    answer = (await gateway.client.get(path)).json()
+    price = next(one["price"] for one in answer["data"] if one["id"] == "bitcoin")
+    assert float(rendered("value_template", value_json=answer)) == price
+    assert rendered("availability", value_json=answer) == "True"
     assert sensor["json_attributes_path"] == "$.meta"
-    assert set(sensor["json_attributes"]) <= set(answer.json()["meta"])
+    assert set(sensor["json_attributes"]) <= set(answer["meta"])
+    answer["meta"]["stale"] = True
+    assert rendered("availability", value_json=answer) == "False"
 
 
-async def test_home_assistant_shows_no_price_that_is_not_of_now(
-    gateway: Gateway, world: Scenery
-) -> None:
+@pytest.mark.parametrize(
+    "data", [[], [{"id": "ethereum", "price": 2.0}], [{"id": "bitcoin", "price": None}]]
+)
+def test_home_assistant_shows_no_price_where_there_is_none(data: list[Any]) -> None:
+    answer = {"data": data, "meta": {"stale": False}}
+    assert rendered("availability", value_json=answer) == "False"
+    assert rendered("availability") == "False"
+
+
+async def test_home_assistant_shows_no_price_for_an_error(gateway: Gateway, world: Scenery) -> None:
     world.faults = {"coingecko_free": "http500", "binance": "http500"}
-    answer, value = await rendered(gateway, "availability")
-    assert (answer.status_code, value) == (503, "False")
+    answer = await gateway.client.get(home_assistant()[0])
+    assert answer.status_code == 503
+    assert rendered("availability", value_json=answer.json()) == "False"
