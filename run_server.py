@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.bounded_http import BoundedHttp
+from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
@@ -95,7 +96,7 @@ def server(configuration: Configuration, **options: Any) -> Server:
         "log_config": None,  # our one queue takes uvicorn's records too
         "access_log": False,
         "server_header": False,
-        "http": BoundedHttp,
+        "http": DirectHttp if settings.http_direct else BoundedHttp,
         "proxy_headers": False,  # TRUST_PROXY says whom to believe, not uvicorn's default
         "timeout_graceful_shutdown": DRAIN_S,
         "ws_max_size": MOST_FRAME_BYTES,

@@ -38,9 +38,13 @@ class BoundedHttp(HttpToolsProtocol):
             self._head_since = self.loop.time()
         HttpToolsProtocol.data_received(self, data)  # super() looks it up anew on each request
 
-    def on_headers_complete(self) -> None:
+    def end_head(self) -> None:
+        """A head is complete: an answer is due, and then another head may come."""
         self._head_since = None
         self._taken = 0
+
+    def on_headers_complete(self) -> None:
+        self.end_head()
         HttpToolsProtocol.on_headers_complete(self)
 
     def _look(self) -> None:

@@ -74,6 +74,13 @@ class Lease:
     left: int
     reset_at: float
 
+    def take(self) -> tuple[bool, int, int]:
+        """Whether there was one, how many are left, and in how many seconds there are more."""
+        passes = self.requests > 0
+        self.requests -= passes
+        reset_s = max(1, math.ceil(self.reset_at - _WALL.now().timestamp()))
+        return passes, self.left + self.requests, reset_s
+
 
 class ClientLimits:
     """So many requests of one address in each window.
@@ -101,10 +108,12 @@ class ClientLimits:
         lease = self._leases.get(client)
         if lease is None or lease.requests == 0:
             lease = await self._leased(client)
-        passes = lease.requests > 0
-        lease.requests -= passes
-        reset_s = max(1, math.ceil(lease.reset_at - _WALL.now().timestamp()))
-        return passes, lease.left + lease.requests, reset_s
+        return lease.take()
+
+    def hit_of_lease(self, client: str) -> tuple[bool, int, int] | None:
+        """The same without a wait; None, and nothing is counted, where a new lease is due."""
+        lease = self._leases.get(client)
+        return lease.take() if lease is not None and lease.requests > 0 else None
 
     async def _leased(self, client: str) -> Lease:
         """A whole lease, else a single request; without any the client has to wait."""

@@ -33,6 +33,8 @@ class Application(FastAPI):
     """FastAPI behind the layers that stand outside of its own: those wrap `send`, and cost."""
 
     outside: ASGIApp
+    #: Where a server may ask for a known answer itself.
+    prepared: PreparedAnswers | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         keep_send(scope, send)
@@ -122,7 +124,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
     app.add_middleware(RequestId)
     inside: ASGIApp = partial(FastAPI.__call__, app)
     if settings.prepared_answers:
-        inside = PreparedAnswers(
+        inside = app.prepared = PreparedAnswers(
             inside,
             keys=keys,
             limits=limits,

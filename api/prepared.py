@@ -7,12 +7,13 @@ headers that it may depend on. While everything that it depends on is current (n
 is due), the same question gets the same bytes; only its age, its request id and what is left of the
 client's limit are made anew. Keys and limits are asked as ever. Whatever is not known here, or may
 not pass, goes on to the application untouched. `PREPARED_ANSWERS=false` leaves this layer out, and
-nobody can tell.
+nobody can tell. A server that wants an answer without a task for it asks `at_once`.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +34,7 @@ BODY = frozenset((b"content-length", b"transfer-encoding"))
 SLOT, START = "prepared", "http.response.start"
 #: What differs from answer to answer.
 AGE, REQUEST_ID, X_CACHE, RATE_LIMIT = b"age", b"x-request-id", b"x-cache", b"ratelimit"
+VOLATILE = AGE, REQUEST_ID, RATE_LIMIT
 
 
 @dataclass(slots=True)
@@ -52,11 +54,14 @@ def offer_again(scope: Scope, holds: tuple[Hold, ...], digest: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One answer as it left the outermost layer, and where in its headers the volatile ones are."""
+    """One answer as it left the outermost layer, and where in its headers the volatile ones are;
+    `lines` are the headers as they are sent, with gaps for those. Without a length there are none:
+    then the server has to have its say."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     places: dict[bytes, int]
+    lines: bytes
     body: bytes
     counted_as: tuple[str, int, str]
 
@@ -70,7 +75,7 @@ Key = tuple[bytes | None, bytes | None, bool]
 class Question:
     """What is kept of one path and query, all of one refresh."""
 
-    name: tuple[str, bytes]
+    target: bytes
     holds: tuple[Hold, ...]
     digest: str
     variants: dict[Key | None, Prepared] = field(default_factory=dict)
@@ -84,6 +89,15 @@ class Question:
             if age_s is None:
                 return None
         return age_s
+
+
+class Found(NamedTuple):
+    """What may be given again, to whom."""
+
+    question: Question
+    prepared: Prepared
+    asked: Asked
+    age_s: float
 
 
 class PreparedAnswers:
@@ -105,7 +119,7 @@ class PreparedAnswers:
         self._trusted_proxies = trusted_proxies
         self._counts = counts
         self._templates = templates
-        self._questions: OrderedDict[tuple[str, bytes], Question] = OrderedDict()
+        self._questions: OrderedDict[bytes, Question] = OrderedDict()
         self._bytes = 0
 
     def __repr__(self) -> str:
@@ -115,25 +129,57 @@ class PreparedAnswers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        question = self._questions.get((scope["path"], scope["query_string"]))
-        age_s = question.current_age_s() if question is not None else None
-        if question is not None and age_s is not None and scope["method"] in ("GET", "HEAD"):
-            asked = _read(scope)
-            prepared = question.variants.get(_key(asked, question.digest))
-            if prepared and asked is not None and self._has_key(asked):
-                passes, left = await self._counted(scope) if self._limits else (True, b"")
-                if passes:
-                    self._count(question, prepared)
-                    headers = _renewed(prepared, asked, age_s, left)
-                    start = {"type": START, "status": prepared.status, "headers": headers}
-                    await send(start)
-                    body = prepared.body if scope["method"] == "GET" else b""
-                    await send({"type": "http.response.body", "body": body})
-                    return
-        if scope["method"] == "GET" and _length(scope) <= LONGEST_QUESTION:
-            await self._learn(scope, receive, send)
+        target = _target(scope)
+        found = self._found(scope["method"], target, scope["headers"])
+        if found is not None:
+            passes, left = await self._counted(scope) if self._limits else (True, b"")
+            if passes:
+                await self._again(found, left, scope, send)
+                return
+        if scope["method"] == "GET" and len(target) <= LONGEST_QUESTION:
+            await self._learn(target, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
+        """Status, header lines and body, counted; None where it has to go the usual way. Of
+        `scope` only client and headers are asked, so a server need not have parsed the target."""
+        found = self._found(method, target, scope["headers"])
+        if found is None or not found.prepared.lines:
+            return None
+        left = b""
+        if self._limits:
+            hit = self._limits.hit_of_lease(client_of(scope, self._trusted_proxies))
+            if hit is None:
+                return None
+            left = rate_limit(*hit[1:]).encode()
+        self._count(found)
+        prepared = found.prepared
+        lines = prepared.lines % _volatile(found, left)
+        return prepared.status, lines, prepared.body if method == "GET" else b""
+
+    def _found(
+        self, method: str, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> Found | None:
+        question = self._questions.get(target)
+        if question is None or method not in ("GET", "HEAD"):
+            return None
+        age_s = question.current_age_s()
+        asked = None if age_s is None else _read(headers)
+        if age_s is None or asked is None or not self._has_key(asked):
+            return None
+        prepared = question.variants.get(_key(asked, question.digest))
+        return Found(question, prepared, asked, age_s) if prepared is not None else None
+
+    async def _again(self, found: Found, left: bytes, scope: Scope, send: Send) -> None:
+        self._count(found)
+        prepared = found.prepared
+        headers, values = prepared.headers.copy(), _volatile(found, left)
+        for name, place in prepared.places.items():
+            headers[place] = name, values[name]
+        await send({"type": START, "status": prepared.status, "headers": headers})
+        body = prepared.body if scope["method"] == "GET" else b""
+        await send({"type": "http.response.body", "body": body})
 
     def _has_key(self, asked: Asked) -> bool:
         if not self._keys:
@@ -147,13 +193,13 @@ class PreparedAnswers:
         passes, left, reset_s = await self._limits.hit(client_of(scope, self._trusted_proxies))
         return passes, rate_limit(left, reset_s).encode()
 
-    def _count(self, question: Question, prepared: Prepared) -> None:
-        self._questions.move_to_end(question.name)
-        self._counts[prepared.counted_as] += 1
-        for hold in question.holds:
+    def _count(self, found: Found) -> None:
+        self._questions.move_to_end(found.question.target)
+        self._counts[found.prepared.counted_as] += 1
+        for hold in found.question.holds:
             hold.note_hit()
 
-    async def _learn(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _learn(self, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """The whole way; what comes out is kept if the responder left word that it may be."""
         slot = scope[SLOT] = Slot()
         start: Message = {}
@@ -169,56 +215,65 @@ class PreparedAnswers:
 
         await self._app(scope, receive, kept_send)
         if slot.holds and start and body and not body.get("more_body"):
-            asked = _read(scope)
+            asked = _read(scope["headers"])
             if asked is not None:
-                self._keep(scope, slot, asked, start, body.get("body", b""))
+                template = template_of(scope, self._templates)
+                prepared = _prepared(start, body.get("body", b""), template)
+                self._keep(target, slot, asked, prepared)
 
-    def _keep(self, scope: Scope, slot: Slot, asked: Asked, start: Message, body: bytes) -> None:
-        name = scope["path"], scope["query_string"]
-        question = self._questions.get(name)
+    def _keep(self, target: bytes, slot: Slot, asked: Asked, prepared: Prepared) -> None:
+        question = self._questions.get(target)
         if question is None or question.holds != slot.holds or question.digest != slot.digest:
-            self._drop(name)
-            question = Question(name, slot.holds, slot.digest)
-            self._questions[name] = question
+            self._drop(target)
+            question = self._questions[target] = Question(target, slot.holds, slot.digest)
         if len(question.variants) >= MOST_VARIANTS:
             return
-        prepared = _prepared(start, body, template_of(scope, self._templates))
         question.variants[_key(asked, slot.digest)] = prepared
-        question.size += len(body) + OVERHEAD_BYTES
-        self._bytes += len(body) + OVERHEAD_BYTES
+        question.size += len(prepared.body) + OVERHEAD_BYTES
+        self._bytes += len(prepared.body) + OVERHEAD_BYTES
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._questions)))
 
-    def _drop(self, name: tuple[str, bytes]) -> None:
-        question = self._questions.pop(name, None)
+    def _drop(self, target: bytes) -> None:
+        question = self._questions.pop(target, None)
         self._bytes -= question.size if question else 0
 
 
-def _renewed(
-    prepared: Prepared, asked: Asked, age_s: float, left: bytes
-) -> list[tuple[bytes, bytes]]:
-    """The same headers again, with what is new in them."""
-    headers, places = prepared.headers.copy(), prepared.places
-    request_id = request_id_for(asked.get(REQUEST_ID, b""))
-    headers[places[AGE]] = AGE, b"%d" % age_s
-    headers[places[REQUEST_ID]] = REQUEST_ID, request_id
-    if left:
-        headers[places[RATE_LIMIT]] = RATE_LIMIT, left
-    return headers
+def _target(scope: Scope) -> bytes:
+    """As it stands in the request's first line; a server in a test may not tell the path's."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return b"%b?%b" % (path, query) if query else path
+
+
+def _volatile(found: Found, left: bytes) -> dict[bytes, bytes]:
+    request_id = request_id_for(found.asked.get(REQUEST_ID, b""))
+    return {AGE: b"%d" % found.age_s, REQUEST_ID: request_id, RATE_LIMIT: left}
 
 
 def _prepared(start: Message, body: bytes, template: str) -> Prepared:
     """From now on it is a hit, whatever it was the first time."""
     headers = [(name, b"hit" if name == X_CACHE else text) for name, text in start["headers"]]
-    volatile = (AGE, REQUEST_ID, RATE_LIMIT)
-    places = {name: place for place, (name, _) in enumerate(headers) if name in volatile}
-    return Prepared(start["status"], headers, places, body, (template, start["status"], "hit"))
+    places = {name: place for place, (name, _) in enumerate(headers) if name in VOLATILE}
+    counted_as = template, start["status"], "hit"
+    return Prepared(start["status"], headers, places, _lines(start, headers), body, counted_as)
 
 
-def _read(scope: Scope) -> Asked | None:
+def _lines(start: Message, headers: list[tuple[bytes, bytes]]) -> bytes:
+    names = {name for name, _ in headers}
+    if b"content-length" not in names and start["status"] != 304:
+        return b""
+    return b"".join(
+        b"%b: %%(%b)b\r\n" % (name, name)
+        if name in VOLATILE
+        else b"%b: %b\r\n" % (name, text.replace(b"%", b"%%"))
+        for name, text in headers
+    )
+
+
+def _read(headers: list[tuple[bytes, bytes]]) -> Asked | None:
     """The headers; None where the application is to look closer: at a header that came twice, a
     body, or headers without measure. All in C: this is done for each request."""
-    headers = scope["headers"]
     asked: Asked = dict(headers)
     if len(asked) != len(headers) or not BODY.isdisjoint(asked):
         return None
@@ -232,7 +287,3 @@ def _key(asked: Asked | None, digest: str) -> Key | None:
     condition = asked.get(b"if-none-match")
     is_known = condition is not None and matches(condition.decode("latin-1"), digest)
     return asked.get(b"accept-encoding"), asked.get(b"origin"), is_known
-
-
-def _length(scope: Scope) -> int:
-    return len(scope["path"]) + len(scope["query_string"])

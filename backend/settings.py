@@ -154,6 +154,8 @@ class Settings(BaseSettings):
     ws_direct: bool = True
     #: What was just answered is answered again from memory in front of all layers.
     prepared_answers: bool = True
+    #: ... by the server itself; false is the plain way, through ASGI.
+    http_direct: bool = True
 
     @field_validator("log_level", mode="before")
     @classmethod

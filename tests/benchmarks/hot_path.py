@@ -39,6 +39,7 @@ BARE = "bare ASGI"
 OURS: dict[str, dict[str, str]] = {
     "ours": {},
     "ours, CLIENT_RATE_LIMIT on": {"CLIENT_RATE_LIMIT": "100000000/hour"},
+    "ours, HTTP_DIRECT=false": {"HTTP_DIRECT": "false"},
     "ours, PREPARED_ANSWERS=false": {"PREPARED_ANSWERS": "false"},
 }
 STEADY_PER_S, STEADY_S = 1_000, 4.0

@@ -1,0 +1,328 @@
+"""Known answers from the parser to the transport: over real sockets, beside the plain way."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import run_server
+from api.bounded_http import BoundedHttp
+from api.direct_http import DirectHttp
+from api.hf_unified_server import Application, create_app
+from backend.gateway import read_configuration
+from tests.world.server import World
+
+KNOWN = "/api/market?limit=250", "/api/gas"
+#: What is not the same from one answer to the next.
+MOMENTS = re.compile(rb"(?<=\r\n)(age|date|ratelimit): [^\r]+")
+KEEP_ALIVE_S = 1
+
+
+@dataclass(frozen=True)
+class Servers:
+    """One application behind two servers."""
+
+    app: Application
+    direct: int
+    plain: int
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=protocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def servers(world: World, surroundings: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
+    async with opened(world, surroundings) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened(
+    world: World, surroundings: pytest.MonkeyPatch, **settings: str
+) -> AsyncIterator[Servers]:
+    for name, value in world.environment(**settings).items():
+        surroundings.setenv(name, value)
+    async with AsyncExitStack() as stack:
+        app = create_app()
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        direct = await stack.enter_async_context(serving(app, DirectHttp))
+        plain = await stack.enter_async_context(serving(app, BoundedHttp))
+        yield Servers(app, direct, plain)
+
+
+def request(path: str, method: str = "GET", version: str = "1.1", **headers: str) -> bytes:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    lines = "".join(f"{name}: {text}\r\n" for name, text in {"Host": "g", **named}.items())
+    return f"{method} {path} HTTP/{version}\r\n{lines}\r\n".encode()
+
+
+class Connection:
+    """A client that reads answers one by one, and knows what HTTP says of their length."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, asked: bytes) -> bytes:
+        self.writer.write(asked)
+        return await self.answer(is_head=asked.startswith(b"HEAD"))
+
+    async def answer(self, *, is_head: bool = False) -> bytes:
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        length = re.search(rb"content-length: (\d+)", head)
+        body = int(length[1]) if length and not is_head else 0
+        return head + await asyncio.wait_for(self.reader.readexactly(body), 10)
+
+    async def is_closed(self, within_s: float) -> bool:
+        try:
+            return await asyncio.wait_for(self.reader.read(1), within_s) == b""
+        except TimeoutError:
+            return False
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.close()
+
+
+async def known(servers: Servers, *asked: bytes) -> None:
+    """Asked once, they are known; afterwards the application itself would fail."""
+    async with connected(servers.direct) as client:
+        for one in asked:
+            assert b" 200 OK" in await client.ask(one)
+
+
+def still(answer: bytes) -> bytes:
+    return MOMENTS.sub(rb"\1: -", answer)
+
+
+CONDITIONS: tuple[dict[str, str], ...] = (
+    {},
+    {"Accept_Encoding": "zstd"},
+    {"Accept_Encoding": "gzip", "Origin": "https://dashboard.example"},
+    {"If_None_Match": "*"},
+    {"Range": "bytes=0-10"},
+    {"Authorization": "Bearer nobody-asks-for-it"},
+)
+
+
+@pytest.mark.parametrize("path", KNOWN)
+@pytest.mark.parametrize("limit", ["", "1000/minute"])
+async def test_answers_are_the_plain_ones_to_the_byte(
+    world: World, surroundings: pytest.MonkeyPatch, path: str, limit: str
+) -> None:
+    async with (
+        opened(world, surroundings, CLIENT_RATE_LIMIT=limit) as servers,
+        connected(servers.direct) as direct,
+        connected(servers.plain) as plain,
+    ):
+        for headers in CONDITIONS:
+            for method in ("GET", "GET", "HEAD"):
+                asked = request(path, method, X_Request_Id="the-same", **headers)
+                first = await plain.ask(asked)
+                assert still(await direct.ask(asked)) == still(await plain.ask(asked))
+                assert still(first).replace(b": miss", b": hit") == still(await direct.ask(asked))
+
+
+async def test_a_known_answer_makes_no_task(servers: Servers) -> None:
+    asked = request("/api/gas")
+    await known(servers, asked)
+    servers.app.outside = None  # type: ignore[assignment] # whoever goes there fails
+    async with connected(servers.direct) as client:
+        for _ in range(3):
+            answer = await client.ask(asked)
+            assert b" 200 OK" in answer
+            assert b"x-cache: hit" in answer
+        assert b" 500 " in await client.ask(request("/api/gas?x=1"))
+    async with connected(servers.plain) as client:
+        assert b" 500 " in await client.ask(asked)
+
+
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [("1.0", {}), ("1.1", {"Connection": "close"}), ("1.0", {"Connection": "keep-alive"})],
+)
+async def test_who_wants_an_end_gets_one(
+    servers: Servers, version: str, headers: dict[str, str]
+) -> None:
+    await known(servers, request("/api/gas"))
+    async with connected(servers.direct) as client:
+        answer = await client.ask(request("/api/gas", version=version, **headers))
+        assert b" 200 OK" in answer
+        assert b"\r\nconnection: close\r\n" in answer
+        assert await client.is_closed(within_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (request("/api/gas", "POST", Content_Length="2") + b"{}", b" 405 "),
+        (request("/api/gas", "OPTIONS"), b" 405 "),
+        (request("/api/gas", Content_Length="2") + b"{}", b" 200 "),
+        (request("/api/gas", Upgrade="h2c", Connection="Upgrade, HTTP2-Settings"), b" 200 "),
+        (
+            request(
+                "/api/gas",
+                Upgrade="websocket",
+                Connection="Upgrade",
+                Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+                Sec_WebSocket_Version="13",
+            ),
+            b" 403 ",
+        ),
+        (request("/api/gas", X_Much="x" * 40_000), b" 431 "),
+        (request("http://g/api/gas"), b" 200 "),
+        (request("/api/gas?"), b" 200 "),
+        (request("/api/%67as"), b" 200 "),
+    ],
+)
+async def test_what_is_not_plain_goes_the_plain_way(
+    servers: Servers, asked: bytes, status: bytes
+) -> None:
+    await known(servers, request("/api/gas"))
+    async with connected(servers.direct) as client, connected(servers.plain) as plain:
+        told, usual = await client.ask(asked), await plain.ask(asked)
+        assert status in told.partition(b"\r\n")[0] + b" "
+        assert told.partition(b"\r\n")[0] == usual.partition(b"\r\n")[0]
+        if b"connection: close" not in told.lower():
+            assert b" 200 OK" in await client.ask(request("/api/gas"))
+
+
+async def test_pipelined_answers_come_in_their_order(servers: Servers) -> None:
+    await known(servers, *(request(path) for path in KNOWN))
+    asked = [
+        request(path, X_Request_Id=f"no-{number}")
+        for number, path in enumerate([KNOWN[0], "/api/nowhere", KNOWN[1], "/api/status"] * 20)
+    ]
+    async with connected(servers.direct) as client:
+        client.writer.write(b"".join(asked))
+        for number in range(len(asked)):
+            answer = await client.answer()
+            assert f"x-request-id: no-{number}\r\n".encode() in answer
+            assert answer.startswith(b"HTTP/1.1 404" if number % 4 == 1 else b"HTTP/1.1 200")
+
+
+async def test_a_request_may_come_byte_by_byte(servers: Servers) -> None:
+    asked = request("/api/gas")
+    await known(servers, asked)
+    async with connected(servers.direct) as client:
+        for _ in range(2):
+            for at in range(len(asked)):
+                client.writer.write(asked[at : at + 1])
+                await asyncio.sleep(0)
+            assert b"x-cache: hit" in await client.answer()
+
+
+async def test_who_takes_nothing_does_not_fill_the_memory(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+    answers = DirectHttp._answers_at_once
+
+    def watched(self: DirectHttp) -> bool:
+        waiting.append(self.transport.get_write_buffer_size())
+        return answers(self)
+
+    monkeypatch.setattr(DirectHttp, "_answers_at_once", watched)
+    asked = request(KNOWN[0])
+    await known(servers, asked)
+    async with connected(servers.direct) as client:
+        length = len(await client.ask(asked))
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(asked * 2_000)
+        await asyncio.sleep(0.5)
+        assert max(waiting) < 4 * length
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(2_000):
+            assert b" 200 OK" in await client.answer()
+
+
+async def test_a_resting_connection_is_closed_in_time(servers: Servers) -> None:
+    asked = request("/api/gas")
+    await known(servers, asked)
+    async with connected(servers.direct) as client:
+        for _ in range(3):
+            assert b"x-cache: hit" in await client.ask(asked)
+            assert not await client.is_closed(within_s=KEEP_ALIVE_S * 0.6)
+        assert await client.is_closed(within_s=KEEP_ALIVE_S * 3)
+
+
+class Echo:
+    """Knows one answer, and sends back every body."""
+
+    def __init__(self) -> None:
+        self.prepared = self
+
+    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
+        is_known = target == b"/known" and method == "GET" and (b"host", b"g") in scope["headers"]
+        return (200, b"content-length: 5\r\n", b"known") if is_known else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        message: Message = {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            body += message["body"]
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
+    async with serving(Echo(), DirectHttp) as port, connected(port) as client:
+        for _ in range(3):
+            assert (await client.ask(request("/known"))).endswith(b"\r\n\r\nknown")
+            sent = await client.ask(request("/", "POST", Content_Length="4") + b"body")
+            assert sent.endswith(b"\r\n\r\nbody")
+
+
+async def test_limits_refuse_here_too(world: World, surroundings: pytest.MonkeyPatch) -> None:
+    async with (
+        opened(world, surroundings, CLIENT_RATE_LIMIT="200/hour") as servers,
+        connected(servers.direct) as client,
+    ):
+        answers = [await client.ask(request("/api/gas")) for _ in range(202)]
+    codes = [answer.split(b" ", 2)[1] for answer in answers]
+    assert codes == [b"200"] * 200 + [b"429"] * 2
+    left = [int(re.search(rb";r=(\d+)", answer)[1]) for answer in answers]  # type: ignore[index]
+    assert left == [*range(199, -1, -1), 0, 0]
+
+
+async def test_the_setting_chooses_the_server(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    for name, value in world.environment().items():
+        surroundings.setenv(name, value)
+    configuration = read_configuration()
+    assert run_server.server(configuration).config.http is DirectHttp
+    own = configuration.gateway.model_copy(update={"http_direct": False})
+    plain = run_server.server(type(configuration)(own, configuration.providers))
+    assert plain.config.http is BoundedHttp
