@@ -13,6 +13,7 @@ nobody can tell. A server that wants an answer without a task for it asks `at_on
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -114,8 +115,8 @@ class PreparedAnswers:
         templates: Mapping[object, str],
     ) -> None:
         self._app = app
-        self._keys = keys
-        self._limits = limits
+        self._keys = keys or None  # what asks nobody is not asked each time
+        self._limits = limits or None
         self._trusted_proxies = trusted_proxies
         self._counts = counts
         self._templates = templates
@@ -132,8 +133,8 @@ class PreparedAnswers:
         target = _target(scope)
         found = self._found(scope["method"], target, scope["headers"])
         if found is not None:
-            passes, left = await self._counted(scope) if self._limits else (True, b"")
-            if passes:
+            left = await self._left(scope)
+            if left is not None:
                 await self._again(found, left, scope, send)
                 return
         if scope["method"] == "GET" and len(target) <= LONGEST_QUESTION:
@@ -148,7 +149,7 @@ class PreparedAnswers:
         if found is None or not found.prepared.lines:
             return None
         left = b""
-        if self._limits:
+        if self._limits is not None:
             hit = self._limits.hit_of_lease(client_of(scope, self._trusted_proxies))
             if hit is None:
                 return None
@@ -166,7 +167,9 @@ class PreparedAnswers:
             return None
         age_s = question.current_age_s()
         asked = None if age_s is None else _read(headers)
-        if age_s is None or asked is None or not self._has_key(asked):
+        if age_s is None or asked is None:
+            return None
+        if self._keys is not None and not _admitted(self._keys, asked):
             return None
         prepared = question.variants.get(_key(asked, question.digest))
         return Found(question, prepared, asked, age_s) if prepared is not None else None
@@ -181,17 +184,13 @@ class PreparedAnswers:
         body = prepared.body if scope["method"] == "GET" else b""
         await send({"type": "http.response.body", "body": body})
 
-    def _has_key(self, asked: Asked) -> bool:
-        if not self._keys:
-            return True
-        sent = {name: asked.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
-        return self._keys.admits({name: text.decode("latin-1") for name, text in sent.items()})
-
-    async def _counted(self, scope: Scope) -> tuple[bool, bytes]:
-        """Whether the client's limits let it pass, and what is left of them. A refused request is
-        not counted by the limits, so that the application may refuse it in its own words."""
+    async def _left(self, scope: Scope) -> bytes | None:
+        """What the client's limits leave it; None if nothing: that is not counted then, so that
+        the application may refuse it in its own words."""
+        if self._limits is None:
+            return b""
         passes, left, reset_s = await self._limits.hit(client_of(scope, self._trusted_proxies))
-        return passes, rate_limit(left, reset_s).encode()
+        return rate_limit(left, reset_s).encode() if passes else None
 
     def _count(self, found: Found) -> None:
         self._questions.move_to_end(found.question.target)
@@ -237,6 +236,11 @@ class PreparedAnswers:
     def _drop(self, target: bytes) -> None:
         question = self._questions.pop(target, None)
         self._bytes -= question.size if question else 0
+
+
+def _admitted(keys: GatewayKeys, asked: Asked) -> bool:
+    sent = {name: asked.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
+    return keys.admits({name: text.decode("latin-1") for name, text in sent.items()})
 
 
 def _target(scope: Scope) -> bytes:
@@ -285,5 +289,10 @@ def _key(asked: Asked | None, digest: str) -> Key | None:
     if asked is None:
         return None
     condition = asked.get(b"if-none-match")
-    is_known = condition is not None and matches(condition.decode("latin-1"), digest)
+    is_known = condition is not None and _matches(condition, digest)
     return asked.get(b"accept-encoding"), asked.get(b"origin"), is_known
+
+
+@lru_cache(maxsize=512)  # who polls sends the same tag until there is another answer
+def _matches(condition: bytes, digest: str) -> bool:
+    return matches(condition.decode("latin-1"), digest)

@@ -14,7 +14,7 @@ from api.routes.common import documented_errors, refuse_repeats
 from api.stream.commands import Refused, Subscribe, commands_in, key_in
 from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
-from api.stream.outlets import Outlet, QueueOutlet, WireOutlet
+from api.stream.outlets import Outlet, QueueOutlet
 from api.stream.subscriber import Subscriber
 from api.stream.wire import KEY, abort, abort_soon, bound_kernel_buffer, wire_behind
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
@@ -94,7 +94,7 @@ async def _outlet(websocket: WebSocket) -> AsyncIterator[Outlet]:
     is_direct = websocket.app.state.ws_direct
     wire = wire_behind(websocket.scope) if is_direct else None
     if wire:
-        yield WireOutlet(wire)
+        yield wire
         return
     outlet = QueueOutlet()
     writer = asyncio.create_task(_drain(websocket, outlet), name="stream writer")

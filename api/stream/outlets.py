@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from api.stream.frames import Frame
-from api.stream.wire import Wire
 
 #: More than this waiting, and the reader lags: it gets nothing until it has read. The snapshots
 #: that a reader of everything begins with are about as much.
@@ -18,6 +17,8 @@ MOST_WAITING = 1024 * 1024
 
 
 class Outlet(Protocol):
+    """A Wire straight to the transport, or a QueueOutlet."""
+
     @property
     def waiting(self) -> int:
         """Bytes that the reader has not taken, as far as we know."""
@@ -34,30 +35,6 @@ class Outlet(Protocol):
 
     def abort(self) -> None:
         """Ends the connection now."""
-
-
-class WireOutlet:
-    """Straight to the transport: the same bytes for every reader, no task in between."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    @property
-    def waiting(self) -> int:
-        return self._wire.buffered
-
-    @property
-    def is_closing(self) -> bool:
-        return self._wire.is_closing
-
-    def write(self, frame: Frame) -> None:
-        self._wire.write(frame.wire)
-
-    def close(self, code: int, reason: str) -> None:
-        self._wire.close(code, reason)
-
-    def abort(self) -> None:
-        self._wire.abort()
 
 
 class QueueOutlet:

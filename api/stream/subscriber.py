@@ -57,7 +57,8 @@ class Subscriber:
 
         A state that it was shown already, by a snapshot that came in between, is no news.
         """
-        if topic in self._behind or not self.is_free:
+        waits = self._outlet.waiting > MOST_BUFFERED  # is_free, but for each reader and frame
+        if topic in self._behind or (waits and not self._outlet.is_closing):
             self._behind[topic] = None
             self._counters.dropped += 1
             return False
@@ -65,7 +66,8 @@ class Subscriber:
             if frame.seq <= self.topics.get(topic, 0):
                 return True
             self.topics[topic] = frame.seq
-        self.tell(frame)
+        self._outlet.write(frame)
+        self._counters.sent += 1
         return True
 
     def present(self, topic: Topic, *, is_return: bool = False) -> None:

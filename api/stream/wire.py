@@ -14,6 +14,8 @@ from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
+from api.stream.frames import Frame
+
 #: Where the server's own `send` is kept before anybody wraps it.
 KEY = "gateway.server_send"
 #: Linux doubles it; still several times what a fast reader far away needs in a round trip.
@@ -28,17 +30,18 @@ def keep_send(scope: Scope, send: Send) -> None:
 
 
 class Wire:
-    """One accepted WebSocket connection of uvicorn's."""
+    """One accepted WebSocket connection of uvicorn's: an Outlet that writes the same bytes for
+    every reader, with no task in between."""
 
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         self._protocol = protocol
         self._has_end = False
 
     def __repr__(self) -> str:
-        return f"<Wire {self.buffered} bytes waiting>"
+        return f"<Wire {self.waiting} bytes waiting>"
 
     @property
-    def buffered(self) -> int:
+    def waiting(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self._protocol.transport.get_write_buffer_size()
 
@@ -46,10 +49,11 @@ class Wire:
     def is_closing(self) -> bool:
         return self._protocol.close_sent or self._protocol.transport.is_closing()
 
-    def write(self, data: bytes) -> None:
-        """Whole frames, as they stand; nothing once the connection is closing."""
-        if not self.is_closing:
-            self._protocol.transport.write(data)
+    def write(self, frame: Frame) -> None:
+        """As it stands; nothing once the connection is closing."""
+        protocol = self._protocol  # not by is_closing: this is done for each reader
+        if not (protocol.close_sent or protocol.transport.is_closing()):
+            protocol.transport.write(frame.wire)
 
     def close(self, code: int, reason: str) -> None:
         """As uvicorn closes, but without waiting for a reader that does not read.

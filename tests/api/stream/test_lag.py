@@ -32,12 +32,15 @@ async def stalled(served: Served) -> AsyncIterator[Reader]:
 
 
 async def flood(push: PushWorld, served: Served, healthy: list[Reader]) -> int:
-    """Updates, one at a time, until a reader has missed some; gives the last seq."""
+    """Updates, one at a time, until a reader has missed some, or was closed for being stuck; gives
+    the last seq."""
+    before = served.broadcaster.counters().clients
     for number in range(1, MOST_ROUNDS):
         await move_everything(push, number)
         frames = [await reader.next(op="data") for reader in healthy]
         assert {(frame["type"], frame["seq"]) for frame in frames} == {("update", number + 1)}
-        if served.broadcaster.counters().dropped > 5:
+        now = served.broadcaster.counters()
+        if now.dropped > 5 or now.clients < before:
             return number + 1
     raise AssertionError("nobody lags")
 

@@ -4,6 +4,7 @@ import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
 
+from api.stream.frames import Frame
 from api.stream.wire import KEY, Wire, abort, keep_send, wire_behind
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -14,13 +15,13 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
     async with served.reader("?channels=gas") as reader:
         await reader.next(op="data")
         (subscriber,) = served.broadcaster._subscribers
-        wire = subscriber._outlet._wire  # type: ignore[attr-defined] # a WireOutlet has one
+        wire = subscriber._outlet
         assert isinstance(wire, Wire)
-        assert wire.buffered == 0
+        assert wire.waiting == 0
         assert repr(wire) == "<Wire 0 bytes waiting>"
         wire.close(1008, "enough")
         wire.close(1001, "again")
-        wire.write(b"\x81\x00")
+        wire.write(Frame(b"", "nothing"))
         with pytest.raises(ConnectionClosed):
             await reader.connection.recv()
     assert (reader.connection.close_code, reader.connection.close_reason) == (1008, "enough")
