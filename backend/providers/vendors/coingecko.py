@@ -74,9 +74,12 @@ def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. A few absurd rows are left out and named."""
     coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id")
-    own_ms = refuse_other_times([ms for coin in coins if (ms := _stamp_ms(coin))], context.now_ms)
+    stamps_ms = [_stamp_ms(coin) for coin in coins]
+    own_ms = refuse_other_times(filter(None, stamps_ms), context.now_ms)
     # A row that is old says so itself; one from the future is nobody's honest word.
-    ahead = tuple(str(coin.id) for coin in coins if _stamp_ms(coin) > own_ms + AHEAD_MS)
+    ahead = tuple(
+        str(coin.id) for coin, ms in zip(coins, stamps_ms, strict=True) if ms > own_ms + AHEAD_MS
+    )
     unique = {coin.id: coin for coin in reversed(coins) if coin.id not in ahead}
     return Ranking(tuple(sorted(unique.values(), key=_rank)), (*refused, *ahead))
 

@@ -1,0 +1,23 @@
+"""What values look like in JSON."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.encoding import instant, to_json
+
+ZONES = st.sampled_from([UTC, timezone(timedelta(minutes=345)), timezone(timedelta(hours=-8))])
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=ZONES))  # noqa: DTZ001
+def test_an_instant_is_in_utc_to_the_millisecond(at: datetime) -> None:
+    usual = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    assert instant(at) == usual.replace("+00:00", "Z")
+    assert to_json({"at": at}) == b'{"at":"%b"}' % instant(at).encode()
+
+
+def test_what_json_does_not_know_is_refused() -> None:
+    with pytest.raises(TypeError):
+        to_json({"one": {1, 2}})
