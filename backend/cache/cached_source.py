@@ -257,9 +257,10 @@ class CachedSource(Generic[Q, T]):
         holds = () if answer.stale else (held,)
         answer = replace(answer, refresh_id=next(self._refreshes), holds=holds)
         before, entry = entry, await self._cache.restate(query, entry, answer)
-        self._newest = entry if self._newest is before else self._newest
-        self._replace_held(query, held)
-        self._tell_watchers(query)
+        if entry.value is answer:  # else somebody was quicker, and has said all this of theirs
+            self._newest = entry if self._newest is before else self._newest
+            self._replace_held(query, held)
+            self._tell_watchers(query)
         return entry
 
     def _replace_held(self, query: Q, held: Held) -> None:

@@ -918,3 +918,22 @@ async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cac
     (renewed,) = (await bench.cached.fetch(QUERY)).holds
     await bench.cached.aclose()
     assert renewed.current_age_s() is None
+
+
+async def test_an_amendment_that_comes_too_late_leaves_the_newer_answer_as_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.cached.fetch(QUERY)
+    cache = bench.cached._cache
+    restate = cache.restate
+    newer = Answer(9.0, "a", bench.source.clock.now(), 1.0)
+
+    async def restate_too_late(*asked: Any) -> Any:
+        await bench.cached.recall(QUERY, newer)
+        return await restate(*asked)
+
+    monkeypatch.setattr(cache, "restate", restate_too_late)
+    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
+    answer = await bench.cached.fetch(QUERY)
+    assert answer.data == 9.0
+    assert answer.holds[0].current_age_s() == 0.0
