@@ -25,9 +25,19 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(HEAD_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timers()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is another protocol's from here on; this one hears nothing of its end."""
+        self._end_timers()
+        super().handle_websocket_upgrade()
+
+    def _end_timers(self) -> None:
+        """Each of them would keep all of this: ours for ever, uvicorn's for a while."""
         if self._head_timer:
             self._head_timer.cancel()
-        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         self._taken += len(data)

@@ -1,14 +1,20 @@
 """Known answers from the parser to the transport: over real sockets, beside the plain way."""
 
 import asyncio
+import gc
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from websockets.asyncio.client import connect
 
 import run_server
 from api.bounded_http import BoundedHttp
@@ -326,3 +332,39 @@ async def test_the_setting_chooses_the_server(
     own = configuration.gateway.model_copy(update={"http_direct": False})
     plain = run_server.server(type(configuration)(own, configuration.providers))
     assert plain.config.http is BoundedHttp
+
+
+@pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
+@pytest.mark.parametrize("end", ["websocket", "close", "reset", "half a head"])
+async def test_of_a_connection_that_has_ended_nothing_is_left(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, protocol: type[BoundedHttp], end: str
+) -> None:
+    """A timer that arms itself again would keep each one for ever, and the loop busy."""
+    seen = WeakSet[BoundedHttp]()
+    made = BoundedHttp.connection_made
+
+    def remembered(self: BoundedHttp, transport: Any) -> None:
+        seen.add(self)
+        made(self, transport)
+
+    monkeypatch.setattr(BoundedHttp, "connection_made", remembered)
+    port = servers.direct if protocol is DirectHttp else servers.plain
+    for _ in range(3):
+        if end == "websocket":
+            async with connect(f"ws://127.0.0.1:{port}/ws?channels=gas") as reader:
+                await reader.recv()
+            continue
+        async with connected(port) as client:
+            assert b" 200 OK" in await client.ask(request("/api/gas"))
+            assert len(seen) == 1
+            if end == "half a head":
+                client.writer.write(request("/api/gas")[:20])
+            if end == "reset":
+                linger = struct.pack("ii", 1, 0)
+                peer = client.writer.get_extra_info("socket")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(KEEP_ALIVE_S * 0.8):
+        while seen:
+            gc.collect()
+            await asyncio.sleep(0.05)
