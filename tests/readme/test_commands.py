@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from backend.settings import Settings
 from tests.dashboard.scenery import Scenery
@@ -73,18 +74,35 @@ async def test_each_stream_says_what_is_asked_of_it(gateway: Gateway) -> None:
 async def test_breaking_it_changes_who_was_tried(
     world: Scenery, tmp_path: Path, block: Any, shown: Any
 ) -> None:
+    """In the same folder, so what the first one has learnt is there for the second."""
     start, curl = block.lines
-    name, _, value = start.split()[0].partition("=")
-    after = tmp_path / "after"
-    after.mkdir()
+    settings = dict(re.findall(r"(\w+)=(\S*) ", start))
+    assert len(settings) == 2
     async with running(tmp_path, **world.environment()) as gateway:
         well = json.loads(await printed(gateway, curl))["meta"]
         assert [one["provider"] for one in well["tried"]] == ["binance"]
-    async with running(after, **world.environment(**{name: value})) as gateway:
+    async with running(tmp_path, **world.environment(**settings)) as gateway:
         broken = json.loads(await printed(gateway, curl))["meta"]
     wanted = json.loads("{" + shown.text + "}")
     assert shape({"tried": broken["tried"]}) == shape(wanted)
     assert broken["source"] == wanted["tried"][-1]["provider"]
+
+
+async def test_the_key_that_is_shown_opens_the_door(world: Scenery, tmp_path: Path) -> None:
+    """Keys in a sentence are commands, too."""
+    (keys,) = re.findall(r"`GATEWAY_API_KEYS=(\S+)`", TEXT)
+    (key,) = re.findall(r"`X-API-Key: (\S+)`", TEXT)
+    (bearer,) = re.findall(r"`Authorization: (Bearer \S+)`", TEXT)
+    (first,) = re.findall(r'`(\{"op":"auth"[^`]+)`', TEXT)
+    async with running(tmp_path, **world.environment(GATEWAY_API_KEYS=keys)) as gateway:
+        ask = gateway.client.get
+        assert (await ask("/api/gas")).status_code == 401
+        assert (await ask("/api/gas", headers={"X-API-Key": key})).status_code == 200
+        assert (await ask("/api/gas", headers={"Authorization": bearer})).status_code == 200
+        async with connect(f"ws://127.0.0.1:{gateway.port}/ws?channels=gas") as reader:
+            await reader.send(first)
+            frames = [json.loads(await reader.recv()) for _ in range(3)]
+        assert "data" in [frame["op"] for frame in frames]
 
 
 def test_the_space_is_told_the_port_that_is_served() -> None:
