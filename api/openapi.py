@@ -22,6 +22,9 @@ KEY_SCHEMES = {
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
 
+#: Where this document is, whatever stands in front of it.
+SERVERS = [{"url": "./", "description": "this gateway"}]
+
 #: In this order the interactive documentation shows them.
 TAGS = [
     {"name": "market", "description": "Coins by market-cap rank, in USD."},
@@ -65,15 +68,17 @@ MORE: dict[str, dict[str, Any]] = {
     "rate_limited": {"retry_after_seconds": 12},
     "all_providers_failed": {
         "retry_after_seconds": 28,
-        "providers": [
-            {
-                "provider": "binance",
-                "reason": "geo_blocked",
-                "retry_at": "2026-11-22T08:30:00.000Z",
-                "detail": "every host refuses our address",
-            }
-        ],
+        "hint": "/api/status shows each provider's state",
     },
+}
+#: Who is asked first where nobody has a key.
+FIRST = {
+    "/api/market": "coingecko_free",
+    "/api/market/{coin}": "coingecko_free",
+    "/api/market/ohlc": "binance",
+    "/api/news": "rss_coindesk",
+    "/api/sentiment": "alternative_me",
+    "/api/gas": "ethereum_rpc",
 }
 
 
@@ -90,6 +95,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         _add_problem(document)
         _add_headers(document)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
+        document["servers"] = SERVERS
         document["components"]["securitySchemes"] = KEY_SCHEMES
         document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
         app.openapi_schema = document
@@ -139,13 +145,17 @@ def _header(text: str, example: str) -> dict[str, Any]:
 
 
 def _problem(code: str, path: str) -> dict[str, Any]:
-    return {
+    told = {
         "type": f"urn:problem-type:{code}",
         "title": TITLES[code],
         "status": STATUS[code],
         "detail": TITLES[code].lower(),
-        "instance": path,
+        "instance": path.replace("{coin}", "bitcoin"),
         "code": code,
         "request_id": "3d2deb723e4b4628b4a36011f0f1243d",
         **MORE.get(code, {}),
     }
+    if code == "all_providers_failed" and path in FIRST:
+        refusal = {"reason": "timeout", "retry_at": "2026-11-22T08:30:00.000Z", "detail": None}
+        told["providers"] = [{"provider": FIRST[path], **refusal}]
+    return told

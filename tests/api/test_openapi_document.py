@@ -14,6 +14,18 @@ from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
 from tests.world.server import World
 
+VENDORS = (
+    "alternative_me",
+    "binance",
+    "coingecko_free",
+    "coinmarketcap",
+    "ethereum_rpc",
+    "rss_coindesk",
+    "rss_cointelegraph",
+    "rss_decrypt",
+    "rss_theblock",
+)
+
 
 def test_the_committed_document_is_what_is_served() -> None:
     told = "run `python -m tests.api.openapi_document` and look at the difference"
@@ -113,3 +125,51 @@ def test_the_messages_that_the_stream_is_said_to_take_are_taken() -> None:
     assert len(said) == 4
     assert key_in(said[0]) == "…"
     assert [parse_command(text).op for text in said[1:]] == ["subscribe", "unsubscribe", "ping"]
+
+
+def shown(path: str, status: int) -> dict[str, Any]:
+    """What the document shows for the code that stands first."""
+    answers = json.loads(DOCUMENT.read_bytes())["paths"][path]["get"]["responses"]
+    examples = answers[str(status)]["content"]["application/problem+json"]["examples"]
+    return {code: example["value"] for code, example in examples.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("/api/market", "", 503),
+        ("/api/market/{coin}", "", 503),
+        ("/api/market/ohlc", "?symbol=BTC", 503),
+        ("/api/news", "", 503),
+        ("/api/sentiment", "", 503),
+        ("/api/gas", "", 503),
+        ("/api/market", "?limit=0", 422),
+        ("/api/market/{coin}", "", 404),
+    ],
+)
+async def test_errors_that_are_shown_are_those_one_gets(
+    serve: Serve, world: World, path: str, query: str, status: int
+) -> None:
+    if status == 503:
+        world.faults |= dict.fromkeys(VENDORS, "http500")
+    client = await serve()
+    url = path.replace("{coin}", "bitcoin" if status == 503 else "nobody-knows-it")
+    answer = await client.get(url + query)
+    assert answer.status_code == status
+    told = answer.json()
+    example = shown(path, status)[told["code"]]
+    assert set(example) == set(told)
+    assert (example["type"], example["title"]) == (told["type"], told["title"])
+    for name in ("providers", "errors"):
+        for one, real in zip(example.get(name, ()), told.get(name, ()), strict=False):
+            assert set(one) == set(real)
+    asked = [one["provider"] for one in told.get("providers", ())]
+    assert {one["provider"] for one in example.get("providers", ())} <= set(asked)
+
+
+def test_every_header_says_what_it_is_and_shows_one() -> None:
+    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+        for answer in methods["get"]["responses"].values():
+            for name, header in answer["headers"].items():
+                assert header["description"], (path, name)
+                assert header["example"], (path, name)

@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.dashboard.conftest import OpenPage
+from tests.dashboard.front import Prefixed, front
 from tests.dashboard.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,6 +19,18 @@ async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
         groups = watched.of("h3.opblock-tag")
         await expect(groups).to_have_count(len(GROUPS))
         assert [await group.get_attribute("data-tag") for group in await groups.all()] == GROUPS
+        await watched.of("#operations-gas-read_gas_api_gas_get .opblock-summary").click()
+        await watched.page.get_by_role("button", name="Try it out").click()
+        await watched.page.get_by_role("button", name="Execute").click()
+        answered = watched.of(".live-responses-table .response")
+        await expect(answered).to_contain_text('"source": "ethereum_rpc"')
+
+
+async def test_behind_a_prefix_it_asks_there(stage: Stage, look: OpenPage) -> None:
+    async with (
+        front(Prefixed(stage.app, "/crypto/gateway")) as address,
+        look(f"{address}/crypto/gateway/docs") as watched,
+    ):
         await watched.of("#operations-gas-read_gas_api_gas_get .opblock-summary").click()
         await watched.page.get_by_role("button", name="Try it out").click()
         await watched.page.get_by_role("button", name="Execute").click()

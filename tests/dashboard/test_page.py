@@ -42,8 +42,11 @@ async def test_a_foreign_request_would_be_noticed(browser: Browser) -> None:
         assert watched.foreign == ["https://elsewhere.example/"]
 
 
-async def test_nothing_jumps_while_it_fills(stage: Stage, look: OpenPage) -> None:
-    async with look("about:blank") as watched:
+@pytest.mark.parametrize("screen", [{}, PHONE], ids=["desk", "phone"])
+async def test_nothing_jumps_while_it_fills(
+    stage: Stage, look: OpenPage, screen: dict[str, Any]
+) -> None:
+    async with look("about:blank", **screen) as watched:
         await watched.page.add_init_script(SHIFTS)
         await watched.page.goto(stage.url)
         await watched.rows()
