@@ -1,18 +1,36 @@
 """uvicorn's HTTP protocol with what it lacks: a bound on what is sent before an answer is due."""
 
 import asyncio
+from collections.abc import Sized
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Between the heads of two requests no more than this is taken, in bytes: a head, or a body.
 MOST_BYTES = 256 * 1024
 #: A request's head has come by then, in seconds.
 HEAD_S = 10.0
+#: Requests that wait for the answers of those before them.
+MOST_PIPELINED = 1_000
+
+
+class OneByOne(FlowControl):
+    """Reads on when nothing waits any more: uvicorn's own does after each answer, and whenever an
+    application looks for a body, however many requests are waiting."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes on a head without end, a body beyond all bounds, and a head that dribbles in."""
+    """Closes on a head without end, a body beyond all bounds, a head that dribbles in, and on more
+    requests at once than anybody sends in earnest."""
 
     _taken = 0
     #: Since when the rest of a request is awaited; None while there is none to come.
@@ -21,6 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.flow = OneByOne(transport, self.pipeline)
         self._head_since = self.loop.time()
         self._head_timer = self.loop.call_later(HEAD_S, self._look)
 
@@ -56,6 +75,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.end_head()
         HttpToolsProtocol.on_headers_complete(self)
+        if self.pipeline and len(self.pipeline) > MOST_PIPELINED:
+            self._give_up()
 
     def _look(self) -> None:
         """One timer for the connection, not for each request: it looks whether a head is late."""

@@ -13,20 +13,36 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from api.bounded_http import BoundedHttp
 from api.prepared import PreparedAnswers
 
+#: Known answers of one read: then others have their turn, and this client's next ones wait.
+MOST_AT_ONCE = 32
+
 
 class DirectHttp(BoundedHttp):
     """Asks the application's prepared answers before it troubles the application."""
 
     _is_answered = False
+    _at_once = 0
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         known = getattr(config.app, "prepared", None)
-        self._prepared: PreparedAnswers | None = None if self.root_path else known
+        is_bare = config.loaded_app is config.app and not self.root_path  # else others have a say
+        self._prepared: PreparedAnswers | None = known if is_bare else None
+
+    def data_received(self, data: bytes) -> None:
+        self._at_once = 0
+        BoundedHttp.data_received(self, data)
 
     def on_headers_complete(self) -> None:
-        if not self._answers_at_once():
+        if self.transport.is_closing():
+            self._is_answered = True  # nobody is left who would take an answer
+        elif not self._answers_at_once():
+            self._unset_keepalive_if_required()  # of a known answer in the same packet
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_answered:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._is_answered:
@@ -53,7 +69,8 @@ class DirectHttp(BoundedHttp):
         cycle, parser = self.cycle, self.parser
         return (
             (cycle is None or cycle.response_complete)
-            and not (self.pipeline or self.flow.write_paused or self.transport.is_closing())
+            and self._at_once < MOST_AT_ONCE
+            and not (self.pipeline or self.flow.write_paused)
             and not (self.expect_100_continue or parser.should_upgrade())
             and parser.should_keep_alive()
             and parser.get_http_version() == "1.1"
@@ -62,6 +79,7 @@ class DirectHttp(BoundedHttp):
     def _end_answer(self) -> None:
         """As uvicorn does: the connection may rest for a while."""
         self.end_head()
+        self._at_once += 1
         self.server_state.total_requests += 1
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(

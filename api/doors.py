@@ -27,6 +27,8 @@ ALWAYS_OPEN = ("/healthz", "/readyz")
 LOCKED = ("/api/", "/metrics")
 #: An address may hold all parameters at their longest, each character in twelve bytes.
 MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
+#: An IPv6 address with an IPv4 one in it and a zone; what is longer is none.
+LONGEST_ADDRESS = 64
 #: A home's addresses share one IPv6 network of this size.
 IPV6_PREFIX = 64
 #: A client's limit is counted in so many leases; so many clients have one at a time.
@@ -145,7 +147,7 @@ def client_of(scope: Scope, trusted_proxies: int) -> str:
         entries = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
         told = [entry.strip() for entry in entries if entry.strip()]
         address = told[-min(trusted_proxies, len(told))] if told else address
-    return _counted_as(address)
+    return _counted_as(address) if len(address) <= LONGEST_ADDRESS else "unknown"
 
 
 @lru_cache(maxsize=4_096)

@@ -28,8 +28,8 @@ from backend.models.answer import Hold
 MOST_BYTES, OVERHEAD_BYTES = 32 * 1024 * 1024, 4_096
 #: A longer question is seldom asked twice.
 LONGEST_QUESTION = 1_024
-#: Kept of one question: combinations of codings, origins and 304s.
-MOST_VARIANTS = 16
+#: Kept of one question: combinations of codings, origins and 304s; those headers' longest.
+MOST_VARIANTS, LONGEST_HEADERS = 16, 512
 #: Request headers that say that there is a body.
 BODY = frozenset((b"content-length", b"transfer-encoding"))
 SLOT, START = "prepared", "http.response.start"
@@ -213,9 +213,10 @@ class PreparedAnswers:
             await send(message)
 
         await self._app(scope, receive, kept_send)
-        if slot.holds and start and body and not body.get("more_body"):
+        is_current = slot.holds and all(one.current_age_s() is not None for one in slot.holds)
+        if is_current and start and body and not body.get("more_body"):
             asked = _read(scope["headers"])
-            if asked is not None:
+            if asked is not None and _is_short(asked):
                 template = template_of(scope, self._templates)
                 prepared = _prepared(start, body.get("body", b""), template)
                 self._keep(target, slot, asked, prepared)
@@ -225,13 +226,20 @@ class PreparedAnswers:
         if question is None or question.holds != slot.holds or question.digest != slot.digest:
             self._drop(target)
             question = self._questions[target] = Question(target, slot.holds, slot.digest)
+        key = _key(asked, slot.digest)
         if len(question.variants) >= MOST_VARIANTS:
-            return
-        question.variants[_key(asked, slot.digest)] = prepared
-        question.size += len(prepared.body) + OVERHEAD_BYTES
-        self._bytes += len(prepared.body) + OVERHEAD_BYTES
+            self._put(question, next(iter(question.variants)), None)  # the one kept longest
+        self._put(question, key, prepared)
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._questions)))
+
+    def _put(self, question: Question, key: Key | None, prepared: Prepared | None) -> None:
+        last = question.variants.pop(key, None)
+        if prepared is not None:
+            question.variants[key] = prepared
+        grown = _size(prepared) - _size(last)
+        question.size += grown
+        self._bytes += grown
 
     def _drop(self, target: bytes) -> None:
         question = self._questions.pop(target, None)
@@ -241,6 +249,16 @@ class PreparedAnswers:
 def _admitted(keys: GatewayKeys, asked: Asked) -> bool:
     sent = {name: asked.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
     return keys.admits({name: text.decode("latin-1") for name, text in sent.items()})
+
+
+def _size(prepared: Prepared | None) -> int:
+    return len(prepared.body) + OVERHEAD_BYTES if prepared is not None else 0
+
+
+def _is_short(asked: Asked) -> bool:
+    """What a variant is kept by is kept with it, and not counted."""
+    named = (b"accept-encoding", b"origin")
+    return sum(len(asked.get(name, b"")) for name in named) <= LONGEST_HEADERS
 
 
 def _target(scope: Scope) -> bytes:

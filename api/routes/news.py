@@ -1,5 +1,6 @@
 """`/api/news`: articles of the last 72 hours from every provider."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -54,6 +55,8 @@ async def read_news(
     names = comma_list("symbols", symbols)
     earliest = datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None
     answer = await gateway.news.latest()
+    if names:  # what they mean depends on the market, which does not hold this answer
+        answer = replace(answer, holds=())
     view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
     return await responder.respond(
         request,

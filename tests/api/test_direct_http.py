@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -48,6 +48,7 @@ async def serving(app: ASGIApp, protocol: type[BoundedHttp]) -> AsyncIterator[in
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
@@ -263,11 +264,11 @@ async def test_who_takes_nothing_does_not_fill_the_memory(
     async with connected(servers.direct) as client:
         length = len(await client.ask(asked))
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        client.writer.write(asked * 2_000)
+        client.writer.write(asked * 900)
         await asyncio.sleep(0.5)
         assert max(waiting) < 4 * length
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
-        for _ in range(2_000):
+        for _ in range(900):
             assert b" 200 OK" in await client.answer()
 
 
@@ -282,10 +283,11 @@ async def test_a_resting_connection_is_closed_in_time(servers: Servers) -> None:
 
 
 class Echo:
-    """Knows one answer, and sends back every body."""
+    """Knows one answer, and sends back every body, after `delay_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float = 0.0) -> None:
         self.prepared = self
+        self._delay_s = delay_s
 
     def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
         is_known = target == b"/known" and method == "GET" and (b"host", b"g") in scope["headers"]
@@ -297,6 +299,7 @@ class Echo:
         while message.get("more_body"):
             message = await receive()
             body += message["body"]
+        await asyncio.sleep(self._delay_s)
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -308,6 +311,71 @@ async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
             assert (await client.ask(request("/known"))).endswith(b"\r\n\r\nknown")
             sent = await client.ask(request("/", "POST", Content_Length="4") + b"body")
             assert sent.endswith(b"\r\n\r\nbody")
+
+
+async def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known answers of one read are counted: the next ones wait as any request does."""
+    monkeypatch.setattr("api.direct_http.MOST_AT_ONCE", 2)
+    async with serving(Echo(), DirectHttp) as port, connected(port) as client:
+        for _ in range(2):
+            client.writer.write(request("/known") * 4)
+            ends = [(await client.answer()).endswith(b"known") for _ in range(4)]
+            assert ends == [True, True, False, False]
+
+
+@pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
+async def test_requests_that_wait_are_not_piled_up(
+    monkeypatch: pytest.MonkeyPatch, protocol: type[BoundedHttp]
+) -> None:
+    waiting: list[int] = []
+    done = BoundedHttp.on_response_complete
+
+    def watched(self: BoundedHttp) -> None:
+        waiting.append(len(self.pipeline))
+        done(self)
+
+    monkeypatch.setattr(BoundedHttp, "on_response_complete", watched)
+    async with serving(Echo(0.01), protocol) as port, connected(port) as client:
+        client.writer.write(request("/slow", X_Long="x" * 4_000) * 900)
+        for _ in range(100):
+            await client.answer()
+        assert 0 < max(waiting) < 150  # of one read, 256 kB, and a little
+
+
+async def test_who_asks_for_thousands_at_once_is_shown_out() -> None:
+    async with serving(Echo(5), DirectHttp) as port, connected(port) as client:
+        client.writer.write(request("/slow") * 5_000)
+        with suppress(ConnectionError):  # closed in order, or reset
+            assert await client.is_closed(within_s=4)
+
+
+async def test_an_answer_behind_a_known_one_has_its_time(servers: Servers) -> None:
+    await known(servers, request("/api/gas"))
+    async with connected(servers.direct) as client:
+        client.writer.write(request("/api/gas") + request("/api/stream?channels=gas"))
+        assert b"x-cache: hit" in await client.answer()
+        assert b"text/event-stream" in await client.answer()
+        await asyncio.sleep(KEEP_ALIVE_S * 1.5)
+        while await client.reader.read(65_536):
+            if client.reader.at_eof() or not client.reader._buffer:  # type: ignore[attr-defined]
+                break
+        assert not await client.is_closed(within_s=0.2)
+
+
+async def test_who_resets_among_known_answers_is_no_bug_of_ours(
+    servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = request(KNOWN[0])
+    await known(servers, asked)
+    for _ in range(30):
+        async with connected(servers.direct) as client:
+            linger = struct.pack("ii", 1, 0)
+            peer = client.writer.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            client.writer.write(asked * 36)
+            client.writer.transport.abort()
+        await asyncio.sleep(0.01)
+    assert "Exception in ASGI application" not in caplog.text
 
 
 async def test_limits_refuse_here_too(world: World, surroundings: pytest.MonkeyPatch) -> None:

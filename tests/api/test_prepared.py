@@ -208,6 +208,37 @@ async def test_what_is_kept_is_bounded(serve: Serve) -> None:
     assert all(len(query) <= LONGEST_QUESTION for query in layer._questions)
 
 
+async def test_headers_that_are_too_long_are_not_kept(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="")
+    for number in range(20):
+        origin = {"Origin": f"https://{number:0600}.example"}
+        assert (await client.get("/api/gas", headers=origin)).status_code == 200
+    assert layer_of(client)._questions == {}
+
+
+async def test_of_many_variants_the_newest_are_kept(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="")
+    for number in range(MOST_VARIANTS + 4):
+        await client.get("/api/gas", headers={"Accept-Encoding": f"gzip, x-{number}"})
+    (gas,) = layer_of(client)._questions.values()
+    kept = {key[0] for key in gas.variants if key}
+    assert kept == {b"gzip, x-%d" % number for number in range(4, MOST_VARIANTS + 4)}
+
+
+async def test_what_is_due_is_not_kept_again_and_again(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    async with one_gateway(world, surroundings) as (app, _, _clock):
+        await ask(app, "GET", "/api/gas", {})
+        layer = app.outside  # type: ignore[attr-defined]
+        (question,) = layer._questions.values()
+        before = layer._bytes
+        question.holds[0].until = 0.0  # a refresh is due, and none comes
+        for _ in range(10):
+            await ask(app, "GET", "/api/gas", {})
+        assert layer._bytes == before == sum(one.size for one in layer._questions.values())
+
+
 def layer_of(client: httpx.AsyncClient) -> PreparedAnswers:
     transport: Any = client._transport
     layer = transport.app.outside
