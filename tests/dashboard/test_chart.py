@@ -30,6 +30,28 @@ async def test_it_draws_candles_up_and_down(watched: Watched) -> None:
     watched.forgive("Canvas2D")  # that this test reads its pixels
 
 
+#: All that the chart's canvases show.
+PIXELS = """() => [...document.querySelectorAll("#chart canvas")]
+  .map((canvas) => canvas.toDataURL()).join()"""
+
+
+async def test_it_draws_volume_below_the_candles(watched: Watched) -> None:
+    """In the light, `--up-bar` and `--down-bar`: nothing else on the chart has these."""
+    await watched.page.wait_for_function(f"({COLOURS})().includes('169,217,193')")
+    assert "240,188,185" in await watched.page.evaluate(COLOURS)
+    watched.forgive("Canvas2D")
+
+
+async def test_what_is_drawn_moves_with_the_stream(stage: Stage, watched: Watched) -> None:
+    await expect(watched.of("#chart-legend")).to_contain_text("forming")
+    await watched.page.wait_for_timeout(500)
+    before = await watched.page.evaluate(PIXELS)
+    await watched.page.wait_for_timeout(500)
+    assert await watched.page.evaluate(PIXELS) == before, "nothing moves by itself"
+    await stage.move_candle(64_000)
+    await watched.page.wait_for_function(f"(before) => ({PIXELS})() !== before", arg=before)
+
+
 async def test_its_maker_is_named(watched: Watched) -> None:
     await expect(watched.of("#chart a[href*=tradingview]")).to_be_visible()
 

@@ -73,11 +73,15 @@ async def test_stale_data_say_so_with_age_and_reason(tmp_path: Path, look: OpenP
         look(stage.url) as watched,
     ):
         await watched.rows_only()
-        stage.world.faults = {"coingecko_free": "http500"}
         badge = watched.of("#market-badge")
+        colour = "getComputedStyle(document.getElementById('market-badge')).color"
+        await expect(badge).not_to_have_attribute("data-kind", "wait")
+        fresh = await watched.page.evaluate(colour)
+        stage.world.faults = {"coingecko_free": "http500"}
         await expect(badge).to_contain_text("Stale · ")
         await expect(badge).to_contain_text(" old · it failed")
         await expect(badge).to_have_attribute("data-kind", "stale")
+        assert await watched.page.evaluate(colour) != fresh
         await expect(watched.of("#announcer")).to_contain_text("Market: Stale")
 
 

@@ -1,5 +1,7 @@
 """The market table: rows that appear and move, sorting, filtering, choosing."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -48,6 +50,21 @@ async def test_unknown_is_a_dash_and_large_numbers_are_readable(watched: Watched
     cap = watched.of(f"{BITCOIN} td.cap")
     await expect(cap).to_have_text("1.20T")
     await expect(cap).to_have_attribute("title", "1,200,000,000,000 USD")
+
+
+async def test_a_row_shows_what_it_was_told_and_by_whom(stage: Stage, look: OpenPage) -> None:
+    def told(text: str) -> str:
+        text = re.sub(r'("id":"litecoin"[^{}]*?"price":)[0-9.]+', r"\1null", text)
+        return re.sub(r'("id":"ethereum"[^{}]*?"source":)"\w+"', r'\1"binance"', text)
+
+    async with look("about:blank") as watched:
+        await watched.rewrite(told)
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        await expect(watched.of("#coins tr[data-key=litecoin] td.price")).to_have_text("–")
+        row = watched.of("#coins tr[data-key=ethereum]")
+        await row.hover()
+        await expect(row).to_have_attribute("title", re.compile(r"^Ethereum: price by binance, "))
 
 
 async def test_a_header_sorts_and_sorts_back_unknown_last(watched: Watched) -> None:

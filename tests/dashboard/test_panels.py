@@ -17,6 +17,9 @@ async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> 
     await expect(watched.of("#mood-word")).to_have_text("Neutral")
     dial = watched.of("#mood-dial")
     await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100: Neutral")
+    needle = watched.of("#mood-needle")  # 46 of 100 of a half circle, radius 50, around 60, 60
+    await expect(needle).to_have_attribute("cx", "53.7")
+    await expect(needle).to_have_attribute("cy", "10.4")
     maker = watched.of("#mood-attribution a")
     await expect(maker).to_have_text("Fear & Greed Index by Alternative.me")
     await expect(maker).to_have_attribute(
@@ -27,6 +30,10 @@ async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> 
 async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
     await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
     await expect(watched.of("#mood-line polyline")).to_have_count(2)
+    drawn = await watched.of("#mood-line polyline").last.get_attribute("points")
+    assert drawn is not None
+    assert drawn.endswith("236.0,34.2")  # today's 46, at the right edge
+    assert len({point.split(",")[1] for point in drawn.split()}) > 5
 
 
 async def test_gas_has_three_prices_and_says_how_they_came(watched: Watched) -> None:

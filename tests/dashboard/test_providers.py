@@ -1,13 +1,15 @@
 """The strip of categories and the providers' cards."""
 
+import math
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import expect
 
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
-from tests.dashboard.stage import open_stage
+from tests.dashboard.stage import Stage, open_stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -31,11 +33,18 @@ async def test_one_that_is_out_says_which_setting_would_unlock_it(watched: Watch
     await expect(pro.locator(".about")).to_have_text("market, candles")
 
 
-async def test_a_provider_tells_its_numbers_and_what_is_left(watched: Watched) -> None:
+async def test_a_provider_tells_its_numbers_and_what_is_left(
+    stage: Stage, watched: Watched
+) -> None:
     free = watched.of("[data-provider=coingecko_free]")
     await expect(free).to_contain_text("100 %")
     await expect(free).to_contain_text("4 of 5 left / minute")
-    await expect(free.locator("dl")).to_contain_text(" ms / ")
+    async with httpx.AsyncClient() as client:
+        status = (await client.get(f"{stage.url}api/status")).json()
+    (latency,) = [p["latency_ms"] for p in status["providers"] if p["name"] == "coingecko_free"]
+    # The same rounding as JavaScript's, of halves upwards.
+    shown = [math.floor(latency[name] + 0.5) for name in ("p50", "p95")]
+    await expect(free.locator("dl")).to_contain_text(f"{shown[0]} ms / {shown[1]} ms")
 
 
 async def test_failure_and_recovery_of_a_provider_show(tmp_path: Path, look: OpenPage) -> None:
@@ -50,6 +59,7 @@ async def test_failure_and_recovery_of_a_provider_show(tmp_path: Path, look: Ope
         await expect(badge).to_contain_text(" old · it failed")
         await expect(rpc.locator(".badge")).to_have_text("cooldown")
         await expect(rpc.locator(".why")).to_contain_text("It failed")
+        await expect(rpc.locator(".why")).to_contain_text("asked again in ")
         await expect(watched.of("[data-category=gas]")).not_to_have_attribute("data-kind", "live")
         stage.world.faults = {}
         await expect(badge).to_contain_text("Fresh", timeout=15_000)
