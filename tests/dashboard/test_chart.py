@@ -30,9 +30,11 @@ async def test_it_draws_candles_up_and_down(watched: Watched) -> None:
     watched.forgive("Canvas2D")  # that this test reads its pixels
 
 
-#: All that the chart's canvases show.
+#: What the chart's canvases show above the volume.
 PIXELS = """() => [...document.querySelectorAll("#chart canvas")]
-  .map((canvas) => canvas.toDataURL()).join()"""
+  .filter((canvas) => canvas.width && canvas.height > 9)
+  .map((canvas) => canvas.getContext("2d")
+    .getImageData(0, 0, canvas.width, canvas.height * 0.7).data.join()).join()"""
 
 
 async def test_it_draws_volume_below_the_candles(watched: Watched) -> None:
@@ -50,6 +52,7 @@ async def test_what_is_drawn_moves_with_the_stream(stage: Stage, watched: Watche
     assert await watched.page.evaluate(PIXELS) == before, "nothing moves by itself"
     await stage.move_candle(64_000)
     await watched.page.wait_for_function(f"(before) => ({PIXELS})() !== before", arg=before)
+    watched.forgive("Canvas2D")
 
 
 async def test_its_maker_is_named(watched: Watched) -> None:
