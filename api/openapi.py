@@ -41,7 +41,10 @@ HEADERS = {
     "X-Cache": ("`hit`, `miss`, or `stale`: older than it should be, and says why.", "hit"),
     "Cache-Control": ("For how long it may be kept, counted from when it was new.", "max-age=60"),
     "ETag": ("Names body and coding; sent back in If-None-Match it gives a 304.", '"5f1c-br"'),
-    "X-Request-Id": ("The client's own, or a new one; the log has it.", "3d2deb723e4b4628"),
+    "X-Request-Id": (
+        "The client's own, or a new one; of a failure of ours the log has it.",
+        "3d2deb723e4b4628",
+    ),
     "RateLimit": ("What the client has left, and for how many seconds.", '"client";r=599;t=60'),
     "RateLimit-Policy": ("How many requests in how many seconds.", '"client";q=600;w=60'),
     "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
@@ -112,6 +115,9 @@ def _add_problem(document: dict[str, Any]) -> None:
 
 def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
+        for parameter in methods["get"].get("parameters", ()):
+            if parameter["required"]:  # Swagger UI fills it in: "Try it out" works at once
+                parameter["example"] = parameter["schema"]["examples"][0]
         responses = methods["get"]["responses"]
         for media, example in examples.get(path, {}).items():
             responses["200"]["content"].setdefault(media, {})["example"] = example

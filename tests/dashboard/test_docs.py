@@ -26,6 +26,17 @@ async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
         await expect(answered).to_contain_text('"source": "ethereum_rpc"')
 
 
+async def test_what_is_required_is_filled_in(stage: Stage, look: OpenPage) -> None:
+    async with look(f"{stage.url}docs") as watched:
+        await watched.of(
+            "#operations-candles-read_ohlc_api_market_ohlc_get .opblock-summary"
+        ).click()
+        await watched.page.get_by_role("button", name="Try it out").click()
+        await watched.page.get_by_role("button", name="Execute").click()
+        answered = watched.of(".live-responses-table .response")
+        await expect(answered).to_contain_text('"source": "binance"')
+
+
 async def test_behind_a_prefix_it_asks_there(stage: Stage, look: OpenPage) -> None:
     async with (
         front(Prefixed(stage.app, "/crypto/gateway")) as address,

@@ -10,7 +10,8 @@ from playwright.async_api import Browser, FrameLocator, expect
 from tests.dashboard.browser import Watched, open_page
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.front import Prefixed, front, tls
-from tests.dashboard.stage import Stage
+from tests.dashboard.scenery import HEADLINES
+from tests.dashboard.stage import Stage, open_stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -53,6 +54,20 @@ async def test_nothing_jumps_while_it_fills(
         await expect(watched.of("#news-list li")).not_to_have_count(0)
         await expect(watched.of("#mood-range")).to_contain_text("29 days")
         assert await watched.page.evaluate("window.shift") < 0.01
+
+
+async def test_it_ends_with_its_footer_however_much_news_there_is(
+    tmp_path: Path, look: OpenPage
+) -> None:
+    async with open_stage(tmp_path) as stage:
+        named = [(f"{title} ({n})", text) for n in range(6) for title, text in HEADLINES]
+        stage.world.headlines = named
+        async with look(stage.url) as watched:
+            await watched.rows()
+            await expect(watched.of("#news-list li").nth(30)).to_be_attached()
+            rest = """document.documentElement.scrollHeight
+                - document.querySelector("footer").getBoundingClientRect().bottom - scrollY"""
+            assert await watched.page.evaluate(rest) < 60
 
 
 async def test_all_of_it_together_is_light(stage: Stage, look: OpenPage) -> None:
