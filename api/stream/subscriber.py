@@ -87,12 +87,14 @@ class Subscriber:
             self.present(topic, is_return=True)
 
     def look_after(self, stuck_s: float) -> None:
-        """Ends it when more is waiting than may, and for so long nothing of it was taken.
+        """Ends it when more is waiting than may, or anything on a connection that is closing (by
+        the server's own keepalive, say), and for so long nothing of it was taken.
 
         To be called now and then: it compares with the last time.
         """
         waiting, now = self._outlet.waiting, self._clock.monotonic()
-        if waiting <= MOST_BUFFERED or waiting < self._waited:
+        may_wait = waiting <= MOST_BUFFERED and not self._outlet.is_closing
+        if may_wait or waiting < self._waited:
             self._took_at = now
         self._waited = waiting
         if now - self._took_at > stuck_s:
