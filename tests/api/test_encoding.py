@@ -11,7 +11,7 @@ from api.encoding import instant, to_json
 ZONES = st.sampled_from([UTC, timezone(timedelta(minutes=345)), timezone(timedelta(hours=-8))])
 
 
-@given(st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=ZONES))  # noqa: DTZ001
+@given(st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=ZONES))  # noqa: DTZ001 # its bounds are naive
 def test_an_instant_is_in_utc_to_the_millisecond(at: datetime) -> None:
     usual = at.astimezone(UTC).isoformat(timespec="milliseconds")
     assert instant(at) == usual.replace("+00:00", "Z")

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.hf_unified_server import create_app
+from api.hf_unified_server import Application, create_app
 from api.prepared import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
+from backend.cache.held import Held
 from backend.gateway import Gateway, open_gateway, read_configuration
 from tests.api.conftest import Serve
 from tests.clocks import ManualClock
@@ -43,7 +44,7 @@ ORIGINS = (None, "https://dashboard.example")
 @asynccontextmanager
 async def one_gateway(
     world: World, surroundings: pytest.MonkeyPatch, **settings: str
-) -> AsyncIterator[tuple[FastAPI, FastAPI, ManualClock]]:
+) -> AsyncIterator[tuple[Application, Application, ManualClock]]:
     """Applications with and without the layer, over one gateway whose clock is moved by hand."""
     environment = world.environment(CLIENT_RATE_LIMIT="", BINANCE_STREAM_URL="", **settings)
     for name, value in environment.items():
@@ -230,10 +231,13 @@ async def test_what_is_due_is_not_kept_again_and_again(
 ) -> None:
     async with one_gateway(world, surroundings) as (app, _, _clock):
         await ask(app, "GET", "/api/gas", {})
-        layer = app.outside  # type: ignore[attr-defined]
+        layer = app.outside
+        assert isinstance(layer, PreparedAnswers)
         (question,) = layer._questions.values()
         before = layer._bytes
-        question.holds[0].until = 0.0  # a refresh is due, and none comes
+        (held,) = question.holds
+        assert isinstance(held, Held)
+        held.until = 0.0  # a refresh is due, and none comes
         for _ in range(10):
             await ask(app, "GET", "/api/gas", {})
         assert layer._bytes == before == sum(one.size for one in layer._questions.values())
