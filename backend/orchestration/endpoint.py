@@ -107,16 +107,15 @@ class Endpoint:
         """
         failed: ProviderError | None = None
         hosts = self._hosts.available()
-        for place, url in enumerate(hosts):
+        for others, url in zip(reversed(range(len(hosts))), hosts, strict=True):
             try:
-                return await self._call_host(
-                    call, url, self._host_deadline(deadline, len(hosts) - place)
-                )
+                return await self._call_host(call, url, self._host_deadline(deadline, 1 + others))
             except ProviderError as error:
                 self._judge_host(url, error)
                 if not self._moves_on(error):
                     raise
-                on_retry(error, "another_host")
+                if others:
+                    on_retry(error, "another_host")
                 failed = error if failed is None or isinstance(failed, GeoBlocked) else failed
         if failed is None or isinstance(failed, GeoBlocked):
             raise GeoBlocked(

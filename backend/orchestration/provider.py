@@ -1,7 +1,6 @@
 """A provider at run time: an adapter with a credential, its guards and its health."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from backend.clock import Clock
 from backend.errors import (
     Effect,
     LeaseRefused,
+    MalformedResponse,
     ProviderError,
     QueryRefused,
     Refusal,
@@ -195,13 +195,22 @@ class Provider:
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
 
-    async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> None:
-        """The limits of the key's own plan, where its vendor tells them; else nothing changes."""
-        if not isinstance(self.offer(AccountQuery()), Offer):
-            return
-        with suppress(ProviderError):
+    async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> bool:
+        """The limits of the key's own plan, where its vendor tells them; else nothing changes.
+
+        False: not now, but it may tell them later.
+        """
+        offer = self.offer(AccountQuery())
+        if isinstance(offer, Refusal):
+            return not self.is_configured or offer.reason == "unsupported"
+        try:
             answer = await self.fetch(AccountQuery(), timeout_s)
-            self._access.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
+        except (MalformedResponse, QueryRefused):
+            return True
+        except ProviderError:
+            return False
+        self._access.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
+        return True
 
     def refusal(self, error: ProviderError) -> Refusal:
         """What a failed attempt comes to, told after it: why, and when to try again."""

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from backend import gateway
 from backend.providers.registry import REGISTRY
 from tests.api.conftest import Serve
 from tests.world.server import World
@@ -171,17 +172,40 @@ async def test_a_category_that_there_is_not_lists_those_that_there_are(
 
 async def test_a_paid_key_tells_its_own_limits(world: World, serve: Serve) -> None:
     client = await serve(COINGECKO_PRO_API_KEY=world.good_keys["coingecko_pro"])
+    quotas = await _told_by_the_key(client)
+    assert world.paths["coingecko_pro"] == ["/api/v3/key"]
+    assert {window: quota["limit"] for window, quota in quotas.items()} == {
+        "minute": 500,
+        "month": 500_000,
+    }
+    assert quotas["month"]["used"] >= 1_234
+
+
+async def test_a_key_that_could_not_tell_its_limits_at_the_start_is_asked_again(
+    world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(gateway, "PAUSE_GROWTH", 1)
+    world.scripts["coingecko_pro"] = iter(["http500"])
+    key = world.good_keys["coingecko_pro"]
+    client = await serve(COINGECKO_PRO_API_KEY=key, COOLDOWN="1")
+    quotas = await _told_by_the_key(client)
+    assert world.paths["coingecko_pro"] == ["/api/v3/key"] * 2
+    assert quotas["month"]["limit"] == 500_000
+    await asyncio.sleep(0.2)
+    assert world.calls["coingecko_pro"] == 2, "asked once more though it had told them"
+
+
+async def _told_by_the_key(client: httpx.AsyncClient) -> dict[str, Any]:
+    """Its quotas by window, once its own limit of a minute is known."""
     async with asyncio.timeout(5):
-        while world.paths["coingecko_pro"] != ["/api/v3/key"]:
-            await asyncio.sleep(0.01)
-        limits: dict[str, int] = {}
-        while limits.get("minute") != 500:
-            await asyncio.sleep(0.01)  # a question that waits for nothing lets nobody else run
+        while True:
             rows = (await client.get("/api/status")).json()["providers"]
-            quotas = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
-            limits = {quota["window"]: quota["limit"] for quota in quotas}
-    assert limits == {"minute": 500, "month": 500_000}
-    assert next(quota for quota in quotas if quota["window"] == "month")["used"] >= 1_234
+            told = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
+            quotas = {quota["window"]: quota for quota in told}
+            if quotas["minute"]["limit"] == 500:
+                return quotas
+            await asyncio.sleep(0.01)  # a question that waits for nothing lets nobody else run
 
 
 async def test_a_users_own_limits_stand_above_what_the_key_tells(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -31,6 +32,7 @@ from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Call, Operation, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
+    Handler,
     PriceQuery,
     Walk,
     error,
@@ -107,6 +109,7 @@ async def test_with_every_host_blocked_the_provider_is(clock: ManualClock) -> No
     provider = walk.add("a", hosts=("one", "two"))
     with pytest.raises(GeoBlocked):
         await provider.fetch(QUERY, 3)
+    assert [event.how for event in walk.of(CallRetried)] == ["another_host"], "after the last one"
     assert provider.status().status == "geo_blocked"
     assert provider.offer(QUERY) == Refusal("a", "geo_blocked", provider.retry_at)
     clock.advance(1_799)
@@ -597,7 +600,7 @@ async def test_a_key_tells_the_limits_of_its_own_plan(
     walk.wire.scripts["a"] = [httpx.Response(200, json=told)]
     month = Window(100, 30 * 86_400.0, kind="month")
     provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(month,))
-    await provider.learn_account(3, keeps_limits=keeps)
+    assert await provider.learn_account(3, keeps_limits=keeps)
     (quota,) = provider.status().quotas
     assert (quota.limit, quota.used) == (limit, 70)
 
@@ -605,18 +608,42 @@ async def test_a_key_tells_the_limits_of_its_own_plan(
 async def test_a_vendor_that_tells_no_limits_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", windows=(DAY,))
-    await provider.learn_account(3, keeps_limits=False)
+    assert await provider.learn_account(3, keeps_limits=False)
     assert walk.wire.calls == {}
     assert provider.status().quotas[0].limit == 100
 
 
-async def test_a_failed_question_for_the_limits_changes_none(clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("script", "is_final"),
+    [
+        (refuse, False),
+        ([status(500)], False),
+        ([status(429)], False),
+        ([httpx.Response(200, json={"per_minute": -1})], True),
+    ],
+)
+async def test_a_failed_question_for_the_limits_changes_none(
+    clock: ManualClock, script: Handler | list[Any], is_final: bool
+) -> None:
     walk = Walk(clock)
-    walk.wire.scripts["a"] = [status(500)]
+    walk.wire.scripts["a"] = script
     provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(DAY,))
-    await provider.learn_account(3, keeps_limits=False)
+    assert await provider.learn_account(3, keeps_limits=False) is is_final
     assert walk.wire.calls == {"a": 1}
     assert provider.status().quotas[0].limit == 100
+
+
+async def test_while_it_rests_it_is_not_asked_for_its_limits(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    told = httpx.Response(200, json={"per_minute": None, "per_month": 2_000, "used_this_month": 70})
+    walk.wire.scripts["a"] = [status(500), told]
+    provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(DAY,))
+    assert not await provider.learn_account(3, keeps_limits=False)
+    assert not await provider.learn_account(3, keeps_limits=False)
+    assert walk.wire.calls == {"a": 1}
+    clock.advance(60)
+    assert await provider.learn_account(3, keeps_limits=False)
+    assert walk.wire.calls == {"a": 2}
 
 
 async def test_the_store_knows_of_a_call_before_it_leaves(clock: ManualClock) -> None:

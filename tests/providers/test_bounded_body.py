@@ -1,6 +1,9 @@
 """Bodies are unpacked piece by piece, and never beyond what they may be."""
 
 import gzip
+import random
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
@@ -64,6 +67,51 @@ async def test_a_large_body_is_whole_and_bounded_to_the_byte(size: int, spare: i
     else:
         with pytest.raises(MalformedResponse, match="larger"):
             await read_body(pieces(packed, size), "gzip", len(body) - 1)
+
+
+@pytest.mark.parametrize("size", [MIB - 1, MIB, MIB + 1, 4 * MIB])
+async def test_where_its_memory_changes_nothing_is_lost(size: int) -> None:
+    body = random.Random(size).randbytes(size)
+    assert await read_body(pieces(body, 100_000), "", 4 * MIB) == body
+
+
+def test_what_bodies_without_end_took_is_given_back() -> None:
+    """In a process of its own: malloc remembers what others did before."""
+    run = subprocess.run(  # noqa: S603 - our own lines
+        [sys.executable, "-c", FOUR_WITHOUT_END], capture_output=True, text=True, check=True
+    )
+    before, after = (int(text) for text in run.stdout.split())
+    assert after - before < 30 * MIB / 1024, "of 128 MiB"
+
+
+FOUR_WITHOUT_END = """
+import asyncio, contextlib
+from backend.errors import MalformedResponse
+from backend.providers.bounded_body import read_body
+
+kept = []
+
+async def endless():
+    while True:
+        yield bytes(60_000)
+        kept.append(bytearray(100))  # what others need meanwhile
+        await asyncio.sleep(0)
+
+async def refused():
+    with contextlib.suppress(MalformedResponse):
+        await read_body(endless(), "", 32 * 1024 * 1024)
+
+async def four():
+    await asyncio.gather(*(refused() for _ in range(4)))
+
+def resident_kb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4
+
+before = resident_kb()
+asyncio.run(four())
+print(before, resident_kb())
+"""
 
 
 @pytest.mark.parametrize("most", [4 * MIB, 32 * MIB])
