@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.chaos.answers import MAX_STALE_S, check_all
@@ -160,12 +160,13 @@ class Life:
     row: Row
     phases: tuple[str, ...]
     alone: bool
-    phase: str = ""
+    phase: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.phase = self.phases[0]
 
     async def run(self, scene: Scene) -> None:
-        """Raises AssertionError where something does not hold."""
-        self.phase = self.phases[0]
-        await begin(scene, self.row.fault)
+        """The fault has begun. Raises AssertionError where something does not hold."""
         is_tolerated = self.row.tolerates(scene.subject)
         watch = Blind(scene, self.row) if is_tolerated else Watch(scene, self.row)
         for phase in self.phases:
@@ -252,4 +253,6 @@ async def trouble_of(limit: asyncio.Semaphore, work: Awaitable[None]) -> str | N
             await work
         except AssertionError as error:
             return str(error).splitlines()[0]
+        except TimeoutError:
+            return "what should come about did not"
     return None

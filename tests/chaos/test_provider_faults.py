@@ -1,10 +1,11 @@
 """Each fault of one provider at each rate, with its rivals well and with nobody else there."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.chaos.cells import RATES, Life, trouble_of
+from tests.chaos.cells import RATES, Life, begin, trouble_of
 from tests.chaos.record import Cell, judge
 from tests.chaos.rows import ROWS, Row
 from tests.chaos.scene import staged
@@ -22,14 +23,21 @@ def lives(row: Row) -> list[tuple[Subject, Life]]:
     return [*beside, *alone]
 
 
-async def live(subject: Subject, life: Life) -> None:
-    async with staged(subject, alone=life.alone, changes=life.row.changes) as scene:
+async def live(subject: Subject, life: Life, beginnings: asyncio.Semaphore) -> None:
+    """Gateways begin a few at a time, all being well: a crowd of them would run into time-outs."""
+    async with AsyncExitStack() as stack:
+        async with beginnings:
+            scene = await stack.enter_async_context(
+                staged(subject, alone=life.alone, changes=life.row.changes)
+            )
+            await begin(scene, life.row.fault)
         await life.run(scene)
 
 
 async def judge_all(row: Row, planned: list[tuple[Subject, Life]]) -> None:
     limit = asyncio.Semaphore(SILENT_AT_ONCE if row.is_silent else AT_ONCE)
-    errors = await asyncio.gather(*(trouble_of(limit, live(*one)) for one in planned))
+    beginnings = asyncio.Semaphore(AT_ONCE)
+    errors = await asyncio.gather(*(trouble_of(limit, live(*one, beginnings)) for one in planned))
     judge(
         [
             Cell(row.name, subject.label, f"{phase}{', alone' * life.alone}", trouble)
