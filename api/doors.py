@@ -159,6 +159,13 @@ def _counted_as(address: str) -> str:
     return str(ip_network((ip, IPV6_PREFIX), strict=False)) if ip.version == 6 else str(ip)
 
 
+def _route_path(scope: Scope) -> str:
+    """The path that routes are looked up by: without what the server was told stands before it."""
+    path: str = scope["path"]
+    prefix = f"{scope.get('root_path', '')}/"
+    return path[len(prefix) - 1 :] if path.startswith(prefix) else path
+
+
 class Doors:
     """A pure ASGI layer in front of every route. Its refusals are problem documents."""
 
@@ -178,7 +185,7 @@ class Doors:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in ALWAYS_OPEN:
+        if scope["type"] == "lifespan" or _route_path(scope) in ALWAYS_OPEN:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -200,7 +207,7 @@ class Doors:
             if not passes:
                 await self._too_often(scope, receive, send, reset_s)
                 return
-        if scope["path"].startswith(LOCKED) and not self._keys.admits(headers):
+        if _route_path(scope).startswith(LOCKED) and not self._keys.admits(headers):
             told = "send one of the gateway's keys as X-API-Key, or as Authorization: Bearer"
             challenge = {"WWW-Authenticate": "Bearer"}
             answer = problem(Request(scope), "unauthorized", told, headers=challenge)
@@ -226,8 +233,9 @@ class Doors:
         origin = headers.get("origin")
         if origin is None or "*" in self._origins:
             return True
-        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
-        return origin in self._origins or origin == f"{scheme}://{headers.get('host', '')}"
+        # Not by the scheme: behind a TLS proxy that nobody told us of, ours is not the page's.
+        host = headers.get("host")
+        return origin in self._origins or bool(host and origin.endswith(f"://{host}"))
 
     def _telling(self, send: Send, left: int, reset_s: int) -> Send:
         """Every answer says what is left."""

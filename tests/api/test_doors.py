@@ -46,6 +46,18 @@ async def test_without_a_good_key_data_is_locked(
     assert "gateway-key" not in answer.text
 
 
+@pytest.mark.parametrize("path", LOCKED)
+async def test_below_a_root_path_data_is_locked_as_well(serve: Serve, path: str) -> None:
+    client = await serve(GATEWAY_API_KEYS=KEYS)
+    assert isinstance(client._transport, httpx.ASGITransport)
+    client._transport.root_path = "/gw"
+    answer = await client.get(f"/gw{path}")
+    assert (answer.status_code, problem_of(answer)["code"]) == (401, "unauthorized")
+    key = {"X-API-Key": KEYS.split(",", maxsplit=1)[0]}
+    assert (await client.get(f"/gw{path}", headers=key)).status_code != 401
+    assert (await client.get("/gw/healthz")).status_code == 200
+
+
 @pytest.mark.parametrize("key", KEYS.split(","))
 @pytest.mark.parametrize("how", ["X-API-Key", "Authorization"])
 async def test_each_good_key_opens_either_way(serve: Serve, key: str, how: str) -> None:

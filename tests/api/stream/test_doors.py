@@ -60,6 +60,7 @@ async def test_without_keys_nobody_is_asked(serve_stream: ServeStream) -> None:
         (None, True),
         ("https://page.example", True),
         ("own", True),
+        ("own behind TLS", True),
         ("https://evil.example", False),
         ("null", False),
     ],
@@ -68,7 +69,8 @@ async def test_pages_of_other_origins_stay_outside(
     serve_stream: ServeStream, origin: str | None, enters: bool
 ) -> None:
     async with serve_stream(CORS_ORIGINS="https://page.example") as served:
-        sent = served.url if origin == "own" else origin
+        own = {"own": served.url, "own behind TLS": served.url.replace("http:", "https:")}
+        sent = own.get(origin or "", origin)
         if enters:
             async with served.reader(origin=sent) as one:
                 assert (await one.any())["op"] == "hello"
