@@ -17,8 +17,8 @@ from typing import TextIO
 from backend.observability.event_log import CONSOLE, FILES
 from backend.observability.redaction import RedactingFormatter, Redactor
 
-#: Their INFO lines are URLs, one a call.
-WIRE_LOGGERS = ("httpx", "httpcore")
+#: They tell addresses and headers of whom we call.
+WIRE_LOGGERS = ("httpx", "httpcore", "websockets")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Records waiting for the writing thread; more are dropped rather than held.
 MOST_WAITING = 10_000

@@ -203,6 +203,8 @@ class Provider:
         offer = self.offer(AccountQuery())
         if isinstance(offer, Refusal):
             return not self.is_configured or offer.reason == "unsupported"
+        if self._breaker.state is not State.ACTIVE:
+            return False  # its first attempt after a failure belongs to readers
         try:
             answer = await self.fetch(AccountQuery(), timeout_s)
         except (MalformedResponse, QueryRefused):

@@ -34,7 +34,7 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, max_bytes: int)
 class _Body:
     """Small as pieces, large in a mapping: freed pieces of 32 MB would stay with malloc for good.
 
-    Neither grows by moving, which would have it in memory twice.
+    Neither grows by moving, so only the whole body stands in memory twice, for a moment.
     """
 
     def __init__(self, max_bytes: int) -> None:

@@ -636,14 +636,17 @@ async def test_a_failed_question_for_the_limits_changes_none(
 async def test_while_it_rests_it_is_not_asked_for_its_limits(clock: ManualClock) -> None:
     walk = Walk(clock)
     told = httpx.Response(200, json={"per_minute": None, "per_month": 2_000, "used_this_month": 70})
-    walk.wire.scripts["a"] = [status(500), told]
-    provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(DAY,))
+    walk.wire.scripts["a"] = [status(500), price(), told]
+    both = stub_adapter(account_operation(), price_operation())
+    provider = walk.add("a", adapter=both)
     assert not await provider.learn_account(3, keeps_limits=False)
     assert not await provider.learn_account(3, keeps_limits=False)
     assert walk.wire.calls == {"a": 1}
     clock.advance(60)
+    assert not await provider.learn_account(3, keeps_limits=False), "readers come first"
+    await provider.fetch(QUERY, 3)
     assert await provider.learn_account(3, keeps_limits=False)
-    assert walk.wire.calls == {"a": 2}
+    assert walk.wire.calls == {"a": 3}
 
 
 async def test_the_store_knows_of_a_call_before_it_leaves(clock: ManualClock) -> None:
