@@ -27,7 +27,7 @@ OTHERS = (
 FAULTS = (*(row.name for row in ROWS), *OTHERS)
 #: Rows of the table that another suite holds, with its test.
 ELSEWHERE = {
-    "30 virtual days, all faults at random": "tests/simulation/test_budgets.py",
+    "30 virtual days, all faults at random": "tests/simulation/test_storms.py",
     "day-15 spike of 20× for 6 h on 10,000 a month": (
         "tests/simulation/test_budgets.py: twenty times the readers and the questions"
     ),

@@ -1,7 +1,6 @@
 """Everybody down for an hour; thousands on a cold key; readers who leave; bodies without end."""
 
 import asyncio
-import tracemalloc
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.chaos.record import Cell, judge
 from tests.chaos.rows import UNHURRIED
 from tests.chaos.scene import Reading, Scene, staged
 from tests.chaos.subjects import SUBJECTS, Changes, Subject
+from tests.memory import growth
 from tests.world.messages import Request
 
 _NO_REQUEST = Request("", {}, {})
@@ -118,11 +118,9 @@ async def test_a_body_without_end_takes_little_memory(
             await due(scene)
             if fault.endswith("bomb"):
                 scene.world._reply(subject.name, _NO_REQUEST, fault)  # packed once, beforehand
-            tracemalloc.start()
-            await scene.ask()
-            peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
-            tracemalloc.stop()
-        trouble = f"{peak_mb:.0f} MB at once" if peak_mb > 64 else None
+            with growth() as grown:
+                await scene.ask()
+        trouble = f"{grown.mb:.0f} MB at once" if grown.mb > 64 else None
         cells.append(Cell(row, subject.label, "memory", trouble))
     judge(cells)
 

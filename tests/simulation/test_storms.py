@@ -1,0 +1,24 @@
+"""Thirty virtual days, all faults at random: within all limits, and nobody without an answer."""
+
+import pytest
+
+from tests.simulation.storms import FAULTS, RARE, month
+
+
+@pytest.mark.looptime
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", [1])
+async def test_a_month_of_all_faults_at_random(seed: int) -> None:
+    storm = await month(seed)
+    assert storm.reads > 8_000
+    for weather in storm.weather.values():
+        assert weather.calls > 1_000, "it was left out"
+        assert weather.overruns == []
+        assert weather.too_early == []
+        assert len(weather.met) > len(FAULTS) / 2
+    met = set().union(*(weather.met for weather in storm.weather.values()))
+    assert met >= set(FAULTS) - {RARE}
+    assert storm.share_answered >= 0.999
+    assert storm.stale > 0, "no fault was ever felt"
+    assert storm.unflagged == []
+    assert storm.too_old == []
