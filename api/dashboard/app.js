@@ -17,6 +17,7 @@ import * as state from "./state.js";
 
 const CHANNELS = ["market", "ohlc", "status", "gas", "sentiment", "news"];
 const MOODS = "api/sentiment?days=30";
+const HISTORY_PAUSE_MS = 15_000;
 
 const topics = Object.fromEntries(CHANNELS.map((name) => [name, new Topic(name)]));
 const access = new Access(() => start());
@@ -29,6 +30,7 @@ let connected = { name: "connecting" };
 let chosen = null;
 let interval = "1h";
 let historyDay = null;
+let historyDue = 0;
 
 const drawers = {
   market: drawMarket,
@@ -62,6 +64,7 @@ const isChosen = ({ id, interval: told }) => chosen && id === coinKey(chosen) &&
 
 function take(topic, frame) {
   const rows = topic.take(frame);
+  if (topic === topics.status) topic.heardAt = frame.time;
   if (rows === null) connection.again(frame.channel); // an update is missing: a snapshot instead
   else drawers[frame.channel](rows, frame.type === "snapshot");
   connection.settle();
@@ -85,7 +88,7 @@ function drawStatus() {
   if (!status) return;
   onFrame("status", () => {
     const metas = Object.fromEntries(CHANNELS.map((name) => [name, topics[name].meta]));
-    showCategories(status, metas);
+    showCategories(status, metas, isConnected());
     showProviders(status);
     setText(byId("version"), `${status.version} · ${words(status.status)}`);
   });
@@ -93,18 +96,25 @@ function drawStatus() {
 
 function drawMood() {
   onFrame("mood", () => mood.draw());
-  const day = topics.sentiment.data?.[0]?.timestamp;
-  if (day && day !== historyDay) readHistory(day);
+  wantHistory();
 }
 
-// The stream tells of today only.
+// The stream tells of today only. What failed is asked again, and not at each tick.
+function wantHistory() {
+  const day = topics.sentiment.data?.[0]?.timestamp;
+  if (isConnected() && day && day !== historyDay && Date.now() >= historyDue) readHistory(day);
+}
+
 async function readHistory(day) {
   historyDay = day;
   try {
     mood.remember((await read(MOODS, access)).data);
     onFrame("mood", () => mood.draw());
   } catch (error) {
-    historyDay = null; // asked again with the next word about it
+    historyDay = null;
+    historyDue = Date.now() + HISTORY_PAUSE_MS;
+    mood.miss();
+    onFrame("mood", () => mood.draw());
     if (error instanceof Locked) connection.lock();
   }
 }
@@ -125,9 +135,12 @@ function followCandles() {
 
 function drawBadges() {
   for (const name of CHANNELS) {
-    if (name !== "status") state.showBadge(name, state.judged(topics[name], connected.name === "open"));
+    const judge = name === "status" ? state.judgedStatus : state.judged;
+    state.showBadge(name, judge(topics[name], isConnected()));
   }
 }
+
+const isConnected = () => connected.name === "open";
 
 function turn(told) {
   const before = connected.name;
@@ -136,6 +149,7 @@ function turn(told) {
   if (told.name === "locked") access.ask();
   if (told.name === "lost" && before === "open") state.announce(`Connection lost: ${told.why}.`);
   if (told.name === "open") state.announce("Connected.");
+  drawStatus();
   onFrame("connection", () => state.showConnection(connected));
   onFrame("badges", drawBadges);
 }
@@ -172,6 +186,7 @@ eachSecond(drawBadges);
 eachSecond(() => state.showConnection(connected));
 eachSecond(drawStatus);
 eachSecond(() => news.draw());
+eachSecond(wantHistory);
 listen();
 offerCurl(
   {

@@ -10,6 +10,7 @@ const RADIUS = 50;
 
 export class Mood {
   #history = [];
+  #about = "";
 
   constructor(topic) {
     this.topic = topic;
@@ -18,6 +19,10 @@ export class Mood {
   // `days`: as `/api/sentiment?days=30` gives them.
   remember(days) {
     this.#history = days;
+  }
+
+  miss() {
+    if (!this.#history.length) this.#about = "The days before did not come";
   }
 
   draw() {
@@ -53,7 +58,8 @@ export class Mood {
     line.replaceChildren(...pieces(points.filter((point) => point.at >= 0)));
     const values = days.map((one) => one.value);
     const [lowest, highest] = [Math.min(...values), Math.max(...values)];
-    const text = `${days.length} days, from ${lowest} to ${highest}`;
+    const told = `${days.length} ${days.length === 1 ? "day" : "days"}, from ${lowest} to ${highest}`;
+    const text = this.#history.length ? told : this.#about;
     setAttribute(line, "aria-label", `${text}, since ${day(days[0].timestamp)}`);
     setText(byId("mood-range"), text);
   }

@@ -6,18 +6,19 @@ import { count, DASH, duration, list, reason, words } from "./format.js";
 import { ageOf, now } from "./state.js";
 
 const KINDS = { active: "live", cooldown: "stale", rate_limited: "stale", quota_exhausted: "stale" };
+const HOW = { ok: "live", down: "bad" };
 const OFF = new Set(["not_configured", "disabled"]);
 
 // `metas`: by category what the page shows now, whose `source` is who served it.
-export function showCategories(status, metas) {
+export function showCategories(status, metas, isConnected) {
   for (const [name, category] of Object.entries(status.categories)) {
     const cell = document.querySelector(`[data-category="${name}"]`);
     if (!cell) continue;
     const meta = metas[name];
     const [, who, note] = cell.children;
     setText(who, meta?.source?.length ? short(meta.source) : firstOf(category));
-    setAttribute(cell, "data-kind", category.status === "ok" ? "live" : category.status === "down" ? "bad" : "stale");
-    setText(note, noteOf(category, meta));
+    setAttribute(cell, "data-kind", isConnected ? HOW[category.status] ?? "stale" : "bad");
+    setText(note, isConnected ? noteOf(category, meta) : `not updating${meta ? ` · ${ageOf(meta.fetched_at)} old` : ""}`);
     setAttribute(cell, "title", titleOf(name, category, meta));
   }
 }

@@ -38,6 +38,13 @@ export function judged(topic, isConnected) {
   return { kind: "fresh", text: `Fresh · ${age}${why}` };
 }
 
+// The status has no age of its own: what changes is told at once, for as long as somebody tells.
+export function judgedStatus({ data, heardAt }, isConnected) {
+  if (!data) return { kind: "wait", text: "Waiting" };
+  if (!isConnected) return { kind: "bad", text: `Not updating · ${ageOf(heardAt)} old` };
+  return { kind: "live", text: "Live" };
+}
+
 export function showBadge(name, { kind, text }) {
   const badge = byId(`${name}-badge`);
   const before = badge.dataset.kind;

@@ -77,15 +77,15 @@ class Watched:
         await self.rows_only()
         await expect(self.of("#chart-legend")).to_contain_text("UTC")
 
-    async def rewrite(self, change: Callable[[str], str | None]) -> None:
-        """Every message of the stream, before the page hears it; None never comes."""
+    async def rewrite(self, change: Callable[[str], str | list[str]]) -> None:
+        """Every message of the stream, before the page hears it: another, several, or none."""
 
         def connect(route: WebSocketRoute) -> None:
             server = route.connect_to_server()
 
             def pass_on(message: str | bytes) -> None:
-                text = change(str(message))
-                if text is not None:
+                told = change(str(message))
+                for text in [told] if isinstance(told, str) else told:
                     route.send(text)
 
             server.on_message(pass_on)

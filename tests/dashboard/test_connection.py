@@ -29,11 +29,17 @@ async def test_a_lost_connection_says_so_and_comes_back_by_itself(
         await stage.stop()
         await expect(text).to_contain_text("Connection lost: the gateway stopped · next try in")
         await expect(watched.of("#market-badge")).to_contain_text("Not updating · ")
+        await expect(watched.of("#status-badge")).to_contain_text("Not updating · ")
+        strip = watched.of("[data-category=market]")
+        await expect(strip).to_have_attribute("data-kind", "bad")
+        await expect(strip).to_contain_text("not updating · ")
         await expect(watched.of("#announcer")).to_contain_text("Connection lost")
         await expect(watched.of("#coins tr")).to_have_count(100)
         await stage.start()
         await expect(text).to_have_text("Connected", timeout=15_000)
         await expect(watched.of("#market-badge")).not_to_contain_text("Not updating")
+        await expect(watched.of("#status-badge")).to_have_attribute("data-kind", "live")
+        await expect(strip).to_have_attribute("data-kind", "live")
         await stage.move(1.01, count=1)
         await expect(watched.of(BITCOIN)).to_have_text("61,852.91")
         watched.errors = [error for error in watched.errors if "/ws' failed" not in error]
@@ -106,10 +112,10 @@ async def test_a_gateway_with_keys_asks_for_one_and_uses_it(tmp_path: Path, look
 async def test_a_missed_update_is_made_up_by_a_snapshot(stage: Stage, look: OpenPage) -> None:
     snapshots = 0
 
-    def lose_one(text: str) -> str | None:
+    def lose_one(text: str) -> str | list[str]:
         nonlocal snapshots
         snapshots += '"channel":"market","type":"snapshot"' in text
-        return None if '"price":62000.0,' in text else text
+        return [] if '"price":62000.0,' in text else text
 
     async with look("about:blank") as watched:
         await watched.rewrite(lose_one)

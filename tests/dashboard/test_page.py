@@ -125,16 +125,80 @@ async def test_axe_finds_nothing_serious(
         await watched.rows()
         await watched.of("[data-provider=binance]").wait_for()
         await watched.of("#news-list li").first.wait_for()
-        await watched.page.evaluate(axe())
-        found = await watched.page.evaluate("axe.run({ resultTypes: ['violations'] })")
-        assert len(found["passes"]) > 20
-        serious = [
-            (rule["id"], node["target"], node["failureSummary"])
-            for rule in found["violations"]
-            if rule["impact"] in {"serious", "critical"}
-            for node in rule["nodes"]
-        ]
-        assert serious == []
+        assert await serious(watched) == []
+
+
+async def serious(watched: Watched) -> list[tuple[str, ...]]:
+    """What axe finds in the page as it is now."""
+    await watched.page.evaluate(axe())
+    found = await watched.page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    assert len(found["passes"]) > 15
+    return [
+        (rule["id"], node["target"], node["failureSummary"])
+        for rule in found["violations"]
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious_when_all_is_lost(
+    tmp_path: Path, look: OpenPage, scheme: Any
+) -> None:
+    """Providers that failed, stale rows, an open dialog; then no connection."""
+    async with (
+        open_stage(tmp_path, CACHE_TTL_MARKET="0.4", BINANCE_ENABLED="false") as stage,
+        look(stage.url, bypass_csp=True, color_scheme=scheme) as watched,
+    ):
+        await watched.rows_only()
+        stage.world.faults = {"coingecko_free": "http500"}
+        await expect(watched.of("#market-badge")).to_have_attribute("data-kind", "stale")
+        card = watched.of("[data-provider=coingecko_free] .badge")
+        await expect(card).to_have_attribute("data-kind", "stale")
+        await watched.of("[data-curl=gas]").click()
+        assert await serious(watched) == []
+        await watched.page.keyboard.press("Escape")
+        await stage.stop()
+        await expect(watched.of("#connection-text")).to_contain_text("Connection lost")
+        await expect(watched.of("#status-badge")).to_have_attribute("data-kind", "bad")
+        assert await serious(watched) == []
+        await stage.start()
+        await expect(watched.of("#connection-text")).to_have_text("Connected", timeout=30_000)
+        watched.errors = [error for error in watched.errors if "/ws' failed" not in error]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious_where_a_key_is_wanted(
+    tmp_path: Path, look: OpenPage, scheme: Any
+) -> None:
+    async with (
+        open_stage(tmp_path, GATEWAY_API_KEYS="gw-0123456789abcdef") as stage,
+        look(stage.url, bypass_csp=True, color_scheme=scheme) as watched,
+    ):
+        await expect(watched.page.get_by_label("Gateway key")).to_be_focused()
+        assert await serious(watched) == []
+
+
+async def test_it_is_used_by_keyboard(watched: Watched) -> None:
+    """From the top down: a sorted column, an interval, a mood of the news."""
+    for name, shows in (
+        ("#market th.price button", "#market th.price:not([aria-sort=none])"),
+        ("#intervals button >> text=4h", "#intervals [aria-pressed=true] >> text=4h"),
+        ("#news-moods [data-mood=negative]", "#news-moods [data-mood=negative][aria-pressed=true]"),
+    ):
+        assert await reached_by_tab(watched, name), name
+        await watched.page.keyboard.press("Enter")
+        await expect(watched.of(shows)).to_have_count(1)
+
+
+async def reached_by_tab(watched: Watched, selector: str) -> bool:
+    """The focus is moved on to it, as by somebody without a mouse."""
+    target = await watched.of(selector).element_handle()
+    for _ in range(300):
+        await watched.page.keyboard.press("Tab")
+        if await watched.page.evaluate("(one) => one === document.activeElement", target):
+            return True
+    return False
 
 
 async def test_it_works_behind_a_path_prefix(stage: Stage, look: OpenPage) -> None:
@@ -154,6 +218,17 @@ async def test_it_works_behind_a_proxy_that_ends_tls(stage: Stage, look: OpenPag
         await expect(watched.of("#connection-text")).to_have_text("Connected")
         assert {url.partition(":")[0] for url in watched.requests} == {"https"}
         assert [url.partition(":")[0] for url in watched.sockets] == ["wss"]
+
+
+async def test_behind_tls_it_is_its_own_page_though_no_proxy_was_told_of(
+    tmp_path: Path, look: OpenPage
+) -> None:
+    async with (
+        open_stage(tmp_path, CORS_ORIGINS="https://mine.example") as stage,
+        tls(stage.port) as address,
+        look(address, ignore_https_errors=True) as watched,
+    ):
+        await watched.rows()
 
 
 async def test_its_makers_of_data_are_named_with_their_address(watched: Watched) -> None:

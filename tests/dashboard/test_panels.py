@@ -3,7 +3,7 @@
 from functools import reduce
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
@@ -64,6 +64,29 @@ async def test_news_are_filtered_by_mood_and_by_words(watched: Watched) -> None:
     await expect(items).to_have_count(1)
     await watched.of("#news-filter").fill("nothing of the kind")
     await expect(watched.of("#news-empty")).to_have_text("No article matches.")
+
+
+async def test_days_that_did_not_come_are_asked_for_again(stage: Stage, look: OpenPage) -> None:
+    asked = 0
+
+    async def lose_the_first(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await (route.fulfill(status=503, body="{}") if asked == 1 else route.continue_())
+
+    async with look("about:blank") as watched:
+        await watched.page.clock.install()
+        await watched.page.route("**/api/sentiment?days=30", lose_the_first)
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        days = watched.of("#mood-range")
+        await expect(days).to_have_text("The days before did not come")
+        await watched.page.clock.fast_forward(10_000)
+        assert asked == 1
+        await watched.page.clock.fast_forward(6_000)
+        await expect(days).to_contain_text("29 days, from")
+        assert asked == 2
+        watched.forgive("503")
 
 
 async def test_what_strangers_write_is_text(stage: Stage, look: OpenPage) -> None:
