@@ -18,7 +18,8 @@ TITLES = {
     DIRECT: "ours, direct",
     PLAIN: "ours, plain ASGI",
 }
-LEAST_SHARE = 0.6
+#: Of the library's deliveries; the plain way is the fallback.
+LEAST_SHARE = {DIRECT: 1.0, PLAIN: 0.6}
 MOST_P99_MS = 250.0
 MOST_STALL_KB = 1024.0
 #: A figure that is off by no more than this, or by so many ms, is the same figure.
@@ -156,7 +157,8 @@ def _share_goal(results: "Results", name: str) -> str:
     cpu = statistics.median(ratios(ours, theirs, _by_cpu))
     wall = statistics.median(ratios(ours, theirs, _by_wall))
     told = f"{cpu:.2f} of the library's deliveries by CPU, {wall:.2f} by the clock"
-    return f"{_verdict(min(cpu, wall) >= LEAST_SHARE)}: {TITLES[name]}: {told} (≥ {LEAST_SHARE})"
+    least = LEAST_SHARE[name]
+    return f"{_verdict(min(cpu, wall) >= least)}: {TITLES[name]}: {told} (≥ {least})"
 
 
 def _p99_goal(results: "Results", name: str, middle: int) -> str:

@@ -4,10 +4,14 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from itertools import count
 from typing import cast
 
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 CONNECTIONS = 16
+#: Of the addresses that are for benchmarks, so many questions each: within a client's 600 a minute.
+FIRST_CLIENT, CLIENTS, EACH = int(IPv4Address("198.18.0.1")), count(), 500
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,14 @@ class Asked:
     condition: str = ""
 
     def request(self, port: int) -> bytes:
+        """By a client who has not asked before; a gateway that trusts a proxy counts him."""
         lines = [
             f"GET {self.path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
             "User-Agent: benchmark",
             "Accept: */*",
             f"Accept-Encoding: {self.accept}",
+            f"X-Forwarded-For: {IPv4Address(FIRST_CLIENT + next(CLIENTS))}",
             *([f"If-None-Match: {self.condition}"] if self.condition else []),
         ]
         return "\r\n".join([*lines, "", ""]).encode()
@@ -75,13 +81,15 @@ def close(connections: list[Connection]) -> None:
         one.transport.close()
 
 
-async def flood(port: int, asked: Asked, count: int, status: int) -> None:
-    """`count` questions by all connections together; each answer must have this status."""
-    connections, request = await connected(port), asked.request(port)
+async def flood(port: int, asked: Asked, questions: int, status: int) -> None:
+    """So many questions by all connections together; each answer must have this status."""
+    connections = await connected(port)
     expected = f"HTTP/1.1 {status} ".encode()
 
     async def one(connection: Connection) -> None:
-        for _ in range(count // len(connections)):
+        for number in range(questions // len(connections)):
+            if number % EACH == 0:
+                request = asked.request(port)
             answer = await connection.ask(request)
             assert answer.startswith(expected), answer[:200]
 
@@ -92,12 +100,12 @@ async def flood(port: int, asked: Asked, count: int, status: int) -> None:
 async def steady(port: int, asked: Asked, per_s: int, seconds: float) -> list[float]:
     """So many a second, whether or not the last ones were answered; what each took, in ms."""
     free: asyncio.Queue[Connection] = asyncio.Queue()
-    connections, request = await connected(port, 64), asked.request(port)
+    connections = await connected(port, 64)
     for connection in connections:
         free.put_nowait(connection)
     took: list[float] = []
 
-    async def one(due: float) -> None:
+    async def one(request: bytes, due: float) -> None:
         connection = await free.get()
         await connection.ask(request)
         took.append((time.perf_counter() - due) * 1_000)
@@ -105,9 +113,11 @@ async def steady(port: int, asked: Asked, per_s: int, seconds: float) -> list[fl
 
     began, tasks = time.perf_counter(), []
     for number in range(int(per_s * seconds)):
+        if number % EACH == 0:
+            request = asked.request(port)
         due = began + number / per_s
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.append(asyncio.create_task(one(time.perf_counter())))
+        tasks.append(asyncio.create_task(one(request, time.perf_counter())))
     await asyncio.gather(*tasks)
     close(connections)
     return took

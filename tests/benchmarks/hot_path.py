@@ -35,10 +35,10 @@ from tests.world.server import World
 
 MARKET, GAS = "/api/market", "/api/gas"
 BARE = "bare ASGI"
-#: Ours as it comes, with a client's limits on, and without the prepared answers.
+#: Ours without and with the limit of a client that it comes with, and with less of it.
 OURS: dict[str, dict[str, str]] = {
     "ours": {},
-    "ours, CLIENT_RATE_LIMIT on": {"CLIENT_RATE_LIMIT": "100000000/hour"},
+    "ours, 600 a minute for a client": {"CLIENT_RATE_LIMIT": "600/minute", "TRUST_PROXY": "1"},
     "ours, HTTP_DIRECT=false": {"HTTP_DIRECT": "false"},
     "ours, PREPARED_ANSWERS=false": {"PREPARED_ANSWERS": "false"},
 }
