@@ -172,7 +172,7 @@ class Topic:
 def applied(
     channel: Channel, before: Sequence[Any], changed: Sequence[Any], count: int
 ) -> list[Any]:
-    """What a reader makes of an update: the rule of `Channel`, as the README gives it."""
+    """What a reader makes of an update: the rule of `Channel`, as docs/stream.md gives it."""
     key = channel.key
     assert key is not None
     rows = {key(row): row for row in before} | {key(row): row for row in changed}

@@ -8,16 +8,26 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.life.process import Gateway
-from tests.readme.document import ADDRESS
+from tests.readme.document import ADDRESS, ROOT
 
 PATIENCE_S = 20
+
+
+def here(line: str) -> str:
+    """Python's programs are where this test's are, ours where the repository is."""
+    line = line.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    return line.replace("run_server.py", str(ROOT / "run_server.py"))
+
+
+def shell(line: str) -> tuple[str, ...]:
+    """A shell that runs the line, and in whose place it comes; what follows it is not looked at."""
+    return "sh", "-c", f"exec env {here(line)}"
 
 
 @asynccontextmanager
 async def typed(gateway: Gateway, line: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs as long as the block."""
-    command = line.replace(ADDRESS, f"localhost:{gateway.port}")
-    command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    command = here(line.replace(ADDRESS, f"localhost:{gateway.port}"))
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command),
         stdin=asyncio.subprocess.PIPE,

@@ -12,7 +12,7 @@ from backend.settings import Settings
 from tests.dashboard.scenery import Scenery
 from tests.life.process import Gateway, running
 from tests.readme.document import BLOCKS, COMMANDS, PAIRS, ROOT, TEXT
-from tests.readme.terminal import first_words, printed
+from tests.readme.terminal import first_words, printed, shell
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -76,12 +76,10 @@ async def test_breaking_it_changes_who_was_tried(
 ) -> None:
     """In the same folder, so what the first one has learnt is there for the second."""
     start, curl = block.lines
-    settings = dict(re.findall(r"(\w+)=(\S*) ", start))
-    assert len(settings) == 2
     async with running(tmp_path, **world.environment()) as gateway:
         well = json.loads(await printed(gateway, curl))["meta"]
         assert [one["provider"] for one in well["tried"]] == ["binance"]
-    async with running(tmp_path, **world.environment(**settings)) as gateway:
+    async with running(tmp_path, before=shell(start), **world.environment()) as gateway:
         broken = json.loads(await printed(gateway, curl))["meta"]
     wanted = json.loads("{" + shown.text + "}")
     assert shape({"tried": broken["tried"]}) == shape(wanted)
