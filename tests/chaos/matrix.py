@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.chaos.names import ELSEWHERE, FAULTS, INVARIANTS, NOTES, PROVIDERS
 from tests.chaos.record import VARIABLE, Cell
+from tests.chaos.rows import ROWS
+from tests.chaos.subjects import SUBJECTS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 HEAD = """# What happens when providers fail
@@ -20,7 +22,7 @@ loopback, real time-outs, a clock that is stepped between calls. Each fault is m
 that are named beside it; 500 a second are readers within the process, a hundred of them for each
 provider and fault. `ok`: everything that the table of the design asks for held at all of them,
 with the rivals well and, where `alone` is named, with nobody else there. `n.a.`: the fault says
-nothing about that provider.
+nothing about that provider. `–`: it was not played with that provider.
 `FAILED` would name the first trouble; the tests fail then, too.
 """
 
@@ -61,8 +63,10 @@ def table(cells: Iterable[Cell]) -> str:
         rates[cell.row][cell.how] = None
     lines = [_line(("fault", "at", *PROVIDERS)), _line(["---"] * (len(PROVIDERS) + 2))]
     for fault in FAULTS:
-        everybody = found.get((fault, "every"), [])
-        cellular = [_text(found.get((fault, name), everybody)) for name in PROVIDERS]
+        cellular = [
+            _text(found[fault, name]) if found[fault, name] else _why_none(fault, name)
+            for name in PROVIDERS
+        ]
         lines.append(_line((fault, "; ".join(sorted(rates[fault])), *cellular)))
     return "\n".join(lines)
 
@@ -79,7 +83,17 @@ def _text(cells: list[Cell]) -> str:
     ]
     if troubles:
         return "FAILED " + troubles[0].strip()[:90].replace("|", "/").replace("\n", " ")
-    return "ok" if cells else "n.a."
+    return "ok"
+
+
+def _why_none(fault: str, name: str) -> str:
+    reasons = [
+        row.why_not(subject)
+        for row in ROWS
+        for subject in SUBJECTS
+        if (row.name, subject.name) == (fault, name)
+    ]
+    return "n.a." if reasons and all(reasons) else "–"
 
 
 def main() -> int:

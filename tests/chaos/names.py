@@ -44,6 +44,8 @@ NOTES = (
     " price or time are refused as another coin's, without a verdict on the venue.",
     "Where a limit leaves no second call (cryptopanic, newsapi, coinmarketcap), one spurious 401 is"
     " forgiven at the next call that is due, not at once.",
+    "Alone, a provider that has rivals meets a fault at 4 a minute only; at the other rates those"
+    " are alone who have none.",
     "Four tests run at a time, and time-outs are real: who fails is tried once more, by itself, and"
     " that counts.",
 )

@@ -34,7 +34,7 @@ def test_a_trouble_is_shown_and_hides_no_other_cell() -> None:
     cells = [Cell(fault, f"{name} (x)", "4 an hour", "late"), Cell(fault, PROVIDERS[1], "a", None)]
     row = table(cells).splitlines()[2].strip("| ").split(" | ")
     assert row[2] == "FAILED (x) 4 an hour: late"
-    assert row[3:5] == ["ok", "n.a."]
+    assert row[3:5] == ["ok", "–"]
 
 
 def test_a_second_chance_speaks_for_its_own_cells_only() -> None:
