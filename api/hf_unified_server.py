@@ -16,7 +16,7 @@ from api.openapi import described
 from api.prepared import PreparedAnswers
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
-from api.routes.common import documented_errors, refuse_repeats
+from api.routes.common import DOORS, documented_errors, refuse_repeats
 from api.security_headers import SecurityHeaders
 from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
@@ -56,7 +56,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    doors = documented_errors(401, 413, 414, 429, 431)
+    doors = documented_errors(*DOORS)
     for module in (market, ohlc, news, sentiment, gas, status, metrics):
         app.include_router(module.router, dependencies=[Depends(refuse_repeats)], responses=doors)
     app.include_router(stream.router, responses=doors)

@@ -9,10 +9,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from api.doors import ALWAYS_OPEN
-from api.problems import PROBLEM, STATUS, TITLES
+from api.problems import PROBLEM
 from api.schemas import Problem
 
-#: Answers of a gateway in front of the tests' providers; `python -m tests.api.examples` writes it.
+#: By path, media type and code what gateways answer in front of the tests' providers;
+#: `python -m tests.api.examples` writes it.
 EXAMPLES = Path(__file__).with_name("examples.json")
 #: The stream in short; docs/stream.md has all of it.
 PROTOCOL = Path(__file__).with_name("stream") / "protocol.md"
@@ -49,39 +50,35 @@ HEADERS = {
     "RateLimit-Policy": ("How many requests in how many seconds.", '"client";q=600;w=60'),
     "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
     "WWW-Authenticate": ("How a key may be sent; `X-API-Key` does, too.", "Bearer"),
-    "Location": ("The path without the slash.", "/api/market/bitcoin"),
+    "Location": ("The address without the slash.", "http://127.0.0.1:7860/api/market/bitcoin"),
+    "Vary": ("The answer depends on these headers of the request.", "Accept-Encoding, Origin"),
+    "Content-Encoding": ("`zstd`, `br` or `gzip`, if taken and the body is long enough.", "br"),
+    "Connection": ("What else was sent is not read.", "close"),
+    "X-Accel-Buffering": ("A proxy is to pass each event on at once.", "no"),
 }
+NO_STORE = ("It is not to be kept.", "no-store")
 #: Of answers with data, by the status.
-DATA_HEADERS = ("Age", "X-Cache", "Cache-Control", "ETag")
+DATA_HEADERS = {
+    "200": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary", "Content-Encoding"),
+    "304": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary"),
+}
+#: Refused at the door, before anything else.
+UNREAD = ("413", "414", "431")
 STATUS_HEADERS = {
     "401": ("WWW-Authenticate",),
     "429": ("Retry-After",),
     "503": ("Retry-After",),
-    "504": ("Retry-After",),
     "307": ("Location",),
+    **dict.fromkeys(UNREAD, ("Connection",)),
 }
-#: Refused at the door, before anything else.
-UNREAD = ("413", "414", "431")
-#: Codes that come with more than the members of every problem.
-MORE: dict[str, dict[str, Any]] = {
-    "unknown_symbol": {"suggestions": ["bitcoin", "bitcoin-cash"]},
-    "invalid_parameter": {
-        "errors": [{"parameter": "limit", "detail": "too large", "allowed": ["1 to 250"]}]
-    },
-    "rate_limited": {"retry_after_seconds": 12},
-    "all_providers_failed": {
-        "retry_after_seconds": 28,
-        "hint": "/api/status shows each provider's state",
-    },
-}
-#: Who is asked first where nobody has a key.
-FIRST = {
-    "/api/market": "coingecko_free",
-    "/api/market/{coin}": "coingecko_free",
-    "/api/market/ohlc": "binance",
-    "/api/news": "rss_coindesk",
-    "/api/sentiment": "alternative_me",
-    "/api/gas": "ethereum_rpc",
+STREAM = "text/event-stream"
+#: Headers of a request: what each does, and a value of it.
+ASKED = {
+    "X-Request-Id": (
+        "Comes back: up to 128 letters, digits and `._:-`; for anything else a new one.",
+        "3d2deb723e4b4628",
+    ),
+    "If-None-Match": ("An `ETag` that one has: 304 while that is the answer.", '"5f1c-br"'),
 }
 
 
@@ -119,14 +116,19 @@ def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
             if parameter["required"]:  # Swagger UI fills it in: "Try it out" works at once
                 parameter["example"] = parameter["schema"]["examples"][0]
         responses = methods["get"]["responses"]
-        for media, example in examples.get(path, {}).items():
+        answers = dict(examples.get(path, {}))
+        _add_problems(responses, answers.pop(PROBLEM, {}))
+        for media, example in answers.items():
             responses["200"]["content"].setdefault(media, {})["example"] = example
-        for status, response in responses.items():
-            if PROBLEM in response.get("content", {}):
-                codes = [code for code in STATUS if f"`{code}`" in response["description"]]
-                shown = {code: {"value": _problem(code, path)} for code in codes}
-                assert shown, f"{path} has a {status} that tells no code"
-                response["content"][PROBLEM]["examples"] = shown
+
+
+def _add_problems(responses: dict[str, Any], problems: dict[str, Any]) -> None:
+    """Each where its status is."""
+    for status, response in responses.items():
+        told = {code: one for code, one in problems.items() if str(one["status"]) == status}
+        if told:
+            shown = {code: {"value": problem} for code, problem in told.items()}
+            response["content"][PROBLEM]["examples"] = shown
 
 
 def _add_headers(document: dict[str, Any]) -> None:
@@ -138,30 +140,30 @@ def _add_headers(document: dict[str, Any]) -> None:
         is_data = "304" in responses
         responses["200"]["description"] = "`data`, and in `meta` how it came" if is_data else "now"
         for status, response in responses.items():
-            names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
-            if path not in ALWAYS_OPEN and status not in UNREAD:
-                names += ["RateLimit", "RateLimit-Policy"]
-            if is_data and status in ("200", "304"):
-                names += DATA_HEADERS
-            response["headers"] = {name: _header(*HEADERS[name]) for name in names}
+            response["headers"] = _headers(path, status, response, is_data)
+        parameters = methods["get"].setdefault("parameters", [])
+        parameters += [_asked(name) for name in ASKED if is_data or name == "X-Request-Id"]
+
+
+def _headers(path: str, status: str, response: dict[str, Any], is_data: bool) -> dict[str, Any]:
+    names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
+    if path in ALWAYS_OPEN:
+        names = ["X-Request-Id"]  # nobody knows when it will be ready
+    elif status not in UNREAD:
+        names += ["RateLimit", "RateLimit-Policy"]
+    names += DATA_HEADERS.get(status, ()) if is_data else ()
+    names += ["X-Accel-Buffering"] if STREAM in response.get("content", {}) else []
+    headers = {name: _header(*HEADERS[name]) for name in names}
+    if "content" in response and "Age" not in headers:
+        headers["Cache-Control"] = _header(*NO_STORE)
+    return headers
+
+
+def _asked(name: str) -> dict[str, Any]:
+    text, example = ASKED[name]
+    schema = {"type": "string", "examples": [example]}
+    return {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
 
 
 def _header(text: str, example: str) -> dict[str, Any]:
     return {"description": text, "schema": {"type": "string"}, "example": example}
-
-
-def _problem(code: str, path: str) -> dict[str, Any]:
-    told = {
-        "type": f"urn:problem-type:{code}",
-        "title": TITLES[code],
-        "status": STATUS[code],
-        "detail": TITLES[code].lower(),
-        "instance": path.replace("{coin}", "bitcoin"),
-        "code": code,
-        "request_id": "3d2deb723e4b4628b4a36011f0f1243d",
-        **MORE.get(code, {}),
-    }
-    if code == "all_providers_failed" and path in FIRST:
-        refusal = {"reason": "timeout", "retry_at": "2026-11-22T08:30:00.000Z", "detail": None}
-        told["providers"] = [{"provider": FIRST[path], **refusal}]
-    return told

@@ -1,11 +1,12 @@
 """What the routes share: how they reach the gateway, and the errors they document."""
 
+from copy import deepcopy
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from starlette.requests import HTTPConnection
 
-from api.problems import PROBLEM, TITLES
+from api.problems import PROBLEM, STATUS, TITLES
 from api.responses import Responder
 from backend.errors import InvalidParameter
 from backend.gateway import Gateway
@@ -33,17 +34,16 @@ Instant = Annotated[
 Served = Annotated[Gateway, Depends(_gateway)]
 Responds = Annotated[Responder, Depends(_responder)]
 
-ERRORS = {
-    401: ("unauthorized",),
-    413: ("body_too_large",),
-    414: ("uri_too_long",),
-    429: ("rate_limited",),
-    431: ("headers_too_large",),
-    404: ("unknown_symbol",),
-    422: ("invalid_parameter",),
-    503: ("all_providers_failed", "no_provider_configured", "quota_exhausted", "not_ready"),
-    504: ("deadline_exceeded",),
-}
+#: Refusals at the door; of whoever asks providers; and of whoever looks names up, besides.
+DOORS = ("unauthorized", "body_too_large", "uri_too_long", "rate_limited", "headers_too_large")
+ASKING = (
+    "invalid_parameter",
+    "all_providers_failed",
+    "no_provider_configured",
+    "quota_exhausted",
+    "deadline_exceeded",
+)
+BY_NAME = (*ASKING, "unknown_symbol", "not_ready")
 
 
 async def refuse_repeats(request: HTTPConnection) -> None:
@@ -66,7 +66,7 @@ def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
     return unique
 
 
-def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[int | str, Any]:
+def documented(ok: type, *codes: str, formats: tuple[str, ...] = ()) -> dict[int | str, Any]:
     """The `responses` of a route: its envelope, other formats, and problem documents."""
     content: dict[str, Any] = {"application/json": {}}
     content |= {kind: {"schema": {"type": "string"}} for kind in formats}
@@ -74,16 +74,17 @@ def documented(ok: type, *errors: int, formats: tuple[str, ...] = ()) -> dict[in
         200: {"model": ok, "content": content},
         304: {"description": "unchanged since the ETag in If-None-Match"},
     }
-    return responses | documented_errors(*errors)
+    return responses | documented_errors(*codes)
 
 
-def documented_errors(*errors: int, busy: bool = False) -> dict[int | str, Any]:
-    """Problem documents, with the codes that they may have; `busy`: also too many readers."""
-    responses: dict[int | str, Any] = {}
-    for status in errors:
-        codes = (*ERRORS[status], *(("too_many_clients",) if busy and status == 503 else ()))
-        text = "; ".join(f"`{code}`: {TITLES[code]}" for code in codes)
-        # The model under its own media type, not under application/json.
-        schema = {"$ref": "#/components/schemas/Problem"}
-        responses[status] = {"description": text, "content": {PROBLEM: {"schema": schema}}}
-    return responses
+def documented_errors(*codes: str) -> dict[int | str, Any]:
+    """Problem documents by their status, with the codes that each may have."""
+    texts: dict[int, list[str]] = {}
+    for code in codes:
+        texts.setdefault(STATUS[code], []).append(f"`{code}`: {TITLES[code]}")
+    # The model under its own media type, not under application/json.
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": "; ".join(told), "content": deepcopy(content)}
+        for status, told in sorted(texts.items())
+    }

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from api.responses import json_envelope
-from api.routes.common import Responds, Served, documented
+from api.routes.common import ASKING, Responds, Served, documented
 from api.schemas import GasEnvelope
 
 router = APIRouter(tags=["gas"])
@@ -12,7 +12,7 @@ router = APIRouter(tags=["gas"])
 @router.get(
     "/api/gas",
     summary="Ethereum gas prices",
-    responses=documented(GasEnvelope, 422, 503, 504),
+    responses=documented(GasEnvelope, *ASKING),
     response_class=Response,
 )
 async def read_gas(request: Request, gateway: Served, responder: Responds) -> Response:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from api.responses import Format, csv_table, json_envelope
-from api.routes.common import Responds, Served, comma_list, documented, refuse_repeats
+from api.routes.common import BY_NAME, Responds, Served, comma_list, documented, refuse_repeats
 from api.schemas import CoinEnvelope, MarketEnvelope
 from backend.models.market import Coin
 from backend.services.market import SORT_FIELDS, MarketView
@@ -27,7 +27,7 @@ Names = Annotated[
 @router.get(
     "/api/market",
     summary="The market list",
-    responses=documented(MarketEnvelope, 404, 422, 503, 504, formats=("text/csv",)),
+    responses=documented(MarketEnvelope, *BY_NAME, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_market(
@@ -70,7 +70,7 @@ async def read_market(
     summary="One coin",
     responses={
         307: {"description": "to the same path without a slash behind it"},
-        **documented(CoinEnvelope, 404, 422, 503, 504),
+        **documented(CoinEnvelope, *BY_NAME),
     },
     response_class=Response,
 )

@@ -14,7 +14,7 @@ router = APIRouter(tags=["operations"])
     summary="Numbers for Prometheus",
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **documented_errors(422),
+        **documented_errors("invalid_parameter"),
     },
     response_class=Response,
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.responses import Format, csv_table, json_envelope
-from api.routes.common import Instant, Responds, Served, comma_list, documented
+from api.routes.common import ASKING, Instant, Responds, Served, comma_list, documented
 from api.schemas import NewsEnvelope
 from backend.models.news import Article
 from backend.services.instants import parse_instant
@@ -21,7 +21,7 @@ Mood = Literal["positive", "neutral", "negative"]
 @router.get(
     "/api/news",
     summary="News",
-    responses=documented(NewsEnvelope, 422, 503, 504, formats=("text/csv",)),
+    responses=documented(NewsEnvelope, *ASKING, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_news(

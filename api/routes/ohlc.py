@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.encoding import to_json
 from api.responses import JSON, OhlcFormat, csv_table, json_envelope, meta
-from api.routes.common import Instant, Responds, Served, documented
+from api.routes.common import BY_NAME, Instant, Responds, Served, documented
 from api.schemas import OhlcEnvelope
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
@@ -20,7 +20,7 @@ router = APIRouter(tags=["candles"])
 @router.get(
     "/api/market/ohlc",
     summary="Candles",
-    responses=documented(OhlcEnvelope, 404, 422, 503, 504, formats=("text/csv",)),
+    responses=documented(OhlcEnvelope, *BY_NAME, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_ohlc(

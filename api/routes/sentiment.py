@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.responses import json_envelope
-from api.routes.common import Responds, Served, documented
+from api.routes.common import ASKING, Responds, Served, documented
 from api.schemas import SentimentEnvelope
 from backend.services.sentiment import MOST_DAYS
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["sentiment"])
 @router.get(
     "/api/sentiment",
     summary="Fear & Greed",
-    responses=documented(SentimentEnvelope, 422, 503, 504),
+    responses=documented(SentimentEnvelope, *ASKING),
     response_class=Response,
 )
 async def read_sentiment(

@@ -19,7 +19,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 @router.get(
     "/api/status",
     summary="Providers, categories, choices, cache",
-    responses={200: {"model": GatewayStatus}, **documented_errors(422)},
+    responses={200: {"model": GatewayStatus}, **documented_errors("invalid_parameter")},
     response_class=Response,
 )
 async def read_status(request: Request, gateway: Served) -> Response:
@@ -32,7 +32,7 @@ async def read_status(request: Request, gateway: Served) -> Response:
 @router.get(
     "/api/status/explain",
     summary="Whom would it ask, and why not the others?",
-    responses={200: {"model": Explanation}, **documented_errors(422)},
+    responses={200: {"model": Explanation}, **documented_errors("invalid_parameter")},
     response_class=Response,
     dependencies=[Depends(refuse_repeats)],
 )
@@ -50,7 +50,7 @@ async def read_explanation(
 @router.get(
     "/healthz",
     summary="Is the process serving?",
-    responses={200: {"model": Health}, **documented_errors(422)},
+    responses={200: {"model": Health}, **documented_errors("invalid_parameter")},
     response_class=Response,
 )
 async def read_health() -> Response:
@@ -61,7 +61,7 @@ async def read_health() -> Response:
 @router.get(
     "/readyz",
     summary="Can market data be answered?",
-    responses={200: {"model": Health}, **documented_errors(422, 503)},
+    responses={200: {"model": Health}, **documented_errors("invalid_parameter", "not_ready")},
     response_class=Response,
 )
 async def read_readiness(request: Request, gateway: Served) -> Response:

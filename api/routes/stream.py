@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.doors import GatewayKeys
 from api.problems import problem
-from api.routes.common import documented_errors, refuse_repeats
+from api.routes.common import BY_NAME, documented_errors, refuse_repeats
 from api.stream.commands import Refused, Subscribe, commands_in, key_in
 from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
@@ -38,7 +38,7 @@ SSE_HEADERS = {
 
 @router.websocket("/ws")
 async def read_websocket(websocket: WebSocket) -> None:
-    """The protocol is described in the README."""
+    """The protocol is described in docs/stream.md."""
     broadcaster: Broadcaster = websocket.app.state.broadcaster
     await websocket.accept()
     bound_kernel_buffer(websocket.scope)
@@ -203,7 +203,7 @@ async def read_without_upgrade(request: Request) -> Response:
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        **documented_errors(404, 422, 503, 504, busy=True),
+        **documented_errors(*BY_NAME, "too_many_clients"),
     },
     response_class=Response,
     dependencies=[Depends(refuse_repeats)],

@@ -1,20 +1,20 @@
-"""`python -m tests.api.examples` writes api/examples.json: what a gateway in front of the tests'
-providers answers, cut to a row or two."""
+"""`python -m tests.api.examples` writes api/examples.json: what gateways in front of the tests'
+providers answer, cut to a row or two, and how they refuse."""
 
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterable
 from typing import Any
-from unittest.mock import patch
 
 import httpx
 import orjson
 from fastapi import FastAPI
 from starlette.types import Message
 
-from api.hf_unified_server import create_app
 from api.openapi import EXAMPLES
-from backend.gateway import open_gateway, read_configuration
+from api.problems import PROBLEM
+from tests.api.refusals import Told, refused, scope_of, started
 from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World
 
@@ -39,20 +39,32 @@ ASKED: dict[str, tuple[str, ...]] = {
 STEADY = ("gateway_provider_state", "gateway_cache_hits_total", "gateway_answer_age_seconds")
 
 
-async def collected() -> dict[str, dict[str, Any]]:
+#: By path and media type; of problems, by code.
+Examples = dict[str, dict[str, Any]]
+
+
+async def collected() -> Examples:
     clock = ManualClock(EPOCH)
     async with World(clock) as world:
-        with patch.dict(os.environ, world.environment(STATE_PATH="")):
-            configuration = read_configuration()
-        app = create_app(
-            configuration, lambda one: open_gateway(one, clock=clock, jitter=lambda: 1.0)
-        )
-        async with app.router.lifespan_context(app):
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-                found = {path: await _answers(client, asked) for path, asked in ASKED.items()}
-            found["/api/stream"] = {"text/event-stream": await _first_events(app)}
-            return found
+        found = await _answered(world, clock)
+        return _with_problems(found, await refused(world, clock))
+
+
+async def _answered(world: World, clock: ManualClock) -> Examples:
+    async with started(world, clock) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            found = {path: await _answers(client, asked) for path, asked in ASKED.items()}
+        found["/api/stream"] = {"text/event-stream": await _first_events(app)}
+        return found
+
+
+def _with_problems(found: Examples, refusals: Iterable[Told]) -> Examples:
+    for told in refusals:
+        problems = found[told.path].setdefault(PROBLEM, {})
+        assert told.problem["code"] not in problems, told
+        problems[told.problem["code"]] = told.problem
+    return found
 
 
 async def _answers(client: httpx.AsyncClient, asked: tuple[str, ...]) -> dict[str, Any]:
@@ -97,15 +109,7 @@ async def _first_events(app: FastAPI) -> str:
         if b'"snapshot"' in told:
             is_seen.set()
 
-    path, query = "/api/stream", b"channels=market&symbols=BTC"
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-    }
-    scope |= {"path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http"}
-    scope |= {"query_string": query, "headers": [], "client": ("127.0.0.1", 1), "server": None}
+    scope = scope_of("/api/stream?channels=market&symbols=BTC", {})
     async with asyncio.timeout(10):
         await app(scope, receive, send)
     events = told.decode().split("\n\n")

@@ -54,7 +54,7 @@ async def test_below_a_root_path_data_is_locked_as_well(serve: Serve, path: str)
     answer = await client.get(f"/gw{path}")
     assert (answer.status_code, problem_of(answer)["code"]) == (401, "unauthorized")
     key = {"X-API-Key": KEYS.split(",", maxsplit=1)[0]}
-    assert (await client.get(f"/gw{path}", headers=key)).status_code != 401
+    assert (await client.head(f"/gw{path}", headers=key)).status_code != 401  # a stream has no end
     assert (await client.get("/gw/healthz")).status_code == 200
 
 

@@ -2,29 +2,30 @@
 
 import json
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 
 from api.openapi import EXAMPLES, PROTOCOL
+from api.problems import PROBLEM
+from api.security_headers import HEADERS as SECURITY
 from api.stream.commands import key_in, parse_command
+from api.stream.frames import error, shutdown
 from tests.api.conftest import Serve
 from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
+from tests.api.refusals import refused
+from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World
 
-VENDORS = (
-    "alternative_me",
-    "binance",
-    "coingecko_free",
-    "coinmarketcap",
-    "ethereum_rpc",
-    "rss_coindesk",
-    "rss_cointelegraph",
-    "rss_decrypt",
-    "rss_theblock",
-)
+#: On every answer, whatever it is: of its body, for browsers, and what the CORS layer adds.
+GENERAL = {"content-length", "content-type", *(name.lower() for name in SECURITY)}
+CORS = ("vary", "Origin")
+#: Only a body that is long enough is compressed.
+SOMETIMES = {"content-encoding"}
 
 
 def test_the_committed_document_is_what_is_served() -> None:
@@ -59,53 +60,92 @@ NEEDED = {"/api/market/ohlc": {"symbol": "BTC"}, "/api/market/{coin}": {"coin": 
 
 
 def questions() -> list[Any]:
-    """Each path as it is, and with each example of each parameter."""
+    """Each path as it is, and with each example of each parameter: path, parameters, headers."""
     found = []
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
-        asked: list[dict[str, str]] = [{}]
-        asked += [
-            {parameter["name"]: str(example).lower() if example is False else str(example)}
-            for parameter in methods["get"].get("parameters", ())
-            for example in parameter["schema"]["examples"]
-        ]
-        found += [(path, NEEDED.get(path, {}) | one) for one in asked if path != "/api/stream"]
-    return found
+        asked: list[tuple[dict[str, str], dict[str, str]]] = [({}, {})]
+        for parameter in methods["get"].get("parameters", ()):
+            for example in parameter["schema"]["examples"]:
+                one = {
+                    parameter["name"]: str(example).lower() if example is False else str(example)
+                }
+                asked.append(({}, one) if parameter["in"] == "header" else (one, {}))
+        found += [(path, NEEDED.get(path, {}) | one, headers) for one, headers in asked]
+    return [question for question in found if question[0] != "/api/stream"]
 
 
-async def test_every_example_of_a_parameter_is_understood_and_every_header_is_there(
+def particular(headers: Mapping[str, str]) -> set[str]:
+    """Names of those that not every answer has."""
+    return {name for name, text in headers.items() if (name, text) != CORS} - GENERAL
+
+
+def described_headers(path: str, status: int) -> set[str]:
+    responses = json.loads(DOCUMENT.read_bytes())["paths"][path]["get"]["responses"]
+    return {name.lower() for name in responses[str(status)]["headers"]}
+
+
+async def test_every_example_of_a_parameter_is_understood_and_its_headers_are_described(
     serve: Serve,
 ) -> None:
     client = await serve(CLIENT_RATE_LIMIT="600/minute")
-    described = json.loads(DOCUMENT.read_bytes())["paths"]
     assert len(questions()) > 40
-    for path, parameters in questions():
+    for path, parameters, headers in questions():
         address = path.replace("{coin}", parameters.get("coin", ""))
         query = {name: text for name, text in parameters.items() if name != "coin"}
-        answer = await client.get(address, params=query)
+        answer = await client.get(address, params=query, headers=headers)
         assert answer.status_code == 200, (path, parameters, answer.text)
-        wanted = described[path]["get"]["responses"]["200"]["headers"]
-        assert {name.lower() for name in wanted} <= set(answer.headers), path
+        sent, wanted = particular(answer.headers), described_headers(path, 200)
+        assert wanted - SOMETIMES <= sent <= wanted, path
 
 
-async def test_refusals_have_the_headers_that_are_described(serve: Serve, world: World) -> None:
-    """`Retry-After` where it is known: of all providers failed it is."""
-    client = await serve(GATEWAY_API_KEYS="one-key-of-ours", CLIENT_RATE_LIMIT="5/minute")
-    key = {"X-API-Key": "one-key-of-ours"}
-    world.faults = {"ethereum_rpc": "http500", "ethereum_rpc_second": "http500"}
-    refusals = [
-        await client.get("/api/gas"),
-        await client.get("/api/gas", headers=key),
-        await client.get("/api/gas?nonsense=1&nonsense=2", headers=key),
-        await client.get("/api/market/no-such-coin", headers=key),
-    ]
-    await client.get("/api/gas", headers=key)
-    refusals.append(await client.get("/api/gas", headers=key))
-    assert [answer.status_code for answer in refusals] == [401, 503, 422, 404, 429]
-    for answer in refusals:
-        path = "/api/gas" if "gas" in str(answer.url) else "/api/market/{coin}"
-        described = json.loads(DOCUMENT.read_bytes())["paths"][path]["get"]["responses"]
-        wanted = described[str(answer.status_code)]["headers"]
-        assert {name.lower() for name in wanted} <= set(answer.headers), answer.status_code
+async def test_a_long_body_says_how_it_is_coded_and_the_stream_what_a_proxy_is_to_do(
+    serve: Serve,
+) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="600/minute")
+    market = await client.get("/api/market", headers={"Accept-Encoding": "br"})
+    assert particular(market.headers) == described_headers("/api/market", 200)
+    stream = await client.head("/api/stream")
+    assert particular(stream.headers) == described_headers("/api/stream", 200)
+
+
+async def test_what_has_not_changed_and_what_is_elsewhere_has_the_headers_that_are_described(
+    serve: Serve,
+) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="600/minute")
+    etag = (await client.get("/api/gas")).headers["etag"]
+    unchanged = await client.get("/api/gas", headers={"If-None-Match": etag})
+    assert particular(unchanged.headers) == described_headers("/api/gas", 304)
+    elsewhere = await client.get("/api/market/bitcoin/")
+    assert particular(elsewhere.headers) == described_headers("/api/market/{coin}", 307)
+
+
+async def test_refusals_have_the_headers_that_are_described(
+    surroundings: pytest.MonkeyPatch,
+) -> None:
+    """All that one of a status has; `Retry-After` only those have where it is known."""
+    clock, sent = ManualClock(EPOCH), defaultdict[tuple[str, int], set[str]](set)
+    async with World(clock) as world:
+        for told in await refused(world, clock):
+            sent[told.path, told.status] |= particular(told.headers)
+    for (path, status), names in sent.items():
+        assert names == described_headers(path, status), (path, status)
+
+
+def test_each_status_shows_exactly_the_codes_that_it_says() -> None:
+    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+        for status, response in methods["get"]["responses"].items():
+            if int(status) >= 400:
+                said = re.findall(r"`(\w+)`", response["description"])
+                shown = response["content"][PROBLEM]["examples"]
+                assert set(said) == set(shown), (path, status)
+
+
+def test_every_problem_that_was_had_is_shown_where_it_belongs() -> None:
+    described = json.loads(DOCUMENT.read_bytes())["paths"]
+    for path, answers in orjson.loads(EXAMPLES.read_bytes()).items():
+        for code, problem in answers[PROBLEM].items():
+            response = described[path]["get"]["responses"][str(problem["status"])]
+            assert response["content"][PROBLEM]["examples"][code]["value"] == problem
 
 
 async def test_the_examples_are_what_a_gateway_answers(surroundings: pytest.MonkeyPatch) -> None:
@@ -127,44 +167,28 @@ def test_the_messages_that_the_stream_is_said_to_take_are_taken() -> None:
     assert [parse_command(text).op for text in said[1:]] == ["subscribe", "unsubscribe", "ping"]
 
 
-def shown(path: str, status: int) -> dict[str, Any]:
-    """What the document shows for the code that stands first."""
-    answers = json.loads(DOCUMENT.read_bytes())["paths"][path]["get"]["responses"]
-    examples = answers[str(status)]["content"]["application/problem+json"]["examples"]
-    return {code: example["value"] for code, example in examples.items()}
+def test_each_kind_of_frame_that_the_stream_sends_is_shown_as_it_comes() -> None:
+    said = re.findall(r'^(\{"op":.*\})$', PROTOCOL.read_text(encoding="utf-8"), re.MULTILINE)
+    frames = [orjson.loads(text) for text in said]
+    kinds = [frame["op"] for frame in frames]
+    assert kinds == ["hello", "data", "data", "status", "feed", "error", "heartbeat", "shutdown"]
+    hello, snapshot = stream_frames("hello", "data")
+    assert frames[0] == hello
+    for frame, kind in zip(frames[1:3], ("snapshot", "update"), strict=True):
+        assert (frame["type"], set(frame)) == (kind, set(snapshot))
+        assert set(frame["data"][0]) == set(snapshot["data"][0])
+        assert set(frame["meta"]) == set(snapshot["meta"])
+    assert [said[5].encode(), said[7].encode()] == [
+        error(*(frames[5][name] for name in ("code", "message", "id"))).text,
+        shutdown().text,
+    ]
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "status"),
-    [
-        ("/api/market", "", 503),
-        ("/api/market/{coin}", "", 503),
-        ("/api/market/ohlc", "?symbol=BTC", 503),
-        ("/api/news", "", 503),
-        ("/api/sentiment", "", 503),
-        ("/api/gas", "", 503),
-        ("/api/market", "?limit=0", 422),
-        ("/api/market/{coin}", "", 404),
-    ],
-)
-async def test_errors_that_are_shown_are_those_one_gets(
-    serve: Serve, world: World, path: str, query: str, status: int
-) -> None:
-    if status == 503:
-        world.faults |= dict.fromkeys(VENDORS, "http500")
-    client = await serve()
-    url = path.replace("{coin}", "bitcoin" if status == 503 else "nobody-knows-it")
-    answer = await client.get(url + query)
-    assert answer.status_code == status
-    told = answer.json()
-    example = shown(path, status)[told["code"]]
-    assert set(example) == set(told)
-    assert (example["type"], example["title"]) == (told["type"], told["title"])
-    for name in ("providers", "errors"):
-        for one, real in zip(example.get(name, ()), told.get(name, ()), strict=False):
-            assert set(one) == set(real)
-    asked = [one["provider"] for one in told.get("providers", ())]
-    assert {one["provider"] for one in example.get("providers", ())} <= set(asked)
+def stream_frames(*ops: str) -> list[Any]:
+    """The first of each that the example of the stream has."""
+    told = orjson.loads(EXAMPLES.read_bytes())["/api/stream"]["text/event-stream"]
+    frames = [orjson.loads(text) for text in re.findall(r"^data: (.*)$", told, re.MULTILINE)]
+    return [next(frame for frame in frames if frame["op"] == op) for op in ops]
 
 
 def test_every_header_says_what_it_is_and_shows_one() -> None:
