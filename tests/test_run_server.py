@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.life.process import free_port
 from tests.world.server import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,11 +35,6 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
         output, _ = await asyncio.wait_for(self.process.communicate(), 20)
         return time.monotonic() - began, output.decode()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 async def launch(folder: Path, **settings: str) -> asyncio.subprocess.Process:

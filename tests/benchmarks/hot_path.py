@@ -31,6 +31,7 @@ from tests.benchmarks.fanout_control import CLIENTS, ROOT, run
 from tests.benchmarks.fanout_control import pin as pin_to
 from tests.benchmarks.hot_load import Asked, flood, steady
 from tests.benchmarks.hot_nginx import nginx_of
+from tests.life.process import free_port
 from tests.world.server import World
 
 MARKET, GAS = "/api/market", "/api/gas"
@@ -172,7 +173,7 @@ async def ours(stack: AsyncExitStack, world: World, name: str) -> Server:
     environment = world.environment(**{f"CACHE_TTL_{one}": "36000" for one in ("MARKET", "GAS")})
     environment |= OURS[name]
     command = ("-c", PINNED, str(ROOT / "run_server.py"))
-    port = str(_free_port())
+    port = str(free_port())
     return await started(stack, name, sys.executable, *command, **environment, PORT=port)
 
 
@@ -181,13 +182,6 @@ PINNED = (
     "import sys, runpy; from tests.benchmarks.fanout_control import SERVER, pin; pin(SERVER);"
     " sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -231,7 +225,7 @@ async def main(options: Options) -> None:
             file = written(folder, kind, list(answers.values()))
             module = ("-m", "tests.benchmarks.hot_servers", kind, file)
             servers.append(await started(stack, name, sys.executable, *module))
-        if nginx := await nginx_of(stack, folder, own["ours"].port, started, _free_port()):
+        if nginx := await nginx_of(stack, folder, own["ours"].port, started, free_port()):
             servers.append(nginx)
         questions |= {one.name: answers for one in servers if one.name not in own}
         costs, waits = await rounds(servers, questions, options)

@@ -223,8 +223,8 @@ async def read(gateway: Gateway, query: PriceQuery, clock: WorldClock, outcome: 
         outcome.within_quarter += 1
     else:
         outcome.bad_days.add(int(clock.elapsed // DAY_S))
-    for _ in range(4):  # a refresh behind the answer lands
-        await asyncio.sleep(0)
+    if flights := list(gateway.source._flights.values()):  # a refresh behind the answer lands
+        await asyncio.wait(flights)
 
 
 async def table() -> str:
