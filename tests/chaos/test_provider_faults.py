@@ -48,6 +48,12 @@ async def judge_all(row: Row, planned: list[tuple[Subject, Life]]) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=row.name, marks=[pytest.mark.silent] if row.is_silent else [])
+        for row in ROWS
+    ],
+)
 async def test_the_fault_is_met_by_the_right_state_and_no_reader_suffers(row: Row) -> None:
     await judge_all(row, lives(row))
