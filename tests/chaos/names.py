@@ -46,8 +46,8 @@ NOTES = (
     " forgiven at the next call that is due, not at once.",
     "Alone, a provider that has rivals meets a fault at 4 a minute only; at the other rates those"
     " are alone who have none.",
-    "Several tests run at a time, and time-outs are real: who fails is tried once more by itself, and"
-    " that counts.",
+    "Several tests run at a time, and time-outs are real: who fails is tried once more by itself,"
+    " and that counts.",
 )
 #: What never fails to hold, and the property tests that say so.
 INVARIANTS = {
