@@ -32,7 +32,7 @@ LONGEST_ADDRESS = 64
 #: A home's addresses share one IPv6 network of this size.
 IPV6_PREFIX = 64
 #: A client's limit is counted in so many leases; so many clients have one at a time.
-LEASES, MOST_LEASES = 60, 4_096
+LEASES, MOST_LEASES = 20, 4_096
 #: limits' storage goes by the wall clock.
 _WALL = SystemClock()
 
@@ -87,9 +87,9 @@ class Lease:
 class ClientLimits:
     """So many requests of one address in each window.
 
-    The library counts in leases of a sixtieth of the limit: to ask it for each request would cost
+    The library counts in leases of a twentieth of the limit: to ask it for each request would cost
     more than a prepared answer. What is left of a lease stays the client's, so no window gives it
-    more than that beyond the limit; limits below 120 are counted one by one.
+    more than that beyond the limit; limits below 40 are counted one by one.
     """
 
     def __init__(self, limits: Sequence[CallLimit]) -> None:
