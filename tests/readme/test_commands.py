@@ -76,6 +76,7 @@ async def test_breaking_it_changes_who_was_tried(
 ) -> None:
     """In the same folder, so what the first one has learnt is there for the second."""
     start, curl = block.lines
+    assert len(re.findall(r"(\w+)=(\S*) ", start)) == 2
     async with running(tmp_path, **world.environment()) as gateway:
         well = json.loads(await printed(gateway, curl))["meta"]
         assert [one["provider"] for one in well["tried"]] == ["binance"]
