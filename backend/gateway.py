@@ -26,8 +26,8 @@ from backend.observability.history import RotationHistory
 from backend.observability.metrics import EventMetrics, make_registry
 from backend.observability.readings import CacheReadings, StatusReadings
 from backend.observability.redaction import Redactor
+from backend.orchestration.accounts import learn_accounts
 from backend.orchestration.ledger import Ledger
-from backend.orchestration.provider import Provider
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
 from backend.orchestration.tick_stream import TickStream
@@ -55,8 +55,6 @@ log = logging.getLogger("gateway")
 AHEAD_SHARE = 0.15
 #: The books of days' and months' calls are brought up to date so often, in seconds.
 BOOKS_S = 300.0
-#: Between two questions for an account that could not be asked.
-FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 60.0, 10, 21_600.0
 #: No period of a limit is longer, and no answer is served that is older.
 LONGEST_PERIOD_S, KEPT_ANSWERS_S = 62 * 86_400.0, 30 * 86_400.0
 
@@ -157,7 +155,7 @@ async def open_gateway(
         )
         tasks = [
             asyncio.create_task(gateway.live.run(), name="ticks"),
-            asyncio.create_task(_learn_accounts(manager, configuration), name="accounts"),
+            asyncio.create_task(learn_accounts(manager.providers, configuration), name="accounts"),
             asyncio.create_task(_keep_books(storage, factory.ledgers, clock), name="books"),
         ]
         stack.push_async_callback(_cancelled, tasks)
@@ -177,22 +175,6 @@ async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock)
 async def _save_all(ledgers: Sequence[Ledger]) -> None:
     for ledger in ledgers:
         await ledger.save()
-
-
-async def _learn_accounts(manager: ProviderManager, configuration: Configuration) -> None:
-    """What paid keys are really allowed. Who is out of reach is asked again, ever less often."""
-    unknown: Sequence[Provider] = manager.providers
-    pause_s = FIRST_PAUSE_S
-    while unknown := [one for one in unknown if not await _learn_account(one, configuration)]:
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
-
-
-async def _learn_account(provider: Provider, configuration: Configuration) -> bool:
-    """A user's own word on limits stands above what a vendor tells."""
-    has_own = bool(configuration.providers[provider.name].limits)
-    timeout_s = configuration.gateway.provider_timeout
-    return await provider.learn_account(timeout_s, keeps_limits=has_own)
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
