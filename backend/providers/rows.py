@@ -1,4 +1,4 @@
-"""Long lists from outside: a few absurd rows are left out, many make the whole list absurd."""
+"""Lists from providers: a malformed row is left out and named, a majority condemns the list."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -17,10 +17,6 @@ D = TypeVar("D", bound=Dated)
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]]{3,1990}")
 
-#: A list in which more rows than this share are absurd is no answer.
-REFUSABLE_SHARE = 0.02
-#: Publishers' rows are written by hand: up to half may be odd before the whole is.
-REFUSABLE_REPORTS = 0.5
 #: Our clock may be wrong by two hours and an honest answer an hour old: more is not of now.
 NOT_OF_NOW_MS = 3 * 3_600_000
 #: Yesterday's value may still stand while today's is late; the day before's is not of now.
@@ -30,26 +26,49 @@ AHEAD_MS = 3_600_000
 #: A refused row's name is shown to readers: as long as an honest one at most.
 LONGEST_NAME = 200
 #: What a row parser raises on junk; pydantic's ValidationError is a ValueError.
-JUNK = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+JUNK = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
 
 def parse_rows(
-    rows: Iterable[Any],
-    parse: Callable[[Any], M],
-    name: str,
-    refusable_share: float = REFUSABLE_SHARE,
+    rows: Any, parse: Callable[[Any], M], name: str, *, most: int
 ) -> tuple[list[M], tuple[str, ...]]:
-    """The parsed rows, and the `name` field of those refused. Raises ValueError on too many."""
+    """The parsed rows in their order, and the names of the rows that were refused.
+
+    What is wrong with a row costs that row only: whatever `parse` raises on junk leaves it out,
+    and its field `name`, or its number, says which it was. Raises ValueError where no row or a
+    minority of them can be parsed, or where there are more than `most` rows; TypeError where
+    `rows` is no list.
+    """
     parsed: list[M] = []
     refused: list[str] = []
-    for row in rows:
+    for number, row in enumerate(bounded(rows, most), 1):
         try:
             parsed.append(parse(row))
         except JUNK:
-            refused.append(str(row[name])[:LONGEST_NAME])
-    if not parsed or len(refused) > refusable_share * (len(parsed) + len(refused)):
-        raise ValueError(f"{len(refused)} rows are absurd, {len(parsed)} are not")
+            refused.append(row_name(row, name, number))
+    if not parsed or len(refused) > len(parsed):
+        raise ValueError(f"{len(refused)} rows are malformed, {len(parsed)} are not")
     return parsed, tuple(refused)
+
+
+def bounded(rows: Any, most: int) -> list[Any]:
+    """`rows`, which must be a list of at most `most`. Raises TypeError, ValueError."""
+    if not isinstance(rows, list):
+        raise TypeError("the rows are not a list")
+    if len(rows) > most:
+        raise ValueError(f"{len(rows)} rows, at most {most} are accepted")
+    return rows
+
+
+def row_name(row: Any, name: str, number: int) -> str:
+    """What to call a refused row: its field `name` if that is a printable text or a number, else
+    its number in the list."""
+    value = row.get(name) if isinstance(row, dict) else None
+    if isinstance(value, int):
+        return str(value)[:LONGEST_NAME]
+    if isinstance(value, str) and value and value.isprintable():
+        return value[:LONGEST_NAME]
+    return f"number {number}"
 
 
 def refuse_other_times(stamps_ms: Iterable[int], now_ms: int) -> int:

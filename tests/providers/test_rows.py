@@ -18,28 +18,42 @@ def rows(good: int, bad: int) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(("good", "bad", "share"), [(98, 2, 0.02), (49, 1, 0.02), (1, 1, 0.5)])
-def test_a_few_odd_rows_are_left_out_and_named(good: int, bad: int, share: float) -> None:
-    parsed, refused = parse_rows(rows(good, bad), number, "name", share)
+@pytest.mark.parametrize(("good", "bad"), [(98, 2), (49, 1), (1, 1), (60, 40)])
+def test_odd_rows_are_left_out_and_named(good: int, bad: int) -> None:
+    parsed, refused = parse_rows(rows(good, bad), number, "name", most=100)
     assert len(parsed) == good
     assert refused == tuple(f"bad{n}" for n in range(bad))
 
 
-@pytest.mark.parametrize(("good", "bad"), [(97, 3), (48, 1), (0, 1), (0, 0)])
-def test_more_of_them_or_none_at_all_are_no_list(good: int, bad: int) -> None:
-    with pytest.raises(ValueError, match="rows are absurd"):
-        parse_rows(rows(good, bad), number, "name")
+@pytest.mark.parametrize(("good", "bad"), [(40, 60), (1, 2), (0, 1), (0, 0)])
+def test_a_majority_of_odd_rows_or_none_at_all_are_no_list(good: int, bad: int) -> None:
+    with pytest.raises(ValueError, match="rows are malformed"):
+        parse_rows(rows(good, bad), number, "name", most=100)
+
+
+def test_more_rows_than_were_asked_for_are_no_list() -> None:
+    with pytest.raises(ValueError, match="101 rows, at most 100"):
+        parse_rows(rows(101, 0), number, "name", most=100)
+
+
+@pytest.mark.parametrize("told", [None, {}, "rows", {"0": {"value": "1"}}])
+def test_what_is_no_list_has_no_rows(told: object) -> None:
+    with pytest.raises(TypeError, match="not a list"):
+        parse_rows(told, number, "name", most=100)
 
 
 def test_the_name_of_an_odd_row_is_cut_to_the_length_of_an_honest_one() -> None:
     odd = {"name": "x" * 100_000, "value": "junk"}
-    _, (name,) = parse_rows([*rows(99, 0), odd], number, "name")
+    _, (name,) = parse_rows([*rows(99, 0), odd], number, "name", most=100)
     assert name == "x" * 200
 
 
-def test_an_odd_row_without_a_name_is_no_list() -> None:
-    with pytest.raises(KeyError):
-        parse_rows([*rows(99, 0), {}], number, "name")
+@pytest.mark.parametrize(
+    "odd", [None, [], 7, {}, {"name": None}, {"name": "a\nb"}, {"name": ["x"]}]
+)
+def test_an_odd_row_without_a_printable_name_is_named_by_its_number(odd: object) -> None:
+    _, refused = parse_rows([*rows(2, 0), odd], number, "name", most=100)
+    assert refused == ("number 3",)
 
 
 @pytest.mark.parametrize(

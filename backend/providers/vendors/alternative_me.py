@@ -34,7 +34,7 @@ def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context)
     payload = payloads[0]
     if payload["metadata"]["error"] is not None:
         raise ValueError("an error in place of the index")
-    parsed, _ = parse_rows(payload["data"], _day, "timestamp")
+    parsed, _ = parse_rows(payload["data"], _day, "timestamp", most=800)
     days = newest_days(parsed, context.now_ms)
     return FearGreedSeries(days, _next_update_s(payload["data"][0]))
 

@@ -63,7 +63,7 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
     dollar = [row for quote in QUOTES for row in live if base_against(row["symbol"], quote)]
-    tickers, refused = parse_rows(dollar, _ticker, "symbol")
+    tickers, refused = parse_rows(dollar, _ticker, "symbol", most=10_000)
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
         best.setdefault(ticker.base, ticker)

@@ -26,8 +26,6 @@ from backend.providers.vendors.binance import base_against
 ALL_TICKERS = "!miniTicker@arr"
 #: Sent each second while anything trades at all; candles of a quiet pair only when it trades.
 SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
-#: A tick may hold few rows, of which one may be junk: not all of them.
-REFUSABLE_SHARE = 0.5
 
 
 def stream_name(subject: TickSubject) -> str:
@@ -82,7 +80,7 @@ def _tickers(rows: Any, context: Context) -> TickersTold:
     dollar = [row for quote in QUOTES for row in rows if base_against(row["s"], quote)]
     if not dollar:
         return TickersTold(context.provider, ())
-    tickers, _ = parse_rows(dollar, lambda row: _ticker(row, context), "s", REFUSABLE_SHARE)
+    tickers, _ = parse_rows(dollar, lambda row: _ticker(row, context), "s", most=10_000)
     return TickersTold(context.provider, tuple(tickers))
 
 

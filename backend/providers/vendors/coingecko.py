@@ -73,7 +73,7 @@ def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. A few absurd rows are left out and named."""
-    coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id")
+    coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=500)
     stamps_ms = [_stamp_ms(coin) for coin in coins]
     own_ms = refuse_other_times(filter(None, stamps_ms), context.now_ms)
     # A row that is old says so itself; one from the future is nobody's honest word.

@@ -41,7 +41,7 @@ def parse_fear_greed(
     payload = payloads[0]
     if str(payload["status"]["error_code"]) != "0":
         raise ValueError("an error in place of the index")
-    parsed, _ = parse_rows(payload["data"], _day, "timestamp")
+    parsed, _ = parse_rows(payload["data"], _day, "timestamp", most=800)
     return FearGreedSeries(newest_days(parsed, context.now_ms))
 
 

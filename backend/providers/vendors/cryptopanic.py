@@ -11,7 +11,7 @@ from typing import Any
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import REFUSABLE_REPORTS, iso_instant, parse_rows, usable_image
+from backend.providers.rows import iso_instant, parse_rows, usable_image
 
 DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
@@ -43,7 +43,7 @@ def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context)
     if payloads[0]["results"] == []:
         return Reports(())
     rows = [row for row in payloads[0]["results"] if _address(row)]
-    reports, refused = parse_rows(rows, _report, "id", REFUSABLE_REPORTS)
+    reports, refused = parse_rows(rows, _report, "id", most=200)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
 

@@ -17,7 +17,7 @@ from backend.errors import (
 )
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import REFUSABLE_REPORTS, iso_instant, parse_rows, usable_image
+from backend.providers.rows import iso_instant, parse_rows, usable_image
 
 DEVELOPER = Plan(
     "developer",
@@ -76,7 +76,7 @@ def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Con
     if payloads[0]["articles"] == []:
         return Reports(())
     rows = [row for row in payloads[0]["articles"] if row["title"] != REMOVED]
-    reports, refused = parse_rows(rows, _report, "url", REFUSABLE_REPORTS)
+    reports, refused = parse_rows(rows, _report, "url", most=200)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
 
