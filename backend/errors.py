@@ -87,6 +87,16 @@ class MalformedResponse(ProviderError):
     effect = Effect.COOLDOWN
 
 
+class UnexpectedFailure(ProviderError):
+    """An exception that nobody foresaw ended the attempt; the log has its traceback.
+
+    It counts as the provider's failure, so that the others are asked, and it is asked less often.
+    """
+
+    reason = "bad_payload"
+    effect = Effect.COOLDOWN
+
+
 class Moved(ProviderError):
     """The same host has it at `location`. Followed where calls are counted; it reaches nobody."""
 

@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 #: An operation that a plan refused is asked again after a day.
 PLAN_RESTRICTION_S = 86_400.0
+#: Payloads of more bytes are parsed in a thread: it takes a millisecond for about as many.
+PARSE_IN_THREAD_BYTES = 32 * 1024
+#: Parsing may take so long beyond the deadline that the calls had, in seconds.
+PARSE_S = 0.5
 
 
 class Access:
@@ -116,12 +120,21 @@ class Access:
         # The first one tells whether the others are worth their price; they go out together.
         replies = [await endpoint.call(first, deadline, self._on_retry)]
         replies += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
-        payloads = [reply.payload for reply in replies]
         parse: Callable[[], T] = partial(
-            parsed, operation.parse, query, payloads, self.context(endpoint.plan)
+            parsed,
+            operation.parse,
+            query,
+            [reply.payload for reply in replies],
+            self.context(endpoint.plan),
         )
+        is_large = sum(reply.size for reply in replies) > PARSE_IN_THREAD_BYTES
         try:
-            return await asyncio.to_thread(parse) if operation.parse_in_thread else parse()
-        except MalformedResponse:
+            if not (is_large or operation.parse_in_thread):
+                return parse()
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic()) + PARSE_S):
+                return await asyncio.to_thread(parse)
+        except (MalformedResponse, TimeoutError) as error:
             endpoint.blame(replies[-1])
-            raise
+            if isinstance(error, MalformedResponse):
+                raise
+            raise MalformedResponse("parsing the answer took too long") from None

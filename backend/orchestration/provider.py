@@ -13,6 +13,7 @@ from backend.errors import (
     ProviderError,
     QueryRefused,
     Refusal,
+    UnexpectedFailure,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountQuery
@@ -25,9 +26,11 @@ from backend.orchestration.endpoint import Endpoint
 from backend.orchestration.hot_questions import HotQuestions
 from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
+from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.orchestration.relapses import Relapses
 from backend.orchestration.window import Cost
-from backend.providers.adapter import Operation, ProviderSpec
+from backend.providers.adapter import ProviderSpec
+from backend.providers.unexpected import UnexpectedErrors
 
 T = TypeVar("T")
 
@@ -80,6 +83,7 @@ class Provider:
         self._redact = redact
         self._stats = CallStats()
         self._relapses = Relapses(clock)
+        self._unexpected = UnexpectedErrors()
         self._refused = Memory(clock)
         self._asked = HotQuestions(clock)
         self._access = Access(
@@ -127,23 +131,20 @@ class Provider:
         """What it would do with `query` now, without doing it."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
-        endpoint = self._access.endpoint()
-        found = self._access.operation(query, endpoint.plan)
-        if found is None or self._refused.holds(query):
+        planned = self._planned(query)
+        if planned is None or self._refused.holds(query):
             return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
         if not (self._breaker.admits() or (forced and self.may_be_forced)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
-        operation, tier = found
-        cost = self._cost(operation, query, endpoint)
-        refused = endpoint.guard.check(cost)
+        guard, cost, tier = planned
+        refused = guard.check(cost)
         if refused:
             retry_at = instant_of(refused.retry_at, self._clock)
             detail = f"the {refused.window} has nothing to spare"
             return Refusal(
                 self.name, "rate_limited", retry_at, detail=detail, window=refused.window
             )
-        wait_s = endpoint.guard.credit_wait_s(cost)
-        return Offer(tier, endpoint.guard.headroom(), wait_s, self._relapses.is_unsteady)
+        return Offer(tier, guard.headroom(), guard.credit_wait_s(cost), self._relapses.is_unsteady)
 
     @property
     def usual_s(self) -> float:
@@ -153,22 +154,18 @@ class Provider:
 
     def has_plenty(self, query: Query[Any]) -> bool:
         """True when an answer to `query` costs it nothing worth keeping."""
-        endpoint = self._access.endpoint()
-        found = self._access.operation(query, endpoint.plan)
-        return found is not None and endpoint.guard.has_plenty(
-            self._cost(found[0], query, endpoint)
-        )
+        planned = self._planned(query)
+        return planned is not None and planned[0].has_plenty(planned[1])
 
     def interval_s(self, query: Query[Any]) -> float | None:
         """Seconds between refreshes of `query` that its budget affords for ever, together with
         those of all other questions that it is asked these days; None where it can't serve it."""
         if not self.is_usable or self._refused.holds(query):
             return None
-        endpoint = self._access.endpoint()
-        found = self._access.operation(query, endpoint.plan)
-        if found is None:
+        planned = self._planned(query)
+        if planned is None:
             return None
-        interval_s = endpoint.guard.interval_s(self._cost(found[0], query, endpoint))
+        interval_s = planned[0].interval_s(planned[1])
         return interval_s * self._asked.count(interval_s, query)
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
@@ -178,13 +175,13 @@ class Provider:
         if lease is None:
             raise LeaseRefused
         try:
-            data = await self._access.answer(query, began + timeout_s)
+            data = await self._answer(query, began + timeout_s)
         except ProviderError as error:
             was, error.latency_ms = self._breaker.status, self._ms_since(began)
             self._record_failure(query, lease, error)
             self._emit_end(query, began, was, error)
             raise
-        except BaseException:  # cancelled, or our own bug: no verdict on the provider
+        except BaseException:  # cancelled: no verdict on the provider
             self._breaker.release(lease)
             raise
         self._asked.note(query)
@@ -194,6 +191,16 @@ class Provider:
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
+
+    async def _answer(self, query: Query[T], deadline: float) -> T:
+        """As Access gives it. Raises ProviderError and nothing else."""
+        try:
+            return await self._access.answer(query, deadline)
+        except ProviderError:
+            raise
+        except Exception as error:
+            self._unexpected.log(f"an attempt of {self.name}", error)
+            raise UnexpectedFailure(type(error).__name__) from error
 
     async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> bool:
         """The limits of the key's own plan, where its vendor tells them; else nothing changes.
@@ -232,9 +239,20 @@ class Provider:
             clock=self._clock,
         )
 
-    def _cost(self, operation: Operation, query: Query[Any], endpoint: Endpoint) -> Cost:
-        calls = operation.build(query, self._access.context(endpoint.plan))
-        return Cost(len(calls), sum(call.weight for call in calls))
+    def _planned(self, query: Query[Any]) -> tuple[RateLimitGuard, Cost, int] | None:
+        """Who guards the calls that would answer `query`, what they cost, and in which tier they
+        are; None where nothing answers it. Never raises: a bug of one vendor's file must not keep
+        the others from being asked."""
+        endpoint = self._access.endpoint()
+        try:
+            found = self._access.operation(query, endpoint.plan)
+            if found is None:
+                return None
+            calls = found[0].build(query, self._access.context(endpoint.plan))
+        except Exception as error:
+            self._unexpected.log(f"the plan of {self.name} for {query.subject}", error)
+            return None
+        return endpoint.guard, Cost(len(calls), sum(call.weight for call in calls)), found[1]
 
     def _why_unsupported(self, query: Query[Any]) -> str:
         if self._refused.holds(query):

@@ -87,11 +87,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A good HTTP answer: whose it is, its headers, and its body as JSON or as bytes."""
+    """A good HTTP answer: whose it is, its headers, its body as JSON or as bytes, its size."""
 
     base_url: str
     headers: Mapping[str, str]
     payload: Any
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,13 @@
-"""The one place that speaks HTTP. What goes wrong out there becomes one of our errors here."""
+"""The one place that speaks HTTP. Every foreign exception becomes a ProviderError here.
+
+One request, one connection: bytes that a server sends behind a complete answer have no next
+request to be taken for (docs/decisions/0017). There is no cookie jar, and no redirect is followed
+here.
+"""
 
 import asyncio
 import errno
+import re
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +17,6 @@ from typing import Any, Self, TypeVar
 
 import anyio.lowlevel
 import httpx
-import orjson
 from pydantic import SecretStr
 
 from backend import __version__
@@ -27,7 +32,9 @@ from backend.errors import (
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
+from backend.providers.json_body import decode_json
 from backend.providers.refusals import refusal_in
+from backend.providers.unexpected import UnexpectedErrors
 from backend.spellings import spellings
 
 T = TypeVar("T")
@@ -36,6 +43,7 @@ T = TypeVar("T")
 USER_AGENT = f"unified-crypto-data-platform/{__version__}"
 #: Bodies that are kept for conditional requests.
 MOST_VALIDATED = 16
+REDIRECTS = (301, 302, 303, 307, 308)
 #: Redirects after which a POST is still one.
 SAME_METHOD = (307, 308)
 #: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
@@ -46,18 +54,37 @@ DESCRIPTOR_WAIT_S = 1.0
 DEEPEST_CAUSE = 10
 
 
+#: A larger body is decoded in a thread: decoding takes about 5 ms for each MiB.
+DECODE_IN_THREAD_BYTES = 256 * 1024
+#: Validators that may be sent back: of these characters and no longer (RFC 9110, 8.8.2 and 8.8.3).
+_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')
+_LAST_MODIFIED = re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")
+
+
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """An answer's body with what lets its sender say that it has not changed."""
+    """An answer's body with the validators, as bytes, that make the next request conditional."""
 
-    etag: str | None
-    last_modified: str | None
+    etag: bytes | None
+    last_modified: bytes | None
     body: bytes
     kept_until: float
 
-    def conditions(self) -> dict[str, str]:
-        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in named.items() if value}
+    def conditions(self) -> list[tuple[bytes, bytes]]:
+        """Request headers; a validator with bytes that no header may hold is left out."""
+        found = []
+        if self.etag and _ETAG.fullmatch(self.etag):
+            found.append((b"If-None-Match", self.etag))
+        if self.last_modified and _LAST_MODIFIED.fullmatch(self.last_modified):
+            found.append((b"If-Modified-Since", self.last_modified))
+        return found
+
+
+def default_transport() -> httpx.AsyncHTTPTransport:
+    """Direct connections, each for one request."""
+    # Endpoints bound their own calls: one provider's slowness must not queue another's.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
 
 
 class ProviderClient:
@@ -66,18 +93,9 @@ class ProviderClient:
     def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._clock = clock
         self._validated: OrderedDict[str, Validated] = OrderedDict()
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            headers={
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-                "Accept-Encoding": ACCEPT_ENCODING,
-            },
-            follow_redirects=False,  # Endpoint does, each hop within the limits
-            timeout=None,  # noqa: S113 - call() bounds the whole, which httpx's timeouts do not
-            # Endpoints bound their own calls: one provider's slowness must not queue another's.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-        )
+        # A transport, not a client: a client keeps cookies, and reads each Location.
+        self._transport = transport or default_transport()
+        self._unexpected = UnexpectedErrors()
 
     async def __aenter__(self) -> Self:
         # Loads its backend: later there may be no descriptor left to load it with.
@@ -90,7 +108,7 @@ class ProviderClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def call(
         self,
@@ -104,22 +122,24 @@ class ProviderClient:
 
         Raises Moved where the same host has it elsewhere; what leads to another host is refused.
         """
-        request = self._request(call, base_url, auth)
         try:
+            request = self._request(call, base_url, auth)
             async with asyncio.timeout(timeout_s):
-                response, body = await self._send(request, call.max_bytes)
+                status, headers, body = await self._send(request, call.max_bytes)
+            if call.conditional:
+                status, body = self._revalidated(request, status, headers, body)
+            if auth:  # some providers echo the key; from here on nobody sees it
+                for spelling in spellings(auth[1].get_secret_value()):
+                    body = body.replace(spelling.encode(), b"[redacted]")
+            if location := _location(request, status, headers):
+                raise Moved(location, status)
+            return await self._reply(adapter, call, base_url, status, headers, body)
+        except ProviderError:
+            raise
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
-        except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise _connect_failure(error) from None
-        except httpx.HTTPError as error:
-            raise ConnectionBroken(type(error).__name__) from None
-        if call.conditional:
-            response, body = self._revalidated(response, body)
-        if auth:  # some providers echo the key; from here on nobody sees it
-            for spelling in spellings(auth[1].get_secret_value()):
-                body = body.replace(spelling.encode(), b"[redacted]")
-        return self._reply(adapter, call, base_url, response, body)
+        except Exception as error:  # whatever a server makes a library raise is its own failure
+            raise self._failure(adapter, error) from None
 
     def forget(self, base_url: str) -> None:
         """What came from that host was absurd: not to be taken for unchanged."""
@@ -130,79 +150,116 @@ class ProviderClient:
     def _request(
         self, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
     ) -> httpx.Request:
-        params, headers = call.params, {}
+        params, headers = call.params, _own_headers(call)
         if auth and auth[0].place == "query":
             params = (*params, (auth[0].name, auth[1].get_secret_value()))
         elif auth:
             headers[auth[0].name] = auth[1].get_secret_value()
-        if call.json_body is not None:
-            headers["Content-Type"] = "application/json"
-        if call.decode == "bytes":
-            headers["Accept"] = "*/*"
         address = base_url.rstrip("/") + call.path if call.path else base_url
-        request = self._http.build_request(
-            "GET" if call.json_body is None else "POST",
-            call.moved_to or address,
-            params=None if call.moved_to else params or None,
-            headers=headers,
-            content=call.json_body,
-        )
+        try:
+            request = httpx.Request(
+                "GET" if call.json_body is None else "POST",
+                call.moved_to or address,
+                params=None if call.moved_to else params or None,
+                headers=headers,
+                content=call.json_body,
+            )
+        except Exception:
+            if call.moved_to is None:  # our own address: a bug of ours
+                raise
+            raise MalformedResponse("the redirect leads to no address") from None
         known = self._validated.get(str(request.url)) if call.conditional else None
         if known and self._clock.monotonic() < known.kept_until:
-            request.headers.update(known.conditions())
+            request.headers = httpx.Headers([*request.headers.raw, *known.conditions()])
         return request
 
-    async def _send(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
-        response = await self._http.send(request, stream=True)
+    async def _send(
+        self, request: httpx.Request, max_bytes: int
+    ) -> tuple[int, httpx.Headers, bytes]:
+        response = await self._transport.handle_async_request(request)
         try:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             encoding = response.headers.get("content-encoding", "")
-            return response, await read_body(response.stream, encoding, max_bytes)
+            body = await read_body(response.stream, encoding, max_bytes)
+            return response.status_code, response.headers, body
         finally:
             await response.aclose()
 
-    def _revalidated(self, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
-        """The last body again when it is unchanged, as if it had just come."""
-        url = str(response.request.url)
-        if response.status_code == 304 and (known := self._validated.get(url)):
-            return httpx.Response(200, headers=response.headers), known.body
-        headers = response.headers
+    def _revalidated(
+        self, request: httpx.Request, status: int, headers: httpx.Headers, body: bytes
+    ) -> tuple[int, bytes]:
+        """Status and body; of an unchanged answer the last body, as if it had just come."""
+        url = str(request.url)
+        if status == 304 and (known := self._validated.get(url)):
+            return 200, known.body
+        raw = {name.lower(): value for name, value in headers.raw}
         kept_until = self._clock.monotonic() + LONGEST_UNCHANGED_S
-        validated = Validated(headers.get("etag"), headers.get("last-modified"), body, kept_until)
-        if response.status_code == 200 and validated.conditions():
+        validated = Validated(raw.get(b"etag"), raw.get(b"last-modified"), body, kept_until)
+        if status == 200 and validated.conditions():
             self._validated[url] = validated
             if len(self._validated) > MOST_VALIDATED:
                 self._validated.popitem(last=False)
-        return response, body
+        return status, body
 
-    def _reply(
-        self, adapter: Adapter, call: Call, base_url: str, response: httpx.Response, body: bytes
+    async def _reply(
+        self,
+        adapter: Adapter,
+        call: Call,
+        base_url: str,
+        status: int,
+        headers: httpx.Headers,
+        body: bytes,
     ) -> Reply:
-        if location := _location(response):
-            raise Moved(location, response.status_code)
-        payload = _decoded(body)
-        now = self._clock.now()
-        error = refusal_in(adapter, response.status_code, response.headers, payload, body, now)
+        if len(body) > DECODE_IN_THREAD_BYTES:
+            payload = await asyncio.to_thread(decode_json, body)
+        else:
+            payload = decode_json(body)
+        error = refusal_in(adapter, status, headers, payload, body, self._clock.now())
         if error:
             raise error
         if call.decode == "bytes":
             payload = body or None
         if payload is None:
-            raise MalformedResponse("a success without content", http_status=response.status_code)
-        return Reply(base_url, response.headers, payload)
+            raise MalformedResponse("a success without content", http_status=status)
+        return Reply(base_url, headers, payload, len(body))
+
+    def _failure(self, adapter: Adapter, error: Exception) -> ProviderError:
+        """What a foreign exception means. One of a kind that we don't know is logged once."""
+        name = type(error).__name__
+        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+            return _connect_failure(error)
+        if isinstance(error, httpx.TransportError | OSError):  # ssl.SSLError is an OSError
+            return ConnectionBroken(name)
+        self._unexpected.log(f"the call to {adapter.vendor}", error)
+        return MalformedResponse(name)
 
 
-def _location(response: httpx.Response) -> str | None:
+def _own_headers(call: Call) -> dict[str, str]:
+    headers = {
+        "User-Agent": USER_AGENT,
+        "Accept": "*/*" if call.decode == "bytes" else "application/json",
+        "Accept-Encoding": ACCEPT_ENCODING,
+        "Connection": "close",
+    }
+    if call.json_body is not None:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+def _location(request: httpx.Request, status: int, headers: httpx.Headers) -> str | None:
     """Where the same host sends us on, complete; None where it does not, or where it may not."""
-    if not response.has_redirect_location:
+    if status not in REDIRECTS or "location" not in headers:
         return None
-    asked = response.request
-    if asked.method != "GET" and response.status_code not in SAME_METHOD:
+    if request.method != "GET" and status not in SAME_METHOD:
         return None
-    there = asked.url.join(response.headers["location"])  # httpx has refused unreadable ones
-    is_same = (there.scheme, there.netloc) == (asked.url.scheme, asked.url.netloc)
-    is_safer = asked.url.scheme == "http" and there == asked.url.copy_with(scheme="https")
-    return str(there.copy_with(fragment=None)) if is_same or is_safer else None
+    try:
+        there = request.url.join(headers["location"]).copy_with(fragment=None)
+    except Exception:  # httpx raises several kinds on odd ones
+        raise MalformedResponse("the Location is no address", http_status=status) from None
+    is_same = (there.scheme, there.netloc) == (request.url.scheme, request.url.netloc)
+    plain = request.url.copy_with(fragment=None)
+    is_safer = plain.scheme == "http" and there == plain.copy_with(scheme="https")
+    return str(there) if is_same or is_safer else None
 
 
 def parsed(parse: Callable[..., T], *arguments: Any) -> T:
@@ -232,10 +289,3 @@ def _is_out_of_descriptors(error: BaseException | None) -> bool:
     except OSError:
         return True
     return False
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None

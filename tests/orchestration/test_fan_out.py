@@ -1,6 +1,7 @@
 """Every provider at once: all answers together, failures named, limits kept."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,9 @@ from backend.events import ProviderChosen
 from backend.models.answer import Attempt
 from backend.orchestration.circuit_breaker import State
 from backend.orchestration.fan_out import FanOut
-from backend.providers.adapter import Window
+from backend.providers.adapter import Call, Window
 from tests.clocks import LoopClock, ManualClock
-from tests.walk import PriceQuery, Walk, hang, price, status
+from tests.walk import PriceQuery, Walk, hang, price, price_operation, status, stub_adapter
 
 QUERY = PriceQuery()
 
@@ -128,3 +129,20 @@ async def test_where_nobody_has_it_to_spare_all_lend_a_little(clock: ManualClock
     source = fan_out(walk)
     for _ in range(2):
         assert (await source.fetch(QUERY)).source == ("a", "b")
+
+
+async def test_an_exception_that_nobody_foresaw_ends_no_neighbours_attempt(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    walk = Walk(clock)
+    walk.add("a", adapter=stub_adapter(replace(price_operation(), build=stumbling_build)))
+    walk.add("b")
+    source = fan_out(walk)
+    for _ in range(2):
+        answer = await source.fetch(QUERY)
+        assert answer.source == ("b",)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def stumbling_build(_query: object, _context: object) -> tuple[Call, ...]:
+    raise KeyError("a bug of one vendor's file")

@@ -1,8 +1,10 @@
 """One provider over a scripted wire: hosts, keys, plans, guards, leases, statistics."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -22,10 +24,12 @@ from backend.errors import (
     ProviderTimeout,
     QueryRefused,
     Refusal,
+    UnexpectedFailure,
     UpstreamFailed,
 )
 from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountLimits, AccountQuery
+from backend.orchestration.access import PARSE_IN_THREAD_BYTES
 from backend.orchestration.circuit_breaker import State
 from backend.orchestration.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
@@ -721,4 +725,73 @@ async def test_a_host_that_sends_us_in_circles_fails(clock: ManualClock) -> None
     with pytest.raises(MalformedResponse, match="in circles"):
         await provider.fetch(QUERY, 3)
     assert walk.wire.calls["a"] == 3
+    assert provider.status().status == "cooldown"
+
+
+async def test_an_unexpected_exception_is_the_providers_failure_and_cools_it_down(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    walk = Walk(clock)
+    built = iter([(Call("/price"),)])  # to choose it works, to build the calls again does not
+
+    def build(_query: object, _context: object) -> tuple[Call, ...]:
+        return next(built)
+
+    operation = replace(price_operation(), build=build)
+    provider = walk.add("b", adapter=stub_adapter(operation))
+    assert isinstance(provider.offer(QUERY), Offer)
+    with pytest.raises(UnexpectedFailure, match="StopIteration"):
+        await provider.fetch(QUERY, 3)
+    told = provider.status()
+    assert (told.status, told.reason, told.failures) == ("cooldown", "bad_payload", 1)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_a_bug_in_the_choice_of_a_provider_makes_it_no_offer(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def serves(_query: object, _context: object) -> int:
+        raise ZeroDivisionError
+
+    walk = Walk(clock)
+    provider = walk.add("a", adapter=stub_adapter(replace(price_operation(), serves=serves)))
+    for _ in range(3):
+        assert provider.offer(QUERY) == UNSUPPORTED
+    assert provider.interval_s(QUERY) is None
+    assert not provider.has_plenty(QUERY)
+    assert len(caplog.records) == 1
+
+
+async def test_a_large_answer_is_parsed_off_the_loop_and_a_small_one_on_it(
+    clock: ManualClock,
+) -> None:
+    threads = []
+
+    def parse(_query: object, payloads: Any, _context: object) -> int:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return len(payloads[0]["price"])
+
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [
+        httpx.Response(200, json={"price": "x" * size}) for size in (10, PARSE_IN_THREAD_BYTES)
+    ]
+    provider = walk.add("a", adapter=stub_adapter(replace(price_operation(), parse=parse)))
+    await provider.fetch(QUERY, 3)
+    await provider.fetch(QUERY, 3)
+    assert threads == [True, False]
+
+
+async def test_parsing_without_end_is_the_providers_failure(clock: ManualClock) -> None:
+    is_over = threading.Event()
+
+    def parse(_query: object, _payloads: object, _context: object) -> int:
+        is_over.wait(5)
+        return 1
+
+    operation = replace(price_operation(), parse=parse, parse_in_thread=True)
+    walk = Walk(clock)
+    provider = walk.add("a", adapter=stub_adapter(operation))
+    with pytest.raises(MalformedResponse, match="took too long"):
+        await provider.fetch(QUERY, 0.05)
+    is_over.set()
     assert provider.status().status == "cooldown"

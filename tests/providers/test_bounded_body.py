@@ -1,5 +1,6 @@
 """Bodies are unpacked piece by piece, and never beyond what they may be."""
 
+import asyncio
 import gzip
 import random
 import subprocess
@@ -46,10 +47,67 @@ async def test_one_byte_too_much_is_refused(encoding: str) -> None:
         await read_body(pieces(packed), encoding, 8)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "gzip, br"])
 async def test_what_was_not_asked_for_is_refused(encoding: str) -> None:
     with pytest.raises(MalformedResponse, match="not asked for"):
         await read_body(pieces(b"[]"), encoding, 100)
+
+
+@pytest.mark.parametrize("name", ["UTF-8", "aws-chunked", "none", "binary", "", " , ", "nonsense"])
+async def test_a_name_that_is_no_coding_means_nothing(name: str) -> None:
+    assert await read_body(pieces(b"[1]"), name, 100) == b"[1]"
+    assert await read_body(pieces(gzip.compress(b"[1]")), f"{name}, gzip", 100) == b"[1]"
+    assert await read_body(pieces(gzip.compress(b"[1]")), f"gzip,{name}", 100) == b"[1]"
+
+
+@pytest.mark.parametrize("size", [1, 7, 25, 10_000])
+@pytest.mark.parametrize("padding", [b"", bytes(600)])
+async def test_all_members_of_a_body_are_read(size: int, padding: bytes) -> None:
+    packed = b"".join(gzip.compress(part) for part in (b"[1,", b"", b" 2,", b" 3]")) + padding
+    assert await read_body(pieces(packed, size), "gzip", 100) == b"[1, 2, 3]"
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12, 20, -1])
+async def test_a_compressed_body_that_ends_in_the_middle_is_refused(cut: int) -> None:
+    packed = gzip.compress(b"[1, 2, 3]")
+    with pytest.raises(MalformedResponse, match="ends in the middle"):
+        await read_body(pieces(packed[:cut]), "gzip", 100)
+    with pytest.raises(MalformedResponse, match="ends in the middle"):
+        await read_body(pieces(packed + packed[:cut]), "gzip", 100)
+
+
+async def test_bytes_behind_a_compressed_body_are_refused() -> None:
+    with pytest.raises(MalformedResponse, match="broken"):
+        await read_body(pieces(gzip.compress(b"[1]") + b"HTTP/1.1 200 OK"), "gzip", 100)
+
+
+async def test_an_empty_body_may_be_called_compressed() -> None:
+    assert await read_body(pieces(b""), "gzip", 100) == b""
+
+
+async def test_a_body_of_empty_members_is_ended_soon() -> None:
+    async def members() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield gzip.compress(b"") * 20
+
+    with pytest.raises(MalformedResponse, match="more parts"):
+        await read_body(members(), "gzip", 10 * MIB)
+
+
+async def test_a_body_in_tiny_pieces_lets_others_run_and_is_ended() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    with pytest.raises(MalformedResponse, match="larger"):
+        await read_body(pieces(b"x" * 30_000, 1), "", MIB)
+    task.cancel()
+    assert turns >= 199
 
 
 async def test_broken_compression_is_refused() -> None:

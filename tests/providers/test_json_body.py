@@ -1,0 +1,58 @@
+"""JSON with a character that no text may hold costs that character, not the answer."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.providers.json_body import decode_json
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (rb'["\ud83d"]', ["�"]),
+        (rb'["x\udE80y"]', ["x�y"]),
+        (rb'["\ud83d\ud83d\ude80"]', ["�\U0001f680"]),
+        (rb'["\uD83D\uDE80"]', ["\U0001f680"]),
+        (rb'["\\ud83d", "\ud83d"]', ["\\ud83d", "�"]),
+        (rb'["\\\ud83d\n"]', ["\\�\n"]),
+        (b'["\xff\xfe", 1]', ["��", 1]),
+        (b'["\xed\xa0\xbd"]', ["���"]),
+    ],
+)
+def test_what_is_no_character_becomes_the_replacement(body: bytes, value: Any) -> None:
+    assert decode_json(body) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b"<html>",
+        b"[NaN]",
+        b"[Infinity]",
+        b'["\\ud83d"',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_what_is_no_json_has_no_value(body: bytes) -> None:
+    assert decode_json(body) is None
+
+
+@given(st.recursive(st.text() | st.integers(0, 9), st.lists))
+def test_what_is_json_is_read_as_the_standard_library_reads_it(value: Any) -> None:
+    assert decode_json(json.dumps(value).encode()) == value
+
+
+@given(st.text(st.characters(max_codepoint=0xFFFF)).filter(lambda text: not text.isascii()))
+def test_no_lone_surrogate_comes_out(text: str) -> None:
+    body = json.dumps([text + "\ud83d"]).encode()
+    (found,) = decode_json(body)
+    found.encode()
