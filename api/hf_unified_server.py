@@ -9,8 +9,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
+from api.client_limits import ClientLimits
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
-from api.doors import ClientLimits, Doors, GatewayKeys
+from api.doors import CountClients, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
 from api.openapi import described
 from api.prepared import PreparedAnswers
@@ -21,6 +22,7 @@ from api.security_headers import SecurityHeaders
 from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
+from backend.clock import SystemClock
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration
 
@@ -103,7 +105,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
     settings = configuration.gateway
     # WebSockets may send their key after the handshake: the route asks the same keys.
     app.state.keys = keys = GatewayKeys(settings.gateway_api_keys)
-    limits = ClientLimits(settings.client_rate_limit)
+    limits = ClientLimits(settings.client_rate_limit, SystemClock())
     app.add_middleware(
         Doors,
         keys=keys,
@@ -118,6 +120,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    app.add_middleware(CountClients, limits=limits, trusted_proxies=settings.trust_proxy)
     app.add_middleware(SecurityHeaders)
     templates = templates_by_endpoint(app.routes)
     app.add_middleware(CountRequests, counts=counts, templates=templates)

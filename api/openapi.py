@@ -149,7 +149,7 @@ def _headers(path: str, status: str, response: dict[str, Any], is_data: bool) ->
     names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
     if path in ALWAYS_OPEN:
         names = ["X-Request-Id"]  # nobody knows when it will be ready
-    elif status not in UNREAD:
+    else:
         names += ["RateLimit", "RateLimit-Policy"]
     names += DATA_HEADERS.get(status, ()) if is_data else ()
     names += ["X-Accel-Buffering"] if STREAM in response.get("content", {}) else []

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.client_limits import ClientLimits, client_of, rate_limit
 from api.counting import RequestCounts, template_of
-from api.doors import MOST_HEADER_BYTES, ClientLimits, GatewayKeys, client_of, rate_limit
+from api.doors import MOST_HEADER_BYTES, GatewayKeys
 from api.etags import matches
 from api.middleware import request_id_for
 from backend.models.answer import Hold
@@ -133,7 +134,7 @@ class PreparedAnswers:
         target = _target(scope)
         found = self._found(scope["method"], target, scope["headers"])
         if found is not None:
-            left = await self._left(scope)
+            left = self._left(scope)
             if left is not None:
                 await self._again(found, left, scope, send)
                 return
@@ -150,10 +151,10 @@ class PreparedAnswers:
             return None
         left = b""
         if self._limits is not None:
-            hit = self._limits.hit_of_lease(client_of(scope, self._trusted_proxies))
-            if hit is None:
+            verdict = self._limits.hit(client_of(scope, self._trusted_proxies))
+            if not verdict.passes:
                 return None
-            left = rate_limit(*hit[1:]).encode()
+            left = rate_limit(verdict).encode()
         self._count(found)
         prepared = found.prepared
         lines = prepared.lines % _volatile(found, left)
@@ -184,13 +185,13 @@ class PreparedAnswers:
         body = prepared.body if scope["method"] == "GET" else b""
         await send({"type": "http.response.body", "body": body})
 
-    async def _left(self, scope: Scope) -> bytes | None:
+    def _left(self, scope: Scope) -> bytes | None:
         """What the client's limits leave it; None if nothing: that is not counted then, so that
         the application may refuse it in its own words."""
         if self._limits is None:
             return b""
-        passes, left, reset_s = await self._limits.hit(client_of(scope, self._trusted_proxies))
-        return rate_limit(left, reset_s).encode() if passes else None
+        verdict = self._limits.hit(client_of(scope, self._trusted_proxies))
+        return rate_limit(verdict).encode() if verdict.passes else None
 
     def _count(self, found: Found) -> None:
         self._questions.move_to_end(found.question.target)

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from api.encoding import to_json
 from backend.clock import Clock
 from backend.errors import (
+    ClientLimitReached,
     GatewayError,
     InvalidParameter,
     SourceUnavailable,
@@ -97,6 +98,9 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
     match error:
         case InvalidParameter():
             more["errors"] = [_wrong(error.parameter, error.detail, error.allowed)]
+        case ClientLimitReached():
+            more["retry_after_seconds"] = error.retry_after_s
+            headers["Retry-After"] = str(error.retry_after_s)
         case UnknownSymbol():
             more["suggestions"] = error.suggestions
         case SourceUnavailable():

@@ -223,6 +223,20 @@ class NotReady(GatewayError):
     code = "not_ready"
 
 
+class ClientLimitReached(GatewayError):
+    """This client's questions cost more units of work than it has left. Nothing was asked."""
+
+    code = "rate_limited"
+
+    def __init__(self, units: int, left: int, retry_after_s: int) -> None:
+        super().__init__(f"this costs {units} units of the client's limit, {left} are left")
+        self.retry_after_s = retry_after_s
+
+    @property
+    def reason(self) -> str:
+        return "rate_limited"
+
+
 class DeadlineExceeded(GatewayError):
     code = "deadline_exceeded"
 

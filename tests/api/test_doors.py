@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.doors import MOST_LEASES, ClientLimits, Doors, GatewayKeys, client_of
-from backend.settings import CallLimit
+from api.client_limits import ClientLimits, client_of
+from api.doors import Doors, GatewayKeys
+from backend.clock import SystemClock
 from tests.api.conftest import Serve
 
 KEYS = "first-gateway-key,second-gateway-key"
@@ -218,7 +219,11 @@ async def test_an_address_longer_than_all_parameters_is_refused() -> None:
     """By the layer itself: httpx would not send one."""
     told: list[Any] = []
     doors = Doors(
-        never, keys=GatewayKeys(()), limits=ClientLimits(()), trusted_proxies=0, origins=("*",)
+        never,
+        keys=GatewayKeys(()),
+        limits=ClientLimits((), SystemClock()),
+        trusted_proxies=0,
+        origins=("*",),
     )
     scope: dict[str, Any] = {
         "type": "http",
@@ -241,24 +246,25 @@ async def never(*_arguments: Any) -> Any:
     raise AssertionError("it is not asked")
 
 
-@pytest.mark.parametrize("limit", [1, 59, 120, 600, 1_000])
-async def test_a_limit_is_kept_to_the_request_however_it_is_counted(limit: int) -> None:
-    limits = ClientLimits((CallLimit(limit, 86_400.0),))
-    told = [await limits.hit("198.51.100.1") for _ in range(limit + 30)]
-    assert [passes for passes, _, _ in told] == [True] * limit + [False] * 30
-    assert [left for _, left, _ in told] == [*range(limit - 1, -1, -1), *[0] * 30]
-    assert all(0 < reset_s <= 86_400 for _, _, reset_s in told)
-    assert (await limits.hit("198.51.100.2"))[0], "another's limit is another's"
-
-
-async def test_of_two_windows_the_shorter_one_refuses() -> None:
-    limits = ClientLimits((CallLimit(600, 86_400.0), CallLimit(240, 3_600.0)))
-    passed = [(await limits.hit("198.51.100.1"))[0] for _ in range(300)]
-    assert passed == [True] * 240 + [False] * 60
-
-
-async def test_leases_are_bounded() -> None:
-    limits = ClientLimits((CallLimit(600, 86_400.0),))
-    for number in range(MOST_LEASES + 50):
-        await limits.hit(f"client {number}")
-    assert len(limits._leases) == MOST_LEASES
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("OPTIONS", "/api/market", {"Access-Control-Request-Method": "GET"} | ORIGIN),
+        ("GET", "/api/nothing", {}),
+        ("GET", "/api/market?limit=0", {}),
+        ("POST", "/api/market", {}),
+        ("GET", "/api/market", {"X-API-Key": "wrong-gateway-key"}),
+        ("GET", "/api/market", {"Content-Length": "999999999"}),
+    ],
+)
+async def test_preflights_and_refusals_count(
+    serve: Serve, method: str, path: str, headers: dict[str, str]
+) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="3/hour", GATEWAY_API_KEYS=KEYS)
+    for left in (2, 1, 0):
+        answer = await client.request(method, path, headers=headers)
+        assert answer.status_code != 429
+        assert answer.headers["ratelimit"].startswith(f'"client";r={left};')
+    answer = await client.request(method, path, headers=headers | {"Content-Length": "0"})
+    assert (answer.status_code, problem_of(answer)["code"]) == (429, "rate_limited")
+    assert int(answer.headers["retry-after"]) == problem_of(answer)["retry_after_seconds"] > 3_000

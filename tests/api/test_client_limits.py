@@ -1,0 +1,173 @@
+"""Limits of one client's address: exact in any window, bounded in memory and in work."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.client_limits import (
+    PARTS,
+    ClientAccount,
+    ClientLimits,
+    Verdict,
+    client_of,
+    counted_address,
+)
+from backend.errors import ClientLimitReached
+from backend.settings import CallLimit
+from tests.clocks import ManualClock
+
+MINUTE = CallLimit(600, 60.0)
+
+
+def test_the_limit_passes_and_not_one_more(clock: ManualClock) -> None:
+    limits = ClientLimits([MINUTE], clock)
+    told = [limits.hit("198.51.100.1") for _ in range(630)]
+    assert [verdict.passes for verdict in told] == [True] * 600 + [False] * 30
+    assert told[0] == Verdict(True, 599, 60)
+    assert told[-1] == Verdict(False, 0, 60)
+    assert limits.hit("198.51.100.2").passes, "another's limit is another's"
+
+
+@pytest.mark.parametrize("burst_at_s", [0.0, 30.0, 59.0])
+def test_no_window_has_more_than_the_limit_wherever_it_begins(
+    clock: ManualClock, burst_at_s: float
+) -> None:
+    """Two bursts around a minute's end were 1,197 requests in one window of 600."""
+    limits = ClientLimits([MINUTE], clock)
+    clock.advance(burst_at_s)
+    passed = sum(limits.hit("a").passes for _ in range(700))
+    clock.advance(59.9)
+    passed += sum(limits.hit("a").passes for _ in range(700))
+    assert passed == 600
+    clock.advance(0.1)
+    assert sum(limits.hit("a").passes for _ in range(700)) == 600
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 40)), max_size=60),
+    limit=st.integers(1, 30),
+)
+def test_it_is_exact_to_any_window(steps: list[tuple[float, int]], limit: int) -> None:
+    clock = ManualClock()
+    limits = ClientLimits([CallLimit(limit, 60.0)], clock)
+    passed: list[tuple[float, int]] = []
+    for wait_s, units in steps:
+        clock.advance(wait_s)
+        now = clock.monotonic()
+        in_window = sum(counted for at, counted in passed if now - at < 60.0)
+        late = sum(counted for at, counted in passed if now - at < 60.0 * (1 + 1 / PARTS))
+        counted = min(units, limit)
+        verdict = limits.hit("a", units)
+        if verdict.passes:
+            assert in_window + counted <= limit
+            passed.append((now, counted))
+        else:
+            assert late + counted > limit, "refused although it fits"
+
+
+def test_a_use_is_free_again_after_the_seconds_that_were_told(clock: ManualClock) -> None:
+    limits = ClientLimits([CallLimit(10, 60.0)], clock)
+    for _ in range(10):
+        limits.hit("a")
+        clock.advance(3)
+    refused = limits.hit("a", 4)
+    assert not refused.passes
+    clock.advance(refused.reset_s - 1)
+    assert not limits.hit("a", 4).passes
+    clock.advance(1)
+    assert limits.hit("a", 4).passes
+
+
+def test_the_fullest_of_several_windows_decides(clock: ManualClock) -> None:
+    limits = ClientLimits([CallLimit(5, 1.0), CallLimit(8, 60.0)], clock)
+    assert limits.policy == '"client";q=5;w=1, "client";q=8;w=60'
+    assert [limits.hit("a").passes for _ in range(6)] == [True] * 5 + [False]
+    clock.advance(1)
+    told = [limits.hit("a") for _ in range(4)]
+    assert [verdict.passes for verdict in told] == [True] * 3 + [False]
+    assert told[2].left == 0
+    assert told[3].reset_s == 59
+
+
+def test_what_costs_more_than_all_needs_a_whole_window(clock: ManualClock) -> None:
+    limits = ClientLimits([CallLimit(10, 60.0)], clock)
+    assert limits.hit("a", 33).passes
+    assert not limits.hit("a").passes
+    clock.advance(60)
+    limits.hit("a")
+    assert not limits.hit("a", 33).passes
+
+
+def test_addresses_are_bounded_and_so_is_the_work_for_each(clock: ManualClock) -> None:
+    limits = ClientLimits([MINUTE], clock, most_clients=100)
+    for number in range(100_000):
+        limits.hit(f"client {number}")
+    assert len(limits._logs) == 100
+    for _ in range(10_000):
+        limits.hit("a", 0)
+        clock.advance(0.05)
+    (log,) = limits._logs["a"]
+    assert len(log) <= PARTS + 1
+
+
+def test_entries_ascend(clock: ManualClock) -> None:
+    limits = ClientLimits([MINUTE], clock)
+    for step in (0.0, 0.1, 0.5, 0.9, 1.0, 7.0):
+        clock.advance(step)
+        limits.hit("a")
+    (log,) = limits._logs["a"]
+    assert all(one[0] < other[0] for one, other in pairwise(log._entries))
+
+
+def test_an_account_is_charged_before_the_work_is_done(clock: ManualClock) -> None:
+    limits = ClientLimits([CallLimit(10, 60.0)], clock)
+    account = ClientAccount(limits, "a")
+    account.charge(0)
+    account.charge(8)
+    with pytest.raises(ClientLimitReached, match="costs 3 units of the client's limit, 2 are left"):
+        account.charge(3)
+    account.charge(2)
+    with pytest.raises(ClientLimitReached) as caught:
+        account.charge(1)
+    assert (caught.value.retry_after_s, caught.value.reason) == (60, "rate_limited")
+
+
+def test_without_a_limit_nothing_is_charged(clock: ManualClock) -> None:
+    ClientAccount(ClientLimits([], clock), "a").charge(10**9)
+    ClientAccount(None, "a").charge(10**9)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:51000", "203.0.113.9"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        ("[::ffff:1.2.3.4]:80", "1.2.3.4"),
+        ("::FFFF:102:304", "1.2.3.4"),
+        ("[2001:db8::1]:443", "2001:db8::/64"),
+        ("[2001:db8::1]", "2001:db8::/64"),
+        ("2001:db8:0:0:5::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ('"[2001:db8::1]:443"', "2001:db8::/64"),
+        ("1.2.3.4.5", "unknown"),
+        ("[", "unknown"),
+        ("", "unknown"),
+        ("unknown", "unknown"),
+        ("_hidden", "unknown"),
+        ("1.2.3.4\n", "unknown"),
+    ],
+)
+def test_an_address_is_counted_however_it_is_written(text: str, counted: str) -> None:
+    assert counted_address(text) == counted
+
+
+def test_a_proxys_entries_with_ports_are_addresses_and_not_one_shared_bucket() -> None:
+    entries = ["203.0.113.9:51000", "198.51.100.7:4000", "192.0.2.5:1", "[2001:db8::1]:443"]
+    found = [
+        client_of({"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", entry.encode())]}, 1)
+        for entry in entries
+    ]
+    assert found == ["203.0.113.9", "198.51.100.7", "192.0.2.5", "2001:db8::/64"]
