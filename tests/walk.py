@@ -49,6 +49,13 @@ class PriceQuery(Query[float]):
         return self.coin if self.is_series else None
 
 
+@dataclass(frozen=True)
+class SeriesQuery(PriceQuery):
+    """A question that a reader chose, and not one for all readers."""
+
+    is_shared: ClassVar[bool] = False
+
+
 def parse_price(_query: PriceQuery, payloads: Sequence[Any], _context: Context) -> float:
     price = float(payloads[-1]["price"])
     if not price > 0:

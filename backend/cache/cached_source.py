@@ -101,6 +101,14 @@ class CachedSource(Generic[Q, T]):
         self.counters.joined += is_under_way
         return await self._lukewarm(query, entry, flight)
 
+    async def costs_a_call(self, query: Q) -> bool:
+        """True where `fetch` would begin a refresh: no fresh answer is at hand, none is under way
+        and the last failure does not forbid one."""
+        entry = await self._cache.get(query)
+        if query in self._flights or self._failures.in_force(query):
+            return False
+        return entry is None or self._clock.monotonic() > entry.fresh_until
+
     async def changed(self, query: Q, since: int) -> None:
         """Returns once something else is held for `query` than the answer of refresh `since`.
 

@@ -21,6 +21,8 @@ class Query(Generic[T_co]):
     """
 
     category: ClassVar[str]
+    #: One question for all readers: its refreshes come before questions that readers choose.
+    is_shared: ClassVar[bool] = True
     is_urgent: bool = field(default=False, compare=False, repr=False, kw_only=True)
 
     @property

@@ -146,6 +146,7 @@ class OhlcQuery(Query[Candles]):
     """
 
     category: ClassVar[str] = "ohlc"
+    is_shared: ClassVar[bool] = False
     coin_id: str | None
     pair: str | None
     interval: Interval

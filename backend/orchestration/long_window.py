@@ -15,6 +15,7 @@ from backend.orchestration.wall_time import WallTime, month_start, next_month_st
 from backend.orchestration.window import (
     Cost,
     Permit,
+    Priority,
     QuotaUse,
     Refused,
     header_figure,
@@ -72,18 +73,19 @@ class LongWindow:
     def counts_attempts(self) -> bool:
         return self._window.counts_on == "attempt"
 
-    def can_afford(self, cost: Cost, _now: float) -> bool:
+    def can_afford(self, cost: Cost, _now: float, priority: Priority) -> bool:
         """Within the limit, and not further ahead of the pace than may be borrowed."""
         amount, left = self._amount(cost), self._left()
-        is_in_pace = left - amount >= -self._slack or left >= self._slack  # no more can be saved up
+        is_in_pace = left - amount >= -self._loan(priority)
+        is_in_pace = is_in_pace or left >= self._slack  # no more can be saved up
         return self._used() + amount <= self._usable and is_in_pace
 
-    def refusal(self, cost: Cost, now: float) -> Refused:
+    def refusal(self, cost: Cost, now: float, priority: Priority) -> Refused:
         """When it can be afforded, if nothing else is called till then."""
         amount = self._amount(cost)
         excess = self._used() + amount - self._usable
         by_limit_s = self._until_gone_s(excess) if excess > 0 else 0.0
-        missing = min(amount - self._slack, self._slack) - self._left()
+        missing = min(amount - self._loan(priority), self._slack) - self._left()
         return Refused(self.name, now + max(by_limit_s, self._gained_in_s(missing)))
 
     def credit_wait_s(self, cost: Cost) -> float:
@@ -165,6 +167,11 @@ class LongWindow:
     @property
     def _is_calendar(self) -> bool:
         return self._window.kind != "sliding"
+
+    def _loan(self, priority: Priority) -> int:
+        """How far ahead of the pace it may go: what comes in then belongs to shared questions
+        first, whatever single readers ask for."""
+        return self._slack if priority is Priority.SHARED else 0
 
     def _amount(self, cost: Cost) -> int:
         return cost.weight if self._window.unit == "weight" else cost.requests

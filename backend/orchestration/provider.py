@@ -28,7 +28,7 @@ from backend.orchestration.memory import Memory
 from backend.orchestration.provider_status import instant_of, provider_status
 from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.orchestration.relapses import Relapses
-from backend.orchestration.window import Cost
+from backend.orchestration.window import Cost, Priority
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
 
@@ -137,7 +137,7 @@ class Provider:
         if not (self._breaker.admits() or (forced and self.may_be_forced)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
         guard, cost, tier = planned
-        refused = guard.check(cost)
+        refused = guard.check(cost, self._priority(query))
         if refused:
             retry_at = instant_of(refused.retry_at, self._clock)
             detail = f"the {refused.window} has nothing to spare"
@@ -166,7 +166,7 @@ class Provider:
         if planned is None:
             return None
         interval_s = planned[0].interval_s(planned[1])
-        return interval_s * self._asked.count(interval_s, query)
+        return interval_s * self._asked.turns(interval_s, query)
 
     async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
         """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
@@ -253,6 +253,11 @@ class Provider:
             self._unexpected.log(f"the plan of {self.name} for {query.subject}", error)
             return None
         return endpoint.guard, Cost(len(calls), sum(call.weight for call in calls)), found[1]
+
+    def _priority(self, query: Query[Any]) -> Priority:
+        if query.is_shared:
+            return Priority.SHARED
+        return Priority.RECURRENT if self._asked.is_recurrent(query) else Priority.ONE_OFF
 
     def _why_unsupported(self, query: Query[Any]) -> str:
         if self._refused.holds(query):

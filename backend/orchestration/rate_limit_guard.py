@@ -12,7 +12,14 @@ from backend.clock import Clock
 from backend.models.account import AccountLimits
 from backend.orchestration.long_window import NOTHING_KNOWN, LongWindow, Past
 from backend.orchestration.sliding_window import SlidingWindow
-from backend.orchestration.window import Cost, Permit, QuotaUse, Refused, period_name
+from backend.orchestration.window import (
+    Cost,
+    Permit,
+    Priority,
+    QuotaUse,
+    Refused,
+    period_name,
+)
 from backend.providers.adapter import Window
 
 #: Windows up to this long are exact logs in memory; longer ones are ledgers that outlive us.
@@ -54,10 +61,14 @@ class RateLimitGuard:
         """A day's or month's budget is to be shared out."""
         return bool(self._long)
 
-    def check(self, cost: Cost) -> Refused | None:
-        """None when `cost` is affordable now in every window."""
+    def check(self, cost: Cost, priority: Priority = Priority.SHARED) -> Refused | None:
+        """None when `cost` is affordable now in every window for a question of this priority."""
         now = self._clock.monotonic()
-        refusals = [w.refusal(cost, now) for w in self._windows if not w.can_afford(cost, now)]
+        refusals = [
+            window.refusal(cost, now, priority)
+            for window in self._windows
+            if not window.can_afford(cost, now, priority)
+        ]
         return max(refusals, key=lambda refused: refused.retry_at, default=None)
 
     def has_plenty(self, cost: Cost) -> bool:

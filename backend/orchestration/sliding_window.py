@@ -7,9 +7,11 @@ from dataclasses import replace
 from backend.orchestration.window import (
     Cost,
     Permit,
+    Priority,
     QuotaUse,
     Refused,
     header_figure,
+    open_to,
     period_name,
     usable_of,
 )
@@ -47,12 +49,12 @@ class SlidingWindow:
     def counts_attempts(self) -> bool:
         return self._window.counts_on == "attempt"
 
-    def can_afford(self, cost: Cost, now: float) -> bool:
-        return self._used(now) + self._amount(cost) <= self._usable(now)
+    def can_afford(self, cost: Cost, now: float, priority: Priority) -> bool:
+        return self._used(now) + self._amount(cost) <= self._open_to(priority, cost, now)
 
-    def refusal(self, cost: Cost, now: float) -> Refused:
+    def refusal(self, cost: Cost, now: float, priority: Priority) -> Refused:
         """When enough will have left the window, if nothing else is called till then."""
-        excess = self._used(now) + self._amount(cost) - self._usable(now)
+        excess = self._used(now) + self._amount(cost) - self._open_to(priority, cost, now)
         for at, amount in self._log:
             excess -= amount
             if excess <= 0:
@@ -114,6 +116,11 @@ class SlidingWindow:
             return self._declared
         hours = max(0.0, now - self._learnt_at - self._hold_s) / HOUR_S
         return min(self._declared, int(self._learnt + hours * RECOVERY_SHARE * self._declared))
+
+    def _open_to(self, priority: Priority, cost: Cost, now: float) -> int:
+        """An empty window has room for any single question that fits into it at all."""
+        usable = self._usable(now)
+        return max(open_to(priority, usable), min(usable, self._amount(cost)))
 
     def _amount(self, cost: Cost) -> int:
         return cost.weight if self._window.unit == "weight" else cost.requests

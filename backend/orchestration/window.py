@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from backend.providers.adapter import Window
 
 #: Of each limit this share, at least one call, stays unused.
 MARGIN = 0.05
+#: Of a short window's usable calls this share, at least one call, is no one-off question's.
+RESERVED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,18 @@ class Cost:
 
     requests: int
     weight: int
+
+
+class Priority(IntEnum):
+    """How much of a limit a question may use, by who asks it.
+
+    A one-off question leaves a share of the short windows to the others. Only a question that is
+    one for all readers may borrow from the future of a day's or month's budget.
+    """
+
+    ONE_OFF = 0
+    RECURRENT = 1
+    SHARED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,13 @@ class QuotaUse:
 
 def usable_of(limit: int) -> int:
     return max(1, int(limit - max(1.0, MARGIN * limit)))
+
+
+def open_to(priority: Priority, usable: int) -> int:
+    """How much of `usable` a question of this priority may use; never nothing."""
+    if priority is not Priority.ONE_OFF:
+        return usable
+    return max(1, usable - max(1, round(RESERVED * usable)))
 
 
 def header_figure(window: Window, headers: Mapping[str, str]) -> int:

@@ -9,7 +9,7 @@ import pytest
 from backend.models.account import AccountLimits
 from backend.orchestration.long_window import NOTHING_KNOWN, LongWindow, Past
 from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.window import Cost, Permit, QuotaUse, Refused
+from backend.orchestration.window import Cost, Permit, Priority, QuotaUse, Refused
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
@@ -352,8 +352,8 @@ def test_a_calls_own_place_is_not_foreign(clock: ManualClock) -> None:
 def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
     window = LongWindow(Window(10_000, DAY_S), clock, "day", Past({}, EPOCH.timestamp()))
     window.redeclare(100)
-    assert window.can_afford(Cost(95, 95), 0.0)
-    assert not window.can_afford(Cost(96, 96), 0.0)
+    assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
+    assert not window.can_afford(Cost(96, 96), 0.0, Priority.SHARED)
     assert window.use(clock.monotonic()) == QuotaUse("day", 100, 0, None)
     assert window.interval_s(ONE) == pytest.approx(DAY_S / 93)
     assert repr(window) == "<day 0+0/100>"
@@ -496,3 +496,17 @@ def test_the_providers_own_figure_ends_what_was_assumed(clock: ManualClock) -> N
     assert (guard.quotas()[0].used, guard.quotas()[0].foreign_usage) == (9, 9)
     guard._long[0].hear_used(3)
     assert guard.quotas()[0].used == 9, "what was really counted stays"
+
+
+@pytest.mark.parametrize("priority", [Priority.ONE_OFF, Priority.RECURRENT])
+def test_only_a_shared_question_may_borrow(priority: Priority) -> None:
+    clock = at("2026-11-22T00:00")
+    guard = guard_of(clock, ANY_DAY)  # one call is saved up, one may be borrowed
+    assert guard.check(ONE, priority) is None
+    assert spend(guard)
+    refused = guard.check(ONE, priority)
+    assert isinstance(refused, Refused)
+    assert refused.retry_at - clock.monotonic() == pytest.approx(DAY_S / 93)
+    assert guard.check(ONE, Priority.SHARED) is None
+    clock.advance(DAY_S / 93 + 0.01)
+    assert guard.check(ONE, priority) is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.orchestration.sliding_window import SlidingWindow
-from backend.orchestration.window import Cost, Permit, Refused
+from backend.orchestration.window import Cost, Permit, Priority, Refused, usable_of
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
 
@@ -222,3 +222,29 @@ def test_permits_are_conserved(limits: list[int], steps: list[tuple[str, float]]
     for permit in held:
         guard.settle(permit, was_sent=False, may_have_succeeded=False)
     assert {quota.used for quota in guard.quotas()} == {sent}
+
+
+@pytest.mark.parametrize(
+    ("limit", "one_off"), [(1, 1), (2, 1), (3, 1), (5, 3), (30, 22), (6_000, 4_560)]
+)
+def test_a_one_off_question_leaves_the_last_share_of_a_short_window(
+    clock: ManualClock, limit: int, one_off: int
+) -> None:
+    guard = RateLimitGuard(clock, [Window(limit, 60)])
+    used = 0
+    while guard.check(ONE, Priority.ONE_OFF) is None:
+        assert isinstance(guard.try_acquire(ONE), Permit)
+        used += 1
+    assert used == one_off
+    usable = usable_of(limit)
+    for _ in range(usable - one_off):
+        assert guard.check(ONE, Priority.RECURRENT) is None
+        assert isinstance(guard.try_acquire(ONE), Permit)
+    assert isinstance(guard.check(ONE, Priority.SHARED), Refused)
+
+
+def test_a_one_off_question_that_needs_a_whole_window_has_an_empty_one(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(30, 60)])
+    assert guard.check(Cost(28, 28), Priority.ONE_OFF) is None
+    assert isinstance(guard.try_acquire(ONE), Permit)
+    assert isinstance(guard.check(Cost(28, 28), Priority.ONE_OFF), Refused)

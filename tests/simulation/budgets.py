@@ -4,6 +4,7 @@ Run as a program it prints the table of docs/behaviour.md: `python -m tests.simu
 """
 
 import asyncio
+import math
 import random
 import sys
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from tests.simulation.oracles import DAY_S, CalendarMonth, Limit, Oracle, Sliding
-from tests.walk import PriceQuery, Wire, stub_adapter
+from tests.walk import PriceQuery, SeriesQuery, Wire, stub_adapter
 
 TTL_S, MAX_STALE_S = 60.0, 6 * 3_600.0
 QUARTER_S = 900.0
@@ -104,6 +105,8 @@ class Plot:
     spike_factor: int = 20
     #: So many times more different questions, too.
     spike_keys: int = 1
+    #: Series that a reader asks for once and never again: so often, each time another one.
+    one_off_every_s: float = math.inf
     restarts: tuple[float, ...] = ()
     down: tuple[tuple[float, float], ...] = ()
     #: (when, how wrong the wall clock is from then on)
@@ -201,6 +204,9 @@ async def simulate(plot: Plot, *, is_paced: bool = True) -> tuple[Outcome, Oracl
             gateway = begin()
         keys = plot.hot_keys * (plot.spike_keys if is_spike else 1)
         query = PriceQuery(f"coin-{chance.randrange(keys)}")
+        if chance.random() < mean_s / plot.one_off_every_s:
+            once = SeriesQuery(f"series-{clock.elapsed}")
+            await read(gateway, once, clock, Outcome())
         await read(gateway, query, clock, outcome)
     await gateway.aclose()
     outcome.calls, outcome.overruns = oracle.calls, len(oracle.overruns)

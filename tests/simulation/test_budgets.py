@@ -37,6 +37,14 @@ async def test_without_pacing_the_month_is_over_in_days() -> None:
     assert len(outcome.bad_days) > 3
 
 
+async def test_series_that_are_asked_once_take_little_of_what_all_readers_share() -> None:
+    """One new series every five minutes, for ever; the market list has its share all the same."""
+    plot = replace(FEW, hot_keys=1, one_off_every_s=300.0)
+    outcome, oracle = await simulate(plot)
+    assert oracle.overruns == []
+    assert (outcome.errors, outcome.share_within_quarter) == (0, 1.0)
+
+
 def month() -> tuple[Limit, ...]:
     return Sliding(30, 60), CalendarMonth(10_000)
 
