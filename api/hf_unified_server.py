@@ -86,7 +86,10 @@ def _life(
             app.state.responder = Responder()
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
-                gateway, most_clients=settings.ws_max_clients, stuck_s=settings.ws_stuck_seconds
+                gateway,
+                most_clients=settings.ws_max_clients,
+                stuck_s=settings.ws_stuck_seconds,
+                share=settings.client_max_share,
             )
             gateway.metrics.register(FloorMetrics(counts, broadcaster.counters))
             try:

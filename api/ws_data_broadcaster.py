@@ -8,17 +8,20 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from api.client_limits import NOBODY, ClientAccount
 from api.stream import channels
 from api.stream.channels import FeedKey, Place
 from api.stream.commands import Command, Ping, Refused, Subscribe, Unsubscribe
 from api.stream.feed import Feed
 from api.stream.frames import HEARTBEAT_S, Frame, error, frame, heartbeat, hello, shutdown
 from api.stream.outlets import Outlet
+from api.stream.shares import AddressShares
 from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import Topic
 from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.market import Coin
+from backend.services.ohlc import UNITS_PER_CALL
 from backend.services.status import WebSocketStatus
 
 log = logging.getLogger("gateway")
@@ -42,7 +45,11 @@ class TooManyReaders(Exception):
 class Broadcaster:
     """The stream's readers and feeds, for as long as the gateway lives."""
 
-    def __init__(self, gateway: Gateway, *, most_clients: int, stuck_s: float) -> None:
+    def __init__(
+        self, gateway: Gateway, *, most_clients: int, stuck_s: float, share: float = 1.0
+    ) -> None:
+        """`share` (0 to 1) of the places and of the candle series is one address's at most."""
+        self._shares = AddressShares(most_clients, MOST_SERIES, share)
         self._gateway = gateway
         self._clock = gateway.clock
         self._most_clients = most_clients
@@ -66,6 +73,8 @@ class Broadcaster:
             "topics": MOST_TOPICS,
             "symbols": channels.MOST_ROWS,
             "series": MOST_SERIES,
+            "clients_of_an_address": self._shares.places,
+            "series_of_an_address": self._shares.series,
             "frame_bytes": MOST_FRAME_BYTES,
             "messages_per_second": MESSAGES_PER_S,
             "stuck_seconds": self._stuck_s,
@@ -74,18 +83,24 @@ class Broadcaster:
     def counters(self) -> WebSocketStatus:
         return WebSocketStatus(len(self._subscribers), self._counters.sent, self._counters.dropped)
 
-    def join(self, outlet: Outlet) -> Subscriber:
-        """A new reader, who is greeted. Raises TooManyReaders."""
+    def join(self, outlet: Outlet, account: ClientAccount = NOBODY) -> Subscriber:
+        """A new reader, who is greeted; its client pays for what it asks. Raises TooManyReaders."""
         if self._is_closing or len(self._subscribers) >= self._most_clients:
             raise TooManyReaders(f"{self._most_clients} readers are all that are allowed")
-        subscriber = Subscriber(outlet, self._clock, self._counters)
+        if not self._shares.has_place(account.address):
+            told = f"{self._shares.places} readers of one address are all that are allowed"
+            raise TooManyReaders(told)
+        self._shares.take_place(account.address)
+        subscriber = Subscriber(outlet, self._clock, self._counters, account)
         self._subscribers[subscriber] = None
         subscriber.tell(hello(self.limits))
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Its topics go with it, and a feed with its last reader."""
-        self._subscribers.pop(subscriber, None)
+        if subscriber in self._subscribers:
+            del self._subscribers[subscriber]
+            self._shares.free_place(subscriber.account.address)
         for topic in list(subscriber.topics):
             self._unsubscribe(subscriber, topic)
 
@@ -125,7 +140,10 @@ class Broadcaster:
             return  # it left while the coins were looked up
         replaced = _replaced(subscriber, command)
         held = {topic.key for topic in subscriber.topics} - {topic.key for topic in replaced}
-        self._refuse_too_many(held | {place.key for place in wanted})
+        keys = {place.key for place in wanted}
+        self._refuse_too_many(held | keys, subscriber.account.address)
+        new = [key for key in keys if _is_series(key) and key not in self._feeds]
+        subscriber.account.charge(UNITS_PER_CALL * len(new))
         about = {"interval": command.interval} if command.interval else {}
         symbols = [coin.symbol for coin in coins] or None
         subscriber.tell(
@@ -133,19 +151,21 @@ class Broadcaster:
         )
         topics = [self._topic(place) for place in wanted]
         for topic in topics:
+            if _is_series(topic.key) and topic not in subscriber.topics:
+                self._shares.follow(subscriber.account.address, topic.key)
             topic.subscribers[subscriber] = None
             subscriber.present(topic)
         for topic in replaced:
             if topic not in topics:
                 self._unsubscribe(subscriber, topic)
 
-    async def foresee(self, commands: Iterable[Subscribe]) -> None:
+    async def foresee(self, commands: Iterable[Subscribe], account: ClientAccount = NOBODY) -> None:
         """Whether a new reader could have all these. Raises GatewayError, Refused."""
         keys: set[FeedKey] = set()
         for command in commands:
             _, wanted = await self._looked_up(command)
             keys |= {place.key for place in wanted}
-        self._refuse_too_many(keys)
+        self._refuse_too_many(keys, account.address)
 
     async def _looked_up(self, command: Subscribe) -> tuple[tuple[Coin, ...], list[Place]]:
         """The coins that were named, each once, and where they lead. Raises GatewayError."""
@@ -159,13 +179,17 @@ class Broadcaster:
         name, interval = command.channel, command.interval
         return named, channels.places(self._gateway, self.counters, name, named, interval)
 
-    def _refuse_too_many(self, wanted: set[FeedKey]) -> None:
+    def _refuse_too_many(self, wanted: set[FeedKey], address: str) -> None:
         if len(wanted) > MOST_TOPICS:
             raise Refused("too_many_topics", f"a client follows at most {MOST_TOPICS} topics")
-        series = {key for key in self._feeds if key[0] == "ohlc"}
-        new = {key for key in wanted if key[0] == "ohlc"} - series
+        wanted_series = {key for key in wanted if _is_series(key)}
+        series = {key for key in self._feeds if _is_series(key)}
+        new = wanted_series - series
         if new and len(series) + len(new) > MOST_SERIES:
             raise Refused("too_many_topics", f"{MOST_SERIES} series are followed already")
+        if not self._shares.has_room(address, wanted_series):
+            told = f"one address follows at most {self._shares.series} series"
+            raise Refused("too_many_topics", told)
 
     def _topic(self, place: Place) -> Topic:
         feed = self._feeds.get(place.key)
@@ -201,6 +225,8 @@ class Broadcaster:
         return [resolution.coin for resolution in found if resolution]
 
     def _unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
+        if _is_series(topic.key) and topic in subscriber.topics:
+            self._shares.unfollow(subscriber.account.address, topic.key)
         subscriber.forget(topic)
         topic.subscribers.pop(subscriber, None)
         feed = self._feeds.get(topic.key)
@@ -245,6 +271,11 @@ class Broadcaster:
             beat = heartbeat(self._clock.now())
             for subscriber in self._subscribers:
                 subscriber.tell_if_free(beat)
+
+
+def _is_series(key: FeedKey) -> bool:
+    """Candles: each series may cost a provider's call a refresh."""
+    return key[0] == "ohlc"
 
 
 def _replaced(subscriber: Subscriber, command: Subscribe) -> list[Topic]:

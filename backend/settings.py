@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     gateway_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     #: Of one client address; none: no limit.
     client_rate_limit: Annotated[tuple[CallLimit, ...], NoDecode] = (CallLimit(600, MINUTE),)
+    #: Of the stream's places, its candle series and the connections, one address holds at most
+    #: this share; 1 is no bound.
+    client_max_share: float = Field(0.5, gt=0, le=1)
     #: So many proxies of ours stand in front and add to X-Forwarded-For; true is one.
     trust_proxy: int = Field(0, ge=0, le=10)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api.client_limits import account_of
 from api.encoding import to_json
 from api.responses import JSON, OhlcFormat, csv_table, json_envelope, meta
 from api.routes.common import BY_NAME, Instant, Responds, Served, documented
@@ -70,7 +71,8 @@ async def read_ohlc(
         parse_instant("end", end) if end else None,
         include_open,
     )
-    answer = await gateway.ohlc.candles(symbol, view)
+    charge = account_of(request.scope).charge
+    answer = await gateway.ohlc.candles(symbol, view, charge)
     is_cut = gateway.ohlc.open_is_too_old(answer)
     return await responder.respond(
         request,

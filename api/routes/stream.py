@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
 from starlette.types import Receive, Scope, Send
 
+from api.client_limits import account_of
 from api.doors import GatewayKeys
 from api.problems import problem
 from api.routes.common import BY_NAME, documented_errors, refuse_repeats
@@ -48,7 +49,7 @@ async def read_websocket(websocket: WebSocket) -> None:
         return
     async with _outlet(websocket) as outlet:
         try:
-            subscriber = broadcaster.join(outlet)
+            subscriber = broadcaster.join(outlet, account_of(websocket.scope))
         except TooManyReaders as full:
             outlet.close(TRY_LATER, str(full))
             await _until_gone(websocket)
@@ -159,7 +160,7 @@ class EventStream(Response):
         broadcaster: Broadcaster = self._request.app.state.broadcaster
         outlet = QueueOutlet()
         try:
-            subscriber = broadcaster.join(outlet)
+            subscriber = broadcaster.join(outlet, account_of(scope))
         except TooManyReaders as full:
             refusal = problem(self._request, "too_many_clients", str(full), headers=LATER)
             await refusal(scope, receive, send)
@@ -239,7 +240,7 @@ async def read_stream(
         commands = commands_in(channels, symbols, interval)
         if not commands:
             raise Refused("unknown_channel", "is empty: leave it out, or name one")
-        await broadcaster.foresee(commands)
+        await broadcaster.foresee(commands, account_of(request.scope))
     except Refused as refusal:
         raise InvalidParameter("channels", str(refusal)) from None
     if request.scope.get("is_head"):

@@ -14,6 +14,7 @@ from api.ws_data_broadcaster import (
     Broadcaster,
 )
 from backend.clock import Clock
+from backend.errors import ClientLimitReached
 
 #: Who goes on for so long after being told to slow down is shown out.
 MOST_REFUSED = 200
@@ -40,7 +41,12 @@ class Conversation:
             self._subscriber.close(TOO_LARGE, f"a message has at most {MOST_FRAME_BYTES} bytes")
             return
         if self._is_too_fast():
-            self._refuse()
+            self._refuse(f"at most {MESSAGES_PER_S} messages a second are heard")
+            return
+        try:
+            self._subscriber.account.charge(1)
+        except ClientLimitReached as refusal:
+            self._refuse(str(refusal))
             return
         self._refused = 0
         try:
@@ -59,10 +65,9 @@ class Conversation:
         self._heard.append(now)
         return False
 
-    def _refuse(self) -> None:
+    def _refuse(self, why: str) -> None:
         self._refused += 1
         if self._refused > MOST_REFUSED:
             self._subscriber.close(POLICY, "too many messages")
         else:
-            told = f"at most {MESSAGES_PER_S} messages a second are heard"
-            self._subscriber.tell(error("rate_limited", told))
+            self._subscriber.tell(error("rate_limited", why))

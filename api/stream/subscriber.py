@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from api.client_limits import NOBODY, ClientAccount
 from api.stream.frames import Frame
 from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, Outlet
 from api.stream.topics import Topic
@@ -21,7 +22,14 @@ class Counters:
 class Subscriber:
     """Holds no frame: what a lagging reader missed, one fresh snapshot a topic makes good."""
 
-    def __init__(self, outlet: Outlet, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        clock: Clock,
+        counters: Counters,
+        account: ClientAccount = NOBODY,
+    ) -> None:
+        self.account = account
         self._outlet = outlet
         self._clock = clock
         self._counters = counters
@@ -72,6 +80,7 @@ class Subscriber:
 
     def present(self, topic: Topic, *, is_return: bool = False) -> None:
         """All that a topic has to show, as to a new reader."""
+        self.topics.setdefault(topic, 0)
         if not self.is_free:
             self._behind[topic] = None
             return

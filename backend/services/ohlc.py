@@ -1,8 +1,10 @@
 """Candles: what a reader asks becomes few distinct questions, cut to size afterwards."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, InvalidParameter
@@ -18,6 +20,10 @@ BLOCK = 1_000
 #: Candles in one range; what is wider is many requests.
 MOST_CANDLES = 10_000
 DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
+#: What a call for a page of candles costs the reader's own limit: its weight at Binance.
+UNITS_PER_CALL = 2
+#: Takes units of a client's limit. May raise ClientLimitReached.
+Charge = Callable[[int], None]
 #: An open candle older than this says nothing any more, in seconds.
 MAX_STALE_OPEN_S = 900.0
 
@@ -33,12 +39,18 @@ class OhlcView:
     include_open: bool = True
 
 
+class CandleSource(Source[OhlcQuery, Candles], Protocol):
+    """The cached candles."""
+
+    async def costs_a_call(self, query: OhlcQuery) -> bool: ...
+
+
 class OhlcService:
     """`/api/market/ohlc`: resolves the symbol, asks for candles, cuts them to the view."""
 
     def __init__(
         self,
-        source: Source[OhlcQuery, Candles],
+        source: CandleSource,
         market: MarketService,
         *,
         clock: Clock,
@@ -49,15 +61,23 @@ class OhlcService:
         self._clock = clock
         self._deadline_s = deadline_s
 
-    async def candles(self, symbol: str, view: OhlcView) -> Answer[Candles]:
+    async def candles(
+        self, symbol: str, view: OhlcView, charge: Charge | None = None
+    ) -> Answer[Candles]:
         """One provider's candles that hold the view. Raises GatewayError.
 
-        The warnings of the symbol's resolution are part of the answer.
+        The warnings of the symbol's resolution are part of the answer. `charge` is called with
+        the cost of the question, before a provider is asked; it may raise.
         """
-        return (await self.asked(symbol, view))[1]
+        return (await self.asked(symbol, view, charge=charge))[1]
 
     async def asked(
-        self, symbol: str, view: OhlcView, *, with_known: bool = False
+        self,
+        symbol: str,
+        view: OhlcView,
+        *,
+        with_known: bool = False,
+        charge: Charge | None = None,
     ) -> tuple[OhlcQuery, Answer[Candles]]:
         """As `candles`, with the question that the reader's became.
 
@@ -71,6 +91,8 @@ class OhlcService:
                 market = known or names.data  # type: ignore[union-attr] # one of them is there
                 found = self._market.index(market).resolve(symbol)
                 query = _query(found, market, view.interval, start_ms, end_ms)
+                if charge and await self._source.costs_a_call(query):
+                    charge(cost_of(query))
                 answer = await self._source.fetch(query)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
@@ -123,6 +145,14 @@ class OhlcService:
         if start_ms is None and end_ms is not None:
             start_ms = end_ms - _limit(view) * view.interval.step_ms
         return None if start_ms is None else max(start_ms, EARLIEST_MS)
+
+
+def cost_of(query: OhlcQuery) -> int:
+    """In units of a client's limit: the weight of the calls that a venue takes at most."""
+    if query.start_ms is None or query.end_ms is None:
+        return UNITS_PER_CALL
+    pages = -(-(query.end_ms - query.start_ms) // (BLOCK * query.interval.step_ms))
+    return UNITS_PER_CALL * (1 + pages)
 
 
 def _limit(view: OhlcView) -> int:

@@ -97,6 +97,9 @@ class ScriptedHeld:
         self._refreshes = 0
         self._changes = asyncio.Event()
 
+    async def costs_a_call(self, query: Query[Any]) -> bool:
+        return query not in self.answers
+
     def put(self, query: Query[Any], answer: Answer[Any]) -> None:
         self._refreshes += 1
         self.answers[query] = replace(answer, refresh_id=self._refreshes, ttl_left_s=3_600.0)

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from backend.errors import DeadlineExceeded, InvalidParameter, UnknownSymbol
+from backend.errors import (
+    ClientLimitReached,
+    DeadlineExceeded,
+    InvalidParameter,
+    UnknownSymbol,
+)
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
@@ -59,6 +64,10 @@ class CandleSource:
     def __init__(self, answer: Answer[Candles] | None = None) -> None:
         self._answer = answer or answered(rows(3))
         self.asked: list[OhlcQuery] = []
+        self.is_cold = True
+
+    async def costs_a_call(self, _query: OhlcQuery) -> bool:
+        return self.is_cold
 
     async def fetch(self, query: OhlcQuery) -> Answer[Candles]:
         self.asked.append(query)
@@ -66,6 +75,9 @@ class CandleSource:
 
 
 class SilentSource:
+    async def costs_a_call(self, _query: OhlcQuery) -> bool:
+        return True
+
     async def fetch(self, _query: OhlcQuery) -> Answer[Candles]:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets the event")
@@ -352,3 +364,33 @@ def test_what_is_no_instant_since_2009_is_refused_with_examples(text: str) -> No
         parse_instant("end", text)
     assert caught.value.parameter == "end"
     assert "2026-11-22" in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "units"),
+    [
+        (None, None, [2]),
+        (EPOCH_MS - 5_000 * HOUR, EPOCH_MS - 4_500 * HOUR, [2 * (1 + 2)]),
+        (EPOCH_MS - 20_000 * HOUR, EPOCH_MS - 10_001 * HOUR, [2 * (1 + 11)]),
+    ],
+)
+async def test_a_cold_question_is_charged_by_the_pages_that_it_takes(
+    start_ms: int | None, end_ms: int | None, units: list[int]
+) -> None:
+    source, charged = CandleSource(), list[int]()
+    view = OhlcView(H1, None, start_ms, end_ms)
+    await service(source).candles("BTC", view, charged.append)
+    assert charged == units
+    source.is_cold = False
+    await service(source).candles("BTC", view, charged.append)
+    assert charged == units, "what is at hand costs nothing"
+
+
+async def test_who_cannot_pay_asks_nobody() -> None:
+    def charge(units: int) -> None:
+        raise ClientLimitReached(units, 0, 7)
+
+    source = CandleSource()
+    with pytest.raises(ClientLimitReached):
+        await service(source).candles("BTC", OhlcView(H1), charge)
+    assert source.asked == []

@@ -40,6 +40,8 @@ async def test_it_greets_with_protocol_and_limits(served: Served) -> None:
         "topics": 32,
         "symbols": 250,
         "series": 200,
+        "clients_of_an_address": 500,
+        "series_of_an_address": 100,
         "frame_bytes": 65_536,
         "messages_per_second": 20,
         "stuck_seconds": 30,

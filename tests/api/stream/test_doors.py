@@ -1,10 +1,13 @@
 """Who may follow the stream: keys by header or as the first message, origins, limits."""
 
+import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
+from api.stream.shares import AddressShares
 from tests.api.stream.conftest import ServeStream
 
 KEY = "a-gateway-key-1"
@@ -88,3 +91,58 @@ async def test_who_connects_too_often_is_refused(serve_stream: ServeStream) -> N
         with pytest.raises(InvalidStatus):
             async with served.reader():
                 pass
+
+
+async def test_one_address_leaves_places_for_others(serve_stream: ServeStream) -> None:
+    async with (
+        serve_stream(WS_MAX_CLIENTS="6", CLIENT_MAX_SHARE="0.5") as served,
+        served.reader() as one,
+        served.reader() as two,
+        served.reader() as three,
+    ):
+        for reader in (one, two, three):
+            assert (await reader.any())["op"] == "hello"
+        async with served.reader() as fourth:
+            with pytest.raises(ConnectionClosedError) as closed:
+                await fourth.any()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1013
+        async with served.reader(local_addr=("127.0.0.2", 0)) as other:
+            assert (await other.any())["op"] == "hello"
+    assert served.broadcaster._shares._places == {}
+
+
+async def test_one_address_leaves_series_for_others(serve_stream: ServeStream) -> None:
+    shares = AddressShares(10, 4, 0.5)
+    async with serve_stream() as served, served.reader() as one, served.reader() as two:
+        served.broadcaster._shares = shares  # of four series, two are one address's
+        for reader, interval in ((one, "1h"), (two, "4h"), (two, "1h")):
+            await reader.say(op="subscribe", channel="ohlc", symbols=["BTC"], interval=interval)
+            await reader.next(op="subscribed", interval=interval)
+        await two.say(op="subscribe", id=7, channel="ohlc", symbols=["BTC"], interval="1d")
+        refused = await two.next(op="error", id=7)
+        assert refused["code"] == "too_many_topics"
+        assert refused["message"] == "one address follows at most 2 series"
+        await two.say(op="unsubscribe", channel="ohlc", symbols=["BTC"], interval="4h")
+        await two.say(op="subscribe", id=8, channel="ohlc", symbols=["BTC"], interval="1d")
+        await two.next(op="subscribed", id=8)
+    await until(lambda: shares._followed == {})
+
+
+async def test_messages_and_new_series_are_charged(serve_stream: ServeStream) -> None:
+    """192 messages made 2,850 calls."""
+    async with serve_stream(CLIENT_RATE_LIMIT="11/hour") as served, served.reader() as one:
+        await one.say(op="ping", id=1)  # with the handshake: two units
+        for number, interval in enumerate(("1h", "4h", "1d")):  # three units each
+            await one.say(
+                op="subscribe", id=number, channel="ohlc", symbols=["BTC"], interval=interval
+            )
+            await one.next(op="subscribed", id=number)
+        await one.say(op="ping", id=2)
+        await one.next(op="error", code="rate_limited")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.01)
