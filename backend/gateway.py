@@ -43,7 +43,7 @@ from backend.services.sentiment import SentimentService
 from backend.services.status import StatusService, WebSocketStatus
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Caches, Sources, build_sources
-from backend.storage import Storage, open_storage
+from backend.storage import Remembered, Storage, open_storage, sound
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
@@ -57,6 +57,8 @@ AHEAD_SHARE = 0.15
 BOOKS_S = 300.0
 #: No period of a limit is longer, and no answer is served that is older.
 LONGEST_PERIOD_S, KEPT_ANSWERS_S = 62 * 86_400.0, 30 * 86_400.0
+#: Calls of windows of at most an hour are kept a little longer than that, in seconds.
+RECENT_S = 2 * 3_600.0
 
 
 #: The plainest question to the providers of each category: who could answer that?
@@ -113,7 +115,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         storage = open_storage(configuration.gateway.state_path)
         stack.push_async_callback(storage.aclose)
-        remembered = await storage.remembered()
+        remembered = _sound(await storage.remembered(), clock)
         client = await stack.enter_async_context(ProviderClient(clock, transport))
         factory = ProviderFactory(
             configuration,
@@ -162,13 +164,23 @@ async def open_gateway(
         yield gateway
 
 
+def _sound(remembered: Remembered, clock: Clock) -> Remembered:
+    """What can be true of it; of the rest a warning."""
+    remembered, problems = sound(remembered, clock.now().timestamp())
+    for problem in problems:
+        log.warning("STATE_PATH: %s and is set aside", problem)
+    return remembered
+
+
 async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
     """Says now and then that we live: time without a sign counts as spent after a restart."""
     while True:
         now_s = clock.now().timestamp()
         await _save_all(ledgers)
         await storage.sign_of_life(now_s)
-        await storage.forget_before(int((now_s - LONGEST_PERIOD_S) // 60), now_s - KEPT_ANSWERS_S)
+        await storage.forget_before(
+            int((now_s - LONGEST_PERIOD_S) // 60), int(now_s - RECENT_S), now_s - KEPT_ANSWERS_S
+        )
         await asyncio.sleep(BOOKS_S)
 
 

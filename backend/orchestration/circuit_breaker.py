@@ -30,7 +30,7 @@ OFF = (State.NOT_CONFIGURED, State.DISABLED)
 MINUTE, HOUR = 60.0, 3_600.0
 #: Waits (seconds) where the provider names none.
 RATE_LADDER = (MINUTE, 5 * MINUTE, 15 * MINUTE)
-QUOTA_LADDER = (24 * HOUR,)
+QUOTA_LADDER = (0.25 * HOUR, 0.5 * HOUR, HOUR)
 AUTH_LADDER = (15 * MINUTE, HOUR, 6 * HOUR)
 GEO_LADDER = (0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR)
 #: 2**n overflows nothing and is far beyond any COOLDOWN_MAX.
@@ -44,6 +44,17 @@ class Lease:
     number: int
     epoch: int
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A state that admits nobody before `until` (monotonic). `was_told`: in the provider's own
+    word, not by our guess."""
+
+    state: State
+    reason: str
+    until: float
+    was_told: bool
 
 
 class CircuitBreaker:
@@ -117,6 +128,21 @@ class CircuitBreaker:
         if state is State.PROBING or state in OFF:
             return False
         return self._clock.monotonic() >= self._until
+
+    @property
+    def block(self) -> Block | None:
+        """What is in force; None while active or off."""
+        state = self.status
+        if state is State.ACTIVE or state in OFF:
+            return None
+        return Block(state, self._reason or state, self._until, self._was_told)
+
+    def restore(self, block: Block) -> None:
+        """Goes on with what an earlier run was told; nothing where it is off."""
+        if self._state is State.ACTIVE:
+            self._state, self._reason = block.state, block.reason
+            self._was_told = block.was_told
+            self._extend(block.until)
 
     def may_be_forced(self) -> bool:
         """True where an early probe is harmless: a guessed wait, not a provider's word."""

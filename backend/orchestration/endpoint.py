@@ -45,11 +45,20 @@ OnRetry = Callable[[ProviderError, str], None]
 class Credential:
     """A key, and whether the provider still takes it. A refused one is tried again rarely."""
 
-    def __init__(self, clock: Clock, key: SecretStr) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        key: SecretStr,
+        *,
+        refused_until: float = 0.0,
+        on_refused: Callable[[float], None] = lambda _until: None,
+    ) -> None:
+        """`refused_until` (monotonic): by an earlier run. `on_refused` gets each new end."""
         self._clock = clock
         self._key = key
         self._ladder = Ladder(clock, AUTH_LADDER)
-        self._refused_until = 0.0
+        self._refused_until = refused_until
+        self._on_refused = on_refused
 
     def __repr__(self) -> str:
         return f"<Credential {'usable' if self.is_usable() else 'refused'}>"
@@ -64,6 +73,7 @@ class Credential:
         wait_s = self._ladder.climb()
         self._ladder.hold(wait_s)
         self._refused_until = self._clock.monotonic() + wait_s
+        self._on_refused(self._refused_until)
 
     @property
     def key(self) -> SecretStr:

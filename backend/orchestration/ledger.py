@@ -1,4 +1,4 @@
-"""One account's long windows on disk: told before each call, and remembered after a restart."""
+"""One account's windows on disk: told before each call, and remembered after a restart."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -32,9 +32,10 @@ SLACK_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known from before the start: amounts by minute of the epoch, and till when.
+    """What is known from before the start: amounts by tick, and till when.
 
-    `known_until` is the epoch second of the last sign of life; None where nothing is known.
+    A tick is the minute of the epoch, or of a window of at most an hour its second. `known_until`
+    is the epoch second of the last sign of life; None where nothing is known.
     """
 
     amounts: Mapping[int, int]

@@ -21,7 +21,7 @@ from backend.models.answer import Answer, Query
 from backend.models.status import LatencyStatus, ProviderStatus
 from backend.orchestration.access import Access
 from backend.orchestration.call_stats import CallStats
-from backend.orchestration.circuit_breaker import OFF, CircuitBreaker, Lease, State
+from backend.orchestration.circuit_breaker import OFF, Block, CircuitBreaker, Lease, State
 from backend.orchestration.endpoint import Endpoint
 from backend.orchestration.hot_questions import HotQuestions
 from backend.orchestration.memory import Memory
@@ -73,7 +73,9 @@ class Provider:
         clock: Clock,
         emit: EventSink,
         redact: Callable[[str], str] = str,
+        on_block: Callable[[Block | None], None] = lambda _block: None,
     ) -> None:
+        """`on_block` gets the block in force after each attempt that may have changed it."""
         self.name = spec.name
         self.categories = spec.categories
         self._spec = spec
@@ -81,6 +83,7 @@ class Provider:
         self._clock = clock
         self._emit = emit
         self._redact = redact
+        self._on_block = on_block
         self._stats = CallStats()
         self._relapses = Relapses(clock)
         self._unexpected = UnexpectedErrors()
@@ -187,6 +190,7 @@ class Provider:
         self._asked.note(query)
         latency_ms, was = self._ms_since(began), self._breaker.status
         self._breaker.record_success(lease)
+        self._on_block(self._breaker.block)
         self._relapses.note_success()
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
@@ -268,6 +272,7 @@ class Provider:
         if isinstance(error, QueryRefused):
             self._refused.note(query, QUERY_REFUSAL_S)
         self._breaker.record_failure(lease, error)
+        self._on_block(self._breaker.block)
         if error.effect is Effect.COOLDOWN:
             self._relapses.note_failure()
         if error.effect is not Effect.NEUTRAL:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.events import EventSink
-from backend.orchestration.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.circuit_breaker import Block, CircuitBreaker, State
 from backend.orchestration.endpoint import Credential, Endpoint
 from backend.orchestration.hosts import Hosts
+from backend.orchestration.kept_blocks import BlockStore, KeptBlocks, block_name
 from backend.orchestration.ledger import CallStore, Ledger
 from backend.orchestration.provider import Provider
 from backend.orchestration.rate_limit_guard import RateLimitGuard
@@ -24,6 +27,10 @@ from backend.storage import Remembered
 LEASE_SLACK_S = 1.0
 
 
+class StateStore(CallStore, BlockStore, Protocol):
+    """What outlives a restart."""
+
+
 class ProviderFactory:
     """Builds each provider once; those of one account share a guard."""
 
@@ -36,10 +43,10 @@ class ProviderFactory:
         emit: EventSink,
         jitter: Callable[[], float],
         redact: Callable[[str], str],
-        store: CallStore | None = None,
+        store: StateStore | None = None,
         remembered: Remembered | None = None,
     ) -> None:
-        """`store` keeps the calls of days and months, `remembered` are those of the last run."""
+        """`store` keeps calls and blocks, `remembered` are those of the last run."""
         self._configuration = configuration
         self._client = client
         self._clock = clock
@@ -48,6 +55,7 @@ class ProviderFactory:
         self._redact = redact
         self._store = store
         self._remembered = remembered or Remembered()
+        self._blocks = KeptBlocks(store, self._remembered.blocks, clock)
         self._accounts: dict[str, tuple[RateLimitGuard, Ledger | None]] = {}
         self.ledgers: list[Ledger] = []
 
@@ -60,14 +68,19 @@ class ProviderFactory:
         # Limits that a user sets are those of the plan in use, not of its stand-in.
         standing_in = settings.model_copy(update={"limits": ()}) if keyed else settings
         keyless = self._endpoint(spec, spec.keyless, standing_in, None) if spec.keyless else None
+        breaker = self._breaker(_initial_state(settings, keyed, keyless))
+        name = block_name(spec.name, key if keyed else None)
+        if block := self._blocks.recall(name):
+            breaker.restore(block)
         return Provider(
             spec,
             keyed=keyed,
             keyless=keyless,
-            breaker=self._breaker(_initial_state(settings, keyed, keyless)),
+            breaker=breaker,
             clock=self._clock,
             emit=self._emit,
             redact=self._redact,
+            on_block=partial(self._blocks.note, name),
         )
 
     def tick_stream(self, specs: Sequence[ProviderSpec]) -> TickStream | None:
@@ -107,9 +120,21 @@ class ProviderFactory:
             hosts=Hosts(self._clock, settings.base_url or plan.base_urls),
             guard=guard,
             ledger=ledger,
-            credential=Credential(self._clock, key) if key else None,
+            credential=self._credential(spec, key) if key else None,
             client=self._client,
             clock=self._clock,
+        )
+
+    def _credential(self, spec: ProviderSpec, key: SecretStr) -> Credential:
+        name = f"{block_name(spec.name, key)}/key"
+        block = self._blocks.recall(name)
+
+        def note(until: float) -> None:
+            refused = Block(State.AUTH_FAILED, State.AUTH_FAILED, until, was_told=False)
+            self._blocks.note(name, refused)
+
+        return Credential(
+            self._clock, key, refused_until=block.until if block else 0.0, on_refused=note
         )
 
     def _account(
@@ -130,8 +155,6 @@ class ProviderFactory:
         known = self._remembered
         ledger = Ledger(name, self._store, known.calls, known.seen_at, self._clock)
         guard = RateLimitGuard(self._clock, windows, ledger.past)
-        if not guard.is_scarce:
-            return guard, None
         ledger.keep(guard)
         self.ledgers.append(ledger)
         return guard, ledger

@@ -37,10 +37,12 @@ class RateLimitGuard:
         windows: Sequence[Window],
         past: Callable[[str], Past] = lambda _window: NOTHING_KNOWN,
     ) -> None:
-        """`past`: of a long window, by its name, what is known from before the start."""
+        """`past`: of a window, by its name, what is known from before the start."""
         self._clock = clock
         self._short = tuple(
-            SlidingWindow(window) for window in windows if window.period_s <= LONGEST_LOG_S
+            SlidingWindow(window, clock, past(period_name(window)).amounts)
+            for window in windows
+            if window.period_s <= LONGEST_LOG_S
         )
         self._long = tuple(
             LongWindow(window, clock, period_name(window), past(period_name(window)))
@@ -55,11 +57,6 @@ class RateLimitGuard:
 
     def __repr__(self) -> str:
         return f"<RateLimitGuard {' '.join(map(repr, self._windows))}>"
-
-    @property
-    def is_scarce(self) -> bool:
-        """A day's or month's budget is to be shared out."""
-        return bool(self._long)
 
     def check(self, cost: Cost, priority: Priority = Priority.SHARED) -> Refused | None:
         """None when `cost` is affordable now in every window for a question of this priority."""
@@ -126,11 +123,12 @@ class RateLimitGuard:
                 month.hear_used(limits.used_this_month)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
-        """What the ledger is to be told: amounts by window and minute of the epoch."""
+        """What the ledger is to be told: amounts by window and tick, which is the minute of the
+        epoch, or of a window of at most an hour its second."""
         return {
-            (window.name, minute): amount
-            for window in self._long
-            for minute, amount in window.unsaved().items()
+            (window.name, tick): amount
+            for window in self._windows
+            for tick, amount in window.unsaved().items()
         }
 
     def headroom(self) -> float:

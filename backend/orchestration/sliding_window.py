@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
+from backend.clock import Clock
 from backend.orchestration.window import (
     Cost,
     Permit,
@@ -26,14 +27,25 @@ SAME_COUNT, SAME_WITHIN_S = 0.2, 6 * 3_600.0
 HOLD_S, RECOVERY_SHARE, HOUR_S = 86_400.0, 0.05, 3_600.0
 
 
+#: A call is kept as if it had been counted so much later than it was reserved, in seconds: the
+#: provider may count it at its end.
+COUNTED_LATE_S = 4
+#: Seconds with calls that nobody has kept yet; of more the oldest are given up.
+MOST_UNSAVED = 7_200
+
+
 class SlidingWindow:
     """The log of one window's calls: (monotonic time, amount), oldest first."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, clock: Clock, past: Mapping[int, int] | None = None) -> None:
+        """`past`: amounts by second of the epoch, from before the start."""
         self._window = window
+        self._clock = clock
+        self._unsaved: dict[int, int] = {}
         self._log: deque[tuple[float, int]] = deque()
         self._logged = 0
-        self._in_flight: dict[int, int] = {}
+        #: By permit: the amount, and the second at which the store was told of it.
+        self._in_flight: dict[int, tuple[int, int]] = {}
         self._declared = self._learnt = usable_of(window.limit)
         self._learnt_at = 0.0
         self._hold_s = 0.0
@@ -41,9 +53,10 @@ class SlidingWindow:
         self._refused: tuple[float, int] | None = None
         self._foreign = 0
         self.name = period_name(window)
+        self._recall(past or {})
 
     def __repr__(self) -> str:
-        return f"<{self.name} {self._logged}+{sum(self._in_flight.values())}/{self._window.limit}>"
+        return f"<{self.name} {self._logged}+{self._promised}/{self._window.limit}>"
 
     @property
     def counts_attempts(self) -> bool:
@@ -62,13 +75,23 @@ class SlidingWindow:
         return Refused(self.name, now + self._window.period_s)  # calls in flight are in the way
 
     def reserve(self, permit: Permit) -> None:
-        amount = self._in_flight[permit.number] = self._amount(permit.cost)
+        amount = self._amount(permit.cost)
+        second = int(self._clock.now().timestamp()) + COUNTED_LATE_S
+        self._in_flight[permit.number] = amount, second
         self._dearest = max(self._dearest, amount)
+        self._note_unsaved(second, amount)
 
     def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
-        amount = self._in_flight.pop(permit.number, 0)
+        amount, second = self._in_flight.pop(permit.number, (0, 0))
         if counts and amount:
             self._append(now, amount)
+        elif amount:
+            self._note_unsaved(second, -amount)
+
+    def unsaved(self) -> dict[int, int]:
+        """Amounts by second of the epoch since the last call of this, to be added to the store."""
+        unsaved, self._unsaved = self._unsaved, {}
+        return {second: amount for second, amount in unsaved.items() if amount}
 
     def observe(self, headers: Mapping[str, str], now: float) -> None:
         unknown = header_figure(self._window, headers) - self._used(now)
@@ -132,7 +155,25 @@ class SlidingWindow:
     def _used(self, now: float) -> int:
         while self._log and now - self._log[0][0] >= self._window.period_s:
             self._logged -= self._log.popleft()[1]
-        return self._logged + sum(self._in_flight.values())
+        return self._logged + self._promised
+
+    @property
+    def _promised(self) -> int:
+        return sum(amount for amount, _ in self._in_flight.values())
+
+    def _note_unsaved(self, second: int, amount: int) -> None:
+        self._unsaved[second] = self._unsaved.get(second, 0) + amount
+        if len(self._unsaved) > MOST_UNSAVED:
+            del self._unsaved[next(iter(self._unsaved))]
+
+    def _recall(self, past: Mapping[int, int]) -> None:
+        """Calls of an earlier run. One that is dated ahead of the wall clock, which may have been
+        set meanwhile, counts as one of now."""
+        now, wall_s = self._clock.monotonic(), self._clock.now().timestamp()
+        for second, amount in sorted(past.items()):
+            at = now - max(0.0, wall_s - second)
+            if now - at < self._window.period_s:
+                self._append(at, amount)
 
 
 def _is_same(before: tuple[float, int] | None, refused: tuple[float, int]) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from backend.storage.contract import NoStorage, Remembered, Storage
+from backend.storage.contract import KeptBlock, NoStorage, Remembered, Storage
 from backend.storage.daemon_thread import DaemonThread
 from backend.storage.state_file import StateFile
 
@@ -46,6 +46,7 @@ class SqliteStorage:
         self._owed: dict[tuple[str, int], int] = {}
         self._owed_lock = Lock()
         self._hanging: Future[Any] | None = None
+        self._blocks_under_way: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
         self._is_failing = False
 
@@ -63,14 +64,20 @@ class SqliteStorage:
     async def keep_answer(self, question: str, body: bytes, now_s: float) -> None:
         await self._do(lambda: self._file.keep(question, body, now_s), None)
 
-    async def forget_before(self, minute: int, answers_before_s: float) -> None:
-        await self._do(lambda: self._file.forget(minute, answers_before_s), None)
+    def keep_block(self, name: str, block: KeptBlock | None) -> None:
+        task = asyncio.create_task(self._do(lambda: self._file.keep_block(name, block), None))
+        self._blocks_under_way.add(task)
+        task.add_done_callback(self._blocks_under_way.discard)
+
+    async def forget_before(self, minute: int, second: int, answers_before_s: float) -> None:
+        await self._do(lambda: self._file.forget(minute, second, answers_before_s), None)
 
     async def sign_of_life(self, now_s: float) -> None:
         await self._do(lambda: self._pay(now_s, is_alive=True), None)
 
     async def aclose(self) -> None:
         self._timeout_s = CLOSE_S
+        await asyncio.gather(*self._blocks_under_way)
         await self._do(self._file.close, None)
         self._thread.stop()
 

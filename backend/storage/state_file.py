@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from backend.storage.contract import Remembered
+from backend.storage.contract import FIRST_SECOND, KeptBlock, Remembered
 
 T = TypeVar("T")
 
@@ -20,6 +20,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (window TEXT, minute INTEGER, amount INTEGER NOT NULL,
     PRIMARY KEY (window, minute)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (question TEXT PRIMARY KEY, body BLOB, stored_at REAL);
+CREATE TABLE IF NOT EXISTS blocks (name TEXT PRIMARY KEY, state TEXT, reason TEXT, until_s REAL,
+    was_told INTEGER, noted_s REAL);
 CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY CHECK (one = 1),
     known_since REAL, seen_at REAL);
 """
@@ -27,6 +29,11 @@ ADD_CALLS = """INSERT INTO calls VALUES (?, ?, ?)
     ON CONFLICT (window, minute) DO UPDATE SET amount = amount + excluded.amount"""
 SIGN_OF_LIFE = """INSERT INTO life VALUES (1, ?1, ?1)
     ON CONFLICT (one) DO UPDATE SET seen_at = excluded.seen_at"""
+
+
+KEEP_BLOCK = "REPLACE INTO blocks VALUES (?,?,?,?,?,?)"
+READ_BLOCKS = "SELECT name, state, reason, until_s, was_told, noted_s FROM blocks"
+FORGET_BLOCK = "DELETE FROM blocks WHERE name = ?"
 
 
 class StateFile:
@@ -60,10 +67,20 @@ class StateFile:
         row = (question, body, now_s)
         self._run(lambda connection: connection.execute("REPLACE INTO answers VALUES (?,?,?)", row))
 
-    def forget(self, minute: int, answers_before_s: float) -> None:
+    def keep_block(self, name: str, block: KeptBlock | None) -> None:
+        if block is None:
+            self._run(lambda connection: connection.execute(FORGET_BLOCK, (name,)))
+            return
+        row = (name, block.state, block.reason, block.until_s, block.was_told, block.noted_s)
+        self._run(lambda connection: connection.execute(KEEP_BLOCK, row))
+
+    def forget(self, minute: int, second: int, answers_before_s: float) -> None:
         def forget(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
                 connection.execute("DELETE FROM calls WHERE minute < ?", (minute,))
+                seconds = (FIRST_SECOND, second - 1)
+                connection.execute("DELETE FROM calls WHERE minute BETWEEN ? AND ?", seconds)
+                connection.execute("DELETE FROM blocks WHERE until_s < ?", (second,))
                 connection.execute("DELETE FROM answers WHERE stored_at < ?", (answers_before_s,))
 
         self._run(forget)
@@ -125,9 +142,13 @@ def _read(connection: sqlite3.Connection) -> Remembered:
         )
         life = connection.execute("SELECT known_since, seen_at FROM life").fetchone()
         since, seen = map(float, life) if life else (None, None)
+        blocks = {
+            str(name): KeptBlock(str(state), str(reason), float(until), bool(told), float(noted))
+            for name, state, reason, until, told, noted in connection.execute(READ_BLOCKS)
+        }
     except (TypeError, ValueError) as error:  # SQLite keeps any text in any column
         raise _damaged(str(error)) from None
-    return Remembered(calls, answers, since, seen)
+    return Remembered(calls, answers, since, seen, blocks)
 
 
 def _damaged(detail: str) -> sqlite3.DatabaseError:

@@ -108,7 +108,7 @@ def test_troubles_are_forgotten_one_per_ten_clean_minutes(clock: ManualClock) ->
     ("error", "state", "expected"),
     [
         (RateLimited, State.RATE_LIMITED, [60, 300, 900, 900]),
-        (QuotaSpent, State.QUOTA_EXHAUSTED, [24 * HOUR, 24 * HOUR]),
+        (QuotaSpent, State.QUOTA_EXHAUSTED, [0.25 * HOUR, 0.5 * HOUR, HOUR, HOUR]),
         (AuthFailed, State.AUTH_FAILED, [900, HOUR, 6 * HOUR, 6 * HOUR]),
         (GeoBlocked, State.GEO_BLOCKED, [0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 6 * HOUR]),
     ],

@@ -1,20 +1,23 @@
 """From a registry line and settings to a provider."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
-from backend.errors import Refusal
+from backend.errors import ProviderError, RateLimited, Refusal
 from backend.events import Event
 from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
+from backend.orchestration.sliding_window import COUNTED_LATE_S
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import SettingsError, load_configuration
-from backend.storage import Remembered
+from backend.storage import KeptBlock, Remembered
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
-from tests.walk import PriceQuery, Wire, stub_adapter
+from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter
 
 AUTH = Auth("header", "x-key")
 SMALL = Plan("small", ("https://a.example",), (Window(10, 60),), AUTH)
@@ -112,8 +115,13 @@ class Store:
     def __init__(self) -> None:
         self.told: list[dict[tuple[str, int], int]] = []
 
+        self.blocks: dict[str, KeptBlock | None] = {}
+
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         self.told.append(dict(amounts))
+
+    def keep_block(self, name: str, block: KeptBlock | None) -> None:
+        self.blocks[name] = block
 
 
 DAILY = Plan("daily", ("https://a.example",), (Window(100, 86_400.0, kind="day"),))
@@ -121,11 +129,16 @@ SCARCE = ProviderSpec("four", stub_adapter(), keyless=DAILY)
 MINUTE = EPOCH_MS // 60_000
 
 
-def stored(clock: ManualClock, store: Store, remembered: Remembered | None) -> ProviderFactory:
+def stored(
+    clock: ManualClock,
+    store: Store | None,
+    remembered: Remembered | None,
+    wire: Wire | None = None,
+) -> ProviderFactory:
     events: list[Event] = []
     return ProviderFactory(
         load_configuration(["one", "two", "three", "four"]),
-        ProviderClient(clock, Wire()),
+        ProviderClient(clock, wire or Wire()),
         clock=clock,
         emit=events.append,
         jitter=lambda: 1.0,
@@ -156,11 +169,110 @@ async def test_a_first_start_assumes_the_share_of_the_day_that_is_over(clock: Ma
     assert sum(store.told[0].values()) == 95 // 3
 
 
-async def test_who_has_only_short_windows_needs_no_ledger(clock: ManualClock) -> None:
+async def test_calls_of_short_windows_are_told_to_the_store_by_the_second(
+    clock: ManualClock,
+) -> None:
     store = Store()
     factory = stored(clock, store, None)
     await factory.build(SPEC).fetch(PriceQuery(), 3)
-    assert (factory.ledgers, store.told) == ([], [])
+    second = EPOCH_MS // 1_000 + COUNTED_LATE_S
+    assert store.told == [{("one/open/minute", second): 1}]
+    known = Remembered({"one/open/minute": {second: 3}}, seen_at=EPOCH.timestamp())
+    assert stored(clock, Store(), known).build(SPEC).status().quotas[0].used == 3
+
+
+def answering(*answers: httpx.Response) -> Wire:
+    return Wire({"a": list(answers)})
+
+
+async def test_a_ban_outlives_a_restart(clock: ManualClock) -> None:
+    store, wire = Store(), answering(status(418, **{"retry-after": "7200"}))
+    provider = stored(clock, store, None, wire).build(SPEC)
+    with pytest.raises(RateLimited):
+        await provider.fetch(PriceQuery(), 3)
+    kept = store.blocks["one/keyless"]
+    now_s = EPOCH.timestamp()
+    assert kept == KeptBlock("rate_limited", "rate_limited", now_s + 7_200, True, now_s)
+    clock.advance(600)
+    again, known = Store(), Remembered(blocks={"one/keyless": kept})
+    provider = stored(clock, again, known, answering(price())).build(SPEC)
+    assert (provider.status().status, provider.is_usable) == ("rate_limited", False)
+    assert provider.retry_at == EPOCH + timedelta(seconds=7_200)
+    clock.advance(6_600)
+    await provider.fetch(PriceQuery(), 3)
+    assert provider.status().status == "active"
+    assert again.blocks == {"one/keyless": None}, "what is over is forgotten"
+
+
+async def test_a_refused_key_outlives_a_restart_and_another_key_does_not_suffer(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONE_API_KEY", "secret-key")
+    store, wire = Store(), answering(error(401, "bad_key"), error(401, "bad_key"), price())
+    await stored(clock, store, None, wire).build(SPEC).fetch(PriceQuery(), 3)
+    assert "x-key" not in wire.requests[-1].headers
+    kept = {name: block for name, block in store.blocks.items() if block}
+    assert not any("secret" in name for name in kept)
+
+    wire = answering(price())
+    provider = stored(clock, Store(), Remembered(blocks=kept), wire).build(SPEC)
+    await provider.fetch(PriceQuery(), 3)
+    assert "x-key" not in wire.requests[-1].headers
+    assert provider.status().reason == "auth_failed"
+
+    monkeypatch.setenv("ONE_API_KEY", "another-key")
+    provider = stored(clock, Store(), Remembered(blocks=kept), wire).build(SPEC)
+    await provider.fetch(PriceQuery(), 3)
+    assert wire.requests[-1].headers["x-key"] == "another-key"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_kept"),
+    [
+        (status(500), False),
+        (status(503, **{"retry-after": "600"}), True),
+        (status(429), True),
+        (status(451), True),
+    ],
+)
+async def test_a_guessed_cooldown_is_over_with_the_run(
+    clock: ManualClock, answer: httpx.Response, is_kept: bool
+) -> None:
+    store = Store()
+    provider = stored(clock, store, None, answering(answer)).build(SPEC)
+    with pytest.raises(ProviderError):
+        await provider.fetch(PriceQuery(), 3)
+    assert bool(store.blocks) is is_kept
+
+
+@pytest.mark.parametrize("state", ["disabled", "active", "", "no state", "probing"])
+def test_a_state_that_blocks_nobody_is_not_recalled(clock: ManualClock, state: str) -> None:
+    block = KeptBlock(state, "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
+    known = Remembered(blocks={"one/keyless": block})
+    assert stored(clock, Store(), known).build(SPEC).is_usable
+
+
+def test_who_is_off_stays_off(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE_ENABLED", "false")
+    block = KeptBlock("rate_limited", "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
+    known = Remembered(blocks={"one/keyless": block})
+    factory = stored(clock, Store(), known)
+    assert factory.build(SPEC).status().status == "disabled"
+    assert repr(factory._blocks) == "<KeptBlocks 1>"
+
+
+def test_a_block_that_is_over_is_not_recalled(clock: ManualClock) -> None:
+    block = KeptBlock("rate_limited", "x", EPOCH.timestamp(), True, EPOCH.timestamp())
+    known = Remembered(blocks={"one/keyless": block})
+    assert stored(clock, Store(), known).build(SPEC).is_usable
+
+
+async def test_without_a_store_a_block_is_of_this_run_only(clock: ManualClock) -> None:
+    wire = answering(status(429))
+    provider = stored(clock, None, None, wire).build(SPEC)
+    with pytest.raises(RateLimited):
+        await provider.fetch(PriceQuery(), 3)
+    assert provider.status().status == "rate_limited"
 
 
 def test_providers_of_one_account_have_one_ledger(

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.sliding_window import SlidingWindow
-from backend.orchestration.window import Cost, Permit, Priority, Refused, usable_of
+from backend.orchestration.window import (
+    Cost,
+    Permit,
+    Priority,
+    Refused,
+    period_name,
+    usable_of,
+)
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
 
@@ -174,7 +180,7 @@ def test_quotas_tell_when_the_oldest_call_leaves(clock: ManualClock) -> None:
     ],
 )
 def test_windows_are_named_by_their_period(period_s: float, name: str) -> None:
-    assert SlidingWindow(Window(1, period_s)).name == name
+    assert period_name(Window(1, period_s)) == name
 
 
 @given(

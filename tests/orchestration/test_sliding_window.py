@@ -1,11 +1,14 @@
 """What refusals by rate teach a window of seconds or minutes, and how it forgets it again."""
 
+from collections import Counter
+
 import pytest
 
 from backend.models.account import AccountLimits
+from backend.orchestration.long_window import Past
 from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.sliding_window import SlidingWindow
-from backend.orchestration.window import Cost, Permit
+from backend.orchestration.sliding_window import COUNTED_LATE_S, MOST_UNSAVED, SlidingWindow
+from backend.orchestration.window import Cost, Permit, Refused
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
 
@@ -223,16 +226,80 @@ def test_what_an_account_does_not_say_changes_nothing(clock: ManualClock) -> Non
 
 
 def test_a_window_of_no_calls_says_so(clock: ManualClock) -> None:
-    window = SlidingWindow(Window(30, 60))
+    window = SlidingWindow(Window(30, 60), clock)
     assert window.remaining_share(clock.monotonic()) == 1.0
     assert window.use(clock.monotonic()).used == 0
 
 
 def test_without_long_windows_there_is_no_pace(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
-    assert (guard.is_scarce, guard.credit_wait_s(ONE), guard.interval_s(ONE)) == (False, 0.0, 0.0)
+    assert (guard.credit_wait_s(ONE), guard.interval_s(ONE)) == (0.0, 0.0)
     assert guard.unsaved() == {}
-    assert RateLimitGuard(clock, [MINUTE, Window(100, DAY_S)]).is_scarce
+
+
+Store = Counter[tuple[str, int]]
+
+
+def after_a_restart(clock: ManualClock, store: Store) -> RateLimitGuard:
+    def past(name: str) -> Past:
+        return Past({tick: n for (window, tick), n in store.items() if window == name}, None)
+
+    return RateLimitGuard(clock, [MINUTE], past)
+
+
+def test_the_calls_of_a_minute_outlive_a_restart(clock: ManualClock) -> None:
+    """A restart of keyless CoinGecko overran its 5 a minute."""
+    guard, store = RateLimitGuard(clock, [MINUTE]), Store()
+    for _ in range(27):
+        permit = guard.try_acquire(ONE)
+        assert isinstance(permit, Permit)
+        store.update(guard.unsaved())  # before it leaves: whatever happens to us, it counts
+        guard.settle(permit, was_sent=True, may_have_succeeded=True)
+        clock.advance(1)
+    again = after_a_restart(clock, store)
+    assert again.quotas()[0].used == 27
+    assert isinstance(again.try_acquire(ONE), Permit)
+    refused = again.check(ONE)
+    assert isinstance(refused, Refused)
+    in_s = refused.retry_at - clock.monotonic()
+    assert in_s == pytest.approx(60 - 27 + COUNTED_LATE_S)
+    clock.advance(in_s)
+    assert again.check(ONE) is None
+
+
+def test_a_call_that_never_left_is_given_back_to_the_store(clock: ManualClock) -> None:
+    guard, store = RateLimitGuard(clock, [MINUTE]), Store()
+    permit = guard.try_acquire(ONE)
+    assert isinstance(permit, Permit)
+    store.update(guard.unsaved())
+    clock.advance(3)
+    guard.settle(permit, was_sent=False, may_have_succeeded=False)
+    store.update(guard.unsaved())
+    assert list(store.values()) == [0]
+    assert after_a_restart(clock, store).quotas()[0].used == 0
+
+
+@pytest.mark.parametrize("skew_s", [-7_200.0, 7_200.0])
+def test_a_clock_that_is_set_during_a_restart_shuts_nobody_out(
+    clock: ManualClock, skew_s: float
+) -> None:
+    guard, store = RateLimitGuard(clock, [MINUTE]), Store()
+    assert all(isinstance(guard.try_acquire(ONE), Permit) for _ in range(28))
+    store.update(guard.unsaved())
+    clock.skew = skew_s
+    again = after_a_restart(clock, store)
+    clock.advance(60)
+    assert again.check(ONE) is None
+
+
+def test_what_nobody_keeps_is_bounded(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(10, 1)])
+    for _ in range(MOST_UNSAVED + 50):
+        permit = guard.try_acquire(ONE)
+        assert isinstance(permit, Permit)
+        guard.settle(permit, was_sent=True, may_have_succeeded=True)
+        clock.advance(1)
+    assert len(guard.unsaved()) == MOST_UNSAVED
 
 
 @pytest.mark.parametrize(

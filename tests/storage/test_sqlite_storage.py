@@ -88,7 +88,7 @@ async def test_what_is_over_is_forgotten(opened: Open, path: Path) -> None:
     storage = opened(path)
     await storage.add_calls({(WINDOW, 1): 2, (WINDOW, 2): 1}, 60.0)
     await storage.keep_answer("gas/0", b"{}", 75.0)
-    await storage.forget_before(2, 76.0)
+    await storage.forget_before(2, 0, 76.0)
     left = await storage.remembered()
     assert (left.calls, left.answers) == ({WINDOW: {2: 1}}, {})
 
@@ -173,7 +173,8 @@ async def use(storage: Storage) -> Remembered:
     remembered = await storage.remembered()
     await storage.add_calls({(WINDOW, 1): 2}, 60.0)
     await storage.keep_answer("market/0", b"x" * 5_000, 60.0)
-    await storage.forget_before(0, 0.0)
+    storage.keep_block("a/keyless", None)
+    await storage.forget_before(0, 0, 0.0)
     await storage.sign_of_life(61.0)
     return remembered
 

@@ -3,14 +3,16 @@
 import logging
 import random
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backend.storage.contract import Remembered
+from backend.storage.contract import FIRST_SECOND, KeptBlock, Remembered
 from backend.storage.state_file import StateFile
 
 WINDOW = "coingecko/month"
+BLOCK = KeptBlock("rate_limited", "rate_limited", FIRST_SECOND + 60.0, True, FIRST_SECOND + 0.0)
 
 
 @pytest.fixture
@@ -77,10 +79,27 @@ def test_what_is_over_is_forgotten(path: Path) -> None:
     file.add({(WINDOW, 1): 1, (WINDOW, 2): 2}, 0.0)
     file.keep("old", b"", 10.0)
     file.keep("young", b"", 20.0)
-    file.forget(2, 20.0)
+    second = FIRST_SECOND + 5
+    file.add({("minute", second - 1): 1, ("minute", second): 2}, 0.0)
+    file.keep_block("over", replace(BLOCK, until_s=second - 1.0))
+    file.keep_block("in force", BLOCK)
+    file.forget(2, second, 20.0)
     left = file.read()
-    assert (left.calls, list(left.answers)) == ({WINDOW: {2: 2}}, ["young"])
+    assert left.calls == {WINDOW: {2: 2}, "minute": {second: 2}}
+    assert (list(left.answers), left.blocks) == (["young"], {"in force": BLOCK})
     file.close()
+
+
+def test_a_block_is_kept_replaced_and_forgotten(path: Path) -> None:
+    file = StateFile(path)
+    file.keep_block("binance/keyless", BLOCK)
+    longer = replace(BLOCK, until_s=BLOCK.until_s + 60, was_told=False)
+    file.keep_block("binance/keyless", longer)
+    file.keep_block("etherscan/1", BLOCK)
+    file.keep_block("etherscan/1", None)
+    file.keep_block("nobody", None)
+    file.close()
+    assert read_again(path).blocks == {"binance/keyless": longer}
 
 
 def test_closing_twice_and_going_on_is_allowed(path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Blocks that outlive a restart: of a provider that refused us, and of a key that it refused."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from backend.clock import Clock
+from backend.orchestration.circuit_breaker import Block, State
+from backend.storage import KeptBlock
+
+#: What lasts long enough to outlive a restart; a cooldown only in the provider's own word.
+KEPT_STATES = frozenset(
+    {State.RATE_LIMITED, State.QUOTA_EXHAUSTED, State.AUTH_FAILED, State.GEO_BLOCKED}
+)
+
+
+class BlockStore(Protocol):
+    """Where blocks are kept. Never raises."""
+
+    def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
+
+
+class KeptBlocks:
+    """By name, on the monotonic clock of this run."""
+
+    def __init__(
+        self, store: BlockStore | None, known: Mapping[str, KeptBlock], clock: Clock
+    ) -> None:
+        self._store = store
+        self._known = dict(known)
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<KeptBlocks {len(self._known)}>"
+
+    def recall(self, name: str) -> Block | None:
+        """What an earlier run noted, if it is not over."""
+        kept = self._known.get(name)
+        if kept is None or kept.state not in {*KEPT_STATES, State.COOLDOWN}:
+            return None
+        left_s = kept.until_s - self._clock.now().timestamp()
+        until = self._clock.monotonic() + left_s
+        return Block(State(kept.state), kept.reason, until, kept.was_told) if left_s > 0 else None
+
+    def note(self, name: str, block: Block | None) -> None:
+        """The block in force, None where there is none (any more)."""
+        if block is not None and block.state not in KEPT_STATES and not block.was_told:
+            block = None
+        if block is None and name not in self._known:
+            return
+        kept = None if block is None else self._kept(block)
+        if kept is None:
+            del self._known[name]
+        else:
+            self._known[name] = kept
+        if self._store:
+            self._store.keep_block(name, kept)
+
+    def _kept(self, block: Block) -> KeptBlock:
+        now = self._clock.now()
+        until = now + timedelta(seconds=block.until - self._clock.monotonic())
+        return KeptBlock(
+            block.state, block.reason, until.timestamp(), block.was_told, now.timestamp()
+        )
+
+
+def block_name(provider: str, key: SecretStr | None) -> str:
+    """Another key is another start: the old one's refusal says nothing of it."""
+    if key is None:
+        return f"{provider}/keyless"
+    digest = blake2b(key.get_secret_value().encode(), digest_size=8).hexdigest()
+    return f"{provider}/{digest}"
