@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -146,3 +147,75 @@ async def test_a_state_file_that_another_process_holds_delays_no_answer(
         ended = await gateway.stop()
     assert ended.output.count("STATE_PATH cannot be used") == 1
     assert_state_is_sound(path)
+
+
+NO_BINANCE = {"BINANCE_ENABLED": "false", "STATE_PATH": STATE, "CACHE_TTL_MARKET": "0.1"}
+
+
+async def ask_market(gateway: Gateway) -> None:
+    await gateway.client.get("/api/market?limit=1")
+    await asyncio.sleep(0.15)
+
+
+async def test_killed_again_and_again_it_overruns_no_minute(world: World, tmp_path: Path) -> None:
+    """Keyless CoinGecko allows five calls a minute, whoever makes them."""
+    settings = world.environment(**NO_BINANCE)
+    for _ in range(4):
+        async with running(tmp_path, **settings) as gateway:
+            for _ in range(3):
+                await ask_market(gateway)
+            gateway.process.kill()
+            await gateway.process.wait()
+    assert world.calls["coingecko_free"] == 4  # the fifth is the margin
+    assert world.overruns == []
+
+
+async def test_the_end_of_a_ban_outlives_a_kill(world: World, tmp_path: Path) -> None:
+    settings = world.environment(**NO_BINANCE)
+    world.faults["coingecko_free"] = "429_ten_days"
+    async with running(tmp_path, **settings) as gateway:
+        await ask_market(gateway)
+        gateway.process.kill()
+        await gateway.process.wait()
+    asked = world.calls["coingecko_free"]
+    async with running(tmp_path, **settings) as gateway:
+        await ask_market(gateway)
+        document = (await gateway.client.get("/api/status")).json()
+    status = {one["name"]: one for one in document["providers"]}["coingecko_free"]
+    assert (status["status"], world.calls["coingecko_free"]) == ("rate_limited", asked)
+
+
+@pytest.mark.parametrize("figure", ["next year", "minute 2^60", "a negative amount"])
+async def test_figures_that_cannot_be_true_are_set_aside_and_it_serves(
+    world: World, tmp_path: Path, figure: str
+) -> None:
+    world.good_keys["coingecko_free"] = "a-demo-key-1"
+    settings = world.environment(**NO_BINANCE, COINGECKO_FREE_API_KEY="a-demo-key-1")
+    async with running(tmp_path, **settings) as gateway:
+        await ask_market(gateway)
+        await gateway.stop()
+    window, next_year = "coingecko_free/demo/month", int(time.time() // 60) + 525_600
+    row = {
+        "next year": (window, next_year, 46),
+        "minute 2^60": (window, 2**60, 1),
+        "a negative amount": (window, int(time.time() // 60), -(10**15)),
+    }[figure]
+    with closing(sqlite3.connect(tmp_path / STATE)) as state:
+        state.execute("REPLACE INTO calls VALUES (?, ?, ?)", row)
+        state.execute("UPDATE life SET seen_at = seen_at + 31536000")
+        state.commit()
+    asked = world.calls["coingecko_free"]
+    async with running(tmp_path, **settings) as gateway:
+        await gateway.told(f"STATE_PATH: 1 entries of {window} cannot be true and is set aside")
+        await ask_market(gateway)
+        await ask_market(gateway)
+        quotas = (await gateway.client.get("/api/status")).json()["providers"]
+    assert world.calls["coingecko_free"] > asked
+    (month,) = [
+        quota
+        for one in quotas
+        if one["name"] == "coingecko_free"
+        for quota in one["quotas"]
+        if quota["window"] == "month"
+    ]
+    assert month["used"] < month["limit"]
