@@ -80,6 +80,13 @@ class UpstreamFailed(ProviderError):
     effect = Effect.COOLDOWN
 
 
+class BatchRefused(ProviderError):
+    """The node accepts no JSON-RPC batches; its parts can be sent one by one."""
+
+    reason = "upstream_5xx"
+    effect = Effect.COOLDOWN
+
+
 class MalformedResponse(ProviderError):
     """An answer that does not parse, or that no honest provider would give."""
 

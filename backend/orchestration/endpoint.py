@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.errors import (
+    BatchRefused,
     Busy,
     Effect,
     GeoBlocked,
@@ -105,6 +106,8 @@ class Endpoint:
         self._client = client
         self._clock = clock
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
+        #: Hosts that refused a batch.
+        self._without_batches: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.plan.name} {self._hosts!r} {self.guard!r}>"
@@ -168,9 +171,23 @@ class Endpoint:
         except TimeoutError:
             raise Busy(f"{MOST_IN_FLIGHT} calls are under way") from None
         try:
-            return await self._follow(call, url, deadline)
+            return await self._call_whole(call, url, deadline)
         finally:
             self._slots.release()
+
+    async def _call_whole(self, call: Call, url: str, deadline: float) -> Reply:
+        """A batch at once, or where the host takes none its parts one by one."""
+        if url not in self._without_batches or not call.parts:
+            try:
+                return await self._follow(call, url, deadline)
+            except BatchRefused:
+                if not call.parts:
+                    raise
+                self._without_batches.add(url)
+        parts = [replace(call, json_body=part, parts=()) for part in call.parts]
+        replies = [await self._follow(part, url, deadline) for part in parts]
+        payload, size = [reply.payload for reply in replies], sum(reply.size for reply in replies)
+        return replace(replies[-1], payload=payload, size=size)
 
     async def _follow(self, call: Call, url: str, deadline: float) -> Reply:
         """The call, and where the same host sends us on the next one, which counts as well."""

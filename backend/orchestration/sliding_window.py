@@ -46,6 +46,7 @@ class SlidingWindow:
         self._logged = 0
         #: By permit: the amount, and the second at which the store was told of it.
         self._in_flight: dict[int, tuple[int, int]] = {}
+        self._promised = 0
         self._declared = self._learnt = usable_of(window.limit)
         self._learnt_at = 0.0
         self._hold_s = 0.0
@@ -78,11 +79,13 @@ class SlidingWindow:
         amount = self._amount(permit.cost)
         second = int(self._clock.now().timestamp()) + COUNTED_LATE_S
         self._in_flight[permit.number] = amount, second
+        self._promised += amount
         self._dearest = max(self._dearest, amount)
         self._note_unsaved(second, amount)
 
     def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
         amount, second = self._in_flight.pop(permit.number, (0, 0))
+        self._promised -= amount
         if counts and amount:
             self._append(now, amount)
         elif amount:
@@ -156,10 +159,6 @@ class SlidingWindow:
         while self._log and now - self._log[0][0] >= self._window.period_s:
             self._logged -= self._log.popleft()[1]
         return self._logged + self._promised
-
-    @property
-    def _promised(self) -> int:
-        return sum(amount for amount, _ in self._in_flight.values())
 
     def _note_unsaved(self, second: int, amount: int) -> None:
         self._unsaved[second] = self._unsaved.get(second, 0) + amount

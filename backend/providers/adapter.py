@@ -60,7 +60,8 @@ class Call:
 
     With `json_body` it is a POST. `decode` says what the payload is: JSON, or the body's bytes.
     A `conditional` one carries the validators of the last answer; unchanged, that is given again.
-    `moved_to` is where the host sent us on, in place of base URL, path and parameters.
+    `moved_to` is where the host sent us on, in place of base URL, path and parameters. `parts` are
+    the single JSON bodies of a batch, for a host that takes none.
     """
 
     path: str = ""
@@ -71,6 +72,7 @@ class Call:
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False
     moved_to: str | None = field(default=None, repr=False)  # it may hold the key
+    parts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

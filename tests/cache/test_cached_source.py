@@ -84,6 +84,18 @@ def seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def test_a_question_costs_a_call_unless_an_answer_is_at_hand_or_on_its_way(
+    bench: Bench,
+) -> None:
+    assert await bench.cached.costs_a_call(QUERY)
+    flight = asyncio.create_task(bench.cached.fetch(QUERY))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not await bench.cached.costs_a_call(QUERY)
+    await flight
+    assert not await bench.cached.costs_a_call(QUERY)
+
+
 async def test_a_cold_key_is_a_miss_and_then_a_hit(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S)

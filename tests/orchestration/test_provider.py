@@ -13,6 +13,7 @@ import pytest
 from backend.clock import Clock
 from backend.errors import (
     AuthFailed,
+    BatchRefused,
     Busy,
     ConnectFailed,
     GeoBlocked,
@@ -33,7 +34,7 @@ from backend.orchestration.access import PARSE_IN_THREAD_BYTES
 from backend.orchestration.circuit_breaker import State
 from backend.orchestration.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
-from backend.providers.adapter import Call, Operation, Window
+from backend.providers.adapter import Adapter, Call, Operation, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     Handler,
@@ -819,6 +820,50 @@ async def test_the_last_share_of_a_minute_is_kept_for_questions_that_many_ask(
     assert (refused.reason, refused.window) == ("rate_limited", "minute")
     assert isinstance(provider.offer(recurrent), Offer)
     assert isinstance(provider.offer(QUERY), Offer)
+
+
+def batch_adapter() -> Adapter:
+    parts = b'{"id":1}', b'{"id":2}'
+
+    def parse(_query: object, payloads: Any, _context: object) -> float:
+        return sum(float(answer["price"]) for answer in payloads[0])
+
+    def build(_query: object, _context: object) -> tuple[Call, ...]:
+        return (Call("/rpc", json_body=b"[%b]" % b",".join(parts), parts=parts),)
+
+    adapter = stub_adapter(replace(price_operation(), build=build, parse=parse))
+    return replace(adapter, errors={(None, "no_batches"): BatchRefused})
+
+
+async def test_a_host_that_takes_no_batches_is_asked_one_by_one(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    refusal = httpx.Response(200, json={"code": "no_batches"})
+    walk.wire.scripts["a"] = [refusal, price(1), price(2), price(3), price(4)]
+    provider = walk.add("a", adapter=batch_adapter(), windows=(Window(100, 60),))
+    assert (await provider.fetch(QUERY, 3)).data == 3.0
+    assert (await provider.fetch(QUERY, 3)).data == 7.0, "and is not sent another batch"
+    bodies = [request.content for request in walk.wire.requests]
+    assert bodies[1:] == [b'{"id":1}', b'{"id":2}'] * 2
+    assert provider.status().quotas[0].used == 5, "each of them counts"
+
+
+async def test_a_refusal_of_batches_to_what_is_none_is_a_failure(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [httpx.Response(200, json={"code": "no_batches"})]
+    adapter = replace(stub_adapter(), errors={(None, "no_batches"): BatchRefused})
+    with pytest.raises(BatchRefused):
+        await walk.add("a", adapter=adapter).fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 1
+
+
+async def test_a_host_that_refuses_the_parts_as_well_has_failed(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [httpx.Response(200, json={"code": "no_batches"})]
+    provider = walk.add("a", adapter=batch_adapter())
+    with pytest.raises(BatchRefused):
+        await provider.fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 2
+    assert provider.status().status == "cooldown"
 
 
 async def test_series_that_were_asked_once_stretch_nobodys_interval(clock: ManualClock) -> None:
