@@ -15,13 +15,16 @@ from backend.cache.freshness import Freshness
 from backend.cache.held import Held
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
-from backend.errors import DeadlineExceeded, GatewayError, ProviderError
+from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink, RefreshFailing
 from backend.models.answer import Answer, CacheState, Query, Source
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
+#: Refreshes of different questions under way at once. Beyond, a question without any answer at hand
+#: is refused: each holds memory until a provider answers or the deadline is over.
+MOST_FLIGHTS = 1_000
 #: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
 PATIENCE_S = 1.2
 
@@ -166,6 +169,8 @@ class CachedSource(Generic[Q, T]):
             raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
         self.counters.joined += query in self._flights
+        if query not in self._flights and len(self._flights) >= MOST_FLIGHTS:
+            raise AllProvidersFailed(f"{MOST_FLIGHTS} other questions wait for providers")
         flight = self._flight(query, is_urgent=True)
         await asyncio.wait({flight}, timeout=self._deadline_s)
         if not flight.done():

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from backend.storage.contract import KeptBlock, NoStorage, Remembered, Storage
+from backend.storage.contract import FIRST_SECOND, KeptBlock, NoStorage, Remembered, Storage
 from backend.storage.daemon_thread import DaemonThread
 from backend.storage.state_file import StateFile
 
@@ -24,6 +24,9 @@ log = logging.getLogger("gateway")
 TIMEOUT_S = 2.0
 #: At the end the last write gets less: a server has seconds to stop.
 CLOSE_S = 0.5
+#: Entries that wait for a store that fails; of more, those of short windows are given up, which are
+#: over within the hour.
+MOST_OWED = 10_000
 #: What failed is left alone so long, so that no call waits for it again and again.
 RETRY_S = 10.0
 
@@ -85,6 +88,9 @@ class SqliteStorage:
         with self._owed_lock:
             for key, amount in amounts.items():
                 self._owed[key] = self._owed.get(key, 0) + amount
+            if len(self._owed) > MOST_OWED:
+                long = {key: n for key, n in self._owed.items() if key[1] < FIRST_SECOND}
+                self._owed = dict(list(long.items())[-MOST_OWED:])
 
     def _pay(self, now_s: float, *, is_alive: bool = False) -> None:
         """In the thread: everything at once, so that a sign of life says that nothing is owed."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backend.cache import cached_source
 from backend.cache.cached_source import CachedSource
 from backend.cache.freshness import Freshness, always
 from backend.cache.ttl_cache import TTLCache
@@ -94,6 +95,20 @@ async def test_a_question_costs_a_call_unless_an_answer_is_at_hand_or_on_its_way
     assert not await bench.cached.costs_a_call(QUERY)
     await flight
     assert not await bench.cached.costs_a_call(QUERY)
+
+
+async def test_refreshes_under_way_are_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of different cold questions is refused, and what is under way goes on."""
+    monkeypatch.setattr(cached_source, "MOST_FLIGHTS", 3)
+    asked = [asyncio.create_task(bench.cached.fetch(PriceQuery(str(n)))) for n in range(5)]
+    again = asyncio.create_task(bench.cached.fetch(PriceQuery("0")))
+    done = await asyncio.gather(*asked, again, return_exceptions=True)
+    assert [isinstance(one, AllProvidersFailed) for one in done] == [False] * 3 + [True] * 2 + [
+        False
+    ]
+    assert (await bench.cached.fetch(PriceQuery("4"))).cache == "miss"
 
 
 async def test_a_cold_key_is_a_miss_and_then_a_hit(bench: Bench) -> None:
@@ -335,7 +350,8 @@ async def test_remembered_failures_are_bounded(bench: Bench) -> None:
         with pytest.raises(GatewayError):
             await bench.cached.fetch(PriceQuery(coin))
 
-    await asyncio.gather(*(ask(f"coin-{number}") for number in range(1_030)))
+    for part in (range(900), range(900, 1_030)):  # so many at once are allowed
+        await asyncio.gather(*(ask(f"coin-{number}") for number in part))
     assert repr(bench.cached._failures) == "<Failures 1024/1024>"
 
 

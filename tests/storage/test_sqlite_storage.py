@@ -15,6 +15,8 @@ from threading import Event
 import pytest
 
 from backend.storage import NoStorage, Remembered, SqliteStorage, Storage, open_storage
+from backend.storage.contract import FIRST_SECOND
+from backend.storage.sqlite_storage import MOST_OWED
 from backend.storage.state_file import StateFile
 
 WINDOW = "coingecko/month"
@@ -189,6 +191,19 @@ async def test_calls_that_could_not_be_written_are_with_the_next_ones(
     path.rmdir()
     await storage.sign_of_life(90.0)
     assert (await storage.remembered()).calls == {WINDOW: {1: 4, 2: 1}}
+
+
+async def test_what_waits_for_a_store_that_fails_is_bounded(opened: Open, path: Path) -> None:
+    path.mkdir(parents=True)
+    storage = opened(path, retry_s=3_600.0)
+    for second in range(0, 3 * MOST_OWED, 1_000):
+        ticks = range(FIRST_SECOND + second, FIRST_SECOND + second + 1_000)
+        await storage.add_calls({("a/minute", tick): 1 for tick in ticks}, 60.0)
+        await storage.add_calls({(WINDOW, 1): 1}, 60.0)
+    assert len(storage._owed) <= MOST_OWED
+    assert storage._owed[WINDOW, 1] == 3 * MOST_OWED // 1_000, "a month's calls are not given up"
+    await storage.add_calls({(WINDOW, tick): 1 for tick in range(2 * MOST_OWED)}, 60.0)
+    assert len(storage._owed) == MOST_OWED
 
 
 async def test_what_failed_is_left_alone_for_a_while(opened: Open, path: Path) -> None:
