@@ -32,14 +32,15 @@ export class Mood {
       return;
     }
     setText(byId("mood-value"), String(today.value));
-    setText(byId("mood-word"), today.classification);
+    setText(byId("mood-word"), today.classification ?? ""); // the maker may have no word for it
     attribute(today.attribution);
     const angle = Math.PI * (1 - today.value / 100);
     const needle = byId("mood-needle");
     setAttribute(needle, "visibility", "visible"); // without a value it would point at neutral
     setAttribute(needle, "cx", (60 + RADIUS * Math.cos(angle)).toFixed(1));
     setAttribute(needle, "cy", (60 - RADIUS * Math.sin(angle)).toFixed(1));
-    setAttribute(byId("mood-dial"), "aria-label", `Fear and Greed ${today.value} of 100: ${today.classification}`);
+    const told = `Fear and Greed ${today.value} of 100`;
+    setAttribute(byId("mood-dial"), "aria-label", today.classification ? `${told}: ${today.classification}` : told);
     this.#drawLine(today);
   }
 

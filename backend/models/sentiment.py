@@ -17,12 +17,12 @@ IndexValue = Annotated[int, Field(ge=0, le=100)]
 class FearGreed:
     """One day of one index. `value` is 0 (extreme fear) to 100 (extreme greed).
 
-    `classification` is the maker's own word, `attribution` what the maker asks to be shown
-    beside the figure.
+    `classification` is the maker's own word, None where the maker gave none; `attribution` is
+    what the maker asks to be shown beside the figure.
     """
 
     value: IndexValue
-    classification: Text
+    classification: Text | None
     timestamp: Instant
     index: Text
     attribution: Text
@@ -33,10 +33,12 @@ class FearGreedSeries:
     """Days of one index, newest first and unique; missing days stay missing.
 
     `next_update_s`: seconds until the maker publishes again, None where that is not told.
+    `refused` names the rows that were left out as malformed.
     """
 
     days: tuple[FearGreed, ...]
     next_update_s: float | None = None
+    refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.days:

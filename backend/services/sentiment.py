@@ -1,6 +1,6 @@
 """Fear & Greed: a year of one index, cut to the days that a reader asks for."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backend.models.answer import Answer, Source
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
@@ -9,6 +9,8 @@ from backend.services.market import Page
 MOST_DAYS = 365
 #: An index of each day that is older than this has missed its time.
 LATE_AFTER = timedelta(hours=25)
+#: A warning names so many refused rows; of more it tells the number.
+MOST_NAMED = 5
 
 
 class SentimentService:
@@ -24,8 +26,26 @@ class SentimentService:
     def cut(self, answer: Answer[FearGreedSeries], days: int) -> Page[tuple[FearGreed, ...]]:
         """The newest `days` calendar days, newest first; one that is missing stays missing."""
         series = answer.data
-        age = answer.fetched_at - series.days[0].timestamp
-        late = f"the index has not changed for {age.total_seconds() / 3_600:.0f} hours"
         since = series.days[0].timestamp - timedelta(days=days)
         rows = tuple(day for day in series.days if day.timestamp > since)
-        return Page(rows, len(series.days), (late,) if age > LATE_AFTER else ())
+        return Page(rows, len(series.days), _warnings(series, answer.fetched_at))
+
+
+def _warnings(series: FearGreedSeries, fetched_at: datetime) -> tuple[str, ...]:
+    """What was refused, and that the newest day is late. Whether the index has changed since, is
+    not known where a refused row may have been the newest day's."""
+    refused = series.refused
+    warnings = [_refusal(refused)] if refused else []
+    age = fetched_at - series.days[0].timestamp
+    if age > LATE_AFTER:
+        hours = f"{age.total_seconds() / 3_600:.0f} hours"
+        late = f"the newest day that can be read is {hours} old"
+        warnings.append(late if refused else f"the index has not changed for {hours}")
+    return tuple(warnings)
+
+
+def _refusal(names: tuple[str, ...]) -> str:
+    rest = len(names) - MOST_NAMED
+    named = ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    what = "1 row was" if len(names) == 1 else f"{len(names)} rows were"
+    return f"{what} refused as malformed: {named}"

@@ -96,10 +96,11 @@ def candles(draw: st.DrawFn) -> Candles:
 def indices(draw: st.DrawFn) -> FearGreedSeries:
     index, attribution, newest = draw(texts), draw(texts), draw(instants)
     days = tuple(
-        FearGreed(draw(st.integers(0, 100)), draw(texts), newest - back, index, attribution)
+        FearGreed(draw(st.integers(0, 100)), draw(maybe(texts)), newest - back, index, attribution)
         for back in map(timedelta, range(draw(st.integers(1, 4))))
     )
-    return FearGreedSeries(days, draw(maybe(amounts)))
+    refused = draw(st.lists(texts, max_size=2).map(tuple))
+    return FearGreedSeries(days, draw(maybe(amounts)), refused)
 
 
 @st.composite

@@ -27,6 +27,20 @@ async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> 
     )
 
 
+async def test_a_day_without_a_classification_shows_its_value_alone(
+    stage: Stage, look: OpenPage
+) -> None:
+    async with look("about:blank") as watched:
+        await watched.rewrite(
+            lambda text: text.replace('"classification":"Neutral"', '"classification":null')
+        )
+        await watched.page.goto(stage.url)
+        await expect(watched.of("#mood-value")).to_have_text("46")
+        await expect(watched.of("#mood-word")).to_have_text("")
+        dial = watched.of("#mood-dial")
+        await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100")
+
+
 async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
     await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
     await expect(watched.of("#mood-line polyline")).to_have_count(2)

@@ -95,6 +95,30 @@ def test_an_index_that_missed_its_time_says_so() -> None:
     assert page.warnings == ("the index has not changed for 48 hours",)
 
 
+def warnings(series: FearGreedSeries) -> tuple[str, ...]:
+    return SentimentService(Never()).cut(Answer(series, "a", EPOCH, 1.0), 1).warnings
+
+
+def test_a_refused_row_is_counted_and_named() -> None:
+    told = warnings(FearGreedSeries((day(0),), refused=("number 3",)))
+    assert told == ("1 row was refused as malformed: number 3",)
+
+
+def test_of_many_refused_rows_the_first_five_are_named() -> None:
+    names = tuple(f"number {number}" for number in range(1, 8))
+    assert warnings(FearGreedSeries((day(0),), refused=names)) == (
+        "7 rows were refused as malformed: number 1, number 2, number 3, number 4, number 5"
+        " and 2 more",
+    )
+
+
+def test_where_the_newest_row_may_be_the_refused_one_nobody_claims_that_nothing_changed() -> None:
+    assert warnings(FearGreedSeries((day(2),), refused=("1795305600",))) == (
+        "1 row was refused as malformed: 1795305600",
+        "the newest day that can be read is 48 hours old",
+    )
+
+
 @pytest.mark.parametrize(
     "days",
     [(), (day(1), day(0)), (day(0), day(0))],

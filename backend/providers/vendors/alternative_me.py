@@ -6,11 +6,12 @@ Documentation: alternative.me/crypto/api (2026-02). Use is free if the source is
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
-from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import newest_days, parse_rows
+from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.rows import NOT_OF_NOW_MS, newest_days, parse_rows
 
 PUBLIC = Plan("public", ("https://api.alternative.me",), (Window(60, 60),))
 
@@ -18,6 +19,9 @@ ATTRIBUTION = (
     "Fear & Greed Index by Alternative.me (https://alternative.me/crypto/fear-and-greed-index/)"
 )
 FIRST_DAY = datetime(2018, 2, 1, tzinfo=UTC)
+ASKED_DAYS, MOST_DAYS = 365, 800
+#: A year of days takes 40 KiB.
+MOST_BYTES = 512 * KIB
 
 
 def serves_fng(_query: SentimentQuery, _context: Context) -> int:
@@ -26,26 +30,30 @@ def serves_fng(_query: SentimentQuery, _context: Context) -> int:
 
 def build_fng(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
     """A year in one call. With `date_format` times would be texts and the wait negative."""
-    return (Call("/fng/", (("limit", "365"), ("format", "json"))),)
+    params = (("limit", str(ASKED_DAYS)), ("format", "json"))
+    return (Call("/fng/", params, max_bytes=MOST_BYTES),)
 
 
 def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context) -> FearGreedSeries:
-    """Days, newest first. A few absurd ones are left out, as if they were missing."""
+    """Days, newest first; malformed ones and those of a time to come are refused by name."""
     payload = payloads[0]
     if payload["metadata"]["error"] is not None:
         raise ValueError("an error in place of the index")
-    parsed, _ = parse_rows(payload["data"], _day, "timestamp", most=800)
+    latest = datetime.fromtimestamp((context.now_ms + NOT_OF_NOW_MS) / 1000, UTC)
+    parsed, refused = parse_rows(
+        payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
+    )
     days = newest_days(parsed, context.now_ms)
-    return FearGreedSeries(days, _next_update_s(payload["data"][0]))
+    return FearGreedSeries(days, _next_update_s(payload["data"][0]), refused)
 
 
-def _day(row: Any) -> FearGreed:
+def _day(row: Any, latest: datetime) -> FearGreed:
     timestamp = datetime.fromtimestamp(_whole(row["timestamp"]), UTC)
-    if timestamp < FIRST_DAY:
-        raise ValueError("older than the index")
+    if not FIRST_DAY <= timestamp <= latest:
+        raise ValueError("older than the index, or of a time to come")
     return FearGreed(
         value=_whole(row["value"]),
-        classification=row["value_classification"],
+        classification=row.get("value_classification") or None,
         timestamp=timestamp,
         index="alternative_me",
         attribution=ATTRIBUTION,
@@ -60,8 +68,8 @@ def _whole(text: str) -> int:
 
 
 def _next_update_s(newest_row: Any) -> float | None:
-    """Seconds to the next value; None where what is told is no wait of at most some 28 hours."""
-    text = newest_row.get("time_until_update")
+    """Seconds to the next value; None where the row tells no wait of at most some 28 hours."""
+    text: Any = newest_row.get("time_until_update") if isinstance(newest_row, dict) else None
     is_wait = isinstance(text, str) and re.fullmatch(r"[1-9][0-9]{0,4}", text)
     return float(text) if is_wait else None
 

@@ -7,12 +7,13 @@ The keyless pool is counted per address, its size is unpublished.
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, RateLimited
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
-from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import newest_days, parse_rows
+from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.rows import NOT_OF_NOW_MS, newest_days, parse_rows
 
 KEYLESS = Plan("keyless", ("https://pro-api.coinmarketcap.com",), (Window(1, 60),))
 
@@ -22,6 +23,9 @@ ATTRIBUTION = (
 )
 #: No index of this kind is older: an earlier stamp is an error.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
+ASKED_DAYS, MOST_DAYS = 365, 800
+#: A year of days takes 30 KiB.
+MOST_BYTES = 512 * KIB
 
 
 def serves_fear_greed(_query: SentimentQuery, _context: Context) -> int:
@@ -30,26 +34,32 @@ def serves_fear_greed(_query: SentimentQuery, _context: Context) -> int:
 
 
 def build_fear_greed(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
-    params = (("limit", "365"), ("start", "1"))
-    return (Call("/public-api/v3/fear-and-greed/historical", params),)
+    params = (("limit", str(ASKED_DAYS)), ("start", "1"))
+    return (Call("/public-api/v3/fear-and-greed/historical", params, max_bytes=MOST_BYTES),)
 
 
 def parse_fear_greed(
     _query: SentimentQuery, payloads: Sequence[Any], context: Context
 ) -> FearGreedSeries:
-    """One value a day, newest first. A few absurd ones are left out, as if they were missing."""
+    """Days, newest first; malformed ones and those of a time to come are refused by name."""
     payload = payloads[0]
     if str(payload["status"]["error_code"]) != "0":
         raise ValueError("an error in place of the index")
-    parsed, _ = parse_rows(payload["data"], _day, "timestamp", most=800)
-    return FearGreedSeries(newest_days(parsed, context.now_ms))
+    latest = datetime.fromtimestamp((context.now_ms + NOT_OF_NOW_MS) / 1000, UTC)
+    parsed, refused = parse_rows(
+        payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
+    )
+    return FearGreedSeries(newest_days(parsed, context.now_ms), refused=refused)
 
 
-def _day(row: Any) -> FearGreed:
+def _day(row: Any, latest: datetime) -> FearGreed:
+    timestamp = _instant(row["timestamp"])
+    if not FIRST_DAY <= timestamp <= latest:
+        raise ValueError("older than any such index, or of a time to come")
     return FearGreed(
         value=_value(row["value"]),
-        classification=row["value_classification"],
-        timestamp=_instant(row["timestamp"]),
+        classification=row.get("value_classification") or None,
+        timestamp=timestamp,
         index="coinmarketcap",
         attribution=ATTRIBUTION,
     )
@@ -67,8 +77,8 @@ def _instant(told: Any) -> datetime:
     text = str(told)
     is_epoch = re.fullmatch(r"[0-9]{10}", text)
     instant = datetime.fromtimestamp(int(text), UTC) if is_epoch else datetime.fromisoformat(text)
-    if instant.tzinfo is None or instant < FIRST_DAY:
-        raise ValueError("not an instant of this index")
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
     return instant.astimezone(UTC)
 
 

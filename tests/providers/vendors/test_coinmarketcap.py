@@ -97,7 +97,7 @@ NO_VALUES: list[Any] = [101, -1, 13.5, 13.0, float("nan"), True, None, [], {}, .
 NO_VALUES += ["101", "-1", "13.5", "x", "", " 13", "1_3", "٤١"]
 NO_STAMPS: list[Any] = ["today", "", "-5", "0", 5, None, True, TODAY_MS, str(TODAY_MS)]
 NO_STAMPS += [TODAY_MS / 1000, "2026-11-22", "2026-11-22T00:00:00", "2017-11-22T00:00Z"]
-NO_WORDS: list[Any] = ["", "x" * 201, 5, None, ...]
+NO_WORDS: list[Any] = ["x" * 201, 5, ["Fear"]]
 ABSURD: list[dict[str, Any]] = [
     *({"value": value} for value in NO_VALUES),
     *({"timestamp": stamp} for stamp in NO_STAMPS),
@@ -106,25 +106,66 @@ ABSURD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", ABSURD, ids=str)
-def test_an_absurd_day_alone_is_no_answer_and_among_fifty_is_missing(
+def test_an_absurd_day_alone_is_no_answer_and_among_others_is_missing(
     change: dict[str, Any],
 ) -> None:
     with pytest.raises(MalformedResponse):
         parsed(series, envelope(row(**change)))
-    good = [row(n) for n in range(1, 50)]
-    assert ages(envelope(row(**change), *good)) == list(range(1, 50))
+    found = series(envelope(row(**change), *(row(n) for n in range(1, 50))))
+    assert [(TODAY - day.timestamp).days for day in found.days] == list(range(1, 50))
+    assert len(found.refused) == 1
 
 
-@pytest.mark.parametrize("name", ["value", "value_classification"])
-def test_two_absurd_days_of_fifty_refuse_all(name: str) -> None:
-    rows = [row(n, **({name: None} if n in {3, 4} else {})) for n in range(50)]
-    with pytest.raises(ValueError, match="absurd"):
-        series(envelope(*rows))
+@pytest.mark.parametrize("no_row", [None, {}, [], "13", 7, True], ids=repr)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_that_is_none_costs_itself_and_is_named_by_its_place(no_row: Any, place: int) -> None:
+    rows = [row(0, time_until_update="57600"), row(1)]
+    rows.insert(place, no_row)
+    found = series(envelope(*rows))
+    assert [(TODAY - day.timestamp).days for day in found.days] == [0, 1]
+    assert found.refused == (f"number {place + 1}",)
 
 
-def test_a_day_without_a_time_refuses_all() -> None:
-    with pytest.raises(MalformedResponse):
-        parsed(series, envelope(*(row(n) for n in range(50)), row(50, timestamp=...)))
+def test_a_refused_day_is_named_by_its_time() -> None:
+    bad = row(3, value=None)
+    assert series(envelope(row(0), bad, row(4))).refused == (bad["timestamp"],)
+
+
+@pytest.mark.parametrize(("bad", "is_taken"), [(20, True), (21, False)])
+@pytest.mark.parametrize("name", ["value", "timestamp"])
+def test_only_a_majority_of_absurd_days_condemns_the_index(
+    name: str, bad: int, is_taken: bool
+) -> None:
+    payload = envelope(*(row(n) for n in range(20)), *(row(n, **{name: None}) for n in range(bad)))
+    if is_taken:
+        assert len(series(payload).refused) == bad
+    else:
+        with pytest.raises(ValueError, match="malformed"):
+            series(payload)
+
+
+@pytest.mark.parametrize("absent", [None, "", ...], ids=repr)
+def test_the_newest_day_without_a_classification_stays_and_its_classification_is_unknown(
+    absent: Any,
+) -> None:
+    found = series(envelope(row(0, value_classification=absent), row(1)))
+    assert [day.classification for day in found.days] == [None, "Neutral"]
+    assert (found.days[0].timestamp, found.refused) == (TODAY, ())
+
+
+def test_a_day_to_come_costs_itself() -> None:
+    found = series(envelope(row(-1), row(0), row(1)))
+    assert (found.days[0].timestamp, found.refused) == (TODAY, (row(-1)["timestamp"],))
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(800, True), (801, False)])
+def test_more_than_twice_the_days_asked_for_are_not_even_read(count: int, is_taken: bool) -> None:
+    payload = envelope(*([row(0)] * count))
+    if is_taken:
+        assert len(series(payload).days) == 1
+    else:
+        with pytest.raises(ValueError, match="at most 800"):
+            series(payload)
 
 
 def test_missing_days_stay_missing() -> None:
@@ -147,11 +188,9 @@ def test_days_come_newest_first_in_whatever_order_they_were_told(
 
 @pytest.mark.parametrize(
     ("age_ms", "is_taken"),
-    [(49 * HOUR, True), (49 * HOUR + 1, False), (-3 * HOUR, True), (-3 * HOUR - 1, False)],
+    [(49 * HOUR, True), (49 * HOUR + 1, False), (-3 * HOUR, True)],
 )
-def test_an_index_of_the_day_before_yesterday_or_of_tomorrow_is_not_of_now(
-    age_ms: int, is_taken: bool
-) -> None:
+def test_an_index_of_the_day_before_yesterday_is_not_of_now(age_ms: int, is_taken: bool) -> None:
     context = replace(CONTEXT, now_ms=TODAY_MS + age_ms)
     if is_taken:
         assert series(envelope(row(0), row(1)), context).days[0].timestamp == TODAY
@@ -218,7 +257,11 @@ def test_the_error_code_is_a_number_in_whatever_type(payload: Any, code: int | N
 
 
 def test_a_year_is_one_call_for_the_second_choice() -> None:
-    call = Call("/public-api/v3/fear-and-greed/historical", (("limit", "365"), ("start", "1")))
+    call = Call(
+        "/public-api/v3/fear-and-greed/historical",
+        (("limit", "365"), ("start", "1")),
+        max_bytes=512 * 1024,
+    )
     assert coinmarketcap.build_fear_greed(SentimentQuery(), CONTEXT) == (call,)
     assert coinmarketcap.serves_fear_greed(SentimentQuery(), CONTEXT) == 1
 
