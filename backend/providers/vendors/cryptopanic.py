@@ -10,8 +10,8 @@ from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.news import Report, Reports, ReportsQuery
-from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import iso_instant, parse_rows, usable_image
+from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import bounded, iso_instant, parse_rows, usable_image
 
 DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
@@ -21,6 +21,9 @@ TOKEN = Auth("query", "auth_token")
 GROWTH = Plan("growth", HOSTS, (Window(3_000, 30 * DAY_S), Window(1, 870)), TOKEN)
 GROWTH_WEEKLY = Plan("growth_weekly", HOSTS, (Window(600, 7 * DAY_S), Window(1, 1_020)), TOKEN)
 ENTERPRISE = Plan("enterprise", HOSTS, (Window(1, 60),), TOKEN)
+
+#: A page holds some 20 posts of 2 KiB; enterprise plans have larger ones.
+MOST_POSTS, MOST_BYTES = 200, 2 * MIB
 
 FOR = ("positive", "liked")
 AGAINST = ("negative", "disliked", "toxic")
@@ -35,15 +38,16 @@ def serves_posts(_query: ReportsQuery, _context: Context) -> int:
 def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
     """The newest page, for all coins: one call serves every reader."""
     params = (("public", "true"), ("kind", "news"))
-    return (Call(f"/api/{context.plan}/v2/posts/", params),)
+    return (Call(f"/api/{context.plan}/v2/posts/", params, max_bytes=MOST_BYTES),)
 
 
 def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
-    """The page's posts; those without any address are left out."""
-    if payloads[0]["results"] == []:
+    """The page's posts; those without any address are left out, as small plans give none."""
+    told = bounded(payloads[0]["results"], MOST_POSTS)
+    if not told:
         return Reports(())
-    rows = [row for row in payloads[0]["results"] if _address(row)]
-    reports, refused = parse_rows(rows, _report, "id", most=200)
+    rows = [row for row in told if not isinstance(row, dict) or _address(row)]
+    reports, refused = parse_rows(rows, _report, "id", most=MOST_POSTS)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
 

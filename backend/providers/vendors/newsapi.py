@@ -16,8 +16,8 @@ from backend.errors import (
     UpstreamFailed,
 )
 from backend.models.news import Report, Reports, ReportsQuery
-from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import iso_instant, parse_rows, usable_image
+from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import bounded, iso_instant, parse_rows, usable_image
 
 DEVELOPER = Plan(
     "developer",
@@ -33,6 +33,9 @@ WORDS = (
     " stablecoin OR stablecoins OR altcoin OR altcoins OR memecoin OR defi OR web3 OR solana OR"
     " xrp OR dogecoin OR cardano OR binance OR coinbase OR tether"
 )
+ASKED_ARTICLES, MOST_ARTICLES = 100, 200
+#: An article takes 1 to 2 KiB.
+MOST_BYTES = 2 * MIB
 #: What stands in every field of an article that was taken back.
 REMOVED = "[Removed]"
 #: What is dated further ahead of now than a wrong clock explains, is not news yet.
@@ -66,19 +69,24 @@ def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...
         ("searchIn", "title,description"),
         ("language", "en"),
         ("sortBy", "publishedAt"),
-        ("pageSize", "100"),
+        ("pageSize", str(ASKED_ARTICLES)),
     )
-    return (Call("/v2/everything", params),)
+    return (Call("/v2/everything", params, max_bytes=MOST_BYTES),)
 
 
 def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
     """Title and description only; `content`, the article's text, is never read."""
-    if payloads[0]["articles"] == []:
+    told = bounded(payloads[0]["articles"], MOST_ARTICLES)
+    if not told:
         return Reports(())
-    rows = [row for row in payloads[0]["articles"] if row["title"] != REMOVED]
-    reports, refused = parse_rows(rows, _report, "url", most=200)
+    rows = [row for row in told if not _was_taken_back(row)]
+    reports, refused = parse_rows(rows, _report, "url", most=MOST_ARTICLES)
     latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
     return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
+
+
+def _was_taken_back(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("title") == REMOVED
 
 
 def _report(row: Any) -> Report:
@@ -87,8 +95,8 @@ def _report(row: Any) -> Report:
         url=row["url"],
         source=row["source"]["name"],
         published_at=iso_instant(row["publishedAt"]),
-        summary=row["description"] or None,
-        image=usable_image(row["urlToImage"]),
+        summary=row.get("description") or None,
+        image=usable_image(row.get("urlToImage")),
     )
 
 

@@ -208,6 +208,31 @@ def test_up_to_half_of_a_page_may_be_absurd_and_is_left_out(
         reports(post(1, **change), post(3, **change), post(2))
 
 
+@pytest.mark.parametrize("no_post", [None, [], "post", 7, True], ids=repr)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_that_is_no_post_costs_itself(no_post: Any, place: int) -> None:
+    rows = [post(1), post(2)]
+    rows.insert(place, no_post)
+    found = reports(*rows)
+    assert [one.title for one in found.reports] == [post(n)["title"] for n in (1, 2)]
+    assert found.refused == 1
+
+
+@pytest.mark.parametrize("name", ["title", "published_at"])
+def test_a_post_without_a_key_that_it_needs_costs_itself(name: str) -> None:
+    found = reports(post(1), without(name), post(2))
+    assert (len(found.reports), found.refused) == (2, 1)
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(200, True), (201, False)])
+def test_ten_times_a_page_is_not_even_read(count: int, is_taken: bool) -> None:
+    if is_taken:
+        assert len(reports(*([post()] * count)).reports) == count
+    else:
+        with pytest.raises(MalformedResponse):
+            reports(*([post(original_url=None, url=None)] * count), post())
+
+
 NO_ROWS: list[Any] = [None, {}, "posts", [None], [7], ["x"], [[]], [{}], {"a": 1}]
 JUNK: list[Any] = [{}, [], None, "", HTML, 7, float("nan")]
 JUNK += [{"results": rows} for rows in NO_ROWS]
@@ -224,7 +249,11 @@ def test_one_call_for_all_coins_under_the_plans_own_path(plan: str) -> None:
     context = Context("cryptopanic", plan, EPOCH_MS)
     assert cryptopanic.serves_posts(ReportsQuery(), context) == 0
     assert cryptopanic.build_posts(ReportsQuery(), context) == (
-        Call(f"/api/{plan}/v2/posts/", (("public", "true"), ("kind", "news"))),
+        Call(
+            f"/api/{plan}/v2/posts/",
+            (("public", "true"), ("kind", "news")),
+            max_bytes=2 * 1024 * 1024,
+        ),
     )
 
 

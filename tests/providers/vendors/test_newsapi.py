@@ -131,6 +131,45 @@ def test_up_to_half_of_a_page_may_be_absurd_and_is_left_out(
         reports(article(1, **change), article(3, **change), article(2))
 
 
+@pytest.mark.parametrize("no_article", [None, [], "article", 7, True, {}], ids=repr)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_that_is_no_article_costs_itself(no_article: Any, place: int) -> None:
+    rows = [article(1), article(2)]
+    rows.insert(place, no_article)
+    found = reports(*rows)
+    assert [one.url for one in found.reports] == [article(n)["url"] for n in (1, 2)]
+    assert found.refused == 1
+
+
+def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def test_what_all_articles_leave_out_is_unknown() -> None:
+    rows = [without(article(n), "description", "urlToImage") for n in range(1, 4)]
+    found = reports(*rows)
+    assert [(one.summary, one.image) for one in found.reports] == [(None, None)] * 3
+    assert found.refused == 0
+
+
+@pytest.mark.parametrize("name", ["title", "url", "source", "publishedAt"])
+def test_an_article_without_a_key_that_it_needs_costs_itself(name: str) -> None:
+    found = reports(article(1), without(article(2), name), article(3))
+    assert [one.url for one in found.reports] == [article(n)["url"] for n in (1, 3)]
+    assert found.refused == 1
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(200, True), (201, False)])
+def test_more_than_twice_the_articles_asked_for_are_not_even_read(
+    count: int, is_taken: bool
+) -> None:
+    if is_taken:
+        assert len(reports(*([article()] * count)).reports) == count
+    else:
+        with pytest.raises(MalformedResponse):
+            reports(article(), *([REMOVED] * (count - 1)))
+
+
 def test_nothing_new_is_an_answer() -> None:
     assert reports() == Reports(())
 
@@ -150,7 +189,7 @@ def test_one_call_asks_for_the_newest_hundred_that_name_crypto_in_title_or_descr
     assert newsapi.serves_everything(ReportsQuery(), CONTEXT) == 0
     (call,) = newsapi.build_everything(ReportsQuery(), CONTEXT)
     asked = dict(call.params)
-    assert call.path == "/v2/everything"
+    assert (call.path, call.max_bytes) == ("/v2/everything", 2 * 1024 * 1024)
     assert len(asked.pop("q")) <= 500
     assert asked == {
         "searchIn": "title,description",
