@@ -26,6 +26,7 @@ from backend.models.ohlc import Candles, OhlcQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
+from backend.services.gas import GasSource
 from backend.services.market import MarketService
 from backend.services.news_store import NewsStore
 from backend.services.universe import UniverseSource
@@ -104,13 +105,18 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
     market = caches.around(
         universe,
         always(settings.cache_ttl_market, settings.max_stale_market),
-        Keeping("market", answer_codec.MARKET, recalled=universe.recall),
+        Keeping(
+            "market",
+            answer_codec.MARKET,
+            recalled=lambda answer: universe.recall(answer.data),
+        ),
         affordable_s=lambda _query: affordable_s(prices),
     )
     names = MarketService(market)
     timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
     reports = FanOut(manager, clock=caches.clock, emit=caches.emit, timeout_s=timeout_s)
     store = NewsStore(reports, names, clock=caches.clock)
+    gas = GasSource(manager)
     return Sources(
         universe=universe,
         names=names,
@@ -132,7 +138,7 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
         news=caches.around(
             store,
             always(settings.cache_ttl_news, settings.max_stale_news),
-            Keeping("news", answer_codec.NEWS, recalled=store.recall),
+            Keeping("news", answer_codec.NEWS, recalled=lambda answer: store.recall(answer.data)),
         ),
         sentiment=caches.around(
             manager,
@@ -141,9 +147,9 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
             affordable_s=affordable_s,
         ),
         gas=caches.around(
-            manager,
+            gas,
             always(settings.cache_ttl_gas, settings.max_stale_gas),
-            Keeping("gas", answer_codec.GAS),
+            Keeping("gas", answer_codec.GAS, recalled=gas.recall),
             affordable_s=affordable_s,
         ),
     )

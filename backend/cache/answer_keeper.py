@@ -48,7 +48,7 @@ class _Place(Generic[T]):
 class Keeping(Generic[Q, T]):
     """How a category's answers are kept: how many questions', and how often each.
 
-    `recalled` is told what was found of an earlier run and is still of use.
+    `recalled` is told the answer that was found of an earlier run and is still of use.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Keeping(Generic[Q, T]):
     places: int = 1
     every_s: float = 0.0
     is_wanted: Callable[[Q], bool] = lambda _query: True
-    recalled: Callable[[T], None] = lambda _data: None
+    recalled: Callable[[Answer[T]], None] = lambda _answer: None
 
 
 class AnswerKeeper(Generic[Q, T]):
@@ -96,7 +96,7 @@ class AnswerKeeper(Generic[Q, T]):
         for number, kept in sorted(found, key=lambda one: one[1].fetched_at):
             if self._keeping.is_wanted(kept.query) and await take(kept.query, kept.answer):
                 self._places[kept.query] = _Place(number)
-                self._keeping.recalled(kept.data)
+                self._keeping.recalled(kept.answer)
 
     async def flush(self) -> None:
         """Writes what waits, even before its time."""

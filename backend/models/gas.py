@@ -1,6 +1,6 @@
-"""What a transaction costs: three all-in prices in gwei."""
+"""What a transaction costs: three all-in prices in gwei, and whether their block can be current."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +9,16 @@ from pydantic.dataclasses import dataclass as validated
 from backend.models.answer import Query
 from backend.models.numbers import STRICT
 
+#: Ethereum makes at most one block in each slot of 12 s ...
+SLOT_S = 12
+#: ... and even when half of the slots are missed, one in so many seconds.
+SLOWEST_BLOCK_S = 2 * SLOT_S
+#: A node may be so many blocks behind the best one.
+MOST_BEHIND = 3
+#: A height so many blocks ahead of what the slots allow is explained by no delay of ours.
+MOST_AHEAD = 10
+#: A height that was first seen this long ago says too little about now, in seconds.
+GUARD_S = 600.0
 #: The dearest day of Ethereum saw some thousands; beyond this it is a unit error (wei).
 Gwei = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -37,6 +47,63 @@ class GasFees:
         return self
 
 
+@validated(frozen=True, slots=True, config=STRICT)
+class BlockFees(GasFees):
+    """As GasFees, computed from blocks; `refused` names the blocks that were malformed."""
+
+    refused: tuple[str, ...] = ()
+
+    @property
+    def fees(self) -> GasFees:
+        """What readers get."""
+        return GasFees(
+            self.chain,
+            self.unit,
+            self.slow,
+            self.average,
+            self.fast,
+            self.base_fee,
+            self.block,
+            self.method,
+        )
+
+
 @dataclass(frozen=True)
 class GasQuery(Query[GasFees]):
+    """What does a transaction cost now?
+
+    `newest_block` is the highest block of the answers so far, `newest_block_at_ms` when it was
+    first seen (epoch ms). They guard against nodes that stand still or lag, and are no part of
+    the question's identity.
+    """
+
     category: ClassVar[str] = "gas"
+    newest_block: int | None = field(default=None, compare=False)
+    newest_block_at_ms: int | None = field(default=None, compare=False)
+
+    def refuse_other_heads(self, block: int, now_ms: int) -> None:
+        """Raises ValueError where the chain's newest block cannot be `block` at `now_ms`.
+
+        While the newest known block was first seen less than ten minutes ago, the chain has grown
+        since by at least a block in each 24 s (half of the slots missed), less the three blocks
+        that a node may lag, and by at most two in each slot of 12 s, and ten. So a node that
+        stands still is refused after 96 s, and a single absurd height keeps honest nodes out for
+        ten minutes at most. After that any block is taken, but not the very same again.
+        """
+        if self.newest_block is None or self.newest_block_at_ms is None:
+            return
+        if self.guard_is_over(now_ms):
+            if block == self.newest_block:
+                raise ValueError("the newest block is the same for ten minutes")
+            return
+        elapsed_s = max(0, now_ms - self.newest_block_at_ms) // 1000
+        least = self.newest_block + elapsed_s // SLOWEST_BLOCK_S - MOST_BEHIND
+        most = self.newest_block + 2 * elapsed_s // SLOT_S + MOST_AHEAD
+        if not least <= block <= most:
+            raise ValueError(f"block {block} is not between {least} and {most}")
+
+    def guard_is_over(self, now_ms: int) -> bool:
+        """True where nothing is known, or what is known is no guide to `now_ms`: ten minutes old,
+        or of a time to come, as after a clock was set back."""
+        at_ms = self.newest_block_at_ms
+        return at_ms is None or abs(now_ms - at_ms) >= GUARD_S * 1000

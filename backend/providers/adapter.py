@@ -58,7 +58,9 @@ class Plan:
 class Call:
     """One HTTP request, described. `path` stands behind the base URL, `max_bytes` caps the body.
 
-    With `json_body` it is a POST. `decode` says what the payload is: JSON, or the body's bytes.
+    With `json_body` it is a POST; of a JSON-RPC batch `parts` are the bodies of its single calls,
+    whose answers in a list, in order, are as good as the batch's. `decode` says what the payload
+    is: JSON, or the body's bytes.
     A `conditional` one carries the validators of the last answer; unchanged, that is given again.
     `moved_to` is where the host sent us on, in place of base URL, path and parameters. `parts` are
     the single JSON bodies of a batch, for a host that takes none.
@@ -69,6 +71,7 @@ class Call:
     weight: int = 1
     max_bytes: int = 4 * MIB
     json_body: bytes | None = None
+    parts: tuple[bytes, ...] = ()
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False
     moved_to: str | None = field(default=None, repr=False)  # it may hold the key
@@ -122,6 +125,8 @@ class Adapter:
     `error_code` reads the vendor's own code out of an error body; `errors` maps (HTTP status,
     code) to what it means, None in a pair standing for any; what the table does not name falls
     to the client's defaults. `banned_until_ms` reads an end of a ban that stands in the text.
+    `quota_reset_s` (code, now in epoch ms): seconds to the reset of the quota that `code` calls
+    spent, None where the vendor's documentation does not fix it.
     """
 
     vendor: str
@@ -131,6 +136,7 @@ class Adapter:
         default_factory=dict
     )
     banned_until_ms: Callable[[Any], int | None] = lambda _payload: None
+    quota_reset_s: Callable[[int | str, int], float | None] = lambda _code, _now_ms: None
 
     def operations_for(self, query: Query[Any]) -> tuple[Operation, ...]:
         return tuple(op for op in self.operations if isinstance(query, op.query_type))

@@ -1,8 +1,72 @@
-"""Gas prices: one answer for everybody."""
+"""Gas prices: one answer for everybody, and none of a block that cannot be current."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+
+from backend.errors import MalformedResponse
 from backend.models.answer import Answer, Source
-from backend.models.gas import GasFees, GasQuery
+from backend.models.gas import BlockFees, GasFees, GasQuery
 from backend.services.market import Page
+from backend.services.refused_rows import refused_warning
+
+
+class GasSource:
+    """Stands between the cache and the providers, and remembers the chain's newest block.
+
+    It goes with each question, so that the answer of a node that lags or stands still is refused
+    where it is parsed, and somebody else is asked.
+    """
+
+    def __init__(self, fees: Source[GasQuery, GasFees]) -> None:
+        self._fees = fees
+        self._known = GasQuery()
+
+    def __repr__(self) -> str:
+        return f"<GasSource block {self._known.newest_block}>"
+
+    async def fetch(self, query: GasQuery) -> Answer[GasFees]:
+        """Raises SourceUnavailable."""
+        answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
+        self.recall(answer)
+        return replace(_shown(answer), later=self._later(answer))
+
+    def recall(self, answer: Answer[GasFees]) -> None:
+        """An answer that was accepted, in this run or in an earlier one: its block is remembered
+        as of then, if it is higher than the known one or that is too old to be a guide."""
+        block, at_ms = answer.data.block, _epoch_ms(answer.fetched_at)
+        newest = self._known.newest_block
+        if newest is None or block > newest or self._known.guard_is_over(at_ms):
+            self._known = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
+
+    def _later(self, answer: Answer[GasFees]) -> Callable[[], Awaitable[Answer[GasFees]]] | None:
+        later = answer.later
+        if later is None:
+            return None
+
+        async def checked_later() -> Answer[GasFees]:
+            """It was asked before the block of the first answer was known."""
+            late = await later()
+            try:
+                self._known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
+            except ValueError as error:
+                raise MalformedResponse(str(error)) from None
+            self.recall(late)
+            return _shown(late)
+
+        return checked_later
+
+
+def _shown(answer: Answer[GasFees]) -> Answer[GasFees]:
+    """What readers get; blocks that were left out are a warning."""
+    fees = answer.data
+    if not isinstance(fees, BlockFees):
+        return answer
+    return answer.carrying(fees.fees, *refused_warning(fees.refused, "block"))
+
+
+def _epoch_ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 class GasService:

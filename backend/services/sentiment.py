@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from backend.models.answer import Answer, Source
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.services.market import Page
+from backend.services.refused_rows import refused_warning
 
 MOST_DAYS = 365
 #: An index of each day that is older than this has missed its time.
 LATE_AFTER = timedelta(hours=25)
-#: A warning names so many refused rows; of more it tells the number.
-MOST_NAMED = 5
 
 
 class SentimentService:
@@ -34,18 +33,11 @@ class SentimentService:
 def _warnings(series: FearGreedSeries, fetched_at: datetime) -> tuple[str, ...]:
     """What was refused, and that the newest day is late. Whether the index has changed since, is
     not known where a refused row may have been the newest day's."""
-    refused = series.refused
-    warnings = [_refusal(refused)] if refused else []
+    refused = refused_warning(series.refused)
     age = fetched_at - series.days[0].timestamp
-    if age > LATE_AFTER:
-        hours = f"{age.total_seconds() / 3_600:.0f} hours"
-        late = f"the newest day that can be read is {hours} old"
-        warnings.append(late if refused else f"the index has not changed for {hours}")
-    return tuple(warnings)
-
-
-def _refusal(names: tuple[str, ...]) -> str:
-    rest = len(names) - MOST_NAMED
-    named = ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-    what = "1 row was" if len(names) == 1 else f"{len(names)} rows were"
-    return f"{what} refused as malformed: {named}"
+    if age <= LATE_AFTER:
+        return refused
+    hours = f"{age.total_seconds() / 3_600:.0f} hours"
+    if refused:
+        return (*refused, f"the newest day that can be read is {hours} old")
+    return (f"the index has not changed for {hours}",)

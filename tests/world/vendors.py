@@ -30,10 +30,17 @@ class Facts:
         #: Where a redirect leads to.
         self.elsewhere = "http://192.0.2.1/elsewhere"
         self.not_modified: Counter[str] = Counter()
+        #: By how many blocks a node is behind.
+        self.lags: Counter[str] = Counter()
 
     @property
     def now_s(self) -> float:
         return self.clock.now().timestamp()
+
+    @property
+    def head(self) -> int:
+        """The chain's newest block."""
+        return feeds.FIRST_HEAD + int((self.now_s - self.begun) / feeds.BLOCK_S)
 
     @property
     def now_ms(self) -> int:
@@ -128,11 +135,12 @@ def etherscan(facts: Facts, name: str, request: Request) -> Reply:
     if key.startswith("bad") or name in facts.revoked:
         text = f"Invalid API Key (#err2)|{key}"
         return json_reply({"status": "0", "message": "NOTOK", "result": text})
-    return json_reply(feeds.gas_oracle())
+    return json_reply(feeds.gas_oracle(facts.head))
 
 
-def ethereum_rpc(_facts: Facts, _name: str, request: Request) -> Reply:
-    return json_reply(feeds.fee_history(json.loads(request.body)))
+def ethereum_rpc(facts: Facts, name: str, request: Request) -> Reply:
+    head = facts.head - facts.lags[name]
+    return json_reply(feeds.fee_history(json.loads(request.body), head))
 
 
 VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {

@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from backend.errors import MalformedResponse, RateLimited, UpstreamFailed
-from backend.models.gas import GasFees, GasQuery
-from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
+from backend.errors import (
+    BatchRefused,
+    MalformedResponse,
+    QuotaSpent,
+    RateLimited,
+    UpstreamFailed,
+)
+from backend.models.gas import BlockFees, GasQuery
+from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.rows import bounded, parse_rows
 
 PUBLIC = Plan(
     "public",
@@ -26,16 +33,25 @@ PUBLIC = Plan(
 #: Our ids in the batch; answers may come in any order.
 CHAIN, HISTORY = 1, 2
 MAINNET = "0x1"
-BLOCKS = 20
+BLOCKS, PERCENTILES = 20, 3
+#: Two answers were asked for; in bytes, a history of 20 blocks takes 5 KiB.
+MOST_ANSWERS, MOST_BYTES = 10, 256 * KIB
+#: In wei, a million gwei: the models' own bound.
+MOST_TIP = 10**15
 #: The tips at the 10th, 50th and 70th percentile come nearest to the oracle's three prices. The
 #: 90th is the two gwei that wallets offer by default, far above what is needed.
-BATCH = (
-    b'[{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]},'
-    b'{"jsonrpc":"2.0","id":2,"method":"eth_feeHistory","params":["0x14","latest",[10,50,70]]}]'
+PARTS = (
+    b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}',
+    b'{"jsonrpc":"2.0","id":2,"method":"eth_feeHistory","params":["0x14","latest",[10,50,70]]}',
 )
-LIMIT_EXCEEDED = -32005
+BATCH = b"[" + b",".join(PARTS) + b"]"
+LIMIT_EXCEEDED, INVALID_REQUEST = -32005, -32600
 #: "generate your key" is not about a rate.
 RATE_TEXT = re.compile(r"\brate|too many request", re.IGNORECASE)
+QUOTA_TEXT = re.compile(r"\b(daily|monthly)\b|(\bper |/ ?)(day|month)\b", re.IGNORECASE)
+SECONDS_TEXT = re.compile(r"\bper (sec|min)|/ ?(s|sec|m|min)\b", re.IGNORECASE)
+#: What a server says that cannot read a list of requests.
+BATCH_TEXT = re.compile(r"\bbatch|\barray\b", re.IGNORECASE)
 
 
 def serves_fee_history(_query: GasQuery, _context: Context) -> int:
@@ -44,53 +60,80 @@ def serves_fee_history(_query: GasQuery, _context: Context) -> int:
 
 def build_fee_history(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
     """One batch, so that each answer's chain is vouched for by the node that gave it."""
-    return (Call(json_body=BATCH),)
+    return (Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES),)
 
 
-def parse_fee_history(_query: GasQuery, payloads: Sequence[Any], _context: Context) -> GasFees:
-    """The next block's base fee, plus for each tier the median tip over the last blocks."""
+def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context) -> BlockFees:
+    """The next block's base fee, plus for each tier the median tip over the last blocks.
+
+    What is wrong with a block costs that block; a majority of such condemns the history.
+    """
     history = _history(payloads[0])
-    base, tips = _base_fee(history), _tips(history)
+    ratios = bounded(history["gasUsedRatio"], BLOCKS)
+    oldest = _quantity(history["oldestBlock"])
+    newest = oldest + len(ratios) - 1
+    query.refuse_other_heads(newest, context.now_ms)
+    base = _base_fee(history, len(ratios))
+    tips, refused = _tips(oldest, ratios, bounded(history["reward"], BLOCKS))
     slow, average, fast = (_gwei(base + tip) for tip in tips)
-    return GasFees(
+    return BlockFees(
         chain="ethereum",
         unit="gwei",
         slow=slow,
         average=average,
         fast=fast,
         base_fee=_gwei(base),
-        block=_quantity(history["oldestBlock"]) + len(history["gasUsedRatio"]) - 1,
+        block=newest,
         method="fee_history",
+        refused=refused,
     )
 
 
 def _history(batch: Any) -> Any:
-    if not isinstance(batch, list):
-        raise TypeError("an answer to a batch is a list")
-    results = {answer["id"]: answer["result"] for answer in batch}
-    if results[CHAIN] != MAINNET:
+    answers = bounded(batch, MOST_ANSWERS)
+    if _result(answers, CHAIN) != MAINNET:
         raise ValueError("not Ethereum's main chain")
-    return results[HISTORY]
+    return _result(answers, HISTORY)
 
 
-def _base_fee(history: Any) -> int:
-    """In wei; the last one is the next block's."""
-    fees = [_quantity(text) for text in history["baseFeePerGas"]]
-    if len(fees) != len(history["gasUsedRatio"]) + 1:
+def _result(answers: list[Any], number: int) -> Any:
+    """Of the answer with our id; answers may come in any order."""
+    for answer in answers:
+        if isinstance(answer, dict) and answer.get("id") == number:
+            return answer["result"]
+    raise LookupError("a call of the batch has no answer")
+
+
+def _base_fee(history: Any, blocks: int) -> int:
+    """In wei; the last one is the next block's, the others are not needed."""
+    fees = bounded(history["baseFeePerGas"], BLOCKS + 1)
+    if len(fees) != blocks + 1:
         raise ValueError("not one base fee a block and one ahead")
-    return fees[-1]
+    return _quantity(fees[-1])
 
 
-def _tips(history: Any) -> list[int]:
-    """The median tips in wei, slow to fast. Empty blocks, whose tips are all 0, say nothing."""
-    ratios = history["gasUsedRatio"]
-    rows = [[_quantity(text) for text in row] for row in history["reward"]]
-    if len(ratios) > BLOCKS or any(len(row) != 3 for row in rows):
-        raise ValueError("not the blocks and percentiles that were asked for")
-    if not all(0 <= ratio <= 1 for ratio in ratios):
+def _tips(oldest: int, ratios: list[Any], rewards: list[Any]) -> tuple[list[int], tuple[str, ...]]:
+    """The median tips in wei, slow to fast, and the numbers of the malformed blocks. Empty blocks,
+    whose tips are all 0, say nothing."""
+    rows = [
+        {"block": oldest + place, "ratio": ratio, "tips": tips}
+        for place, (ratio, tips) in enumerate(zip(ratios, rewards, strict=True))
+    ]
+    blocks, refused = parse_rows(rows, _block_tips, "block", most=BLOCKS)
+    used = [tips for tips in blocks if tips]
+    if not used:
+        raise ValueError("no block was used")
+    return [round(median(tips)) for tips in zip(*used, strict=True)], refused
+
+
+def _block_tips(row: Any) -> list[int]:
+    """One block's tips at the three percentiles; none of an empty block."""
+    tips = [_quantity(text) for text in bounded(row["tips"], PERCENTILES)]
+    if len(tips) != PERCENTILES or tips != sorted(tips) or tips[-1] > MOST_TIP:
+        raise ValueError("not the tips at rising percentiles")
+    if not 0 <= row["ratio"] <= 1:
         raise ValueError("blocks are not fuller than full")
-    used = [row for ratio, row in zip(ratios, rows, strict=True) if ratio > 0]
-    return [round(median(tips)) for tips in zip(*used, strict=True)]
+    return tips if row["ratio"] > 0 else []
 
 
 def _quantity(text: str) -> int:
@@ -105,21 +148,33 @@ def _gwei(wei: int) -> float:
 
 
 def error_code(payload: Any) -> str | None:
-    """`rate`, `rpc_error` or `wrong_chain` of a batch's or a single answer; None for a good one."""
-    told = payload if isinstance(payload, list) else [payload]
+    """What a batch's or a single answer tells: `rate`, `quota`, `no_batches`, `rpc_error` or
+    `wrong_chain`; None for a good one."""
+    told = payload[:MOST_ANSWERS] if isinstance(payload, list) else [payload]
     answers = [answer for answer in told if isinstance(answer, dict)]
     errors = [answer["error"] for answer in answers if answer.get("error") is not None]
     if errors:
-        return "rate" if any(_is_rate_limit(error) for error in errors) else "rpc_error"
+        return _meaning(errors, is_one_answer=len(told) == 1)
     chains = [answer.get("result") for answer in answers if answer.get("id") == CHAIN]
     return "wrong_chain" if any(chain != MAINNET for chain in chains) else None
 
 
-def _is_rate_limit(error: Any) -> bool:
-    if not isinstance(error, dict):
-        return bool(RATE_TEXT.search(str(error)))
-    is_named = bool(RATE_TEXT.search(str(error.get("message"))))
-    return is_named or error.get("code") == LIMIT_EXCEEDED
+def _meaning(errors: list[Any], *, is_one_answer: bool) -> str:
+    if any(_says(QUOTA_TEXT, error) and not _says(SECONDS_TEXT, error) for error in errors):
+        return "quota"
+    if any(_says(RATE_TEXT, error) or _code(error) == LIMIT_EXCEEDED for error in errors):
+        return "rate"
+    refuses_batch = _says(BATCH_TEXT, errors[0]) or _code(errors[0]) == INVALID_REQUEST
+    return "no_batches" if is_one_answer and refuses_batch else "rpc_error"
+
+
+def _says(pattern: re.Pattern[str], error: Any) -> bool:
+    text = error.get("message") if isinstance(error, dict) else error
+    return bool(pattern.search(str(text)))
+
+
+def _code(error: Any) -> Any:
+    return error.get("code") if isinstance(error, dict) else None
 
 
 ADAPTER = Adapter(
@@ -132,8 +187,12 @@ ADAPTER = Adapter(
     error_code=error_code,
     errors={
         (None, "rate"): RateLimited,
-        (429, "rpc_error"): RateLimited,
+        (None, "quota"): QuotaSpent,
+        (None, "no_batches"): BatchRefused,
         (None, "rpc_error"): UpstreamFailed,
+        # Whatever else the text says: a limit, or a key that this node asks for.
+        **dict.fromkeys(((429, code) for code in ("no_batches", "rpc_error")), RateLimited),
+        **dict.fromkeys(((status, "no_batches") for status in (401, 403)), UpstreamFailed),
         (None, "wrong_chain"): MalformedResponse,
         # The question never changes, so whatever is refused is the host's fault: ask the next.
         **dict.fromkeys(

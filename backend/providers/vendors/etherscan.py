@@ -18,7 +18,7 @@ from backend.errors import (
     UpstreamFailed,
 )
 from backend.models.gas import GasFees, GasQuery
-from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import JUNK
 
 FREE = Plan(
@@ -28,11 +28,16 @@ FREE = Plan(
     Auth("query", "apikey"),
 )
 
-#: What a refusal's text means. The first that fits counts: the text about the rate names keys too.
+DAY_S = 86_400
+#: An answer takes half a KiB.
+MOST_BYTES = 256 * KIB
+#: What a refusal's text means. The first that fits counts: texts about a rate name keys and limits
+#: of a day, too.
 MEANINGS = (
     ("key", re.compile(r"(missing|invalid) api key", re.IGNORECASE)),
+    ("rate", re.compile(r"\bper sec|/ ?s(ec)?\b", re.IGNORECASE)),
     ("daily", re.compile(r"\bdaily\b|\bper day\b|\bday/limit", re.IGNORECASE)),
-    ("rate", re.compile(r"rate limit|calls per sec", re.IGNORECASE)),
+    ("rate", re.compile(r"rate limit", re.IGNORECASE)),
     ("plan", re.compile(r"not supported for this chain|\bapi pro\b", re.IGNORECASE)),
     ("query", re.compile(r"chain|action|deprecated", re.IGNORECASE)),
 )
@@ -44,13 +49,15 @@ def serves_gasoracle(_query: GasQuery, _context: Context) -> int:
 
 def build_gasoracle(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
     params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
-    return (Call("/v2/api", params),)
+    return (Call("/v2/api", params, max_bytes=MOST_BYTES),)
 
 
-def parse_gasoracle(_query: GasQuery, payloads: Sequence[Any], _context: Context) -> GasFees:
+def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
     """The oracle's three prices, base fee included. Raises ValueError on anything else."""
     try:
-        return _fees(payloads[0])
+        fees = _fees(payloads[0])
+        query.refuse_other_heads(fees.block, context.now_ms)
+        return fees
     except JUNK:
         # The body may echo the key, and an exception may quote its input: neither goes on.
         raise ValueError("no answer of the gas oracle") from None
@@ -94,6 +101,11 @@ def error_code(payload: Any) -> str | None:
     return next((code for code, pattern in MEANINGS if pattern.search(text)), "unknown")
 
 
+def quota_reset_s(code: int | str, now_ms: int) -> float | None:
+    """The day's allowance comes back at midnight UTC."""
+    return DAY_S - now_ms / 1000 % DAY_S if code == "daily" else None
+
+
 ADAPTER = Adapter(
     vendor="etherscan",
     operations=(
@@ -108,4 +120,5 @@ ADAPTER = Adapter(
         (None, "query"): QueryRefused,
         (None, "unknown"): UpstreamFailed,
     },
+    quota_reset_s=quota_reset_s,
 )

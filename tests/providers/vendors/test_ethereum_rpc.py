@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from statistics import median
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import (
+    BatchRefused,
     GeoBlocked,
     MalformedResponse,
     ProviderError,
@@ -20,7 +22,7 @@ from backend.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from backend.models.gas import GasFees, GasQuery
+from backend.models.gas import BlockFees, GasQuery
 from backend.providers.adapter import Call, Context, Plan, Window
 from backend.providers.client import ProviderClient, parsed
 from backend.providers.vendors import ethereum_rpc
@@ -60,12 +62,12 @@ def failure(code: Any, message: Any, number: Any = 2) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}
 
 
-def fees(payload: Any) -> GasFees:
+def fees(payload: Any) -> BlockFees:
     return ethereum_rpc.parse_fee_history(GasQuery(), [payload], CONTEXT)
 
 
 def test_a_price_is_the_next_base_fee_and_the_median_tip_of_its_percentile() -> None:
-    assert fees(batch(GOOD)) == GasFees(
+    assert fees(batch(GOOD)) == BlockFees(
         chain="ethereum",
         unit="gwei",
         slow=0.301000109,
@@ -126,16 +128,61 @@ def test_a_median_between_two_wei_is_the_even_one(lower: int, taken: int) -> Non
     assert Decimal(repr(found.slow)).scaleb(9) == BASE + taken
 
 
-@pytest.mark.parametrize("tips", [[], ["0x0", "0x0"], ["0x0"] * 4, None])
-def test_an_empty_block_has_its_three_tips_too(tips: Any) -> None:
-    told = GOOD | {"gasUsedRatio": [0, 0.5, 0.5], "reward": [tips, *GOOD["reward"][1:]]}
-    with pytest.raises(MalformedResponse):
-        parsed(fees, batch(told))
+NO_TIPS: list[Any] = [[], ["0x0", "0x0"], ["0x0"] * 4, None, "0x0", {}, ["0x3", "0x2", "0x1"]]
+NO_TIPS += [["0x1", "0x2", hex(10**15 + 1)], ["0x1", "0x2", None]]
+NO_RATIOS: list[Any] = [1.01, -0.1, float("nan"), float("inf"), "0.5", None, [], 10**400]
 
 
-def test_percentiles_that_fall_are_no_answer() -> None:
+@pytest.mark.parametrize("ratio", [0, 0.5])
+@pytest.mark.parametrize("tips", NO_TIPS, ids=repr)
+def test_a_block_without_its_three_rising_tips_costs_itself(tips: Any, ratio: float) -> None:
+    told = GOOD | {"gasUsedRatio": [ratio, 0.5, 0.5], "reward": [tips, *GOOD["reward"][1:]]}
+    found, without = fees(batch(told)), fees(batch(history(ROWS[1:])))
+    assert (found.slow, found.average, found.fast) == (without.slow, without.average, without.fast)
+    assert found.refused == (str(OLDEST),)
+    assert found.block == OLDEST + 2
+
+
+@pytest.mark.parametrize("ratio", NO_RATIOS, ids=lambda ratio: repr(ratio)[:20])
+def test_a_block_that_is_fuller_than_full_costs_itself(ratio: Any) -> None:
+    found = fees(batch(GOOD | {"gasUsedRatio": [0.5, ratio, 0.5]}))
+    without = fees(batch(history([ROWS[0], ROWS[2]])))
+    assert (found.slow, found.average, found.fast) == (without.slow, without.average, without.fast)
+    assert found.refused == (str(OLDEST + 1),)
+
+
+@pytest.mark.parametrize(("bad", "is_taken"), [(10, True), (11, False)])
+def test_only_a_majority_of_malformed_blocks_condemns_the_history(bad: int, is_taken: bool) -> None:
+    told = history([(1, 2, 3)] * 20)
+    told["reward"][:bad] = [None] * bad
+    if is_taken:
+        assert len(fees(batch(told)).refused) == bad
+    else:
+        with pytest.raises(MalformedResponse):
+            parsed(fees, batch(told))
+
+
+def test_percentiles_that_fall_in_all_blocks_are_no_answer() -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, batch(history([(3, 2, 1)])))
+
+
+@pytest.mark.parametrize("no_answer", [None, [], "x", 7, {}, {"id": [1]}, {"id": {}}], ids=repr)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_of_the_batch_that_is_no_answer_costs_itself(no_answer: Any, place: int) -> None:
+    told: list[Any] = batch(GOOD)
+    told.insert(place, no_answer)
+    assert fees(told) == fees(batch(GOOD))
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(10, True), (11, False)])
+def test_far_more_answers_than_questions_are_not_even_read(count: int, is_taken: bool) -> None:
+    told = [*batch(GOOD), *([answer(9, "0x1")] * (count - 2))]
+    if is_taken:
+        assert fees(told) == fees(batch(GOOD))
+    else:
+        with pytest.raises(ValueError, match="at most 10"):
+            fees(told)
 
 
 HEX_JUNK = ["", "0x", "1", "x1", "0x-1", "-0x1", "+0x1", "0x1_0", " 0x1", "0x1 ", "0xg", "0X1"]
@@ -159,11 +206,14 @@ def test_a_quantity_is_hexadecimal_or_no_answer(junk: Any) -> None:
     for change in (
         {"oldestBlock": junk},
         {"baseFeePerGas": [*fee_list[:-1], junk]},
-        {"baseFeePerGas": [junk, *fee_list[1:]]},
-        {"reward": [["0x1", "0x2", junk], *GOOD["reward"][1:]]},
+        {"reward": [["0x1", "0x2", junk]] * 3},
     ):
         with pytest.raises(MalformedResponse):
             parsed(fees, batch(GOOD | change))
+    # Of past blocks the base fee is not read.
+    assert fees(batch(GOOD | {"baseFeePerGas": [junk, *fee_list[1:]]})) == fees(batch(GOOD))
+    found = fees(batch(GOOD | {"reward": [["0x1", "0x2", junk], *GOOD["reward"][1:]]}))
+    assert found.refused == (str(OLDEST),)
 
 
 @pytest.mark.parametrize(
@@ -181,18 +231,15 @@ def test_a_quantity_is_hexadecimal_or_no_answer(junk: Any) -> None:
         {"reward": [*GOOD["reward"], ["0x1", "0x1", "0x1"]]},
         {"reward": [["0x1", "0x2"] for _ in ROWS]},
         {"reward": [["0x1", "0x2", "0x3", "0x4"] for _ in ROWS]},
-        {"reward": [[], ["0x1", "0x2", "0x3"], ["0x1", "0x2", "0x3"]]},
         {"reward": [None for _ in ROWS]},
         {"reward": []},
         {"reward": None},
         {"reward": ...},
         {"gasUsedRatio": [0, 0, 0]},
         {"gasUsedRatio": [0.5, 0.5]},
-        {"gasUsedRatio": [0.5, 0.5, 1.01]},
-        {"gasUsedRatio": [0.5, 0.5, -0.1]},
-        {"gasUsedRatio": [0.5, 0.5, float("nan")]},
-        {"gasUsedRatio": [0.5, 0.5, "0.5"]},
-        {"gasUsedRatio": [0.5, 0.5, None]},
+        {"gasUsedRatio": [0.5, 1.01, 1.01]},
+        {"gasUsedRatio": [0.5, None, "0.5"]},
+        {"gasUsedRatio": [0, None, 0]},
         {"gasUsedRatio": []},
         {"gasUsedRatio": None},
         {"gasUsedRatio": ...},
@@ -213,7 +260,7 @@ def test_fewer_blocks_than_asked_for_may_come_but_not_more(blocks: int, is_taken
     if is_taken:
         assert fees(payload).block == OLDEST + blocks - 1
     else:
-        with pytest.raises(ValueError, match="asked for"):
+        with pytest.raises(ValueError, match="at most 20"):
             fees(payload)
 
 
@@ -257,7 +304,8 @@ def test_junk_is_no_answer(payload: Any) -> None:
 
 def test_the_chain_and_the_history_are_one_post_to_the_hosts_root() -> None:
     (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
-    assert call == Call("", json_body=call.json_body)
+    assert call == Call("", json_body=call.json_body, parts=call.parts, max_bytes=256 * 1024)
+    assert json.loads(call.json_body or b"") == [json.loads(part) for part in call.parts]
     assert json.loads(call.json_body or b"") == [
         {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []},
         {
@@ -303,7 +351,16 @@ REFUSALS: list[tuple[Any, str | None]] = [
     ([answer(1, "0x1"), failure(-32000, "header not found")], "rpc_error"),
     ([answer(1, "0x1"), failure(-32005, "slow down")], "rate"),
     ([failure(-32000, "x", 1), failure(-32005, "x")], "rate"),
-    ([failure(-32000, "batches are not supported", None)], "rpc_error"),
+    (failure(-32600, "batch requests are not supported", None), "no_batches"),
+    (failure(-32600, "Invalid Request", None), "no_batches"),
+    (failure(-32000, "Batch of more than 1 request", None), "no_batches"),
+    (failure(-32700, "cannot unmarshal array into Go value", None), "no_batches"),
+    ({"error": "no batches, please"}, "no_batches"),
+    ([failure(-32000, "batches are not supported", None)], "no_batches"),
+    ([failure(-32600, "x", 1), failure(-32600, "x", 2)], "rpc_error"),  # it does read batches
+    (failure(-32600, "batch rate limit exceeded", None), "rate"),
+    (failure(-32005, "daily request count exceeded"), "quota"),
+    (failure(-32000, "100000 requests per day are used up"), "quota"),
     (batch(GOOD, chain="0x38"), "wrong_chain"),
     (batch(GOOD, chain=None), "wrong_chain"),
     (batch(GOOD, chain=1), "wrong_chain"),
@@ -325,6 +382,8 @@ HTML = "<html><h1>Web server is down</h1></html>"
 URL = ethereum_rpc.PUBLIC.base_urls[0]
 KINDS: dict[str, type[ProviderError]] = {
     "rate": RateLimited,
+    "quota": QuotaSpent,
+    "no_batches": BatchRefused,
     "rpc_error": UpstreamFailed,
     "wrong_chain": MalformedResponse,
 }
@@ -341,8 +400,10 @@ async def client(clock: ManualClock, respx_mock: respx.MockRouter) -> AsyncItera
     ("status", "body", "kind"),
     [
         *((200, payload, KINDS[code]) for payload, code in REFUSALS if code),
-        (200, failure(-32005, "daily request count exceeded"), QuotaSpent),
         (429, failure(-32000, "slow down"), RateLimited),
+        (429, failure(-32600, "Invalid Request", None), RateLimited),
+        (400, failure(-32600, "Invalid Request", None), BatchRefused),
+        (401, failure(-32600, "Must be authenticated!", None), UpstreamFailed),
         (429, HTML, RateLimited),
         (403, failure(-32000, "Unauthorized"), UpstreamFailed),
         (403, HTML, GeoBlocked),
@@ -375,3 +436,18 @@ async def test_a_good_batch_passes_the_client_whole(
     reply = await client.call(ethereum_rpc.ADAPTER, call, URL, None, 5.0)
     assert fees(reply.payload).block == OLDEST + 2
     assert route.calls.last.request.content == call.json_body
+
+
+async def test_the_answers_of_the_single_calls_are_as_good_as_the_batchs(
+    client: ProviderClient, respx_mock: respx.MockRouter
+) -> None:
+    (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
+    payloads = []
+    for part, told in zip(call.parts, batch(GOOD), strict=True):
+        route = respx_mock.post(URL).mock(return_value=httpx.Response(200, json=told))
+        reply = await client.call(
+            ethereum_rpc.ADAPTER, replace(call, json_body=part, parts=()), URL, None, 5.0
+        )
+        assert route.calls.last.request.content == part
+        payloads.append(reply.payload)
+    assert fees(payloads) == fees(batch(GOOD))

@@ -201,6 +201,22 @@ def test_a_refusals_text_is_read_and_what_stands_behind_the_bar_is_not(
     assert etherscan.error_code(refusal(text)) == code
 
 
+@pytest.mark.parametrize(
+    ("code", "now_ms", "seconds"),
+    [
+        ("daily", EPOCH_MS, 16 * 3_600.0),
+        ("daily", EPOCH_MS + 16 * 3_600_000 - 500, 0.5),
+        ("daily", EPOCH_MS + 16 * 3_600_000, 86_400.0),
+        ("rate", EPOCH_MS, None),
+        ("unknown", EPOCH_MS, None),
+    ],
+)
+def test_the_days_allowance_comes_back_at_midnight(
+    code: str, now_ms: int, seconds: float | None
+) -> None:
+    assert etherscan.quota_reset_s(code, now_ms) == seconds
+
+
 @pytest.mark.parametrize("payload", [None, "", "<html>", [], {}, [refusal("x")], {"status": 0}])
 def test_what_is_no_refusal_has_no_code(payload: Any) -> None:
     assert etherscan.error_code(payload) is None
@@ -208,7 +224,8 @@ def test_what_is_no_refusal_has_no_code(payload: Any) -> None:
 
 def test_the_oracle_is_one_call_to_ethereum_with_the_key_in_the_query() -> None:
     params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
-    assert etherscan.build_gasoracle(GasQuery(), CONTEXT) == (Call("/v2/api", params),)
+    call = Call("/v2/api", params, max_bytes=256 * 1024)
+    assert etherscan.build_gasoracle(GasQuery(), CONTEXT) == (call,)
     assert etherscan.serves_gasoracle(GasQuery(), CONTEXT) == 0
     plan = etherscan.FREE
     assert plan == Plan(

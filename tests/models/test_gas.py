@@ -1,0 +1,85 @@
+"""The guard of the gas question: which heights the chain can have, given one that it had."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.models.gas import GasQuery
+from tests.clocks import EPOCH_MS
+
+KNOWN = 26_012_345
+#: Seconds since the known block was first seen, the block told now against it, and whether it may
+#: be the chain's newest.
+TABLE = [
+    (0, -4, False),
+    (0, -3, True),
+    (0, 0, True),
+    (0, 10, True),
+    (0, 11, False),
+    (15, 1, True),
+    (15, 12, True),
+    (15, 13, False),
+    (72, 0, True),
+    (72, -1, False),
+    (95, 0, True),  # stands still: in an hour of trouble even the chain might
+    (96, 0, False),
+    (96, 1, True),
+    (96, 8, True),
+    (96, 26, True),
+    (96, 27, False),
+    (120, -8_000, False),
+    (300, 8, False),
+    (300, 9, True),
+    (300, 25, True),
+    (300, 10**9, False),
+    (599, 20, False),
+    (599, 21, True),
+    (599, 109, True),
+    (599, 110, False),
+    # The known height is no guide any more, unless it is told once more.
+    (600, 0, False),
+    (600, 1, True),
+    (600, -8_000, True),
+    (600, 10**9, True),
+    (86_400, 0, False),
+    (86_400, 7_200, True),
+    # Our clock was set back: a little, as if no time had passed; much, as if nothing were known.
+    (-1, -4, False),
+    (-1, 0, True),
+    (-1, 11, False),
+    (-599, 10, True),
+    (-600, 300, True),
+]
+
+
+def is_taken(known: int, elapsed_ms: int, told: int) -> bool:
+    query = GasQuery(newest_block=known, newest_block_at_ms=EPOCH_MS)
+    try:
+        query.refuse_other_heads(told, EPOCH_MS + elapsed_ms)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("elapsed_s", "ahead", "taken"), TABLE)
+def test_a_height_is_taken_or_refused(elapsed_s: int, ahead: int, taken: bool) -> None:
+    assert is_taken(KNOWN, elapsed_s * 1000, KNOWN + ahead) is taken
+
+
+@given(st.integers(1, 10**12), st.integers(0, 2**53))
+def test_any_height_is_taken_where_none_is_known(block: int, now_ms: int) -> None:
+    GasQuery().refuse_other_heads(block, now_ms)
+    GasQuery(newest_block=block).refuse_other_heads(1, now_ms)
+
+
+@given(st.integers(0, 599_999), st.integers(0, 3), st.integers(0, 30))
+def test_an_honest_node_is_never_refused(elapsed_ms: int, behind: int, missed: int) -> None:
+    """Up to three blocks behind, and up to half of the slots missed."""
+    slots = elapsed_ms // 12_000
+    made = slots - min(missed, slots // 2)
+    assert is_taken(KNOWN, elapsed_ms, KNOWN + made - behind)
+
+
+def test_what_is_known_of_the_chain_is_no_part_of_the_question() -> None:
+    asked = GasQuery(newest_block=KNOWN, newest_block_at_ms=EPOCH_MS)
+    assert (asked, hash(asked)) == (GasQuery(), hash(GasQuery()))

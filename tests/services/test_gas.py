@@ -1,0 +1,265 @@
+"""Gas of nodes that lag, stand still or make heights up: somebody else's answer, or a stale one."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from backend.cache.cached_source import CachedSource
+from backend.cache.freshness import always
+from backend.cache.ttl_cache import TTLCache
+from backend.errors import MalformedResponse, SourceUnavailable
+from backend.models.answer import Answer
+from backend.models.gas import BlockFees, GasFees, GasQuery
+from backend.providers.vendors import ethereum_rpc, etherscan
+from backend.services.gas import GasSource
+from tests.clocks import EPOCH, EPOCH_MS, ManualClock
+from tests.walk import Walk
+from tests.world import feeds
+
+TTL_S, MAX_STALE_S = 15.0, 300.0
+#: After it a reader waits for the refresh.
+OVER_S = 2 * TTL_S + 1
+HEAD = feeds.FIRST_HEAD
+Heights = Callable[[int], int]
+
+
+def behind(head: int) -> int:
+    return head - 8_000
+
+
+def stuck(_head: int) -> int:
+    return HEAD
+
+
+@dataclass
+class Scene:
+    """A chain that makes a block each 12 s, two nodes `a` and `b` of one provider, an `oracle`.
+
+    `told` says which height each tells in place of the chain's.
+    """
+
+    clock: ManualClock
+    told: dict[str, Heights] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.walk = Walk(self.clock)
+        self.walk.wire.scripts |= {"a": self._node("a"), "b": self._node("b")}
+        self.walk.wire.scripts["oracle"] = self._oracle
+        self.walk.add("rpc", adapter=ethereum_rpc.ADAPTER, hosts=("a", "b"), independent_hosts=True)
+
+    @property
+    def head(self) -> int:
+        return HEAD + int(self.clock.elapsed // 12)
+
+    def _height(self, name: str) -> int:
+        told = self.told.get(name)
+        return told(self.head) if told else self.head
+
+    def _node(self, name: str) -> Callable[[httpx.Request], httpx.Response]:
+        def answer(request: httpx.Request) -> httpx.Response:
+            calls: list[dict[str, Any]] = orjson.loads(request.content)
+            return httpx.Response(200, json=feeds.fee_history(calls, self._height(name)))
+
+        return answer
+
+    def _oracle(self, _request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=feeds.gas_oracle(self._height("oracle")))
+
+    def cached(self) -> CachedSource[GasQuery, GasFees]:
+        return CachedSource(
+            GasSource(self.walk.manager()),
+            TTLCache[Answer[GasFees]](self.clock, 1),
+            clock=self.clock,
+            emit=self.walk.events.append,
+            freshness=always(TTL_S, MAX_STALE_S),
+            deadline_s=4.0,
+        )
+
+
+@pytest.fixture
+def scene(clock: ManualClock) -> Scene:
+    return Scene(clock)
+
+
+@pytest.fixture
+async def gas(scene: Scene) -> AsyncIterator[CachedSource[GasQuery, GasFees]]:
+    scene.walk.add("oracle", adapter=etherscan.ADAPTER)
+    cached = scene.cached()
+    yield cached
+    await cached.aclose()
+
+
+@pytest.fixture
+async def alone(scene: Scene) -> AsyncIterator[CachedSource[GasQuery, GasFees]]:
+    cached = scene.cached()
+    yield cached
+    await cached.aclose()
+
+
+Gas = CachedSource[GasQuery, GasFees]
+
+
+async def test_in_the_place_of_a_node_that_lags_the_other_one_is_asked(
+    scene: Scene, alone: Gas
+) -> None:
+    await alone.fetch(GasQuery())
+    scene.told["a"] = behind
+    scene.clock.advance(OVER_S)
+    meanwhile = await alone.fetch(GasQuery())
+    assert (meanwhile.stale, meanwhile.stale_reason) == (True, "bad_payload")
+    assert meanwhile.data.block == HEAD
+    scene.clock.advance(30)
+    answer = await alone.fetch(GasQuery())
+    assert (answer.stale, answer.data.block) == (False, scene.head)
+    assert scene.walk.wire.calls == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize("fault", [behind, lambda head: head + 10**9, lambda head: 1])
+async def test_in_the_place_of_a_provider_whose_nodes_lag_another_answers_at_once(
+    scene: Scene, gas: Gas, fault: Heights
+) -> None:
+    await gas.fetch(GasQuery())
+    scene.told |= {"a": fault, "b": fault}
+    for _ in range(20):
+        scene.clock.advance(OVER_S)
+        answer = await gas.fetch(GasQuery())
+        assert (answer.source, answer.stale, answer.data.block) == ("oracle", False, scene.head)
+
+
+async def test_for_an_oracle_that_lags_a_node_answers_at_once(scene: Scene, gas: Gas) -> None:
+    await gas.fetch(GasQuery())
+    scene.told["oracle"] = behind
+    for _ in range(20):
+        scene.clock.advance(OVER_S)
+        answer = await gas.fetch(GasQuery())
+        assert (answer.source, answer.stale, answer.data.block) == ("rpc", False, scene.head)
+
+
+@pytest.mark.parametrize(("fault", "fresh_for_s"), [(behind, 0), (stuck, 95)])
+async def test_what_lags_alone_is_served_stale_with_a_reason_and_then_not_at_all(
+    scene: Scene, alone: Gas, fault: Heights, fresh_for_s: int
+) -> None:
+    await alone.fetch(GasQuery())
+    scene.told |= {"a": fault, "b": fault}
+    while scene.clock.elapsed + OVER_S < MAX_STALE_S:
+        scene.clock.advance(OVER_S)
+        answer = await alone.fetch(GasQuery())
+        assert answer.data.block == HEAD
+        is_fresh = scene.clock.elapsed <= fresh_for_s
+        assert (answer.stale, answer.stale_reason) == (
+            (False, None) if is_fresh else (True, "bad_payload")
+        )
+    scene.clock.advance(fresh_for_s + OVER_S)
+    with pytest.raises(SourceUnavailable):
+        await alone.fetch(GasQuery())
+
+
+async def test_one_absurd_height_shuts_honest_nodes_out_for_ten_minutes_at_most(
+    scene: Scene, alone: Gas
+) -> None:
+    scene.told["a"] = lambda _head: 10**9
+    assert (await alone.fetch(GasQuery())).data.block == 10**9
+    del scene.told["a"]
+    scene.clock.advance(590)
+    with pytest.raises(SourceUnavailable):
+        await alone.fetch(GasQuery())
+    scene.clock.advance(60)
+    answer = await alone.fetch(GasQuery())
+    assert (answer.stale, answer.data.block) == (False, scene.head)
+
+
+def fees(block: int, at: datetime = EPOCH) -> Answer[GasFees]:
+    return Answer(GasFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, block, "oracle"), "a", at, 1.0)
+
+
+@dataclass
+class Scripted:
+    """Gives `answers`, the last one again and again; keeps the questions."""
+
+    answers: list[Answer[GasFees]]
+    asked: list[GasQuery] = field(default_factory=list)
+
+    async def fetch(self, query: GasQuery) -> Answer[GasFees]:
+        self.asked.append(query)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    @property
+    def known(self) -> list[tuple[int | None, int | None]]:
+        return [(query.newest_block, query.newest_block_at_ms) for query in self.asked]
+
+
+def after(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+async def test_the_highest_block_goes_with_the_question_as_of_when_it_was_first_seen() -> None:
+    told = [fees(100), fees(102, after(24)), fees(101, after(36)), fees(102, after(48))]
+    scripted = Scripted([*told, fees(103, after(60))])
+    source = GasSource(scripted)
+    for _ in range(5):
+        await source.fetch(GasQuery(is_urgent=True))
+    await source.fetch(GasQuery())
+    assert scripted.known == [
+        (None, None),
+        (100, EPOCH_MS),
+        *[(102, EPOCH_MS + 24_000)] * 3,
+        (103, EPOCH_MS + 60_000),
+    ]
+    assert [query.is_urgent for query in scripted.asked] == [True] * 5 + [False]
+
+
+async def test_after_ten_minutes_a_lower_block_is_the_known_one() -> None:
+    scripted = Scripted([fees(10**9), fees(100, after(600))])
+    source = GasSource(scripted)
+    for _ in range(3):
+        await source.fetch(GasQuery())
+    assert scripted.known == [(None, None), (10**9, EPOCH_MS), (100, EPOCH_MS + 600_000)]
+
+
+async def test_the_block_of_an_earlier_run_is_known() -> None:
+    scripted = Scripted([fees(101)])
+    source = GasSource(scripted)
+    source.recall(fees(100, after(-60)))
+    await source.fetch(GasQuery())
+    assert scripted.known == [(100, EPOCH_MS - 60_000)]
+
+
+def answering_later(first: Answer[GasFees], late: Answer[GasFees]) -> Answer[GasFees]:
+    async def later() -> Answer[GasFees]:
+        return late
+
+    return replace(first, later=later)
+
+
+async def test_a_late_answer_is_measured_by_the_first_one() -> None:
+    lagging, good = fees(100, after(2)), fees(9_001, after(2))
+    first = answering_later(fees(9_000, after(1)), lagging)
+    scripted = Scripted([first, answering_later(fees(9_000, after(1)), good), good])
+    source = GasSource(scripted)
+    answer = await source.fetch(GasQuery())
+    assert answer.later is not None
+    with pytest.raises(MalformedResponse, match="block 100 is not between"):
+        await answer.later()
+    answer = await source.fetch(GasQuery())
+    assert answer.later is not None
+    assert (await answer.later()).data == good.data
+    await source.fetch(GasQuery())
+    assert scripted.known[-1] == (9_001, EPOCH_MS + 2_000)
+
+
+async def test_blocks_that_were_left_out_are_a_warning_and_no_part_of_the_fees() -> None:
+    plain = fees(100).data
+    blocks = BlockFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, 100, "oracle", refused=("99", "98"))
+    scripted = Scripted(
+        [replace(fees(100), data=blocks), replace(fees(100), data=replace(blocks, refused=()))]
+    )
+    source = GasSource(scripted)
+    answer = await source.fetch(GasQuery())
+    assert (answer.data, type(answer.data)) == (plain, GasFees)
+    assert answer.warnings == ("2 blocks were refused as malformed: 99, 98",)
+    assert (await source.fetch(GasQuery())).warnings == ()
