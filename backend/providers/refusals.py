@@ -1,8 +1,13 @@
-"""What an HTTP answer means that is no success: which error, and for how long."""
+"""What an HTTP answer means that is no success: which error, and for how long.
+
+What the vendor says in its own fields comes first: its code, then its Retry-After, the end of a
+ban, its X-RateLimit-Reset. The words of a body are a guess: they may call a refusal that says
+nothing else a spent quota, but never say for how long.
+"""
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -21,11 +26,23 @@ from backend.providers.adapter import Adapter
 
 T = TypeVar("T")
 
-#: Longer than any provider's honest word; a larger figure is a unit error.
+#: Longer than any provider's honest word; a larger figure is a unit error and says nothing.
 LONGEST_RETRY_AFTER_S = 31 * 86_400.0
-#: A rate limit whose text speaks of these is a day's or a month's.
-_MONTH = re.compile(r"month|quota", re.IGNORECASE)
-_DAY = re.compile(r"\bdaily\b|\bper day\b|/day\b", re.IGNORECASE)
+#: Of a body, so much is searched for words.
+WORDS_BYTES = 2_000
+#: A refusal that speaks of these, and of no shorter time, may be a spent quota.
+_LONG = re.compile(
+    r"\bquota\b|\b(daily|weekly|monthly)\b|(\b(per|a|this|your) |/ ?)(day|week|month)\b",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(
+    r"\b(seconds?|secs?|minutes?|mins?|hours?|hourly|rps|qps)\b|/ ?[smh]\b", re.IGNORECASE
+)
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
+#: Names of the header that tells when a window's calls are given back, in use by many vendors.
+_RESETS = ("x-ratelimit-reset", "ratelimit-reset")
+#: A reset at or above this is an instant in epoch seconds, at or above the other in milliseconds.
+_EPOCH_S, _EPOCH_MS = 1e9, 1e12
 
 DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
     401: AuthFailed,
@@ -55,8 +72,12 @@ def refusal_in(
     if kind is None:
         return None
     retry_after_s = _retry_after_s(adapter, headers, payload, now)
-    if kind in (RateLimited, QuotaSpent) and (reset_s := _until_reset_s(body, now)):
-        kind, retry_after_s = QuotaSpent, retry_after_s or reset_s
+    if kind is RateLimited and retry_after_s is None:
+        retry_after_s = _reset_s(headers, now)
+        if retry_after_s is None and not _names(adapter, status, code) and _says_quota(body):
+            kind = QuotaSpent
+    elif kind is QuotaSpent and retry_after_s is None and code is not None:
+        retry_after_s = adapter.quota_reset_s(code, int(now.timestamp() * 1000))
     detail = f"HTTP {status}" + (f", code {code}" if code is not None else "")
     return kind(detail, http_status=status, retry_after_s=retry_after_s)
 
@@ -76,6 +97,13 @@ def _kind(adapter: Adapter, status: int, code: int | str | None) -> type[Provide
     return next(named, None) or _default_error(status)
 
 
+def _names(adapter: Adapter, status: int, code: int | str | None) -> bool:
+    """The vendor's own code says what this is. One that repeats the HTTP status says no more."""
+    if code is None or code == status:
+        return False
+    return (status, code) in adapter.errors or (None, code) in adapter.errors
+
+
 def _default_error(status: int) -> type[ProviderError] | None:
     if 200 <= status < 300:
         return None
@@ -90,32 +118,44 @@ def _retry_after_s(
     adapter: Adapter, headers: Mapping[str, str], payload: Any, now: datetime
 ) -> float | None:
     """What the provider says, in seconds; nothing usable gives None."""
-    seconds = _header_seconds(headers, now)
+    seconds = _usable(_header_seconds(headers, now))
     until_ms = _told(adapter.banned_until_ms, payload)
-    if seconds is None and until_ms:
-        seconds = until_ms / 1000 - now.timestamp()
-    # 0 would have us hammer a provider that just refused: our own ladder is better.
-    if seconds is None or seconds <= 0:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER_S)
+    return seconds or _usable(until_ms / 1000 - now.timestamp() if until_ms else None)
 
 
-def _until_reset_s(body: bytes, now: datetime) -> float | None:
-    """Seconds to the reset of a day's or month's quota that the text names, else None."""
-    text = body[:2_000].decode("utf-8", "replace")
-    if _MONTH.search(text):
-        return 86_400.0  # the anchor day is unknown: ask once a day
-    if not _DAY.search(text):
+def _usable(seconds: float | None) -> float | None:
+    """0 would have us hammer a provider that just refused, a year forget it: our own ladder is
+    better than either."""
+    return seconds if seconds and 0 < seconds <= LONGEST_RETRY_AFTER_S else None
+
+
+def _reset_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to the end of a spent window, told as seconds or as an instant; None where the
+    window is not the spent one, or not told."""
+    if headers.get("x-ratelimit-remaining", "0").strip() != "0":
         return None
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return (midnight - now).total_seconds()
+    told = (headers.get(name, "").strip() for name in _RESETS)
+    text = next((text for text in told if _SECONDS.fullmatch(text)), None)
+    if text is None:
+        return None
+    figure = float(text)
+    epoch_s = figure / 1000 if figure >= _EPOCH_MS else figure
+    return _usable(epoch_s - now.timestamp() if epoch_s >= _EPOCH_S else figure)
+
+
+def _says_quota(body: bytes) -> bool:
+    """A guess by words. A page is written for people, and speaks of days and months anyway."""
+    text = body[:WORDS_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    return not text.startswith("<") and bool(_LONG.search(text)) and not _SHORT.search(text)
 
 
 def _header_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Retry-After as seconds or as a date, the date read by the sender's own clock."""
+    """Retry-After as seconds or as a date, the date read by the sender's own clock. Of several
+    values the longest."""
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text):
-        return float(text)
+    values = [value.strip() for value in text.split(",")]
+    if all(map(_SECONDS.fullmatch, values)):
+        return max(map(float, values))
     until = _date(text)
     if until is None:
         return None
@@ -126,5 +166,5 @@ def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except (OverflowError, TypeError, ValueError):
+    except Exception:  # it promises ValueError, and has raised others on junk
         return None

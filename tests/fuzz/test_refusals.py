@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.errors import ProviderError
+from backend.errors import ProviderError, QuotaSpent
 from backend.providers.refusals import LONGEST_RETRY_AFTER_S, refusal_in
 from backend.providers.registry import REGISTRY
-from tests.clocks import EPOCH
+from tests.clocks import EPOCH, EPOCH_MS
 from tests.fuzz.budget import budget
 
 ADAPTERS = list({spec.adapter.vendor: spec.adapter for spec in REGISTRY}.values())
@@ -49,7 +49,16 @@ ODD = (
     *("Sun, 22 Nov 2026 08:00:00 " + "(" * 3_000, "\u00a0", "60, 60", "-" * 500, "22-Nov-2026 8.0"),
 )
 STAMPS = NEAR | st.sampled_from(ODD) | st.text(max_size=30)
-HEADERS = st.fixed_dictionaries({}, optional={"retry-after": STAMPS, "date": STAMPS})
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "retry-after": STAMPS,
+        "date": STAMPS,
+        "x-ratelimit-reset": STAMPS,
+        "ratelimit-reset": STAMPS,
+        "x-ratelimit-remaining": STAMPS,
+    },
+)
 WORDS = (
     "month",
     "per day",
@@ -59,6 +68,9 @@ WORDS = (
     "token",
     "Invalid API Key|abc",
     "24 hour",
+    "5 requests per second",
+    "1 MINUTE",
+    "batch",
 )
 ODD_TEXTS = (*WORDS, "", "IP banned until 1795334400000", "banned until " + "9" * 40)
 NAMES = st.sampled_from(
@@ -100,6 +112,29 @@ def test_an_answer_is_a_success_or_a_sound_error_of_ours(
     assert len(str(refusal)) < 60
     wait_s = refusal.retry_after_s
     assert wait_s is None or (0 < wait_s <= LONGEST_RETRY_AFTER_S and math.isfinite(wait_s))
+
+
+@each_adapter
+@budget(60)
+@given(status=st.sampled_from([200, 403, 418, 429]), body=BODIES)
+def test_only_a_vendors_code_says_for_how_long_a_quota_is_spent(
+    adapter: Any, status: int, body: bytes
+) -> None:
+    refusal = refusal_in(adapter, status, {}, decoded(body), body, EPOCH)
+    if isinstance(refusal, QuotaSpent) and refusal.retry_after_s is not None:
+        assert adapter.quota_reset_s(adapter.error_code(decoded(body)), EPOCH_MS) is not None
+
+
+@each_adapter
+@budget(60)
+@given(body=BODIES)
+def test_no_words_lengthen_a_wait_that_is_told(adapter: Any, body: bytes) -> None:
+    refusal = refusal_in(adapter, 429, {"retry-after": "7"}, decoded(body), body, EPOCH)
+    assert refusal is not None
+    assert refusal.retry_after_s == 7.0
+    if isinstance(refusal, QuotaSpent):
+        code = adapter.error_code(decoded(body))
+        assert QuotaSpent in (adapter.errors.get((429, code)), adapter.errors.get((None, code)))
 
 
 @each_adapter

@@ -4,6 +4,7 @@ Documentation: cryptopanic.com/developers/api, as its clients quote it (2026-09)
 is publicly recorded. `next` and `previous` carry the token: nothing here reads them.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,14 @@ MOST_POSTS, MOST_BYTES = 200, 2 * MIB
 
 FOR = ("positive", "liked")
 AGAINST = ("negative", "disliked", "toxic")
+#: What `info` means, in our own words. The first that fits counts: a quota of requests per second
+#: is a rate, and "API monthly quota exceeded" is none.
+MEANINGS = (
+    ("rate limit", re.compile(r"\b(second|sec|minute|min|hour)s?\b|/ ?[smh]\b", re.IGNORECASE)),
+    ("quota", re.compile(r"\bquota|\b(daily|weekly|monthly)\b", re.IGNORECASE)),
+    ("rate limit", re.compile(r"\brate|too many requests", re.IGNORECASE)),
+    ("token", re.compile(r"token", re.IGNORECASE)),
+)
 #: What is dated further ahead of now than a wrong clock explains, is not news yet.
 AHEAD = timedelta(hours=1)
 
@@ -92,8 +101,8 @@ def error_code(payload: Any) -> str | None:
     """Our own word for what `info` says: `refused` where it is none that we know."""
     if not isinstance(payload, dict) or payload.get("status") != "api_error":
         return None
-    info = str(payload.get("info")).lower()
-    return next((word for word in ("quota", "rate limit", "token") if word in info), "refused")
+    info = str(payload.get("info"))
+    return next((word for word, pattern in MEANINGS if pattern.search(info)), "refused")
 
 
 ADAPTER = Adapter(
@@ -101,7 +110,8 @@ ADAPTER = Adapter(
     operations=(Operation("posts", ReportsQuery, serves_posts, build_posts, parse_posts),),
     error_code=error_code,
     errors={
-        (None, "quota"): QuotaSpent,  # 403 and 429, without Retry-After
+        # 403 and 429, without Retry-After; a plan's month begins on a day that nobody tells.
+        (None, "quota"): QuotaSpent,
         (None, "rate limit"): RateLimited,
         (200, "token"): AuthFailed,
         (400, None): AuthFailed,  # "Token not found"; the documents say 401

@@ -54,7 +54,8 @@ CODES: dict[str, type[ProviderError]] = {
     "corsNotAllowed": QueryRefused,
     "unexpectedError": UpstreamFailed,
 }
-#: Our own code: `rateLimited` is also what the day's cap answers, and only its text says which.
+#: Our own code: `rateLimited` is also what the day's cap answers, and only its text says which. It
+#: is "50 requests available every 12 hours", without the hour at which they begin.
 CAP = "cap"
 
 

@@ -361,6 +361,8 @@ REFUSALS: list[tuple[Any, str | None]] = [
     (failure(-32600, "batch rate limit exceeded", None), "rate"),
     (failure(-32005, "daily request count exceeded"), "quota"),
     (failure(-32000, "100000 requests per day are used up"), "quota"),
+    (failure(-32005, "daily average is fine, but 25 requests per second are not"), "rate"),
+    (failure(-32000, "quota of 25 requests per second: rate exceeded"), "rate"),
     (batch(GOOD, chain="0x38"), "wrong_chain"),
     (batch(GOOD, chain=None), "wrong_chain"),
     (batch(GOOD, chain=1), "wrong_chain"),

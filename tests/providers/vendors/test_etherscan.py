@@ -176,6 +176,8 @@ REFUSALS: list[tuple[Any, str, type[ProviderError]]] = [
     ("Max rate limit reached, please use API Key for higher rate limit", "rate", RateLimited),
     ("Max daily rate limit reached. 100000 (100%) of 100000 day/limit", "daily", QuotaSpent),
     ("daily rate limit reached", "daily", QuotaSpent),
+    ("Max calls per sec rate limit reached (3/sec), of 100000 day/limit", "rate", RateLimited),
+    ("Rate limit of 5/s reached; upgrade for a higher daily limit", "rate", RateLimited),
     (
         "Free API access is not supported for this chain. Please upgrade your api plan.",
         "plan",
