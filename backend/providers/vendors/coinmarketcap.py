@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from backend.errors import AuthFailed, RateLimited
+from backend.errors import AuthFailed, QuotaSpent, RateLimited
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import NOT_OF_NOW_MS, newest_days, parse_rows
@@ -98,6 +98,9 @@ ADAPTER = Adapter(
     ),
     error_code=error_code,
     errors={
+        (None, 1008): RateLimited,  # of a minute
+        (None, 1009): QuotaSpent,  # of a day; when it begins is not documented
+        (None, 1010): QuotaSpent,  # of a month
         (None, 1011): RateLimited,  # the pool of our address
         (None, 1005): AuthFailed,  # no longer without a key
     },

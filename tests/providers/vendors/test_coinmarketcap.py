@@ -17,6 +17,7 @@ from backend.errors import (
     MalformedResponse,
     ProviderError,
     QueryRefused,
+    QuotaSpent,
     RateLimited,
     UpstreamFailed,
 )
@@ -284,6 +285,9 @@ async def client(clock: ManualClock, respx_mock: respx.MockRouter) -> AsyncItera
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
+        (429, envelope(code=1008), RateLimited),
+        (429, envelope(code=1009), QuotaSpent),
+        (429, envelope(code="1010"), QuotaSpent),
         (429, envelope(code=1011), RateLimited),
         (429, HTML, RateLimited),
         (200, envelope(code="1011"), RateLimited),
