@@ -86,9 +86,8 @@ class GasQuery(Query[GasFees]):
 
         While the newest known block was first seen less than ten minutes ago, the chain has grown
         since by at least a block in each 24 s (half of the slots missed), less the three blocks
-        that a node may lag, and by at most two in each slot of 12 s, and ten. So a node that
-        stands still is refused after 96 s, and a single absurd height keeps honest nodes out for
-        ten minutes at most. After that any block is taken, but not the very same again.
+        that a node may lag. So a node that stands still is refused after 96 s. After ten minutes
+        any block is taken, but not the very same again.
         """
         if self.newest_block is None or self.newest_block_at_ms is None:
             return
@@ -96,11 +95,19 @@ class GasQuery(Query[GasFees]):
             if block == self.newest_block:
                 raise ValueError("the newest block is the same for ten minutes")
             return
-        elapsed_s = max(0, now_ms - self.newest_block_at_ms) // 1000
-        least = self.newest_block + elapsed_s // SLOWEST_BLOCK_S - MOST_BEHIND
-        most = self.newest_block + 2 * elapsed_s // SLOT_S + MOST_AHEAD
-        if not least <= block <= most:
-            raise ValueError(f"block {block} is not between {least} and {most}")
+        least = self.newest_block + self._elapsed_s(now_ms) // SLOWEST_BLOCK_S - MOST_BEHIND
+        if block < least:
+            raise ValueError(f"block {block} is older than {least}")
+
+    def is_ahead_of_all_slots(self, block: int, now_ms: int) -> bool:
+        """True where the chain cannot have grown so far: either `block` or the known one is wrong,
+        and one answer does not tell which."""
+        if self.newest_block is None or self.guard_is_over(now_ms):
+            return False
+        return block > self.newest_block + 2 * self._elapsed_s(now_ms) // SLOT_S + MOST_AHEAD
+
+    def _elapsed_s(self, now_ms: int) -> int:
+        return max(0, now_ms - (self.newest_block_at_ms or now_ms)) // 1000
 
     def guard_is_over(self, now_ms: int) -> bool:
         """True where nothing is known, or what is known is no guide to `now_ms`: ten minutes old,

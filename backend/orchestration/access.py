@@ -116,6 +116,19 @@ class Access:
     async def _perform(
         self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
     ) -> T:
+        """Of independent hosts the next one is asked where an answer cannot be true."""
+        for others in reversed(range(endpoint.independent_hosts)):
+            try:
+                return await self._perform_once(operation, endpoint, query, deadline)
+            except MalformedResponse as error:
+                if not others or self._clock.monotonic() >= deadline:
+                    raise
+                self._on_retry(error, "another_host")
+        raise AssertionError("an endpoint has at least one host")
+
+    async def _perform_once(
+        self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
+    ) -> T:
         first, *rest = operation.build(query, self.context(endpoint.plan))
         # The first one tells whether the others are worth their price; they go out together.
         replies = [await endpoint.call(first, deadline, self._on_retry)]

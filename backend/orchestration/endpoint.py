@@ -112,6 +112,11 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.plan.name} {self._hosts!r} {self.guard!r}>"
 
+    @property
+    def independent_hosts(self) -> int:
+        """How many hosts of different people there are; one where all are the same people's."""
+        return max(1, len(self._hosts.available())) if self.plan.independent_hosts else 1
+
     async def call(self, call: Call, deadline: float, on_retry: OnRetry) -> Reply:
         """The answer of the first host that serves us. Raises ProviderError.
 

@@ -62,8 +62,7 @@ class Call:
     whose answers in a list, in order, are as good as the batch's. `decode` says what the payload
     is: JSON, or the body's bytes.
     A `conditional` one carries the validators of the last answer; unchanged, that is given again.
-    `moved_to` is where the host sent us on, in place of base URL, path and parameters. `parts` are
-    the single JSON bodies of a batch, for a host that takes none.
+    `moved_to` is where the host sent us on, in place of base URL, path and parameters.
     """
 
     path: str = ""
@@ -71,7 +70,6 @@ class Call:
     weight: int = 1
     max_bytes: int = 4 * MIB
     json_body: bytes | None = None
-    parts: tuple[bytes, ...] = ()
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False
     moved_to: str | None = field(default=None, repr=False)  # it may hold the key

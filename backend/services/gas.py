@@ -21,6 +21,8 @@ class GasSource:
     def __init__(self, fees: Source[GasQuery, GasFees]) -> None:
         self._fees = fees
         self._known = GasQuery()
+        #: A height that no growth of the chain explains, until a second answer is of it as well.
+        self._claimed = GasQuery()
 
     def __repr__(self) -> str:
         return f"<GasSource block {self._known.newest_block}>"
@@ -33,11 +35,27 @@ class GasSource:
 
     def recall(self, answer: Answer[GasFees]) -> None:
         """An answer that was accepted, in this run or in an earlier one: its block is remembered
-        as of then, if it is higher than the known one or that is too old to be a guide."""
+        as of then, if it is higher than the known one or that is too old to be a guide.
+
+        A single absurd height is not remembered: it would keep all honest nodes out.
+        """
         block, at_ms = answer.data.block, _epoch_ms(answer.fetched_at)
+        told = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
         newest = self._known.newest_block
-        if newest is None or block > newest or self._known.guard_is_over(at_ms):
-            self._known = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
+        if self._known.is_ahead_of_all_slots(block, at_ms) and not self._is_claimed(block, at_ms):
+            self._claimed = told
+        elif newest is None or block > newest or self._known.guard_is_over(at_ms):
+            self._known, self._claimed = told, GasQuery()
+
+    def _is_claimed(self, block: int, at_ms: int) -> bool:
+        """True where an answer before this one was of the same chain's growth."""
+        if self._claimed.newest_block is None or self._claimed.guard_is_over(at_ms):
+            return False
+        try:
+            self._claimed.refuse_other_heads(block, at_ms)
+        except ValueError:
+            return False
+        return not self._claimed.is_ahead_of_all_slots(block, at_ms)
 
     def _later(self, answer: Answer[GasFees]) -> Callable[[], Awaitable[Answer[GasFees]]] | None:
         later = answer.later

@@ -15,10 +15,10 @@ TABLE = [
     (0, -3, True),
     (0, 0, True),
     (0, 10, True),
-    (0, 11, False),
+    (0, 11, True),
     (15, 1, True),
     (15, 12, True),
-    (15, 13, False),
+    (15, 13, True),
     (72, 0, True),
     (72, -1, False),
     (95, 0, True),  # stands still: in an hour of trouble even the chain might
@@ -26,16 +26,16 @@ TABLE = [
     (96, 1, True),
     (96, 8, True),
     (96, 26, True),
-    (96, 27, False),
+    (96, 27, True),
     (120, -8_000, False),
     (300, 8, False),
     (300, 9, True),
     (300, 25, True),
-    (300, 10**9, False),
+    (300, 10**9, True),
     (599, 20, False),
     (599, 21, True),
     (599, 109, True),
-    (599, 110, False),
+    (599, 110, True),
     # The known height is no guide any more, unless it is told once more.
     (600, 0, False),
     (600, 1, True),
@@ -46,7 +46,7 @@ TABLE = [
     # Our clock was set back: a little, as if no time had passed; much, as if nothing were known.
     (-1, -4, False),
     (-1, 0, True),
-    (-1, 11, False),
+    (-1, 11, True),
     (-599, 10, True),
     (-600, 300, True),
 ]
@@ -64,6 +64,28 @@ def is_taken(known: int, elapsed_ms: int, told: int) -> bool:
 @pytest.mark.parametrize(("elapsed_s", "ahead", "taken"), TABLE)
 def test_a_height_is_taken_or_refused(elapsed_s: int, ahead: int, taken: bool) -> None:
     assert is_taken(KNOWN, elapsed_s * 1000, KNOWN + ahead) is taken
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "ahead", "is_ahead"),
+    [
+        (0, 10, False),
+        (0, 11, True),
+        (96, 26, False),
+        (96, 27, True),
+        (300, 10**9, True),
+        (599, 110, True),
+        (600, 10**9, False),
+        (-1, 11, True),
+    ],
+)
+def test_a_height_that_no_growth_explains_is_told_apart(
+    elapsed_s: int, ahead: int, is_ahead: bool
+) -> None:
+    query = GasQuery(newest_block=KNOWN, newest_block_at_ms=EPOCH_MS)
+    now_ms = EPOCH_MS + elapsed_s * 1000
+    assert query.is_ahead_of_all_slots(KNOWN + ahead, now_ms) is is_ahead
+    assert not GasQuery().is_ahead_of_all_slots(KNOWN + ahead, now_ms)
 
 
 @given(st.integers(1, 10**12), st.integers(0, 2**53))
