@@ -1,69 +1,71 @@
 """Settings, read from the environment and `.env`: the only file that looks there.
 
 Every setting has a type, bounds, a unit and a default. A wrong one raises `SettingsError`, whose
-text is one line that names the variable.
+text is one line that names the variable. Proxies and certificates are those of the process's
+environment, as for any other program; `.env` holds our own settings only.
 """
 
+import logging
+import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-SECOND, MINUTE, HOUR, DAY, MONTH = 1.0, 60.0, 3_600.0, 86_400.0, 30 * 86_400.0
-PERIODS_S = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "month": MONTH}
+from backend.environment.errors import SettingsError
+from backend.environment.forms import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MONTH,
+    CallLimit,
+    parse_base_urls,
+    parse_limits,
+    parse_stream_url,
+)
+from backend.environment.names import misspelt
+from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
+
+__all__ = [
+    "DAY",
+    "MONTH",
+    "CallLimit",
+    "Configuration",
+    "ProviderSettings",
+    "Settings",
+    "SettingsError",
+    "load_configuration",
+    "parse_limits",
+    "setting_names",
+]
+
 S = TypeVar("S", bound=BaseSettings)
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+", re.IGNORECASE)
-_LIMIT = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day|month)s?")
+Seconds = Annotated[float, Field(gt=0, le=30 * DAY, allow_inf_nan=False)]
 
-Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
-
-
-class SettingsError(Exception):
-    """A setting is wrong. The text is one line and names the variable."""
+ENV_FILE = ".env"
+#: More misspelt names than these are only counted.
+MOST_NAMED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class CallLimit:
-    """At most `limit` calls in any `period_s` seconds."""
+class _Read(BaseSettings):
+    """What is read from the environment, or from `.env` where that has no word on it."""
 
-    limit: int
-    period_s: float
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
 
-
-def parse_limits(text: str) -> tuple[CallLimit, ...]:
-    """`30/minute,10000/month` or `50/12 hours`; empty gives none. Raises ValueError."""
-    return tuple(_parse_limit(part.strip()) for part in text.split(",") if part.strip())
+    @field_validator("*", mode="before")
+    @classmethod
+    def _space_around_is_cut(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
 
 
-def _parse_limit(text: str) -> CallLimit:
-    match = _LIMIT.fullmatch(text)
-    if not match or int(match[1]) == 0 or match[2] == "0":
-        raise ValueError(f"{text!r} is not like 30/minute, 50/12 hours or 10000/month")
-    return CallLimit(int(match[1]), int(match[2] or 1) * PERIODS_S[match[3]])
-
-
-def _parse_base_urls(text: str) -> tuple[str, ...]:
-    urls = tuple(part.strip() for part in text.split(",") if part.strip())
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
-            raise ValueError("wants one http(s) address or a comma list of them")
-        if parts.username or parts.password or parts.fragment:
-            raise ValueError("wants an address without user and fragment")
-        if parts.port == 0:  # reading the port of a wrong one raises ValueError
-            raise ValueError("wants a port from 1 to 65535")
-    return urls
-
-
-class ProviderSettings(BaseSettings):
+class ProviderSettings(_Read):
     """What each provider reads behind its own upper-cased name and an underscore."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     api_key: SecretStr | None = None
     base_url: Annotated[tuple[str, ...], NoDecode] = ()
@@ -89,21 +91,12 @@ class ProviderSettings(BaseSettings):
     @field_validator("base_url", mode="before")
     @classmethod
     def _split_base_url(cls, value: Any) -> Any:
-        return _parse_base_urls(value) if isinstance(value, str) else value
+        return parse_base_urls(value) if isinstance(value, str) else value
 
     @field_validator("stream_url")
     @classmethod
     def _stream_url_is_one(cls, value: str | None) -> str | None:
-        """Without the path that the vendor's file puts behind it."""
-        url = (value or "").strip().rstrip("/").removesuffix("/stream")
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        is_address = parts.scheme in ("ws", "wss") and _HOST.fullmatch(host)
-        is_bare = not (parts.query or parts.fragment or "@" in parts.netloc)
-        is_sound = is_bare and parts.port != 0 and all(len(part) < 64 for part in host.split("."))
-        if url and not (is_address and is_sound):
-            raise ValueError("wants one address like wss://host:443, or nothing")
-        return None if value is None else url
+        return None if value is None else parse_stream_url(value)
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -111,10 +104,8 @@ class ProviderSettings(BaseSettings):
         return parse_limits(value) if isinstance(value, str) else value
 
 
-class Settings(BaseSettings):
+class Settings(_Read):
     """The gateway's own settings. Durations in seconds, fractions allowed."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     host: str = Field("0.0.0.0", min_length=1)  # noqa: S104 - a container serves all interfaces
     port: int = Field(7860, ge=1, le=65_535)
@@ -159,6 +150,11 @@ class Settings(BaseSettings):
     prepared_answers: bool = True
     #: ... by the server itself; false is the plain way, through ASGI.
     http_direct: bool = True
+
+    @field_validator("host")
+    @classmethod
+    def _address_has_no_brackets(cls, value: str) -> str:
+        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -215,34 +211,83 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was read: the gateway's own settings and each provider's."""
+    """All that was read: the gateway's own settings, each provider's, and the network's."""
 
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    #: What was set and is ignored: a line for each, to be logged at the start.
+    warnings: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every key that was configured, for the redaction filter."""
+        """Every key and password that was configured, for the redaction filter."""
         keys = [provider.api_key for provider in self.providers.values()]
         keys += self.gateway.gateway_api_keys
-        return tuple(key.get_secret_value() for key in keys if key)
+        own = tuple(key.get_secret_value() for key in keys if key)
+        return own + self.network.secrets()
 
 
-class _NotYet(BaseSettings):
+class _NotYet(_Read):
     """Variables of the contract that this version can't do: a user would count on them."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     redis_url: str = ""
 
 
 def load_configuration(provider_names: Iterable[str]) -> Configuration:
     """Reads everything once. Raises SettingsError with one line that names the variable."""
+    logging.getLogger("dotenv.main").disabled = True  # it tells a wrong line at every reading
+    names = tuple(provider_names)
+    in_file, wrong_lines = _read_file()
     _refuse_what_is_not_built()
     gateway = _load(Settings, "")
-    providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in provider_names}
+    providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
-    return Configuration(gateway, providers)
+    network, ignored = read_network(os.environ)
+    warnings = (*wrong_lines, *_out_of_place(in_file), *ignored, *_misspelt(names, in_file))
+    return Configuration(gateway, providers, network, warnings)
+
+
+def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
+    """Every variable that is read from the environment or from `.env`."""
+    own = [*Settings.model_fields, *_NotYet.model_fields]
+    each = [f"{name}_{one}" for name in provider_names for one in ProviderSettings.model_fields]
+    return tuple(name.upper() for name in own + each)
+
+
+def _out_of_place(in_file: Iterable[str]) -> Iterable[str]:
+    for name in in_file:
+        if name.upper() in NETWORK_VARIABLES:
+            yield f"{name} counts in the environment only and is ignored in {ENV_FILE}"
+
+
+def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) -> Iterable[str]:
+    known = setting_names(provider_names)
+    providers = [name.upper() for name in provider_names]
+    found = misspelt(in_file | os.environ, known, providers)
+    for name, meant in [*found.items()][:MOST_NAMED]:
+        where = f" (in {ENV_FILE})" if name not in os.environ else ""
+        yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
+    if len(found) > MOST_NAMED:
+        yield f"{len(found) - MOST_NAMED} more variables look like settings and are ignored"
+
+
+def _read_file() -> tuple[dict[str, str | None], list[str]]:
+    """The variables of `.env`, and a warning for each line that is none. Raises SettingsError."""
+    path = Path(ENV_FILE)
+    if not path.exists():
+        return {}, []
+    if not path.is_file():  # a pipe would be waited for
+        raise SettingsError(f"{ENV_FILE}: is no regular file")
+    try:
+        bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
+    wrong = [one.original.line for one in bindings if one.error]
+    warnings = [f"{ENV_FILE}: line {line} is not like NAME=value and is ignored" for line in wrong]
+    return {one.key: one.value for one in bindings if one.key}, warnings[:MOST_NAMED]
 
 
 def _refuse_what_is_not_built() -> None:
@@ -256,8 +301,6 @@ def _load(kind: type[S], prefix: str) -> S:
         return kind(_env_prefix=prefix)
     except ValidationError as error:
         raise SettingsError(_one_line(error, prefix)) from None
-    except UnicodeDecodeError:
-        raise SettingsError(".env: is not UTF-8 text") from None
 
 
 def _one_line(error: ValidationError, prefix: str) -> str:

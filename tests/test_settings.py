@@ -1,11 +1,13 @@
 """Settings: defaults, environment and `.env`, and one line about each wrong value."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from backend.environment.network import NETWORK_VARIABLES
 from backend.settings import (
     CallLimit,
     Configuration,
@@ -29,8 +31,9 @@ KEY = "CG-AbCdEfGhIjKlMnOpQrStUvWx"
 
 @pytest.fixture(autouse=True)
 def _empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*OWN_VARIABLES, *PROVIDER_VARIABLES):
+    for name in (*OWN_VARIABLES, *PROVIDER_VARIABLES, *NETWORK_VARIABLES):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -338,3 +341,117 @@ def test_a_wrong_push_address_is_refused(monkeypatch: pytest.MonkeyPatch, text: 
     monkeypatch.setenv("BINANCE_STREAM_URL", text)
     with pytest.raises(SettingsError, match="BINANCE_STREAM_URL"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("HOST", " 127.0.0.1\r", "127.0.0.1"),
+        ("HOST", "[::]", "::"),
+        ("HOST", "::", "::"),
+        ("PORT", " 8080\r", 8080),
+        ("LOG_DIR", "logs\r", Path("logs")),
+        ("STATE_PATH", " state/a.db\r", Path("state/a.db")),
+        ("WS_DIRECT", "false\r", False),
+        ("GATEWAY_API_KEYS", "\r", ()),
+    ],
+)
+def test_space_and_line_ends_around_a_value_are_cut_off(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, expected: object
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(load().gateway, variable.lower()) == expected
+
+
+@pytest.mark.parametrize("variable", ["HOST", "PORT", "LOG_LEVEL", "GATEWAY_API_KEYS", "WS_DIRECT"])
+def test_bytes_that_are_no_text_are_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, os.fsdecode(b"\xff\xfe12345678"))
+    assert refusal().startswith(f"{variable}: ")
+
+
+def test_a_file_of_windows_is_read_like_any_other() -> None:
+    Path(".env").write_bytes(b'\xef\xbb\xbfPORT=9000\r\nHOST="127.0.0.1"\r\nLOG_LEVEL=debug\r\n')
+    configuration = load()
+    assert configuration.gateway.port == 9000
+    assert configuration.gateway.host == "127.0.0.1"
+    assert configuration.gateway.log_level == "DEBUG"
+    assert configuration.warnings == ()
+
+
+def test_a_file_in_another_encoding_is_refused() -> None:
+    Path(".env").write_bytes("PORT=9000\n".encode("utf-16"))
+    assert refusal() == ".env: is not UTF-8 text"
+
+
+def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused_and_not_waited_for() -> None:
+    os.mkfifo(".env")
+    assert refusal() == ".env: is no regular file"
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    assert refusal() == ".env: is no regular file"
+
+
+def test_a_line_of_the_file_that_is_none_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Path(".env").write_text("PORT=9000\n= secret\nHOST=127.0.0.1\n")
+    configuration = load()
+    assert configuration.warnings == (".env: line 2 is not like NAME=value and is ignored",)
+    assert configuration.gateway.host == "127.0.0.1"
+    assert caplog.text == ""
+
+
+def test_a_misspelt_variable_is_a_warning_with_what_was_meant_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("CACHE_TTL_MARKTE=secret-1\n")
+    monkeypatch.setenv("BINANCE_API_KY", "secret-2")
+    in_file, in_environment = load().warnings
+    assert in_file == (
+        "CACHE_TTL_MARKTE (in .env) is not a setting and is ignored; did you mean CACHE_TTL_MARKET?"
+    )
+    assert in_environment.startswith("BINANCE_API_KY is not a setting")
+    assert "did you mean BINANCE_API_KEY?" in in_environment
+
+
+def test_many_misspelt_variables_are_counted() -> None:
+    Path(".env").write_text("".join(f"BINANCE_X{number}=\n" for number in range(50)))
+    warnings = load().warnings
+    assert len(warnings) == 21
+    assert warnings[-1] == "30 more variables look like settings and are ignored"
+
+
+def test_a_proxy_is_one_of_the_environment_and_not_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("HTTPS_PROXY=http://file:1\n")
+    monkeypatch.setenv("HTTP_PROXY", "http://anna:hunter22@proxy:3128")
+    configuration = load()
+    proxies = configuration.network.proxies
+    assert proxies.secure is None
+    assert proxies.plain is not None
+    assert proxies.plain.address == "http://proxy:3128"
+    assert "hunter22" in configuration.secrets()
+    assert "hunter22" not in repr(configuration)
+    (warning,) = configuration.warnings
+    assert warning == "HTTPS_PROXY counts in the environment only and is ignored in .env"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [("https_proxy", "http://u:pw@h:port"), ("SSL_CERT_FILE", "/pw"), ("SSL_CERT_DIR", "/pw")],
+)
+def test_a_wrong_proxy_or_certificate_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    message = refusal()
+    assert message.startswith(f"{variable}: ")
+    assert "pw" not in message
+
+
+def test_a_part_of_a_host_that_is_too_long_to_be_looked_up_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BINANCE_BASE_URL", f"https://{'a' * 64}.example")
+    assert refusal().startswith("BINANCE_BASE_URL: ")

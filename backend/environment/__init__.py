@@ -1,0 +1,1 @@
+"""What the process's surroundings mean: proxies, certificates, names. settings.py reads them."""

@@ -1,0 +1,78 @@
+"""How calls leave this machine: by which proxies, and which authorities vouch for the others."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backend.environment.certificates import tls_context
+from backend.environment.errors import SettingsError
+from backend.environment.proxies import (
+    Exemptions,
+    Proxy,
+    ProxySettings,
+    parse_no_proxy,
+    parse_proxy,
+)
+
+NETWORK_VARIABLES = frozenset(
+    {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """Proxies and certificates: those of the process's environment, as for any other program."""
+
+    proxies: ProxySettings = field(default_factory=ProxySettings)
+    cert_file: str = ""
+    cert_dir: str = ""
+
+    def tls(self) -> ssl.SSLContext:
+        """One for all clients. Raises SettingsError, but not after `read_network`."""
+        return tls_context(self.cert_file, self.cert_dir)
+
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read of the proxies' users and passwords."""
+        return tuple(secret for proxy in self.proxies.proxies for secret in proxy.secrets())
+
+
+def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple[str, ...]]:
+    """The settings and what to warn of. Raises SettingsError for what cannot work."""
+    for_all = _proxy(environment, "all_proxy")
+    exempt, warnings = _exempt(environment)
+    proxies = ProxySettings(
+        _proxy(environment, "http_proxy") or for_all,
+        _proxy(environment, "https_proxy") or for_all,
+        exempt,
+    )
+    file, folder = (environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    network = NetworkSettings(proxies, file, folder)
+    if file or folder:
+        network.tls()  # what is wrong with them is told now, not at the first call
+    return network, warnings
+
+
+def _named(environment: Mapping[str, str], name: str) -> tuple[str, str]:
+    """As curl looks: in lower case first; empty is unset."""
+    for spelling in (name, name.upper()):
+        if value := environment.get(spelling, "").strip():
+            return spelling, value
+    return name.upper(), ""
+
+
+def _proxy(environment: Mapping[str, str], name: str) -> Proxy | None:
+    variable, value = _named(environment, name)
+    try:
+        return parse_proxy(value, variable) if value else None
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from None
+
+
+def _exempt(environment: Mapping[str, str]) -> tuple[Exemptions, tuple[str, ...]]:
+    variable, value = _named(environment, "no_proxy")
+    exempt, senseless = parse_no_proxy(value)
+    if not senseless:
+        return exempt, ()
+    which = ", ".join(map(str, senseless[:10]))
+    told = f"{variable}: no host, domain, address or network, and ignored: entry {which}"
+    return exempt, (told,)
