@@ -34,6 +34,7 @@ from backend.orchestration.tick_stream import TickStream
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
+from backend.providers.transport import open_transport
 from backend.services.gas import GasService
 from backend.services.live import LiveService
 from backend.services.market import MarketService
@@ -116,6 +117,7 @@ async def open_gateway(
         storage = open_storage(configuration.gateway.state_path)
         stack.push_async_callback(storage.aclose)
         remembered = _sound(await storage.remembered(), clock)
+        transport = transport or open_transport(configuration.network)
         client = await stack.enter_async_context(ProviderClient(clock, transport))
         factory = ProviderFactory(
             configuration,
@@ -138,7 +140,7 @@ async def open_gateway(
         )
         stack.push_async_callback(manager.aclose)
         ticks = factory.tick_stream(registry)
-        _announce(manager)
+        _announce(manager, configuration)
         answers = LastAnswers(storage, clock)
         stack.push_async_callback(answers.aclose)
         caches = Caches(
@@ -242,8 +244,8 @@ def _compose(
     )
 
 
-def _announce(manager: ProviderManager) -> None:
-    """Who can serve what now, and which variable would unlock the others."""
+def _announce(manager: ProviderManager, configuration: Configuration) -> None:
+    """Who can serve what now, which variable would unlock the others, and what is ignored."""
     chains = {
         name: " > ".join(provider.name for provider in manager.standing(query)) or "nobody"
         for name, query in PLAIN.items()
@@ -254,3 +256,7 @@ def _announce(manager: ProviderManager) -> None:
         told = provider.status()
         if told.hint:
             log.info("%s is off: %s (%s)", told.name, told.hint, ", ".join(told.categories))
+    for proxy in configuration.network.proxies.proxies:
+        log.info("providers are called by the proxy %s (%s)", proxy.address, proxy.variable)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)

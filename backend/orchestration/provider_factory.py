@@ -100,7 +100,8 @@ class ProviderFactory:
         is_own = set(settings.base_url) <= own
         if settings.stream_url is None and not is_own:
             return None
-        client, base_url = PushClient(self._clock), settings.stream_url or feed.base_url
+        client = PushClient(self._clock, self._configuration.network)
+        base_url = settings.stream_url or feed.base_url
         return TickStream(
             spec.name,
             feed,

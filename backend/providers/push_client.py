@@ -13,8 +13,10 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.uri import parse_uri
 
 from backend.clock import Clock
+from backend.environment.network import NetworkSettings
 from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse, ProviderError
 from backend.providers.adapter import MIB, Adapter
 from backend.providers.client import USER_AGENT
@@ -46,10 +48,11 @@ class _Direct(connect):
 
 
 class PushClient:
-    """Opens connections; it never reconnects."""
+    """Opens connections, by a proxy where the settings name one; it never reconnects."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, network: NetworkSettings | None = None) -> None:
         self._clock = clock
+        self._network = network or NetworkSettings()
 
     @asynccontextmanager
     async def open(self, adapter: Adapter, url: str) -> AsyncIterator[PushConnection]:
@@ -64,6 +67,7 @@ class PushClient:
                 ping_timeout=PONG_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MOST_BYTES,
+                **self._way(url),
             )
         except InvalidStatus as error:
             raise self._refused(adapter, error) from None
@@ -73,6 +77,17 @@ class PushClient:
             yield _Connection(connection)
         finally:
             await _close(connection)
+
+    def _way(self, url: str) -> dict[str, Any]:
+        """Proxy and certificates, told explicitly: the library would read the environment."""
+        uri = parse_uri(url)
+        proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
+        way: dict[str, Any] = {"proxy": proxy.url if proxy else None}
+        if uri.secure:
+            way["ssl"] = self._network.tls()
+        if proxy and proxy.scheme == "https":
+            way["proxy_ssl"] = self._network.tls()
+        return way
 
     def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
         """The handshake's answer means what the same answer to a request would."""

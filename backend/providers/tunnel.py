@@ -1,0 +1,147 @@
+"""How a connection is made, beneath the pool that keeps it: directly, by CONNECT, or by SOCKS5.
+
+httpcore has its proxies above its pool: there a call that is given up while the proxy or the TLS
+handshake keeps silent leaves its connection behind.
+"""
+
+import re
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import anyio.abc
+import httpcore
+from httpcore._backends.anyio import AnyIOStream  # it has no public maker
+from python_socks import ProxyError, ProxyType
+from python_socks.async_.asyncio import Proxy as SocksClient
+
+from backend.environment.proxies import Proxy, bracketed
+
+#: Of a proxy's answer to CONNECT.
+MOST_HEAD_BYTES = 16_384
+#: The library's own limit is a minute; whoever calls has a shorter one.
+SOCKS_TIMEOUT_S = 60.0
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+
+
+class Direct(httpcore.AsyncNetworkBackend):
+    """Opens connections to the host itself."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return ClosingStream(await self._backend.connect_tcp(host, port, timeout))
+
+
+class Tunnel(httpcore.AsyncNetworkBackend):
+    """Opens connections to a host by way of a proxy, which looks up the host's name."""
+
+    def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
+        self._proxy = proxy
+        self._tls = tls
+        self._direct = Direct()
+
+    def __repr__(self) -> str:
+        return f"<Tunnel {self._proxy.address}>"
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises httpcore.ProxyError where the proxy refuses, and what a direct one raises."""
+        if self._proxy.scheme == "socks5":
+            return ClosingStream(await self._by_socks(host, port))
+        stream = await self._direct.connect_tcp(self._proxy.host, self._proxy.port, timeout)
+        try:
+            if self._proxy.scheme == "https":
+                stream = await stream.start_tls(self._tls, self._proxy.host, timeout)
+            await self._ask_for(stream, f"{bracketed(host)}:{port}")
+        except BaseException:
+            await stream.aclose()
+            raise
+        return ClosingStream(stream)
+
+    async def _ask_for(self, stream: httpcore.AsyncNetworkStream, target: str) -> None:
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if self._proxy.authorization:
+            lines.append(f"Proxy-Authorization: {self._proxy.authorization}")
+        await stream.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+        head = await _read_head(stream)
+        answer = _STATUS_LINE.match(head)
+        if answer is None:
+            raise httpcore.ProxyError("the proxy's answer is not HTTP")
+        if not answer[1].startswith(b"2"):
+            raise httpcore.ProxyError(f"the proxy answered {int(answer[1])}")
+
+    async def _by_socks(self, host: str, port: int) -> httpcore.AsyncNetworkStream:
+        proxy = self._proxy
+        client = SocksClient(
+            ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True
+        )
+        try:
+            sock = await client.connect(host, port, timeout=SOCKS_TIMEOUT_S)
+        except OSError as error:
+            raise httpcore.ConnectError(type(error).__name__) from error
+        except (ProxyError, ValueError) as error:  # also of addresses in its answer that are none
+            raise httpcore.ProxyError("the proxy refused, or does not speak SOCKS5") from error
+        try:
+            return AnyIOStream(await anyio.abc.SocketStream.from_socket(sock))
+        except BaseException:
+            sock.close()
+            raise
+
+
+class ClosingStream(httpcore.AsyncNetworkStream):
+    """A stream that is closed when its TLS handshake is given up, too: httpcore leaves it open."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._stream.aclose()
+            raise
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+async def _read_head(stream: httpcore.AsyncNetworkStream) -> bytes:
+    """Up to the empty line, behind which a host says nothing before it is spoken to."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        data = await stream.read(MOST_HEAD_BYTES)
+        head += data
+        if not data or len(head) > MOST_HEAD_BYTES:
+            raise httpcore.ProxyError("the proxy's answer has no end")
+    if not head.endswith(b"\r\n\r\n"):
+        raise httpcore.ProxyError("the proxy's answer has more than a head")
+    return head
