@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ipaddress
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -77,7 +78,8 @@ class _Proxy:
 
 class HttpProxy(_Proxy):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n"):
+        while not writer.is_closing():
+            head = await reader.readuntil(b"\r\n\r\n")
             method, target, _ = head.decode("ascii").split("\r\n")[0].split(" ")
             if not self._may(head):
                 self.refused += 1
@@ -88,7 +90,8 @@ class HttpProxy(_Proxy):
                 writer.write(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
                 await _joined(reader, writer, int(target.rpartition(":")[2]))
                 return
-            await self._forward(method, target, head, writer)
+            body = await reader.readexactly(_length(head))
+            await self._forward(method, target, head, body, writer)
 
     def _may(self, head: bytes) -> bool:
         if not (self.user or self.password):
@@ -97,18 +100,21 @@ class HttpProxy(_Proxy):
         return b"proxy-authorization: basic " + words.lower() in head.lower() and words in head
 
     async def _forward(
-        self, method: str, target: str, head: bytes, writer: asyncio.StreamWriter
+        self, method: str, target: str, head: bytes, body: bytes, writer: asyncio.StreamWriter
     ) -> None:
-        """One plain request without a body, by the absolute address that it names."""
+        """One plain request, by the absolute address that it names."""
         self.asked.append(f"{method} {target}")
         assert target.startswith("http://"), target
         host, slash, path = target.removeprefix("http://").partition("/")
         lines = [line for line in head.split(b"\r\n")[1:-2] if not line.lower().startswith(b"prox")]
         upstream, onward = await asyncio.open_connection("127.0.0.1", _port(host))
         first = f"{method} {slash}{path} HTTP/1.1".encode()
-        onward.write(b"\r\n".join([first, *lines, b"Connection: close", b"", b""]))
-        writer.write(await upstream.read())
-        onward.close()
+        try:
+            onward.write(b"\r\n".join([first, *lines, b"Connection: close", b"", body]))
+            writer.write(await upstream.read())
+        finally:
+            onward.close()
+        writer.close()  # its answer may end with the connection
 
 
 class SocksProxy(_Proxy):
@@ -173,6 +179,11 @@ async def _copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> N
     while data := await source.read(65_536):
         sink.write(data)
         await sink.drain()
+
+
+def _length(head: bytes) -> int:
+    found = re.search(rb"\r\ncontent-length: (\d+)\r\n", head.lower())
+    return int(found[1]) if found else 0
 
 
 def _port(host: str) -> int:
