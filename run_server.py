@@ -18,6 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from api.bounded_http import BoundedHttp
 from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
+from api.listening import bound_sockets, warn_if_open_to_all
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from backend.observability.logs import open_logs
@@ -50,6 +51,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if sockets:  # uvicorn takes that for one of many workers, and says nothing
+            self._log_started_message(sockets)
         gc.collect()
         gc.freeze()  # what a start makes stays: to look through it again and again costs readers
 
@@ -110,17 +113,27 @@ def main() -> int:
     try:
         configuration = read_configuration()
     except SettingsError as error:
-        print(f"wrong setting  {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     settings = configuration.gateway
     # uvicorn stops gracefully on a signal, then raises it again: the defaults would kill us before
     # the logs are written out, or show a traceback.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
+        try:
+            sockets = bound_sockets(settings.host, settings.port)
+        except SettingsError as error:
+            return _refuse(error)
         raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
-        server(configuration).run()
+        warn_if_open_to_all(settings, sockets)
+        server(configuration).run(sockets)
     return 0
+
+
+def _refuse(error: SettingsError) -> int:
+    """Gives the exit code."""
+    print(f"wrong setting  {error}", file=sys.stderr)
+    return 2
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
