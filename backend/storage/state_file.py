@@ -15,6 +15,8 @@ log = logging.getLogger("gateway")
 
 #: Another process's transaction is waited for so long.
 LOCKED_S = 1.0
+#: What SQLite keeps beside the file, by the end of its name.
+COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (window TEXT, minute INTEGER, amount INTEGER NOT NULL,
@@ -110,6 +112,10 @@ class StateFile:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *COMPANIONS):
+            beside = Path(f"{self._path}{suffix}")
+            if beside.exists() and not beside.is_file():  # a pipe may keep us waiting
+                raise OSError(f"{beside.name} is no regular file")
         connection = sqlite3.connect(self._path, timeout=LOCKED_S, isolation_level=None)
         try:
             with suppress(sqlite3.OperationalError):  # network disks have none: slower, not worse
@@ -123,7 +129,7 @@ class StateFile:
         return connection
 
     def _set_aside(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", *COMPANIONS):
             with suppress(FileNotFoundError):
                 damaged = Path(f"{self._path}{suffix}")
                 damaged.replace(f"{damaged}.damaged")

@@ -1,6 +1,7 @@
 """A state file that is none, is spoilt or held, or has no room: it serves, and tells once."""
 
 import asyncio
+import os
 import resource
 import sqlite3
 import time
@@ -71,6 +72,18 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def with_a_pipe_beside_it(path: Path) -> None:
+    os.mkfifo(f"{path}-journal")
+
+
 def of_another_schema(path: Path) -> None:
     with closing(sqlite3.connect(path)) as state:
         state.execute("CREATE TABLE calls (one_day TEXT)")
@@ -87,6 +100,9 @@ def of_another_schema(path: Path) -> None:
         (truncated, "STATE_PATH is damaged and set aside"),
         (empty, None),
         (a_folder, "STATE_PATH cannot be used"),
+        (a_pipe, "STATE_PATH cannot be used"),
+        (a_device, "STATE_PATH cannot be used"),
+        (with_a_pipe_beside_it, "STATE_PATH cannot be used"),
         (of_another_schema, "STATE_PATH cannot be used"),
     ],
 )

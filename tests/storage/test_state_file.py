@@ -1,6 +1,7 @@
 """The file itself: what is written is there again, and damage is set aside."""
 
 import logging
+import os
 import random
 import sqlite3
 from dataclasses import replace
@@ -214,3 +215,27 @@ def test_tables_of_somebody_else_are_left_alone(path: Path) -> None:
         file.add({(WINDOW, 1): 1}, 0.0)
     file.close()
     assert not list(path.parent.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_a_pipe_in_place_of_a_file_is_neither_waited_for_nor_touched(
+    path: Path, suffix: str
+) -> None:
+    pipe = Path(f"{path}{suffix}")
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(pipe)
+    file = StateFile(path)
+    with pytest.raises(OSError, match="is no regular file"):
+        file.read()
+    assert [found.name for found in path.parent.iterdir()] == [pipe.name]
+    pipe.unlink()
+    file.read()
+    file.close()
+
+
+def test_nothing_is_written_beside_a_device(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/dev/null")
+    with pytest.raises(OSError, match="is no regular file"):
+        StateFile(path).read()
+    assert not Path("/dev/null-journal").exists()
