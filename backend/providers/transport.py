@@ -1,4 +1,4 @@
-"""How calls leave this machine: directly or by a proxy, chosen for each; connections are kept."""
+"""How calls leave this machine: directly or by a proxy, chosen for each call."""
 
 import asyncio
 import ssl
@@ -10,8 +10,8 @@ from backend.environment.network import NetworkSettings
 from backend.environment.proxies import Proxy
 from backend.providers.tunnel import Direct, Tunnel
 
-#: Idle connections that wait for the next call, for so long, in seconds.
-MOST_KEPT, KEPT_S = 32, 5.0
+#: One request, one connection: what stands behind an answer is not taken for the next one.
+MOST_KEPT = 0
 PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -31,7 +31,6 @@ class PooledTransport(httpx.AsyncHTTPTransport):
             # Endpoints bound their own calls: one provider's slowness must not queue another's.
             max_connections=None,
             max_keepalive_connections=MOST_KEPT,
-            keepalive_expiry=KEPT_S,
             network_backend=backend,
         )
 
