@@ -1,5 +1,6 @@
 """From events to log lines: the three JSON-lines logs of the contract, a word on the console."""
 
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -145,7 +146,10 @@ def _json_logger(name: str) -> Any:
 
 
 def _serialize(fields: dict[str, Any], **_options: Any) -> str:
-    return orjson.dumps(fields, default=str).decode()
+    try:
+        return orjson.dumps(fields, default=str).decode()
+    except TypeError:  # half of a surrogate pair in a provider's text
+        return json.dumps(fields, default=str)
 
 
 def _passed_over(passed: PassedOver) -> dict[str, str | None]:

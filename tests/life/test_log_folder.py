@@ -1,5 +1,6 @@
 """Log folders on full disks, read-only, gone or none: it serves, tells once, and writes again."""
 
+import os
 import resource
 import shutil
 import sys
@@ -111,3 +112,38 @@ async def test_a_log_folder_that_is_a_file_is_a_warning(world: World, tmp_path: 
     assert ended.code == 0
     assert ended.output.count("LOG_DIR cannot be written") == 1
     assert (tmp_path / "logs").read_text() == "in the way"
+
+
+async def test_a_pipe_in_place_of_a_log_costs_that_log_and_a_warning(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    os.mkfifo(folder / "provider_health.log")
+    async with running(tmp_path, **world.environment(**QUICK)) as gateway:
+        await ask(gateway, 2)
+        await until(lambda: lines(folder / "provider_rotation.log"))
+        ended = await gateway.stop()
+    assert ended.code == 0
+    assert ended.output.count("provider_health.log is not kept: it is no regular file") == 1
+    assert ended.output.count("WARNING") == 1
+
+
+async def test_a_pipe_that_comes_in_place_of_a_log_is_told_once(
+    world: World, tmp_path: Path
+) -> None:
+    health = tmp_path / "logs" / "provider_health.log"
+    async with running(tmp_path, **world.environment(**QUICK)) as gateway:
+        await ask(gateway, 2)
+        await until(lambda: lines(health))
+        health.unlink()
+        os.mkfifo(health)
+        await ask(gateway, 5)
+        await gateway.told("provider_health.log cannot be written")
+        health.unlink()
+        await ask(gateway, 2)
+        await until(lambda: lines(health))
+        ended = await gateway.stop()
+    assert ended.code == 0
+    assert all(map(is_json, lines(health)))
+    assert ended.output.count("provider_health.log cannot be written") == 1

@@ -2,7 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -298,7 +301,83 @@ def test_a_file_that_cannot_be_opened_costs_a_warning_only(
     (tmp_path / "provider_health.log").mkdir()
     with open_logs(tmp_path, "INFO", Redactor()):
         EventLog()(CALLED)
-    assert "LOG_DIR cannot be written" in capsys.readouterr().out
+    told = "LOG_DIR cannot be written: provider_health.log is not kept: Is a directory"
+    assert told in capsys.readouterr().out
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_pipe_with_a_reader(path: Path) -> None:
+    os.mkfifo(path)
+    READERS.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/full")
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))  # the absolute one may be too long
+
+
+def a_broken_link(path: Path) -> None:
+    path.symlink_to(path.parent / "no folder" / "no file")
+
+
+READERS: list[int] = []
+STRANGERS = (a_pipe, a_pipe_with_a_reader, a_folder, a_device, a_socket, a_broken_link)
+
+
+@pytest.fixture
+def _no_readers_stay() -> Iterator[None]:
+    yield
+    while READERS:
+        os.close(READERS.pop())
+
+
+@pytest.mark.usefixtures("_no_readers_stay")
+@pytest.mark.parametrize("place", STRANGERS)
+def test_what_stands_in_place_of_a_log_costs_that_log_and_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: Callable[[Path], None]
+) -> None:
+    place(tmp_path / "provider_health.log")
+    with open_logs(tmp_path, "INFO", Redactor()):
+        for event in (CALLED, FAILED, CHOSEN, CALLED):
+            EventLog()(event)
+    shown = capsys.readouterr()
+    assert shown.out.count("WARNING") == 1
+    assert "LOG_DIR cannot be written: provider_health.log is not kept" in shown.out
+    assert shown.err == ""
+    for name in ("provider_failures", "provider_rotation"):
+        (line,) = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert json.loads(line)
+
+
+def test_a_log_is_kept_again_once_what_stood_in_its_place_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "provider_health.log"
+    os.mkfifo(path)
+    with open_logs(tmp_path, "INFO", Redactor()):
+        path.unlink()
+        EventLog()(CALLED)
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_pipes_in_place_of_all_logs_are_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in FILES:
+        os.mkfifo(tmp_path / f"{name}.log")
+    with open_logs(tmp_path, "INFO", Redactor()):
+        EventLog()(FAILED)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "LOG_DIR cannot be written, no log files are kept: it is no regular file" in line
 
 
 def test_leaving_restores_the_root_logger(tmp_path: Path) -> None:
@@ -347,3 +426,116 @@ def test_a_file_that_fails_is_told_once_until_it_can_be_written_again(
     handler.close()
     assert (tmp_path / "x.log").read_text() == "written\n"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("_no_readers_stay")
+@pytest.mark.parametrize("place", STRANGERS)
+def test_what_comes_in_place_of_a_log_while_it_is_written_is_told_once_and_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "x.log"
+    handler = QuietFileHandler(path, maxBytes=10_000, backupCount=1, encoding="utf-8")
+    handler.emit(record("first"))
+    path.rename(tmp_path / "moved")
+    place(path)
+    for _ in range(3):
+        handler.emit(record("lost"))
+    assert capsys.readouterr().err == "log file x.log cannot be written\n"
+    path.rmdir() if path.is_dir() else path.unlink()
+    handler.emit(record("second"))
+    handler.close()
+    assert (tmp_path / "moved").read_text() == "first\n"
+    assert path.read_text() == "second\n"
+
+
+def test_a_log_that_was_moved_or_deleted_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    handler = QuietFileHandler(path, maxBytes=10_000, backupCount=1, encoding="utf-8")
+    handler.emit(record("first"))
+    path.rename(tmp_path / "moved")
+    path.write_text("of a tool that turns logs over\n")
+    handler.emit(record("second"))
+    path.unlink()
+    handler.emit(record("third"))
+    handler.close()
+    assert (tmp_path / "moved").read_text() == "first\n"
+    assert path.read_text() == "third\n"
+
+
+FORGERIES = {
+    "bitcoin\n2026-11-22T08:00:00.000Z WARNING gateway  forged": r"bitcoin\n2026",
+    "bitcoin\r\nforged": r"bitcoin\r\nforged",
+    "\x1b[2J\x1b[31mforged": r"\u001b[2J\u001b[31mforged",
+    "a\x00b\x07c\x7fd": r"a\u0000b\u0007c\u007fd",
+    "a\x85b\x9b31mc": r"a\u0085b\u009b31mc",
+    "a\u2028b\u2029c": r"a\u2028b\u2029c",
+    "a\u202eb\u2066c\u200fd\u061ce": r"a\u202eb\u2066c\u200fd\u061ce",
+    "a\ufeffb": r"a\ufeffb",
+    "a\ud83db": r"a\ud83db",
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), FORGERIES.items(), ids=range(len(FORGERIES)))
+def test_a_text_of_others_is_one_line_of_plain_characters_on_the_console(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, shown: str
+) -> None:
+    with open_logs(tmp_path, "INFO", Redactor()):
+        EventLog()(RefreshFailing(EPOCH, "market", text, "timeout"))
+        logging.getLogger("gateway").warning("plain text: %s", text)
+    told, plain = capsys.readouterr().out.splitlines()
+    assert told.endswith("can't be refreshed: timeout")
+    for line in (told, plain):
+        assert shown in line
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize("text", FORGERIES, ids=range(len(FORGERIES)))
+def test_a_text_of_others_is_part_of_one_json_line_in_the_files(tmp_path: Path, text: str) -> None:
+    files = logged(tmp_path, replace(FAILED, detail=text), RefreshFailing(EPOCH, "m", text, "x"))
+    (failure,) = files["provider_failures"]
+    assert failure["detail"] == text
+    assert files["provider_health"][-1]["subject"] == text
+    raw = (tmp_path / "provider_failures.log").read_text(encoding="utf-8")
+    assert raw.count("\n") == 1
+    assert raw.rstrip("\n").isprintable()
+
+
+def test_emoji_and_other_scripts_stay_readable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_logs(tmp_path, "INFO", Redactor()):
+        logging.getLogger("gateway").info("%s", "比特币 🚀 👨‍👩‍👧 Ünïcödé")
+    assert "比特币 🚀 👨‍👩‍👧 Ünïcödé" in capsys.readouterr().out
+
+
+def test_our_own_traceback_keeps_its_lines_and_the_texts_in_it_make_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_logs(tmp_path, "INFO", Redactor()):
+        try:
+            try:
+                raise ValueError("inner\n2026-11-22 WARNING gateway  forged\x1b[2J")
+            except ValueError as error:
+                raise KeyError("outer") from error
+        except KeyError:
+            logging.getLogger("gateway").exception("it broke\n")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("it broke")
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[2].startswith('  File "')
+    assert r"ValueError: inner\n2026-11-22 WARNING gateway  forged\u001b[2J" in lines
+    assert "The above exception was the direct cause of the following exception:" in lines
+    assert lines[-1] == "KeyError: 'outer'"
+
+
+def test_the_tracebacks_of_a_group_keep_their_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_logs(tmp_path, "INFO", Redactor()):
+        try:
+            raise ExceptionGroup("several", [ValueError("one\nforged"), KeyError("two")])
+        except ExceptionGroup:
+            logging.getLogger("gateway").exception("it broke")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.strip(" |") == r"ValueError: one\n    | forged" for line in lines)
+    assert any(line.strip(" |") == "KeyError: 'two'" for line in lines)
