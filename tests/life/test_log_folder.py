@@ -136,8 +136,8 @@ async def test_a_pipe_that_comes_in_place_of_a_log_is_told_once(
     async with running(tmp_path, **world.environment(**QUICK)) as gateway:
         await ask(gateway, 2)
         await until(lambda: lines(health))
-        health.unlink()
-        os.mkfifo(health)
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "pipe").rename(health)
         await ask(gateway, 5)
         await gateway.told("provider_health.log cannot be written")
         health.unlink()
