@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
 )
@@ -71,6 +72,9 @@ class PushClient:
             )
         except InvalidStatus as error:
             raise self._refused(adapter, error) from None
+        except InvalidProxyStatus as error:
+            told = f"the proxy answered {error.response.status_code}"
+            raise ConnectFailed(told) from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
             raise ConnectFailed(type(error).__name__) from None
         try:

@@ -85,7 +85,7 @@ class ChoosingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        proxy = self._proxy_for(url.scheme, url.host, url.port)
+        proxy = self._proxy_for(url.scheme, url.raw_host.decode("ascii"), url.port)
         way = self._ways[proxy, url.scheme] if proxy else self._direct
         return await way.handle_async_request(request)
 

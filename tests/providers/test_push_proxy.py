@@ -133,3 +133,9 @@ async def test_a_proxy_that_refuses_or_answers_junk_is_a_failed_connection(
         with pytest.raises(ConnectFailed) as caught:
             await heard("ws://venue.example/", ALL_PROXY=f"{scheme}://anna:secret@{proxy.address}")
     assert "secret" not in str(caught.value)
+
+
+async def test_a_proxy_that_wants_another_password_is_named_as_such(secure: int) -> None:
+    async with HttpProxy("anna", "right") as proxy:
+        with pytest.raises(ConnectFailed, match="the proxy answered 407"):
+            await heard(f"wss://{HOST}:{secure}/", ALL_PROXY=f"anna:wrong@{proxy.address}")

@@ -1,6 +1,7 @@
 """The way out over loopback sockets: directly or by proxies; whose certificates are believed."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -158,6 +159,20 @@ async def test_who_is_exempt_is_called_directly() -> None:
         urls = f"http://127.0.0.1:{one.port}/", f"http://{HOST}:{one.port}/"
         assert await get(environment, *urls) == ["ok", "ok"]
     assert proxy.asked == [f"GET {urls[1]}"]
+
+
+async def test_a_host_of_other_letters_is_exempt_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unknown(*_arguments: object, **_more: object) -> None:
+        raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    async with HttpProxy() as proxy:
+        environment = {"HTTP_PROXY": of(proxy), "NO_PROXY": "bücher.invalid"}
+        with pytest.raises(httpx.ConnectError):  # called directly
+            await get(environment, "http://xn--bcher-kva.invalid/")
+    assert proxy.asked == []
 
 
 async def test_the_proxy_for_https_is_not_asked_for_plain_http() -> None:
