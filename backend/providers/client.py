@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from backend import __version__
 from backend.clock import Clock
+from backend.environment.network import NetworkSettings
 from backend.errors import (
     ConnectFailed,
     ConnectionBroken,
@@ -34,6 +35,7 @@ from backend.providers.adapter import Adapter, Auth, Call, Reply
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
 from backend.providers.json_body import decode_json
 from backend.providers.refusals import refusal_in
+from backend.providers.transport import open_transport
 from backend.providers.unexpected import UnexpectedErrors
 from backend.spellings import spellings
 
@@ -80,13 +82,6 @@ class Validated:
         return found
 
 
-def default_transport() -> httpx.AsyncHTTPTransport:
-    """Direct connections, each for one request."""
-    # Endpoints bound their own calls: one provider's slowness must not queue another's.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
-
-
 class ProviderClient:
     """Makes single calls, bounded in time and size. It never retries."""
 
@@ -94,7 +89,7 @@ class ProviderClient:
         self._clock = clock
         self._validated: OrderedDict[str, Validated] = OrderedDict()
         # A transport, not a client: a client keeps cookies, and reads each Location.
-        self._transport = transport or default_transport()
+        self._transport = transport or open_transport(NetworkSettings())
         self._unexpected = UnexpectedErrors()
 
     async def __aenter__(self) -> Self:

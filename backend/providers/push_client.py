@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -21,7 +20,9 @@ from backend.environment.network import NetworkSettings
 from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse, ProviderError
 from backend.providers.adapter import MIB, Adapter
 from backend.providers.client import USER_AGENT
+from backend.providers.json_body import decode_json
 from backend.providers.refusals import refusal_in
+from backend.providers.unexpected import UnexpectedErrors
 
 OPEN_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 5.0
@@ -54,6 +55,7 @@ class PushClient:
     def __init__(self, clock: Clock, network: NetworkSettings | None = None) -> None:
         self._clock = clock
         self._network = network or NetworkSettings()
+        self._unexpected = UnexpectedErrors()
 
     @asynccontextmanager
     async def open(self, adapter: Adapter, url: str) -> AsyncIterator[PushConnection]:
@@ -77,8 +79,11 @@ class PushClient:
             raise ConnectFailed(told) from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
             raise ConnectFailed(type(error).__name__) from None
+        except Exception as error:  # whatever a server makes the library raise is its own failure
+            self._unexpected.log(f"the handshake with {adapter.vendor}", error)
+            raise ConnectFailed(type(error).__name__) from None
         try:
-            yield _Connection(connection)
+            yield _Connection(connection, adapter, self._unexpected)
         finally:
             await _close(connection)
 
@@ -111,8 +116,12 @@ async def _close(connection: ClientConnection) -> None:
 
 
 class _Connection:
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(
+        self, connection: ClientConnection, adapter: Adapter, unexpected: UnexpectedErrors
+    ) -> None:
         self._connection = connection
+        self._adapter = adapter
+        self._unexpected = unexpected
 
     async def send(self, text: str) -> None:
         try:
@@ -129,7 +138,10 @@ class _Connection:
             return None
         except ConnectionClosed as error:
             raise ConnectionBroken(type(error).__name__) from None
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise MalformedResponse("a frame that is no JSON") from None
+        except Exception as error:
+            self._unexpected.log(f"a frame of {self._adapter.vendor}", error)
+            raise ConnectionBroken(type(error).__name__) from None
+        payload = decode_json(text.encode() if isinstance(text, str) else text)
+        if payload is None:
+            raise MalformedResponse("a frame that is no JSON")
+        return payload
