@@ -77,8 +77,9 @@ class Access:
                 return operation, tier + self._spec.tier
         return None
 
-    def context(self, plan: Plan) -> Context:
-        return Context(self._spec.name, plan.name, int(self._clock.now().timestamp() * 1000))
+    def context(self, plan: Plan, base_url: str = "") -> Context:
+        now_ms = int(self._clock.now().timestamp() * 1000)
+        return Context(self._spec.name, plan.name, now_ms, base_url)
 
     async def answer(self, query: Query[T], deadline: float) -> T:
         """Under the plan in force; a key that is refused twice gives way to none.
@@ -133,13 +134,9 @@ class Access:
         # The first one tells whether the others are worth their price; they go out together.
         replies = [await endpoint.call(first, deadline, self._on_retry)]
         replies += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
-        parse: Callable[[], T] = partial(
-            parsed,
-            operation.parse,
-            query,
-            [reply.payload for reply in replies],
-            self.context(endpoint.plan),
-        )
+        payloads = [reply.payload for reply in replies]
+        context = self.context(endpoint.plan, replies[0].base_url)
+        parse: Callable[[], T] = partial(parsed, operation.parse, query, payloads, context)
         is_large = sum(reply.size for reply in replies) > PARSE_IN_THREAD_BYTES
         try:
             if not (is_large or operation.parse_in_thread):

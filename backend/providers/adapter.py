@@ -80,12 +80,13 @@ class Call:
 class Context:
     """What a pure vendor function may know besides the query: who asks, under which plan, when.
 
-    `now_ms` is epoch ms.
+    `now_ms` is epoch ms. `base_url` is the host that answered, empty before one did.
     """
 
     provider: str
     plan: str
     now_ms: int
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from backend.orchestration.access import PARSE_IN_THREAD_BYTES
 from backend.orchestration.circuit_breaker import State
 from backend.orchestration.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
-from backend.providers.adapter import Adapter, Call, Operation, Window
+from backend.providers.adapter import Adapter, Call, Context, Operation, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     Handler,
@@ -107,6 +107,20 @@ async def test_a_blocked_host_moves_to_the_next_and_is_left_out(clock: ManualClo
     assert walk.wire.calls == {"one": 1, "two": 3}
     assert provider.status().status == "active"
     assert [event.how for event in walk.of(CallRetried)] == ["another_host"]
+
+
+async def test_a_parser_knows_the_host_that_answered(clock: ManualClock) -> None:
+    seen: list[str] = []
+
+    def parse(_query: Any, _payloads: Any, context: Context) -> float:
+        seen.append(context.base_url)
+        return 1.0
+
+    walk = Walk(clock)
+    walk.wire.scripts["one"] = [status(451)]
+    adapter = stub_adapter(replace(price_operation(), parse=parse))
+    await walk.add("a", hosts=("one", "two"), adapter=adapter).fetch(QUERY, 3)
+    assert seen == ["https://two.example"]
 
 
 async def test_with_every_host_blocked_the_provider_is(clock: ManualClock) -> None:
