@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from backend.models.market import Market
+from backend.models.text import one_line
 from backend.services.data import data_lines
 from backend.services.universe import best_ranked
 
@@ -45,9 +46,9 @@ class CoinTagger:
 
     def tags(self, title: str, summary: str, told: Iterable[str]) -> tuple[str, ...]:
         """Symbols in the order of their appearance; what the provider told comes first."""
-        own = [symbol.upper() for symbol in told]
-        if own:
-            return tuple(dict.fromkeys(own))
+        own = [one_line(symbol).upper() for symbol in told]
+        if any(own):
+            return tuple(dict.fromkeys(filter(None, own)))
         text = f"{title}. {summary}"
         return tuple(dict.fromkeys([*self._named(text), *self._ticked(title, summary)]))
 

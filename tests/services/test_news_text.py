@@ -1,5 +1,7 @@
 """Cleaning what publishers send."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +74,24 @@ def test_an_id_is_the_same_in_every_process() -> None:
         ("</p></div>stray ends", "stray ends"),
         ("BTC < 50k > ETH", "BTC < 50k > ETH"),
         ("before<!-- hidden -->after", "before after"),
-        ("before<script>never closed", "before"),
+        ("Hackers inject <script> into a page", "Hackers inject script into a page"),
+        ("Fake &lt;iframe&gt; ads drain wallets", "Fake iframe ads drain wallets"),
+        ("On &amp;lt;style&amp;gt;, in pages", "On style, in pages"),
+        ("The <SCRIPT> tag and <iframe/>", "The SCRIPT tag and iframe"),
+        ("Ads by <iframe src='x'> in pages", "Ads by in pages"),
+        ("How <!-- hides", "How hides"),
+        ("An --> arrow", "An --> arrow"),
+        ("<script>a<style>b</style></script>News <style> here", "News style here"),
+        ("<<script> onload=x>", ""),
+        ("<\x00b onload=x>A<\u200b/p>", "A"),
+        ("R&D, AT&T and this&copy that &amp", "R&D, AT&T and this&copy that &amp"),
+        (
+            "rocket &amp;#xD83D;&amp;#xDE80; &#xD83D; &#0; &#x110000;",
+            "rocket 🚀 \ufffd \ufffd \ufffd",
+        ),
+        ("escape \x1b[31m \x00 and\x85\u2028line", "escape [31m and line"),
+        ("soft\xadhyphen \U000e0041tag", "softhyphen tag"),
+        ("family 👨\u200d👩\u200d👧", "family 👨\u200d👩\u200d👧"),
         ("<b>Bitcoin</b>'s rally, <a href='x'>Ether</a>, and", "Bitcoin's rally, Ether, and"),
         ("P<E really", "P<E really"),
         ("three &amp;amp;amp;lt;b&amp;amp;amp;gt; times", "three times"),
@@ -83,6 +102,20 @@ def test_an_id_is_the_same_in_every_process() -> None:
 )
 def test_only_the_words_that_a_reader_would_see_are_left(html: str, text: str) -> None:
     assert plain_text(html) == text
+
+
+@pytest.mark.parametrize("hidden", ["script", "style", "noscript"])
+def test_code_that_is_cut_with_a_text_is_not_shown(hidden: str) -> None:
+    assert plain_text(f"News <{hidden}>{'code ' * 2_000}</{hidden}>") == "News"
+
+
+@given(st.text(alphabet=st.sampled_from("<>/ abi=!-&;lt"), max_size=60))
+def test_what_is_left_holds_no_tag(html: str) -> None:
+    assert not re.search(r"<[a-zA-Z/!?][^<>]*>", plain_text(html))
+
+
+def test_of_tags_within_tags_none_is_left() -> None:
+    assert plain_text("<" * 40 + "b>" * 40).count("<b") == 0
 
 
 @pytest.mark.parametrize("part", ["<a ", "<a b='", "<!--", "<![", "<script>", "&lt;", "<" * 3])
