@@ -1,6 +1,7 @@
 """The rolling store of news: merged from all providers, deduplicated, tagged, bounded."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,8 @@ from backend.errors import GatewayError
 from backend.models.answer import Answer, Source
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
+from backend.models.text import one_line
+from backend.providers.rows import NOT_OF_NOW_MS
 from backend.services.news_sentiment import sentiment_of
 from backend.services.news_tags import CoinTagger
 from backend.services.news_text import (
@@ -26,8 +29,10 @@ from backend.services.news_text import (
 from backend.services.symbols import SymbolIndex
 
 KEPT_FOR = timedelta(hours=72)
-#: A clock of a publisher may be a little ahead of ours.
-AHEAD = timedelta(minutes=10)
+#: A publisher's clock may be ahead of the present by this; what is later is not published yet.
+CLOCK_ERROR = timedelta(minutes=2)
+#: Our own clock may be behind by two hours, and a list's newest article is an hour old.
+MOST_BEHIND = timedelta(milliseconds=NOT_OF_NOW_MS)
 MOST_ARTICLES = 2_000
 #: The same title at another address is the same story, if it is this near in time.
 SAME_STORY_WITHIN = timedelta(hours=6)
@@ -69,6 +74,11 @@ class NewsStore:
         told = {article.provider for article in newest_first}
         ordered = dict.fromkeys((*brought.sources, *sorted(told)))
         warnings = [
+            f"{answer.sources[0]}: {warning}"
+            for answer in brought.data
+            for warning in answer.data.warnings
+        ]
+        warnings += [
             f"{name}: {count} rows were refused as implausible"
             for name, count in refused.items()
             if count
@@ -100,22 +110,64 @@ def merged(
 ) -> tuple[dict[str, Article], dict[str, int]]:
     """The store after `brought`, and how many rows of each provider were refused.
 
-    Each story once, none too old, the newest of too many.
+    Each story once, none too old and none that is yet to come. Refused are also rows that are
+    dated ahead, or of which no clean article is left.
     """
+    brought = tuple(brought)
+    earliest, latest = now - KEPT_FOR, present(brought, now) + CLOCK_ERROR
     shelf, refused = _Shelf(known), dict[str, int]()
     for answer in brought:
         provider = answer.sources[0]
         refused[provider] = answer.data.refused
         for report in answer.data.reports:
-            if not now - KEPT_FOR <= report.published_at <= now + AHEAD:
+            if report.published_at < earliest:
                 continue
             try:
+                _require_published(report, latest)
                 shelf.put(_article(report, provider, tagger))
-            except ValueError:  # an address or a title that nothing is left of
+            except ValueError:  # an address or a title that nothing is left of, too
                 refused[provider] += 1
-    recent = [item for item in shelf.articles.items() if item[1].published_at >= now - KEPT_FOR]
-    recent.sort(key=lambda item: _age_order(item[1]), reverse=True)
-    return dict(recent[:MOST_ARTICLES]), refused
+    recent = [
+        (key, article)
+        for key, article in shelf.articles.items()
+        if earliest <= article.published_at <= latest + MOST_BEHIND
+    ]
+    return dict(shared_out(recent, MOST_ARTICLES)), refused
+
+
+def present(brought: Iterable[Answer[Reports]], now: datetime) -> datetime:
+    """`now`, or later where the providers show that our clock is behind.
+
+    The middle one of the providers' newest articles has been published, whatever our clock says:
+    so a single provider, or a minority, cannot move the present.
+    """
+    newest = sorted(
+        max(map(_published_at, one.data.reports)) for one in brought if one.data.reports
+    )
+    if len(newest) < 2:
+        return now
+    return max(now, min(newest[(len(newest) - 1) // 2], now + MOST_BEHIND))
+
+
+def shared_out(articles: list[tuple[str, Article]], most: int) -> list[tuple[str, Article]]:
+    """At most `most` of the articles, with their keys, newest first.
+
+    Where there are more, the provider that has the most gives up its oldest: each provider keeps
+    at least its share, `most` divided by their number, if it has so many.
+    """
+    newest_first = sorted(articles, key=lambda item: _age_order(item[1]), reverse=True)
+    counts = Counter[str]()
+    ranks = []  # of each article among its provider's
+    for _, article in newest_first:
+        ranks.append(counts[article.provider])
+        counts[article.provider] += 1
+    kept = sorted(range(len(ranks)), key=ranks.__getitem__)[:most]
+    return [newest_first[place] for place in sorted(kept)]
+
+
+def _require_published(report: Report, latest: datetime) -> None:
+    if report.published_at > latest:
+        raise ValueError("an article that is not published yet")
 
 
 class _Shelf:
@@ -156,7 +208,7 @@ def _article(report: Report, provider: str, tagger: CoinTagger) -> Article:
         id=article_id(article_key(url)),
         title=title,
         url=url,
-        source=report.source,
+        source=one_line(report.source),
         provider=provider,
         published_at=report.published_at,
         summary=summary or None,
@@ -200,6 +252,10 @@ def _with_mood(article: Article, of: Article) -> Article:
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one, *other)))
+
+
+def _published_at(report: Report) -> datetime:
+    return report.published_at
 
 
 def _age_order(article: Article) -> tuple[datetime, str]:

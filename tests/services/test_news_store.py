@@ -1,7 +1,9 @@
 """The rolling store: merged, deduplicated, bounded, never emptied by one provider's failure."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,8 @@ from backend.models.news import Article, News, NewsQuery, Report, Reports, Repor
 from backend.services.news_store import MOST_ARTICLES, NewsStore
 from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH, ManualClock
+
+MINUTE = timedelta(minutes=1)
 
 
 def report(title: str = "Bitcoin soars", **changes: Any) -> Report:
@@ -32,13 +36,14 @@ class Wire:
 
     queued: list[dict[str, list[Report]]] = field(default_factory=list)
     refused: int = 0
+    warnings: tuple[str, ...] = ()
 
     async def fetch(self, _query: ReportsQuery) -> Answer[tuple[Answer[Reports], ...]]:
         if not self.queued:
             raise AllProvidersFailed("down")
         brought = self.queued.pop(0)
         parts = tuple(
-            Answer(Reports(tuple(reports), self.refused), name, EPOCH, 5.0)
+            Answer(Reports(tuple(reports), self.refused, self.warnings), name, EPOCH, 5.0)
             for name, reports in brought.items()
         )
         tried = tuple(Attempt(name, "ok", 5.0) for name in brought)
@@ -57,6 +62,14 @@ class SilentMarket(NoMarket):
     async def latest(self) -> Answer[Market]:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
+
+
+def titles_of(articles: Iterable[Article]) -> set[str]:
+    return {one.title for one in articles}
+
+
+async def fetched(brought: dict[str, list[Report]]) -> Answer[News]:
+    return await NewsStore(Wire([brought]), NoMarket(), clock=ManualClock()).fetch(NewsQuery())
 
 
 async def stored(*brought: dict[str, list[Report]]) -> tuple[Article, ...]:
@@ -194,9 +207,54 @@ async def test_articles_leave_after_72_hours() -> None:
     assert (await store.fetch(NewsQuery())).data.articles == ()
 
 
-async def test_an_article_from_the_future_is_left_out() -> None:
-    ahead = report(published_at=EPOCH + timedelta(hours=1))
-    assert await stored({"one": [ahead]}) == ()
+@pytest.mark.parametrize("ahead", [timedelta(minutes=2, seconds=1), timedelta(hours=2)])
+async def test_an_article_of_a_time_to_come_is_refused_and_counted(ahead: timedelta) -> None:
+    early = report("Early", published_at=EPOCH + ahead)
+    answer = await fetched({"one": [report(), early], "two": [report("Other")]})
+    assert {one.title for one in answer.data.articles} == {"Bitcoin soars", "Other"}
+    assert answer.warnings == ("one: 1 rows were refused as implausible",)
+
+
+async def test_a_publishers_clock_may_be_a_little_ahead() -> None:
+    assert await stored({"one": [report(published_at=EPOCH + timedelta(minutes=2))]})
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=2), timedelta(hours=1)])
+async def test_news_is_taken_while_our_own_clock_is_behind(behind: timedelta) -> None:
+    true_now = EPOCH + behind
+    brought = {
+        name: [
+            report(f"{name} {age}", published_at=true_now - age) for age in (MINUTE, 20 * MINUTE)
+        ]
+        for name in ("one", "two", "three")
+    }
+    answer = await fetched(brought)
+    assert len(answer.data.articles) == 6
+    assert answer.warnings == ()
+
+
+@pytest.mark.parametrize("others", [1, 2, 3, 5])
+async def test_one_provider_cannot_move_the_present(others: int) -> None:
+    flood = [report(f"Flood {n}", published_at=EPOCH + 8 * MINUTE) for n in range(5)]
+    honest = {f"honest{n}": [report(f"Honest {n}")] for n in range(others)}
+    articles = await stored({"one": flood} | honest)
+    assert {one.provider for one in articles} == set(honest)
+
+
+async def test_what_was_kept_while_our_clock_was_far_ahead_leaves() -> None:
+    kept = await stored({"one": [report("Kept")]})
+    of_next_year = replace(kept[0], published_at=EPOCH + timedelta(days=365))
+    store = NewsStore(Wire([{"one": [report("New")]}]), NoMarket(), clock=ManualClock())
+    store.recall(News((of_next_year,)))
+    assert [one.title for one in (await store.fetch(NewsQuery())).data.articles] == ["New"]
+
+
+async def test_what_was_kept_outlives_a_clock_that_is_set_back() -> None:
+    clock = ManualClock()
+    store = NewsStore(Wire([{"one": [report()]}, {"one": []}]), NoMarket(), clock=clock)
+    await store.fetch(NewsQuery())
+    clock.skew = -2 * 3_600
+    assert len((await store.fetch(NewsQuery())).data.articles) == 1
 
 
 async def test_the_store_is_bounded_and_keeps_the_newest() -> None:
@@ -207,6 +265,61 @@ async def test_the_store_is_bounded_and_keeps_the_newest() -> None:
     articles = await stored({"one": many})
     assert len(articles) == MOST_ARTICLES
     assert articles[0].title == "Story 0"
+
+
+async def test_no_feed_takes_the_places_of_others() -> None:
+    flood = [
+        report(f"Flood {number}", published_at=EPOCH + MINUTE)
+        for number in range(MOST_ARTICLES + 600)
+    ]
+    honest = [report(f"Honest {n}", published_at=EPOCH - n * MINUTE) for n in range(700)]
+    few = [report(f"Few {n}", published_at=EPOCH - timedelta(hours=70)) for n in range(3)]
+    articles = await stored({"one": flood, "two": honest, "three": few})
+    places = Counter(one.provider for one in articles)
+    assert places == {"one": MOST_ARTICLES - 703, "two": 700, "three": 3}
+    assert list(articles) == sorted(articles, key=lambda one: one.published_at, reverse=True)
+
+
+async def test_each_provider_keeps_its_newest_up_to_an_equal_share() -> None:
+    brought = {
+        name: [report(f"{name} {n}", published_at=EPOCH - (n + 1) * MINUTE) for n in range(1_500)]
+        for name in ("one", "two", "three")
+    }
+    articles = await stored(brought)
+    places = Counter(one.provider for one in articles)
+    assert len(articles) == MOST_ARTICLES
+    assert min(places.values()) >= MOST_ARTICLES // 3
+    oldest = {
+        name: max(n for n in range(1_500) if f"{name} {n}" in titles_of(articles))
+        for name in places
+    }
+    assert all(oldest[name] == places[name] - 1 for name in places)
+
+
+async def test_what_a_provider_warns_of_reaches_readers_with_its_name() -> None:
+    wire = Wire([{"one": [report()]}], warnings=("the feed ended early; 1 whole items were read",))
+    answer = await NewsStore(wire, NoMarket(), clock=ManualClock()).fetch(NewsQuery())
+    assert answer.warnings == ("one: the feed ended early; 1 whole items were read",)
+
+
+async def test_no_text_of_an_article_holds_what_cannot_be_shown() -> None:
+    nasty = report(
+        "Coin\x1b[31m \u202eup\x00",
+        url="https://a.example/x",
+        source="Pub\r\nlisher\u200b",
+        summary="One\x07 two\x85three\u2066",
+        symbols=("bt\x00c", "\u202e", "E\u200bTH"),
+    )
+    (article,) = await stored({"one": [nasty]})
+    assert (article.title, article.source) == ("Coin[31m up", "Pub lisher")
+    assert (article.summary, article.symbols) == ("One two three", ("BTC", "ETH"))
+
+
+async def test_a_publisher_without_a_name_that_can_be_shown_is_refused() -> None:
+    nameless = report("Nameless", source="\u202e\x00")
+    answer = await fetched({"one": [report(), nameless]})
+    assert [one.title for one in answer.data.articles] == ["Bitcoin soars"]
+    assert answer.warnings == ("one: 1 rows were refused as implausible",)
 
 
 async def test_markup_and_scripts_never_reach_a_reader() -> None:
