@@ -15,7 +15,7 @@ class Dated(Protocol):
 
 D = TypeVar("D", bound=Dated)
 
-_ADDRESS = re.compile(r"https?://[^\s<>\"\[\]]{3,1990}")
+_ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
 
 #: Our clock may be wrong by two hours and an honest answer an hour old: more is not of now.
 NOT_OF_NOW_MS = 3 * 3_600_000
@@ -83,7 +83,7 @@ def refuse_other_times(stamps_ms: Iterable[int], now_ms: int) -> int:
 
 def usable_image(address: Any) -> str | None:
     """The address of a picture, None for what is no address: an article is good without."""
-    if isinstance(address, str) and _ADDRESS.fullmatch(address):
+    if isinstance(address, str) and address.isprintable() and _ADDRESS.fullmatch(address):
         return address
     return None
 
@@ -94,6 +94,14 @@ def iso_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
     return instant.astimezone(UTC)
+
+
+def not_ahead(instant: datetime, now_ms: int) -> datetime:
+    """`instant` itself. Raises ValueError where it is ahead of `now_ms` by more than a clock that
+    is wrong by two hours explains. Who has several providers' instants judges more finely."""
+    if instant.timestamp() * 1000 > now_ms + NOT_OF_NOW_MS:
+        raise ValueError("an instant that has not come yet")
+    return instant
 
 
 def newest_days(days: Iterable[D], now_ms: int) -> tuple[D, ...]:

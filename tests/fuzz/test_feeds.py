@@ -31,6 +31,17 @@ TOKENS = (
     *(b"http://[::1", b"https://", b"javascript:x()", b"file:///etc/passwd", b' \n<>"'),
     *(b"Fri, 31 Dec 9999 23:59:59 -2359", b"Sat, 01 Jan 0001 00:00:00 +2359", b"-99999999999"),
     *(b"<a " * 5_000, b"<" * 5_000, b"&" * 5_000, b"&amp;" * 5_000, b"<b>" * 3_000, b"]" * 5_000),
+    *(
+        b"&#xD83D;&#xDE80;",
+        b"&#x110000;",
+        b"<entry>",
+        b"<feed xmlns='x'>",
+        b"<rdf:RDF>",
+        b"<!---->",
+    ),
+    *(b"<?xml version='1.0' encoding='windows-1251'?>", b" xml:base='http://[::1'", b"\xfe\xff"),
+    *(b"2026-11-22T07:30:00Z", b" -0000", b"+05:30", b"<dc:date>", b"<link href='/x'/>", b"</rss>"),
+    *(b"<x1>" * 2_000, b"<x/>" * 2_000, b"<![CDATA[" * 500, b"]]>" * 500, b"&#1;" * 3_000),
     *(b"<item><title>x" * 500, b"x@" * 3_000, b" " * 9_000, b"<dc:creator>" * 500),
 )
 

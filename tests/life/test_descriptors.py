@@ -117,10 +117,13 @@ async def test_no_provider_is_condemned_for_our_own_lack_of_descriptors(
 
 FIRST_FEED = """
 import sys, time
+from backend.models.news import ReportsQuery
+from backend.providers.adapter import Context
 from backend.providers.vendors import rss
 from tests.world import feeds
-known = set(sys.modules)
-rss.feedparser.parse(feeds.feed("rss_coindesk", time.time()))
+known, now = set(sys.modules), time.time()
+body = feeds.feed("rss_coindesk", now)
+rss.parse_feed(ReportsQuery(), [body], Context("rss_coindesk", "feed", int(now * 1000)))
 print(sorted(set(sys.modules) - known))
 """
 

@@ -1,8 +1,16 @@
 """Long lists from outside: what of them may be odd, and whether they are of now."""
 
+from datetime import timedelta
+
 import pytest
 
-from backend.providers.rows import iso_instant, parse_rows, refuse_other_times, usable_image
+from backend.providers.rows import (
+    iso_instant,
+    not_ahead,
+    parse_rows,
+    refuse_other_times,
+    usable_image,
+)
 from tests.clocks import EPOCH, EPOCH_MS
 
 HOUR = 3_600_000
@@ -90,12 +98,22 @@ def test_a_frozen_list_is_not_saved_by_one_fresh_row(stamps: list[int]) -> None:
         ("http:", False),
         ("https://[bad/x", False),
         ("ftp://a.example/i.png", False),
+        ("https:///i.png", False),
+        ("https://a.example/\u202e/i.png", False),
+        ("https://a.example/\x1b/i.png", False),
         (7, False),
         (None, False),
     ],
 )
 def test_an_article_is_good_without_its_picture(address: object, usable: bool) -> None:
     assert usable_image(address) == (address if usable else None)
+
+
+def test_an_instant_ahead_of_what_a_wrong_clock_explains_is_refused() -> None:
+    latest = EPOCH + timedelta(hours=3)
+    assert not_ahead(latest, EPOCH_MS) == latest
+    with pytest.raises(ValueError, match="not come yet"):
+        not_ahead(latest + timedelta(seconds=1), EPOCH_MS)
 
 
 def test_an_instant_is_read_in_its_own_zone() -> None:

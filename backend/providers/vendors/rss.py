@@ -1,22 +1,21 @@
-"""Publishers' own feeds (RSS 2.0), without a key: one plan a feed, whose address is its base URL.
+"""Publishers' own feeds (RSS 2.0, RSS 1.0 or Atom), without a key: one plan a feed, whose address
+is its base URL.
 
-Feeds as seen in 2026-07 and 2026-10. Read by feedparser 6.0.14, whose source tells its limits.
+Feeds as seen in 2026-07 and 2026-10.
 """
 
-import io
 import re
-import xml.sax.expatreader  # noqa: F401 - feedparser loads it at its first feed, when files may be out
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
-
-import feedparser
 
 from backend.errors import UpstreamFailed
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import JUNK
+from backend.providers.feeds import Item, absolute, elements, read_feed, read_item
+from backend.providers.rows import iso_instant, not_ahead, parse_rows, usable_image
 
 #: Publishers ask for five to eight minutes between polls. Twelve in the hour are a refresh every
 #: five minutes, and the margin that stays unused is on top.
@@ -42,20 +41,16 @@ CRYPTO = re.compile(
 )
 TAG = re.compile(r"<[^<>]*>")
 PODCAST = re.compile(r"/podcasts?/")
-ADDRESS = re.compile(r"https?://[^\s<>\"]{1,1990}")
-#: Elements that feedparser must not see. In authors' names it looks for a mail address, in a time
-#: that grows with the square of their length (mixin.py). CoinDesk's empty `dc:description` would
-#: replace the description, and `content:encoded`, the whole article, a missing one.
-UNREAD = re.compile(
-    r"(</?)(?:[^\s<>/]*(?:author|creator|managingeditor|webmaster|publisher|owner)[^\s<>/]*"
-    r"|[^\s<>/:]+[:_](?:title|description|summary|encoded)(?=[\s/>]))",
-    re.IGNORECASE,
+#: The end of a time: an offset in any spelling, or a name of UTC, and perhaps a comment.
+ZONE = re.compile(
+    r"\s*(?:([+-]\d\d):?(\d\d)|(?<![a-z])(?:Z|UTC?|GMT))\s*(?:\([^()]*\))?\Z",
+    re.IGNORECASE | re.ASCII,
 )
-#: feedparser takes seconds for a megabyte of tags in one title.
-LARGEST_ITEM = 64 * 1_024
+ISO_DATE = re.compile(r"\d{4}-\d\d", re.ASCII)
+LONGEST_DATE = 100
+#: By the size of the body, more items than this have no room for what an article needs.
+MOST_ITEMS = 10_000
 OLDEST = timedelta(days=7)
-#: What is dated further ahead of now than a wrong clock explains, is not news yet.
-AHEAD = timedelta(hours=1)
 
 
 def serves_feed(_query: ReportsQuery, _context: Context) -> int:
@@ -68,104 +63,100 @@ def build_feed(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
 
 def parse_feed(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
     """The whole items of the last days. Raises ValueError where most items are none."""
-    entries = _entries(payloads[0])
-    reports: list[Report] = []
-    refused = 0
-    for entry in entries:
-        try:
-            reports += [_report(entry, context)] if _is_article(entry, context) else []
-        except JUNK:
-            refused += 1
-    if 2 * refused >= len(entries):
-        raise ValueError(f"{refused} of {len(entries)} items are absurd")
-    return Reports(tuple(one for one in reports if _is_of_now(one, context)), refused)
+    feed = read_feed(payloads[0], context.base_url)
+    read = partial(_report, base=feed.base, context=context)
+    reports, refused = parse_rows(feed.items, read, "", most=MOST_ITEMS)
+    oldest = datetime.fromtimestamp(context.now_ms / 1000, UTC) - OLDEST
+    news = tuple(one for one in reports if one and one.published_at >= oldest)
+    ended_early = f"the feed ended early; {len(reports)} whole items were read"
+    return Reports(news, len(refused), () if feed.is_whole else (ended_early,))
 
 
-def _entries(body: bytes) -> list[Any]:
-    """feedparser's entries of the items that arrived whole.
-
-    It gets a stream, as it opens a string that looks like a path or an address. It gets no
-    prolog: a DTD's entities may be a bomb, and a declared encoding may be wrong. It is not to
-    clean HTML, which would take it minutes for some of it; the service does that for all.
-    """
-    prolog, root, rest = body.partition(b"<rss")
-    *items, _cut_off = rest.split(b"</item>")
-    if not root or not items or b"<!DOCTYPE" in prolog.upper():
-        raise ValueError("no feed, or one with a DTD")
-    head, opening, first = items[0].partition(b"<item")
-    whole = [item for item in (opening + first, *items[1:]) if len(item) <= LARGEST_ITEM]
-    if len(head) > LARGEST_ITEM:
-        raise ValueError("a head larger than any honest one")
-    text = "</item>".join(["<rss" + _text(head), *map(_text, whole), "</channel></rss>"])
-    text = text.replace("</item>", "", 1)  # none ends before the first
-    stream = io.BytesIO(UNREAD.sub(r"\1unread", text).encode())
-    feed = feedparser.parse(stream, sanitize_html=False, resolve_relative_uris=False)
-    return list(feed.entries)
-
-
-def _text(item: bytes) -> str:
-    """Item by item, so that one stray byte spoils one title."""
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        return item.decode("cp1252", "replace")
-
-
-def _is_article(entry: Any, context: Context) -> bool:
-    """False for podcasts, and for what a mixed publisher writes about something else."""
-    kinds = [str(file.get("type")) for file in entry.get("enclosures", ())]
-    if any(kind.startswith(("audio/", "video/")) for kind in kinds):
-        return False
-    if PODCAST.search(entry["link"]):
-        return False
-    return context.provider not in MIXED or _is_about_crypto(entry)
-
-
-def _is_about_crypto(entry: Any) -> bool:
-    texts = [entry["title"], entry.get("summary", ""), *(tag.term for tag in entry.get("tags", ()))]
-    return any(CRYPTO.search(TAG.sub(" ", text or "")) for text in texts)
-
-
-def _report(entry: Any, context: Context) -> Report:
+def _report(markup: str, *, base: str, context: Context) -> Report | None:
+    """None for podcasts, and for what a mixed publisher writes about something else."""
+    item = read_item(markup, base)
+    url = _address(item)
+    if _is_podcast(item, url) or (context.provider in MIXED and not _is_about_crypto(item)):
+        return None
+    published = item.text("pubdate", "published", "dc:date", "updated")
     return Report(
-        title=entry["title"].strip(),
-        url=_address(entry),
+        title=item.text("title"),
+        url=url,
         source=PUBLISHERS[context.provider],
-        published_at=_instant(entry["published"]),
-        summary=entry.get("summary", "").strip() or None,
-        image=_image(entry),
+        published_at=not_ahead(_instant(published), context.now_ms),
+        summary=item.text("description", "summary") or None,
+        image=_image(item),
     )
 
 
-def _address(entry: Any) -> str:
-    """The guid where it is the link without its tracking (Cointelegraph), else the link."""
-    link, guid = entry["link"], entry.get("id")
-    address = guid if guid == link.partition("?")[0] else link
-    if not ADDRESS.fullmatch(address):
+def _address(item: Item) -> str:
+    """The guid where it is the link without its tracking (Cointelegraph), else the link.
+
+    A guid stands in for a missing link unless it says that it is no permanent one.
+    """
+    guid = item.text("guid", "id")
+    address = absolute(_link(item) or _permalink(item), item.base)
+    return guid if guid == address.partition("?")[0] else address
+
+
+def _link(item: Item) -> str:
+    """RSS has it as the text, Atom as an attribute."""
+    addresses = [
+        one.attributes.get("href", "")
+        for one in item.named("link")
+        if one.attributes.get("rel", "alternate") == "alternate"
+    ]
+    return next(filter(None, [item.text("link"), *addresses]), "")
+
+
+def _permalink(item: Item) -> str:
+    flags = [one.attributes.get("ispermalink", "true") for one in item.named("guid")]
+    if "true" not in flags[:1]:
         raise ValueError("an item without an address")
-    return str(address)
+    return item.text("guid")
+
+
+def _is_podcast(item: Item, url: str) -> bool:
+    files = [*item.named("enclosure"), *item.named("link")]
+    kinds = [file.attributes.get("type", "") for file in files]
+    return any(kind.startswith(("audio/", "video/")) for kind in kinds) or bool(PODCAST.search(url))
+
+
+def _is_about_crypto(item: Item) -> bool:
+    tags = item.named("category")
+    terms = [one.text or one.attributes.get("term", "") for one in tags]
+    texts = [item.text("title"), item.text("description", "summary"), *terms]
+    return any(CRYPTO.search(TAG.sub(" ", text)) for text in texts)
 
 
 def _instant(text: str) -> datetime:
-    """Offsets differ from item to item; a time without one is nobody's time."""
-    instant = parsedate_to_datetime(text)
+    """RFC 822 or ISO 8601. Offsets differ from item to item; a time without one is nobody's.
+
+    -0000 is UTC of a place that is not told (RFC 5322), and what Python writes for UTC.
+    """
+    if len(text) > LONGEST_DATE:
+        raise ValueError("longer than any date")
+    zone = ZONE.search(text)
+    body, offset = (text[: zone.start()], "+0000") if zone else (text, "")
+    if zone and zone[1] and zone[1] + zone[2] != "-0000":
+        offset = zone[1] + zone[2]
+    if ISO_DATE.match(body):
+        return iso_instant(body + offset)
+    instant = parsedate_to_datetime(f"{body} {offset}")
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
     return instant.astimezone(UTC)
 
 
-def _image(entry: Any) -> str | None:
-    files = [*entry.get("media_content", ()), *entry.get("enclosures", ())]
-    kinds = [(str(file.get("type") or file.get("medium")), file) for file in files]
+def _image(item: Item) -> str | None:
+    groups = [one for group in item.named("media:group") for one in elements(group.content)]
+    media = Item((*item.elements, *groups), item.base)
+    files = [one.attributes for one in media.named("media:content", "enclosure")]
+    kinds = [(file.get("type") or file.get("medium", ""), file) for file in files]
     images = [file for kind, file in kinds if kind.startswith("image")]
-    images += entry.get("media_thumbnail", ())
-    addresses = (str(image.get("url") or image.get("href")) for image in images)
-    return next((one for one in addresses if ADDRESS.fullmatch(one)), None)
-
-
-def _is_of_now(report: Report, context: Context) -> bool:
-    now = datetime.fromtimestamp(context.now_ms / 1000, UTC)
-    return now - OLDEST <= report.published_at <= now + AHEAD
+    images += [one.attributes for one in media.named("media:thumbnail")]
+    addresses = [usable_image(image.get("url") or image.get("href")) for image in images]
+    return next(filter(None, addresses), None)
 
 
 ADAPTER = Adapter(

@@ -171,11 +171,11 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD, ids=repr)
-def test_absurd_items_are_left_out_unless_they_are_half_of_all(change: dict[str, str]) -> None:
-    found = reports(feed(item(1), item(2, **change), item(3)))
-    assert ([one.url[-1] for one in found.reports], found.refused) == (["1", "3"], 1)
+def test_absurd_items_are_left_out_unless_they_are_the_majority(change: dict[str, str]) -> None:
+    found = reports(feed(item(1), item(2, **change)))
+    assert ([one.url[-1] for one in found.reports], found.refused) == (["1"], 1)
     with pytest.raises(MalformedResponse):
-        reports(feed(item(1), item(2, **change)))
+        reports(feed(item(1), item(2, **change), item(3, **change)))
 
 
 @pytest.mark.parametrize(
@@ -184,13 +184,19 @@ def test_absurd_items_are_left_out_unless_they_are_half_of_all(change: dict[str,
         (timedelta(days=7), True),
         (timedelta(days=7, seconds=1), False),
         (timedelta(days=270), False),
-        (timedelta(hours=-1), True),
-        (timedelta(hours=-1, seconds=-1), False),
     ],
 )
-def test_only_the_last_week_is_news_and_tomorrow_is_not(age: timedelta, is_kept: bool) -> None:
+def test_only_the_last_week_is_news(age: timedelta, is_kept: bool) -> None:
     found = reports(feed(item(1), item(2, pubDate=format_datetime(EPOCH - age))))
     assert (len(found.reports), found.refused) == (1 + is_kept, 0)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_kept"), [(timedelta(hours=3), True), (timedelta(hours=3, seconds=1), False)]
+)
+def test_what_no_wrong_clock_explains_is_refused(ahead: timedelta, is_kept: bool) -> None:
+    found = reports(feed(item(1), item(2, pubDate=format_datetime(EPOCH + ahead))))
+    assert (len(found.reports), found.refused) == (1 + is_kept, 1 - is_kept)
 
 
 def test_a_feed_that_fell_asleep_is_an_empty_answer() -> None:
@@ -388,36 +394,16 @@ def test_an_outer_entity_is_never_fetched(at: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["author", "dc:creator", "dc_creator", "managingEditor", "webMaster", "dc:publisher"]
 )
-def test_an_endless_author_costs_no_time(name: str) -> None:
-    endless = f"<{name}>{'a' * 1_000_000}</{name}>"  # hours, were it looked at
+def test_an_endless_author_costs_neither_time_nor_the_item(name: str) -> None:
+    endless = f"<{name}>{'a' * 1_000_000}</{name}>"
     found = reports(feed(item(1), item(2, extra=endless)))
-    assert [one.title for one in found.reports] == ["Coin 1 does something"]
+    assert [one.url[-1] for one in found.reports] == ["1", "2"]
 
 
-@pytest.mark.parametrize(
-    "name", ["author", "dc:creator", "dc_creator", "managingEditor", "webMaster", "dc:publisher"]
-)
-def test_a_long_author_costs_no_time_either(name: str) -> None:
-    long = f"<{name}>{'a' * 60_000}</{name}>"  # half a minute, were it looked at
-    assert only(item(extra=long)).title == "Coin 1 does something"
-
-
-def test_markup_that_never_ends_costs_no_time() -> None:
-    endless = f"<![CDATA[{'<!--' * 300_000}]]>"  # minutes, were it cleaned by feedparser
+def test_markup_that_never_ends_costs_neither_time_nor_the_item() -> None:
+    endless = f"<![CDATA[{'<!--' * 300_000}]]>"
     found = reports(feed(item(1), item(2, description=endless), item(3)))
-    assert [one.url[-1] for one in found.reports] == ["1", "3"]
-
-
-def test_bytes_that_name_a_file_or_an_address_are_not_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "<rss></item></channel></rss>"  # what is handed on of b"<rss></item>"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(feed(item()))
-    for body in (b"<rss></item>", str(path).encode(), path.as_uri().encode()):
-        with pytest.raises(MalformedResponse):
-            reports(body)
+    assert [one.url[-1] for one in found.reports] == ["1", "2", "3"]
 
 
 JUNK: list[Any] = [
@@ -438,7 +424,6 @@ JUNK += [
     7,
     float("nan"),
     feed(item()).decode(),
-    feed(item()).decode().encode("utf-16"),
 ]
 
 
