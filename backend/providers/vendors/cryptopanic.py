@@ -6,13 +6,13 @@ is publicly recorded. `next` and `previous` carry the token: nothing here reads 
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import bounded, iso_instant, parse_rows, usable_image
+from backend.providers.rows import bounded, iso_instant, not_ahead, parse_rows, usable_image
 
 DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
@@ -36,8 +36,6 @@ MEANINGS = (
     ("rate limit", re.compile(r"\brate|too many requests", re.IGNORECASE)),
     ("token", re.compile(r"token", re.IGNORECASE)),
 )
-#: What is dated further ahead of now than a wrong clock explains, is not news yet.
-AHEAD = timedelta(hours=1)
 
 
 def serves_posts(_query: ReportsQuery, _context: Context) -> int:
@@ -56,17 +54,16 @@ def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context)
     if not told:
         return Reports(())
     rows = [row for row in told if not isinstance(row, dict) or _address(row)]
-    reports, refused = parse_rows(rows, _report, "id", most=MOST_POSTS)
-    latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
-    return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
+    reports, refused = parse_rows(rows, partial(_report, context), "id", most=MOST_POSTS)
+    return Reports(tuple(reports), len(refused))
 
 
-def _report(row: Any) -> Report:
+def _report(context: Context, row: Any) -> Report:
     return Report(
         title=row["title"].strip(),
         url=_address(row),
         source=_publisher(row.get("source") or {}),
-        published_at=iso_instant(row["published_at"]),
+        published_at=not_ahead(iso_instant(row["published_at"]), context.now_ms),
         summary=row.get("description") or None,
         image=usable_image(row.get("image")),
         symbols=_symbols(row.get("instruments") or ()),

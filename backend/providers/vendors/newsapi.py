@@ -4,7 +4,7 @@ Documentation: newsapi.org/docs/endpoints/everything and /docs/errors (2026).
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from backend.errors import (
@@ -17,7 +17,7 @@ from backend.errors import (
 )
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import bounded, iso_instant, parse_rows, usable_image
+from backend.providers.rows import bounded, iso_instant, not_ahead, parse_rows, usable_image
 
 DEVELOPER = Plan(
     "developer",
@@ -38,8 +38,6 @@ ASKED_ARTICLES, MOST_ARTICLES = 100, 200
 MOST_BYTES = 2 * MIB
 #: What stands in every field of an article that was taken back.
 REMOVED = "[Removed]"
-#: What is dated further ahead of now than a wrong clock explains, is not news yet.
-AHEAD = timedelta(hours=1)
 
 #: The vendor's codes; any other is not repeated, as nobody knows what stands in it.
 CODES: dict[str, type[ProviderError]] = {
@@ -81,21 +79,20 @@ def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Con
     if not told:
         return Reports(())
     rows = [row for row in told if not _was_taken_back(row)]
-    reports, refused = parse_rows(rows, _report, "url", most=MOST_ARTICLES)
-    latest = datetime.fromtimestamp(context.now_ms / 1000, UTC) + AHEAD
-    return Reports(tuple(one for one in reports if one.published_at <= latest), len(refused))
+    reports, refused = parse_rows(rows, partial(_report, context), "url", most=MOST_ARTICLES)
+    return Reports(tuple(reports), len(refused))
 
 
 def _was_taken_back(row: Any) -> bool:
     return isinstance(row, dict) and row.get("title") == REMOVED
 
 
-def _report(row: Any) -> Report:
+def _report(context: Context, row: Any) -> Report:
     return Report(
         title=row["title"].strip(),
         url=row["url"],
         source=row["source"]["name"],
-        published_at=iso_instant(row["publishedAt"]),
+        published_at=not_ahead(iso_instant(row["publishedAt"]), context.now_ms),
         summary=row.get("description") or None,
         image=usable_image(row.get("urlToImage")),
     )

@@ -170,10 +170,11 @@ def test_an_offset_is_honoured() -> None:
     )
 
 
-@pytest.mark.parametrize(("ahead_s", "is_kept"), [(3_600, True), (3_601, False)])
-def test_a_post_of_more_than_an_hour_from_now_is_left_out(ahead_s: int, is_kept: bool) -> None:
+@pytest.mark.parametrize(("ahead_s", "is_kept"), [(10_800, True), (10_801, False)])
+def test_a_post_of_a_time_to_come_is_refused_and_counted(ahead_s: int, is_kept: bool) -> None:
     instant = (EPOCH + timedelta(seconds=ahead_s)).isoformat()
-    assert len(reports(post(1), post(2, published_at=instant)).reports) == 1 + is_kept
+    found = reports(post(1), post(2, published_at=instant))
+    assert (len(found.reports), found.refused) == (1 + is_kept, 1 - is_kept)
 
 
 ABSURD = [

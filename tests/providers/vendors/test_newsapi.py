@@ -98,10 +98,11 @@ def test_an_image_without_an_address_is_none(image: Any) -> None:
     assert only(article(urlToImage=image)).image is None
 
 
-@pytest.mark.parametrize(("ahead_s", "is_kept"), [(3_600, True), (3_601, False)])
-def test_an_article_of_more_than_an_hour_from_now_is_left_out(ahead_s: int, is_kept: bool) -> None:
+@pytest.mark.parametrize(("ahead_s", "is_kept"), [(10_800, True), (10_801, False)])
+def test_an_article_of_a_time_to_come_is_refused_and_counted(ahead_s: int, is_kept: bool) -> None:
     instant = (EPOCH + timedelta(seconds=ahead_s)).isoformat()
-    assert len(reports(article(1), article(2, publishedAt=instant)).reports) == 1 + is_kept
+    found = reports(article(1), article(2, publishedAt=instant))
+    assert (len(found.reports), found.refused) == (1 + is_kept, 1 - is_kept)
 
 
 ABSURD = [
