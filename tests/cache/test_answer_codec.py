@@ -62,17 +62,19 @@ markets = st.builds(
     st.booleans(),
     maybe(st.dictionaries(texts, texts, max_size=3)),
 )
+#: As cleaned texts are: without control characters, separators and marks of direction.
+lines = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=3, max_size=50)
 articles = st.builds(
     Article,
-    id=texts,
-    title=st.text(min_size=3, max_size=50),
+    id=lines,
+    title=lines,
     url=urls,
-    source=texts,
-    provider=texts,
+    source=lines,
+    provider=lines,
     published_at=instants,
-    summary=maybe(st.text(max_size=50)),
+    summary=maybe(lines),
     image=maybe(urls),
-    symbols=st.lists(texts, max_size=3).map(tuple),
+    symbols=st.lists(lines, max_size=3).map(tuple),
     sentiment=st.sampled_from(["positive", "neutral", "negative"]),
     sentiment_score=st.floats(-1, 1),
     sentiment_method=st.sampled_from(["votes", "lexicon"]),
