@@ -135,7 +135,7 @@ class Broadcaster:
 
     async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
         """Snapshots come at once, or when there is something to show."""
-        coins, wanted = await self._looked_up(command)
+        coins, wanted, warnings = await self._looked_up(command)
         if subscriber not in self._subscribers:
             return  # it left while the coins were looked up
         replaced = _replaced(subscriber, command)
@@ -144,7 +144,8 @@ class Broadcaster:
         self._refuse_too_many(held | keys, subscriber.account.address)
         new = [key for key in keys if _is_series(key) and key not in self._feeds]
         subscriber.account.charge(UNITS_PER_CALL * len(new))
-        about = {"interval": command.interval} if command.interval else {}
+        about: dict[str, object] = {"interval": command.interval} if command.interval else {}
+        about |= {"warnings": warnings} if warnings else {}
         symbols = [coin.symbol for coin in coins] or None
         subscriber.tell(
             frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **about)
@@ -163,21 +164,27 @@ class Broadcaster:
         """Whether a new reader could have all these. Raises GatewayError, Refused."""
         keys: set[FeedKey] = set()
         for command in commands:
-            _, wanted = await self._looked_up(command)
+            _, wanted, _ = await self._looked_up(command)
             keys |= {place.key for place in wanted}
         self._refuse_too_many(keys, account.address)
 
-    async def _looked_up(self, command: Subscribe) -> tuple[tuple[Coin, ...], list[Place]]:
-        """The coins that were named, each once, and where they lead. Raises GatewayError."""
+    async def _looked_up(
+        self, command: Subscribe
+    ) -> tuple[tuple[Coin, ...], list[Place], tuple[str, ...]]:
+        """The coins that were named, each once, where they lead, and what their reader should know
+        about that choice. Raises GatewayError."""
         coins: dict[str, Coin] = {}
+        warnings: tuple[str, ...] = ()
         if command.symbols:
             market = (await self._gateway.market.latest()).data
             index = self._gateway.market.index(market)
-            found = [index.resolve(symbol).coin for symbol in command.symbols]
-            coins = {channels.coin_key(coin): coin for coin in found}
+            found = [index.resolve(symbol) for symbol in command.symbols]
+            coins = {channels.coin_key(one.coin): one.coin for one in found}
+            warnings = tuple(dict.fromkeys(note for one in found for note in one.warnings))
         named = tuple(coins.values())
         name, interval = command.channel, command.interval
-        return named, channels.places(self._gateway, self.counters, name, named, interval)
+        places = channels.places(self._gateway, self.counters, name, named, interval)
+        return named, places, warnings
 
     def _refuse_too_many(self, wanted: set[FeedKey], address: str) -> None:
         if len(wanted) > MOST_TOPICS:

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as validated
 
 from backend.models.answer import Query
 from backend.models.numbers import (
+    SMALLEST,
     STRICT,
     Finite,
     Instant,
+    Name,
     NotNegative,
     Positive,
     Rank,
@@ -29,11 +31,22 @@ MARKET_CAP_SLACK = 10.0
 SAME_PRICE_FACTOR = 2.0
 #: ... and a namesake is off by orders of magnitude: beyond this two prices are of two things.
 NAMESAKE_FACTOR = 10.0
+#: In USD; all that people own is worth less than a hundredth of it.
+MOST_MARKET_CAP = 1e18
+
+MarketCap = Annotated[Positive, Field(lt=MOST_MARKET_CAP)]
 
 
 def agree(one: float, other: float, factor: float = SAME_PRICE_FACTOR) -> bool:
-    """True when two prices are near enough to be of the same thing."""
-    return 1 / factor <= one / other <= factor
+    """True when two prices are near enough to be of the same thing. True or False for any two
+    floats: without a quotient there is none that is infinite, and no division by zero."""
+    return other / factor <= one <= other * factor
+
+
+def market_cap_of(price: float, supply: float) -> float | None:
+    """Price times supply in USD; None where no market shows such an amount."""
+    market_cap = price * supply
+    return market_cap if SMALLEST < market_cap < MOST_MARKET_CAP else None
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -47,11 +60,11 @@ class Coin:
 
     id: Text | None
     symbol: Text
-    name: Text | None
+    name: Name | None
     image: Url | None
     market_cap_rank: Rank | None
     price: Positive | None
-    market_cap: Positive | None
+    market_cap: MarketCap | None
     volume_24h: NotNegative | None
     high_24h: Positive | None
     low_24h: Positive | None
@@ -73,15 +86,18 @@ class Coin:
         if self.low_24h is not None and self.price < self.low_24h / RANGE_SLACK:
             raise ValueError("price far below its 24 h low")
         if self.market_cap is not None and self.circulating_supply:
-            ratio = self.market_cap / (self.price * self.circulating_supply)
-            if not 1 / MARKET_CAP_SLACK <= ratio <= MARKET_CAP_SLACK:
+            expected = self.price * self.circulating_supply
+            if not agree(self.market_cap, expected, MARKET_CAP_SLACK):
                 raise ValueError("market cap is not price times supply")
         return self
 
 
 @validated(frozen=True, slots=True, config=STRICT)
 class PairTicker:
-    """A traded pair's rolling 24 h; prices and `quote_volume` are in the quote currency."""
+    """A traded pair's rolling 24 h; prices and `quote_volume` are in the quote currency.
+
+    `change` (an amount) and `change_percentage` are None where they cannot be computed.
+    """
 
     pair: Text
     base: Text
@@ -90,8 +106,8 @@ class PairTicker:
     high: Positive
     low: Positive
     quote_volume: NotNegative
-    change: Finite
-    change_percentage: Finite
+    change: Finite | None
+    change_percentage: Finite | None
     closed_at: Instant
 
     @model_validator(mode="after")
@@ -107,11 +123,13 @@ class PairTicker:
 class Ranking:
     """A provider's ranked list: ids, names, ranks and supply as well as prices.
 
-    `refused` names the ids of rows that were left out as implausible.
+    `refused` names the ids of rows that were left out as implausible, `without_supply` those of
+    rows that lack an implausible circulating supply.
     """
 
     coins: tuple[Coin, ...]
     refused: tuple[str, ...] = ()
+    without_supply: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,70 @@
-"""Number types that refuse what no market shows: NaN, infinities, strings, booleans."""
+"""Field types that refuse what no market shows: NaN, infinities, strings, booleans, and text that
+cannot be shown as it is."""
 
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 #: Strict: a parser converts on purpose, the model never guesses.
 STRICT = ConfigDict(strict=True, extra="forbid")
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: No price, volume or supply lies outside. Within, products and quotients of two stay finite.
+SMALLEST, LARGEST = 1e-30, 1e30
+
+Finite = Annotated[float, Field(gt=-LARGEST, lt=LARGEST, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=SMALLEST, lt=LARGEST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, lt=LARGEST, allow_inf_nan=False)]
 Rank = Annotated[int, Field(ge=1, lt=10**9)]
 EpochMs = Annotated[int, Field(ge=0, lt=4_102_444_800_000)]  # until the year 2100
 Instant = AwareDatetime
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+#: As `str.isprintable`, in pydantic's own engine: no control characters, no bidirectional
+#: overrides, no separator but the plain space. (A lone surrogate is no text for pydantic.)
+_PRINTABLE = r"^(?:[\x20-\x7e]|[^\p{C}\p{Z}])*$"
+LONGEST_NAME = 200
+_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+#: An identifier, refused where it is not printable: with the odd character stripped, `bit\ncoin`
+#: would pass for `bitcoin`. Readers' tools do not know such classes, so no schema names them.
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_NAME, pattern=_PRINTABLE),
+    WithJsonSchema(_SCHEMA),
+]
+
+
+def printable(text: Any) -> Any:
+    """A text without what cannot be printed; white space of any kind is a space. What is too long
+    for a name, or no text, is given back as it is: the model refuses it."""
+    if not isinstance(text, str) or text.isprintable() or len(text) > 2 * LONGEST_NAME:
+        return text
+    spaced = (" " if char.isspace() else char for char in text)
+    return "".join(char for char in spaced if char.isprintable()).strip()
+
+
+#: What is only shown: its characters that are not printable are left out.
+Name = Annotated[str, BeforeValidator(printable), Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 @lru_cache(maxsize=4_096)  # the same pictures at each refresh: 40 % of a list's time
-def _can_be_split(url: str) -> str:
-    if not urlsplit(url).hostname:  # raises ValueError on brackets that are no address
+def has_host(url: str) -> bool:
+    """False where the address names no host, or cannot be split: `https://[::1`."""
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _with_host(url: str) -> str:
+    if not has_host(url):
         raise ValueError("an address without a host")
     return url
 
@@ -29,5 +73,5 @@ def _can_be_split(url: str) -> str:
 Url = Annotated[
     str,
     Field(max_length=2_000, pattern=r"^https?://[^\s<>\"\x00-\x1f\x7f]+$"),
-    AfterValidator(_can_be_split),
+    AfterValidator(_with_host),
 ]

@@ -1,5 +1,7 @@
 """Candles: intervals and their UTC grid, the query, the canonical series."""
 
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -113,27 +115,111 @@ class Candles:
     """One provider's candles of one coin: ascending, unique, on the interval's grid.
 
     `pair` is what the venue calls it, None where prices are in USD proper. Gaps stay gaps.
+    `refused` names what the provider told but cannot stand in a series: by the candle's open
+    (epoch ms) where it has one, else by its place in the answer.
     """
 
     interval: Interval
     candles: tuple[Candle, ...]
     pair: str | None = None
+    refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for candle in self.candles:
-            if self._grid_open(candle.timestamp) != candle.timestamp:
+            if not _is_on_grid(self.interval, candle):
                 raise ValueError(f"{candle.timestamp} is not on the {self.interval} grid")
         for one, other in pairwise(self.candles):
             if one.timestamp >= other.timestamp:
                 raise ValueError("candles do not ascend")
-            leap = other.open / one.close
-            is_contiguous = self.interval.next_open(one.timestamp) == other.timestamp
-            if is_contiguous and not 1 / CONTIGUOUS_LEAP < leap < CONTIGUOUS_LEAP:
+            if _leaps(one, other) and _is_next(self.interval, one, other):
                 raise ValueError("price leaps between contiguous candles")
 
-    def _grid_open(self, instant_ms: int) -> int:
-        # Where a venue starts its three-day candles is not documented; the day is certain.
-        return (Interval.D1 if self.interval is Interval.D3 else self.interval).open_of(instant_ms)
+
+def sifted(
+    interval: Interval,
+    candles: Iterable[Candle],
+    pair: str | None = None,
+    refused: tuple[str, ...] = (),
+) -> Candles:
+    """The candles that can stand in one series; it names the others, besides those `refused`.
+
+    Left out are those off the grid and those of one time that differ: which is right nobody knows.
+    Where the price leaps between neighbours, the longest run without a leap is believed, and only
+    what follows on from it, forwards and backwards: an odd candle leaves alone.
+    """
+    told = tuple(candles)
+    try:
+        return Candles(interval, told, pair, refused)
+    except ValueError:  # seldom: something does not fit
+        kept, unfit = _sifted(interval, told)
+        return Candles(interval, kept, pair, (*refused, *unfit))
+
+
+def _sifted(
+    interval: Interval, candles: Iterable[Candle]
+) -> tuple[tuple[Candle, ...], tuple[str, ...]]:
+    by_open: dict[int, Candle] = {}
+    unfit: dict[int, None] = {}
+    for candle in candles:
+        is_other = by_open.setdefault(candle.timestamp, candle) != candle
+        if is_other or not _is_on_grid(interval, candle):
+            unfit[candle.timestamp] = None
+    ascending = [by_open[at] for at in sorted(by_open) if at not in unfit]
+    kept = tuple(_without_leaps(interval, ascending))
+    if len(kept) < len(ascending):
+        stay = {candle.timestamp for candle in kept}
+        unfit |= dict.fromkeys(one.timestamp for one in ascending if one.timestamp not in stay)
+    return kept, tuple(map(str, unfit))
+
+
+def _is_on_grid(interval: Interval, candle: Candle) -> bool:
+    # Where a venue starts its three-day candles is not documented; the day is certain.
+    grid = Interval.D1 if interval is Interval.D3 else interval
+    return grid.open_of(candle.timestamp) == candle.timestamp
+
+
+def _is_next(interval: Interval, one: Candle, other: Candle) -> bool:
+    return interval.next_open(one.timestamp) == other.timestamp
+
+
+def _leaps(one: Candle, other: Candle) -> bool:
+    """No hour, and no month, makes such a difference: one of the two is in another unit."""
+    return not 1 / CONTIGUOUS_LEAP < other.open / one.close < CONTIGUOUS_LEAP
+
+
+def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[Candle]:
+    """All of them where no price leaps; else the longest run and what follows on from it."""
+    runs: list[list[Candle]] = []
+    has_leap = False
+    for candle in ascending:
+        before = runs[-1][-1] if runs else candle  # the first one follows on from none
+        is_next = _is_next(interval, before, candle)
+        leaps = is_next and _leaps(before, candle)
+        has_leap = has_leap or leaps
+        if is_next and not leaps:
+            runs[-1].append(candle)
+        else:
+            runs.append([candle])
+    return _joined(interval, runs) if has_leap else ascending
+
+
+def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle]:
+    """Across a gap any price follows, as long as the run on its other side is believed."""
+    middle = max(range(len(runs)), key=lambda number: (len(runs[number]), number))
+    kept = deque(runs[middle])
+    is_kept = True
+    for newer, run in pairwise(reversed(runs[: middle + 1])):
+        is_gap = not _is_next(interval, run[-1], newer[0])
+        is_kept = (is_kept and is_gap) or not _leaps(run[-1], kept[0])
+        if is_kept:
+            kept.extendleft(reversed(run))
+    is_kept = True
+    for older, run in pairwise(runs[middle:]):
+        is_gap = not _is_next(interval, older[-1], run[0])
+        is_kept = (is_kept and is_gap) or not _leaps(kept[-1], run[0])
+        if is_kept:
+            kept.extend(run)
+    return kept
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Call:
     path: str = ""
     params: tuple[tuple[str, str], ...] = ()
     weight: int = 1
-    max_bytes: int = 4 * MIB
+    max_bytes: int = MIB
     json_body: bytes | None = None
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False

@@ -1,11 +1,16 @@
 """Lists from providers: a malformed row is left out and named, a majority condemns the list."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+from backend.models.numbers import has_host
+
 M = TypeVar("M")
+
+#: Where a row's name stands: in a field, or where a function finds it.
+Name = str | Callable[[Any], Any]
 
 
 class Dated(Protocol):
@@ -30,14 +35,14 @@ JUNK = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueE
 
 
 def parse_rows(
-    rows: Any, parse: Callable[[Any], M], name: str, *, most: int
+    rows: Any, parse: Callable[[Any], M], name: Name, *, most: int
 ) -> tuple[list[M], tuple[str, ...]]:
     """The parsed rows in their order, and the names of the rows that were refused.
 
     What is wrong with a row costs that row only: whatever `parse` raises on junk leaves it out,
-    and its field `name`, or its number, says which it was. Raises ValueError where no row or a
-    minority of them can be parsed, or where there are more than `most` rows; TypeError where
-    `rows` is no list.
+    and its field `name` (or what `name` finds), or its number, says which it was. Raises
+    ValueError where no row or a minority of them can be parsed, or where there are more than
+    `most` rows; TypeError where `rows` is no list.
     """
     parsed: list[M] = []
     refused: list[str] = []
@@ -60,32 +65,45 @@ def bounded(rows: Any, most: int) -> list[Any]:
     return rows
 
 
-def row_name(row: Any, name: str, number: int) -> str:
+def row_name(row: Any, name: Name, number: int) -> str:
     """What to call a refused row: its field `name` if that is a printable text or a number, else
     its number in the list."""
-    value = row.get(name) if isinstance(row, dict) else None
-    if isinstance(value, int):
-        return str(value)[:LONGEST_NAME]
-    if isinstance(value, str) and value and value.isprintable():
-        return value[:LONGEST_NAME]
-    return f"number {number}"
+    try:
+        value = name(row) if callable(name) else row[name]
+        told = str(value) if isinstance(value, int | str) else ""
+    except JUNK:
+        told = ""
+    return told[:LONGEST_NAME] if told.isprintable() and told else f"number {number}"
+
+
+def decimal_number(text: str) -> float:
+    """A plain decimal as venues write it. `float` would take `1_0`, ` 1`, `1e5`, `NaN`, `Infinity`,
+    other scripts' digits and booleans, too. Raises TypeError, ValueError."""
+    (number,) = decimal_numbers((text,))
+    return number
+
+
+def decimal_numbers(texts: Sequence[str]) -> Iterator[float]:
+    """As `decimal_number`, of the few in one row at once."""
+    if "".join(texts).strip("0123456789.-"):
+        raise ValueError("not a decimal number")
+    return map(float, texts)
 
 
 def refuse_other_times(stamps_ms: Iterable[int], now_ms: int) -> int:
-    """The list's own now: its upper quartile, which neither the many dead rows of a list nor one
-    that is ahead can move. Raises ValueError where that is not ours."""
-    ranked = sorted(stamps_ms)
-    own_ms = ranked[-(-3 * (len(ranked) - 1) // 4)]
-    if abs(now_ms - own_ms) > NOT_OF_NOW_MS:
+    """The list's own now: its median, which neither dead rows nor some that are ahead can move.
+    Raises ValueError where it is not ours."""
+    told = sorted(stamps_ms)
+    if not told or abs(now_ms - told[len(told) // 2]) > NOT_OF_NOW_MS:
         raise ValueError("the list is not of now")
-    return own_ms
+    return told[len(told) // 2]
 
 
 def usable_image(address: Any) -> str | None:
-    """The address of a picture, None for what is no address: an article is good without."""
-    if isinstance(address, str) and address.isprintable() and _ADDRESS.fullmatch(address):
-        return address
-    return None
+    """The address of a picture, None for what is no address: a row is good without."""
+    if not isinstance(address, str) or not address.isprintable():
+        return None
+    return address if _ADDRESS.fullmatch(address) and has_host(address) else None
 
 
 def iso_instant(text: str) -> datetime:

@@ -23,7 +23,7 @@ def with_candle(answer: Answer[Candles], told: CandleTold, now: datetime) -> Ans
     if candles is None:
         return None
     try:
-        changed = Candles(series.interval, candles, series.pair)
+        changed = replace(series, candles=candles)
     except ValueError:  # off the grid, or a leap that no market makes
         return None
     return replace(answer, data=changed, fetched_at=now)

@@ -13,6 +13,7 @@ from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
 from backend.services.market import MarketService, Page
+from backend.services.notes import few_of
 from backend.services.symbols import Resolution
 
 #: As many candles as one question brings: the newest of them serve every smaller limit.
@@ -193,7 +194,16 @@ def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...
     is_newest = bool(series.candles) and not series.candles[-1].closed
     if is_newest and known_price and not agree(series.candles[-1].close, known_price):
         notes.append("the newest close is far from the coin's last known price")
+    if series.refused:
+        notes.append(_refused_note(series.refused))
     return tuple(notes)
+
+
+def _refused_note(names: tuple[str, ...]) -> str:
+    """By their open in epoch ms, or their place in the answer."""
+    candles = "1 candle was" if len(names) == 1 else f"{len(names)} candles were"
+    named = ", ".join(few_of(names, "more"))
+    return f"{candles} refused as malformed: {named}"
 
 
 def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:

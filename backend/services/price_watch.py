@@ -1,6 +1,6 @@
 """Prices over time and between providers: what jumps waits for a second word; spreads are noted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,6 +8,7 @@ from statistics import median
 
 from backend.models.market import NAMESAKE_FACTOR, Coin, agree
 from backend.models.status import Spread
+from backend.services.notes import few_of
 
 #: A price that is off by more than this share of the last known one is held back ...
 JUMP = 0.5
@@ -20,7 +21,6 @@ TOGETHER = timedelta(minutes=10)
 MEASURABLE, ABSURD_UNTIL = timedelta(hours=1), timedelta(hours=6)
 #: Two observations that are compared are no further apart.
 SAME_TIME = timedelta(minutes=3)
-MOST_NAMED = 5
 
 
 class Verdict(StrEnum):
@@ -79,9 +79,12 @@ class PriceWatch:
     def take_notes(self) -> tuple[str, ...]:
         """What was held since they were taken last, in words."""
         notes, self._notes = tuple(self._notes.values()), {}
-        if len(notes) <= MOST_NAMED:
-            return notes
-        return (*notes[:MOST_NAMED], f"and {len(notes) - MOST_NAMED} more prices are held back")
+        return few_of(notes, "more prices are held back")
+
+    def forget_others(self, names: Collection[str]) -> None:
+        """Drops claims and notes about all coins but these: the market has no others."""
+        self._claims = {name: told for name, told in self._claims.items() if name in names}
+        self._notes = {name: note for name, note in self._notes.items() if name in names}
 
     def compare(self, pairs: Iterable[tuple[Coin, Coin]]) -> None:
         """The spread of two providers' observations of the same coins at the same time."""

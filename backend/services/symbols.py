@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from backend.errors import NotReady, UnknownSymbol
 from backend.models.market import Coin, Market
 
-#: Quote currencies that stand for dollars, longest first so that FDUSD is not F-DUSD.
+#: Quote currencies that stand for dollars.
 DOLLARS = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD")
-_SEPARATORS = re.compile(r"[/_:\-]")
+#: Where a reader cut a pair: at the last separator, as a coin's symbol may hold one.
+_CUT = re.compile(r"[/_:\-]([^/_:\-]*)\Z")
 MOST_SUGGESTIONS = 5
 LONGEST_SYMBOL = 64
 
@@ -25,11 +26,15 @@ class Resolution:
 
 
 class SymbolIndex:
-    """One market's names. Order: exact id, exact symbol by rank, pair against dollars."""
+    """One market's names. Order: exact id, exact symbol by rank, pair against dollars.
+
+    Letters in both cases (`Bitcoin`) name an id before a ticker.
+    """
 
     def __init__(self, market: Market) -> None:
         self._is_ranked = market.ranked
         self._by_id: Mapping[str, Coin] = {coin.id: coin for coin in market.coins if coin.id}
+        #: By symbol, in the market's order: the best-ranked coin of each is the first.
         self._by_symbol: dict[str, list[Coin]] = {}
         for coin in market.coins:
             self._by_symbol.setdefault(coin.symbol, []).append(coin)
@@ -52,35 +57,77 @@ class SymbolIndex:
     def find(self, text: str) -> Resolution | None:
         """As `resolve`, None where the text is not known."""
         name = _trimmed(text)
-        return self._by_exact_id(name) or self._by_ticker(name) or self._by_pair(name)
+        symbol, lowered = name.upper(), name.lower()
+        # Letters in both cases are no ticker's spelling; capitals are.
+        coin = self._by_id.get(name) or (self._by_id.get(lowered) if name != symbol else None)
+        if coin is not None:
+            return self._of_id(coin, symbol)
+        if symbol in self._by_symbol:
+            return self._of_symbol(symbol)
+        coin = self._by_id.get(lowered)
+        return self._of_id(coin, symbol) if coin else self._of_pair(name, symbol)
 
-    def _by_exact_id(self, name: str) -> Resolution | None:
-        coin = self._by_id.get(name)
-        if coin is None:
-            return None
-        namesake = self._by_symbol.get(name.upper(), [coin])[0]
-        warning = f"{name} is the id of this coin, and the ticker of {namesake.id}"
+    def _of_id(self, coin: Coin, symbol: str) -> Resolution:
+        namesake = self._by_symbol.get(symbol, [coin])[0]
+        warning = f"{coin.id} is the id of this coin, and {symbol} is the ticker of {namesake.id}"
         warnings = () if namesake is coin else (warning,)
         return Resolution(coin, self._by_symbol[coin.symbol][0] is coin, warnings)
 
-    def _by_ticker(self, name: str) -> Resolution | None:
-        """By symbol in any case, the best-ranked of several; else by an id in another case."""
-        coins = self._by_symbol.get(name.upper(), [])
-        if not coins:
-            return self._by_exact_id(name.lower())
-        if len(coins) == 1:
-            return Resolution(coins[0], True)
-        others = ", ".join(str(coin.id) for coin in coins[1:])
-        warning = f"{name.upper()} is ambiguous: {coins[0].id} is the best ranked, not {others}"
-        return Resolution(coins[0], True, (warning,))
+    def _of_symbol(self, symbol: str) -> Resolution:
+        coins = self._by_symbol[symbol]
+        best = coins[0]
+        namesake = self._by_id.get(symbol.lower(), best)
+        if len(coins) == 1 and namesake is best:
+            return Resolution(best, True)
+        warnings = []
+        if len(coins) > 1:
+            others = ", ".join(str(coin.id) for coin in coins[1:])
+            warnings.append(f"{symbol} is ambiguous: {best.id} is the best ranked, not {others}")
+        if namesake not in coins:
+            told = f"{symbol} is the ticker of {best.id}, and {namesake.id} is another coin's id"
+            warnings.append(told)
+        return Resolution(best, True, tuple(warnings))
 
-    def _by_pair(self, name: str) -> Resolution | None:
-        pair = _SEPARATORS.sub("", name.upper())
-        for quote in DOLLARS:
-            base = pair.removesuffix(quote)
-            if base and base != pair and base in self._by_symbol:
-                return self._by_ticker(base)
-        return None
+    def _of_pair(self, name: str, pair: str) -> Resolution | None:
+        """A pair against dollars: as its reader cut it, else every way to cut it is tried."""
+        if cut := _CUT.search(pair):
+            base, quote = pair[: cut.start()], cut[1]
+            is_known = quote in DOLLARS and base in self._by_symbol
+            return self._of_symbol(base) if is_known else None
+        readings = self._readings(pair)
+        if not readings:
+            return None
+        found = self._of_symbol(readings[0][0])
+        notes = self._reading_notes(name, readings)
+        return replace(found, warnings=(*found.warnings, *notes)) if notes else found
+
+    def _readings(self, pair: str) -> list[tuple[str, str]]:
+        """The ways to cut an unseparated pair into a known symbol and dollars, best rank first."""
+        known = [
+            (base, quote)
+            for quote in DOLLARS
+            if pair.endswith(quote) and (base := pair[: -len(quote)]) in self._by_symbol
+        ]
+        if len(known) > 1:
+            places = {symbol: place for place, symbol in enumerate(self._by_symbol)}
+            known.sort(key=lambda reading: places[reading[0]])
+        return known
+
+    def _reading_notes(self, name: str, readings: list[tuple[str, str]]) -> list[str]:
+        """Where the pair that was read may be another one, or a coin that is named like a dollar
+        (`crvUSD`, `aUSDC`) and that the market does not list."""
+        (base, quote), *others = readings
+        notes = [
+            f"{name} is ambiguous: read as {base} against {quote}, not {other} against {dollars}; "
+            f"write {other}-{dollars} for {self._by_symbol[other][0].id or other}"
+            for other, dollars in others
+        ]
+        written, rest = name[: len(base)], name[len(base) :]
+        is_like_a_dollar = rest.isupper() and written != written.upper()
+        if not others and (quote == "USD" or is_like_a_dollar):
+            hint = f"write {base}-{quote} for it, or the id of a coin that has this name"
+            notes.append(f"{name} was read as {base} against {quote}: {hint}")
+        return notes
 
     def suggestions(self, name: str) -> tuple[str, ...]:
         """Symbols and ids that look like `name`, at most five."""

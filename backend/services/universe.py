@@ -20,13 +20,17 @@ from backend.models.market import (
     QuotesQuery,
     Ranking,
     agree,
+    market_cap_of,
 )
 from backend.models.status import Spread
 from backend.services.aged_rows import AgedRows
+from backend.services.notes import blank_notes, kept_note, refused_notes, supply_notes
 from backend.services.price_watch import PriceWatch, Verdict
 
 #: Older figures of a single row are not served; the default of MAX_STALE_MARKET.
 MAX_AGE_S = 6 * 3_600.0
+#: Coins that a venue may tell of before any market is known; the largest trades 700.
+MOST_TOLD = 2_000
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
     "and the order is by 24 h volume on one venue"
@@ -48,6 +52,8 @@ class UniverseSource:
         self._market: Market | None = None
         #: The last told ticker of each coin, of one pair as long as no better quote is told.
         self._told: dict[str, PairTicker] = {}
+        #: What may stand there, so that a venue's names cannot fill the memory.
+        self._symbols: frozenset[str] = frozenset()
         self._teller = ""
         self._watch = PriceWatch()
 
@@ -77,16 +83,24 @@ class UniverseSource:
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
         market, warnings = absorb(self._market, answer.data, answer.sources[0], self._watch)
-        self._market = market
+        self._know(market)
         told = tuple(ticker for ticker in self._told.values() if self._stands_for_its_coin(ticker))
-        self._market = _laid_over(market, told, self._teller, self._watch)
-        shown, aged = self._aged.judge(self._market, answer.fetched_at)
-        return answer.carrying(shown, *warnings, *self._watch.take_notes(), *aged)
+        market = self._market = _laid_over(market, told, self._teller, self._watch)
+        shown, aged = self._aged.judge(market, answer.fetched_at)
+        notes = (*self._watch.take_notes(), *aged, *blank_notes(market, self._teller))
+        return answer.carrying(shown, *warnings, *notes)
 
     def recall(self, market: Market) -> None:
         """The universe of an earlier run: a venue's prices are laid over it, not left bare."""
-        self._market = market
+        self._know(market)
         self._aged.remember(market)
+
+    def _know(self, market: Market) -> None:
+        """From now on this is the market; what was told of coins that it has not is forgotten."""
+        self._market = market
+        self._symbols = frozenset(coin.symbol for coin in market.coins)
+        self._told = {base: told for base, told in self._told.items() if base in self._symbols}
+        self._watch.forget_others({coin.id or coin.symbol for coin in market.coins})
 
     def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
         """The market after what a venue told by itself; None where that changes nothing."""
@@ -110,7 +124,13 @@ class UniverseSource:
         if pairs is not None:
             return pairs.get(ticker.base) == ticker.pair
         told = self._told.get(ticker.base)
-        return told is None or QUOTES.index(ticker.quote) <= QUOTES.index(told.quote)
+        if told is None:
+            return self._has_room_for(ticker.base)
+        return QUOTES.index(ticker.quote) <= QUOTES.index(told.quote)
+
+    def _has_room_for(self, base: str) -> bool:
+        """For coins of the market; before there is one, for as many as any venue trades."""
+        return base in self._symbols if self._market else len(self._told) < MOST_TOLD
 
 
 def absorb(
@@ -121,9 +141,9 @@ def absorb(
         return _ranked(known, quotes, source, watch)
     if known is None or not known.ranked:
         market = _unranked(known, quotes, source, watch)
-        return market, (NO_UNIVERSE, *_refused_notes(quotes.refused))
+        return market, (NO_UNIVERSE, *refused_notes(quotes))
     market = overlay(known, quotes, source, watch)
-    return market, (*_kept_note(market, source), *_refused_notes(quotes.refused))
+    return market, (*kept_note(market, source), *refused_notes(quotes))
 
 
 def _ranked(
@@ -138,7 +158,7 @@ def _ranked(
     listed_coins = [_watched(before.get(coin.id), coin, source, watch) for coin in ranking.coins]
     coins = tuple(sorted((*listed_coins, *kept), key=_by_rank))
     pairs = known.pairs if known and known.ranked else None
-    return Market(coins, True, pairs), _refused_notes(ranking.refused)
+    return Market(coins, True, pairs), (*refused_notes(ranking), *supply_notes(ranking))
 
 
 def _watched(
@@ -151,19 +171,6 @@ def _watched(
     if verdict is not Verdict.HELD:
         return told
     return replace(known, market_cap_rank=told.market_cap_rank)
-
-
-def _refused_notes(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"the row of {name} was refused as implausible" for name in names)
-
-
-def _kept_note(market: Market, source: str) -> tuple[str, ...]:
-    """A row that the venue could not renew looks as fresh as the others: say that it is not."""
-    kept = sum(coin.source != source for coin in market.coins)
-    if not kept:
-        return ()
-    rows = f"{kept} of {len(market.coins)} rows"
-    return (f"{rows} have no newer price from {source}: see their source and last_updated",)
 
 
 def _by_rank(coin: Coin) -> tuple[bool, int, str]:
@@ -217,10 +224,11 @@ def _overlaid(coin: Coin, ticker: PairTicker, source: str, watch: PriceWatch) ->
         return None
     if verdict is Verdict.STEADY and not agree(ticker.price, coin.price):
         return None
+    supply = coin.circulating_supply
     return replace(
         coin,
         price=ticker.price,
-        market_cap=ticker.price * coin.circulating_supply if coin.circulating_supply else None,
+        market_cap=market_cap_of(ticker.price, supply) if supply else None,
         volume_24h=ticker.quote_volume,
         high_24h=ticker.high,
         low_24h=ticker.low,

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backend.models.market import Coin, MarketQuery, PairTicker, QuotesQuery, agree
+from backend.models.market import (
+    Coin,
+    MarketQuery,
+    PairTicker,
+    QuotesQuery,
+    agree,
+    market_cap_of,
+)
 from tests.clocks import EPOCH
 
 NULLABLE = (
@@ -233,6 +240,78 @@ def test_a_ticker_may_lag_its_range_a_little() -> None:
 )
 def test_prices_agree_within_a_factor_of_two(one: float, other: float, same: bool) -> None:
     assert agree(one, other) is same
+
+
+@pytest.mark.parametrize("one", [0.0, 5e-324, 1.0, 1.7e308, math.inf, math.nan])
+@pytest.mark.parametrize("other", [0.0, 5e-324, 1.0, 1.7e308, math.inf, math.nan])
+def test_any_two_floats_can_be_compared(one: float, other: float) -> None:
+    assert isinstance(agree(one, other), bool)
+
+
+@pytest.mark.parametrize(
+    ("price", "supply", "market_cap"),
+    [
+        (100.0, 1_000.0, 100_000.0),
+        (50_000.0, 1.7e308, None),
+        (1e20, 1e20, None),
+        (5e-324, 0.1, None),
+        (1.0, 1e18, None),
+        (0.5, 1e18, 5e17),
+    ],
+)
+def test_a_market_cap_that_no_market_shows_is_unknown(
+    price: float, supply: float, market_cap: float | None
+) -> None:
+    assert market_cap_of(price, supply) == market_cap
+
+
+@pytest.mark.parametrize("name", ["price", "high_24h", "low_24h"])
+@pytest.mark.parametrize("value", [5e-324, 1e-30, 1e30, 1.7e308])
+def test_a_price_beyond_any_market_is_refused(name: str, value: float) -> None:
+    alone: dict[str, Any] = dict.fromkeys(("price", "high_24h", "low_24h", "market_cap"))
+    with pytest.raises(ValidationError, match=name):
+        coin(**(alone | {name: value}))
+
+
+@pytest.mark.parametrize("value", [1e30, 1.7e308])
+@pytest.mark.parametrize("name", ["volume_24h", "circulating_supply", "price_change_24h"])
+def test_an_amount_beyond_any_market_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        coin(**{name: value, "market_cap": None})
+
+
+def test_a_supply_so_small_that_its_product_is_zero_is_compared_without_a_quotient() -> None:
+    with pytest.raises(ValidationError, match="price times supply"):
+        coin(circulating_supply=5e-324, price=0.1, high_24h=None, low_24h=None, market_cap=1.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\rb", "a\x1bb", "a\x9bb", "a\u202eb", "a\u2028b", "\ud800"]
+)
+@pytest.mark.parametrize("name", ["id", "symbol", "source"])
+def test_an_identifier_that_cannot_be_printed_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        coin(**{name: text})
+
+
+def test_a_name_loses_what_cannot_be_printed_and_is_refused_when_nothing_is_left() -> None:
+    assert coin(name="Bit\n\u202ecoin\ud800").name == "Bit coin"
+    assert (
+        coin(name="\u5e01\u5b89\u4eba\u751f \U0001f680").name
+        == "\u5e01\u5b89\u4eba\u751f \U0001f680"
+    )
+    with pytest.raises(ValidationError, match="name"):
+        coin(name="\u202e\n")
+
+
+@pytest.mark.parametrize("name", ["pair", "base", "quote"])
+def test_a_pair_that_cannot_be_printed_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        ticker(**{name: "BT\nC"})
+
+
+def test_a_ticker_may_lack_the_change_that_could_not_be_computed() -> None:
+    assert ticker(change=None, change_percentage=None).change is None
 
 
 def test_market_questions_are_equal_to_their_like() -> None:

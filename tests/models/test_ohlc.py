@@ -6,9 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery, sifted
 
 
 def ms(text: str) -> int:
@@ -218,6 +220,91 @@ def test_a_leap_between_february_and_march_is_one_between_contiguous_candles() -
     rows = (candle(ms("2026-02-01"), 1.0), candle(ms("2026-03-01"), 1_000.0))
     with pytest.raises(ValueError, match="leaps"):
         Candles(Interval.MONTH, rows)
+
+
+def hours(*told: tuple[int, float]) -> tuple[Candle, ...]:
+    """Candles by their hours from T0, each of one price."""
+    return tuple(candle(T0 + hour * HOUR, price) for hour, price in told)
+
+
+def kept(series: Candles) -> list[int]:
+    return [(one.timestamp - T0) // HOUR for one in series.candles]
+
+
+def names(*told: int) -> tuple[str, ...]:
+    return tuple(str(T0 + hour * HOUR) for hour in told)
+
+
+def test_candles_that_fit_are_a_series_as_they_are() -> None:
+    told = hours((0, 100.0), (1, 101.0), (5, 90_000.0))
+    assert sifted(Interval.H1, told, "ALPUSDT", ("number 7",)) == Candles(
+        Interval.H1, told, "ALPUSDT", ("number 7",)
+    )
+
+
+def test_candles_out_of_order_are_sorted_and_equal_ones_are_one() -> None:
+    told = hours((2, 100.0), (0, 100.0), (1, 100.0), (0, 100.0))
+    assert sifted(Interval.H1, told) == Candles(Interval.H1, hours((0, 100), (1, 100), (2, 100)))
+
+
+def test_of_candles_of_one_time_that_differ_none_stays() -> None:
+    series = sifted(Interval.H1, hours((0, 100), (1, 100), (1, 101), (1, 100), (2, 100)))
+    assert (kept(series), series.refused) == ([0, 2], names(1))
+
+
+def test_a_candle_off_the_grid_is_left_out() -> None:
+    off = candle(T0 + HOUR // 2)
+    series = sifted(Interval.H1, (*hours((0, 100)), off, *hours((1, 100))), refused=("number 1",))
+    assert (kept(series), series.refused) == ([0, 1], ("number 1", str(off.timestamp)))
+
+
+LEAPS: list[tuple[str, list[tuple[int, float]], list[int]]] = [
+    ("an odd one in the middle", [(0, 1), (1, 1), (2, 1000), (3, 1), (4, 1)], [2]),
+    ("the newest", [(0, 1), (1, 1), (2, 1), (3, 1000)], [3]),
+    ("the oldest", [(0, 1000), (1, 1), (2, 1), (3, 1)], [0]),
+    ("two odd ones", [(0, 1), (1, 1000), (2, 1), (3, 1), (4, 0.001), (5, 1)], [1, 4]),
+    ("an odd pair", [(0, 1), (1, 1), (2, 1000), (3, 1000), (4, 1), (5, 1)], [2, 3]),
+    ("another unit since", [(0, 1), (1, 1), (2, 1), (3, 1000), (4, 1000)], [3, 4]),
+    ("another unit before", [(0, 1000), (1, 1000), (2, 1), (3, 1), (4, 1)], [0, 1]),
+    ("two halves", [(0, 1000), (1, 1000), (2, 1), (3, 1)], [0, 1]),
+    ("beside a gap", [(0, 1), (1, 1), (2, 1), (3, 1000), (5, 1), (6, 1)], [3]),
+    ("behind a gap", [(0, 1), (1, 1), (3, 1000), (4, 1), (5, 1), (6, 1)], [3]),
+    ("a gap that is one", [(0, 1), (1, 1000), (2, 1), (3, 1), (5, 5000), (6, 5000)], [1]),
+]
+
+
+@pytest.mark.parametrize(("told", "odd"), [case[1:] for case in LEAPS], ids=[c[0] for c in LEAPS])
+def test_of_a_leap_the_longest_run_is_believed_and_what_follows_on_from_it(
+    told: list[tuple[int, float]], odd: list[int]
+) -> None:
+    series = sifted(Interval.H1, hours(*told))
+    assert kept(series) == [hour for hour, _ in told if hour not in odd]
+    assert series.refused == names(*odd)
+
+
+def test_ten_thousand_leaps_take_no_longer_than_ten_thousand_candles() -> None:
+    told = hours(*((hour, 1000.0 if hour % 2 else 1.0) for hour in range(10_000)))
+    series = sifted(Interval.H1, told)
+    assert len(series.candles) + len(series.refused) == 10_000
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 12), st.sampled_from([1.0, 1.5, 900.0, 1e-29, 9e29]), st.booleans()
+        ),
+        max_size=14,
+    )
+)
+def test_whatever_candles_are_told_what_is_left_is_a_series_and_nothing_is_lost(
+    told: list[tuple[int, float, bool]],
+) -> None:
+    candles = [candle(T0 + hour * HOUR + off, price) for hour, price, off in told]
+    series = sifted(Interval.H1, candles)
+    assert set(series.candles) <= set(candles)
+    opens = {str(one.timestamp) for one in series.candles}
+    assert opens | set(series.refused) == {str(one.timestamp) for one in candles}
+    assert not opens & set(series.refused)
 
 
 def test_the_reference_price_is_no_part_of_a_questions_identity() -> None:

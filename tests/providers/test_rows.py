@@ -1,12 +1,16 @@
 """Long lists from outside: what of them may be odd, and whether they are of now."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from backend.providers.rows import (
     iso_instant,
     not_ahead,
+    decimal_number,
+    decimal_numbers,
+    iso_instant,
     parse_rows,
     refuse_other_times,
     usable_image,
@@ -64,12 +68,55 @@ def test_an_odd_row_without_a_printable_name_is_named_by_its_number(odd: object)
     assert refused == ("number 3",)
 
 
+def test_a_row_may_be_named_by_a_function_as_rows_without_fields_are() -> None:
+    told = [[1, "1"], [2, "x"], [], [3.5, "x"], [10**5_000, "x"], [6, "6"], [7, "7"], [8, "8"]]
+    _, refused = parse_rows(told, lambda row: float(row[1]), lambda row: row[0], most=100)
+    assert refused == ("2", "number 3", "number 4", "number 5")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0.0), ("-1.026", -1.026), ("97.50000000", 97.5), ("1" * 20, 1.1111111111111111e19)],
+)
+def test_a_plain_decimal_is_a_number(text: str, number: float) -> None:
+    assert decimal_number(text) == number
+    assert list(decimal_numbers((text, "2"))) == [number, 2.0]
+
+
+NO_DECIMALS = [
+    "",
+    " 1",
+    "1 ",
+    "1_0",
+    "1e5",
+    "NaN",
+    "nan",
+    "Infinity",
+    "-inf",
+    "0x1",
+    "+1",
+    "1,5",
+    "1.2.3",
+]
+NO_DECIMALS += ["1-2", "-", ".", "\u0661", "1\n", None, 1, 1.5, True, b"1", ["1"], {}]
+
+
+@pytest.mark.parametrize("text", NO_DECIMALS, ids=ascii)
+def test_what_float_would_take_for_a_number_is_none(text: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        decimal_number(text)
+    with pytest.raises((TypeError, ValueError)):
+        list(decimal_numbers(("1", text)))
+
+
 @pytest.mark.parametrize(
     "stamps",
     [
         [EPOCH_MS] * 4,
         [EPOCH_MS - 2 * HOUR] * 4,
         [EPOCH_MS] * 99 + [EPOCH_MS + 9 * HOUR],
+        [EPOCH_MS] * 60 + [EPOCH_MS + 9_000 * HOUR] * 40,
+        [EPOCH_MS, EPOCH_MS, EPOCH_MS + 4 * HOUR],
         [EPOCH_MS - 2_000 * HOUR] * 50 + [EPOCH_MS] * 50,
     ],
 )
@@ -84,6 +131,8 @@ def test_a_list_of_now_may_hold_dead_rows_and_one_that_is_ahead(stamps: list[int
         [EPOCH_MS - 11 * HOUR] * 100,
         [EPOCH_MS - 24 * HOUR] * 99 + [EPOCH_MS],
         [EPOCH_MS + 4 * HOUR] * 10,
+        [EPOCH_MS] * 40 + [EPOCH_MS + 9 * HOUR] * 60,
+        [],
     ],
 )
 def test_a_frozen_list_is_not_saved_by_one_fresh_row(stamps: list[int]) -> None:
@@ -97,6 +146,10 @@ def test_a_frozen_list_is_not_saved_by_one_fresh_row(stamps: list[int]) -> None:
         ("https://a.example/i.png?w=1", True),
         ("http:", False),
         ("https://[bad/x", False),
+        ("https:///no-host.png", False),
+        ("https://user@/i.png", False),
+        ("https://a.example/\u202egnp.exe", False),
+        ("https://a.example/\x07.png", False),
         ("ftp://a.example/i.png", False),
         ("https:///i.png", False),
         ("https://a.example/\u202e/i.png", False),

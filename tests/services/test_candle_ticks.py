@@ -65,6 +65,13 @@ def test_the_series_is_as_of_now_and_all_else_about_it_stays() -> None:
     assert FORMING.data.candles[-1] == candle(0, OPEN), "the held one is not touched"
 
 
+def test_the_names_of_refused_candles_stay() -> None:
+    held = answer(*FORMING.data.candles, refused=("number 7",))
+    changed = with_candle(held, told(candle(0, OPEN, 101.0)), NOW)
+    assert changed is not None
+    assert changed.data.refused == ("number 7",)
+
+
 def test_the_same_candle_told_again_is_no_news() -> None:
     assert rows(FORMING, told(candle(0, OPEN))) is None
 

@@ -249,6 +249,28 @@ async def test_warnings_name_the_choice_of_coin_and_the_dollar_coin() -> None:
     assert provided == "of the provider"
 
 
+@pytest.mark.parametrize(
+    ("refused", "warning"),
+    [
+        (("1795334400000",), "1 candle was refused as malformed: 1795334400000"),
+        (
+            ("number 3", "1795334400000"),
+            "2 candles were refused as malformed: number 3, 1795334400000",
+        ),
+        (
+            tuple(map(str, range(400))),
+            "400 candles were refused as malformed: 0, 1, 2, 3, 4, and 395 more",
+        ),
+    ],
+)
+async def test_candles_that_were_refused_are_counted_and_named(
+    refused: tuple[str, ...], warning: str
+) -> None:
+    held = Answer(Candles(H1, rows(3), None, refused), "binance", EPOCH, 20.0)
+    answer = await service(CandleSource(held)).candles("BTC", OhlcView(H1))
+    assert warning in answer.warnings
+
+
 async def test_prices_in_dollars_proper_come_without_volume_and_late() -> None:
     answer = await service(CandleSource()).candles("BTC", OhlcView(H1))
     late, far = answer.warnings

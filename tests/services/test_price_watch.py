@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from backend.models.answer import Answer
 from backend.models.market import Market, MarketQuery, PairTicker, Quotes, Ranking
-from backend.services.price_watch import JUMP, MOST_NAMED, PriceWatch, Verdict
+from backend.services.notes import MOST_NAMED
+from backend.services.price_watch import JUMP, PriceWatch, Verdict
 from backend.services.universe import UniverseSource
 from tests.clocks import EPOCH
 from tests.services.test_universe import ALPHA, BETA, QueuedSource, coin, ticker, tickers
@@ -217,6 +218,26 @@ def test_no_price_jumps_without_a_second_word_or_an_hour(
                 low_24h=None,
                 last_updated=at,
             )
+
+
+async def test_claims_and_notes_of_a_hundred_thousand_coins_go_with_their_market() -> None:
+    """250 other coins at each refresh, each of which jumps before it leaves."""
+    source = UniverseSource(QueuedSource())
+    for number in range(400):
+        first = [coin(f"c{number}-{n}", f"C{n}", n) for n in range(1, 251)]
+        source._know(Market(tuple(first), True))
+        for one in first:
+            source._watch.judge(one, 900.0, EPOCH, "coingecko_free", by_venue=False)
+        assert len(source._watch._claims) == len(source._watch._notes) == 250
+    source._know(Market((ALPHA,), True))
+    assert (source._watch._claims, source._watch._notes) == ({}, {})
+
+
+@pytest.mark.parametrize("price", [1e-29, 9e29])
+def test_prices_of_any_size_can_be_judged(price: float) -> None:
+    known = replace(ALPHA, price=1e-29, market_cap=None, high_24h=None, low_24h=None)
+    verdict = PriceWatch().judge(known, price, EPOCH, "binance", by_venue=True)
+    assert verdict is (Verdict.STEADY if price == 1e-29 else Verdict.HELD)
 
 
 def test_its_repr_tells_how_many_are_held() -> None:

@@ -58,7 +58,6 @@ def index() -> SymbolIndex:
         "btcusdt",
         "BTC/USDT",
         "BTC-USD",
-        "BTCUSD",
         "BTC_USDC",
         "BTC:USDT",
         "BTCFDUSD",
@@ -80,6 +79,119 @@ def test_dotted_and_non_ascii_symbols_resolve(
     index: SymbolIndex, text: str, expected: Coin
 ) -> None:
     assert index.resolve(text).coin is expected
+
+
+BTCB = coin("binance-peg-bitcoin", "BTCB", 190)
+FORKS = SymbolIndex(Market((BITCOIN, BTCB), True))
+ONLY_BTC, ONLY_BTCB = SymbolIndex(Market((BITCOIN,), True)), SymbolIndex(Market((BTCB,), True))
+
+
+@pytest.mark.parametrize("cut", ["/", "_", ":", "-"])
+@pytest.mark.parametrize("index", [FORKS, ONLY_BTCB], ids=["both", "one"])
+def test_a_pair_is_cut_where_its_reader_cut_it(index: SymbolIndex, cut: str) -> None:
+    found = index.resolve(f"BTCB{cut}USD")
+    assert (found.coin, found.warnings) == (BTCB, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["BTCB-USD", "BTC-BUSDX", "-USDT", "BTC-", "BTC-USD-T", "BTC-B-USD"]
+)
+def test_a_pair_that_was_cut_is_never_cut_elsewhere(text: str) -> None:
+    with pytest.raises(UnknownSymbol):
+        ONLY_BTC.resolve(text)
+
+
+def test_a_pair_is_cut_at_its_last_separator() -> None:
+    dashed = coin("dashed", "A-B", 9)
+    assert SymbolIndex(Market((BITCOIN, dashed), True)).resolve("a-b/usdt").coin is dashed
+
+
+LETTERS = [
+    ("BTCBUSD", ("BTC", "BUSD"), ("BTCB", "USD")),
+    ("btctusd", ("BTC", "TUSD"), ("BTCT", "USD")),
+    ("SFDUSD", ("S", "FDUSD"), ("SFD", "USD")),
+]
+
+
+@pytest.mark.parametrize(("text", "long_quote", "plain"), LETTERS)
+@pytest.mark.parametrize("is_plain_first", [False, True])
+def test_a_pair_that_can_be_cut_twice_is_its_best_ranked_coin_and_names_the_other(
+    text: str, long_quote: tuple[str, str], plain: tuple[str, str], is_plain_first: bool
+) -> None:
+    ranked = [plain, long_quote] if is_plain_first else [long_quote, plain]
+    coins = tuple(coin(f"id-of-{base}", base, rank) for rank, (base, _) in enumerate(ranked, 1))
+    found = SymbolIndex(Market(coins, True)).resolve(text)
+    (base, quote), (other, dollars) = ranked
+    assert found.coin is coins[0]
+    assert found.warnings == (
+        f"{text} is ambiguous: read as {base} against {quote}, not {other} against {dollars}; "
+        f"write {other}-{dollars} for id-of-{other}",
+    )
+
+
+@pytest.mark.parametrize(("text", "long_quote", "plain"), LETTERS)
+def test_of_two_ways_to_cut_a_pair_the_one_that_is_known_counts(
+    text: str, long_quote: tuple[str, str], plain: tuple[str, str]
+) -> None:
+    for base, _ in (long_quote, plain):
+        only = coin("only", base, 1)
+        assert SymbolIndex(Market((only,), True)).resolve(text).coin is only
+
+
+CURVE, SONIC = coin("curve-dao-token", "CRV", 80), coin("sonic-3", "S", 90)
+DOLLAR_LIKE = SymbolIndex(Market((BITCOIN, CURVE, SONIC), True))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "pair"),
+    [
+        ("crvUSD", CURVE, "CRV-USD"),
+        ("CRVUSD", CURVE, "CRV-USD"),
+        ("sUSD", SONIC, "S-USD"),
+        ("BTCUSD", BITCOIN, "BTC-USD"),
+        ("btcusd", BITCOIN, "BTC-USD"),
+        ("sUSDC", SONIC, "S-USDC"),
+        ("crvUSDT", CURVE, "CRV-USDT"),
+    ],
+)
+def test_what_may_be_a_dollar_coin_beyond_the_list_is_a_pair_with_a_warning(
+    text: str, expected: Coin, pair: str
+) -> None:
+    found = DOLLAR_LIKE.resolve(text)
+    assert found.coin is expected
+    base, quote = pair.split("-")
+    assert found.warnings == (
+        f"{text} was read as {base} against {quote}: write {pair} for it, "
+        "or the id of a coin that has this name",
+    )
+
+
+@pytest.mark.parametrize("text", ["CRV-USD", "crv/usd", "CRVUSDT", "crvusdt", "SUSDC", "susdc"])
+def test_a_pair_that_can_be_nothing_else_needs_no_warning(text: str) -> None:
+    assert DOLLAR_LIKE.resolve(text).warnings == ()
+
+
+MEME = coin("harrypotterobamasonic10inu-eth", "BITCOIN", 900)
+MEMES = SymbolIndex(Market((BITCOIN, MEME), True))
+
+
+@pytest.mark.parametrize("text", ["bitcoin", "Bitcoin", "bItCoIn"])
+def test_an_id_in_mixed_letters_is_the_id_and_names_the_ticker(text: str) -> None:
+    found = MEMES.resolve(text)
+    assert (found.coin, found.is_best_ranked) == (BITCOIN, True)
+    assert found.warnings == (
+        "bitcoin is the id of this coin, "
+        "and BITCOIN is the ticker of harrypotterobamasonic10inu-eth",
+    )
+
+
+@pytest.mark.parametrize("text", ["BITCOIN", "BITCOINUSDT", "BITCOIN-USD", "bitcoin-usd"])
+def test_an_id_in_capitals_is_the_ticker_and_names_the_id(text: str) -> None:
+    found = MEMES.resolve(text)
+    assert found.coin is MEME
+    assert found.warnings == (
+        "BITCOIN is the ticker of harrypotterobamasonic10inu-eth, and bitcoin is another coin's id",
+    )
 
 
 def test_an_exact_id_comes_before_an_exact_symbol() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backend.models.answer import Answer
 from backend.models.market import (
+    MOST_MARKET_CAP,
     Coin,
     Market,
     MarketQuery,
@@ -21,10 +22,14 @@ from backend.models.market import (
     QuotesQuery,
     Ranking,
 )
+from backend.models.numbers import LARGEST, SMALLEST
+from backend.providers.adapter import Context
+from backend.providers.vendors import coingecko
 from backend.services import universe
 from backend.services.price_watch import PriceWatch
-from backend.services.universe import NO_UNIVERSE, UniverseSource
-from tests.clocks import EPOCH
+from backend.services.universe import MOST_TOLD, NO_UNIVERSE, UniverseSource
+from tests.clocks import EPOCH, EPOCH_MS
+from tests.providers.vendors.test_coingecko import coin_row
 
 LATER = EPOCH + timedelta(minutes=5)
 OVERLAID = {
@@ -184,6 +189,116 @@ def test_refused_pairs_are_named() -> None:
     quotes = PairTickers((ticker("ALP", 99.0),), refused=("ODDUSDT",))
     _, warnings = absorb(UNIVERSE, quotes, "binance")
     assert warnings[-1] == "the row of ODDUSDT was refused as implausible"
+
+
+def test_of_many_refused_rows_a_few_are_named() -> None:
+    refused = tuple(f"ODD{n}USDT" for n in range(4_000))
+    _, warnings = absorb(UNIVERSE, PairTickers((ticker("ALP", 99.0),), refused), "binance")
+    assert len(warnings) == 7
+    assert warnings[-1] == "and 3995 more rows were refused as implausible"
+
+
+def told_supply(supply: Any) -> Ranking:
+    """CoinGecko's list of one coin, BTC at 100 USD, with this supply and no market cap."""
+    row = coin_row(
+        current_price=100.0,
+        high_24h=110.0,
+        low_24h=90.0,
+        market_cap=None,
+        circulating_supply=supply,
+        last_updated=EPOCH.isoformat(),
+    )
+    return coingecko.parse_markets(QuotesQuery(), [[row]], Context("cg", "keyless", EPOCH_MS))
+
+
+async def test_a_supply_of_1_7e308_costs_neither_the_market_nor_a_tick() -> None:
+    source = UniverseSource(
+        QueuedSource((told_supply(1.7e308), "coingecko_free"), (tickers(ticker("BTC")), "binance"))
+    )
+    listed = await source.fetch(MarketQuery())
+    assert listed.warnings[-1] == ("the circulating supply of bitcoin was left out as implausible")
+    answer = await source.fetch(MarketQuery())
+    (bitcoin,) = answer.data.coins
+    assert (bitcoin.price, bitcoin.market_cap, bitcoin.source) == (120.0, None, "binance")
+    told = source.hear([replace(ticker("BTC", 130.0), closed_at=LATEST)], "binance")
+    assert told is not None
+    assert told.coins[0].price == 130.0
+
+
+@pytest.mark.parametrize("supply", [1e29, 1e-320])
+async def test_a_market_cap_that_would_be_absurd_is_null_with_a_warning(supply: float) -> None:
+    source = UniverseSource(
+        QueuedSource((told_supply(supply), "coingecko_free"), (tickers(ticker("BTC")), "binance"))
+    )
+    for _ in range(2):
+        answer = await source.fetch(MarketQuery())
+        assert answer.data.coins[0].market_cap is None
+        assert answer.warnings[-1] == (
+            "the market cap of bitcoin is unknown: price times circulating supply is implausible"
+        )
+    told = source.hear([replace(ticker("BTC", 130.0), closed_at=LATEST)], "binance")
+    assert told is not None
+    assert (told.coins[0].price, told.coins[0].market_cap) == (130.0, None)
+
+
+async def test_a_change_that_could_not_be_computed_is_null_with_a_warning() -> None:
+    blank = replace(ticker("ALP"), change=None, change_percentage=None)
+    source = await known(RANKED, LISTED)
+    told = source.hear([blank], "binance")
+    assert told is not None
+    row = told.coins[0]
+    assert (row.price, row.price_change_24h, row.price_change_percentage_24h) == (120.0, None, None)
+    source._quotes = QueuedSource(RANKED)
+    answer = await source.fetch(MarketQuery())
+    assert answer.data.coins[0].price == 120.0
+    assert answer.warnings[-1] == (
+        "the 24 h change of alpha is unknown: binance told an implausible open"
+    )
+
+
+SIZES = st.floats(SMALLEST, LARGEST, exclude_min=True, exclude_max=True)
+
+
+@given(SIZES, st.none() | st.floats(0, LARGEST, exclude_max=True), SIZES, SIZES, st.booleans())
+def test_whatever_sizes_a_row_and_a_ticker_have_they_can_be_laid_over_each_other(
+    price: float, supply: float | None, told: float, quote_volume: float, is_late: bool
+) -> None:
+    unknown: dict[str, Any] = dict.fromkeys(("market_cap", "high_24h", "low_24h"))
+    row = coin("alpha", "ALP", 1, price=price, circulating_supply=supply, **unknown)
+    at = EPOCH + timedelta(hours=9) if is_late else LATER
+    pair = replace(
+        ticker("ALP"), price=told, high=told, low=told, quote_volume=quote_volume, closed_at=at
+    )
+    after = overlay(Market((row,), True), tickers(pair), "binance").coins[0]
+    assert after.price in (price, told)
+    assert after.market_cap is None or 0 < after.market_cap < MOST_MARKET_CAP
+
+
+def named(count: int) -> list[PairTicker]:
+    one = ticker("ALP")
+    return [replace(one, pair=f"N{n}USDT", base=f"N{n}") for n in range(count)]
+
+
+async def test_a_hundred_thousand_names_before_any_market_are_not_all_remembered() -> None:
+    source = UniverseSource(QueuedSource(RANKED))
+    source.hear(named(100_000), "binance")
+    assert len(source._told) == MOST_TOLD
+    await source.fetch(MarketQuery())
+    assert source._told == {}
+
+
+async def test_only_coins_of_the_market_are_remembered_as_told() -> None:
+    source = await known(RANKED)
+    source.hear([*named(100_000), ticker("ALP")], "binance")
+    assert list(source._told) == ["ALP"]
+
+
+async def test_what_was_told_of_a_coin_that_left_the_market_is_forgotten() -> None:
+    source = await known(RANKED)
+    source.hear([ticker("ALP"), ticker("BET")], "binance")
+    source._quotes = QueuedSource((Ranking((BETA,)), "coingecko_free"))
+    await source.fetch(MarketQuery())
+    assert list(source._told) == ["BET"]
 
 
 def test_a_lesser_coin_with_a_famous_ticker_never_gets_the_famous_price() -> None:

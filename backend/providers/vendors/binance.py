@@ -5,7 +5,10 @@ Documentation: github binance/binance-spot-api-docs (rest-api.md, errors.md, 202
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from operator import index, itemgetter
 from typing import Any
 
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
@@ -17,9 +20,16 @@ from backend.models.market import (
     QuotesQuery,
     agree,
 )
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery, sifted
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import NOT_OF_NOW_MS, parse_rows, refuse_other_times
+from backend.providers.rows import (
+    LONGEST_NAME,
+    NOT_OF_NOW_MS,
+    bounded,
+    decimal_numbers,
+    parse_rows,
+    refuse_other_times,
+)
 
 PUBLIC = Plan(
     "public",
@@ -40,6 +50,8 @@ FIAT = frozenset("ARS/AUD/BRL/COP/CZK/EUR/GBP/IDR/JPY/MXN/NGN/PLN/RON/RUB/TRY/UA
 #: A pair that last traded longer before the newest one than this is delisted.
 DEAD_AFTER_MS = HOUR
 PAGE = 1_000
+#: Some 3,500 pairs were ever listed.
+MOST_TICKERS = 10_000
 ALL_TICKERS_WEIGHT = 80
 KLINES_WEIGHT = 2
 
@@ -52,44 +64,73 @@ def serves_tickers(query: QuotesQuery, _context: Context) -> int:
 def build_tickers(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
     """All TRADING pairs in one call; CoinGecko-sized lists cost the same as one page."""
     params = (("symbolStatus", "TRADING"),)
-    return (Call("/api/v3/ticker/24hr", params, ALL_TICKERS_WEIGHT, max_bytes=32 * MIB),)
+    return (Call("/api/v3/ticker/24hr", params, ALL_TICKERS_WEIGHT, max_bytes=8 * MIB),)
 
 
 def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> PairTickers:
-    """Live dollar pairs, one a coin: dead, frozen, fiat and absurd rows are left out."""
-    rows = payloads[0]
+    """Live dollar pairs, one a coin: dead, frozen and fiat ones are left out, absurd ones named."""
+    rows, illegible = parse_rows(payloads[0], _legible, "symbol", most=MOST_TICKERS)
     traded = [row for row in rows if row["count"] > 0]
     # The venue's own now, as our clock may be wrong; dead pairs are few among those with trades.
     venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
+    ahead = [row for row in traded if row["closeTime"] - venue_ms > DEAD_AFTER_MS]
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
-    dollar = [row for quote in QUOTES for row in live if base_against(row["symbol"], quote)]
-    tickers, refused = parse_rows(dollar, _ticker, "symbol", most=10_000)
+    dollar = [(row, quote) for row in live if (quote := dollar_quote(row["symbol"]))]
+    dollar.sort(key=by_quote)
+    tickers, absurd = parse_rows(dollar, _ticker, _symbol, most=MOST_TICKERS)
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
         best.setdefault(ticker.base, ticker)
+    refused = (*illegible, *(row["symbol"][:LONGEST_NAME] for row in ahead), *absurd)
     return PairTickers(tuple(best.values()), refused)
 
 
-def base_against(symbol: str, quote: str) -> str | None:
-    """The coin of a pair against `quote`; None where it is another pair, or money."""
-    base = symbol.removesuffix(quote)
-    return base if base and base != symbol and base not in FIAT else None
+def _legible(row: Any) -> Any:
+    """The row, if it says of what it is, whether that is traded, and when it was."""
+    if not row["symbol"].isprintable():
+        raise ValueError("a symbol that cannot be shown")
+    index(row["count"]), index(row["closeTime"])
+    return row
 
 
-def _ticker(row: Any) -> PairTicker:
-    quote = next(quote for quote in QUOTES if row["symbol"].endswith(quote))
+def dollar_quote(symbol: str) -> str | None:
+    """The dollar coin of a pair; None where it is another pair, or money."""
+    for quote in QUOTES:
+        if symbol.endswith(quote):
+            base = symbol.removesuffix(quote)
+            return quote if base and base not in FIAT else None
+    return None
+
+
+def by_quote(told: tuple[Any, str]) -> int:
+    """Sorts rows of dollar pairs by their quote, the best first."""
+    return QUOTES.index(told[1])
+
+
+def _symbol(told: tuple[Any, str]) -> Any:
+    return told[0]["symbol"]
+
+
+def _ticker(told: tuple[Any, str]) -> PairTicker:
+    row, quote = told
+    price, high, low, volume, change, percentage = decimal_numbers(_figures(row))
     return PairTicker(
         pair=row["symbol"],
         base=row["symbol"].removesuffix(quote),
         quote=quote,
-        price=float(row["lastPrice"]),
-        high=float(row["highPrice"]),
-        low=float(row["lowPrice"]),
-        quote_volume=float(row["quoteVolume"]),
-        change=float(row["priceChange"]),
-        change_percentage=float(row["priceChangePercent"]),  # already percent
+        price=price,
+        high=high,
+        low=low,
+        quote_volume=volume,
+        change=change,
+        change_percentage=percentage,  # already percent
         closed_at=datetime.fromtimestamp(row["closeTime"] / 1000, UTC),
     )
+
+
+_figures = itemgetter(
+    "lastPrice", "highPrice", "lowPrice", "quoteVolume", "priceChange", "priceChangePercent"
+)
 
 
 def serves_klines(query: OhlcQuery, _context: Context) -> int | None:
@@ -123,59 +164,57 @@ def _klines(
 
 def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """Candles in time order. Raises QueryRefused where the pair is dead or a namesake's."""
-    _refuse_other_market(query, payloads[0], context)
-    pages = payloads if query.start_ms is None else payloads[1:]
-    rows = [row for page in pages for row in _listed(page)]
-    candles = tuple(_candle(row, query.interval, context) for row in rows)
-    if not all(_is_asked_for(one, query) for one in candles):
-        raise ValueError("a candle is of another time than was asked for")
-    return Candles(query.interval, candles, query.pair)
+    if _is_newest(query):
+        series = _series(query, payloads, context)
+        _refuse_other_market(query, series, context)
+        return series
+    probe = replace(query, interval=Interval.M1, start_ms=None, end_ms=None)
+    _refuse_other_market(query, _series(probe, payloads[:1], context), context)
+    return _series(query, payloads[1:], context)
 
 
-def _is_asked_for(candle: Candle, query: OhlcQuery) -> bool:
-    if query.start_ms is None or query.end_ms is None:
-        return True
-    return query.start_ms <= candle.timestamp < query.end_ms
+def _is_newest(query: OhlcQuery) -> bool:
+    return query.start_ms is None or query.end_ms is None
 
 
-def _candle(row: Any, interval: Interval, context: Context) -> Candle:
-    _refuse_ahead(row, context)
-    if not row[0] < row[6] < interval.next_open(row[0]):
-        raise ValueError("the candle does not end before the next one begins")
-    return Candle(
-        timestamp=row[0],
-        open=float(row[1]),
-        high=float(row[2]),
-        low=float(row[3]),
-        close=float(row[4]),
-        volume=float(row[5]),
-        closed=row[6] < context.now_ms,
-    )
+def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:
+    """The candles of all pages. Raises ValueError where most of them are malformed."""
+    rows = [row for page in pages for row in bounded(page, 2 * PAGE)]
+    if not rows:
+        return Candles(query.interval, (), query.pair)
+    candle = partial(_candle, query, context)
+    told, malformed = parse_rows(rows, candle, itemgetter(0), most=len(rows))
+    series = sifted(query.interval, told, query.pair, malformed)
+    if len(series.refused) > len(series.candles):
+        raise ValueError("most candles are malformed")
+    return series
 
 
-def _refuse_ahead(row: Any, context: Context) -> None:
+def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
     if row[0] - context.now_ms > NOT_OF_NOW_MS:
         raise ValueError("the candle lies ahead")
+    if not _is_newest(query) and not query.start_ms <= row[0] < query.end_ms:
+        raise ValueError("the candle is of another time than was asked for")
+    if not row[0] < row[6] < query.interval.next_open(row[0]):
+        raise ValueError("the candle does not end before the next one begins")
+    opened, high, low, close, volume = decimal_numbers(row[1:6])
+    return Candle(row[0], opened, high, low, close, volume, closed=row[6] < context.now_ms)
 
 
-def _listed(page: Any) -> list[Any]:
-    if not isinstance(page, list):
-        raise TypeError("candles are a list")
-    return page
-
-
-def _refuse_other_market(query: OhlcQuery, newest_rows: Any, context: Context) -> None:
+def _refuse_other_market(query: OhlcQuery, series: Candles, context: Context) -> None:
     """The newest candle must be of now and of the known price: a delisted pair's candles end
     long ago, and a namesake's have another price."""
-    if not _listed(newest_rows):
+    if not series.candles:
         raise QueryRefused("no candles of this pair")
-    newest = newest_rows[-1]
-    if context.now_ms - newest[6] > NOT_OF_NOW_MS:  # a live pair's newest candle ends ahead of now
+    newest = series.candles[-1]
+    ended_ms = series.interval.next_open(newest.timestamp)
+    if context.now_ms - ended_ms >= NOT_OF_NOW_MS:  # a live pair's newest ends ahead of now
+        if series.refused:
+            raise ValueError("no candle of now is well-formed")
         raise QueryRefused("the pair is no longer traded")
-    _refuse_ahead(newest, context)
     # Coarser than the tickers' rule: the known price may be hours old.
     known = query.reference_price
-    if known is None or not agree(float(newest[4]), known, NAMESAKE_FACTOR):
+    if known is None or not agree(newest.close, known, NAMESAKE_FACTOR):
         raise QueryRefused("the pair's price is not the coin's")
 
 
@@ -194,7 +233,14 @@ def banned_until_ms(payload: Any) -> int | None:
 ADAPTER = Adapter(
     vendor="binance",
     operations=(
-        Operation("ticker_24hr", QuotesQuery, serves_tickers, build_tickers, parse_tickers),
+        Operation(
+            "ticker_24hr",
+            QuotesQuery,
+            serves_tickers,
+            build_tickers,
+            parse_tickers,
+            parse_in_thread=True,  # thousands of rows
+        ),
         Operation("klines", OhlcQuery, serves_klines, build_klines, parse_klines),
     ),
     error_code=error_code,

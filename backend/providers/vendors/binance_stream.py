@@ -7,9 +7,11 @@ is retired; `!miniTicker@arr` has neither the change nor the percentage: both fo
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
-from backend.models.market import QUOTES, PairTicker
+from backend.models.market import NAMESAKE_FACTOR, PairTicker
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
     CandleTicks,
@@ -20,8 +22,8 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.providers.adapter import Context, PushFeed, Window
-from backend.providers.rows import NOT_OF_NOW_MS, parse_rows
-from backend.providers.vendors.binance import base_against
+from backend.providers.rows import NOT_OF_NOW_MS, bounded, decimal_numbers, parse_rows
+from backend.providers.vendors.binance import MOST_TICKERS, by_quote, dollar_quote
 
 ALL_TICKERS = "!miniTicker@arr"
 #: Sent each second while anything trades at all; candles of a quiet pair only when it trades.
@@ -77,37 +79,63 @@ def parse_frame(frame: Any, context: Context) -> Tick | None:
 
 
 def _tickers(rows: Any, context: Context) -> TickersTold:
-    dollar = [row for quote in QUOTES for row in rows if base_against(row["s"], quote)]
+    """The good rows of a frame. Raises ValueError where most of its dollar pairs are junk."""
+    if not bounded(rows, MOST_TICKERS):
+        return TickersTold(context.provider, ())
+    quotes, _ = parse_rows(rows, _quoted, "s", most=MOST_TICKERS)
+    dollar = [told for told in quotes if told is not None]
     if not dollar:
         return TickersTold(context.provider, ())
-    tickers, _ = parse_rows(dollar, lambda row: _ticker(row, context), "s", most=10_000)
+    dollar.sort(key=by_quote)
+    tickers, _ = parse_rows(dollar, partial(_ticker, context), itemgetter(0), most=MOST_TICKERS)
     return TickersTold(context.provider, tuple(tickers))
 
 
-def _ticker(row: Any, context: Context) -> PairTicker:
-    quote = next(quote for quote in QUOTES if row["s"].endswith(quote))
-    price, opened = float(row["c"]), float(row["o"])
-    if not opened > 0:
-        raise ValueError("an absurd open")
+def _quoted(row: Any) -> tuple[Any, str] | None:
+    quote = dollar_quote(row["s"])
+    return (row, quote) if quote else None
+
+
+def _ticker(context: Context, told: tuple[Any, str]) -> PairTicker:
+    row, quote = told
+    price, opened, high, low, volume = decimal_numbers(_figures(row))
+    change, percentage = _change(price, opened, low, high)
     return PairTicker(
         pair=row["s"],
         base=row["s"].removesuffix(quote),
         quote=quote,
         price=price,
-        high=float(row["h"]),
-        low=float(row["l"]),
-        quote_volume=float(row["q"]),
-        # To the places that Binance itself gives: floats would add noise behind them.
-        change=round(price - opened, 8),
-        change_percentage=round((price - opened) / opened * 100, 3),
+        high=high,
+        low=low,
+        quote_volume=volume,
+        change=change,
+        change_percentage=percentage,
         closed_at=datetime.fromtimestamp(_of_now(row["E"], context) / 1000, UTC),
     )
+
+
+_figures = itemgetter("c", "o", "h", "l", "q")
+
+
+def _change(
+    price: float, opened: float, low: float, high: float
+) -> tuple[float | None, float | None]:
+    """The amount and the percentage, to the places that Binance itself gives: floats would add
+    noise behind them. None for both where the open is no price of this pair's day."""
+    if not opened > 0:
+        raise ValueError("an absurd open")
+    if not low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR:
+        return None, None
+    return round(price - opened, 8), round((price - opened) / opened * 100, 3)
 
 
 def _of_now(event_ms: int, context: Context) -> int:
     if abs(event_ms - context.now_ms) > NOT_OF_NOW_MS:
         raise ValueError("the tick is not of now")
     return event_ms
+
+
+_prices = itemgetter("o", "h", "l", "c", "v")
 
 
 def _candle(data: Any, context: Context) -> CandleTold:
@@ -119,15 +147,8 @@ def _candle(data: Any, context: Context) -> CandleTold:
     ended_ms = interval.next_open(row["t"])
     if not row["t"] - NOT_OF_NOW_MS <= context.now_ms <= ended_ms + NOT_OF_NOW_MS:
         raise ValueError("the candle is not of now")
-    candle = Candle(
-        timestamp=row["t"],
-        open=float(row["o"]),
-        high=float(row["h"]),
-        low=float(row["l"]),
-        close=float(row["c"]),
-        volume=float(row["v"]),
-        closed=row["x"],
-    )
+    opened, high, low, close, volume = decimal_numbers(_prices(row))
+    candle = Candle(row["t"], opened, high, low, close, volume, row["x"])
     return CandleTold(context.provider, CandleTicks(row["s"], interval), candle)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
-from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.models.numbers import LARGEST
+from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
     AHEAD_MS,
     iso_instant,
@@ -22,6 +23,8 @@ from backend.providers.rows import (
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
+#: As many rows as a page may have.
+PAGE = 250
 
 PRO = Plan(
     candles.PAID_PLAN,
@@ -67,21 +70,27 @@ def serves_markets(_query: QuotesQuery, _context: Context) -> int:
 
 def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
     """The top 250 by market cap in one call: one page serves every reader."""
-    params = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", "250"))
-    return (Call("/coins/markets", (*params, ("page", "1"))),)
+    params = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", str(PAGE)))
+    return (Call("/coins/markets", (*params, ("page", "1")), max_bytes=2 * MIB),)
 
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
-    """The ranked list, best rank first. A few absurd rows are left out and named."""
-    coins, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=500)
-    stamps_ms = [_stamp_ms(coin) for coin in coins]
+    """The ranked list, best rank first. Absurd rows are left out and named."""
+    told, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
+    stamps_ms = [_stamp_ms(coin) for coin, _ in told]
     own_ms = refuse_other_times(filter(None, stamps_ms), context.now_ms)
     # A row that is old says so itself; one from the future is nobody's honest word.
-    ahead = tuple(
-        str(coin.id) for coin, ms in zip(coins, stamps_ms, strict=True) if ms > own_ms + AHEAD_MS
+    ahead = {
+        coin.id: None
+        for (coin, _), ms in zip(told, stamps_ms, strict=True)
+        if ms > own_ms + AHEAD_MS
+    }
+    unique = {coin.id: (coin, is_odd) for coin, is_odd in reversed(told) if coin.id not in ahead}
+    return Ranking(
+        tuple(sorted((coin for coin, _ in unique.values()), key=_rank)),
+        (*refused, *map(str, ahead)),
+        tuple(str(coin.id) for coin, has_odd_supply in unique.values() if has_odd_supply),
     )
-    unique = {coin.id: coin for coin in reversed(coins) if coin.id not in ahead}
-    return Ranking(tuple(sorted(unique.values(), key=_rank)), (*refused, *ahead))
 
 
 def _stamp_ms(coin: Coin) -> int:
@@ -92,24 +101,35 @@ def _rank(coin: Coin) -> tuple[bool, int, str]:
     return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
 
 
-def _coin(provider: str, row: Any) -> Coin:
-    return Coin(
+def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
+    """The coin, and whether its supply was left out: no market has so many of anything."""
+    if row["id"] is None:
+        raise ValueError("a row without an id")
+    supply = _known(row["circulating_supply"])
+    has_odd_supply = isinstance(supply, float | int) and supply >= LARGEST
+    coin = Coin(
         id=row["id"],
         symbol=row["symbol"].upper(),
         name=row["name"],
         image=usable_image(row["image"]),  # "missing_large.png" is none
         market_cap_rank=row["market_cap_rank"],
         price=row["current_price"],
-        market_cap=None if row["market_cap"] == 0 else row["market_cap"],  # 0: supply unknown
+        market_cap=_known(row["market_cap"]),
         volume_24h=row["total_volume"],
         high_24h=row["high_24h"],
         low_24h=row["low_24h"],
         price_change_24h=row["price_change_24h"],
         price_change_percentage_24h=row["price_change_percentage_24h"],
-        circulating_supply=row["circulating_supply"],
+        circulating_supply=None if has_odd_supply else supply,
         last_updated=_instant(row["last_updated"]),
         source=provider,
     )
+    return coin, has_odd_supply
+
+
+def _known(amount: Any) -> Any:
+    """CoinGecko tells 0 where it does not know the supply, nor what follows from it."""
+    return None if amount == 0 and amount is not False else amount
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -6,19 +6,21 @@ The last candle is still forming, its stamp lies ahead (docs.coingecko.com/refer
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from operator import index
 from typing import Any
 from urllib.parse import quote
 
 from backend.models.market import NAMESAKE_FACTOR, agree
-from backend.models.ohlc import HOUR, MINUTE, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery, sifted
 from backend.providers.adapter import Call, Context, Operation
-from backend.providers.rows import NOT_OF_NOW_MS
+from backend.providers.rows import NOT_OF_NOW_MS, bounded, parse_rows
 
 PAID_PLAN = "pro"
 #: `days`, the grain that it gives, and what whole candles that grain makes.
-FINE = (1, 30 * MINUTE, frozenset({Interval.M30, Interval.H1, Interval.H2}))
-COARSE = (30, 4 * HOUR, frozenset({Interval.H4, Interval.H8, Interval.H12, Interval.D1}))
+FINE = (1, Interval.M30, frozenset({Interval.M30, Interval.H1, Interval.H2}))
+COARSE = (30, Interval.H4, frozenset({Interval.H4, Interval.H8, Interval.H12, Interval.D1}))
 #: The paid plans' `interval`: its name, the most `days`, the most candles of one range call.
 NATIVE = {Interval.H1: ("hourly", 90, 744), Interval.D1: ("daily", 180, 180)}
 FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the beginning of /ohlc/range
@@ -75,31 +77,33 @@ def build_range(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
 
 def parse_merged(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """Whole candles of the asked length out of shorter ones; one with a hole is left out."""
-    grain_ms = (_grain(query.interval) or COARSE)[1]
-    parts = _by_open(payloads[0], grain_ms, context)
-    _refuse_other(query, max(parts), grain_ms, parts, context)
+    days, grain, _ = _grain(query.interval) or COARSE
+    series = _series(payloads, grain, days * DAY // grain.step_ms, context)
+    _refuse_other(query, series, context)
+    parts = {part.timestamp: part for part in series.candles}
     opens = sorted({query.interval.open_of(at) for at in parts})
-    merged = (_merged(parts, at, at + query.interval.step_ms, grain_ms) for at in opens)
-    return Candles(query.interval, tuple(candle for candle in merged if candle))
+    merged = (_merged(parts, at, at + query.interval.step_ms, grain.step_ms) for at in opens)
+    whole = tuple(candle for candle in merged if candle)
+    if not whole:
+        raise ValueError("no candle is whole")
+    return Candles(query.interval, whole, refused=series.refused)
 
 
 def parse_native(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
-    step_ms = query.interval.step_ms
-    candles = _by_open(payloads[0], step_ms, context)
-    _refuse_other(query, max(candles), step_ms, candles, context)
-    return Candles(query.interval, tuple(candles[at] for at in sorted(candles)))
+    days = NATIVE[query.interval][1]
+    series = _series(payloads, query.interval, days * DAY // query.interval.step_ms, context)
+    _refuse_other(query, series, context)
+    return series
 
 
 def parse_range(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """What opens in the range, out of all pages. No candle at all is an answer, too."""
-    candles: dict[int, Candle] = {}
-    for payload in payloads:
-        candles |= _by_open(payload, query.interval.step_ms, context)
+    series = _series(payloads, query.interval, NATIVE[query.interval][2], context)
     start, end = query.start_ms or 0, query.end_ms or context.now_ms
-    kept = [candles[at] for at in sorted(candles) if start <= at < end]
-    if candles and not kept:
+    kept = tuple(candle for candle in series.candles if start <= candle.timestamp < end)
+    if series.candles and not kept:
         raise ValueError("candles of another time than was asked for")
-    return Candles(query.interval, tuple(kept))
+    return replace(series, candles=kept)
 
 
 def _is_paid(query: OhlcQuery, context: Context) -> bool:
@@ -107,7 +111,7 @@ def _is_paid(query: OhlcQuery, context: Context) -> bool:
     return is_known and context.plan == PAID_PLAN
 
 
-def _grain(interval: Interval) -> tuple[int, int, frozenset[Interval]] | None:
+def _grain(interval: Interval) -> tuple[int, Interval, frozenset[Interval]] | None:
     return next((grain for grain in (FINE, COARSE) if interval in grain[2]), None)
 
 
@@ -115,39 +119,66 @@ def _path(query: OhlcQuery) -> str:
     return f"/coins/{quote(query.coin_id or '', safe='')}/ohlc"
 
 
-def _by_open(rows: Any, step_ms: int, context: Context) -> dict[int, Candle]:
-    """Candles by their open. A candle is final once it is not the last, or surely over."""
-    if not isinstance(rows, list):
-        raise TypeError("candles are a list")
-    by_open = {(index(row[0]) - 1) // step_ms * step_ms: row for row in rows}
-    newest = max(by_open, default=0)
-    return {
-        at: Candle(
-            timestamp=at,
-            open=row[1],
-            high=row[2],
-            low=row[3],
-            close=row[4],
-            volume=None,
-            closed=at < newest or at + step_ms + CACHE_MS <= context.now_ms,
-        )
-        for at, row in by_open.items()
-    }
+def _series(pages: Sequence[Any], interval: Interval, most: int, context: Context) -> Candles:
+    """The candles of all pages, of which each was asked for `most`. Raises ValueError where most
+    of them are malformed."""
+    rows = [row for page in pages for row in bounded(page, 2 * most)]
+    if not rows:
+        return Candles(interval, ())
+    step_ms = interval.step_ms
+    candle = partial(_candle, step_ms, context)
+    opened = partial(_opened, step_ms)
+    told, malformed = parse_rows(rows, candle, opened, most=len(rows))
+    series = sifted(interval, told, refused=malformed)
+    if len(series.refused) > len(series.candles):
+        raise ValueError("most candles are malformed")
+    return _final(series)
 
 
-def _refuse_other(
-    query: OhlcQuery,
-    newest_open_ms: int,
-    step_ms: int,
-    found: Mapping[int, Candle],
-    context: Context,
-) -> None:
+def _opened(step_ms: int, row: Any) -> int:
+    """Rows are stamped with their close."""
+    return index(row[0]) - step_ms
+
+
+def _candle(step_ms: int, context: Context, row: Any) -> Candle:
+    """Stamped with its open. It is surely over once the vendor's cache has run out behind it."""
+    at = _opened(step_ms, row)
+    if at - context.now_ms > NOT_OF_NOW_MS:
+        raise ValueError("the candle lies ahead")
+    return Candle(
+        timestamp=at,
+        open=row[1],
+        high=row[2],
+        low=row[3],
+        close=row[4],
+        volume=None,
+        closed=at + step_ms + CACHE_MS <= context.now_ms,
+    )
+
+
+def _final(series: Candles) -> Candles:
+    """A candle that another one follows is final, too."""
+    last = len(series.candles) - 1
+    early = [at for at, candle in enumerate(series.candles[:last]) if not candle.closed]
+    if not early:
+        return series
+    candles = list(series.candles)
+    for at in early:
+        candles[at] = replace(candles[at], closed=True)
+    return replace(series, candles=tuple(candles))
+
+
+def _refuse_other(query: OhlcQuery, series: Candles, context: Context) -> None:
     """The newest candle is of now, and of the coin's price as it is known: see a venue's rule."""
-    earliest, latest = newest_open_ms - NOT_OF_NOW_MS, newest_open_ms + step_ms + NOT_OF_NOW_MS
+    if not series.candles:
+        raise ValueError("no candles")
+    newest = series.candles[-1]
+    earliest = newest.timestamp - NOT_OF_NOW_MS
+    latest = newest.timestamp + series.interval.step_ms + NOT_OF_NOW_MS
     if not earliest <= context.now_ms <= latest:
         raise ValueError("the newest candle is not of now")
     known = query.reference_price
-    if known is not None and not agree(found[newest_open_ms].close, known, NAMESAKE_FACTOR):
+    if known is not None and not agree(newest.close, known, NAMESAKE_FACTOR):
         raise ValueError("the newest candle's price is not the coin's")
 
 
@@ -155,7 +186,8 @@ def _merged(
     parts: Mapping[int, Candle], start_ms: int, end_ms: int, grain_ms: int
 ) -> Candle | None:
     """The candle from start to end; None where a part is missing before the newest one."""
-    expected = [at for at in range(start_ms, end_ms, grain_ms) if at <= max(parts)]
+    newest_ms = max(parts)
+    expected = [at for at in range(start_ms, end_ms, grain_ms) if at <= newest_ms]
     if not all(at in parts for at in expected):
         return None
     found = [parts[at] for at in expected]

@@ -50,7 +50,7 @@ async def test_it_greets_with_protocol_and_limits(served: Served) -> None:
 
 async def test_the_conversation_of_the_contract(served: Served) -> None:
     async with served.reader() as reader:
-        await reader.say(op="subscribe", id=1, channel="market", symbols=["BTC", "ethereum"])
+        await reader.say(op="subscribe", id=1, channel="market", symbols=["bitcoin", "ETH"])
         assert await reader.next(op="subscribed") == {
             "op": "subscribed",
             "id": 1,
@@ -65,6 +65,20 @@ async def test_the_conversation_of_the_contract(served: Served) -> None:
         assert await reader.next(op="pong") == {"op": "pong", "id": 9}
         await reader.say(op="unsubscribe", id="two", channel="market")
         assert (await reader.next(op="unsubscribed"))["id"] == "two"
+
+
+@pytest.mark.parametrize("channel", ["market", "ohlc"])
+async def test_a_name_that_may_mean_another_coin_is_told_of_as_by_rest(
+    served: Served, channel: str
+) -> None:
+    about = {"interval": "1h"} if channel == "ohlc" else {}
+    async with served.reader() as reader:
+        await reader.say(op="subscribe", id=1, channel=channel, symbols=["BTC"], **about)
+        told = await reader.next(op="subscribed")
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            answer = (await client.get("/api/market?symbols=BTC")).json()
+        assert "BTC is ambiguous" in told["warnings"][0]
+        assert told["warnings"] == answer["meta"]["warnings"]
 
 
 @pytest.mark.parametrize("channel", REST)

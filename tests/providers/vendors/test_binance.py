@@ -173,18 +173,67 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_one_absurd_pair_of_fifty_is_left_out_and_one_of_forty_nine_refuses_all(
-    change: dict[str, Any],
-) -> None:
-    good = [ticker(f"C{n}USDT") for n in range(49)]
-    absurd = ticker("ABSURDUSDT", **change)
-    assert pairs(absurd, *good) == [row["symbol"] for row in good]
-    with pytest.raises(ValueError, match="absurd"):
-        pairs(absurd, *good[:48])
+def test_half_of_the_dollar_pairs_may_be_absurd_and_no_more(change: dict[str, Any]) -> None:
+    good = [ticker(f"C{n}USDT") for n in range(3)]
+    absurd = [ticker(f"ODD{n}USDT", **change) for n in range(4)]
+    found = tickers(*absurd[:3], *good, ticker("ETHBTC"))
+    assert [one.pair for one in found.tickers] == [row["symbol"] for row in good]
+    assert found.refused == ("ODD0USDT", "ODD1USDT", "ODD2USDT")
+    with pytest.raises(ValueError, match="4 rows are malformed"):
+        tickers(*absurd, *good, ticker("ETHBTC"))
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in ticker("ODDUSDT").items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        (None, "number 2"),
+        ([], "number 2"),
+        ("BTCUSDT", "number 2"),
+        ({}, "number 2"),
+        (without("symbol"), "number 2"),
+        (ticker("ODD\nUSDT"), "number 2"),
+        (ticker("\u202eUSDT"), "number 2"),
+        (ticker("ODDUSDT") | {"symbol": None}, "number 2"),
+        (without("count"), "ODDUSDT"),
+        (without("closeTime"), "ODDUSDT"),
+        (without("lastPrice"), "ODDUSDT"),
+        (ticker("ODDUSDT", count=None), "ODDUSDT"),
+        (ticker("ODDUSDT", count="10"), "ODDUSDT"),
+        (ticker("ODDUSDT", closeTime=str(LAST_TRADE)), "ODDUSDT"),
+        (ticker("ODDUSDT", closeTime=LAST_TRADE + 2 * HOUR), "ODDUSDT"),
+        (ticker("ODDUSDT", closeTime=2**70), "ODDUSDT"),
+    ],
+    ids=str,
+)
+def test_what_is_no_row_costs_itself_and_is_named(row: Any, name: str) -> None:
+    found = tickers(ticker("BTCUSDT"), row, ticker("ETHUSDT"))
+    assert [one.pair for one in found.tickers] == ["BTCUSDT", "ETHUSDT"]
+    assert found.refused == (name,)
+
+
+NO_DECIMALS = [" 97.5", "97.5 ", "9_7.5", "9.75e1", "1e400", "Infinity", "NaN", "+97.5", "0x61", ""]
+NO_DECIMALS += ["٩٧", "97,5", "9" * 400, "97.5.0", "-", True, 97.5, 2**70, None, ["97.5"]]
+
+
+@pytest.mark.parametrize("figure", NO_DECIMALS, ids=str)
+@pytest.mark.parametrize("field", ["lastPrice", "quoteVolume", "priceChange"])
+def test_a_figure_that_is_no_plain_decimal_costs_its_row(field: str, figure: Any) -> None:
+    found = tickers(ticker("BTCUSDT"), ticker("ODDUSDT", **{field: figure}))
+    assert [one.pair for one in found.tickers] == ["BTCUSDT"]
+    assert found.refused == ("ODDUSDT",)
+
+
+def test_more_rows_than_were_ever_listed_are_no_answer() -> None:
+    with pytest.raises(ValueError, match="10001 rows, at most 10000"):
+        tickers(*[ticker("BTCUSDT")] * 10_001)
 
 
 def test_a_list_without_a_live_dollar_pair_is_no_answer() -> None:
-    with pytest.raises(ValueError, match="absurd"):
+    with pytest.raises(ValueError, match="0 rows are malformed, 0 are not"):
         tickers(ticker("ETHBTC"), dead("OLDUSDT"))
 
 
@@ -269,10 +318,16 @@ def test_a_range_joins_its_pages_and_leaves_its_probe_out() -> None:
 
 
 @pytest.mark.parametrize("hours_ago", [(8, 7, 3), (11, 8)])
-def test_a_candle_outside_of_the_range_is_no_answer(hours_ago: tuple[int, ...]) -> None:
+def test_a_candle_outside_of_the_range_costs_itself_unless_most_are(
+    hours_ago: tuple[int, ...],
+) -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in hours_ago]
+    (outside,) = [row[0] for row in rows if not EPOCH_MS - 8 * HOUR <= row[0] < EPOCH_MS - 4 * HOUR]
+    series = klines(RANGE, [PROBE], rows)
+    assert len(series.candles) == len(rows) - 1
+    assert series.refused == (str(outside),)
     with pytest.raises(MalformedResponse):
-        klines(RANGE, [PROBE], rows)
+        klines(RANGE, [PROBE], [kline(EPOCH_MS - n * HOUR) for n in (8, 20, 21)])
 
 
 def test_a_ranges_old_prices_may_differ_as_its_probe_vouches_for_the_pair() -> None:
@@ -280,10 +335,10 @@ def test_a_ranges_old_prices_may_differ_as_its_probe_vouches_for_the_pair() -> N
     assert len(klines(query, [PROBE], [kline(EPOCH_MS - 8 * HOUR)]).candles) == 1
 
 
-@pytest.mark.parametrize("probe", [[], [kline(EPOCH_MS - MINUTE, MINUTE, close="1.0")]])
+@pytest.mark.parametrize("probe", [[], [PROBE]])
 def test_a_range_whose_probe_is_another_market_is_refused(probe: list[Any]) -> None:
     with pytest.raises(QueryRefused):
-        klines(replace(RANGE, reference_price=100.0), probe, [kline(EPOCH_MS - 8 * HOUR)])
+        klines(replace(RANGE, reference_price=9_999.0), probe, [kline(EPOCH_MS - 8 * HOUR)])
 
 
 def test_a_range_before_the_pairs_first_trade_is_an_empty_answer() -> None:
@@ -296,28 +351,103 @@ def test_a_page_that_is_no_list_of_the_intervals_candles_is_no_answer(page: Any)
         klines(RANGE, [PROBE], page)
 
 
-@pytest.mark.parametrize("query", [NEWEST, RANGE])
-def test_a_candle_that_lies_ahead_is_no_answer(query: OhlcQuery) -> None:
+@pytest.mark.parametrize("query", [NEWEST, replace(RANGE, end_ms=EPOCH_MS + DAY)])
+def test_a_candle_that_lies_ahead_costs_itself(query: OhlcQuery) -> None:
     probe = [] if query is NEWEST else [[PROBE]]
+    series = klines(query, *probe, [kline(EPOCH_MS), kline(EPOCH_MS + 4 * HOUR)])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS]
+    assert series.refused == (str(EPOCH_MS + 4 * HOUR),)
+
+
+def changed(row: list[Any], **places: Any) -> list[Any]:
+    for place, value in places.items():
+        row[int(place.removeprefix("at"))] = value
+    return row
+
+
+AT = EPOCH_MS - 6 * HOUR
+ODD_CANDLES = [
+    None,
+    {},
+    "candle",
+    [],
+    kline(AT)[:6],
+    kline(AT + 1),
+    kline(AT + HOUR // 2),
+    *(kline(AT, step_ms) for step_ms in (-HOUR, 0, 1, HOUR + 1, DAY)),
+    changed(kline(AT), at0=str(AT)),
+    changed(kline(AT), at0=True),
+    changed(kline(AT), at1="0.00000000", at2="0.00000000", at3="0.00000000", at4="0.00000000"),
+    changed(kline(AT), at2="99.5"),
+    changed(kline(AT), at3="100.2"),
+    changed(kline(AT), at4="-100.5"),
+    changed(kline(AT), at4="1e2"),
+    changed(kline(AT), at4=100.5),
+    changed(kline(AT), at5="NaN"),
+    changed(kline(AT), at5="-1"),
+    changed(kline(AT), at5=" 12.5"),
+    changed(kline(AT), at1="100000.0", at2="100000.0", at3="100000.0", at4="100000.0"),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_CANDLES, ids=str)
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_an_odd_candle_costs_itself_and_is_named(odd: Any, place: int) -> None:
+    rows = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 5, 4)]
+    query = replace(RANGE, end_ms=EPOCH_MS)
+    series = klines(query, [PROBE], [*rows[:place], odd, *rows[place:]])
+    assert [one.timestamp for one in series.candles] == [row[0] for row in rows]
+    assert len(series.refused) == 1
+
+
+def test_a_newest_candle_whose_price_leaps_leaves_the_one_before_it() -> None:
+    leap = changed(kline(EPOCH_MS), at1="100000.0", at2="100000.0", at3="100.0", at4="100.0")
+    series = klines(NEWEST, [*(kline(EPOCH_MS - n * HOUR) for n in (2, 1)), leap])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS - 2 * HOUR, EPOCH_MS - HOUR]
+    assert series.refused == (str(EPOCH_MS),)
+
+
+@pytest.mark.parametrize("odd", ODD_CANDLES[:-1], ids=str)
+def test_a_malformed_newest_candle_leaves_the_newest_well_formed_one(odd: Any) -> None:
+    rows = [kline(EPOCH_MS - n * HOUR) for n in (2, 1)]
+    series = klines(NEWEST, [*rows, odd])
+    assert [one.timestamp for one in series.candles] == [row[0] for row in rows]
+
+
+def test_a_pair_of_which_no_candle_of_now_is_well_formed_is_not_called_dead() -> None:
+    rows = [kline(EPOCH_MS - n * HOUR) for n in (9, 8)]
     with pytest.raises(MalformedResponse):
-        klines(query, *probe, [kline(EPOCH_MS), kline(EPOCH_MS + 4 * HOUR)])
+        klines(NEWEST, [*rows, changed(kline(EPOCH_MS), at4="0")])
 
 
-@pytest.mark.parametrize("step_ms", [-HOUR, 0, 1, HOUR + 1, DAY])
-def test_a_candle_that_does_not_end_within_its_interval_is_no_answer(step_ms: int) -> None:
-    odd = kline(EPOCH_MS - 6 * HOUR, step_ms)
-    with pytest.raises(MalformedResponse):
-        klines(RANGE, [PROBE], [odd, kline(EPOCH_MS - 5 * HOUR)])
+def test_candles_out_of_order_are_sorted() -> None:
+    series = klines(RANGE, [PROBE], [kline(EPOCH_MS - n * HOUR) for n in (5, 8, 6, 7)])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS - n * HOUR for n in (8, 7, 6, 5)]
+    assert series.refused == ()
 
 
-def test_pages_that_overlap_are_no_answer() -> None:
-    with pytest.raises(ProviderError):
-        klines(RANGE, [PROBE], [kline(EPOCH_MS - 8 * HOUR)], [kline(EPOCH_MS - 8 * HOUR)])
+def test_a_candle_that_is_told_twice_alike_is_one() -> None:
+    page = [kline(EPOCH_MS - 8 * HOUR), kline(EPOCH_MS - 7 * HOUR)]
+    series = klines(RANGE, [PROBE], page, page[1:])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS - 8 * HOUR, EPOCH_MS - 7 * HOUR]
+    assert series.refused == ()
+
+
+def test_of_two_candles_of_one_time_that_differ_none_is_taken() -> None:
+    rows = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 6)]
+    series = klines(RANGE, [PROBE], [*rows, kline(EPOCH_MS - 7 * HOUR, close="100.75")])
+    assert [one.timestamp for one in series.candles] == [EPOCH_MS - 8 * HOUR, EPOCH_MS - 6 * HOUR]
+    assert series.refused == (str(EPOCH_MS - 7 * HOUR),)
+
+
+def test_more_candles_than_twice_a_page_are_no_answer() -> None:
+    with pytest.raises(ValueError, match="2001 rows, at most 2000"):
+        binance.parse_klines(NEWEST, [[kline(EPOCH_MS)] * 2_001], CONTEXT)
 
 
 def test_all_tickers_are_one_call_for_trading_pairs_only() -> None:
     assert binance.build_tickers(QuotesQuery(), CONTEXT) == (
-        Call("/api/v3/ticker/24hr", (("symbolStatus", "TRADING"),), 80, max_bytes=32 * MIB),
+        Call("/api/v3/ticker/24hr", (("symbolStatus", "TRADING"),), 80, max_bytes=8 * MIB),
     )
 
 

@@ -165,6 +165,11 @@ def test_a_symbol_need_not_be_ascii() -> None:
 
 JUNK_ROWS: list[dict[str, Any]] = [
     {"c": "NaN"},
+    {"c": "9_7.5"},
+    {"c": " 97.5"},
+    {"c": "9.75e1"},
+    {"c": 97.5},
+    {"c": True},
     {"c": "Infinity"},
     {"c": "0.00000000"},
     {"c": "-97.5"},
@@ -211,6 +216,37 @@ def test_a_row_without_a_field_is_left_out(name: str) -> None:
     assert [ticker.pair for ticker in told(row, mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
+@pytest.mark.parametrize(
+    "junk", [None, 7, "BTCUSDT", [], {}, {"s": 7}, {"s": None}, {"c": "1"}], ids=str
+)
+def test_what_is_no_row_costs_itself_and_the_frames_good_rows_are_told(junk: Any) -> None:
+    tickers = told(mini("BTCUSDT"), junk, mini("ETHBTC"), mini("ETHUSDT"))
+    assert [ticker.pair for ticker in tickers] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_more_rows_than_a_venue_has_pairs_are_junk() -> None:
+    with pytest.raises(MalformedResponse):
+        told(*[mini("BTCUSDT")] * 10_001)
+
+
+@pytest.mark.parametrize(
+    "opened", ["0.00000001", "0." + "0" * 320 + "1", "9" * 320, "1" + "0" * 29]
+)
+def test_a_change_that_follows_from_an_absurd_open_is_unknown_and_the_row_is_told(
+    opened: str,
+) -> None:
+    (ticker,) = told(mini("BTCUSDT", o=opened))
+    assert (ticker.price, ticker.high, ticker.low) == (97.5, 99.0, 96.0)
+    assert (ticker.change, ticker.change_percentage) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "pair", ["BIT\nUSDT", "\u202eBTCUSDT", "B\x1b[31mUSDT", "B\ud800USDT"], ids=ascii
+)
+def test_a_pair_that_cannot_be_printed_is_left_out(pair: str) -> None:
+    assert [ticker.pair for ticker in told(mini(pair), mini("BTCUSDT"))] == ["BTCUSDT"]
+
+
 def test_a_clock_that_is_off_by_two_hours_is_borne() -> None:
     rows = [mini("BTCUSDT", E=EPOCH_MS - 2 * HOUR), mini("ETHUSDT", E=EPOCH_MS + 2 * HOUR)]
     assert len(told(*rows)) == 2
@@ -248,6 +284,8 @@ JUNK_CANDLES: list[dict[str, Any]] = [
     {"c": "-1"},
     {"c": "200"},
     {"v": "-1"},
+    {"v": "1_2"},
+    {"v": 12.5},
     {"v": "Infinity"},
     {"x": None},
     {"x": 1},

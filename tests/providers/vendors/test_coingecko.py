@@ -8,7 +8,7 @@ import pytest
 from backend.errors import MalformedResponse
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
-from backend.providers.adapter import Call, Context
+from backend.providers.adapter import MIB, Call, Context
 from backend.providers.client import parsed
 from backend.providers.vendors import coingecko
 from tests.clocks import EPOCH, EPOCH_MS
@@ -132,8 +132,26 @@ def test_a_market_cap_of_zero_is_not_known() -> None:
     assert markets(coin_row(market_cap=0)).coins[0].market_cap is None
 
 
-def test_an_image_without_a_host_is_none() -> None:
-    assert markets(coin_row(image="missing_large.png")).coins[0].image is None
+def test_a_supply_of_zero_is_not_known() -> None:
+    coin = markets(coin_row(market_cap=0, market_cap_rank=None, circulating_supply=0)).coins[0]
+    assert (coin.market_cap, coin.circulating_supply) == (None, None)
+    assert markets(coin_row(circulating_supply=0.0)).coins[0].circulating_supply is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "missing_large.png",
+        "https:///no-host.png",
+        "https://user@/x.png",
+        "https://img.example/\x01.png",
+        "https://img.example/\u202egnp.exe",
+        "https://\uff0f/x.png",
+    ],
+    ids=ascii,
+)
+def test_an_image_that_is_no_address_is_none(image: str) -> None:
+    assert markets(coin_row(image=image)).coins[0].image is None
 
 
 def test_an_id_that_comes_twice_is_kept_once_as_first_told() -> None:
@@ -165,9 +183,112 @@ def test_one_absurd_row_of_fifty_is_left_out_and_named(change: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_one_absurd_row_of_forty_nine_makes_the_list_absurd(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="absurd"):
-        markets(*many(48, coin_row(id="absurd", **change)))
+def test_half_of_the_rows_may_be_absurd_and_no_more(change: dict[str, Any]) -> None:
+    absurd = [coin_row(id=f"absurd-{n}", **change) for n in range(6)]
+    assert len(markets(*many(5, *absurd[:5])).coins) == 5
+    with pytest.raises(ValueError, match="6 rows are malformed, 5 are not"):
+        markets(*many(5, *absurd))
+
+
+NO_ROWS = [
+    None,
+    [],
+    "bitcoin",
+    {},
+    {"symbol": "x", "name": "no id"},
+    coin_row(id=None),
+    {name: value for name, value in coin_row().items() if name != "symbol"},
+    {name: value for name, value in coin_row().items() if name != "high_24h"},
+]
+
+
+@pytest.mark.parametrize("row", NO_ROWS, ids=str)
+def test_what_is_no_row_costs_itself_and_is_named_by_its_number(row: Any) -> None:
+    named = isinstance(row, dict) and row.get("id")
+    ranking = markets(*many(49, row))
+    assert len(ranking.coins) == 49
+    assert ranking.refused == (named or "number 6",)
+
+
+HIDDEN = [
+    "bit\ncoin",
+    "bit\rcoin",
+    "bit\x1b[31mcoin",
+    "bit\u202ecoin",
+    "bit\u200bcoin",
+    "bit\ud800coin",
+]
+HIDDEN += ["bit\x00coin", "bit\u2028coin", "bit\x9bcoin", "bit\u00a0coin"]
+
+
+@pytest.mark.parametrize("text", HIDDEN, ids=ascii)
+@pytest.mark.parametrize("field", ["id", "symbol"])
+def test_a_name_that_cannot_be_printed_is_never_taken_for_another(field: str, text: str) -> None:
+    ranking = markets(*many(3, coin_row(**{"id": "odd", field: text})))
+    assert ranking.refused == ("odd" if field == "symbol" else "number 4",)
+    assert [coin.id for coin in ranking.coins] == ["coin-1", "coin-2", "coin-3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bit\ncoin", "Bit coin"),
+        ("\x1b[31mBitcoin", "[31mBitcoin"),
+        ("nioctiB\u202e", "nioctiB"),
+        ("Bit\u00a0coin", "Bit coin"),
+        ("Bit\ud83dcoin", "Bitcoin"),
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_printed_is_left_out_of_a_coins_name(text: str, shown: str) -> None:
+    assert markets(coin_row(name=text)).coins[0].name == shown
+
+
+def test_a_supply_that_no_market_has_costs_the_supply_and_is_named() -> None:
+    row = coin_row(id="odd", circulating_supply=1.7e308, market_cap=None, market_cap_rank=2)
+    ranking = markets(coin_row(), row)
+    assert ranking.refused == ()
+    assert ranking.without_supply == ("odd",)
+    assert [(coin.price, coin.circulating_supply) for coin in ranking.coins] == [
+        (50_000.0, 20_000_000.0),
+        (50_000.0, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"current_price": 5e-324, "high_24h": None, "low_24h": None},
+        {"current_price": 1.7e308, "high_24h": None, "low_24h": None},
+        {"market_cap": 1e18, "circulating_supply": None},
+        {"circulating_supply": True},
+        {"market_cap": False},
+        {"price_change_24h": -1e308},
+        {"price_change_percentage_24h": 1e300},
+        {"total_volume": 2**600},
+    ],
+    ids=str,
+)
+def test_a_figure_beyond_any_market_costs_its_row(change: dict[str, Any]) -> None:
+    ranking = markets(*many(3, coin_row(id="odd", **change)))
+    assert ranking.refused == ("odd",)
+    assert len(ranking.coins) == 3
+
+
+def test_more_rows_than_twice_what_was_asked_for_are_no_list() -> None:
+    assert len(markets(*many(500)).coins) == 500
+    with pytest.raises(ValueError, match="501 rows, at most 500"):
+        markets(*many(501))
+
+
+@pytest.mark.parametrize("ahead", [1, 11])
+def test_rows_from_the_future_cost_themselves_unless_they_are_most(ahead: int) -> None:
+    rows = [coin_row(id=f"ahead-{n}", last_updated="2027-11-22T08:00:00Z") for n in range(ahead)]
+    ranking = markets(*many(12, *rows))
+    assert len(ranking.coins) == 12
+    assert set(ranking.refused) == {f"ahead-{n}" for n in range(ahead)}
+    with pytest.raises(ValueError, match="not of now"):
+        markets(*many(ahead - 1), *rows)
 
 
 def test_a_row_that_is_days_old_is_kept_with_its_date() -> None:
@@ -187,6 +308,7 @@ def test_the_market_is_one_call_for_250_coins() -> None:
     (call,) = coingecko.build_markets(QuotesQuery(), context())
     assert call.path == "/coins/markets"
     assert dict(call.params) == params
+    assert call.max_bytes == 2 * MIB
 
 
 @pytest.mark.parametrize("is_known", [False, True])

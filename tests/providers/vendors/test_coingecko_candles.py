@@ -129,15 +129,83 @@ def test_rows_out_of_order_and_told_twice_become_ascending_and_unique() -> None:
     ]
 
 
-@pytest.mark.parametrize("part", [[91, -110, 90, 109], [91, 80, 90, 109], [-91, 110, 90, 109]])
+ABSURD = [
+    [91, -110, 90, 109],
+    [91, 80, 90, 109],
+    [-91, 110, 90, 109],
+    [0, 0, 0, 0],
+    ["91", 110, 90, 109],
+    [91, 110, 90],
+    [91e6, 110e6, 90e6, 109e6],
+    [1e308, 1e308, 1e308, 1e308],
+]
+
+
+@pytest.mark.parametrize("part", ABSURD, ids=str)
 @pytest.mark.parametrize("place", [0, 1])
-def test_an_absurd_part_is_noticed_though_the_merged_candle_would_hide_it(
-    part: list[float], place: int
+def test_an_absurd_part_costs_the_candle_that_would_hide_it_and_is_named(
+    part: list[Any], place: int
 ) -> None:
-    rows = [bar(EPOCH_MS - 30 * MINUTE), bar(EPOCH_MS)]
-    rows[place] = [rows[place][0], *part]
-    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's words, not ours
-        merged(Interval.H1, rows)
+    rows: list[Any] = [bar(EPOCH_MS - n * 30 * MINUTE) for n in (5, 4, 3, 2, 1, 0)]
+    at = 2 + place
+    rows[at] = [rows[at][0], *part]
+    series = merged(Interval.H1, rows)
+    assert times(series) == [(EPOCH_MS - 3 * HOUR, True), (EPOCH_MS - HOUR, True)]
+    assert series.refused == (str(rows[at][0] - 30 * MINUTE),)
+
+
+@pytest.mark.parametrize("row", [None, [], {}, "bar", [EPOCH_MS - HOUR], bar(EPOCH_MS - HOUR + 1)])
+def test_what_is_no_candle_costs_itself_and_is_named(row: Any) -> None:
+    rows = [bar(EPOCH_MS - 2 * HOUR), row, bar(EPOCH_MS)]
+    series = native(Interval.H1, rows)
+    assert times(series) == [(EPOCH_MS - 3 * HOUR, True), (EPOCH_MS - HOUR, True)]
+    assert len(series.refused) == 1
+
+
+def test_a_malformed_newest_candle_leaves_the_newest_well_formed_one() -> None:
+    rows = [bar(EPOCH_MS - HOUR), bar(EPOCH_MS), [EPOCH_MS + HOUR, 0, 0, 0, 0]]
+    series = native(Interval.H1, rows, EPOCH_MS + MINUTE)
+    assert times(series) == [(EPOCH_MS - 2 * HOUR, True), (EPOCH_MS - HOUR, False)]
+    assert series.refused == (str(EPOCH_MS),)
+
+
+def test_candles_of_one_time_that_differ_are_both_left_out() -> None:
+    rows = [bar(EPOCH_MS - n * HOUR) for n in (3, 2, 1, 0)]
+    series = native(Interval.H1, [*rows, bar(EPOCH_MS - 2 * HOUR, 80, 120)])
+    assert [at for at, _ in times(series)] == [EPOCH_MS - n * HOUR for n in (4, 2, 1)]
+    assert series.refused == (str(EPOCH_MS - 3 * HOUR),)
+
+
+@pytest.mark.parametrize("absurd", [[], {}, None, [EPOCH_MS, 1]])
+def test_a_majority_of_absurd_candles_is_no_answer(absurd: Any) -> None:
+    with pytest.raises(ProviderError):
+        parsed(candles.parse_native, NEWEST, [[bar(EPOCH_MS), absurd, absurd]], context("pro"))
+    with pytest.raises(ProviderError):
+        parsed(candles.parse_native, NEWEST, [[absurd]], context("pro"))
+
+
+def test_absurd_candles_are_counted_over_all_pages_of_a_range() -> None:
+    hours = [bar(EPOCH_MS - n * HOUR) for n in (3, 2, 1)]
+    series = candles.parse_range(RANGE, [hours, [None]], context("pro"))
+    assert times(series) == [(EPOCH_MS - n * HOUR, True) for n in (4, 3, 2)]
+    assert series.refused == ("number 4",)
+
+
+@pytest.mark.parametrize(
+    ("parse", "interval", "most"),
+    [
+        (candles.parse_merged, Interval.H1, 48),
+        (candles.parse_merged, Interval.H4, 180),
+        (candles.parse_native, Interval.H1, 2_160),
+        (candles.parse_native, Interval.D1, 180),
+    ],
+)
+def test_more_candles_than_twice_the_days_asked_for_are_no_answer(
+    parse: Any, interval: Interval, most: int
+) -> None:
+    query, rows = replace(NEWEST, interval=interval), [bar(EPOCH_MS)] * (2 * most + 1)
+    with pytest.raises(ValueError, match=f"at most {2 * most}"):
+        parse(query, [rows], context("pro"))
 
 
 def test_candles_of_yesterday_are_refused() -> None:

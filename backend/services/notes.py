@@ -1,0 +1,59 @@
+"""Warnings about what a refresh brought: the first few rows by name, the others counted."""
+
+from collections.abc import Sequence
+
+from backend.models.market import Market, Quotes, Ranking, market_cap_of
+
+MOST_NAMED = 5
+
+
+def few_of(notes: Sequence[str], rest: str) -> tuple[str, ...]:
+    """At most five of the notes, and `and 7 {rest}` for the others."""
+    if len(notes) <= MOST_NAMED:
+        return tuple(notes)
+    return (*notes[:MOST_NAMED], f"and {len(notes) - MOST_NAMED} {rest}")
+
+
+def refused_notes(quotes: Quotes) -> tuple[str, ...]:
+    notes = [f"the row of {name} was refused as implausible" for name in quotes.refused]
+    return few_of(notes, "more rows were refused as implausible")
+
+
+def supply_notes(ranking: Ranking) -> tuple[str, ...]:
+    notes = [
+        f"the circulating supply of {name} was left out as implausible"
+        for name in ranking.without_supply
+    ]
+    return few_of(notes, "more circulating supplies were left out")
+
+
+def blank_notes(market: Market, teller: str) -> tuple[str, ...]:
+    """What is computed from providers' figures and would be absurd is null: a warning of each.
+
+    `teller` is the venue whose ticks are laid over the market; its 24 h changes are computed.
+    """
+    caps = [
+        f"the market cap of {coin.id} is unknown: price times circulating supply is implausible"
+        for coin in market.coins
+        if coin.price
+        and coin.circulating_supply
+        and market_cap_of(coin.price, coin.circulating_supply) is None
+    ]
+    changes = [
+        f"the 24 h change of {coin.id or coin.symbol} is unknown: {teller} told an implausible open"
+        for coin in market.coins
+        if coin.source == teller and coin.price and coin.price_change_24h is None
+    ]
+    return (
+        *few_of(caps, "more market caps are unknown"),
+        *few_of(changes, "more 24 h changes are unknown"),
+    )
+
+
+def kept_note(market: Market, source: str) -> tuple[str, ...]:
+    """A row that the venue could not renew looks as fresh as the others: say that it is not."""
+    kept = sum(coin.source != source for coin in market.coins)
+    if not kept:
+        return ()
+    rows = f"{kept} of {len(market.coins)} rows"
+    return (f"{rows} have no newer price from {source}: see their source and last_updated",)
