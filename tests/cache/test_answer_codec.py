@@ -13,7 +13,7 @@ from backend.cache import answer_codec
 from backend.cache.answer_codec import AnswerCodec
 from backend.models.answer import Answer, Attempt
 from backend.models.gas import GasFees, GasQuery
-from backend.models.market import Coin, Market, MarketQuery
+from backend.models.market import Coin, Market, MarketQuery, market_cap_of
 from backend.models.news import Article, News, NewsQuery
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
@@ -22,7 +22,8 @@ from tests.clocks import EPOCH
 METHODS: tuple[Literal["oracle", "fee_history"], ...] = ("oracle", "fee_history")
 amounts = st.floats(1e-9, 1e12, allow_nan=False)
 signed = st.floats(-1e12, 1e12, allow_nan=False)
-texts = st.text(min_size=1, max_size=30)
+printable = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
+texts = st.text(printable, min_size=1, max_size=30).map(str.strip).filter(bool)
 urls = st.sampled_from(["https://a.example/1?x=%20#y", "http://[::1]:8/ü"])
 zones = st.sampled_from(
     [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=8))]
@@ -44,7 +45,7 @@ def coins(draw: st.DrawFn) -> Coin:
         image=draw(maybe(urls)),
         market_cap_rank=draw(maybe(st.integers(1, 10_000))),
         price=draw(st.sampled_from([price, None])),
-        market_cap=price * supply if supply else draw(maybe(amounts)),
+        market_cap=market_cap_of(price, supply) if supply else draw(maybe(amounts)),
         volume_24h=draw(maybe(amounts)),
         high_24h=price * 1.1,
         low_24h=draw(st.sampled_from([price * 0.9, None])),

@@ -81,7 +81,8 @@ TICKER = {
 
 
 def bars(step_ms: int) -> list[Any]:
-    return [[EPOCH_MS - step_ms, 100.0, 110, 90, 105.5], [EPOCH_MS, 105.5, 112, 95, 101]]
+    newest = -(-EPOCH_MS // step_ms) * step_ms  # the stamp of a close
+    return [[newest - step_ms, 100.0, 110, 90, 105.5], [newest, 105.5, 112, 95, 101]]
 
 
 def kline(open_ms: int, step_ms: int) -> list[Any]:
@@ -106,7 +107,7 @@ EXAMPLES = [
         thousandfold=("current_price", "market_cap", "low_24h", "circulating_supply"),
     ),
     Example("coingecko", "ohlc", NEWEST, [bars(4 * HOUR)], **BARS),
-    Example("coingecko", "ohlc_native", DAILY, [bars(8 * HOUR * 3)], **BARS),
+    Example("coingecko", "ohlc_native", DAILY, [bars(DAY)], **BARS),
     Example("coingecko", "ohlc_range", RANGE, [bars(HOUR)], pages=(0,), **BARS),
     Example(
         "binance",
@@ -197,6 +198,19 @@ def assert_refused(example: Example, payloads: list[Any]) -> None:
     with pytest.raises(ProviderError) as caught:
         example.parse(payloads)
     assert type(caught.value) in {MalformedResponse, QueryRefused}
+
+
+def assert_row_refused(example: Example, payloads: list[Any]) -> None:
+    """The answer is refused; or of its two candles that one, or of a coin the supply, by name."""
+    try:
+        found = example.parse(payloads)
+    except (MalformedResponse, QueryRefused):
+        return
+    assert_sound(found)
+    if isinstance(found, Ranking):
+        assert found.without_supply == (COIN["id"],)
+    else:
+        assert (len(found.candles), len(found.refused)) == (1, 1)
 
 
 def test_names_are_unique_and_fit_for_variables() -> None:
@@ -291,7 +305,7 @@ WRONG: list[Any] = ["text", "", [], {}, ["1"], {"value": 1}]
 def test_a_wrong_value_for_a_number_is_never_an_answer(example: Example, wrong: Any) -> None:
     for name in (*example.prices, *example.others, *example.compared):
         for page, row in places(example):
-            assert_refused(example, with_field(example, page, row, name, wrong))
+            assert_row_refused(example, with_field(example, page, row, name, wrong))
 
 
 @each_example
@@ -299,14 +313,14 @@ def test_a_wrong_value_for_a_number_is_never_an_answer(example: Example, wrong: 
 def test_what_is_not_a_finite_number_is_never_an_answer(example: Example, number: float) -> None:
     for name in (*example.prices, *example.others):
         for page, row in places(example):
-            assert_refused(example, with_field(example, page, row, name, number))
+            assert_row_refused(example, with_field(example, page, row, name, number))
 
 
 @each_example
 def test_null_for_a_number_is_never_an_answer_but_where_null_is_known(example: Example) -> None:
     for name in {*example.prices, *example.others, *example.compared} - set(example.nullable):
         for page, row in places(example):
-            assert_refused(example, with_field(example, page, row, name, None))
+            assert_row_refused(example, with_field(example, page, row, name, None))
 
 
 @each_example
@@ -315,7 +329,7 @@ def test_text_where_the_vendor_sends_numbers_is_never_an_answer(example: Example
         for page, row in places(example):
             told = example.payloads[page][row][name]
             if not isinstance(told, str):
-                assert_refused(example, with_field(example, page, row, name, str(told)))
+                assert_row_refused(example, with_field(example, page, row, name, str(told)))
 
 
 @each_example
@@ -324,7 +338,7 @@ def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
         for page, row in places(example):
             told = example.payloads[page][row][name]
             negative = f"-{told}" if isinstance(told, str) else -told
-            assert_refused(example, with_field(example, page, row, name, negative))
+            assert_row_refused(example, with_field(example, page, row, name, negative))
 
 
 @each_example
@@ -336,7 +350,7 @@ def test_one_price_a_thousandfold_off_is_never_an_answer(example: Example, facto
         for page, row in places(example):
             told = example.payloads[page][row][name]
             off = str(float(told) * factor) if isinstance(told, str) else told * factor
-            assert_refused(example, with_field(example, page, row, name, off))
+            assert_row_refused(example, with_field(example, page, row, name, off))
 
 
 @each_example

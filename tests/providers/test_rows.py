@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from backend.providers.rows import (
-    iso_instant,
-    not_ahead,
     decimal_number,
     decimal_numbers,
     iso_instant,
+    not_ahead,
     parse_rows,
     refuse_other_times,
     usable_image,
@@ -83,7 +82,7 @@ def test_a_plain_decimal_is_a_number(text: str, number: float) -> None:
     assert list(decimal_numbers((text, "2"))) == [number, 2.0]
 
 
-NO_DECIMALS = [
+NO_DECIMALS: list[Any] = [
     "",
     " 1",
     "1 ",

@@ -215,7 +215,18 @@ def test_what_is_no_row_costs_itself_and_is_named(row: Any, name: str) -> None:
     assert found.refused == (name,)
 
 
-NO_DECIMALS = [" 97.5", "97.5 ", "9_7.5", "9.75e1", "1e400", "Infinity", "NaN", "+97.5", "0x61", ""]
+NO_DECIMALS: list[Any] = [
+    " 97.5",
+    "97.5 ",
+    "9_7.5",
+    "9.75e1",
+    "1e400",
+    "Infinity",
+    "NaN",
+    "+97.5",
+    "0x61",
+    "",
+]
 NO_DECIMALS += ["٩٧", "97,5", "9" * 400, "97.5.0", "-", True, 97.5, 2**70, None, ["97.5"]]
 
 
@@ -366,7 +377,7 @@ def changed(row: list[Any], **places: Any) -> list[Any]:
 
 
 AT = EPOCH_MS - 6 * HOUR
-ODD_CANDLES = [
+ODD_CANDLES: list[Any] = [
     None,
     {},
     "candle",

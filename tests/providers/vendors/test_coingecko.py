@@ -190,7 +190,7 @@ def test_half_of_the_rows_may_be_absurd_and_no_more(change: dict[str, Any]) -> N
         markets(*many(5, *absurd))
 
 
-NO_ROWS = [
+NO_ROWS: list[Any] = [
     None,
     [],
     "bitcoin",

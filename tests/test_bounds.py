@@ -1,0 +1,220 @@
+"""Every collection that lives as long as its owner has a bound, which stands here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_laws import ROOT, dotted, sources
+
+GROWING = {"dict", "set", "list", "deque", "OrderedDict", "Counter", "defaultdict"}
+GROWING |= {"WeakValueDictionary", "RequestCounts"}
+
+#: Of a fixed number by construction: of what.
+FIXED = {
+    "Adapter.errors": "declared",
+    "AnswerKeeper._places": "places of a category",
+    "Body.coded": "codings",
+    "Body.under_way": "codings",
+    "CacheCounters.stale_by_reason": "reasons of the contract",
+    "Channel.labels": "declared",
+    "ChoosingTransport._ways": "proxies of the settings",
+    "Chooser._forced_at": "categories",
+    "Chooser._rotations": "categories and tiers",
+    "CircuitBreaker._ladders": "effects",
+    "Endpoint._without_batches": "hosts of the settings",
+    "EventLog._loggers": "log files",
+    "EventMetrics._calls": "providers, categories, outcomes",
+    "EventMetrics._failing": "categories, reasons",
+    "EventMetrics._passed_over": "providers, reasons, windows",
+    "EventMetrics._retries": "providers, reasons, ways",
+    "EventMetrics._tick_falls": "providers, reasons",
+    "Hosts._blocked_until": "hosts of the settings",
+    "Hosts._ladders": "hosts of the settings",
+    "Hosts._order": "hosts of the settings",
+    "KeptBlocks._known": "providers and keys of the settings",
+    "LastAnswers._keepers": "categories",
+    "LastAnswers._takes": "categories",
+    "LongWindow._assumed": "minutes of the period",
+    "LongWindow._minutes": "minutes of the period",
+    "LongWindow._unsaved": "minutes between two calls, saved with each call",
+    "ProviderFactory._accounts": "providers and plans",
+    "ProviderFactory.ledgers": "providers and plans",
+    "SmoothRotation._credit": "providers",
+    "TickSubjects._asked_again": "subjects of a connection (`most_subjects`)",
+    "TickSubjects._flowing": "subjects of a connection (`most_subjects`)",
+}
+#: One for each of something that has a bound itself: of what.
+ONE_FOR_EACH = {
+    "Broadcaster._closing": "feed that ends",
+    "CachedSource._held": "entry of the cache",
+    "CachedSource._later": "refresh under way",
+    "CachedSource._watched": "follower of the stream",
+    "Feed._topics": "choice of coins that a reader follows",
+    "LiveService._listeners": "feed of the stream",
+    "LiveService._told": "feed of the stream",
+    "LongWindow._in_flight": "call under way (`MOST_IN_FLIGHT`)",
+    "ProviderManager._late": "refresh under way",
+    "SlidingWindow._in_flight": "call under way (`MOST_IN_FLIGHT`)",
+    "SlidingWindow._log": "call that the window's limit allows",
+    "SqliteStorage._blocks_under_way": "block of a provider",
+    "Subscriber._behind": "topic of a reader (`MOST_TOPICS`)",
+    "Subscriber.topics": "topic of a reader (`MOST_TOPICS`)",
+    "Topic.subscribers": "reader of the stream",
+}
+#: One for each coin of the market, whose list is bounded by the vendor files.
+OF_THE_MARKET = {
+    "AgedRows._told",
+    "CoinTagger._names",
+    "CoinTagger._words",
+    "PriceWatch._claims",
+    "PriceWatch._notes",
+    "SymbolIndex._by_id",
+    "SymbolIndex._by_symbol",
+}
+#: Made for one request, answer or start, and gone with it.
+SHORT_LIVED = {
+    "Remembered.answers",
+    "Remembered.blocks",
+    "Remembered.calls",
+    "_Body._pieces",
+    "_Shelf._by_title",
+    "_Shelf.articles",
+}
+#: The test that fills it beyond its bound, or shows that nothing is left behind.
+SHOWN = {
+    "AddressShares._followed": (
+        "api/stream/test_shares.py",
+        "test_of_an_address_that_holds_nothing_nothing_is_kept",
+    ),
+    "AddressShares._places": (
+        "api/stream/test_shares.py",
+        "test_of_an_address_that_holds_nothing_nothing_is_kept",
+    ),
+    "AnswerKeeper._passed_over": (
+        "cache/test_answer_keeper.py",
+        "test_those_that_found_no_place_are_not_remembered_without_end",
+    ),
+    "Broadcaster._feeds": ("api/stream/test_doors.py", "test_one_address_leaves_series_for_others"),
+    "Broadcaster._subscribers": (
+        "api/stream/test_doors.py",
+        "test_one_address_leaves_places_for_others",
+    ),
+    "CachedSource._flights": (
+        "cache/test_cached_source.py",
+        "test_refreshes_under_way_are_bounded",
+    ),
+    "Chooser._series": (
+        "orchestration/test_provider_manager.py",
+        "test_forgotten_series_are_bounded",
+    ),
+    "ClientLimits._logs": (
+        "api/test_client_limits.py",
+        "test_addresses_are_bounded_and_so_is_the_work_for_each",
+    ),
+    "Failures._failures": ("cache/test_cached_source.py", "test_remembered_failures_are_bounded"),
+    "HotQuestions._asked": (
+        "orchestration/test_hot_questions.py",
+        "test_only_so_many_are_remembered_and_the_oldest_goes",
+    ),
+    "Memory._until": ("orchestration/test_memory.py", "test_the_oldest_note_goes_first"),
+    "NewsStore._articles": (
+        "services/test_news_store.py",
+        "test_the_store_is_bounded_and_keeps_the_newest",
+    ),
+    "PreparedAnswers._questions": ("api/test_prepared.py", "test_what_is_kept_is_bounded"),
+    "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
+    "Question.variants": ("api/test_prepared.py", "test_of_many_variants_the_newest_are_kept"),
+    "QueueOutlet._frames": (
+        "api/stream/test_subscriber.py",
+        "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",
+    ),
+    "Responder._bodies": (
+        "api/test_responder.py",
+        "test_many_views_with_long_names_stay_within_the_bound",
+    ),
+    "RowCache._rows": ("api/stream/test_topics.py", "test_rows_are_encoded_once_for_all_topics"),
+    "SlidingLog._entries": (
+        "api/test_client_limits.py",
+        "test_addresses_are_bounded_and_so_is_the_work_for_each",
+    ),
+    "SlidingWindow._unsaved": (
+        "orchestration/test_sliding_window.py",
+        "test_what_nobody_keeps_is_bounded",
+    ),
+    "SqliteStorage._owed": (
+        "storage/test_sqlite_storage.py",
+        "test_what_waits_for_a_store_that_fails_is_bounded",
+    ),
+    "TTLCache._entries": (
+        "cache/test_ttl_cache.py",
+        "test_the_least_recently_used_entry_goes_first",
+    ),
+    "UniverseSource._told": (
+        "services/test_universe.py",
+        "test_what_was_told_of_a_coin_that_left_the_market_is_forgotten",
+    ),
+    "UnexpectedErrors._seen": (
+        "providers/test_unexpected.py",
+        "test_the_memory_of_places_is_bounded",
+    ),
+}
+TESTS = ROOT / "tests"
+
+
+def is_growing(value: ast.AST) -> bool:
+    """True for an expression that makes a collection without a bound of its own."""
+    if isinstance(value, ast.Dict | ast.Set | ast.List | ast.DictComp | ast.SetComp | ast.ListComp):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    named = value.func.value if isinstance(value.func, ast.Subscript) else value.func
+    name = dotted(named).rpartition(".")[2]
+    options = {keyword.arg: keyword.value for keyword in value.keywords}
+    if name == "field":
+        return dotted(options.get("default_factory", ast.Pass())) in GROWING
+    return name in GROWING and "maxlen" not in options
+
+
+def collections_in(path: Path) -> Iterator[str]:
+    """`Class.attribute` of each collection that an object keeps."""
+    for owner in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(owner, ast.ClassDef):
+            continue
+        for node in ast.walk(owner):
+            if isinstance(node, ast.Assign):
+                target: ast.AST = node.targets[0]
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                target = node.target
+            else:
+                continue
+            is_of_class = isinstance(target, ast.Name) and node in owner.body
+            is_of_self = isinstance(target, ast.Attribute) and dotted(target.value) == "self"
+            if (is_of_class or is_of_self) and is_growing(node.value):
+                yield f"{owner.name}.{dotted(target).rpartition('.')[2]}"
+
+
+def kept() -> set[str]:
+    paths = [*sources("backend"), *sources("api")]
+    return {name for path in paths for name in collections_in(path)}
+
+
+def test_every_collection_that_an_object_keeps_has_a_known_bound() -> None:
+    known = {*FIXED, *ONE_FOR_EACH, *OF_THE_MARKET, *SHORT_LIVED, *SHOWN}
+    assert kept() - known == set(), "say in tests/test_bounds.py what bounds it"
+    assert known - kept() == set(), "it is no more"
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(SHOWN.values())))
+def test_what_shows_a_bound_is_there(file: str, name: str) -> None:
+    assert f"def {name}(" in (TESTS / file).read_text()
+
+
+def test_a_collection_without_a_bound_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(
+        "class A:\n def __init__(self):\n  self.a = {}\n  self.b = deque(maxlen=3)\n"
+        "  c = []\n  self.d = OrderedDict[str, int]()\n  self.e: set[int] = set()\n"
+    )
+    assert list(collections_in(path)) == ["A.a", "A.d", "A.e"]
