@@ -10,14 +10,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.environment.env_file import read_env_file
 from backend.environment.errors import SettingsError
 from backend.environment.forms import (
     DAY,
@@ -237,7 +236,7 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     """Reads everything once. Raises SettingsError with one line that names the variable."""
     logging.getLogger("dotenv.main").disabled = True  # it tells a wrong line at every reading
     names = tuple(provider_names)
-    in_file, wrong_lines = _read_file()
+    in_file, wrong_lines = read_env_file(Path(ENV_FILE))
     _refuse_what_is_not_built()
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
@@ -270,24 +269,6 @@ def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) 
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
     if len(found) > MOST_NAMED:
         yield f"{len(found) - MOST_NAMED} more variables look like settings and are ignored"
-
-
-def _read_file() -> tuple[dict[str, str | None], list[str]]:
-    """The variables of `.env`, and a warning for each line that is none. Raises SettingsError."""
-    path = Path(ENV_FILE)
-    if not path.exists():
-        return {}, []
-    if not path.is_file():  # a pipe would be waited for
-        raise SettingsError(f"{ENV_FILE}: is no regular file")
-    try:
-        bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
-    except UnicodeDecodeError:
-        raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
-    except OSError as error:
-        raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
-    wrong = [one.original.line for one in bindings if one.error]
-    warnings = [f"{ENV_FILE}: line {line} is not like NAME=value and is ignored" for line in wrong]
-    return {one.key: one.value for one in bindings if one.key}, warnings[:MOST_NAMED]
 
 
 def _refuse_what_is_not_built() -> None:
