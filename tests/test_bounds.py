@@ -163,13 +163,13 @@ SHOWN = {
 TESTS = ROOT / "tests"
 
 
-def is_growing(value: ast.AST) -> bool:
+def is_growing(value: ast.AST | None) -> bool:
     """True for an expression that makes a collection without a bound of its own."""
     if isinstance(value, ast.Dict | ast.Set | ast.List | ast.DictComp | ast.SetComp | ast.ListComp):
         return True
     if not isinstance(value, ast.Call):
         return False
-    named = value.func.value if isinstance(value.func, ast.Subscript) else value.func
+    named: ast.AST = value.func.value if isinstance(value.func, ast.Subscript) else value.func
     name = dotted(named).rpartition(".")[2]
     options = {keyword.arg: keyword.value for keyword in value.keywords}
     if name == "field":

@@ -158,7 +158,8 @@ async def test_bytes_behind_an_answer_answer_nothing(
         (b"", ConnectionBroken),
         (b"\x00\x01\x02", ConnectionBroken),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"[1]", mtime=0)[:-4],
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+            + gzip.compress(b"[1]", mtime=0)[:-4],
             MalformedResponse,
         ),
     ],
