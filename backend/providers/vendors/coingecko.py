@@ -105,7 +105,9 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
     """The coin, and whether its supply was left out: no market has so many of anything."""
     if row["id"] is None:
         raise ValueError("a row without an id")
-    supply = _known(row["circulating_supply"])
+    market_cap, supply = _known(row["market_cap"]), row["circulating_supply"]
+    # Beside a market cap 0 is what it tells: it ranks some coins by a supply of its own.
+    supply = _known(supply) if market_cap is None else supply
     has_odd_supply = isinstance(supply, float | int) and supply >= LARGEST
     coin = Coin(
         id=row["id"],
@@ -114,7 +116,7 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
         image=usable_image(row["image"]),  # "missing_large.png" is none
         market_cap_rank=row["market_cap_rank"],
         price=row["current_price"],
-        market_cap=_known(row["market_cap"]),
+        market_cap=market_cap,
         volume_24h=row["total_volume"],
         high_24h=row["high_24h"],
         low_24h=row["low_24h"],

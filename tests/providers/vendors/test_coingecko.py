@@ -132,10 +132,11 @@ def test_a_market_cap_of_zero_is_not_known() -> None:
     assert markets(coin_row(market_cap=0)).coins[0].market_cap is None
 
 
-def test_a_supply_of_zero_is_not_known() -> None:
+def test_a_supply_of_zero_beside_a_market_cap_of_zero_is_not_known() -> None:
     coin = markets(coin_row(market_cap=0, market_cap_rank=None, circulating_supply=0)).coins[0]
     assert (coin.market_cap, coin.circulating_supply) == (None, None)
-    assert markets(coin_row(circulating_supply=0.0)).coins[0].circulating_supply is None
+    assert markets(coin_row(market_cap=7e6, circulating_supply=0.0)).coins[0].market_cap == 7e6
+    assert markets(coin_row(circulating_supply=0.0)).coins[0].circulating_supply == 0.0
 
 
 @pytest.mark.parametrize(
