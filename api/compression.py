@@ -1,6 +1,7 @@
 """Bodies compressed once for everybody: which coding a client takes, and how it is made."""
 
 import gzip
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -12,6 +13,12 @@ IDENTITY = ""
 LEAST_BYTES = 600
 #: From here on the slowest coding takes over 5 ms: a thread's work.
 THREAD_BYTES = 256 * 1024
+#: Accept-Encoding is read up to here, in whole members.
+MOST_HEADER = 1_024
+#: A member of Accept-Encoding (RFC 9110, 12.5.3): a coding and, at most, its weight.
+_MEMBER = re.compile(
+    r"(?P<name>[^;\s]+)(?:[ \t]*;[ \t]*q=(?P<weight>0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?", re.ASCII
+)
 
 
 def _zstd(body: bytes) -> bytes:
@@ -32,25 +39,36 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {"zstd": _zstd, "br": _brotli, "g
 
 
 @lru_cache(maxsize=256)
-def coding_for(accept_encoding: str) -> str:
-    """The best coding that the header allows (RFC 9110, 12.5.3); IDENTITY where none is."""
-    quality: dict[str, float] = {}
-    for part in accept_encoding[:1_024].lower().split(","):
-        name, _, weight = part.partition(";")
-        quality[name.strip()] = _weight(weight)
-    allowed = {name: quality.get(name, quality.get("*", 0.0)) for name in CODINGS}
+def coding_for(accept_encoding: str, *, is_small: bool = False) -> str:
+    """The content coding to send (RFC 9110, 12.5.3); IDENTITY for none.
+
+    The highest weight wins, and the best coding among equals. A small body is sent uncoded unless
+    `identity` is refused. A member that is malformed counts as refused. Where everything is
+    refused the header is disregarded: an uncoded answer helps more than a 406.
+    """
+    weights = _weights(accept_encoding)
+    others = weights.get("*", 0.0)
+    allowed = {name: weights.get(name, others) for name in CODINGS}
     best = max(allowed, key=lambda name: allowed[name])  # of equals the first
-    return best if allowed[best] > 0 else IDENTITY
+    takes_identity = weights.get("identity", weights.get("*", 1.0)) > 0
+    prefers_identity = weights.get("identity", 0.0) > allowed[best]
+    if allowed[best] == 0 or prefers_identity or (is_small and takes_identity):
+        return IDENTITY
+    return best
 
 
-def _weight(text: str) -> float:
-    name, _, value = text.strip().partition("=")
-    if not name:
-        return 1.0
-    try:
-        return float(value) if name.strip() == "q" else 0.0
-    except ValueError:
-        return 0.0
+def _weights(accept_encoding: str) -> dict[str, float]:
+    """Weight by coding in small letters, 0 for a member that is malformed."""
+    if len(accept_encoding) > MOST_HEADER:  # half a member would say something else
+        accept_encoding = accept_encoding[:MOST_HEADER].rpartition(",")[0]
+    weights: dict[str, float] = {}
+    for part in accept_encoding.lower().split(","):
+        member = part.strip(" \t")
+        if found := _MEMBER.fullmatch(member):
+            weights[found["name"]] = float(found["weight"] or 1)
+        else:
+            weights[member.partition(";")[0].strip(" \t")] = 0.0
+    return weights
 
 
 def compressed(body: bytes, coding: str) -> bytes:

@@ -1,5 +1,7 @@
 """Entity tags: one name for a body, another for each coding that it comes in."""
 
+from api.compression import CODINGS, IDENTITY
+
 
 def etag_of(digest: str, coding: str) -> str:
     """Representations whose bytes differ have tags that differ (RFC 9110, 8.8.3)."""
@@ -7,8 +9,19 @@ def etag_of(digest: str, coding: str) -> str:
 
 
 def matches(if_none_match: str | None, digest: str) -> bool:
-    """True when one of the tags is of this body, in whatever coding the client has it."""
+    """True when one of the tags is of this body, in whatever coding the client has it.
+
+    `*` is any body (RFC 9110, 13.1.2); `"*"` is only a tag. Tags compare weakly, and a client that
+    lost the quotes is understood.
+    """
     if not if_none_match:
         return False
-    tags = {tag.strip().removeprefix("W/").strip('"') for tag in if_none_match.split(",")}
-    return "*" in tags or any(tag.partition("-")[0] == digest for tag in tags)
+    if if_none_match.strip(" \t") == "*":
+        return True
+    known = {etag_of(digest, coding) for coding in (IDENTITY, *CODINGS)}
+    return any(_opaque(tag) in known for tag in if_none_match.split(","))
+
+
+def _opaque(tag: str) -> str:
+    tag = tag.strip(" \t").removeprefix("W/")
+    return tag if tag.startswith('"') else f'"{tag}"'

@@ -13,9 +13,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from api.compression import IDENTITY, LEAST_BYTES, THREAD_BYTES, coding_for, compressed
+from api.compression import LEAST_BYTES, THREAD_BYTES, coding_for, compressed
 from api.encoding import instant, to_json
 from api.etags import etag_of, matches
+from api.field_values import field_value
 from api.prepared import offer_again
 from backend.models.answer import Answer
 from backend.services.market import Page
@@ -76,8 +77,8 @@ class Responder:
     ) -> Response:
         """The envelope of `answer` seen as `view`, or 304; `page` and `encode` run once each."""
         body = self._body(answer, view, page, encode)
-        coding = coding_for(request.headers.get("accept-encoding", ""))
-        coding = coding if len(body.content) >= LEAST_BYTES else IDENTITY
+        accepted = field_value(request.headers, "accept-encoding")
+        coding = coding_for(accepted, is_small=len(body.content) < LEAST_BYTES)
         headers = {
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
@@ -88,7 +89,7 @@ class Responder:
         }
         if not answer.stale:
             offer_again(request.scope, answer.holds, body.digest)
-        if matches(request.headers.get("if-none-match"), body.digest):
+        if matches(field_value(request.headers, "if-none-match"), body.digest):
             return Response(status_code=304, headers=headers)
         content = await self._coded(body, coding)
         if coding:

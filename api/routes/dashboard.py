@@ -1,15 +1,17 @@
 """`/`: the dashboard, from files beside this package and one script inside an installed wheel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from gzip import compress
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+from api.compression import LEAST_BYTES, coding_for, compressed
+from api.etags import etag_of, matches
+from api.field_values import field_value
 from api.problems import problem
 from api.security_headers import FRAMERS
 
@@ -40,12 +42,20 @@ ASK_AGAIN = "no-cache"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file, ready to send, plain and compressed."""
+    """One file, ready to send; `coded` holds it as compressed so far, by coding."""
 
     content: bytes
-    packed: bytes
     media_type: str
-    etag: str
+    digest: str
+    coded: dict[str, bytes] = field(default_factory=dict)
+
+    def body(self, coding: str) -> bytes:
+        """Compressed once in the process's life: the largest file takes 5 ms."""
+        if not coding:
+            return self.content
+        if coding not in self.coded:
+            self.coded[coding] = compressed(self.content, coding)
+        return self.coded[coding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,7 @@ async def read_dashboard_file(request: Request, version: str, name: str) -> Resp
 
 @cache
 def dashboard() -> Dashboard:
-    """Read and compressed once in the process's life."""
+    """Read once in the process's life."""
     paths = [path for path in sorted(FOLDER.iterdir()) if path.suffix in TYPES]
     contents = {path.name: path.read_bytes() for path in [*paths, charts_script()]}
     version = _digest(b"".join(contents.values()))
@@ -96,8 +106,7 @@ def charts_script() -> Path:
 
 
 def _asset(name: str, content: bytes) -> Asset:
-    packed = compress(content, mtime=0)
-    return Asset(content, packed, TYPES[Path(name).suffix], _digest(content))
+    return Asset(content, TYPES[Path(name).suffix], _digest(content))
 
 
 def _digest(content: bytes) -> str:
@@ -105,20 +114,15 @@ def _digest(content: bytes) -> str:
 
 
 def _respond(request: Request, asset: Asset, cache_control: str) -> Response:
-    is_packed = _takes_gzip(request.headers.get("accept-encoding", ""))
-    etag = f'"{asset.etag}{"-gzip" if is_packed else ""}"'
-    headers = {"Cache-Control": cache_control, "ETag": etag, "Vary": "Accept-Encoding"}
-    if etag in request.headers.get("if-none-match", "").replace("W/", ""):
+    accepted = field_value(request.headers, "accept-encoding")
+    coding = coding_for(accepted, is_small=len(asset.content) < LEAST_BYTES)
+    headers = {
+        "Cache-Control": cache_control,
+        "ETag": etag_of(asset.digest, coding),
+        "Vary": "Accept-Encoding",
+    }
+    if matches(field_value(request.headers, "if-none-match"), asset.digest):
         return Response(status_code=304, headers=headers)
-    if is_packed:
-        headers["Content-Encoding"] = "gzip"
-    content = asset.packed if is_packed else asset.content
-    return Response(content, media_type=asset.media_type, headers=headers)
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    offers = [offer.replace(" ", "").lower() for offer in accept_encoding.split(",")]
-    return any(
-        offer == "gzip" or (offer.startswith("gzip;q=") and float(offer[7:] or 0) > 0)
-        for offer in offers
-    )
+    if coding:
+        headers["Content-Encoding"] = coding
+    return Response(asset.body(coding), media_type=asset.media_type, headers=headers)

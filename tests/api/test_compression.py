@@ -37,10 +37,56 @@ UNPACK = {
         ("deflate", IDENTITY),
         ("gzip;q=nonsense", IDENTITY),
         ("gzip;level=9", IDENTITY),
+        ("gzip;q=0.1234", IDENTITY),
+        ("gzip;q=1.001", IDENTITY),
+        ("gzip;q=2", IDENTITY),
+        ("gzip;q=-1", IDENTITY),
+        ("gzip;q=.5", IDENTITY),
+        ("gzip;q=1.000", "gzip"),
+        ("gzip ; Q=0.001", "gzip"),
+        ("gzip;q=0.5, identity", IDENTITY),
+        ("gzip, identity;q=0.5", "gzip"),
+        ("*;q=0, gzip", "gzip"),
+        ("*;q=0.5", "zstd"),
+        ("identity;q=0, *;q=0", IDENTITY),
+        (f"{'x' * 1_020},gzip;q=0", IDENTITY),
     ],
 )
 def test_the_best_that_is_accepted(accepts: str, coding: str) -> None:
     assert coding_for(accepts) == coding
+
+
+@pytest.mark.parametrize(
+    ("accepts", "coding"),
+    [
+        ("gzip", IDENTITY),
+        ("gzip, *;q=0", "gzip"),
+        ("gzip, identity;q=0", "gzip"),
+        ("gzip, identity;q=0.1", IDENTITY),
+        ("identity;q=0", IDENTITY),
+    ],
+)
+def test_a_small_body_is_coded_only_where_it_may_not_come_as_it_is(
+    accepts: str, coding: str
+) -> None:
+    assert coding_for(accepts, is_small=True) == coding
+
+
+MEMBERS = st.tuples(
+    st.sampled_from([*CODINGS, "identity", "*", "deflate"]),
+    st.sampled_from(["", ";q=0", ";q=0.0", ";q=0.3", ";q=1", ";q=x", ";q=2", "; q = 1"]),
+)
+
+
+@given(st.lists(MEMBERS, max_size=6, unique_by=lambda member: member[0]), st.booleans())
+def test_no_coding_that_is_refused_is_ever_chosen(
+    members: list[tuple[str, str]], is_small: bool
+) -> None:
+    weights = dict(members)
+    chosen = coding_for(", ".join(map("".join, members)), is_small=is_small)
+    refused = {";q=0", ";q=0.0", ";q=x", ";q=2", "; q = 1"}
+    if chosen != IDENTITY:
+        assert weights.get(chosen, weights.get("*", ";q=0")) not in refused
 
 
 @given(st.text(max_size=3_000))
@@ -67,6 +113,15 @@ async def test_each_coding_has_the_same_body_and_a_tag_of_its_own(serve: Serve) 
         assert (await client.get("/api/market", headers=condition)).status_code == 304
     assert len(tags) == 4
     assert len(bodies) == 1
+
+
+async def test_all_lines_of_a_header_count(serve: Serve) -> None:
+    client = await serve(PREPARED_ANSWERS="false")
+    lines = [("Accept-Encoding", "br;q=0, zstd;q=0"), ("Accept-Encoding", "gzip")]
+    got = await client.get("/api/market", headers=lines)
+    assert got.headers["content-encoding"] == "gzip"
+    condition = [("If-None-Match", '"other"'), ("If-None-Match", got.headers["etag"])]
+    assert (await client.get("/api/market", headers=condition)).status_code == 304
 
 
 async def test_small_answers_stay_as_they_are(serve: Serve) -> None:

@@ -1,6 +1,5 @@
 """The page's files over HTTP: types, caching, compression, and what they may refer to."""
 
-import gzip
 import re
 from base64 import b64encode
 from hashlib import sha256
@@ -11,6 +10,7 @@ import pytest
 
 from api.routes.dashboard import FOLDER, POLICY, charts_script, dashboard
 from tests.api.conftest import client, serve, surroundings, world
+from tests.api.test_compression import UNPACK
 
 __all__ = ["client", "serve", "surroundings", "world"]
 
@@ -55,9 +55,10 @@ async def test_another_versions_file_is_not_found(client: httpx.AsyncClient, pat
 @pytest.mark.parametrize(
     ("offered", "encoding"),
     [
-        ("gzip, deflate, br", "gzip"),
-        ("br, gzip;q=0.5", "gzip"),
+        ("gzip, deflate, br", "br"),
+        ("br;q=0.5, gzip", "gzip"),
         ("gzip;q=0", None),
+        ("gzip;q=abc", None),
         ("identity", None),
     ],
 )
@@ -116,9 +117,25 @@ def test_no_module_makes_markup_of_text(path: Path) -> None:
     assert re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text) == []
 
 
-def test_the_compressed_files_are_the_files() -> None:
+@pytest.mark.parametrize("coding", UNPACK)
+def test_the_compressed_files_are_the_files(coding: str) -> None:
     for asset in dashboard().files.values():
-        assert gzip.decompress(asset.packed) == asset.content
+        assert UNPACK[coding](asset.body(coding)) == asset.content
+
+
+@pytest.mark.parametrize("accepts", ["gzip;q=abc", "gzip;q=", "gzip;q=1e999", "gzip;q=nan"])
+async def test_a_weight_that_is_no_number_is_no_error(
+    client: httpx.AsyncClient, accepts: str
+) -> None:
+    answer = await client.get("/", headers={"Accept-Encoding": accepts})
+    assert answer.status_code == 200
+    assert "content-encoding" not in answer.headers
+
+
+async def test_a_longer_tag_is_another_tag(client: httpx.AsyncClient) -> None:
+    tag = (await client.get("/")).headers["etag"]
+    other = await client.get("/", headers={"If-None-Match": f'"x{tag[1:]}, "{tag[1:-1]}x"'})
+    assert other.status_code == 200
 
 
 def test_the_policy_lets_nobody_else_in() -> None:

@@ -1,0 +1,42 @@
+"""Entity tags: which ones are of a body."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.etags import etag_of, matches
+
+DIGEST = "5f1c0a"
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_known"),
+    [
+        (None, False),
+        ("", False),
+        ("*", True),
+        (" * ", True),
+        ('"5f1c0a"', True),
+        ('W/"5f1c0a"', True),
+        ('"5f1c0a-br"', True),
+        ('"other", W/"5f1c0a-gzip"', True),
+        ("5f1c0a", True),
+        ('"*"', False),
+        ('"other", *', False),
+        ('"5f1c0a-lzma"', False),
+        ('"5f1c0a-"', False),
+        ('"x5f1c0a"', False),
+        ('w/"5f1c0a"', False),
+        ("W/", False),
+        (",,,", False),
+    ],
+)
+def test_a_condition_is_met_by_a_tag_of_this_body_and_no_other(
+    condition: str | None, is_known: bool
+) -> None:
+    assert matches(condition, DIGEST) is is_known
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_a_tag_is_found_whatever_stands_beside_it(before: str, after: str) -> None:
+    assert matches(f"{before},{etag_of(DIGEST, 'br')},{after}", DIGEST)
