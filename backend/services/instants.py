@@ -7,20 +7,25 @@ from backend.errors import InvalidParameter
 
 DAY_MS = 86_400_000
 EARLIEST_MS = 1_230_768_000_000  # 2009-01-01: nothing was traded before
+#: What is no longer a time but its offset: a bare `+` in an address arrives as a space.
+_SPACE_FOR_PLUS = re.compile(r"(\S+[Tt ][\d:.,]+) (\d[\d:]*)")
 _EPOCH = re.compile(r"-?\d{1,17}(\.\d{1,9})?")
 #: Epoch figures below this are seconds (in ms it would be 1973).
 SECONDS_BELOW = 100_000_000_000
 
 
 def parse_instant(parameter: str, text: str) -> int:
-    """Epoch ms of an ISO instant, a date, or epoch s or ms. Raises InvalidParameter."""
+    """Epoch ms of an ISO instant, a date, or epoch s or ms. Raises InvalidParameter.
+
+    An offset whose `+` became a space on its way, as in `…T00:00:00 00:00`, is read as it was sent.
+    """
     try:
         instant_ms = _epoch_ms(text) if _EPOCH.fullmatch(text) else _iso_ms(text)
     except (ValueError, OverflowError):
         instant_ms = -1
     if not EARLIEST_MS <= instant_ms <= EARLIEST_MS + 100 * 366 * DAY_MS:
         allowed = ("2026-11-22T08:00:00Z", "2026-11-22", "1795334400", "1795334400000")
-        raise InvalidParameter(parameter, "wants an instant since 2009", allowed)
+        raise InvalidParameter(parameter, "must be a date or time after 2009", allowed)
     return instant_ms
 
 
@@ -30,6 +35,8 @@ def _epoch_ms(text: str) -> int:
 
 
 def _iso_ms(text: str) -> int:
+    if found := _SPACE_FOR_PLUS.fullmatch(text):
+        text = "+".join(found.groups())
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)

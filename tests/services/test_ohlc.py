@@ -356,12 +356,22 @@ def test_no_candles_at_all_are_an_empty_page() -> None:
 SAME_INSTANT = """2026-11-22T08:00:00Z 2026-11-22T08:00:00.000Z 2026-11-22T08:00:00+00:00
 2026-11-22T16:00:00+08:00 2026-11-22T02:30:00-05:30 2026-11-22T08:00
 1795334400 1795334400.0 1795334400000""".split()
+#: As they arrive where a bare + in an address has become a space.
+PLUS_LOST = """2026-11-22T08:00:00 00:00|2026-11-22T16:00:00 08:00|2026-11-22T08:00:00.000 00:00
+2026-11-22 08:00:00 00:00|2026-11-22T16:00 08|20261122T133000 0530""".replace("\n", "|").split("|")
 NO_INSTANT = """now nan inf 1e12 2026-13-01 2026-02-30 22.11.2026 2026-11-22T25:00Z
 0 -1795334400 20261122 2008-12-31T23:59:59Z 1230767999
 9999-12-31T23:59:59Z 0001-01-01T00:00:00+23:59 9999999999999999""".split()
+SPACES = (
+    " 1795334400",
+    " 2026-11-22",
+    "2026-11-22T08:00:00  00:00",
+    "2026-11-22T08:00:00 25:00",
+    "2026-11-22 08:00 00:00 00:00",
+)
 
 
-@pytest.mark.parametrize("text", [*SAME_INSTANT, "2026-11-22 08:00:00"])
+@pytest.mark.parametrize("text", [*SAME_INSTANT, "2026-11-22 08:00:00", *PLUS_LOST])
 def test_an_instant_may_be_iso_or_epoch_seconds_or_milliseconds(text: str) -> None:
     assert parse_instant("start", text) == EPOCH_MS
 
@@ -380,7 +390,7 @@ def test_an_instant_is_exact(text: str, expected: int) -> None:
     assert parse_instant("start", text) == expected
 
 
-@pytest.mark.parametrize("text", [*NO_INSTANT, "", "1" * 40])
+@pytest.mark.parametrize("text", [*NO_INSTANT, "", "1" * 40, *SPACES])
 def test_what_is_no_instant_since_2009_is_refused_with_examples(text: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         parse_instant("end", text)
