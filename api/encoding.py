@@ -1,5 +1,7 @@
 """How values become JSON: instants in UTC with milliseconds and Z, unknown as null."""
 
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +15,31 @@ def instant(at: datetime) -> str:
 
 
 def to_json(value: Any) -> bytes:
-    """Dataclasses, mappings and sequences as JSON; refuses what it does not know."""
+    """Dataclasses, mappings and sequences as JSON; refuses what it does not know.
+
+    Half a surrogate pair, for which UTF-8 has no bytes, becomes `?`: one odd text of a provider
+    must not cost a whole answer.
+    """
+    try:
+        return _dumps(value)
+    except orjson.JSONEncodeError:  # too seldom to look for it before
+        return _dumps(_without_surrogates(value))
+
+
+def _dumps(value: Any) -> bytes:
     return orjson.dumps(value, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(one) for one in value]
+    if is_dataclass(value):
+        return {one.name: _without_surrogates(getattr(value, one.name)) for one in fields(value)}
+    return value
 
 
 def _default(value: Any) -> str:

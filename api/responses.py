@@ -1,12 +1,9 @@
 """Envelopes: `{data, meta}` encoded once a refresh and sent as the same bytes until the next."""
 
 import asyncio
-import csv
-import io
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
@@ -14,7 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from api.compression import LEAST_BYTES, THREAD_BYTES, coding_for, compressed
-from api.encoding import instant, to_json
+from api.encoding import to_json
 from api.etags import etag_of, matches
 from api.field_values import field_value
 from api.prepared import offer_again
@@ -24,13 +21,11 @@ from backend.services.market import Page
 #: From an answer and a page of it to a body and its media type.
 Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
 
-JSON, CSV = "application/json", "text/csv; charset=utf-8"
+JSON = "application/json"
 #: Prepared bodies of all views together; the least recently asked goes first.
 MOST_BYTES = 32 * 1024 * 1024
 #: What a body costs besides its content.
 OVERHEAD_BYTES = 1_024
-#: A spreadsheet takes a text that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(StrEnum):
@@ -146,36 +141,6 @@ def _cost(body: Body) -> int:
 
 def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
     return to_json({"data": page.rows, "meta": meta(answer, page)}), JSON
-
-
-def csv_table(row_type: type[Any]) -> Encode:
-    """A header line and the rows; unknown is empty. What `meta` says does not fit in a table."""
-    names = [one.name for one in fields(row_type)]
-
-    def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
-        return table(names, ([getattr(row, name) for name in names] for row in page.rows)), CSV
-
-    return encode
-
-
-def table(names: Sequence[str], rows: Any) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return instant(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return value
 
 
 def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import RedirectResponse
 
-from api.responses import Format, csv_table, json_envelope
+from api.responses import Format, json_envelope
 from api.routes.common import BY_NAME, Responds, Served, comma_list, documented, refuse_repeats
 from api.schemas import CoinEnvelope, MarketEnvelope
+from api.tables import csv_table
 from backend.models.market import Coin
 from backend.services.market import SORT_FIELDS, MarketView
 

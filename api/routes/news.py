@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.responses import Format, csv_table, json_envelope
+from api.responses import Format, json_envelope
 from api.routes.common import ASKING, Instant, Responds, Served, comma_list, documented
 from api.schemas import NewsEnvelope
+from api.tables import csv_table
 from backend.models.news import Article
 from backend.services.instants import parse_instant
 from backend.services.news import MOST_ARTICLES, NewsView

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.client_limits import account_of
 from api.encoding import to_json
-from api.responses import JSON, OhlcFormat, csv_table, json_envelope, meta
+from api.responses import JSON, OhlcFormat, json_envelope, meta
 from api.routes.common import BY_NAME, Instant, Responds, Served, documented
 from api.schemas import OhlcEnvelope
+from api.tables import csv_table
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.instants import parse_instant

@@ -1,5 +1,6 @@
 """What values look like in JSON."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -21,3 +22,19 @@ def test_an_instant_is_in_utc_to_the_millisecond(at: datetime) -> None:
 def test_what_json_does_not_know_is_refused() -> None:
     with pytest.raises(TypeError):
         to_json({"one": {1, 2}})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    tags: tuple[str, ...]
+    at: datetime
+    price: float
+
+
+def test_half_a_surrogate_pair_costs_a_character_and_no_answer() -> None:
+    row = Row("a\ud83db", ("\udc00", "c"), datetime(2026, 11, 22, tzinfo=UTC), 1.5)
+    assert to_json({"data": [row], "\ud800": None}) == (
+        b'{"data":[{"name":"a?b","tags":["?","c"],"at":"2026-11-22T00:00:00.000Z","price":1.5}],'
+        b'"?":null}'
+    )
