@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,7 +17,7 @@ from api.openapi import described
 from api.prepared import PreparedAnswers
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
-from api.routes.common import DOORS, documented_errors, refuse_repeats
+from api.routes.common import DOORS, documented_errors
 from api.security_headers import SecurityHeaders
 from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
@@ -60,10 +60,10 @@ def create_app(
     )
     doors = documented_errors(*DOORS)
     for module in (market, ohlc, news, sentiment, gas, status, metrics):
-        app.include_router(module.router, dependencies=[Depends(refuse_repeats)], responses=doors)
-    app.include_router(stream.router, responses=doors)
+        app.include_router(module.router, responses=doors)
     # Last: /api/market/{coin} takes everything that stands behind it.
-    app.include_router(market.coin_router, responses=doors)
+    for router in (stream.router, stream.events_router, market.coin_router):
+        app.include_router(router, responses=doors)
     app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())

@@ -15,12 +15,16 @@ from backend.errors import (
     GatewayError,
     InvalidParameter,
     SourceUnavailable,
+    UnknownParameter,
     UnknownSymbol,
+    Unsupported,
 )
 
 PROBLEM = "application/problem+json"
 STATUS = {
     "invalid_parameter": 422,
+    "unknown_parameter": 422,
+    "unsupported": 422,
     "unknown_symbol": 404,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -40,6 +44,8 @@ STATUS = {
 }
 TITLES = {
     "invalid_parameter": "A parameter is wrong",
+    "unknown_parameter": "The route has no such parameter",
+    "unsupported": "No provider can serve this",
     "unknown_symbol": "No such coin",
     "not_found": "No such path",
     "method_not_allowed": "The path does not know this method",
@@ -58,6 +64,7 @@ TITLES = {
     "body_too_large": "The body is too large",
 }
 HINTS = {
+    "unknown_parameter": "/docs lists the parameters of each route",
     "no_provider_configured": "/api/status names the variable that unlocks each provider",
     "all_providers_failed": "/api/status shows each provider's state",
     "not_found": "/docs lists the paths",
@@ -93,31 +100,41 @@ def install(app: FastAPI) -> None:
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    more: dict[str, Any] = {}
-    headers: dict[str, str] = {}
+    more = _members(request, error)
+    wait_s = more.get("retry_after_seconds")
+    headers = {"Retry-After": str(wait_s)} if wait_s else {}
+    return problem(request, error.code, str(error), headers=headers, **more)
+
+
+def _members(request: Request, error: GatewayError) -> dict[str, Any]:
+    """What a problem document says besides its text, by the kind of error."""
     match error:
         case InvalidParameter():
-            more["errors"] = [_wrong(error.parameter, error.detail, error.allowed)]
+            allowed = error.allowed or _allowed(request, error.parameter)
+            return {"errors": [_wrong(error.parameter, error.detail, allowed)]}
         case ClientLimitReached():
-            more["retry_after_seconds"] = error.retry_after_s
-            headers["Retry-After"] = str(error.retry_after_s)
+            return {"retry_after_seconds": error.retry_after_s}
+        case UnknownParameter():
+            return _unknown(error)
+        case Unsupported():
+            wrong = _wrong(error.parameter, error.detail, error.available)
+            return {"parameter": error.parameter, "available": error.available, "errors": [wrong]}
         case UnknownSymbol():
-            more["suggestions"] = error.suggestions
+            return {"suggestions": error.suggestions}
         case SourceUnavailable():
-            clock: Clock = request.app.state.gateway.clock
-            more["providers"] = [
-                {
-                    "provider": r.provider,
-                    "reason": r.reason,
-                    "retry_at": r.retry_at,
-                    "detail": r.detail,
-                }
-                for r in error.refusals
-            ]
-            if error.retry_at:
-                more["retry_after_seconds"] = _seconds_until(error.retry_at, clock)
-                headers["Retry-After"] = str(more["retry_after_seconds"])
-    return problem(request, error.code, str(error), headers=headers, **more)
+            return _refusals(error, request.app.state.gateway.clock)
+    return {}
+
+
+def _refusals(error: SourceUnavailable, clock: Clock) -> dict[str, Any]:
+    providers = [
+        {"provider": r.provider, "reason": r.reason, "retry_at": r.retry_at, "detail": r.detail}
+        for r in error.refusals
+    ]
+    if not error.retry_at:
+        return {"providers": providers}
+    wait_s = _seconds_until(error.retry_at, clock)
+    return {"providers": providers, "retry_after_seconds": wait_s}
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -167,6 +184,20 @@ def _values(schema: dict[str, Any], named: dict[str, Any]) -> list[str]:
 
 def _wrong(parameter: str, detail: str, allowed: Any) -> dict[str, Any]:
     return {"parameter": parameter, "detail": detail, "allowed": list(allowed) or None}
+
+
+def _unknown(error: UnknownParameter) -> dict[str, Any]:
+    """The first unknown parameter by itself, all of them in `errors`."""
+    first = error.unknown[0]
+    return {
+        "parameter": first.parameter,
+        "allowed": error.allowed,
+        "suggestions": first.suggestions,
+        "errors": [
+            _wrong(one.parameter, one.detail, error.allowed) | {"suggestions": one.suggestions}
+            for one in error.unknown
+        ],
+    }
 
 
 def _seconds_until(at: datetime, clock: Clock) -> int:

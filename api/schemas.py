@@ -96,6 +96,7 @@ class WrongParameter:
     parameter: str
     detail: str
     allowed: list[str] | None
+    suggestions: list[str] | None = None
 
 
 @dataclass
@@ -109,6 +110,8 @@ class Problem:
     instance: str
     code: Literal[
         "invalid_parameter",
+        "unknown_parameter",
+        "unsupported",
         "unknown_symbol",
         "not_found",
         "method_not_allowed",
@@ -131,4 +134,7 @@ class Problem:
     retry_after_seconds: int | None = None
     providers: list[ProviderReason] | None = None
     errors: list[WrongParameter] | None = None
+    parameter: str | None = None
+    allowed: list[str] | None = None
+    available: list[str] | None = None
     suggestions: list[str] | None = None

@@ -216,6 +216,43 @@ class InvalidParameter(GatewayError):
         self.allowed = tuple(allowed)
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A query parameter that a route does not know, and which ones were probably meant."""
+
+    parameter: str
+    suggestions: tuple[str, ...] = ()
+
+    @property
+    def detail(self) -> str:
+        meant = f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
+        return f"unknown parameter{meant}"
+
+
+class UnknownParameter(GatewayError):
+    """At least one query parameter that the route does not know; `allowed` are those it knows."""
+
+    code = "unknown_parameter"
+
+    def __init__(self, unknown: Sequence[UnknownName], allowed: Sequence[str]) -> None:
+        wrong = "; ".join(f"{one.parameter}: {one.detail}" for one in unknown)
+        super().__init__(f"{wrong}; allowed: {', '.join(allowed) or 'none'}")
+        self.unknown = tuple(unknown)
+        self.allowed = tuple(allowed)
+
+
+class Unsupported(GatewayError):
+    """A value that is well formed, and that no provider can serve; `available` are those served."""
+
+    code = "unsupported"
+
+    def __init__(self, parameter: str, value: str, available: Sequence[str]) -> None:
+        self.detail = f"{value[:64]!r} is not available; available: {', '.join(available)}"
+        super().__init__(f"{parameter}: {self.detail}")
+        self.parameter = parameter
+        self.available = tuple(available)
+
+
 class UnknownSymbol(GatewayError):
     code = "unknown_symbol"
 

@@ -1,14 +1,14 @@
 """What the routes share: how they reach the gateway, and the errors they document."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from starlette.requests import HTTPConnection
 
 from api.problems import PROBLEM, STATUS, TITLES
-from api.responses import Responder
-from backend.errors import InvalidParameter
+from api.responses import Format, Responder
+from backend.errors import InvalidParameter, Unsupported
 from backend.gateway import Gateway
 from backend.services.market import MOST_NAMES
 
@@ -18,7 +18,8 @@ async def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-async def _responder(request: Request) -> Responder:
+def responder_of(request: Request) -> Responder:
+    """No dependency: FastAPI would take as long to hand it over as for two parameters."""
     responder: Responder = request.app.state.responder
     return responder
 
@@ -31,13 +32,32 @@ Instant = Annotated[
         examples=["2026-11-20", "2026-11-20T12:00:00Z", "1795132800"],
     ),
 ]
+#: What amounts of money may be told in.
+CURRENCIES = ("usd",)
+Currency = Annotated[
+    str | None,
+    Query(
+        description="of all amounts; case does not matter",
+        examples=["usd"],
+        json_schema_extra={"enum": list(CURRENCIES)},
+    ),
+]
+VsCurrency = Annotated[
+    str | None,
+    Query(
+        description="another name of `currency`",
+        examples=["usd"],
+        json_schema_extra={"enum": list(CURRENCIES)},
+    ),
+]
+TableFormat = Annotated[Format, Query(description="csv has the rows only", examples=["csv"])]
 Served = Annotated[Gateway, Depends(_gateway)]
-Responds = Annotated[Responder, Depends(_responder)]
 
 #: Refusals at the door; of whoever asks providers; and of whoever looks names up, besides.
 DOORS = ("unauthorized", "body_too_large", "uri_too_long", "rate_limited", "headers_too_large")
 ASKING = (
     "invalid_parameter",
+    "unknown_parameter",
     "all_providers_failed",
     "no_provider_configured",
     "quota_exhausted",
@@ -46,13 +66,18 @@ ASKING = (
 BY_NAME = (*ASKING, "unknown_symbol", "not_ready")
 
 
-async def refuse_repeats(request: HTTPConnection) -> None:
-    """A parameter given twice: which one is meant? Raises InvalidParameter."""
-    seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
-        if name in seen:
-            raise InvalidParameter(name, "is given more than once")
-        seen.add(name)
+def refuse_other_currencies(currency: str | None, vs_currency: str | None) -> None:
+    """Raises Unsupported; InvalidParameter where both names are given."""
+    if currency is not None and vs_currency is not None:
+        raise InvalidParameter("vs_currency", "is another name of currency: give one of them")
+    refuse_others("currency", currency, CURRENCIES)
+    refuse_others("vs_currency", vs_currency, CURRENCIES)
+
+
+def refuse_others(parameter: str, value: str | None, available: Sequence[str]) -> None:
+    """Raises Unsupported for a value that is not available, in whatever case it is written."""
+    if value is not None and value.lower() not in available:
+        raise Unsupported(parameter, value, available)
 
 
 def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:

@@ -1,27 +1,47 @@
 """`/api/gas`: what an Ethereum transaction costs."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
-from api.responses import json_envelope
-from api.routes.common import ASKING, Responds, Served, documented
+from fastapi import APIRouter, Query, Request, Response
+
+from api.parameters import CheckedRoute
+from api.responses import Format, json_envelope
+from api.routes.common import ASKING, Served, TableFormat, documented, refuse_others, responder_of
 from api.schemas import GasEnvelope
+from api.tables import csv_table
+from backend.models.gas import GasFees
 
-router = APIRouter(tags=["gas"])
+router = APIRouter(tags=["gas"], route_class=CheckedRoute)
+
+CHAINS = ("ethereum",)
 
 
 @router.get(
     "/api/gas",
     summary="Ethereum gas prices",
-    responses=documented(GasEnvelope, *ASKING),
+    responses=documented(GasEnvelope, *ASKING, "unsupported", formats=("text/csv",)),
     response_class=Response,
 )
-async def read_gas(request: Request, gateway: Served, responder: Responds) -> Response:
+async def read_gas(
+    request: Request,
+    gateway: Served,
+    chain: Annotated[
+        str,
+        Query(
+            description="case does not matter",
+            examples=["ethereum"],
+            json_schema_extra={"enum": list(CHAINS)},
+        ),
+    ] = "ethereum",
+    format: TableFormat = Format.JSON,
+) -> Response:
     """Slow, average and fast in gwei, base fee included."""
+    refuse_others("chain", chain, CHAINS)
     answer = await gateway.gas.latest()
-    return await responder.respond(
+    return await responder_of(request).respond(
         request,
         answer,
-        "gas",
+        ("gas", format),
         lambda: gateway.gas.page(answer.data),
-        encode=json_envelope,
+        encode=csv_table(GasFees) if format is Format.CSV else json_envelope,
     )

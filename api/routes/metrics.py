@@ -3,10 +3,11 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from api.parameters import CheckedRoute
 from api.routes.common import Served, documented_errors
 from api.routes.status import NO_STORE
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=CheckedRoute)
 
 
 @router.get(
@@ -14,7 +15,7 @@ router = APIRouter(tags=["operations"])
     summary="Numbers for Prometheus",
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **documented_errors("invalid_parameter"),
+        **documented_errors("unknown_parameter"),
     },
     response_class=Response,
 )

@@ -6,15 +6,24 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api.parameters import CheckedRoute
 from api.responses import Format, json_envelope
-from api.routes.common import ASKING, Instant, Responds, Served, comma_list, documented
+from api.routes.common import (
+    ASKING,
+    Instant,
+    Served,
+    TableFormat,
+    comma_list,
+    documented,
+    responder_of,
+)
 from api.schemas import NewsEnvelope
 from api.tables import csv_table
 from backend.models.news import Article
 from backend.services.instants import parse_instant
 from backend.services.news import MOST_ARTICLES, NewsView
 
-router = APIRouter(tags=["news"])
+router = APIRouter(tags=["news"], route_class=CheckedRoute)
 
 Mood = Literal["positive", "neutral", "negative"]
 
@@ -28,7 +37,6 @@ Mood = Literal["positive", "neutral", "negative"]
 async def read_news(
     request: Request,
     gateway: Served,
-    responder: Responds,
     limit: Annotated[
         int, Query(ge=1, le=MOST_ARTICLES, description="articles at most", examples=[10])
     ] = 50,
@@ -48,9 +56,7 @@ async def read_news(
         Mood | None, Query(description="of headline and summary", examples=["positive"])
     ] = None,
     since: Instant = None,
-    format: Annotated[
-        Format, Query(description="csv has the rows only", examples=["csv"])
-    ] = Format.JSON,
+    format: TableFormat = Format.JSON,
 ) -> Response:
     """Articles, newest first, each story once. No parameter costs an upstream call."""
     names = comma_list("symbols", symbols)
@@ -59,7 +65,7 @@ async def read_news(
     if names:  # what they mean depends on the market, which does not hold this answer
         answer = replace(answer, holds=())
     view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
-    return await responder.respond(
+    return await responder_of(request).respond(
         request,
         answer,
         ("news", view, format),

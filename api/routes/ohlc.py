@@ -6,8 +6,18 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.client_limits import account_of
 from api.encoding import to_json
+from api.parameters import CheckedRoute
 from api.responses import JSON, OhlcFormat, json_envelope, meta
-from api.routes.common import BY_NAME, Instant, Responds, Served, documented
+from api.routes.common import (
+    BY_NAME,
+    Currency,
+    Instant,
+    Served,
+    VsCurrency,
+    documented,
+    refuse_other_currencies,
+    responder_of,
+)
 from api.schemas import OhlcEnvelope
 from api.tables import csv_table
 from backend.models.answer import Answer
@@ -16,45 +26,48 @@ from backend.services.instants import parse_instant
 from backend.services.market import Page
 from backend.services.ohlc import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 
-router = APIRouter(tags=["candles"])
+router = APIRouter(tags=["candles"], route_class=CheckedRoute)
+
+Symbol = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=64,
+        description="id, symbol or pair",
+        examples=["BTC", "bitcoin", "BTC/USDT"],
+    ),
+]
+CandleInterval = Annotated[Interval, Query(description="case matters: 1m, 1M", examples=["4h"])]
+MostCandles = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MOST_LIMIT,
+        description=f"default {DEFAULT_LIMIT}; without it, start and end give all between",
+        examples=[24],
+    ),
+]
 
 
 @router.get(
     "/api/market/ohlc",
     summary="Candles",
-    responses=documented(OhlcEnvelope, *BY_NAME, formats=("text/csv",)),
+    responses=documented(OhlcEnvelope, *BY_NAME, "unsupported", formats=("text/csv",)),
     response_class=Response,
 )
 async def read_ohlc(
     request: Request,
     gateway: Served,
-    responder: Responds,
-    symbol: Annotated[
-        str,
-        Query(
-            min_length=1,
-            max_length=64,
-            description="id, symbol or pair",
-            examples=["BTC", "bitcoin", "BTC/USDT"],
-        ),
-    ],
-    interval: Annotated[
-        Interval, Query(description="case matters: 1m, 1M", examples=["4h"])
-    ] = Interval.H1,
-    limit: Annotated[
-        int | None,
-        Query(
-            ge=1,
-            le=MOST_LIMIT,
-            description=f"default {DEFAULT_LIMIT}; without it, start and end give all between",
-            examples=[24],
-        ),
-    ] = None,
+    symbol: Symbol,
+    interval: CandleInterval = Interval.H1,
+    limit: MostCandles = None,
     start: Instant = None,
     end: Instant = None,
     include_open: Annotated[
         bool, Query(description="the candle still forming", examples=[False])
     ] = True,
+    currency: Currency = None,
+    vs_currency: VsCurrency = None,
     format: Annotated[
         OhlcFormat,
         Query(description="arrays: [timestamp, o, h, l, c, volume]", examples=["arrays"]),
@@ -65,6 +78,7 @@ async def read_ohlc(
     With `start` the first ones from there, else the newest; `start` and `end` without `limit`
     give all between, up to 10,000.
     """
+    refuse_other_currencies(currency, vs_currency)
     view = OhlcView(
         interval,
         limit,
@@ -75,7 +89,7 @@ async def read_ohlc(
     charge = account_of(request.scope).charge
     answer = await gateway.ohlc.candles(symbol, view, charge)
     is_cut = gateway.ohlc.open_is_too_old(answer)
-    return await responder.respond(
+    return await responder_of(request).respond(
         request,
         answer,
         (symbol, view, format, is_cut, answer.warnings),

@@ -4,34 +4,37 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.responses import json_envelope
-from api.routes.common import ASKING, Responds, Served, documented
+from api.parameters import CheckedRoute
+from api.responses import Format, json_envelope
+from api.routes.common import ASKING, Served, TableFormat, documented, responder_of
 from api.schemas import SentimentEnvelope
+from api.tables import csv_table
+from backend.models.sentiment import FearGreed
 from backend.services.sentiment import MOST_DAYS
 
-router = APIRouter(tags=["sentiment"])
+router = APIRouter(tags=["sentiment"], route_class=CheckedRoute)
 
 
 @router.get(
     "/api/sentiment",
     summary="Fear & Greed",
-    responses=documented(SentimentEnvelope, *ASKING),
+    responses=documented(SentimentEnvelope, *ASKING, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_sentiment(
     request: Request,
     gateway: Served,
-    responder: Responds,
     days: Annotated[
         int, Query(ge=1, le=MOST_DAYS, description="the newest so many", examples=[7])
     ] = 1,
+    format: TableFormat = Format.JSON,
 ) -> Response:
     """Days of one maker's index, newest first, with the attribution that it asks for."""
     answer = await gateway.sentiment.latest()
-    return await responder.respond(
+    return await responder_of(request).respond(
         request,
         answer,
-        ("sentiment", days),
+        ("sentiment", days, format),
         lambda: gateway.sentiment.cut(answer, days),
-        encode=json_envelope,
+        encode=csv_table(FearGreed) if format is Format.CSV else json_envelope,
     )

@@ -2,24 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.encoding import to_json
+from api.parameters import CheckedRoute
 from api.problems import problem
 from api.responses import JSON
-from api.routes.common import Served, documented_errors, refuse_repeats
+from api.routes.common import Served, documented_errors
 from api.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
 from backend.services.status import Explanation, GatewayStatus
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=CheckedRoute)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get(
     "/api/status",
     summary="Providers, categories, choices, cache",
-    responses={200: {"model": GatewayStatus}, **documented_errors("invalid_parameter")},
+    responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
 async def read_status(request: Request, gateway: Served) -> Response:
@@ -32,9 +33,11 @@ async def read_status(request: Request, gateway: Served) -> Response:
 @router.get(
     "/api/status/explain",
     summary="Whom would it ask, and why not the others?",
-    responses={200: {"model": Explanation}, **documented_errors("invalid_parameter")},
+    responses={
+        200: {"model": Explanation},
+        **documented_errors("invalid_parameter", "unknown_parameter"),
+    },
     response_class=Response,
-    dependencies=[Depends(refuse_repeats)],
 )
 async def read_explanation(
     gateway: Served,
@@ -50,7 +53,7 @@ async def read_explanation(
 @router.get(
     "/healthz",
     summary="Is the process serving?",
-    responses={200: {"model": Health}, **documented_errors("invalid_parameter")},
+    responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
 async def read_health() -> Response:
@@ -61,7 +64,7 @@ async def read_health() -> Response:
 @router.get(
     "/readyz",
     summary="Can market data be answered?",
-    responses={200: {"model": Health}, **documented_errors("invalid_parameter", "not_ready")},
+    responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
     response_class=Response,
 )
 async def read_readiness(request: Request, gateway: Served) -> Response:

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Query, Request, Response, WebSocket
 from starlette.types import Receive, Scope, Send
 
 from api.client_limits import account_of
 from api.doors import GatewayKeys
+from api.parameters import CheckedRoute, check
 from api.problems import problem
-from api.routes.common import BY_NAME, documented_errors, refuse_repeats
+from api.routes.common import BY_NAME, documented_errors
 from api.stream.commands import Refused, Subscribe, commands_in, key_in
 from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
@@ -19,14 +20,17 @@ from api.stream.outlets import Outlet, QueueOutlet
 from api.stream.subscriber import Subscriber
 from api.stream.wire import KEY, abort, abort_soon, bound_kernel_buffer, wire_behind
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
-from backend.errors import InvalidParameter
+from backend.errors import InvalidParameter, UnknownParameter
 from backend.models.ohlc import Interval
 
 router = APIRouter(tags=["stream"])
+events_router = APIRouter(tags=["stream"], route_class=CheckedRoute)
 
 #: A client that has a key says so within this, in seconds.
 AUTH_S = 5.0
 NOT_AUTHORISED = 4401
+#: What an address of `/ws` may ask for, as that of `/api/stream` does.
+PARAMETERS = ("channels", "symbols", "interval")
 LATER = {"Retry-After": "5"}
 #: A goodbye that is not taken in this time is not taken at all.
 GOODBYE_S = 2.0
@@ -77,10 +81,10 @@ async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: 
     conversation = Conversation(broadcaster, subscriber, websocket.app.state.gateway.clock)
     try:
         query = websocket.query_params
-        await refuse_repeats(websocket)
+        check(query, PARAMETERS)
         asked = commands_in(query.get("channels"), query.get("symbols"), query.get("interval"))
         await conversation.begin(asked)
-    except (Refused, InvalidParameter) as refusal:
+    except (Refused, InvalidParameter, UnknownParameter) as refusal:
         subscriber.tell(error(refusal.code, str(refusal)))
     while True:
         message = await websocket.receive()
@@ -199,7 +203,7 @@ async def read_without_upgrade(request: Request) -> Response:
     return problem(request, "upgrade_required", told, headers={"Upgrade": "websocket"})
 
 
-@router.get(
+@events_router.get(
     "/api/stream",
     summary="The stream, as Server-Sent Events",
     responses={
@@ -207,7 +211,6 @@ async def read_without_upgrade(request: Request) -> Response:
         **documented_errors(*BY_NAME, "too_many_clients"),
     },
     response_class=Response,
-    dependencies=[Depends(refuse_repeats)],
 )
 async def read_stream(
     request: Request,
@@ -238,8 +241,6 @@ async def read_stream(
     broadcaster: Broadcaster = request.app.state.broadcaster
     try:
         commands = commands_in(channels, symbols, interval)
-        if not commands:
-            raise Refused("unknown_channel", "is empty: leave it out, or name one")
         await broadcaster.foresee(commands, account_of(request.scope))
     except Refused as refusal:
         raise InvalidParameter("channels", str(refusal)) from None

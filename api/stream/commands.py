@@ -116,11 +116,26 @@ def commands_in(
         if interval and channel == "ohlc":
             command["interval"] = interval
         said.append(parse_command(orjson.dumps(command).decode()))
+    _refuse_ignored(channels, symbols, interval)
     return tuple(command for command in said if isinstance(command, Subscribe))
 
 
 def _parts(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _refuse_ignored(channels: str | None, symbols: str | None, interval: str | None) -> None:
+    """A parameter that no channel of the address takes would be ignored."""
+    named = _parts(channels)
+    if channels is not None and not named:
+        raise Refused("unknown_channel", "channels is empty: leave it out, or name one")
+    if symbols is not None and not _parts(symbols):
+        raise Refused("invalid_parameter", "symbols is empty: leave it out, or name one")
+    if symbols is not None and WITH_SYMBOLS.isdisjoint(named):
+        takers = ", ".join(sorted(WITH_SYMBOLS))
+        raise Refused("invalid_parameter", f"symbols need one of the channels {takers}")
+    if interval is not None and "ohlc" not in named:
+        raise Refused("invalid_parameter", "interval needs the channel ohlc")
 
 
 def _refuse_nonsense(command: Subscribe) -> None:

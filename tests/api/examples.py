@@ -21,7 +21,7 @@ from tests.world.server import World
 #: By the path of the document: what is asked.
 ASKED: dict[str, tuple[str, ...]] = {
     "/api/market": ("/api/market?limit=2", "/api/market?limit=2&format=csv"),
-    "/api/market/{coin}": ("/api/market/bitcoin",),
+    "/api/market/{coin}": ("/api/market/bitcoin", "/api/market/bitcoin?format=csv"),
     "/api/market/ohlc": (
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2",
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2&format=csv",
@@ -29,8 +29,8 @@ ASKED: dict[str, tuple[str, ...]] = {
     "/api/status": ("/api/status",),
     "/metrics": ("/metrics",),
     "/api/news": ("/api/news?limit=1", "/api/news?limit=1&format=csv"),
-    "/api/sentiment": ("/api/sentiment?days=2",),
-    "/api/gas": ("/api/gas",),
+    "/api/sentiment": ("/api/sentiment?days=2", "/api/sentiment?days=2&format=csv"),
+    "/api/gas": ("/api/gas", "/api/gas?format=csv"),
     "/api/status/explain": ("/api/status/explain?category=ohlc",),
     "/healthz": ("/healthz",),
     "/readyz": ("/readyz",),

@@ -21,8 +21,7 @@ from tests.world.faults import HTTP_FAULTS
 from tests.world.messages import json_reply
 from tests.world.server import PROVIDERS, World
 
-#: By the path of the document: a right question, and one that is wrong in its first parameter;
-#: where there is none, one that is given twice.
+#: By the path of the document: a right question.
 RIGHT = {
     "/api/market": "/api/market?symbols=BTC",
     "/api/market/{coin}": "/api/market/bitcoin",
@@ -32,19 +31,38 @@ RIGHT = {
     "/api/gas": "/api/gas",
     "/api/stream": "/api/stream?symbols=BTC",
 }
+#: One that is wrong in its first parameter.
 WRONG = {
     "/api/market": "/api/market?limit=0",
     "/api/market/{coin}": f"/api/market/{'bitcoin' * 10}",
     "/api/market/ohlc": "/api/market/ohlc?symbol=",
     "/api/news": "/api/news?limit=201",
     "/api/sentiment": "/api/sentiment?days=0",
-    "/api/gas": "/api/gas?unit=gwei&unit=wei",
+    "/api/gas": "/api/gas?format=xml",
     "/api/stream": "/api/stream?channels=weather",
-    "/api/status": "/api/status?category=gas&category=news",
     "/api/status/explain": "/api/status/explain?category=weather",
-    "/metrics": "/metrics?name=gas&name=news",
-    "/healthz": "/healthz?from=one&from=another",
-    "/readyz": "/readyz?from=one&from=another",
+}
+#: One with a parameter that the route does not know.
+UNKNOWN = {
+    "/api/market": "/api/market?symbol=BTC",
+    "/api/market/{coin}": "/api/market/bitcoin?convert=usd",
+    "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&timeframe=1h",
+    "/api/news": "/api/news?currencies=BTC",
+    "/api/sentiment": "/api/sentiment?limit=7",
+    "/api/gas": "/api/gas?network=ethereum",
+    "/api/stream": "/api/stream?channel=gas",
+    "/api/status": "/api/status?category=gas",
+    "/api/status/explain": "/api/status/explain?categories=gas",
+    "/metrics": "/metrics?name=gas",
+    "/healthz": "/healthz?verbose=1",
+    "/readyz": "/readyz?verbose=1",
+}
+#: One about what no provider serves.
+UNSUPPORTED = {
+    "/api/market": "/api/market?currency=eur",
+    "/api/market/{coin}": "/api/market/bitcoin?currency=eur",
+    "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=eur",
+    "/api/gas": "/api/gas?chain=dogecoin",
 }
 #: Those that look names up, asked for `bitcion`.
 BY_NAME = {
@@ -53,7 +71,7 @@ BY_NAME = {
     "/api/market/ohlc": "/api/market/ohlc?symbol=bitcion",
     "/api/stream": "/api/stream?symbols=bitcion",
 }
-LOCKED = {path: RIGHT.get(path, WRONG[path]) for path in WRONG if path not in ALWAYS_OPEN}
+LOCKED = {path: RIGHT.get(path, path) for path in UNKNOWN if path not in ALWAYS_OPEN}
 #: Whom those wait for who ask all right questions.
 FIRSTS = ("coingecko_free", "rss_coindesk", "alternative_me", "ethereum_rpc")
 REQUEST_ID = "3d2deb723e4b4628b4a36011f0f1243d"
@@ -154,8 +172,9 @@ async def _at_the_door(world: World, clock: ManualClock) -> list[Told]:
             told += [await ask(app, path, asked, headers) for headers in large]
             long = f"{asked.partition('?')[0]}?x={'x' * MOST_URL_BYTES}"
             told.append(await ask(app, path, long))
-        told += [await ask(app, path, asked, key) for path, asked in WRONG.items()]
-        return told + [await ask(app, path, asked, key) for path, asked in BY_NAME.items()]
+        for questions in (WRONG, UNKNOWN, UNSUPPORTED, BY_NAME):
+            told += [await ask(app, path, asked, key) for path, asked in questions.items()]
+        return told
 
 
 def _limited(

@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +71,36 @@ def test_every_row_is_one_line_of_harmless_cells(rows: list[tuple[str, list[str]
     for row in list(csv.reader(io.StringIO(text, newline="")))[1:]:
         assert len(row) == 2
         assert not any(cell.lstrip().startswith(FORMULA) for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("path", "columns", "rows"),
+    [
+        ("/api/market/bitcoin", ["id", "symbol", "name"], 1),
+        ("/api/sentiment?days=7", ["value", "classification", "timestamp"], 7),
+        ("/api/gas", ["chain", "unit", "slow"], 1),
+    ],
+)
+async def test_every_data_route_has_a_table(
+    client: httpx.AsyncClient, path: str, columns: list[str], rows: int
+) -> None:
+    answer = await client.get(f"{path}{'&' if '?' in path else '?'}format=csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    found = list(csv.reader(io.StringIO(answer.text)))
+    assert found[0][:3] == columns
+    assert len(found) == rows + 1
+    data = (await client.get(path)).json()["data"]
+    first = data[0] if isinstance(data, list) else data
+    assert found[0] == list(first)
+    assert found[1][0] == str(first[columns[0]])
+
+
+@pytest.mark.parametrize("path", ["/api/market/bitcoin", "/api/sentiment", "/api/gas"])
+async def test_json_may_be_asked_for_by_name_and_nothing_that_there_is_not(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    same = await client.get(f"{path}?format=json")
+    assert same.json()["data"] == (await client.get(path)).json()["data"]
+    refused = await client.get(f"{path}?format=arrays")
+    (wrong,) = refused.json()["errors"]
+    assert (refused.status_code, wrong["allowed"]) == (422, ["json", "csv"])

@@ -116,13 +116,40 @@ def test_wrong_questions_are_refused_as_documented(
     validated(case, gateway, negative_data_rejection)
 
 
+def extended(path: str, query: str) -> str:
+    return RIGHT[path] + ("&" if "?" in RIGHT[path] else "?") + query
+
+
 @each_path
-def test_a_parameter_that_is_given_twice_is_refused_as_documented(
+def test_a_parameter_that_is_unknown_is_refused_as_documented(
     gateway: Gateway, schema: Any, path: str
 ) -> None:
-    answer = gateway.get(RIGHT[path] + ("&" if "?" in RIGHT[path] else "?") + "a=1&a=2")
-    assert answer.status_code == 422
+    answer = gateway.get(extended(path, "a=1&a=2"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
     assert_documented(schema, path, answer)
+
+
+def query_parameters(gateway: Gateway, path: str) -> list[str]:
+    known = gateway.document()["paths"][path]["get"].get("parameters", ())
+    return [parameter["name"] for parameter in known if parameter["in"] == "query"]
+
+
+@each_path
+def test_a_parameter_that_is_given_twice_or_empty_is_refused_as_documented(
+    gateway: Gateway, schema: Any, path: str
+) -> None:
+    for name in query_parameters(gateway, path):
+        for query in (f"{name}=1&{name}=1", f"{name}="):
+            answer = gateway.get(path.replace("{coin}", "BTC") + f"?{query}")
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+            assert [row["parameter"] for row in answer.json()["errors"]] == [name]
+            assert_documented(schema, path, answer)
+
+
+@each_path
+def test_what_is_allowed_is_what_is_documented(gateway: Gateway, path: str) -> None:
+    answer = gateway.get(extended(path, "nonsense=1"))
+    assert sorted(answer.json()["allowed"]) == sorted(query_parameters(gateway, path))
 
 
 @each_path

@@ -200,6 +200,28 @@ async def test_an_address_that_asks_for_nonsense_gets_an_error(served: Served, q
         await reader.next(op="pong")
 
 
+@pytest.mark.parametrize(
+    ("query", "code", "told"),
+    [
+        ("?channel=market", "unknown_parameter", "did you mean channels?"),
+        ("?channels=market&symbol=BTC", "unknown_parameter", "allowed: channels, symbols, inter"),
+        ("?channels=market&symbols=", "invalid_parameter", "symbols: is empty"),
+        ("?channels=market&symbols=,", "invalid_parameter", "symbols is empty"),
+        ("?channels=,", "unknown_channel", "channels is empty"),
+        ("?channels=gas&symbols=BTC", "invalid_parameter", "symbols need one of the channels"),
+        ("?symbols=BTC", "invalid_parameter", "symbols need one of the channels"),
+        ("?channels=market&interval=1h", "invalid_parameter", "interval needs the channel ohlc"),
+    ],
+)
+async def test_nothing_of_an_address_is_ignored(
+    served: Served, query: str, code: str, told: str
+) -> None:
+    async with served.reader(query) as reader:
+        error = await reader.next(op="error")
+    assert error["code"] == code
+    assert told in error["message"]
+
+
 async def test_a_message_that_is_too_large_closes_the_connection(served: Served) -> None:
     async with served.reader() as reader:
         await reader.connection.send("x" * 1_000_000)

@@ -69,6 +69,11 @@ async def test_who_comes_back_gets_a_snapshot(served: Served) -> None:
         ("/api/stream?channels=market&channels=gas", 422, "invalid_parameter"),
         ("/api/stream?symbols=NOSUCHCOIN", 404, "unknown_symbol"),
         ("/api/stream?channels=", 422, "invalid_parameter"),
+        ("/api/stream?channels=,", 422, "invalid_parameter"),
+        ("/api/stream?symbols=,", 422, "invalid_parameter"),
+        ("/api/stream?channels=gas&symbols=BTC", 422, "invalid_parameter"),
+        ("/api/stream?interval=1h", 422, "invalid_parameter"),
+        ("/api/stream?channel=gas", 422, "unknown_parameter"),
         (MANY, 422, "invalid_parameter"),
     ],
 )

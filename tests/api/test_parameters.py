@@ -1,0 +1,227 @@
+"""Nothing that stands in an address is ignored: unknown names, repeats, empty values."""
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.parameters import ALIASES, LONGEST_NAME, MOST_NAMED, suggestions
+from tests.api.conftest import Serve
+
+ROUTES = (
+    "/api/market",
+    "/api/market/bitcoin",
+    "/api/market/ohlc?symbol=BTC",
+    "/api/news",
+    "/api/sentiment",
+    "/api/gas",
+    "/api/status",
+    "/api/status/explain",
+    "/api/stream",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+)
+ALLOWED = {
+    "/api/market": "limit offset symbols ids sort currency vs_currency format".split(),
+    "/api/market/ohlc": (
+        "symbol interval limit start end include_open currency vs_currency format".split()
+    ),
+    "/api/news": "limit symbols source sentiment since format".split(),
+    "/api/sentiment": "days format".split(),
+    "/api/gas": "chain format".split(),
+    "/api/stream": "channels symbols interval".split(),
+}
+
+
+def with_query(path: str, query: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+async def refused(client: httpx.AsyncClient, path: str, code: str) -> dict[str, Any]:
+    answer = await client.get(path)
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, code), path
+    assert answer.headers["content-type"] == "application/problem+json"
+    return problem
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_an_unknown_parameter_is_refused_on_every_route(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    problem = await refused(client, with_query(path, "nonsense=1"), "unknown_parameter")
+    assert (problem["parameter"], problem["suggestions"]) == ("nonsense", [])
+    assert "nonsense" in problem["detail"]
+    head = await client.head(with_query(path, "nonsense=1"))
+    assert (head.status_code, head.content) == (422, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/redoc", "/openapi.json", "/assets/docs/favicon.png"]
+)
+async def test_pages_take_what_browsers_add_against_caches(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    assert (await client.get(f"{path}?_=1795334400")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "meant"),
+    [
+        ("/api/market", "symbol", "symbols"),
+        ("/api/market", "symbols[]", "symbols"),
+        ("/api/market", "symbols[0]", "symbols"),
+        ("/api/market", "Symbols", "symbols"),
+        ("/api/market", "LIMIT", "limit"),
+        ("/api/market", "limt", "limit"),
+        ("/api/market", "per_page", "limit"),
+        ("/api/market", "perPage", "limit"),
+        ("/api/market", "page", "offset"),
+        ("/api/market", "order", "sort"),
+        ("/api/market", "vsCurrency", "vs_currency"),
+        ("/api/market", "convert", "currency"),
+        ("/api/market/ohlc", "symbols", "symbol"),
+        ("/api/market/ohlc", "coin", "symbol"),
+        ("/api/market/ohlc", "startTime", "start"),
+        ("/api/market/ohlc", "from", "start"),
+        ("/api/market/ohlc", "timeframe", "interval"),
+        ("/api/market/ohlc", "include-open", "include_open"),
+        ("/api/news", "from", "since"),
+        ("/api/news", "currencies", "symbols"),
+        ("/api/sentiment", "limit", "days"),
+        ("/api/gas", "network", "chain"),
+        ("/api/stream", "channel", "channels"),
+    ],
+)
+async def test_what_was_probably_meant_comes_first(
+    client: httpx.AsyncClient, path: str, sent: str, meant: str
+) -> None:
+    answer = await client.get(path, params={sent: "1"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "unknown_parameter")
+    assert problem["parameter"] == sent
+    assert problem["suggestions"][0] == meant
+    assert problem["allowed"] == ALLOWED[path]
+
+
+async def test_several_unknown_ones_are_all_named(client: httpx.AsyncClient) -> None:
+    path = "/api/market?symbol=BTC&limit=0&per_page=5&symbol=ETH&nonsense="
+    problem = await refused(client, path, "unknown_parameter")
+    told = {row["parameter"]: row["suggestions"] for row in problem["errors"]}
+    assert told == {"symbol": ["symbols"], "per_page": ["limit"], "nonsense": []}
+    assert all(row["allowed"] == ALLOWED["/api/market"] for row in problem["errors"])
+    assert problem["parameter"] == "symbol"
+
+
+async def test_a_flood_of_unknown_names_is_answered_in_short(
+    client: httpx.AsyncClient,
+) -> None:
+    names = [f"{number}{'x' * 200}" for number in range(100)]
+    answer = await client.get("/api/gas?" + "&".join(f"{name}=1" for name in names))
+    problem = answer.json()
+    assert len(problem["errors"]) == MOST_NAMED
+    assert problem["parameter"] == f"{names[0][:LONGEST_NAME]}…"
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=10&limit=10",
+        "limit=",
+        "limit",
+        "offset=",
+        "symbols=",
+        "ids=",
+        "sort=",
+        "format=",
+        "currency=",
+    ],
+)
+async def test_a_parameter_that_is_repeated_or_empty_is_named(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    problem = await refused(client, f"/api/market?{query}", "invalid_parameter")
+    assert [row["parameter"] for row in problem["errors"]] == [query.partition("=")[0]]
+
+
+@pytest.mark.parametrize("query", ["since=", "source=", "sentiment=", "symbols="])
+async def test_an_empty_filter_of_news_is_not_no_filter(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    await refused(client, f"/api/news?{query}", "invalid_parameter")
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+async def test_an_empty_instant_is_not_no_instant(client: httpx.AsyncClient, name: str) -> None:
+    await refused(client, f"/api/market/ohlc?symbol=BTC&{name}=", "invalid_parameter")
+
+
+async def test_an_empty_value_is_refused_with_what_is_allowed(client: httpx.AsyncClient) -> None:
+    problem = await refused(client, "/api/market?limit=", "invalid_parameter")
+    assert problem["errors"][0]["allowed"] == ["1 to 250"]
+
+
+MONEY = ("/api/market", "/api/market/bitcoin", "/api/market/ohlc?symbol=BTC")
+
+
+@pytest.mark.parametrize("name", ["currency", "vs_currency"])
+@pytest.mark.parametrize("path", MONEY)
+async def test_amounts_are_in_dollars_and_anything_else_is_refused(
+    client: httpx.AsyncClient, path: str, name: str
+) -> None:
+    plain = (await client.get(path)).json()["data"]
+    for spelling in ("usd", "USD", "Usd"):
+        answer = await client.get(with_query(path, f"{name}={spelling}"))
+        assert answer.json()["data"] == plain
+    for other in ("eur", "usdt", "us d", "%00"):
+        problem = await refused(client, with_query(path, f"{name}={other}"), "unsupported")
+        assert (problem["parameter"], problem["available"]) == (name, ["usd"])
+
+
+@pytest.mark.parametrize("path", MONEY)
+async def test_both_names_of_the_currency_at_once_are_refused(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    path = with_query(path, "currency=usd&vs_currency=usd")
+    problem = await refused(client, path, "invalid_parameter")
+    assert problem["errors"][0]["parameter"] == "vs_currency"
+
+
+async def test_gas_is_of_ethereum_and_of_no_other_chain(client: httpx.AsyncClient) -> None:
+    for spelling in ("ethereum", "Ethereum"):
+        answer = await client.get(f"/api/gas?chain={spelling}")
+        assert answer.json()["data"]["chain"] == "ethereum"
+    problem = await refused(client, "/api/gas?chain=dogecoin", "unsupported")
+    assert (problem["parameter"], problem["available"]) == ("chain", ["ethereum"])
+
+
+async def test_a_plus_that_became_a_space_is_the_offset_that_it_was(
+    client: httpx.AsyncClient,
+) -> None:
+    path = "/api/market/ohlc?symbol=BTC&start=2026-11-20T00:00:00{}00:00&limit=2"
+    escaped, bare = [await client.get(path.format(plus)) for plus in ("%2B", "+")]
+    assert escaped.status_code == bare.status_code == 200
+    assert bare.json()["data"] == escaped.json()["data"]
+    assert (await client.get("/api/news?since=2026-11-20T00:00:00+00:00")).status_code == 200
+
+
+async def test_a_key_is_asked_for_before_parameters_are_looked_at(serve: Serve) -> None:
+    client = await serve(GATEWAY_API_KEYS="one-key-of-ours")
+    assert (await client.get("/api/gas?nonsense=1")).status_code == 401
+
+
+@given(st.text(max_size=70))
+def test_what_is_suggested_is_allowed(name: str) -> None:
+    for allowed in ALLOWED.values():
+        found = suggestions(name, allowed)
+        assert set(found) <= set(allowed)
+        assert len(set(found)) == len(found) <= 3
+
+
+def test_every_alias_stands_for_a_parameter_that_some_route_has() -> None:
+    known = {name for allowed in ALLOWED.values() for name in allowed}
+    assert {one for meant in ALIASES.values() for one in meant} <= known
