@@ -19,6 +19,7 @@ from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import DOORS, documented_errors
 from api.security_headers import SecurityHeaders
+from api.slashes import SlashRedirects
 from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
@@ -57,7 +58,9 @@ def create_app(
         lifespan=_life(configuration, opened, counts),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
+    app.router.default = SlashRedirects(app)
     doors = documented_errors(*DOORS)
     for module in (market, ohlc, news, sentiment, gas, status, metrics):
         app.include_router(module.router, responses=doors)

@@ -50,7 +50,7 @@ HEADERS = {
     "RateLimit-Policy": ("How many requests in how many seconds.", '"client";q=600;w=60'),
     "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
     "WWW-Authenticate": ("How a key may be sent; `X-API-Key` does, too.", "Bearer"),
-    "Location": ("The address without the slash.", "http://127.0.0.1:7860/api/market/bitcoin"),
+    "Location": ("The same path without a slash behind it, relative to this one.", "../bitcoin"),
     "Vary": ("The answer depends on these headers of the request.", "Accept-Encoding, Origin"),
     "Content-Encoding": ("`zstd`, `br` or `gzip`, if taken and the body is long enough.", "br"),
     "Connection": ("What else was sent is not read.", "close"),

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from starlette.responses import RedirectResponse
 
 from api.parameters import CheckedRoute
+from api.problems import problem
 from api.responses import Format, json_envelope
 from api.routes.common import (
     BY_NAME,
@@ -19,6 +19,7 @@ from api.routes.common import (
     responder_of,
 )
 from api.schemas import CoinEnvelope, MarketEnvelope
+from api.slashes import redirect, reference_without_slashes
 from api.tables import csv_table
 from backend.models.market import Coin
 from backend.services.market import SORT_FIELDS, MarketView
@@ -100,7 +101,8 @@ async def read_coin(
     """One coin by id, symbol or pair."""
     refuse_other_currencies(currency, vs_currency)
     if coin.endswith("/") or not coin:  # as all other paths do with a slash too many
-        return RedirectResponse(request.url.replace(path=request.url.path.rstrip("/")))
+        reference = reference_without_slashes(request.scope)
+        return redirect(reference) if reference else problem(request, "not_found", "no such path")
     answer = await gateway.market.latest()
     return await responder_of(request).respond(
         request,

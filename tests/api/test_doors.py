@@ -178,14 +178,6 @@ async def test_what_is_too_large_is_refused(
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_trusted_proxys_scheme_is_ours(serve: Serve) -> None:
-    headers = {"X-Forwarded-Proto": "https"}
-    for trusted, scheme in (("1", "https"), ("0", "http")):
-        client = await serve(TRUST_PROXY=trusted)
-        answer = await client.get("/api/market/", headers=headers)
-        assert answer.headers["location"].startswith(f"{scheme}://")
-
-
 @pytest.mark.parametrize("path", ["/api/market", "/api/nothing", "/metrics", "/api/market?limit=0"])
 async def test_data_is_nobodys_page(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

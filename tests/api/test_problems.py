@@ -166,7 +166,8 @@ async def test_a_slash_too_many_leads_to_the_right_path(
 ) -> None:
     answer = await client.get(path)
     assert answer.status_code == 307
-    assert answer.headers["location"].endswith(path.rstrip("/"))
+    assert answer.next_request is not None
+    assert answer.next_request.url.path == path.rstrip("/")
 
 
 async def test_a_preflight_carries_a_request_id(client: httpx.AsyncClient) -> None:
