@@ -86,7 +86,7 @@ def _life(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(configuration) as gateway:
             app.state.gateway = gateway
-            app.state.responder = Responder()
+            app.state.responder = Responder(is_private=bool(settings.gateway_api_keys))
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway,

@@ -40,7 +40,10 @@ TAGS = [
 HEADERS = {
     "Age": ("Seconds since the provider was asked.", "12"),
     "X-Cache": ("`hit`, `miss`, or `stale`: older than it should be, and says why.", "hit"),
-    "Cache-Control": ("For how long it may be kept, counted from when it was new.", "max-age=60"),
+    "Cache-Control": (
+        "For how long it may be kept, counted from when it was new; `private` where keys are set.",
+        "public, max-age=60",
+    ),
     "ETag": ("Names body and coding; sent back in If-None-Match it gives a 304.", '"5f1c-br"'),
     "X-Request-Id": (
         "The client's own, or a new one; of a failure of ours the log has it.",
@@ -51,7 +54,10 @@ HEADERS = {
     "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
     "WWW-Authenticate": ("How a key may be sent; `X-API-Key` does, too.", "Bearer"),
     "Location": ("The same path without a slash behind it, relative to this one.", "../bitcoin"),
-    "Vary": ("The answer depends on these headers of the request.", "Accept-Encoding, Origin"),
+    "Vary": (
+        "The answer depends on these headers of the request; where keys are set, on theirs, too.",
+        "Accept-Encoding, Origin",
+    ),
     "Content-Encoding": ("`zstd`, `br` or `gzip`, if taken and the body is long enough.", "br"),
     "Connection": ("What else was sent is not read.", "close"),
     "X-Accel-Buffering": ("A proxy is to pass each event on at once.", "no"),

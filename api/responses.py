@@ -28,6 +28,10 @@ MOST_BYTES = 32 * 1024 * 1024
 OVERHEAD_BYTES = 1_024
 
 
+#: Request headers that a key may come in, where GATEWAY_API_KEYS are set.
+KEY_HEADERS = ("Authorization", "X-API-Key")
+
+
 class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
@@ -52,9 +56,15 @@ class Body:
 
 
 class Responder:
-    """Answers with prepared bodies: one for each view, until its answer is refreshed."""
+    """Answers with prepared bodies: one for each view, until its answer is refreshed.
 
-    def __init__(self) -> None:
+    With `is_private` only clients with a key may have them, so no shared cache may keep them.
+    """
+
+    def __init__(self, *, is_private: bool = False) -> None:
+        self._scope = "private" if is_private else "public"
+        # A cache that keeps them all the same must not give one client's answer to another.
+        self._vary = ", ".join(("Accept-Encoding", *(KEY_HEADERS if is_private else ())))
         self._bodies: OrderedDict[bytes, Body] = OrderedDict()
         self._bytes = 0
 
@@ -78,9 +88,9 @@ class Responder:
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
             # The whole life, as a cache takes Age off it (RFC 9111).
-            "Cache-Control": f"public, max-age={_lifetime_s(answer)}",
+            "Cache-Control": f"{self._scope}, max-age={_lifetime_s(answer)}",
             "ETag": etag_of(body.digest, coding),
-            "Vary": "Accept-Encoding",
+            "Vary": self._vary,
         }
         if not answer.stale:
             offer_again(request.scope, answer.holds, body.digest)
