@@ -3,6 +3,7 @@
 import math
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -81,7 +82,7 @@ def problem(
         "title": TITLES[code],
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": _instance(request.scope["path"]),
         "code": code,
         "request_id": request.state.request_id,
         **({"hint": HINTS[code]} if code in HINTS else {}),
@@ -89,6 +90,15 @@ def problem(
     }
     headers = {"Cache-Control": "no-store", **(headers or {})}
     return Response(to_json(document), status, media_type=PROBLEM, headers=headers)
+
+
+def _instance(path: str) -> str:
+    """The path as a URI reference, which names no other host (RFC 9457, 3.1.5).
+
+    Not by `request.url`: that raises for a query that is not UTF-8.
+    """
+    reference = quote(path, safe="/!$&'()*+,;=:@", errors="replace")
+    return f"/%2F{reference[2:]}" if reference.startswith("//") else reference
 
 
 def install(app: FastAPI) -> None:
@@ -157,7 +167,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = {name.lower(): text for name, text in (error.headers or {}).items()}
     if code == "method_not_allowed":
         headers["allow"] = "GET, HEAD"
-    return problem(request, code, f"{request.method} {request.url.path}", headers=headers)
+    return problem(request, code, f"{request.method} {request.scope['path']}", headers=headers)
 
 
 def _allowed(request: Request, parameter: str) -> list[str]:
