@@ -30,6 +30,8 @@ VERDICT = "client_verdict"
 POLICY = 1008
 #: An address may hold all parameters at their longest, each character in twelve bytes.
 MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
+#: Parameters in an address: 63,000 empty ones took 70 ms to be parsed and refused.
+MOST_PARAMETERS = 256
 
 
 class GatewayKeys:
@@ -80,7 +82,7 @@ class CountClients:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _route_path(scope) in ALWAYS_OPEN:
+        if scope["type"] == "lifespan" or _is_probe(scope):
             await self._app(scope, receive, send)
             return
         account = ClientAccount(self._limits, client_of(scope, self._trusted_proxies))
@@ -144,7 +146,7 @@ class Doors:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _route_path(scope) in ALWAYS_OPEN:
+        if scope["type"] == "lifespan" or _is_probe(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -191,9 +193,19 @@ class Doors:
         return origin in self._origins or bool(host and origin.endswith(f"://{host}"))
 
 
+def _is_probe(scope: Scope) -> bool:
+    return _route_path(scope) in ALWAYS_OPEN and not _has_too_many_parameters(scope)
+
+
+def _has_too_many_parameters(scope: Scope) -> bool:
+    return bool(scope["query_string"].count(b"&") >= MOST_PARAMETERS)
+
+
 def _too_large(scope: Scope, headers: Headers) -> tuple[str, str] | None:
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URL_BYTES:
         return "uri_too_long", f"an address has at most {MOST_URL_BYTES} bytes"
+    if _has_too_many_parameters(scope):
+        return "uri_too_long", f"an address has at most {MOST_PARAMETERS} parameters"
     if sum(len(name) + len(text) for name, text in headers.raw) > MOST_HEADER_BYTES:
         return "headers_too_large", f"headers have at most {MOST_HEADER_BYTES} bytes together"
     length = headers.get("content-length", "0")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from api.client_limits import ClientLimits, client_of
-from api.doors import Doors, GatewayKeys
+from api.doors import MOST_PARAMETERS, Doors, GatewayKeys
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
 
@@ -176,6 +176,16 @@ async def test_what_is_too_large_is_refused(
     answer = await client.get(path, headers=headers)
     assert (answer.status_code, problem_of(answer)["code"]) == (status, code)
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("path", ["/api/market", "/healthz", "/", "/nothing"])
+async def test_hundreds_of_parameters_are_refused_unread(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    few = await client.get(f"{path}?{'&'.join(['x=1'] * MOST_PARAMETERS)}")
+    many = await client.get(f"{path}?{'&' * MOST_PARAMETERS}")
+    assert few.status_code != 414
+    assert (many.status_code, problem_of(many)["code"]) == (414, "uri_too_long")
 
 
 @pytest.mark.parametrize("path", ["/api/market", "/api/nothing", "/metrics", "/api/market?limit=0"])
