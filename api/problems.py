@@ -118,22 +118,23 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
 
 def _members(request: Request, error: GatewayError) -> dict[str, Any]:
     """What a problem document says besides its text, by the kind of error."""
+    members: dict[str, Any] = {}
     match error:
         case InvalidParameter():
             allowed = error.allowed or _allowed(request, error.parameter)
-            return {"errors": [_wrong(error.parameter, error.detail, allowed)]}
-        case ClientLimitReached():
-            return {"retry_after_seconds": error.retry_after_s}
+            members["errors"] = [_wrong(error.parameter, error.detail, allowed)]
         case UnknownParameter():
-            return _unknown(error)
+            members = _unknown(error)
         case Unsupported():
-            wrong = _wrong(error.parameter, error.detail, error.available)
-            return {"parameter": error.parameter, "available": error.available, "errors": [wrong]}
+            members["errors"] = [_wrong(error.parameter, error.detail, error.available)]
+            members |= {"parameter": error.parameter, "available": error.available}
         case UnknownSymbol():
-            return {"suggestions": error.suggestions}
+            members["suggestions"] = error.suggestions
+        case ClientLimitReached():
+            members["retry_after_seconds"] = error.retry_after_s
         case SourceUnavailable():
-            return _refusals(error, request.app.state.gateway.clock)
-    return {}
+            members = _refusals(error, request.app.state.gateway.clock)
+    return members
 
 
 def _refusals(error: SourceUnavailable, clock: Clock) -> dict[str, Any]:

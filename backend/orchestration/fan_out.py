@@ -6,12 +6,17 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from backend.clock import Clock
-from backend.errors import AllProvidersFailed, ProviderError, Refusal
+from backend.errors import ProviderError, Refusal
 from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
 from backend.orchestration.circuit_breaker import OFF
 from backend.orchestration.provider import Provider
-from backend.orchestration.provider_manager import ProviderManager, attempt_of, passed_over
+from backend.orchestration.provider_manager import (
+    ProviderManager,
+    attempt_of,
+    passed_over,
+    unavailable,
+)
 
 T = TypeVar("T")
 
@@ -46,8 +51,7 @@ class FanOut:
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
             failed = [result for result in results if isinstance(result, Refusal)]
-            detail = f"no provider could answer for {query.subject}"
-            raise AllProvidersFailed(detail, [*failed, *refusals])
+            raise unavailable(query, [*failed, *refusals])
         tried = [_attempt_of(result) for result in results]
         return self._together(answers, tried, _not_asked(refusals))
 

@@ -97,17 +97,17 @@ class ProviderManager:
         while len(failed) < MOST_ATTEMPTS:
             choice = self.get_next_provider(query, exclude=[f.provider for f in failed])
             if not isinstance(choice, Choice):
-                raise self._unavailable(query, [*failed, *choice])
+                raise unavailable(query, [*failed, *choice])
             # No await stands between the choice and the lease that fetch() takes.
             if deadline <= self._clock.monotonic():
-                raise self._unavailable(query, [*failed, *_too_late(choice)])
+                raise unavailable(query, [*failed, *_too_late(choice)])
             if query.is_urgent and self._may_have_a_rival(choice):
                 answer = await self._race(choice, query, deadline, failed)
             else:
                 answer = await self._attempt(choice, query, deadline, failed)
             if answer:
                 return replace(answer, tried=(*map(attempt_of, failed), *answer.tried))
-        raise self._unavailable(query, failed)
+        raise unavailable(query, failed)
 
     fetch = fetch_data
 
@@ -231,15 +231,16 @@ class ProviderManager:
             )
         )
 
-    def _unavailable(self, query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
-        """The precise error: every provider's reason and the soonest retry."""
-        detail = f"no provider could answer for {query.subject}"
-        reasons = {refusal.reason for refusal in refusals}
-        if reasons <= set(OFF):
-            return NoProviderConfigured(f"no provider is configured for {query.subject}", refusals)
-        able = reasons - {*OFF, "unsupported"}
-        kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
-        return kind(detail, refusals)
+
+def unavailable(query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
+    """The precise error: every provider's reason and the soonest retry."""
+    detail = f"no provider could answer for {query.subject}"
+    reasons = {refusal.reason for refusal in refusals}
+    if reasons <= set(OFF):
+        return NoProviderConfigured(f"no provider is configured for {query.subject}", refusals)
+    able = reasons - {*OFF, "unsupported"}
+    kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
+    return kind(detail, refusals)
 
 
 def _too_late(choice: Choice) -> tuple[Refusal, ...]:

@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from backend.errors import AllProvidersFailed, NoProviderConfigured
+from backend.errors import AllProvidersFailed, NoProviderConfigured, QuotaExhausted
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
 from backend.orchestration.circuit_breaker import State
@@ -146,3 +147,13 @@ async def test_an_exception_that_nobody_foresaw_ends_no_neighbours_attempt(
 
 def stumbling_build(_query: object, _context: object) -> tuple[Call, ...]:
     raise KeyError("a bug of one vendor's file")
+
+
+async def test_spent_quotas_of_all_are_the_precise_error(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    for name in "ab":
+        walk.wire.scripts[name] = [httpx.Response(429, text="your monthly quota is used up")]
+        walk.add(name)
+    for _ in range(2):  # asked, and not asked
+        with pytest.raises(QuotaExhausted):
+            await fan_out(walk).fetch(QUERY)
