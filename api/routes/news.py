@@ -60,7 +60,11 @@ async def read_news(
 ) -> Response:
     """Articles, newest first, each story once. No parameter costs an upstream call."""
     names = comma_list("symbols", symbols)
-    earliest = datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC) if since else None
+    earliest = (
+        datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC)
+        if since is not None
+        else None
+    )
     answer = await gateway.news.latest()
     if names:  # what they mean depends on the market, which does not hold this answer
         answer = replace(answer, holds=())

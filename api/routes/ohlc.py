@@ -82,8 +82,8 @@ async def read_ohlc(
     view = OhlcView(
         interval,
         limit,
-        parse_instant("start", start) if start else None,
-        parse_instant("end", end) if end else None,
+        parse_instant("start", start) if start is not None else None,
+        parse_instant("end", end) if end is not None else None,
         include_open,
     )
     charge = account_of(request.scope).charge

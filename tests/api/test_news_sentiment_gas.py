@@ -279,7 +279,9 @@ async def test_days_out_of_range_are_refused(client: httpx.AsyncClient, days: st
     assert answer.json()["errors"][0]["allowed"] == ["1 to 365"]
 
 
-@pytest.mark.parametrize("query", ["limit=201", "sentiment=happy", "since=soon", "limit=1&limit=2"])
+@pytest.mark.parametrize(
+    "query", ["limit=201", "sentiment=happy", "since=soon", "since=", "limit=1&limit=2"]
+)
 async def test_wrong_news_filters_are_refused(client: httpx.AsyncClient, query: str) -> None:
     answer = await client.get(f"/api/news?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")

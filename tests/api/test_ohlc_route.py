@@ -108,6 +108,13 @@ async def test_coingecko_pro_has_native_hours_and_days(
     assert (answer.json()["meta"]["source"], len(stamps(answer))) == ("coingecko_pro", count)
 
 
+@pytest.mark.parametrize("name", ["start", "end"])
+async def test_an_empty_instant_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(f"{ROUTE}?symbol=BTC&{name}=")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert answer.json()["errors"][0]["parameter"] == name
+
+
 @pytest.mark.parametrize("interval", ["1m", "5m", "6h", "1w", "1M"])
 async def test_what_nobody_left_can_serve_is_an_error_that_says_who_and_why(
     world: World, client: httpx.AsyncClient, interval: str
