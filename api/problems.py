@@ -23,6 +23,7 @@ from backend.errors import (
 
 PROBLEM = "application/problem+json"
 STATUS = {
+    "bad_request": 400,
     "invalid_parameter": 422,
     "unknown_parameter": 422,
     "unsupported": 422,
@@ -44,6 +45,7 @@ STATUS = {
     "body_too_large": 413,
 }
 TITLES = {
+    "bad_request": "This is not sound HTTP",
     "invalid_parameter": "A parameter is wrong",
     "unknown_parameter": "The route has no such parameter",
     "unsupported": "No provider can serve this",

@@ -109,6 +109,7 @@ class Problem:
     detail: str
     instance: str
     code: Literal[
+        "bad_request",
         "invalid_parameter",
         "unknown_parameter",
         "unsupported",
