@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.bounded_http import BoundedHttp
+from api.bounded_websocket import BoundedWebSocket
+from api.connections import OTHER_DESCRIPTORS
 from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
 from api.listening import bound_sockets, warn_if_open_to_all
@@ -31,8 +33,6 @@ PONG_SLACK_S = 30
 DRAIN_S = 4
 #: What still hangs then (a disk, a name server, whoever should read our output) is left behind.
 LAST_S = 4.6
-#: Besides one for each reader of the stream: requests, providers, files.
-OTHER_DESCRIPTORS = 1_024
 #: What uvicorn logs as a failure of ours, with a trace, and is a reader's broken frame.
 NO_UTF8 = "Invalid UTF-8 sequence received from client."
 #: Of uvicorn's main loop.
@@ -100,6 +100,7 @@ def server(configuration: Configuration, **options: Any) -> Server:
         "access_log": False,
         "server_header": False,
         "http": DirectHttp if settings.http_direct else BoundedHttp,
+        "ws": BoundedWebSocket,
         "proxy_headers": False,  # TRUST_PROXY says whom to believe, not uvicorn's default
         "timeout_graceful_shutdown": DRAIN_S,
         "ws_max_size": MOST_FRAME_BYTES,

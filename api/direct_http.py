@@ -20,7 +20,6 @@ MOST_AT_ONCE = 32
 class DirectHttp(BoundedHttp):
     """Asks the application's prepared answers before it troubles the application."""
 
-    _is_answered = False
     _at_once = 0
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
@@ -34,21 +33,9 @@ class DirectHttp(BoundedHttp):
         BoundedHttp.data_received(self, data)
 
     def on_headers_complete(self) -> None:
-        if self.transport.is_closing():
-            self._is_answered = True  # nobody is left who would take an answer
-        elif not self._answers_at_once():
+        if not self._answers_at_once():
             self._unset_keepalive_if_required()  # of a known answer in the same packet
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        if not self._is_answered:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        if self._is_answered:
-            self._is_answered = False
-        else:
-            super().on_message_complete()
+            BoundedHttp.on_headers_complete(self)
 
     def _answers_at_once(self) -> bool:
         if self._prepared is None or not self._is_plain():
@@ -60,7 +47,7 @@ class DirectHttp(BoundedHttp):
         status, lines, body = known
         own = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
         self.transport.writelines((b"%b%b%b\r\n" % (STATUS_LINE[status], own, lines), body))
-        self._is_answered = True
+        self.is_done = True
         self._end_answer()
         return True
 
@@ -69,6 +56,9 @@ class DirectHttp(BoundedHttp):
         cycle, parser = self.cycle, self.parser
         return (
             (cycle is None or cycle.response_complete)
+            and self.takes_requests
+            and not self.transport.is_closing()
+            and (self.host == self.sound_host or self.has_sound_host())
             and self._at_once < MOST_AT_ONCE
             and not (self.pipeline or self.flow.write_paused)
             and not (self.expect_100_continue or parser.should_upgrade())

@@ -1,5 +1,6 @@
 """The ASGI application: life, routes, layers, error handlers. No rule about data lives here."""
 
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
@@ -9,12 +10,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
-from api.client_limits import ClientLimits
+from api.client_limits import ClientLimits, client_of
+from api.connections import OTHER_DESCRIPTORS, Connections
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.doors import CountClients, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
 from api.openapi import described
 from api.prepared import PreparedAnswers
+from api.refusals import Refusals
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import DOORS, documented_errors
@@ -25,7 +28,7 @@ from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.clock import SystemClock
 from backend.gateway import Gateway, open_gateway, read_configuration
-from backend.settings import Configuration
+from backend.settings import Configuration, Settings
 
 TITLE = "Unified Crypto Data Platform"
 EXPOSED = ["Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id"]
@@ -38,6 +41,9 @@ class Application(FastAPI):
     outside: ASGIApp
     #: Where a server may ask for a known answer itself.
     prepared: PreparedAnswers | None = None
+    #: What a server asks before it troubles the application, and where it counts what it refused.
+    connections: Connections | None = None
+    refusals: Refusals | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         keep_send(scope, send)
@@ -72,8 +78,20 @@ def create_app(
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
     _install_layers(app, configuration, counts)
+    app.refusals = Refusals(counts)
+    app.connections = _connections(configuration.gateway)
     app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
+
+
+def _connections(settings: Settings) -> Connections:
+    """Behind trusted proxies many clients share a peer: then no address has a share of its own."""
+    share, most = settings.client_max_share, None
+    if share < 1 and not settings.trust_proxy:
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
+        most = int(share * (wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)))
+    return Connections(partial(client_of, trusted_proxies=settings.trust_proxy), most=most)
 
 
 def _life(

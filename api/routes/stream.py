@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from api.client_limits import account_of
 from api.doors import GatewayKeys
@@ -18,7 +19,14 @@ from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
 from api.stream.outlets import Outlet, QueueOutlet
 from api.stream.subscriber import Subscriber
-from api.stream.wire import KEY, abort, abort_soon, bound_kernel_buffer, wire_behind
+from api.stream.wire import (
+    KEY,
+    abort,
+    abort_soon,
+    answer_without_end,
+    bound_kernel_buffer,
+    wire_behind,
+)
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
 from backend.errors import InvalidParameter, UnknownParameter
 from backend.models.ohlc import Interval
@@ -44,13 +52,18 @@ SSE_HEADERS = {
 @router.websocket("/ws")
 async def read_websocket(websocket: WebSocket) -> None:
     """The protocol is described in docs/stream.md."""
-    broadcaster: Broadcaster = websocket.app.state.broadcaster
-    await websocket.accept()
-    bound_kernel_buffer(websocket.scope)
-    if not await _has_key(websocket):
-        await websocket.close(NOT_AUTHORISED, "send a key, by header or as the first message")
-        abort_soon(websocket.scope)
-        return
+    with suppress(WebSocketDisconnect):  # it left before it was let in
+        await websocket.accept()
+        broadcaster: Broadcaster = websocket.app.state.broadcaster
+        bound_kernel_buffer(websocket.scope, broadcaster.limits["stuck_seconds"])
+        if await _has_key(websocket):
+            await _follow(websocket, broadcaster)
+        else:
+            await websocket.close(NOT_AUTHORISED, "send a key, by header or as the first message")
+            abort_soon(websocket.scope)
+
+
+async def _follow(websocket: WebSocket, broadcaster: Broadcaster) -> None:
     async with _outlet(websocket) as outlet:
         try:
             subscriber = broadcaster.join(outlet, account_of(websocket.scope))
@@ -66,13 +79,16 @@ async def read_websocket(websocket: WebSocket) -> None:
 
 
 async def _has_key(websocket: WebSocket) -> bool:
-    """By header, or as the first message: browsers can't send headers with a WebSocket."""
+    """By header, or as the first message: browsers can't send headers with a WebSocket. Raises
+    WebSocketDisconnect for one that left instead."""
     keys: GatewayKeys = websocket.app.state.keys
     if keys.admits(websocket.headers):
         return True
     with suppress(TimeoutError):
         async with asyncio.timeout(AUTH_S):
             message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1006))
         return keys.knows(key_in(message.get("text")))
     return False
 
@@ -170,7 +186,8 @@ class EventStream(Response):
             await refusal(scope, receive, send)
             return
         try:
-            bound_kernel_buffer(scope)
+            bound_kernel_buffer(scope, broadcaster.limits["stuck_seconds"])
+            answer_without_end(scope)
             sending = asyncio.create_task(_send_events(outlet, send))
             gone = asyncio.create_task(_until_disconnect(receive))
             for command in self._commands:

@@ -7,21 +7,23 @@ or `WS_DIRECT=false`, `wire_behind` gives None and the stream goes the plain way
 """
 
 import asyncio
-import socket
 from contextlib import suppress
 
 from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
+from api.bounded_http import BoundedHttp
+from api.bounded_websocket import CLOSE_S, BoundedWebSocket
+from api.sockets import bound_sending
 from api.stream.frames import Frame
 
 #: Where the server's own `send` is kept before anybody wraps it.
 KEY = "gateway.server_send"
 #: Linux doubles it; still several times what a fast reader far away needs in a round trip.
 KERNEL_BYTES = 256 * 1024
-#: A peer that does not take our goodbye in this time does not take it at all.
-CLOSE_S = 3.0
+#: So much longer than a reader may be stuck, in seconds: who is stuck is told so by us.
+KERNEL_SLACK_S = 30.0
 
 
 def keep_send(scope: Scope, send: Send) -> None:
@@ -69,7 +71,10 @@ class Wire:
             protocol.close_sent = True
             message = {"type": "websocket.disconnect", "code": code, "reason": reason}
             protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
-            protocol.transport.resume_reading()
+            if isinstance(protocol, BoundedWebSocket):
+                protocol.hear_on()
+            else:
+                protocol.transport.resume_reading()
             # uvicorn then leaves the transport to the peer's goodbye, or to this.
             end = protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
             protocol.close_timer = protocol.close_timer or end
@@ -98,13 +103,20 @@ def abort_soon(scope: Scope) -> None:
     asyncio.get_running_loop().call_later(CLOSE_S, abort, scope)
 
 
-def bound_kernel_buffer(scope: Scope) -> None:
-    """Else the kernel alone takes megabytes for a reader that does not read, before we notice."""
+def bound_kernel_buffer(scope: Scope, stuck_s: float) -> None:
+    """Else the kernel alone takes megabytes for a reader that does not read, before we notice, and
+    keeps them for minutes after the connection was closed."""
     transport = _transport(scope)
     connection = transport.get_extra_info("socket") if transport else None
-    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-        with suppress(OSError, ValueError):  # it may be gone already
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    bound_sending(connection, KERNEL_BYTES, stuck_s + KERNEL_SLACK_S)
+
+
+def answer_without_end(scope: Scope) -> None:
+    """Of this request: nothing behind it is read, and its reader's end is heard."""
+    transport = _transport(scope)
+    protocol = transport.get_protocol() if transport else None
+    if isinstance(protocol, BoundedHttp):
+        protocol.answer_without_end()
 
 
 def _transport(scope: Scope) -> asyncio.Transport | None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 HOST = "127.0.0.1"
 
@@ -25,6 +26,13 @@ async def connected(port: int, said: bytes = b"") -> AsyncIterator[socket.socket
 
 def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: gateway.test\r\n\r\n".encode()
+
+
+def held_by_kernel(port: int) -> int:
+    """Bytes that it still offers to the peers of this port, of closed connections too."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = [row for row in rows if int(row[1].split(":")[1], 16) == port]
+    return sum(int(row[4].split(":")[0], 16) for row in local)
 
 
 async def everything(from_: socket.socket) -> bytes:

@@ -1,12 +1,22 @@
-"""Readers of the stream who leave before they are let in."""
+"""Readers who leave before they are let in, or in the middle of an answer, and who never read."""
 
 import asyncio
+import socket
+import struct
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.life.clients import connected, get
-from tests.life.process import running
+import pytest
+
+from api.connections import MOST_UNREAD
+from tests.api.raw import HANDSHAKE
+from tests.life.clients import connected, get, held_by_kernel
+from tests.life.process import memory_mb, running, sockets
 from tests.scrape import samples
 from tests.world.server import World
+
+MUCH = "/api/market?limit=250"
+WAYS = pytest.mark.parametrize("way", ["", "HTTP_DIRECT", "PREPARED_ANSWERS"])
 
 
 async def test_a_reader_who_left_while_coins_were_looked_up_is_let_go(
@@ -21,3 +31,58 @@ async def test_a_reader_who_left_while_coins_were_looked_up_is_let_go(
         ended = await gateway.stop()
     assert read["gateway_stream_clients"] == 0
     assert "Traceback" not in ended.output
+
+
+def reset(connection: socket.socket) -> None:
+    """Once it is closed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@WAYS
+async def test_who_leaves_in_the_middle_of_an_answer_is_no_bug_of_ours(
+    world: World, tmp_path: Path, way: str
+) -> None:
+    """With questions behind the one that is answered, or without; in order, or by a reset."""
+    settings = {way: "false"} if way else {}
+    async with running(tmp_path, **world.environment(**settings)) as gateway:
+        for path in (MUCH, "/openapi.json"):
+            assert (await gateway.client.get(path)).status_code == 200
+            for number in range(12):
+                asked = get(path) * (30 if number % 2 else 1)
+                async with connected(gateway.port, asked) as leaver:
+                    await asyncio.sleep(0.05)
+                    if number % 4 == 3:
+                        reset(leaver)
+        for pause_s in (0.0, 0.02, 0.05) * 3:
+            async with connected(gateway.port, HANDSHAKE):
+                await asyncio.sleep(pause_s)
+        await asyncio.sleep(0.3)
+        ended = await gateway.stop()
+    assert ended.code == 0
+    assert "Traceback" not in ended.output
+
+
+@WAYS
+async def test_answers_that_nobody_reads_are_bounded_for_one_address(
+    world: World, tmp_path: Path, way: str
+) -> None:
+    """Ours and the kernel's, which would keep them even after a connection was closed."""
+    settings = {way: "false"} if way else {}
+    async with (
+        running(tmp_path, **world.environment(**settings)) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        answer = await gateway.client.get(MUCH, headers={"Accept-Encoding": "identity"})
+        before_mb = memory_mb(gateway.process.pid)
+        for number in range(3 * MOST_UNREAD):
+            lines = "\r\nConnection: close" if number % 3 == 0 else ""
+            asked = get(MUCH).removesuffix(b"\r\n\r\n") + lines.encode() + b"\r\n\r\n"
+            await stack.enter_async_context(connected(gateway.port, asked * 3))
+        await asyncio.sleep(3)
+        kept, grown_mb = held_by_kernel(gateway.port), memory_mb(gateway.process.pid) - before_mb
+        assert sockets(gateway.process.pid) < MOST_UNREAD + 20
+        assert kept < MOST_UNREAD * len(answer.content)
+        assert grown_mb < 30
+        ended = await gateway.stop()
+    assert "Traceback" not in ended.output
+    assert ended.output.count("leaves too many answers unread") == 1

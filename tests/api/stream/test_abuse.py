@@ -18,6 +18,7 @@ from tests.world.server import World
 
 PING, CLOSE, TEXT = 0x89, 0x88, 0x81
 QUICK = {"WS_STUCK_SECONDS": "1"}
+DIRECT = pytest.mark.parametrize("direct", ["true", "false"])
 
 
 class Raw:
@@ -76,6 +77,7 @@ async def test_a_stuck_reader_leaves_whatever_it_says(
 
 
 async def test_a_reader_that_pings_and_never_reads_is_not_a_store(served: Served) -> None:
+    """Not even for a while: it is shown out for its pings, by then few are answered."""
     async with raw(served) as greedy:
         most = 0
         with suppress(ConnectionError):
@@ -88,7 +90,10 @@ async def test_a_reader_that_pings_and_never_reads_is_not_a_store(served: Served
                 if not waiting:
                     break
         await gone(served)
-    assert MOST_WAITING < most < 30 * MOST_WAITING
+        async with asyncio.timeout(5):
+            while open_connections(served):
+                await asyncio.sleep(0.05)
+    assert most < MOST_WAITING
 
 
 async def test_the_servers_own_keepalive_leaves_no_ghost(
@@ -123,6 +128,60 @@ async def test_a_stuck_event_stream_leaves_no_connection(
             while open_connections(served) > 1:
                 await asyncio.sleep(0.05)
         writer.transport.abort()
+
+
+SSE = b"GET /api/stream?channels=gas HTTP/1.1\r\nHost: x\r\n\r\n"
+WELL_MEANT = b"GET /api/gas HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@DIRECT
+@pytest.mark.parametrize("behind", [SSE, WELL_MEANT, SSE * 20, b"\r\n", b"GET / HT"])
+@pytest.mark.parametrize("is_one_packet", [True, False])
+async def test_an_event_stream_gives_its_place_back_whatever_stands_behind_it(
+    serve_stream: ServeStream, direct: str, behind: bytes, is_one_packet: bool
+) -> None:
+    async with serve_stream(HTTP_DIRECT=direct) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(SSE + behind if is_one_packet else SSE)
+        assert b"\r\nconnection: close\r\n" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"" if is_one_packet else behind)
+        await asyncio.sleep(0.05)
+        assert served.broadcaster.counters().clients == 1
+        writer.transport.abort()
+        async with asyncio.timeout(2):
+            while served.broadcaster.counters().clients or open_connections(served):
+                await asyncio.sleep(0.02)
+
+
+@DIRECT
+async def test_nothing_that_is_sent_behind_its_request_cuts_an_event_stream(
+    serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch, direct: str
+) -> None:
+    monkeypatch.setattr("api.bounded_http.HEAD_S", 0.2)
+    async with serve_stream(HTTP_DIRECT=direct) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for behind in (SSE, b"\r\n", b"no HTTP\r\n\r\n", b"GET / HT"):
+            writer.write(behind)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
+        assert served.broadcaster.counters().clients == 1
+        await served.broadcaster.aclose()
+        told = await asyncio.wait_for(reader.read(), 5)
+        assert told.count(b"HTTP/1.1") == 1
+        assert told.endswith(b"0\r\n\r\n")
+        writer.close()
+
+
+async def test_who_floods_an_event_streams_connection_loses_it(served: Served) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(SSE)
+    with suppress(ConnectionError):
+        for _ in range(100):
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+            await asyncio.sleep(0)
+    await gone(served)
+    writer.transport.abort()
 
 
 async def test_coming_and_going_does_not_use_up_the_venues_connects(

@@ -1,0 +1,116 @@
+"""How many connections one address may have open: by HTTP and by WebSocket together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+
+from api.connections import Connections
+from api.doors import client_of
+from tests.api.raw import HANDSHAKE, get, said, statuses
+from tests.api.stream.client import Served, serving
+from tests.world.server import World
+
+#: With WS_MAX_CLIENTS=1 this is the share of four connections.
+FOUR = {"WS_MAX_CLIENTS": "1", "CLIENT_MAX_SHARE": str(4.5 / 1_025)}
+
+
+@asynccontextmanager
+async def served_with(
+    world: World, surroundings: pytest.MonkeyPatch, **settings: str
+) -> AsyncIterator[Served]:
+    for name, value in world.environment(**FOUR | settings).items():
+        surroundings.setenv(name, value)
+    async with serving() as served:
+        yield served
+
+
+@asynccontextmanager
+async def opened(port: int, asked: bytes = b"", from_: str = "127.0.0.1") -> AsyncIterator[bool]:
+    """A connection; whether it was left open, and what was asked answered."""
+    address = (from_, 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=address)
+    is_open = True
+    try:
+        writer.write(asked)
+        async with asyncio.timeout(5 if asked else 0.2):
+            is_open = bool(await reader.read(1))
+    except TimeoutError:
+        is_open = True
+    except ConnectionError:
+        is_open = False
+    try:
+        yield is_open
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("asked", [b"", get("/healthz"), HANDSHAKE])
+async def test_one_address_has_no_more_than_its_share(
+    world: World, surroundings: pytest.MonkeyPatch, asked: bytes
+) -> None:
+    async with (
+        served_with(world, surroundings) as served,
+        AsyncExitStack() as stack,
+    ):
+        answers = [await stack.enter_async_context(opened(served.port, asked)) for _ in range(6)]
+        assert answers == [True] * 4 + [False] * 2
+        async with opened(served.port, get("/healthz"), from_="127.0.0.2") as is_open:
+            assert is_open
+
+
+async def test_places_come_back_with_the_end_of_a_connection(
+    world: World, surroundings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served_with(world, surroundings) as served:
+        for asked in (HANDSHAKE, get("/healthz"), b"", b"no HTTP\r\n\r\n", get("/ws", host="")):
+            for _ in range(6):
+                with suppress(ConnectionError):
+                    await said(served.port, asked, within_s=0.03)
+        async with asyncio.timeout(5):
+            while served.server.server_state.connections:
+                await asyncio.sleep(0.02)
+        assert repr(served.app.connections) == "<Connections 0 open, 0 unread>"  # type: ignore[attr-defined]
+        assert statuses((await said(served.port, get("/healthz"), within_s=0.2))[0]) == [200]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("settings", [{"CLIENT_MAX_SHARE": "1"}, {"TRUST_PROXY": "1"}])
+async def test_a_share_of_all_and_proxies_that_are_trusted_have_no_bound(
+    world: World, surroundings: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    """Behind a proxy that is told of, all clients have one peer."""
+    async with (
+        served_with(world, surroundings, **settings) as served,
+        AsyncExitStack() as stack,
+    ):
+        asked = get("/healthz")
+        answers = [await stack.enter_async_context(opened(served.port, asked)) for _ in range(8)]
+        assert all(answers)
+
+
+async def test_a_refused_address_is_told_of_once_in_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connections = Connections(lambda scope: client_of(scope, 0), most=1)
+    assert connections.admit(("127.0.0.1", 1)) == "127.0.0.1"
+    assert [connections.admit(("127.0.0.1", port)) for port in range(2, 9)] == [None] * 7
+    assert len(caplog.records) == 1
+    connections.release("127.0.0.1")
+    assert connections.admit(("127.0.0.1", 9)) is not None
+    assert connections.admit(("127.0.0.2", 9)) is not None
+
+
+def test_nothing_is_remembered_of_who_is_gone() -> None:
+    connections = Connections(lambda scope: client_of(scope, 0), most=10)
+    for number in range(1_000):
+        peer = f"10.0.{number // 250}.{number % 250}", 1
+        address = connections.admit(peer)
+        assert address is not None
+        assert connections.note_unread(number, {"client": peer, "headers": []}, 5)
+        connections.forget_unread(number)
+        connections.release(address)
+    assert not connections._open
+    assert not connections._unread
+    assert not connections._addresses

@@ -1,0 +1,208 @@
+"""Readers that do not read what they asked for, or leave in the middle of it: over real sockets."""
+
+import asyncio
+import gc
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from weakref import WeakSet
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from api.bounded_http import BoundedHttp
+from api.connections import MOST_UNREAD, MOST_UNREAD_BYTES, Connections
+from api.direct_http import DirectHttp
+from tests.api.raw import get, serving_bare
+from tests.life.clients import connected, held_by_kernel
+
+PROTOCOLS = pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
+#: More than two buffers and what the client's own takes.
+MUCH = b"x" * 1_000_000
+
+
+def by_peer(scope: Scope) -> str:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    return headers.get(b"client", b"peer").decode()
+
+
+class Bodies:
+    """Answers with much, with little, or with much of it that is known already."""
+
+    def __init__(self) -> None:
+        self.connections = Connections(by_peer)
+        self.prepared = self
+        self.made = 0
+
+    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
+        known = {b"/known": MUCH, b"/little": b"x" * 50_000}.get(target)
+        return None if known is None else (200, b"content-length: %d\r\n" % len(known), known)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.made += 1
+        headers = [(b"content-length", b"%d" % len(MUCH))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": MUCH})
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.bounded_http.LOOK_S", 0.1)
+    monkeypatch.setattr("api.unread.STUCK_S", 0.5)
+
+
+@asynccontextmanager
+async def serving_bodies(
+    protocol: type[BoundedHttp], **options: object
+) -> AsyncIterator[tuple[Bodies, int, uvicorn.Server]]:
+    app = Bodies()
+    async with serving_bare(app, http=protocol, **options) as (port, server):
+        yield app, port, server
+
+
+async def until_open(server: uvicorn.Server, count: int, within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while len(server.server_state.connections) != count:
+            await asyncio.sleep(0.02)
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("asked", [get("/known"), get("/known") * 20, get("/known", version="1.0")])
+@pytest.mark.usefixtures("quick")
+async def test_who_takes_nothing_is_let_go_and_nothing_is_kept(
+    protocol: type[BoundedHttp], asked: bytes
+) -> None:
+    async with serving_bodies(protocol) as (app, port, server), connected(port, asked):
+        await until_open(server, 1)
+        await until_open(server, 0)
+        assert held_by_kernel(port) == 0
+        assert repr(app.connections) == "<Connections 0 open, 0 unread>"
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("line", [(), ("Connection: close",)])
+@pytest.mark.usefixtures("quick")
+async def test_also_of_an_answer_that_the_kernel_took_as_a_whole(
+    protocol: type[BoundedHttp], line: tuple[str, ...]
+) -> None:
+    """A connection that was closed behind it would not be ours any more, its bytes would be."""
+    async with (
+        serving_bodies(protocol, timeout_keep_alive=0.2) as (_, port, server),
+        connected(port, get("/little", *line)),
+    ):
+        await asyncio.sleep(0.1)
+        assert held_by_kernel(port) > 0
+        await asyncio.sleep(0.3)
+        await until_open(server, 0)
+        assert held_by_kernel(port) == 0
+
+
+@PROTOCOLS
+@pytest.mark.usefixtures("quick")
+async def test_who_takes_it_slowly_gets_it_all(protocol: type[BoundedHttp]) -> None:
+    async with serving_bodies(protocol, timeout_keep_alive=0.2) as (_, port, _server):
+        for lines in ((), ("Connection: close",)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**12)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
+            writer.write(get("/known", *lines))
+            got, began = 0, time.monotonic()
+            while piece := await asyncio.wait_for(reader.read(30_000), 2):
+                got += len(piece)
+                await asyncio.sleep(len(piece) / 800_000)
+            assert got > len(MUCH)
+            assert time.monotonic() - began > 1  # twice the time for taking nothing
+            writer.close()
+
+
+@PROTOCOLS
+@pytest.mark.usefixtures("quick")
+async def test_who_takes_a_byte_now_and_then_takes_nothing(protocol: type[BoundedHttp]) -> None:
+    async with (
+        serving_bodies(protocol) as (_, port, server),
+        connected(port, get("/known")) as slow,
+    ):
+        loop = asyncio.get_running_loop()
+        with suppress(ConnectionError):
+            for _ in range(30):
+                await loop.sock_recv(slow, 1)
+                await asyncio.sleep(0.05)
+        await until_open(server, 0, within_s=1)
+
+
+@PROTOCOLS
+async def test_one_address_leaves_so_many_answers_unread(
+    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By connections; others are not concerned. Those that take what they get do not count."""
+    monkeypatch.setattr("api.connections.MOST_UNREAD", 4)
+    async with serving_bodies(protocol) as (app, port, server), AsyncExitStack() as stack:
+        for _ in range(10):
+            await stack.enter_async_context(connected(port, get("/known")))
+        await until_open(server, 4)
+        other = get("/known", "Client: another")
+        await stack.enter_async_context(connected(port, other))
+        async with asyncio.timeout(5):
+            while repr(app.connections) != "<Connections 5 open, 5 unread>":
+                await asyncio.sleep(0.02)
+        await stack.aclose()
+        await until_open(server, 0)
+        assert repr(app.connections) == "<Connections 0 open, 0 unread>"
+
+
+@PROTOCOLS
+async def test_one_address_leaves_so_many_bytes_unread(
+    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.connections.MOST_UNREAD_BYTES", 3_000_000)
+    async with serving_bodies(protocol) as (_, port, server), AsyncExitStack() as stack:
+        for _ in range(8):
+            await stack.enter_async_context(connected(port, get("/known")))
+        await until_open(server, 3)
+        await asyncio.sleep(0.1)
+        assert len(server.server_state.connections) == 3
+
+
+def test_the_bounds_of_an_address() -> None:
+    connections = Connections(lambda scope: scope["client"][0])
+    scope = {"client": ("a", 1), "headers": []}
+    assert all(connections.note_unread(n, scope, 1) for n in range(MOST_UNREAD))
+    assert connections.note_unread(0, scope, MOST_UNREAD_BYTES - MOST_UNREAD + 1)
+
+
+@PROTOCOLS
+async def test_for_who_does_not_read_nothing_more_is_made(protocol: type[BoundedHttp]) -> None:
+    """Of many questions at once: an application's answers would wait in its tasks, uncounted."""
+    asked = get("/made") * 3
+    async with serving_bodies(protocol) as (app, port, _), connected(port, asked) as reader:
+        await asyncio.sleep(0.3)
+        assert app.made == 1
+        loop = asyncio.get_running_loop()
+        while app.made < 3:
+            assert await asyncio.wait_for(loop.sock_recv(reader, 2**20), 5)
+
+
+@PROTOCOLS
+@pytest.mark.usefixtures("quick")
+async def test_what_was_unread_goes_with_its_connection(
+    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = WeakSet[BoundedHttp]()
+    made = BoundedHttp.connection_made
+
+    def remembered(self: BoundedHttp, transport: asyncio.Transport) -> None:
+        seen.add(self)
+        made(self, transport)
+
+    monkeypatch.setattr(BoundedHttp, "connection_made", remembered)
+    async with serving_bodies(protocol) as (_, port, server):
+        for path in ("/known", "/made"):
+            async with connected(port, get(path) * 3):
+                await asyncio.sleep(0.1)
+            async with connected(port, get(path) * 3):
+                await until_open(server, 0)
+        async with asyncio.timeout(3):
+            while seen:
+                gc.collect()
+                await asyncio.sleep(0.05)
