@@ -13,6 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
+from api.bounded_websocket import BoundedWebSocket
+from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
 from api.stream.frames import Frame
 from api.stream.outlets import MOST_BUFFERED, QueueOutlet
@@ -112,6 +114,8 @@ class GatewayServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=DirectHttp,
+            ws=BoundedWebSocket,
             ws_max_size=MOST_FRAME_BYTES,
             ws_ping_interval=PING_S,
             ws_per_message_deflate=False,

@@ -130,6 +130,7 @@ async def opened_station(
             CACHE_TTL_MARKET="3600",  # only what the venue tells makes updates
             WS_DIRECT=str(name == DIRECT).lower(),
             WS_MAX_CLIENTS=str(most_readers + 10),
+            CLIENT_MAX_SHARE="1",  # all readers are of one address
         )
     child = await Child.start("fanout_servers", name, **environment)
     stack.push_async_callback(child.end)
