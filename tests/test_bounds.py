@@ -15,6 +15,7 @@ GROWING |= {"WeakValueDictionary", "RequestCounts"}
 FIXED = {
     "Adapter.errors": "declared",
     "AnswerKeeper._places": "places of a category",
+    "Asset.coded": "codings",
     "Body.coded": "codings",
     "Body.under_way": "codings",
     "CacheCounters.stale_by_reason": "reasons of the contract",
@@ -24,6 +25,7 @@ FIXED = {
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._ladders": "effects",
     "Endpoint._without_batches": "hosts of the settings",
+    "Connections._next_warning": "kinds of warnings",
     "EventLog._loggers": "log files",
     "EventMetrics._calls": "providers, categories, outcomes",
     "EventMetrics._failing": "categories, reasons",
@@ -49,6 +51,9 @@ FIXED = {
 ONE_FOR_EACH = {
     "Broadcaster._closing": "feed that ends",
     "CachedSource._held": "entry of the cache",
+    "Connections._addresses": "open connection",
+    "Connections._open": "open connection",
+    "Connections._unread": "open connection",
     "CachedSource._later": "refresh under way",
     "CachedSource._watched": "follower of the stream",
     "Feed._topics": "choice of coins that a reader follows",
@@ -75,6 +80,7 @@ OF_THE_MARKET = {
 }
 #: Made for one request, answer or start, and gone with it.
 SHORT_LIVED = {
+    "Refusal.headers",
     "Remembered.answers",
     "Remembered.blocks",
     "Remembered.calls",
