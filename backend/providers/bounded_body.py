@@ -108,7 +108,8 @@ class _Gzip:
                 piece = self._decompressed(chunk)
                 yield piece
                 chunk = self._inflate.unconsumed_tail
-                is_more = bool(chunk) or len(piece) == STEP_BYTES
+                # At a member's end zlib has what follows in `unconsumed_tail`, too, for ever.
+                is_more = not self._inflate.eof and (bool(chunk) or len(piece) == STEP_BYTES)
             if not self._inflate.eof:
                 return
             self._is_in_member, chunk = False, self._inflate.unused_data

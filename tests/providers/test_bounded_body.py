@@ -67,6 +67,15 @@ async def test_all_members_of_a_body_are_read(size: int, padding: bytes) -> None
     assert await read_body(pieces(packed, size), "gzip", 100) == b"[1, 2, 3]"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("behind", [gzip.compress(b"]"), bytes(600)], ids=["a member", "zeros"])
+async def test_a_member_larger_than_a_step_ends_in_one_piece_with_the_next(behind: bytes) -> None:
+    """zlib then has the rest in two places: reading one of them never came to an end."""
+    large = b"[" + b" " * MIB
+    body = await read_body(pieces(gzip.compress(large) + behind, 64 * 1024), "gzip", 2 * MIB)
+    assert body == large + (b"" if not behind.strip(b"\0") else b"]")
+
+
 @pytest.mark.parametrize("cut", [1, 5, 12, 20, -1])
 async def test_a_compressed_body_that_ends_in_the_middle_is_refused(cut: int) -> None:
     packed = gzip.compress(b"[1, 2, 3]")
