@@ -249,9 +249,9 @@ def _location(request: httpx.Request, status: int, headers: httpx.Headers) -> st
         return None
     try:
         there = request.url.join(headers["location"]).copy_with(fragment=None)
+        is_same = (there.scheme, there.netloc) == (request.url.scheme, request.url.netloc)
     except Exception:  # httpx raises several kinds on odd ones
         raise MalformedResponse("the Location is no address", http_status=status) from None
-    is_same = (there.scheme, there.netloc) == (request.url.scheme, request.url.netloc)
     plain = request.url.copy_with(fragment=None)
     is_safer = plain.scheme == "http" and there == plain.copy_with(scheme="https")
     return str(there) if is_same or is_safer else None

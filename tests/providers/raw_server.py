@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 
 import trustme
 
@@ -16,11 +17,13 @@ Damage = Callable[[bytes], bytes]
 @dataclass
 class RawServer:
     """`answers` are sent one by one, the last one again and again. A connection stays open behind
-    an answer unless `closes`."""
+    an answer unless `closes`. `damage` changes the records of answers, `damage_greeting` those of
+    the handshake, behind which it closes, too."""
 
     answers: deque[bytes]
     closes: bool = False
     damage: Damage | None = None
+    damage_greeting: Damage | None = None
     url: str = ""
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -50,14 +53,18 @@ class RawServer:
     async def serve_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """TLS over memory, so that records can be damaged on their way."""
         coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = self.context.wrap_bio(coming, going, server_side=True)
+        tls = server_context().wrap_bio(coming, going, server_side=True)
         request = b""
         with suppress(OSError, ssl.SSLError):
             while True:
                 try:
                     request += tls.read(65_536)
                 except ssl.SSLWantReadError:
-                    writer.write(going.read())
+                    greeting = going.read()
+                    if greeting and self.damage_greeting:
+                        writer.write(self.damage_greeting(greeting))
+                        break
+                    writer.write(greeting)
                     await writer.drain()
                     received = await reader.read(65_536)
                     if not received:
@@ -70,12 +77,15 @@ class RawServer:
                     record = going.read()
                     writer.write(self.damage(record) if self.damage else record)
                     await writer.drain()
+                    if self.closes:
+                        break
 
-    @property
-    def context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        CERTIFICATE.configure_cert(context)
-        return context
+
+@cache
+def server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+    return context
 
 
 AUTHORITY = trustme.CA()
