@@ -20,9 +20,11 @@ import httpcore
 
 from backend.errors import Moved, ProviderError
 from backend.providers.adapter import Adapter, Call, Reply
-from backend.providers.client import ProviderClient, default_transport
+from backend.providers.client import ProviderClient
 from backend.providers.json_body import decode_json
 from backend.providers.registry import REGISTRY
+from backend.providers.transport import PooledTransport
+from backend.providers.tunnel import Direct
 from tests.clocks import ManualClock
 from tests.fuzz.raw_answers import RawAnswer, raw_answer
 from tests.fuzz.raw_records import RecordDamage, record_damage
@@ -98,8 +100,8 @@ class ScriptedStream(httpcore.AsyncNetworkStream):
 @asynccontextmanager
 async def client_in_memory() -> AsyncIterator[tuple[ProviderClient, ScriptedBackend]]:
     """The client as it is, but for where its connections come from."""
-    transport, backend = default_transport(), ScriptedBackend()
-    transport._pool._network_backend = backend
+    backend = ScriptedBackend()
+    transport = PooledTransport(client_context(), backend)
     async with ProviderClient(ManualClock(), transport) as client:
         yield client, backend
 
@@ -219,8 +221,7 @@ async def on_sockets(numbers: Iterable[int], seed: int, closes: bool = True) -> 
 
 async def on_tls(numbers: Iterable[int], seed: int) -> Counter[str]:
     """Good answers in records that are damaged."""
-    transport, body = default_transport(), b"[" + b"1," * 40 + b"1]"
-    transport._pool._ssl_context = client_context()
+    transport, body = PooledTransport(client_context(), Direct()), b"[" + b"1," * 40 + b"1]"
     async with (
         ProviderClient(ManualClock(), transport) as client,
         raw_server(b"", closes=True, tls=True) as server,
