@@ -19,6 +19,9 @@ from backend.environment.proxies import Proxy, bracketed
 
 #: Of a proxy's answer to CONNECT.
 MOST_HEAD_BYTES = 16_384
+#: What is read at once is taken in one go: thousands of informational answers, at worst. A record
+#: of TLS has as much.
+MOST_READ_BYTES = 16_384
 #: The library's own limit is a minute; whoever calls has a shorter one.
 SOCKS_TIMEOUT_S = 60.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
@@ -122,7 +125,7 @@ class ClosingStream(httpcore.AsyncNetworkStream):
             raise
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        return await self._stream.read(max_bytes, timeout)
+        return await self._stream.read(min(max_bytes, MOST_READ_BYTES), timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         await self._stream.write(buffer, timeout)

@@ -12,6 +12,7 @@ import pytest
 from backend.errors import ConnectionBroken, MalformedResponse, Moved, ProviderError
 from backend.providers.adapter import Adapter, Call, Reply
 from backend.providers.client import ProviderClient
+from backend.providers.tunnel import Direct
 from tests.clocks import ManualClock
 from tests.providers.raw_server import RawServer, answer, client_context, raw_server
 
@@ -178,6 +179,26 @@ async def test_a_content_encoding_that_means_nothing_costs_nothing(
     body = gzip.compress(b"[1]") if name.startswith(b"gzip") else b"[1]"
     async with raw_server(answer(body, b"Content-Encoding: " + name)) as server:
         assert (await ask(client, server)).payload == [1]
+
+
+async def test_of_a_flood_before_the_answer_little_is_read_without_a_pause() -> None:
+    """Informational answers have no bound but the time-out, and h11 takes 25 µs for each."""
+    sent, received = b"HTTP/1.1 100 \r\n\r\n" * 8_192, 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        writer.write(sent)
+        writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    async with server:
+        stream = await Direct().connect_tcp(*server.sockets[0].getsockname())
+        await stream.write(b"?")
+        while piece := await stream.read(1024 * 1024):
+            assert len(piece) <= 16_384
+            received += len(piece)
+        await stream.aclose()
+    assert received == len(sent)
 
 
 async def test_an_exception_that_nobody_foresaw_is_a_failure_and_logged_once(
