@@ -1,13 +1,19 @@
 """Prepared bodies: once a refresh, and never more than their bound."""
 
+import threading
+from functools import partial
 from typing import Any
 
+import pytest
 from fastapi import Request
 
+from api.client_limits import ACCOUNT, ClientAccount, ClientLimits
 from api.responses import MOST_BYTES, OVERHEAD_BYTES, Responder, json_envelope
+from backend.errors import ClientLimitReached
 from backend.models.answer import Answer
 from backend.services.market import Page
-from tests.clocks import EPOCH
+from backend.settings import CallLimit
+from tests.clocks import EPOCH, ManualClock
 
 
 def request() -> Request:
@@ -51,6 +57,38 @@ async def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> 
         "20",
         "public, max-age=60",
     )
+
+
+async def ask(responder: Responder, account: ClientAccount, view: str, rows: int) -> None:
+    asked = request()
+    asked.scope["state"] = {ACCOUNT: account}
+    table = tuple(range(rows))
+    await responder.respond(asked, answer(), view, lambda: Page(table, rows), encode=json_envelope)
+
+
+async def test_a_long_table_is_charged_once_before_it_is_made(clock: ManualClock) -> None:
+    account = ClientAccount(limits := ClientLimits([CallLimit(30, 60.0)], clock), "a")
+    responder = Responder()
+    for _ in range(3):
+        await ask(responder, account, "long", 10_000)
+    await ask(responder, account, "short", 499)
+    assert limits.hit("a", 0).left == 10
+    with pytest.raises(ClientLimitReached):
+        await ask(responder, account, "another long", 10_000)
+    assert repr(responder).startswith("<Responder 2 bodies")
+
+
+async def test_a_long_table_is_made_off_the_loop() -> None:
+    threads = []
+
+    def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return b"x", "text/plain"
+
+    for rows in (10, 10_000):
+        page = partial(Page, tuple(range(rows)), rows)
+        await Responder().respond(request(), answer(), "a", page, encode=encode)
+    assert threads == [True, False]
 
 
 async def test_many_views_with_long_names_stay_within_the_bound() -> None:
