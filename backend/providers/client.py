@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import anyio.lowlevel
 import httpx
+import orjson
 from pydantic import SecretStr
 
 from backend import __version__
@@ -33,7 +34,7 @@ from backend.errors import (
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
-from backend.providers.json_body import decode_json
+from backend.providers.json_body import decode_json, plain_json, repaired_json
 from backend.providers.refusals import refusal_in
 from backend.providers.transport import open_transport
 from backend.providers.unexpected import UnexpectedErrors
@@ -58,6 +59,8 @@ DEEPEST_CAUSE = 10
 
 #: A larger body is decoded in a thread: decoding takes about 5 ms for each MiB.
 DECODE_IN_THREAD_BYTES = 256 * 1024
+#: ... and repairing it ten times as long.
+REPAIR_IN_THREAD_BYTES = 16 * 1024
 #: Validators that may be sent back: of these characters and no longer (RFC 9110, 8.8.2 and 8.8.3).
 _ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')
 _LAST_MODIFIED = re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")
@@ -205,10 +208,7 @@ class ProviderClient:
         headers: httpx.Headers,
         body: bytes,
     ) -> Reply:
-        if len(body) > DECODE_IN_THREAD_BYTES:
-            payload = await asyncio.to_thread(decode_json, body)
-        else:
-            payload = decode_json(body)
+        payload = await _decoded(body)
         error = refusal_in(adapter, status, headers, payload, body, self._clock.now())
         if error:
             raise error
@@ -227,6 +227,17 @@ class ProviderClient:
             return ConnectionBroken(name)
         self._unexpected.log(f"the call to {adapter.vendor}", error)
         return MalformedResponse(name)
+
+
+async def _decoded(body: bytes) -> Any:
+    """As decode_json; what takes more than some milliseconds, in a thread."""
+    if len(body) <= DECODE_IN_THREAD_BYTES:
+        try:
+            return plain_json(body)
+        except orjson.JSONDecodeError:
+            if len(body) <= REPAIR_IN_THREAD_BYTES:
+                return repaired_json(body)
+    return await asyncio.to_thread(decode_json, body)
 
 
 def _own_headers(call: Call) -> dict[str, str]:
