@@ -105,25 +105,26 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
     """The coin, and whether its supply was left out: no market has so many of anything."""
     if row["id"] is None:
         raise ValueError("a row without an id")
-    market_cap, supply = _known(row["market_cap"]), row["circulating_supply"]
+    # What says of which coin, and for how much, has to be there; a key that is left out is null.
+    market_cap, supply = _known(row.get("market_cap")), row.get("circulating_supply")
     # Beside a market cap 0 is what it tells: it ranks some coins by a supply of its own.
     supply = _known(supply) if market_cap is None else supply
     has_odd_supply = isinstance(supply, float | int) and supply >= LARGEST
     coin = Coin(
         id=row["id"],
         symbol=row["symbol"].upper(),
-        name=row["name"],
-        image=usable_image(row["image"]),  # "missing_large.png" is none
-        market_cap_rank=row["market_cap_rank"],
+        name=row.get("name"),
+        image=usable_image(row.get("image")),  # "missing_large.png" is none
+        market_cap_rank=row.get("market_cap_rank"),
         price=row["current_price"],
         market_cap=market_cap,
-        volume_24h=row["total_volume"],
-        high_24h=row["high_24h"],
-        low_24h=row["low_24h"],
-        price_change_24h=row["price_change_24h"],
-        price_change_percentage_24h=row["price_change_percentage_24h"],
+        volume_24h=row.get("total_volume"),
+        high_24h=row.get("high_24h"),
+        low_24h=row.get("low_24h"),
+        price_change_24h=row.get("price_change_24h"),
+        price_change_percentage_24h=row.get("price_change_percentage_24h"),
         circulating_supply=None if has_odd_supply else supply,
-        last_updated=_instant(row["last_updated"]),
+        last_updated=_instant(row.get("last_updated")),
         source=provider,
     )
     return coin, has_odd_supply

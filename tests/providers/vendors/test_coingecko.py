@@ -199,7 +199,7 @@ NO_ROWS: list[Any] = [
     {"symbol": "x", "name": "no id"},
     coin_row(id=None),
     {name: value for name, value in coin_row().items() if name != "symbol"},
-    {name: value for name, value in coin_row().items() if name != "high_24h"},
+    {name: value for name, value in coin_row().items() if name != "current_price"},
 ]
 
 
@@ -394,3 +394,14 @@ def test_a_row_from_the_future_is_left_out_and_named() -> None:
     ranking = markets(*many(60, coin_row(id="ahead", last_updated="2026-11-22T10:00:00.000Z")))
     assert "ahead" not in {coin.id for coin in ranking.coins}
     assert ranking.refused == ("ahead",)
+
+
+@pytest.mark.parametrize(
+    "key",
+    "name image market_cap_rank market_cap total_volume high_24h low_24h price_change_24h"
+    " price_change_percentage_24h circulating_supply".split(),
+)
+def test_a_key_that_the_vendor_leaves_out_of_all_rows_is_unknown_and_costs_no_row(key: str) -> None:
+    rows = [{name: cell for name, cell in row.items() if name != key} for row in many(20)]
+    ranking = markets(*rows)
+    assert (len(ranking.coins), ranking.refused) == (20, ())
