@@ -24,8 +24,8 @@ def decode_json(body: bytes) -> Any:
     """The value; None for what is no JSON (RFC 8259), and for `null`.
 
     One odd character or number in one field must not cost all rows: a lone surrogate, which is no
-    character, and bytes that are no UTF-8 become U+FFFD, control characters in texts stay, `NaN`
-    and `Infinity` become None, and a number that is too large for a float is infinite.
+    character, and bytes that are no UTF-8 become U+FFFD, control characters in texts stay, and so
+    do `NaN` and `Infinity`, which no model takes; a number too large for a float is infinite.
     """
     try:
         return plain_json(body)
@@ -45,7 +45,7 @@ def repaired_json(body: bytes) -> Any:
     if count == MOST_REPAIRS:
         return None
     try:
-        return json.loads(repaired, strict=False, parse_constant=lambda _name: None)
+        return json.loads(repaired, strict=False, parse_constant=float)
     except (ValueError, RecursionError):
         return None
 

@@ -50,8 +50,7 @@ def test_what_is_no_json_has_no_value(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
-        (b"NaN", None),
-        (b"-Infinity", None),
+        (b"-Infinity", -math.inf),
         (b"1e400", math.inf),
         (b"9" * 400, 10**400 - 1),
         (b'"bit\ncoin\x1b"', "bit\ncoin\x1b"),
@@ -61,6 +60,11 @@ def test_what_is_no_json_has_no_value(body: bytes) -> None:
 )
 def test_an_odd_number_or_control_character_costs_its_cell_only(cell: bytes, value: Any) -> None:
     assert decode_json(b'[{"id": "a"}, {"id": %b}]' % cell) == [{"id": "a"}, {"id": value}]
+
+
+def test_what_is_not_a_number_stays_none_and_no_row_with_it_is_taken() -> None:
+    (value,) = decode_json(b"[NaN]")
+    assert math.isnan(value)
 
 
 @pytest.mark.parametrize("piece", [rb"\n", rb"\ud800", rb"\ud8zz", b'"",', b"\\", b"[", b'{"a":'])
