@@ -17,8 +17,12 @@ SLOWEST_BLOCK_S = 2 * SLOT_S
 MOST_BEHIND = 3
 #: A height so many blocks ahead of what the slots allow is explained by no delay of ours.
 MOST_AHEAD = 10
-#: A height that was first seen this long ago says too little about now, in seconds.
-GUARD_S = 600.0
+#: A height that was first seen this long ago says too little about now, in seconds. It is no longer
+#: than a stale answer is served, so that a chain which stands still itself is no outage.
+GUARD_S = 300.0
+#: A height that is the newest one for so long is told to readers, in seconds: an honest chain makes
+#: a block in each 24 s, and a node lags by three.
+STANDING_S = (MOST_BEHIND + 1) * SLOWEST_BLOCK_S
 #: The dearest day of Ethereum saw some thousands; beyond this it is a unit error (wei).
 Gwei = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -84,16 +88,12 @@ class GasQuery(Query[GasFees]):
     def refuse_other_heads(self, block: int, now_ms: int) -> None:
         """Raises ValueError where the chain's newest block cannot be `block` at `now_ms`.
 
-        While the newest known block was first seen less than ten minutes ago, the chain has grown
+        While the newest known block was first seen less than five minutes ago, the chain has grown
         since by at least a block in each 24 s (half of the slots missed), less the three blocks
-        that a node may lag. So a node that stands still is refused after 96 s. After ten minutes
-        any block is taken, but not the very same again.
+        that a node may lag. So a node that stands still is refused after 96 s. After five minutes
+        any block is taken: nobody told a better one, so the chain itself may stand still.
         """
-        if self.newest_block is None or self.newest_block_at_ms is None:
-            return
-        if self.guard_is_over(now_ms):
-            if block == self.newest_block:
-                raise ValueError("the newest block is the same for ten minutes")
+        if self.newest_block is None or self.guard_is_over(now_ms):
             return
         least = self.newest_block + self._elapsed_s(now_ms) // SLOWEST_BLOCK_S - MOST_BEHIND
         if block < least:
@@ -110,7 +110,7 @@ class GasQuery(Query[GasFees]):
         return max(0, now_ms - (self.newest_block_at_ms or now_ms)) // 1000
 
     def guard_is_over(self, now_ms: int) -> bool:
-        """True where nothing is known, or what is known is no guide to `now_ms`: ten minutes old,
+        """True where nothing is known, or what is known is no guide to `now_ms`: five minutes old,
         or of a time to come, as after a clock was set back."""
         at_ms = self.newest_block_at_ms
         return at_ms is None or abs(now_ms - at_ms) >= GUARD_S * 1000

@@ -121,23 +121,28 @@ class ProviderClient:
         Raises Moved where the same host has it elsewhere; what leads to another host is refused.
         """
         try:
-            request = self._request(call, base_url, auth)
             async with asyncio.timeout(timeout_s):
-                status, headers, body = await self._send(request, call.max_bytes)
-            if call.conditional:
-                status, body = self._revalidated(request, status, headers, body)
-            if auth:  # some providers echo the key; from here on nobody sees it
-                for spelling in spellings(auth[1].get_secret_value()):
-                    body = body.replace(spelling.encode(), b"[redacted]")
-            if location := _location(request, status, headers):
-                raise Moved(location, status)
-            return await self._reply(adapter, call, base_url, status, headers, body)
+                return await self._call(adapter, call, base_url, auth)
         except ProviderError:
             raise
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
         except Exception as error:  # whatever a server makes a library raise is its own failure
             raise self._failure(adapter, error) from None
+
+    async def _call(
+        self, adapter: Adapter, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
+    ) -> Reply:
+        request = self._request(call, base_url, auth)
+        status, headers, body = await self._send(request, call.max_bytes)
+        if call.conditional:
+            status, body = self._revalidated(request, status, headers, body)
+        if auth:  # some providers echo the key; from here on nobody sees it
+            for spelling in spellings(auth[1].get_secret_value()):
+                body = body.replace(spelling.encode(), b"[redacted]")
+        if location := _location(request, status, headers):
+            raise Moved(location, status)
+        return await self._reply(adapter, call, base_url, status, headers, body)
 
     def forget(self, base_url: str) -> None:
         """What came from that host was absurd: not to be taken for unchanged."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer, Source
-from backend.models.gas import BlockFees, GasFees, GasQuery
+from backend.models.gas import STANDING_S, BlockFees, GasFees, GasQuery
 from backend.services.market import Page
 from backend.services.refused_rows import refused_warning
 
@@ -23,6 +23,8 @@ class GasSource:
         self._known = GasQuery()
         #: A height that no growth of the chain explains, until a second answer is of it as well.
         self._claimed = GasQuery()
+        #: When the known height was first seen, epoch ms; asking again does not make it younger.
+        self._standing_since_ms = 0
 
     def __repr__(self) -> str:
         return f"<GasSource block {self._known.newest_block}>"
@@ -31,7 +33,7 @@ class GasSource:
         """Raises SourceUnavailable."""
         answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
         self.recall(answer)
-        return replace(_shown(answer), later=self._later(answer))
+        return replace(self._shown(answer), later=self._later(answer))
 
     def recall(self, answer: Answer[GasFees]) -> None:
         """An answer that was accepted, in this run or in an earlier one: its block is remembered
@@ -45,6 +47,8 @@ class GasSource:
         if self._known.is_ahead_of_all_slots(block, at_ms) and not self._is_claimed(block, at_ms):
             self._claimed = told
         elif newest is None or block > newest or self._known.guard_is_over(at_ms):
+            if block != newest:
+                self._standing_since_ms = at_ms
             self._known, self._claimed = told, GasQuery()
 
     def _is_claimed(self, block: int, at_ms: int) -> bool:
@@ -70,17 +74,25 @@ class GasSource:
             except ValueError as error:
                 raise MalformedResponse(str(error)) from None
             self.recall(late)
-            return _shown(late)
+            return self._shown(late)
 
         return checked_later
 
+    def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
+        """What readers get; blocks that were left out are a warning, and so is a height that
+        stands still."""
+        fees, warnings = answer.data, self._standing(answer)
+        if isinstance(fees, BlockFees):
+            warnings += refused_warning(fees.refused, "block")
+            fees = fees.fees
+        return answer.carrying(fees, *warnings) if warnings or fees is not answer.data else answer
 
-def _shown(answer: Answer[GasFees]) -> Answer[GasFees]:
-    """What readers get; blocks that were left out are a warning."""
-    fees = answer.data
-    if not isinstance(fees, BlockFees):
-        return answer
-    return answer.carrying(fees.fees, *refused_warning(fees.refused, "block"))
+    def _standing(self, answer: Answer[GasFees]) -> tuple[str, ...]:
+        standing_s = (_epoch_ms(answer.fetched_at) - self._standing_since_ms) // 1000
+        if answer.data.block != self._known.newest_block or standing_s < STANDING_S:
+            return ()
+        told = f"block {answer.data.block} has been the newest one for {standing_s} s"
+        return (f"{told}: the chain or the nodes that were asked stand still",)
 
 
 def _epoch_ms(at: datetime) -> int:

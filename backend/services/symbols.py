@@ -122,6 +122,13 @@ class SymbolIndex:
             f"write {other}-{dollars} for {self._by_symbol[other][0].id or other}"
             for other, dollars in others
         ]
+        shorter = [rest for rest in DOLLARS if quote != rest and quote.endswith(rest)]
+        notes += [
+            f"{name} was read as {base} against {quote}, not as {base + quote.removesuffix(rest)} "
+            f"against {rest}, of which this market has no coin"
+            for rest in shorter
+            if not others
+        ]
         written, rest = name[: len(base)], name[len(base) :]
         is_like_a_dollar = rest.isupper() and written != written.upper()
         if not others and (quote == "USD" or is_like_a_dollar):

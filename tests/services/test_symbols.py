@@ -60,7 +60,6 @@ def index() -> SymbolIndex:
         "BTC-USD",
         "BTC_USDC",
         "BTC:USDT",
-        "BTCFDUSD",
         "BTC/FDUSD",
     ],
 )
@@ -136,6 +135,19 @@ def test_of_two_ways_to_cut_a_pair_the_one_that_is_known_counts(
     for base, _ in (long_quote, plain):
         only = coin("only", base, 1)
         assert SymbolIndex(Market((only,), True)).resolve(text).coin is only
+
+
+@pytest.mark.parametrize(("text", "long_quote", "plain"), LETTERS)
+def test_a_pair_whose_other_reading_names_no_known_coin_says_how_it_was_read(
+    text: str, long_quote: tuple[str, str], plain: tuple[str, str]
+) -> None:
+    """A coin that is not listed is not what was asked for by its own name."""
+    (base, quote), (other, dollars) = long_quote, plain
+    found = SymbolIndex(Market((coin("only", base, 1),), True)).resolve(text)
+    assert found.warnings == (
+        f"{text} was read as {base} against {quote}, not as {other} against {dollars}, "
+        "of which this market has no coin",
+    )
 
 
 CURVE, SONIC = coin("curve-dao-token", "CRV", 80), coin("sonic-3", "S", 90)

@@ -26,6 +26,7 @@ from backend.providers.rows import (
     LONGEST_NAME,
     NOT_OF_NOW_MS,
     bounded,
+    decimal_number,
     decimal_numbers,
     parse_rows,
     refuse_other_times,
@@ -113,7 +114,11 @@ def _symbol(told: tuple[Any, str]) -> Any:
 
 def _ticker(told: tuple[Any, str]) -> PairTicker:
     row, quote = told
-    price, high, low, volume, change, percentage = decimal_numbers(_figures(row))
+    price, high, low, volume = decimal_numbers(_figures(row))
+    change, percentage = (
+        decimal_number(row[name]) if name in row else None
+        for name in ("priceChange", "priceChangePercent")
+    )
     return PairTicker(
         pair=row["symbol"],
         base=row["symbol"].removesuffix(quote),
@@ -128,9 +133,7 @@ def _ticker(told: tuple[Any, str]) -> PairTicker:
     )
 
 
-_figures = itemgetter(
-    "lastPrice", "highPrice", "lowPrice", "quoteVolume", "priceChange", "priceChangePercent"
-)
+_figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 
 def serves_klines(query: OhlcQuery, _context: Context) -> int | None:

@@ -238,6 +238,15 @@ def test_a_figure_that_is_no_plain_decimal_costs_its_row(field: str, figure: Any
     assert found.refused == ("ODDUSDT",)
 
 
+def test_changes_that_are_left_out_of_all_rows_are_unknown_and_take_no_list_down() -> None:
+    rows = [ticker(pair) for pair in ("BTCUSDT", "ETHUSDT")]
+    for row in rows:
+        del row["priceChange"], row["priceChangePercent"]
+    found = tickers(*rows)
+    assert [(one.change, one.change_percentage) for one in found.tickers] == [(None, None)] * 2
+    assert found.refused == ()
+
+
 def test_more_rows_than_were_ever_listed_are_no_answer() -> None:
     with pytest.raises(ValueError, match="10001 rows, at most 10000"):
         tickers(*[ticker("BTCUSDT")] * 10_001)
