@@ -30,7 +30,9 @@ NEVER = float("-inf")
 class AnswerStore(Protocol):
     """Where bodies are kept. Never raises."""
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> None: ...
+    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+        """False: it could not be kept now."""
+        ...
 
 
 @dataclass(slots=True)
@@ -157,7 +159,9 @@ class AnswerKeeper(Generic[Q, T]):
                 place.due_at = self._clock.monotonic() + self._keeping.every_s
                 body = self._keeping.codec.encoded(query, answer)
                 now_s = self._clock.now().timestamp()
-                await self._store.keep_answer(self._key(place.number), body, now_s)
+                if not await self._store.keep_answer(self._key(place.number), body, now_s):
+                    place.waiting = place.waiting or answer  # with the next one, or at the end
+                    return
         except ValueError:  # a bug of ours, and no reader's business
             log.exception("an answer of %s cannot be kept", self._keeping.name)
         finally:

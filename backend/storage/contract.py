@@ -45,8 +45,9 @@ class Storage(Protocol):
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         """Amounts by window and tick, added to those before; also a sign of life."""
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> None:
-        """In place of what was kept for `question` before."""
+    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+        """In place of what was kept for `question` before. False: it could not be kept now."""
+        ...
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None:
         """Begins to keep it, or to forget it where it is None; waits for nothing."""
@@ -65,7 +66,9 @@ class NoStorage:
         return Remembered()
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None: ...
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> None: ...
+    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+        return True
+
     def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
     async def forget_before(self, minute: int, second: int, answers_before_s: float) -> None: ...
     async def sign_of_life(self, now_s: float) -> None: ...

@@ -64,8 +64,12 @@ class SqliteStorage:
         self._owe(amounts)
         await self._do(lambda: self._pay(now_s), None)
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> None:
-        await self._do(lambda: self._file.keep(question, body, now_s), None)
+    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+        def keep() -> bool:
+            self._file.keep(question, body, now_s)
+            return True
+
+        return await self._do(keep, False)
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None:
         task = asyncio.create_task(self._do(lambda: self._file.keep_block(name, block), None))
@@ -114,7 +118,7 @@ class SqliteStorage:
             self._retry_at = now + self._retry_s
             self._tell(error)
             return otherwise
-        if self._is_failing:
+        if self._is_failing and now >= self._retry_at:  # it began after the failure
             self._is_failing = False
             log.info("STATE_PATH works again")
         return done

@@ -23,16 +23,21 @@ QUERY = PriceQuery()
 
 @dataclass
 class Store:
-    """Takes `delay_s` for each body."""
+    """Takes `delay_s` for each body; has no room for the first `failures`."""
 
     delay_s: float = 0.0
+    failures: int = 0
     writes: list[tuple[str, float]] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> None:
+    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
         await asyncio.sleep(self.delay_s)
+        if self.failures:
+            self.failures -= 1
+            return False
         self.bodies[question] = body
         self.writes.append((question, now_s - EPOCH.timestamp()))
+        return True
 
     @property
     def values(self) -> dict[str, Any]:
@@ -89,6 +94,28 @@ async def test_a_flush_waits_for_a_write_that_is_under_way() -> None:
     keeper.keep(QUERY, answer(2.0))
     await keeper.flush()
     assert store.values == {"price/0": ("btc", 2.0)}
+
+
+async def test_what_a_full_disk_did_not_take_is_written_at_the_end() -> None:
+    store = Store(failures=1)
+    keeper = opened(KEEPING, store)
+    keeper.keep(QUERY, answer(1.0))
+    await asyncio.sleep(1.0)
+    assert store.values == {}
+    await keeper.flush()
+    assert store.values == {"price/0": ("btc", 1.0)}
+
+
+async def test_in_place_of_what_was_not_written_a_newer_answer_is() -> None:
+    store = Store(delay_s=1.0, failures=1)
+    keeper = opened(KEEPING, store)
+    keeper.keep(QUERY, answer(1.0))
+    await asyncio.sleep(0.5)
+    keeper.keep(QUERY, answer(2.0))
+    await asyncio.sleep(1.0)
+    await keeper.flush()
+    assert store.values == {"price/0": ("btc", 2.0)}
+    assert len(store.writes) == 1
 
 
 async def test_questions_have_places_of_their_own_as_long_as_there_are_some() -> None:

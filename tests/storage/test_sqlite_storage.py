@@ -215,6 +215,30 @@ async def test_what_failed_is_left_alone_for_a_while(opened: Open, path: Path) -
     assert not path.exists()
 
 
+async def test_what_was_under_way_when_another_write_failed_says_nothing_of_the_file(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk may have room for a call and none for an answer."""
+
+    def fail(*_arguments: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    storage = opened(path, retry_s=0.2)
+    monkeypatch.setattr(StateFile, "keep", fail)
+    with caplog.at_level(logging.INFO):
+        kept, _ = await asyncio.gather(
+            storage.keep_answer("market/0", b"x", 61.0),
+            storage.add_calls({(WINDOW, 1): 1}, 61.0),
+        )
+        assert not kept
+        assert told(caplog) == [f"{CANNOT}OperationalError: disk I/O error"]
+        monkeypatch.undo()
+        assert not await storage.keep_answer("market/0", b"x", 61.0)
+        await asyncio.sleep(0.25)
+        assert await storage.keep_answer("market/0", b"x", 61.0)
+    assert told(caplog)[1:] == ["STATE_PATH works again"]
+
+
 async def test_a_full_disk_is_told_once_and_nothing_is_torn(
     opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
