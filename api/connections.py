@@ -1,4 +1,4 @@
-"""Who holds how much of the server: open connections and unread answers, by client address."""
+"""Counts open connections and unread answers by client address, and limits both."""
 
 import asyncio
 import logging
@@ -7,21 +7,21 @@ from collections.abc import Callable, Hashable
 
 from starlette.types import Scope
 
-#: Besides one for each reader of the stream: requests, providers, files.
+#: File descriptors besides one for each reader of the stream: requests, providers, files.
 OTHER_DESCRIPTORS = 1_024
-#: Of one address: connections whose answers are not taken, and the bytes of those answers.
+#: Limits of one address: connections with unread answers, and the bytes of those answers.
 MOST_UNREAD, MOST_UNREAD_BYTES = 64, 8 * 1024 * 1024
-#: Between two warnings of one kind, in seconds: who is refused comes again at once.
+#: Shortest time between two warnings of one kind, in seconds.
 WARNING_S = 60.0
 
 log = logging.getLogger("gateway")
 
 
 class Connections:
-    """The connections of a server, counted by the address of the client behind each.
+    """The registry of a server's connections by client address.
 
-    `most` open ones may be of one address (None: any number). `address_of` reads a scope; where
-    proxies are trusted, many clients share a peer, so then there should be no `most`.
+    `most` is the number of connections that one address may have open; None is no limit, as many
+    clients share one peer behind a trusted proxy. `address_of` reads the address from a scope.
     """
 
     def __init__(self, address_of: Callable[[Scope], str], *, most: int | None = None) -> None:
@@ -36,10 +36,12 @@ class Connections:
         return f"<Connections {self._open.total()} open, {len(self._addresses)} unread>"
 
     def admit(self, peer: tuple[str, int] | None) -> str | None:
-        """Counts a connection, to be released by what this gives; None: one too many."""
+        """Counts a connection. Returns the address to release it by, or None over the limit."""
         address = self._address_of({"client": peer, "headers": []})
         if self._most is not None and self._open[address] >= self._most:
-            self._warn(f"one address has {self._most} connections open: more of it are closed")
+            self._warn(
+                f"one address has {self._most} connections open, its further ones are closed"
+            )
             return None
         self._open[address] += 1
         return address
@@ -50,8 +52,8 @@ class Connections:
             del self._open[address]
 
     def note_unread(self, connection: Hashable, scope: Scope, waiting: int) -> bool:
-        """So many bytes wait for the reader of this connection. False: more than may of its
-        address, and the connection has to end."""
+        """Records that `waiting` bytes of this connection are unread. False when its address is
+        over a limit: the caller then closes the connection."""
         self.forget_unread(connection)
         address = self._address_of(scope)
         unread = self._unread[address]
@@ -59,12 +61,12 @@ class Connections:
         self._addresses[connection] = address
         if len(unread) <= MOST_UNREAD and sum(unread.values()) <= MOST_UNREAD_BYTES:
             return True
-        self.forget_unread(connection)  # else it would count against those before it
-        self._warn("one address leaves too many answers unread: connections of it are closed")
+        self.forget_unread(connection)  # else it would count against the address's other ones
+        self._warn("one address leaves too many answers unread, its connections are closed")
         return False
 
     def forget_unread(self, connection: Hashable) -> None:
-        """Its reader takes what waits, or is gone."""
+        """The client reads again, or the connection is closed."""
         address = self._addresses.pop(connection, None)
         if address is not None:
             unread = self._unread[address]

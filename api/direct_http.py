@@ -47,7 +47,7 @@ class DirectHttp(BoundedHttp):
         status, lines, body = known
         own = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
         self.transport.writelines((b"%b%b%b\r\n" % (STATUS_LINE[status], own, lines), body))
-        self.is_done = True
+        self.ignores_message = True
         self._end_answer()
         return True
 
@@ -56,9 +56,9 @@ class DirectHttp(BoundedHttp):
         cycle, parser = self.cycle, self.parser
         return (
             (cycle is None or cycle.response_complete)
-            and self.takes_requests
+            and self.accepts_requests
             and not self.transport.is_closing()
-            and (self.host == self.sound_host or self.has_sound_host())
+            and (self.host == self.valid_host or self.has_valid_host())
             and self._at_once < MOST_AT_ONCE
             and not (self.pipeline or self.flow.write_paused)
             and not (self.expect_100_continue or parser.should_upgrade())

@@ -1,4 +1,4 @@
-"""What HTTP asks of the head of a request before anybody looks at its path: pure functions."""
+"""Checks of a request's head that come before routing: its Host and WebSocket handshakes."""
 
 import base64
 import binascii
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
-#: A name has at most 253 characters, a port 5 digits; brackets, a zone and colons besides.
+#: A DNS name has at most 253 characters, a port 5 digits.
 LONGEST_HOST = 300
-#: `uri-host [ ":" port ]` of RFC 9110, 7.2; it may be empty, where an address has none.
+#: `uri-host [ ":" port ]` (RFC 9110, 7.2); empty where the target URI has no authority.
 _HOST = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+\]"
     rb"|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?",
@@ -20,14 +20,16 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not answered: a problem's code, its detail, and headers of the answer."""
+    """A refusal of a request: the problem's code and detail, and headers of the answer."""
 
     code: str
     detail: str
     headers: dict[str, str] = field(default_factory=dict)
 
 
-BAD_HOST = Refusal("bad_request", "a request has one Host header, with a host and maybe a port")
+BAD_HOST = Refusal(
+    "bad_request", "a request must have one Host header, with a host and optionally a port"
+)
 
 
 def is_host(value: bytes) -> bool:
@@ -35,7 +37,7 @@ def is_host(value: bytes) -> bool:
 
 
 def has_body(headers: Headers) -> bool:
-    """Whether one is announced."""
+    """Whether the headers announce a body."""
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
         for name, value in headers
@@ -43,9 +45,9 @@ def has_body(headers: Headers) -> bool:
 
 
 def handshake_refusal(method: bytes, url: bytes, headers: Headers) -> Refusal | None:
-    """What the WebSocket library would refuse in a handshake, some of it without an answer."""
+    """Why the WebSocket library would refuse this handshake; some it would leave unanswered."""
     if method != b"GET":
-        return Refusal("method_not_allowed", "a handshake is a GET", {"Allow": "GET"})
+        return Refusal("method_not_allowed", "a handshake must be a GET request", {"Allow": "GET"})
     return _too_large(url, headers) or _malformed(headers)
 
 
@@ -64,14 +66,16 @@ def _too_large(url: bytes, headers: Headers) -> Refusal | None:
 
 def _malformed(headers: Headers) -> Refusal | None:
     if has_body(headers):
-        return Refusal("bad_request", "a handshake has no body")
+        return Refusal("bad_request", "a handshake must not have a body")
     if _all(headers, b"sec-websocket-version") != [b"13"]:
-        told = "the version of WebSocket that is spoken here is 13"
+        told = "the supported version of WebSocket is 13"
         return Refusal("upgrade_required", told, {"Sec-WebSocket-Version": "13"})
     if not _are_one_key(_all(headers, b"sec-websocket-key")):
-        return Refusal("bad_request", "Sec-WebSocket-Key must be 16 bytes in base64, once")
+        return Refusal(
+            "bad_request", "a handshake must have one Sec-WebSocket-Key: 16 bytes in base64"
+        )
     if len(_all(headers, b"origin")) > 1:
-        return Refusal("bad_request", "a request has one Origin at most")
+        return Refusal("bad_request", "a request must have at most one Origin header")
     return None
 
 

@@ -41,7 +41,7 @@ class Application(FastAPI):
     outside: ASGIApp
     #: Where a server may ask for a known answer itself.
     prepared: PreparedAnswers | None = None
-    #: What a server asks before it troubles the application, and where it counts what it refused.
+    #: For the server's protocols: limits by client address, and the answers to refused requests.
     connections: Connections | None = None
     refusals: Refusals | None = None
 
@@ -78,14 +78,13 @@ def create_app(
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
     _install_layers(app, configuration, counts)
-    app.refusals = Refusals(counts)
     app.connections = _connections(configuration.gateway)
     app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
 def _connections(settings: Settings) -> Connections:
-    """Behind trusted proxies many clients share a peer: then no address has a share of its own."""
+    """Limits of each address; no limit of open connections behind a proxy, which all share."""
     share, most = settings.client_max_share, None
     if share < 1 and not settings.trust_proxy:
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -144,6 +143,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    app.refusals = Refusals(counts, limits, settings.trust_proxy)
     app.add_middleware(CountClients, limits=limits, trusted_proxies=settings.trust_proxy)
     app.add_middleware(SecurityHeaders)
     templates = templates_by_endpoint(app.routes)

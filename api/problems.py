@@ -45,7 +45,7 @@ STATUS = {
     "body_too_large": 413,
 }
 TITLES = {
-    "bad_request": "This is not sound HTTP",
+    "bad_request": "The request is not valid HTTP",
     "invalid_parameter": "A parameter is wrong",
     "unknown_parameter": "The route has no such parameter",
     "unsupported": "No provider can serve this",

@@ -1,30 +1,46 @@
-"""Answers for requests that the server refuses itself: problem documents, counted as all are."""
+"""Answers to requests that the server refuses before the application sees them."""
+
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.client_limits import ClientLimits, counted_address
 from api.counting import UNMATCHED, CountRequests, RequestCounts
+from api.doors import CountClients
 from api.heads import Refusal
 from api.middleware import RequestId
 from api.problems import problem
 from api.security_headers import SecurityHeaders
+from backend.clock import SystemClock
 
 _KEY = "gateway.refusal"
 
 
 class Refusals:
-    """What HTTP itself forbids gets no further than here, and its connection ends."""
+    """Problem documents that close the connection, counted with all other requests: in the
+    metrics, and as a unit of their client's limit."""
 
-    def __init__(self, counts: RequestCounts) -> None:
+    def __init__(
+        self, counts: RequestCounts, limits: ClientLimits, trusted_proxies: int = 0
+    ) -> None:
         self._counts = counts
-        self._answer: ASGIApp = RequestId(CountRequests(SecurityHeaders(_refuse), counts, {}))
+        self._limits = limits
+        self._trusted_proxies = trusted_proxies
+        counted = CountClients(_refuse, limits=limits, trusted_proxies=trusted_proxies)
+        self._answer: ASGIApp = RequestId(CountRequests(SecurityHeaders(counted), counts, {}))
 
-    def count(self, status: int) -> None:
-        """An answer that was given in another way."""
+    def count(self, status: int, client: Sequence[object] | None) -> None:
+        """Counts a refusal that was answered without `app`: its bytes are no request.
+
+        Behind a proxy such bytes are the proxy's, whose address is no client's.
+        """
         self._counts[UNMATCHED, status, ""] += 1
+        if self._limits and client and not self._trusted_proxies:
+            self._limits.hit(counted_address(str(client[0])))
 
     def app(self, refusal: Refusal) -> ASGIApp:
-        """Answers any one request with this."""
+        """An ASGI application that answers with this refusal."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             await self._answer({**scope, _KEY: refusal}, receive, send)
@@ -34,7 +50,7 @@ class Refusals:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     refusal: Refusal = scope[_KEY]
-    # An address is made of the host, and this one may be none.
+    # Starlette builds the URL from the Host header, which may be invalid here.
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
     request = Request({**scope, "headers": headers})
     answer = problem(
@@ -46,10 +62,10 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(scope, receive, send)
 
 
-#: For an application that brings none of its own.
-_NOBODYS = Refusals(RequestCounts())
+#: For an application without counts of its own.
+_DEFAULT = Refusals(RequestCounts(), ClientLimits((), SystemClock()))
 
 
 def refusals_of(app: object) -> Refusals:
-    """Those of the application that a server was given."""
-    return getattr(app, "refusals", None) or _NOBODYS
+    """The refusals of the application that a server runs."""
+    return getattr(app, "refusals", None) or _DEFAULT

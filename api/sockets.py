@@ -1,4 +1,4 @@
-"""What the kernel holds for the peer of a TCP connection: its bounds, and how much it is now."""
+"""The kernel's send buffer of a TCP connection: its size limit, its timeout and its content."""
 
 import asyncio
 import fcntl
@@ -13,17 +13,17 @@ from typing import NamedTuple
 _ACKED, _ACKED_END = 120, 128
 #: `struct linger`: on, for no time.
 _AT_ONCE = struct.pack("ii", 1, 0)
-#: Linux only: so long may sent bytes stay untaken until the kernel gives the connection up. It
-#: holds for a connection that is closed already, too: nobody else looks after that one.
+#: Linux only: the kernel gives a connection up whose peer acknowledges nothing for this time. It
+#: also covers sockets that we have closed while data is still queued.
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 
 
 class Outgoing(NamedTuple):
-    """Bytes that the peer's kernel has not acknowledged, and all that it ever has."""
+    """Bytes that the peer has not acknowledged yet, and bytes that it has acknowledged in total."""
 
     waiting: int
-    taken: int | None  # None: this system does not say
+    taken: int | None  # None where the system does not report it
 
 
 def is_tcp(connection: socket.socket | None) -> bool:
@@ -31,21 +31,21 @@ def is_tcp(connection: socket.socket | None) -> bool:
 
 
 def bound_sending(connection: socket.socket | None, buffer_bytes: int, untaken_s: float) -> None:
-    """At most about so many bytes wait in the kernel, and none longer than so many seconds.
+    """Limits the kernel's send buffer in bytes, and the time that data may stay unacknowledged.
 
-    Linux doubles the bytes, for its own book-keeping. What is no TCP connection stays as it is.
+    Linux doubles the size for its own bookkeeping. Does nothing for other than TCP sockets.
     """
     if connection is None or not is_tcp(connection):
         return
-    with suppress(OSError, ValueError):  # it may be gone already
+    with suppress(OSError, ValueError):  # the socket may be closed already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         if _USER_TIMEOUT is not None:
             connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(untaken_s * 1_000))
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Ends a connection and forgets what waits for its peer: after a mere abort the kernel would
-    go on to offer it, for as long as `bound_sending` lets it."""
+    """Closes a connection with a reset. A plain abort would leave the unsent data in the kernel
+    until the timeout of `bound_sending`."""
     connection = transport.get_extra_info("socket")
     if connection is not None and is_tcp(connection):
         with suppress(OSError, ValueError):
@@ -54,7 +54,7 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def outgoing(connection: socket.socket) -> Outgoing:
-    """As the kernel counts; nothing waits where it does not tell, or the connection is gone."""
+    """The kernel's count; zero where it is unavailable or the connection is closed."""
     try:
         told = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4)
         waiting = int.from_bytes(told, sys.byteorder)

@@ -1,30 +1,30 @@
-"""Whether the reader of a connection takes what was written for it: bytes and time."""
+"""Measures whether the client of one connection reads what was written to it."""
 
 import asyncio
 
 from api.sockets import is_tcp, outgoing
 
-#: In so many seconds a reader takes at least so many bytes, or all that waits for it.
+#: Within STUCK_S seconds a client reads LEAST_BYTES bytes, or all that waits for it.
 STUCK_S, LEAST_BYTES = 30.0, 16 * 1024
 
 
 class Unread:
-    """To be looked at now and then: it compares with the last time."""
+    """Compares the bytes that the client has acknowledged from one call of `look` to the next."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         connection = transport.get_extra_info("socket")
         self._socket = connection if is_tcp(connection) else None
-        #: Bytes in our buffer and in the kernel's, and all that the reader took, at the last look.
+        #: At the last look: bytes in our buffer and the kernel's, and bytes acknowledged so far.
         self.waiting, self._taken = 0, 0
-        #: What it had taken when its time began, how much it had to take, and when that was.
+        #: Start of the current period: bytes acknowledged then, bytes to be read in it, its time.
         self._mark, self._due, self._since = 0, 0, 0.0
 
     def __repr__(self) -> str:
         return f"<Unread {self.waiting} bytes>"
 
     def look(self, now: float) -> bool:
-        """Whether the reader has taken anything since the last look, if there was anything."""
+        """False when bytes wait and the client has read none since the last look."""
         waiting, taken = self._counted()
         rests = bool(waiting) and taken == self._taken
         if not waiting or not self._due or taken - self._mark >= self._due:
@@ -33,7 +33,7 @@ class Unread:
         return not rests
 
     def is_stuck(self, now: float) -> bool:
-        """It had its time, by the last look."""
+        """The client has read too little for STUCK_S seconds, as of the last look."""
         return bool(self._due) and now - self._since >= STUCK_S
 
     def _counted(self) -> tuple[int, int]:

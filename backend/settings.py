@@ -133,8 +133,8 @@ class Settings(_Read):
     gateway_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     #: Of one client address; none: no limit.
     client_rate_limit: Annotated[tuple[CallLimit, ...], NoDecode] = (CallLimit(600, MINUTE),)
-    #: Of the stream's places, its candle series and the connections, one address holds at most
-    #: this share; 1 is no bound.
+    #: Largest share of the stream's places, its series and the open connections that one client
+    #: address may have; 1 is no limit.
     client_max_share: float = Field(0.5, gt=0, le=1)
     #: So many proxies of ours stand in front and add to X-Forwarded-For; true is one.
     trust_proxy: int = Field(0, ge=0, le=10)

@@ -23,7 +23,7 @@ from api.stream.wire import (
     KEY,
     abort,
     abort_soon,
-    answer_without_end,
+    begin_endless_answer,
     bound_kernel_buffer,
     wire_behind,
 )
@@ -187,7 +187,7 @@ class EventStream(Response):
             return
         try:
             bound_kernel_buffer(scope, broadcaster.limits["stuck_seconds"])
-            answer_without_end(scope)
+            begin_endless_answer(scope)
             sending = asyncio.create_task(_send_events(outlet, send))
             gone = asyncio.create_task(_until_disconnect(receive))
             for command in self._commands:

@@ -22,7 +22,7 @@ from api.stream.frames import Frame
 KEY = "gateway.server_send"
 #: Linux doubles it; still several times what a fast reader far away needs in a round trip.
 KERNEL_BYTES = 256 * 1024
-#: So much longer than a reader may be stuck, in seconds: who is stuck is told so by us.
+#: Added to the time that a reader may be stuck, in seconds, so that our close frame comes first.
 KERNEL_SLACK_S = 30.0
 
 
@@ -72,7 +72,7 @@ class Wire:
             message = {"type": "websocket.disconnect", "code": code, "reason": reason}
             protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
             if isinstance(protocol, BoundedWebSocket):
-                protocol.hear_on()
+                protocol.resume_hearing()
             else:
                 protocol.transport.resume_reading()
             # uvicorn then leaves the transport to the peer's goodbye, or to this.
@@ -104,19 +104,19 @@ def abort_soon(scope: Scope) -> None:
 
 
 def bound_kernel_buffer(scope: Scope, stuck_s: float) -> None:
-    """Else the kernel alone takes megabytes for a reader that does not read, before we notice, and
-    keeps them for minutes after the connection was closed."""
+    """Limits what the kernel takes for a client that does not read: without it megabytes, before
+    we notice, which it keeps for minutes after the connection was closed."""
     transport = _transport(scope)
     connection = transport.get_extra_info("socket") if transport else None
     bound_sending(connection, KERNEL_BYTES, stuck_s + KERNEL_SLACK_S)
 
 
-def answer_without_end(scope: Scope) -> None:
-    """Of this request: nothing behind it is read, and its reader's end is heard."""
+def begin_endless_answer(scope: Scope) -> None:
+    """Makes this request the last one of its connection; requests behind it are ignored."""
     transport = _transport(scope)
     protocol = transport.get_protocol() if transport else None
     if isinstance(protocol, BoundedHttp):
-        protocol.answer_without_end()
+        protocol.begin_endless_answer()
 
 
 def _transport(scope: Scope) -> asyncio.Transport | None:

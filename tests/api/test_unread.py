@@ -49,7 +49,7 @@ class Bodies:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.bounded_http.LOOK_S", 0.1)
+    monkeypatch.setattr("api.bounded_http.CHECK_S", 0.1)
     monkeypatch.setattr("api.unread.STUCK_S", 0.5)
 
 

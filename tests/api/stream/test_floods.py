@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from api.bounded_websocket import BURST_FRAMES, MOST_UNREAD, Allowance, BoundedWebSocket
+from api.bounded_websocket import BURST_FRAMES, MOST_UNREAD, BoundedWebSocket, TokenBucket
 from tests.api.raw import HANDSHAKE
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -117,7 +117,7 @@ async def test_who_floods_is_shown_out_and_others_do_not_wait(
     assert max(took) < 1, took  # and a quarter of that where nothing else runs
 
 
-async def test_frames_beyond_the_allowance_are_not_made_anything_of(
+async def test_frames_over_the_budget_are_not_parsed(
     serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed = 0
@@ -134,7 +134,7 @@ async def test_frames_beyond_the_allowance_are_not_made_anything_of(
     assert parsed < 2 * BURST_FRAMES * len(FLOODS["empty pings"])
 
 
-async def test_a_client_within_its_allowance_stays(served: Served) -> None:
+async def test_a_client_within_its_budget_stays(served: Served) -> None:
     async with served.reader() as reader:
         await reader.next(op="hello")
         for _ in range(300):
@@ -196,7 +196,7 @@ async def test_a_message_without_end_is_ended(
         await talker.say(begun)
         told = await talker.end(3)
     assert told[:2] == (1008).to_bytes(2, "big")
-    assert b"a message is whole within 0.3 s" in told
+    assert b"a message must be complete within 0.3 s" in told
 
 
 @pytest.mark.usefixtures("quick")
@@ -261,11 +261,11 @@ async def test_a_goodbye_is_answered_at_once(
         assert reader.connection.close_code == code
 
 
-def test_an_allowance_is_a_burst_and_a_pace() -> None:
-    allowance = Allowance(10, 2.0, now=0.0)
-    assert allowance.take(10, now=0.0)
-    assert not allowance.take(1, now=0.4)
-    assert repr(allowance) == "<Allowance -0 of 10>"
-    assert allowance.take(2, now=2.0)
-    assert allowance.take(10, now=1_000.0)  # never more than the burst is saved
-    assert not allowance.take(1, now=1_000.0)
+def test_a_token_bucket_has_a_burst_and_a_pace() -> None:
+    bucket = TokenBucket(10, 2.0, now=0.0)
+    assert bucket.take(10, now=0.0)
+    assert not bucket.take(1, now=0.4)
+    assert repr(bucket) == "<TokenBucket -0 of 10>"
+    assert bucket.take(2, now=2.0)
+    assert bucket.take(10, now=1_000.0)  # never more than the burst is saved
+    assert not bucket.take(1, now=1_000.0)

@@ -65,7 +65,7 @@ async def test_what_the_library_refuses_in_silence_is_answered_in_its_place(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever gets past what we know of it: another version may refuse more."""
-    monkeypatch.setattr("api.sound_http.handshake_refusal", lambda *_: None)
+    monkeypatch.setattr("api.strict_http.handshake_refusal", lambda *_: None)
     for asked, status in UNANSWERED.items():
         before = await counted(served.port, status)
         answer, is_closed = await said(served.port, asked)

@@ -211,3 +211,20 @@ async def test_a_handshake_wants_a_host_too(served: Served) -> None:
         answer, is_closed = await said(served.port, HANDSHAKE.replace(b"Host: g\r\n", unsound))
         assert (statuses(answer), is_closed) == ([400], True)
     assert await counted(served.port, 400) == 3
+
+
+async def test_what_http_forbids_is_a_unit_of_its_client(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    settings = world.environment(CLIENT_RATE_LIMIT="4/hour")
+    for name, value in settings.items():
+        surroundings.setenv(name, value)
+    refused = [gas(host="Host: a b"), b"no request at all\r\n\r\n", gas("Host: g")]
+    async with serving() as served:
+        for request in refused:
+            answer, _ = await said(served.port, request)
+            assert statuses(answer) == [400]
+        answer, _ = await said(served.port, gas())
+        assert statuses(answer) == [200]
+        assert b'"client";r=0;' in answer
+        assert statuses((await said(served.port, gas()))[0]) == [429]
