@@ -75,12 +75,14 @@ def parse_feed(_query: ReportsQuery, payloads: Sequence[Any], context: Context) 
 def _report(markup: str, *, base: str, context: Context) -> Report | None:
     """None for podcasts, and for what a mixed publisher writes about something else."""
     item = read_item(markup, base)
-    url = _address(item)
+    title, url = item.text("title"), _address(item)
+    if not title:  # of what it is about nothing is known
+        raise ValueError("an item without a title")
     if _is_podcast(item, url) or (context.provider in MIXED and not _is_about_crypto(item)):
         return None
     published = item.text("pubdate", "published", "dc:date", "updated")
     return Report(
-        title=item.text("title"),
+        title=title,
         url=url,
         source=PUBLISHERS[context.provider],
         published_at=not_ahead(_instant(published), context.now_ms),

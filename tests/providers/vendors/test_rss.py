@@ -294,6 +294,12 @@ def test_only_decrypt_is_searched_for_crypto(changes: dict[str, str], is_kept: b
     assert len(reports(feed(first, item(2, **about)), "rss_theblock").reports) == 2
 
 
+def test_items_without_titles_are_malformed_and_not_about_something_else() -> None:
+    nameless = [item(number, title=None, description="It rhymes.") for number in range(3)]
+    with pytest.raises(MalformedResponse):
+        reports(feed(*nameless), "rss_decrypt")
+
+
 def test_a_category_tells_that_it_is_about_crypto() -> None:
     text = item(title="A court rules", extra="<category/><category>Cryptocurrency</category>")
     assert only(text, "rss_decrypt").title == "A court rules"
