@@ -1,6 +1,7 @@
 """One cell of the table: a provider, a fault, a rate of calls; what is seen while it lasts."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ from tests.chaos.subjects import PROVIDER_TIMEOUT_S
 
 QUARTER_S, A_LITTLE_S = 900.0, 15.0
 #: 500 readers a second for so many; in real time.
-CROWD, CROWD_PER_S = 100, 500.0
+CROWD, CROWD_PER_S = 50, 500.0
 #: A pause, or what a time-out adds, between a call and the state that follows from it.
 LATE_S = 2.5
 #: A question that a provider refused is kept from it for so long.
@@ -252,7 +253,8 @@ async def trouble_of(limit: asyncio.Semaphore, work: Awaitable[None]) -> str | N
         try:
             await work
         except AssertionError as error:
-            return str(error).splitlines()[0]
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            return (str(error) or f"{where.name}: {where.line}").splitlines()[0]
         except TimeoutError:
             return "what should come about did not"
     return None

@@ -9,9 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.chaos.names import ELSEWHERE, FAULTS, INVARIANTS, NOTES, PROVIDERS
+from tests.chaos.names import ELSEWHERE, FAULTS, INVARIANTS, NOTES, ONES, PROVIDERS
 from tests.chaos.record import VARIABLE, Cell
-from tests.chaos.rows import ROWS
 from tests.chaos.subjects import SUBJECTS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
@@ -19,7 +18,7 @@ HEAD = """# What happens when providers fail
 
 Written by `python -m tests.chaos.matrix` from the tests in `tests/chaos/`: real sockets on
 loopback, real time-outs, a clock that is stepped between calls. Each fault is met at the rates
-that are named beside it; 500 a second are readers within the process, a hundred of them for each
+that are named beside it; 500 a second are readers within the process, fifty of them for each
 provider and fault. `ok`: everything that the table of the design asks for held at all of them,
 with the rivals well and, where `alone` is named, with nobody else there. `n.a.`: the fault says
 nothing about that provider. `–`: it was not played with that provider.
@@ -91,7 +90,7 @@ def _text(cells: list[Cell]) -> str:
 def _why_none(fault: str, name: str) -> str:
     reasons = [
         row.why_not(subject)
-        for row in ROWS
+        for row in ONES
         for subject in SUBJECTS
         if (row.name, subject.name) == (fault, name)
     ]

@@ -1,10 +1,11 @@
 """The rows and columns of the document, and what stands beside the table."""
 
 from backend.providers.registry import REGISTRY
+from tests.chaos.kinds import ALL_KINDS
 from tests.chaos.rows import ROWS
 
 PROVIDERS = tuple(spec.name for spec in REGISTRY)
-#: Rows of the table that are played elsewhere than in ROWS, in tests/chaos all the same.
+#: Rows of the table that are played elsewhere than those of one provider's fault.
 OTHERS = (
     "500 in 30 % of calls",
     "silent cut from 30 to 10 a minute",
@@ -24,7 +25,8 @@ OTHERS = (
     "full state file",
     "unwritable logs",
 )
-FAULTS = (*(row.name for row in ROWS), *OTHERS)
+ONES = (*ROWS, *ALL_KINDS)
+FAULTS = (*(row.name for row in ONES), *OTHERS)
 #: Rows of the table that another suite holds, with its test.
 ELSEWHERE = {
     "30 virtual days, all faults at random": "tests/simulation/test_storms.py",
@@ -46,6 +48,13 @@ NOTES = (
     " forgiven at the next call that is due, not at once.",
     "Alone, a provider that has rivals meets a fault at 4 a minute only; at the other rates those"
     " are alone who have none.",
+    "The rows from odd Set-Cookie to the daily quota are met one after the other by one gateway, at"
+    " 4 a minute: a gateway that survives one of them must survive the next. Damaged TLS records are"
+    " sent by providers who speak TLS.",
+    "Of one null, nameless or absurd row the others must be served, and a warning must name it;"
+    " gas has no rows, and what a fault says nothing about is n.a.",
+    "14,500 rows and 26 MB are refused, by their number or their size, and readers of the rivals"
+    " are answered within their deadline.",
     "Several tests run at a time, and time-outs are real: who fails is tried once more by itself,"
     " and that counts.",
 )

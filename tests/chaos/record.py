@@ -32,5 +32,7 @@ def record(cells: list[Cell]) -> None:
 def judge(cells: list[Cell]) -> None:
     """Recorded, then asserted: one cell's trouble hides no other's."""
     record(cells)
-    troubles = [f"{one.provider}, {one.how}: {one.trouble}" for one in cells if one.trouble]
+    troubles = [
+        f"{one.row}: {one.provider}, {one.how}: {one.trouble}" for one in cells if one.trouble
+    ]
     assert not troubles, "\n".join(troubles)

@@ -19,9 +19,10 @@ GAS = ("etherscan", "etherscan_backup", "ethereum_rpc")
 class Row:
     """`first_s` and `later_s`: between what bounds `until` lies behind the failed call.
 
-    `not_for`: providers or categories that the fault says nothing about, with the reason.
+    `not_for`: subjects, providers or categories that the fault says nothing about, with the
+    reason.
     `tolerant`: providers, or subjects, whose answer is still good, or whose junk is left out
-    without a verdict on them.
+    without a verdict on them. `is_told`: readers are warned of what was left out.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Row:
     calls: int = 1
     not_for: dict[str, str] = field(default_factory=dict)
     tolerant: tuple[str, ...] = ()
+    is_told: bool = False
 
     @property
     def is_silent(self) -> bool:
@@ -47,7 +49,8 @@ class Row:
         return bool({"all", subject.name, subject.label}.intersection(self.tolerant))
 
     def why_not(self, subject: Subject) -> str | None:
-        return self.not_for.get(subject.name) or self.not_for.get(subject.category)
+        names = (subject.label, subject.name, subject.category)
+        return next((self.not_for[name] for name in names if name in self.not_for), None)
 
     @property
     def is_the_providers_word(self) -> bool:
@@ -93,14 +96,13 @@ ROWS = (
     limited("418", "418", told(120)),
     Row("HTML in a 200", "html"),
     Row("truncated JSON", "truncated", tolerant=FEEDS),
-    Row("NaN", "nan", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row("NaN", "nan", not_for=NO_FIGURES),
     Row(
         "price 0",
         "zero",
         not_for={**NO_FIGURES, "sentiment": "0 is a value of the index"},
-        tolerant=JUDGED,
     ),
-    Row("negative", "negative", not_for=NO_FIGURES, tolerant=JUDGED),
+    Row("negative", "negative", not_for=NO_FIGURES),
     Row(
         "1000× price",
         "times_1000",

@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import httpx
 import orjson
 from fastapi import FastAPI
 
+from api.encoding import to_json
 from api.hf_unified_server import create_app
 from backend.gateway import Gateway, open_gateway
+from backend.providers.transport import PooledTransport
+from backend.providers.tunnel import Direct
 from backend.settings import Configuration
 from tests.chaos.clock import SteppedClock, WrongClock
 from tests.chaos.subjects import DEADLINE_S, PLAIN, PLAIN_SETTINGS, Changes, Subject, configuration
+from tests.providers.raw_server import client_context, server_context
 from tests.world.server import World
 
 #: Made once: each gateway would read the authorities' certificates anew.
-TLS = httpx.create_ssl_context()
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+TLS = client_context()
 #: A reader's deadline is checked with as much on top: this machine has other work, too.
 GRACE_S = 1.0
 
@@ -86,7 +88,10 @@ class Scene:
                 await asyncio.wait(flights)
 
     async def status(self) -> dict[str, Any]:
-        document: dict[str, Any] = (await self.read("/api/status")).json()
+        """What `/api/status` answers, without the way through the application."""
+        state = self.app.state
+        overview = state.gateway.status.overview(state.broadcaster.counters())
+        document: dict[str, Any] = orjson.loads(to_json(overview))
         return document
 
     async def provider(self, name: str = "") -> dict[str, Any]:
@@ -155,7 +160,7 @@ class Stage:
 
     def _opened(self, _settings: Configuration) -> AbstractAsyncContextManager[Gateway]:
         assert self.settings is not None
-        transport = httpx.AsyncHTTPTransport(verify=TLS, limits=LIMITS)
+        transport = PooledTransport(TLS, Direct())
         return open_gateway(self.settings, clock=self.clock, transport=transport)
 
 
@@ -169,12 +174,14 @@ async def staged(
     alone: bool = False,
     changes: Changes = PLAIN,
     start: datetime | None = None,
+    is_tls: bool = False,
 ) -> AsyncIterator[Scene]:
     """A world with the subject and, unless it is `alone`, its rivals; all is well at first."""
     clock = SteppedClock(start)
     wrong, names = WrongClock(clock), subject.beside(alone=alone)
     stage = FREE_STAGES.pop() if FREE_STAGES else Stage()
-    async with World(clock, dict.fromkeys(names)) as world:
+    tls = server_context() if is_tls else None
+    async with World(clock, dict.fromkeys(names), tls) as world:
         world.good_keys |= changes.keys
         stage.settings, stage.clock = configuration(world, subject, names, changes), wrong
         async with stage.app.router.lifespan_context(stage.app):

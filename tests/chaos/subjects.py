@@ -58,8 +58,9 @@ class Subject:
 
 
 FEEDS = tuple(PUBLISHERS)
-#: Without the month, of which 43,200 minutes would be made up anew for each gateway.
+#: Without months, of which thousands of calls would be made up anew for each gateway.
 PRO_LIMITS = (CallLimit(300, 60.0),)
+OFF_LIMITS = {"cryptopanic": (CallLimit(1, 60.0),)}
 SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
@@ -124,6 +125,6 @@ def _provider(
         "enabled": is_on,
         "api_key": SecretStr(keys[name]) if name in keys else None,
         "base_url": (world.url(name),) if is_on else (),
-        "limits": limits.get(name, ()),
+        "limits": (limits if is_on else OFF_LIMITS).get(name, ()),
     }
     return PLAIN_PROVIDER.model_copy(update=own)

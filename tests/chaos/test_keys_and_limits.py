@@ -90,10 +90,10 @@ async def cut(subject: Subject) -> None:
         world.limits[name] = (30, 60.0)
         await begin(scene, "none")
         world.silent_limits[name] = (10, 60.0)
-        await _busy(scene, 900.0)
+        await _busy(scene, 480.0)
         refused = world.refused[name]
         assert refused <= 3, f"{refused} refusals by rate"
-        await _busy(scene, 300.0)
+        await _busy(scene, 180.0)
         assert world.refused[name] == refused, "still refused after it had been told"
         assert world.calls[name] > 20
         check_all(scene, are_errors_allowed=True)
@@ -122,7 +122,7 @@ class Pace:
     readers: int = 1
 
 
-PACES = (Pace("4 an hour", 900.0), Pace("4 a minute", 15.0), Pace("500 a second", 30.0, 20))
+PACES = (Pace("4 an hour", 900.0), Pace("4 a minute", 15.0), Pace("500 a second", 30.0, 8))
 READS = 30
 
 

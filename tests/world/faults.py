@@ -7,6 +7,7 @@ from datetime import timedelta
 from email.utils import formatdate
 from functools import lru_cache, partial
 
+from tests.world import odd_bytes, odd_rows
 from tests.world.junk import ALL, older, renamed, spoiled
 from tests.world.messages import Reply, encoded, json_reply
 from tests.world.vendors import Facts, coingecko_error
@@ -57,7 +58,12 @@ HTTP_FAULTS: dict[str, Callable[[Facts], Reply]] = {
     "rpc_error": lambda _facts: json_reply(
         [{"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "no"}}]
     ),
+    "429_daily": lambda _facts: json_reply(
+        {"message": "You exceeded your daily quota, slow down"}, 429, Retry_After="5"
+    ),
     "redirect": lambda facts: Reply(302, headers={"Location": facts.elsewhere}),
+    "redirect_script": lambda _facts: Reply(302, headers={"Location": "javascript:x"}),
+    "redirect_xn": lambda _facts: Reply(308, headers={"Location": "http://xn--/"}),
     "gzip_bomb": lambda _facts: Reply(200, gzip_bomb(), {"Content-Encoding": "gzip"}),
     "large_gzip_bomb": lambda _facts: Reply(200, gzip_bomb(200), {"Content-Encoding": "gzip"}),
 }
@@ -73,6 +79,23 @@ PAYLOAD_FAULTS: dict[str, Callable[[Reply], Reply]] = {
     "three_days_old": older(timedelta(days=3)),
     "renamed": renamed,
     "null": lambda _reply: Reply(200, b"null"),
+    "odd_cookie": odd_bytes.with_headers({"Set-Cookie": odd_bytes.ODD_COOKIE}),
+    "odd_validators": odd_bytes.with_headers(odd_bytes.ODD_VALIDATORS),
+    "truncated_gzip": odd_bytes.with_body(odd_bytes.truncated_gzip, Content_Encoding="gzip"),
+    "gzip_members": odd_bytes.with_body(odd_bytes.gzip_members, Content_Encoding="gzip"),
+    "odd_encoding": odd_bytes.with_headers({"Content-Encoding": "UTF-8"}),
+    "bom": odd_bytes.with_body(lambda body: odd_bytes.BYTE_ORDER_MARK + body),
+    "null_row": odd_rows.one_row(odd_rows.null, odd_rows.emptied),
+    "no_id": odd_rows.one_row(odd_rows.without_identity, odd_rows.without_names),
+    "absurd_row": odd_rows.one_row(odd_rows.absurd, odd_rows.of_another_time),
+    "bad_majority": odd_rows.most_rows(odd_rows.null, odd_rows.emptied),
+    "huge_supply": odd_rows.first_row(odd_rows.huge_supply),
+    "surrogate": odd_rows.with_surrogate,
+    "control_characters": odd_rows.one_row(
+        odd_rows.with_control_characters, odd_rows.titled_with_control_characters
+    ),
+    "many_rows": odd_rows.too_many(),
+    "large_list": odd_rows.too_many(odd_rows.LARGE_BYTES // odd_rows.MANY_ROWS),
 }
 
 
@@ -109,4 +132,7 @@ WIRE_FAULTS: dict[str, Callable[[Reply, asyncio.StreamWriter], Awaitable[None]]]
     "reset": _reset,
     "endless": _endless,
     "400_mb": partial(_endless, length="Content-Length: 400000001\r\n"),
+    "bytes_behind": odd_bytes.bytes_behind,
+    "short_body": odd_bytes.short_body,
+    "damaged_record": odd_bytes.damaged_record,
 }

@@ -70,8 +70,9 @@ def articles(begun: float) -> dict[str, Any]:
         "publishedAt": iso(begun - 1_200),
         "content": "cut [+100 chars]",
     }
+    other = {**row, "title": "Another crypto feature", "url": "https://magazine.example/other"}
     removed = {**row, "title": "[Removed]", "url": "https://removed.com"}
-    return {"status": "ok", "totalResults": 2, "articles": [row, removed]}
+    return {"status": "ok", "totalResults": 3, "articles": [row, other, removed]}
 
 
 def fear_and_greed(count: int, until_update: int, now_s: float) -> dict[str, Any]:

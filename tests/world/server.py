@@ -6,6 +6,7 @@ exceeded is answered as the provider would and noted in `overruns`: no test may 
 
 import asyncio
 import socket
+import ssl
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -51,8 +52,13 @@ TRUE_LIMITS = {
 class World(Facts):
     """The providers, and what became of them."""
 
-    def __init__(self, clock: Clock | None = None, names: Collection[str] = PROVIDERS) -> None:
-        """`names` of PROVIDERS listen; a call to any other is refused."""
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        names: Collection[str] = PROVIDERS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`names` of PROVIDERS listen; a call to any other is refused. With `tls` by TLS."""
         super().__init__(clock)
         self.calls: Counter[str] = Counter()
         #: When each call came, on the world's clock.
@@ -69,6 +75,7 @@ class World(Facts):
         self.refused: Counter[str] = Counter()
         self.delay_s = 0.0
         self._names = names
+        self._tls = tls
         self._spent: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._servers: dict[str, asyncio.Server] = {}
         self._ports: dict[str, int] = {}
@@ -107,7 +114,7 @@ class World(Facts):
         if held := self._held.pop(name, None):
             held.close()
         port = self._ports.get(name, 0)
-        server = await asyncio.start_server(serve, "127.0.0.1", port)
+        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=self._tls)
         self._servers[name] = server
         self._ports[name] = server.sockets[0].getsockname()[1]
 
@@ -127,7 +134,8 @@ class World(Facts):
 
     def url(self, name: str) -> str:
         prefix = "/api/v3" if name.startswith("coingecko") else ""
-        return f"http://127.0.0.1:{self._ports[name]}{prefix}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._ports[name]}{prefix}"
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The variables that point a gateway to this world."""
@@ -145,6 +153,7 @@ class World(Facts):
                 await asyncio.sleep(self.delay_s)
                 fault = self._fault_of(name)
                 if fault in WIRE_FAULTS:
+                    request.headers.pop("if-none-match", None)
                     await WIRE_FAULTS[fault](self._reply(name, request, "none"), writer)
                     return
                 writer.write(encoded(self._reply(name, request, fault)))
@@ -167,7 +176,7 @@ class World(Facts):
         refusal = self._refusal(name, request, weight)
         if refusal:
             return refusal
-        if fault in PAYLOAD_FAULTS:  # a body that has not changed could not be spoiled
+        if fault in PAYLOAD_FAULTS:  # what has not changed has no body that could be spoiled
             request.headers.pop("if-none-match", None)
         reply = vendor(self, name, request)
         if vendor is binance:
