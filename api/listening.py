@@ -55,7 +55,7 @@ def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) ->
 
 def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
     """Two sockets for `::`, not one for both families: readers keep their IPv4 addresses."""
-    hosts = (ALL_IPV6, ALL_IPV4) if host == ALL_IPV6 else (host,)
+    hosts = (ALL_IPV6, ALL_IPV4) if _is_all_ipv6(host) else (host,)
     known = set()
     for one in hosts:
         try:
@@ -67,6 +67,14 @@ def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
             if address not in known:
                 known.add(address)
                 yield family, address  # type: ignore[misc] # those of IP begin so
+
+
+def _is_all_ipv6(host: str) -> bool:
+    """It has several spellings (`::0`)."""
+    try:
+        return ip_address(host) == ip_address(ALL_IPV6)
+    except ValueError:
+        return False
 
 
 def _bound(family: int, address: tuple[str, int]) -> socket.socket:

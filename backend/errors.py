@@ -285,6 +285,10 @@ class DeadlineExceeded(GatewayError):
     code = "deadline_exceeded"
 
 
+#: Reasons of providers that their owner has not switched on.
+SWITCHED_OFF = ("disabled", "not_configured")
+
+
 class SourceUnavailable(GatewayError):
     """No provider answered; `refusals` says why, provider by provider."""
 
@@ -299,9 +303,11 @@ class SourceUnavailable(GatewayError):
 
     @property
     def reason(self) -> str:
-        """What the last one tried said, or the last one that was not even tried."""
+        """What the last one tried said, or the last one that was not even tried. One that is
+        switched off says nothing, where another is on."""
         asked = [refusal for refusal in self.refusals if refusal.latency_ms is not None]
-        named = (asked or self.refusals)[-1:]
+        on = [refusal for refusal in self.refusals if refusal.reason not in SWITCHED_OFF]
+        named = (asked or on or self.refusals)[-1:]
         return named[0].reason if named else super().reason
 
 

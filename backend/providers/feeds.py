@@ -11,6 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from encodings.aliases import aliases
 from functools import cached_property
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -26,7 +27,15 @@ CODECS = (
     | dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j"), "cp932")
     | dict.fromkeys(("gb2312", "gbk", "gb18030"), "gb18030")
     | dict.fromkeys(("euc-kr", "ks_c_5601-1987"), "cp949")
+    | {"gb_2312-80": "gb18030", "gb_2312": "gb18030", "csisolatin2": "iso8859-2"}
 )
+#: Python's names of further encodings that a declaration in ASCII may be of.
+_TEXT_CODEC = re.compile(
+    r"cp(?:12|8|9)\d\d?|(?:iso8859|mac|koi8|euc|iso2022)_\w+|gbk?\d*|johab|hz", re.ASCII
+)
+TEXT_CODECS = frozenset(filter(_TEXT_CODEC.fullmatch, aliases.values()))
+#: Of these, text is in bytes that are ASCII, too, and so UTF-8.
+SHIFTED = ("iso2022", "hz")
 DEFAULT_CODEC = "cp1252"
 #: Of an element's content no more is looked at; of honest ones a summary is the longest.
 LONGEST_CONTENT = 20_000
@@ -188,12 +197,25 @@ def _decoded(body: bytes) -> str:
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return body.decode("utf-16", "replace")
     declared = _DECLARED.search(body, 0, 1_024)
-    codec = CODECS.get(declared[1].decode().lower()) if declared else None
+    codec = _codec(declared[1].decode().lower()) if declared else None
     return "".join(_piece(piece, codec) for piece in _BEFORE_ITEM.split(body))
 
 
+def _codec(label: str) -> str | None:
+    """Python's name of a declared encoding, None where nobody knows it."""
+    if label in CODECS:
+        return CODECS[label]
+    name = label.replace("-", "_").removeprefix("x_")
+    for prefix in ("windows_", "win_", "cp_", "ms_"):
+        if name.startswith(prefix):
+            name = f"cp{name.removeprefix(prefix)}"
+    name = aliases.get(name, name)
+    return name if name in TEXT_CODECS else None
+
+
 def _piece(piece: bytes, declared: str | None) -> str:
-    for codec in ("utf-8", declared or DEFAULT_CODEC):
+    first = declared if declared and declared.startswith(SHIFTED) else "utf-8"
+    for codec in (first, declared or DEFAULT_CODEC):
         try:
             return piece.decode(codec)
         except UnicodeDecodeError:

@@ -59,9 +59,10 @@ def test_an_address_is_one_socket_that_listens(listen: Listen) -> None:
 
 
 @needs_ipv6
-def test_a_double_colon_is_both_families(listen: Listen) -> None:
+@pytest.mark.parametrize("host", ["::", "::0", "0:0:0:0:0:0:0:0"])
+def test_a_double_colon_is_both_families(listen: Listen, host: str) -> None:
     port = free_port()
-    six, four = listen("::", port)
+    six, four = listen(host, port)
     assert (six.family, six.getsockname()[:2]) == (socket.AF_INET6, ("::", port))
     assert (four.family, four.getsockname()) == (socket.AF_INET, (ALL_IPV4, port))
     assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1  # the other one's callers

@@ -45,7 +45,7 @@ PARTS = (
     b'{"jsonrpc":"2.0","id":2,"method":"eth_feeHistory","params":["0x14","latest",[10,50,70]]}',
 )
 BATCH = b"[" + b",".join(PARTS) + b"]"
-LIMIT_EXCEEDED, INVALID_REQUEST = -32005, -32600
+LIMIT_EXCEEDED, INVALID_REQUEST, PARSE_ERROR = -32005, -32600, -32700
 #: "generate your key" is not about a rate.
 RATE_TEXT = re.compile(r"\brate|too many request", re.IGNORECASE)
 QUOTA_TEXT = re.compile(r"\b(daily|monthly)\b|(\bper |/ ?)(day|month)\b", re.IGNORECASE)
@@ -164,8 +164,10 @@ def _meaning(errors: list[Any], *, is_one_answer: bool) -> str:
         return "quota"
     if any(_says(RATE_TEXT, error) or _code(error) == LIMIT_EXCEEDED for error in errors):
         return "rate"
-    refuses_batch = _says(BATCH_TEXT, errors[0]) or _code(errors[0]) == INVALID_REQUEST
-    return "no_batches" if is_one_answer and refuses_batch else "rpc_error"
+    if all(_says(BATCH_TEXT, error) for error in errors):
+        return "no_batches"
+    is_about_all = is_one_answer and _code(errors[0]) in (INVALID_REQUEST, PARSE_ERROR)
+    return "no_batches" if is_about_all else "rpc_error"
 
 
 def _says(pattern: re.Pattern[str], error: Any) -> bool:

@@ -357,6 +357,8 @@ REFUSALS: list[tuple[Any, str | None]] = [
     (failure(-32700, "cannot unmarshal array into Go value", None), "no_batches"),
     ({"error": "no batches, please"}, "no_batches"),
     ([failure(-32000, "batches are not supported", None)], "no_batches"),
+    (failure(-32700, "Parse error", None), "no_batches"),
+    ([failure(-32600, "batches are not supported", n) for n in (1, 2)], "no_batches"),
     ([failure(-32600, "x", 1), failure(-32600, "x", 2)], "rpc_error"),  # it does read batches
     (failure(-32600, "batch rate limit exceeded", None), "rate"),
     (failure(-32005, "daily request count exceeded"), "quota"),
