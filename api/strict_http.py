@@ -104,7 +104,9 @@ class StrictHttp(HttpToolsProtocol):
         return None
 
     def _should_upgrade(self) -> bool:
-        return self._refusal is None and super()._should_upgrade()
+        """HTTP/1.0 has no upgrades (RFC 9110, 7.8)."""
+        is_possible = self._refusal is None and self.parser.get_http_version() != "1.0"
+        return is_possible and super()._should_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Not logged: HTTP allows to ignore an Upgrade, and a client could flood the log."""

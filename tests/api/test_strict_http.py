@@ -97,6 +97,12 @@ async def test_http_1_0_knows_no_host(port: int) -> None:
     assert (statuses(answer), is_closed) == ([200], True)
 
 
+async def test_http_1_0_knows_no_upgrade(served: Served) -> None:
+    """RFC 9110, 7.8: the field is ignored there."""
+    answer, is_closed = await said(served.port, HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert (statuses(answer), is_closed) == ([426], True)
+
+
 async def test_a_refused_request_is_the_connections_last(port: int) -> None:
     """Also for what came in the same packet; what was asked before it is answered."""
     answers, is_closed = await said(port, gas() + gas(host="") + gas() * 3)
