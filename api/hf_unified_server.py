@@ -62,6 +62,7 @@ def create_app(
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
         lifespan=_life(configuration, opened, counts),
+        openapi_url=None,  # api/routes/docs.py has these
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
