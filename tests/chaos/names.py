@@ -50,7 +50,7 @@ NOTES = (
     " are alone who have none.",
     "The rows from odd Set-Cookie to the daily quota are met one after the other by one gateway, at"
     " 4 a minute: a gateway that survives one of them must survive the next. Damaged TLS records"
-    " are sent by providers who speak TLS.",
+    " come from providers who speak TLS.",
     "Of one null, nameless or absurd row the others must be served, and a warning must name it;"
     " gas has no rows, and what a fault says nothing about is n.a.",
     "14,500 rows and 26 MB are refused, by their number or their size, and readers of the rivals"
