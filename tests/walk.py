@@ -50,6 +50,13 @@ class PriceQuery(Query[float]):
 
 
 @dataclass(frozen=True)
+class FixedQuery(PriceQuery):
+    """A question without anything that a reader chose."""
+
+    is_fixed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
 class SeriesQuery(PriceQuery):
     """A question that a reader chose, and not one for all readers."""
 

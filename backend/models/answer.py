@@ -23,6 +23,8 @@ class Query(Generic[T_co]):
     category: ClassVar[str]
     #: One question for all readers: its refreshes come before questions that readers choose.
     is_shared: ClassVar[bool] = True
+    #: Nothing in it is a reader's choice: it cannot be at fault, whoever refuses it is.
+    is_fixed: ClassVar[bool] = False
     is_urgent: bool = field(default=False, compare=False, repr=False, kw_only=True)
 
     @property

@@ -82,6 +82,7 @@ class GasQuery(Query[GasFees]):
     """
 
     category: ClassVar[str] = "gas"
+    is_fixed: ClassVar[bool] = True
     newest_block: int | None = field(default=None, compare=False)
     newest_block_at_ms: int | None = field(default=None, compare=False)
 

@@ -151,6 +151,7 @@ class QuotesQuery(Query[Quotes]):
     """What do the coins cost now? Without a universe, who brings ranks is asked first."""
 
     category: ClassVar[str] = "market"
+    is_fixed: ClassVar[bool] = True
     universe_known: bool = False
 
 

@@ -54,6 +54,7 @@ class ReportsQuery(Query[Reports]):
     """What is new? One question for all readers; they filter what is in store."""
 
     category: ClassVar[str] = "news"
+    is_fixed: ClassVar[bool] = True
 
 
 @validated(frozen=True, slots=True, config=STRICT)

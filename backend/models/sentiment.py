@@ -54,3 +54,4 @@ class SentimentQuery(Query[FearGreedSeries]):
     """A year of one index: every reader's `days` are cut from it."""
 
     category: ClassVar[str] = "sentiment"
+    is_fixed: ClassVar[bool] = True

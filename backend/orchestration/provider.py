@@ -14,6 +14,7 @@ from backend.errors import (
     QueryRefused,
     Refusal,
     UnexpectedFailure,
+    UpstreamFailed,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountQuery
@@ -200,6 +201,10 @@ class Provider:
         """As Access gives it. Raises ProviderError and nothing else."""
         try:
             return await self._access.answer(query, deadline)
+        except QueryRefused as error:
+            if query.is_fixed:  # a 404 in the place of a list: it is down
+                raise UpstreamFailed(str(error), http_status=error.http_status) from error
+            raise
         except ProviderError:
             raise
         except Exception as error:

@@ -37,6 +37,7 @@ from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
+    FixedQuery,
     Handler,
     PriceQuery,
     SeriesQuery,
@@ -87,6 +88,19 @@ async def test_a_callers_fault_is_not_a_failure(clock: ManualClock) -> None:
         await provider.fetch(QUERY, 3)
     assert provider.success_rate is None
     assert provider.is_usable
+
+
+async def test_who_refuses_what_everybody_asks_is_at_fault_itself(clock: ManualClock) -> None:
+    """One odd 404 in the place of a list must not keep it from being asked for ten minutes."""
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [error(404, "no_such_coin"), price()]
+    provider = walk.add("a")
+    with pytest.raises(UpstreamFailed) as caught:
+        await provider.fetch(FixedQuery(), 3)
+    assert caught.value.http_status == 404
+    assert provider.status().status == "cooldown"
+    clock.advance(30)
+    assert (await provider.fetch(FixedQuery(), 3)).data == 1.0
 
 
 async def test_an_absurd_answer_is_a_failure(clock: ManualClock) -> None:
