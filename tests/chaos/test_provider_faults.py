@@ -12,7 +12,7 @@ from tests.chaos.scene import staged
 from tests.chaos.subjects import SUBJECTS, Subject
 
 #: Gateways at a time: few enough that nobody starves. Silence can be shared.
-AT_ONCE, SILENT_AT_ONCE = 3, 40
+AT_ONCE, SILENT_AT_ONCE = 3, 20
 
 
 def lives(row: Row) -> list[tuple[Subject, Life]]:
