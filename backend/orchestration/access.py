@@ -118,14 +118,15 @@ class Access:
         self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
     ) -> T:
         """Of independent hosts the next one is asked where an answer cannot be true."""
-        for others in reversed(range(endpoint.independent_hosts)):
+        others = endpoint.independent_hosts - 1
+        while True:
             try:
                 return await self._perform_once(operation, endpoint, query, deadline)
             except MalformedResponse as error:
-                if not others or self._clock.monotonic() >= deadline:
+                if others <= 0 or self._clock.monotonic() >= deadline:
                     raise
                 self._on_retry(error, "another_host")
-        raise AssertionError("an endpoint has at least one host")
+                others -= 1
 
     async def _perform_once(
         self, operation: Operation, endpoint: Endpoint, query: Query[T], deadline: float
