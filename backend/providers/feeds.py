@@ -17,21 +17,18 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from backend.models.text import unescaped
 
-#: Declared encodings that are read, by the names that feeds give them, and how browsers read
-#: them (encoding.spec.whatwg.org). Any other name, and bytes that don't fit it, is windows-1252.
-CODECS = (
-    {f"windows-{page}": f"cp{page}" for page in (874, *range(1250, 1259))}
-    | {f"iso-8859-{part}": f"iso8859-{part}" for part in (*range(2, 9), 10, 13, 14, 15, 16)}
-    | {"iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874"}
-    | {"koi8-r": "koi8-r", "koi8-u": "koi8-u", "big5": "big5hkscs", "euc-jp": "euc_jp"}
-    | dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j"), "cp932")
-    | dict.fromkeys(("gb2312", "gbk", "gb18030"), "gb18030")
-    | dict.fromkeys(("euc-kr", "ks_c_5601-1987"), "cp949")
-    | {"gb_2312-80": "gb18030", "gb_2312": "gb18030", "csisolatin2": "iso8859-2"}
+#: Declared encodings that browsers read as a larger one (encoding.spec.whatwg.org), by Python's
+#: names; and names that Python does not know.
+READ_AS = (
+    {"iso8859_9": "cp1254", "iso8859_11": "cp874", "tis_620": "cp874", "cp874": "cp874"}
+    | {"koi8_u": "koi8_u", "big5": "big5hkscs", "euc_kr": "cp949"}
+    | dict.fromkeys(("shift_jis", "sjis", "cp31j"), "cp932")
+    | dict.fromkeys(("gb2312", "gb_2312", "gb_2312_80", "gbk"), "gb18030")
 )
-#: Python's names of further encodings that a declaration in ASCII may be of.
+#: Python's names of encodings that a declaration in ASCII may be of. Any other one, and bytes that
+#: don't fit it, is windows-1252.
 _TEXT_CODEC = re.compile(
-    r"cp(?:12|8|9)\d\d?|(?:iso8859|mac|koi8|euc|iso2022)_\w+|gbk?\d*|johab|hz", re.ASCII
+    r"cp(?:12|8|9)\d\d?|(?:iso8859|mac|koi8|euc|iso2022)_\w+|gb18030|johab|hz", re.ASCII
 )
 TEXT_CODECS = frozenset(filter(_TEXT_CODEC.fullmatch, aliases.values()))
 #: Of these, text is in bytes that are ASCII, too, and so UTF-8.
@@ -203,14 +200,12 @@ def _decoded(body: bytes) -> str:
 
 def _codec(label: str) -> str | None:
     """Python's name of a declared encoding, None where nobody knows it."""
-    if label in CODECS:
-        return CODECS[label]
     name = label.replace("-", "_").removeprefix("x_")
     for prefix in ("windows_", "win_", "cp_", "ms_"):
         if name.startswith(prefix):
             name = f"cp{name.removeprefix(prefix)}"
     name = aliases.get(name, name)
-    return name if name in TEXT_CODECS else None
+    return READ_AS.get(name, name if name in TEXT_CODECS else None)
 
 
 def _piece(piece: bytes, declared: str | None) -> str:
