@@ -15,12 +15,12 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from api.bounded_http import BoundedHttp
-from api.bounded_websocket import BoundedWebSocket
-from api.connections import OTHER_DESCRIPTORS
-from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
-from api.listening import bound_sockets, warn_if_open_to_all
+from api.server.bounded_http import BoundedHttp
+from api.server.bounded_websocket import BoundedWebSocket
+from api.server.connections import OTHER_DESCRIPTORS
+from api.server.direct_http import DirectHttp
+from api.server.listening import bound_sockets, warn_if_open_to_all
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from backend.observability.logs import open_logs

@@ -11,19 +11,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.client_limits import ClientLimits, client_of
-from api.connections import OTHER_DESCRIPTORS, Connections
 from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
 from api.doors import CountClients, Doors, GatewayKeys
 from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
 from api.openapi import described
 from api.prepared import PreparedAnswers
-from api.refusals import Refusals
 from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import DOORS, documented_errors
 from api.security_headers import SecurityHeaders
+from api.server.connections import OTHER_DESCRIPTORS, Connections
+from api.server.refusals import Refusals
+from api.server.ws_transport import keep_send
 from api.slashes import SlashRedirects
-from api.stream.wire import keep_send
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.clock import SystemClock

@@ -14,12 +14,7 @@ from api.doors import GatewayKeys
 from api.parameters import CheckedRoute, check
 from api.problems import problem
 from api.routes.common import BY_NAME, documented_errors
-from api.stream.commands import Refused, Subscribe, commands_in, key_in
-from api.stream.conversation import Conversation
-from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
-from api.stream.outlets import Outlet, QueueOutlet
-from api.stream.subscriber import Subscriber
-from api.stream.wire import (
+from api.server.ws_transport import (
     KEY,
     abort,
     abort_soon,
@@ -27,6 +22,11 @@ from api.stream.wire import (
     bound_kernel_buffer,
     wire_behind,
 )
+from api.stream.commands import Refused, Subscribe, commands_in, key_in
+from api.stream.conversation import Conversation
+from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
+from api.stream.outlets import Outlet, QueueOutlet
+from api.stream.subscriber import Subscriber
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
 from backend.errors import InvalidParameter, UnknownParameter
 from backend.models.ohlc import Interval

@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api.bounded_http import BoundedHttp
+from api.server.bounded_http import BoundedHttp
 
 EMPTY = [(b"content-length", b"0")]
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
@@ -20,7 +20,7 @@ async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr("api.bounded_http.HEAD_S", 0.5)
+    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.5)
     config = uvicorn.Config(app, port=0, http=BoundedHttp, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 
 from api.client_limits import client_of
-from api.connections import Connections
+from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
 from tests.api.stream.client import Served, serving
 from tests.world.server import World

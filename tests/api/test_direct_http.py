@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 import run_server
-from api.bounded_http import BoundedHttp
-from api.direct_http import DirectHttp
 from api.hf_unified_server import Application, create_app
+from api.server.bounded_http import BoundedHttp
+from api.server.direct_http import DirectHttp
 from backend.gateway import read_configuration
 from tests.world.server import World
 
@@ -315,7 +315,7 @@ async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
 
 async def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known answers of one read are counted: the next ones wait as any request does."""
-    monkeypatch.setattr("api.direct_http.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("api.server.direct_http.MOST_AT_ONCE", 2)
     async with serving(Echo(), DirectHttp) as port, connected(port) as client:
         for _ in range(2):
             client.writer.write(request("/known") * 4)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from api.listening import ALL_IPV4, bound_sockets, warn_if_open_to_all
+from api.server.listening import ALL_IPV4, bound_sockets, warn_if_open_to_all
 from backend.settings import Settings, SettingsError
 from tests.life.process import free_port
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.bounded_http import BoundedHttp
-from api.direct_http import DirectHttp
-from api.heads import is_host
+from api.server.bounded_http import BoundedHttp
+from api.server.direct_http import DirectHttp
+from api.server.heads import is_host
 from tests.api.raw import HANDSHAKE, counted, get, said, serving_bare, statuses
 from tests.api.stream.client import Served, serving
 from tests.world.server import World
@@ -206,7 +206,7 @@ async def test_a_line_break_behind_a_request_does_not_cut_its_answer(
     protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins a head that never comes: its time is not over before the answer is."""
-    monkeypatch.setattr("api.bounded_http.HEAD_S", 0.2)
+    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.2)
     async with serving_bare(Waits(0.6), http=protocol) as (port, _):
         answers, _ = await said(port, get("/slow"), b"\r\n")
     assert answers.endswith(b"/slow")

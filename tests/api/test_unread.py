@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api.bounded_http import BoundedHttp
-from api.connections import MOST_UNREAD, MOST_UNREAD_BYTES, Connections
-from api.direct_http import DirectHttp
+from api.server.bounded_http import BoundedHttp
+from api.server.connections import MOST_UNREAD, MOST_UNREAD_BYTES, Connections
+from api.server.direct_http import DirectHttp
 from tests.api.raw import get, serving_bare
 from tests.life.clients import connected, held_by_kernel
 
@@ -49,8 +49,8 @@ class Bodies:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.bounded_http.CHECK_S", 0.1)
-    monkeypatch.setattr("api.unread.STUCK_S", 0.5)
+    monkeypatch.setattr("api.server.bounded_http.CHECK_S", 0.1)
+    monkeypatch.setattr("api.server.unread.STUCK_S", 0.5)
 
 
 @asynccontextmanager
@@ -136,7 +136,7 @@ async def test_one_address_leaves_so_many_answers_unread(
     protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By connections; others are not concerned. Those that take what they get do not count."""
-    monkeypatch.setattr("api.connections.MOST_UNREAD", 4)
+    monkeypatch.setattr("api.server.connections.MOST_UNREAD", 4)
     async with serving_bodies(protocol) as (app, port, server), AsyncExitStack() as stack:
         for _ in range(10):
             await stack.enter_async_context(connected(port, get("/known")))
@@ -155,7 +155,7 @@ async def test_one_address_leaves_so_many_answers_unread(
 async def test_one_address_leaves_so_many_bytes_unread(
     protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.connections.MOST_UNREAD_BYTES", 3_000_000)
+    monkeypatch.setattr("api.server.connections.MOST_UNREAD_BYTES", 3_000_000)
     async with serving_bodies(protocol) as (_, port, server), AsyncExitStack() as stack:
         for _ in range(8):
             await stack.enter_async_context(connected(port, get("/known")))

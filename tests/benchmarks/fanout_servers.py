@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from api.bounded_websocket import BoundedWebSocket
-from api.direct_http import DirectHttp
 from api.hf_unified_server import create_app
+from api.server.bounded_websocket import BoundedWebSocket
+from api.server.direct_http import DirectHttp
 from api.stream.frames import Frame
 from api.stream.outlets import MOST_BUFFERED, QueueOutlet
 from api.stream.topics import Topic

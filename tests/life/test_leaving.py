@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.connections import MOST_UNREAD
+from api.server.connections import MOST_UNREAD
 from tests.api.raw import HANDSHAKE
 from tests.life.clients import connected, get, held_by_kernel
 from tests.life.process import memory_mb, running, sockets

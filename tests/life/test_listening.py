@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.listening import ALL_IPV4
+from api.server.listening import ALL_IPV4
 from tests.life.process import OUTPUT, free_port, running, started
 from tests.world.server import World
 

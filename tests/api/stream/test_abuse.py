@@ -157,7 +157,7 @@ async def test_an_event_stream_gives_its_place_back_whatever_stands_behind_it(
 async def test_nothing_that_is_sent_behind_its_request_cuts_an_event_stream(
     serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch, direct: str
 ) -> None:
-    monkeypatch.setattr("api.bounded_http.HEAD_S", 0.2)
+    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.2)
     async with serve_stream(HTTP_DIRECT=direct) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for behind in (SSE, b"\r\n", b"no HTTP\r\n\r\n", b"GET / HT"):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from api.bounded_websocket import BURST_FRAMES, MOST_UNREAD, BoundedWebSocket, TokenBucket
+from api.server.bounded_websocket import BURST_FRAMES, MOST_UNREAD, BoundedWebSocket, TokenBucket
 from tests.api.raw import HANDSHAKE
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -161,7 +161,7 @@ async def test_messages_in_one_packet_are_heard_one_by_one(serve_stream: ServeSt
 async def test_pings_of_a_client_that_does_not_read_are_not_piled_up(
     serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.bounded_websocket.BURST_FRAMES", 1_000_000)
+    monkeypatch.setattr("api.server.bounded_websocket.BURST_FRAMES", 1_000_000)
     async with serve_stream(WS_DIRECT="false") as served, talking(served.port) as talker:
         (protocol,) = served.server.server_state.connections
         talker.writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's reads, too
@@ -175,7 +175,7 @@ async def test_pings_of_a_client_that_does_not_read_are_not_piled_up(
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.bounded_websocket.MESSAGE_S", 0.3)
+    monkeypatch.setattr("api.server.bounded_websocket.MESSAGE_S", 0.3)
 
 
 @WAYS

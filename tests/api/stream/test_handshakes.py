@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.bounded_http import BoundedHttp
-from api.bounded_websocket import BoundedWebSocket
+from api.server.bounded_http import BoundedHttp
+from api.server.bounded_websocket import BoundedWebSocket
 from tests.api.raw import HANDSHAKE, counted, said, serving_bare, statuses
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -65,7 +65,7 @@ async def test_what_the_library_refuses_in_silence_is_answered_in_its_place(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever gets past what we know of it: another version may refuse more."""
-    monkeypatch.setattr("api.strict_http.handshake_refusal", lambda *_: None)
+    monkeypatch.setattr("api.server.strict_http.handshake_refusal", lambda *_: None)
     for asked, status in UNANSWERED.items():
         before = await counted(served.port, status)
         answer, is_closed = await said(served.port, asked)

@@ -4,8 +4,8 @@ import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
 
+from api.server.ws_transport import KEY, Wire, abort, keep_send, wire_behind
 from api.stream.frames import Frame
-from api.stream.wire import KEY, Wire, abort, keep_send, wire_behind
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 

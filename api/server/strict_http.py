@@ -10,8 +10,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.heads import BAD_HOST, Refusal, handshake_refusal, has_body, is_host
-from api.refusals import refusals_of
+from api.server.heads import BAD_HOST, Refusal, handshake_refusal, has_body, is_host
+from api.server.refusals import refusals_of
 
 #: Stands for a Host that came more than once: an invalid value.
 DUPLICATE_HOST = b" "

@@ -13,9 +13,9 @@ from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-from api.bounded_http import BoundedHttp
-from api.bounded_websocket import CLOSE_S, BoundedWebSocket
-from api.sockets import bound_sending
+from api.server.bounded_http import BoundedHttp
+from api.server.bounded_websocket import CLOSE_S, BoundedWebSocket
+from api.server.sockets import bound_sending
 from api.stream.frames import Frame
 
 #: Where the server's own `send` is kept before anybody wraps it.

@@ -10,9 +10,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from api.connections import Connections
-from api.refusals import refusals_of
-from api.sockets import reset
+from api.server.connections import Connections
+from api.server.refusals import refusals_of
+from api.server.sockets import reset
 
 #: Bytes that are parsed at a time: at most 170 frames, which are then counted.
 SLICE_BYTES = 1_024

@@ -12,11 +12,11 @@ from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.connections import Connections
-from api.heads import Refusal
-from api.sockets import bound_sending, reset
-from api.strict_http import StrictHttp
-from api.unread import STUCK_S, Unread
+from api.server.connections import Connections
+from api.server.heads import Refusal
+from api.server.sockets import bound_sending, reset
+from api.server.strict_http import StrictHttp
+from api.server.unread import STUCK_S, Unread
 
 #: Between the heads of two requests no more than this is taken, in bytes: a head, or a body.
 MOST_BYTES = 256 * 1024

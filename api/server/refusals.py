@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.client_limits import ClientLimits, counted_address
 from api.counting import UNMATCHED, CountRequests, RequestCounts
 from api.doors import CountClients
-from api.heads import Refusal
 from api.middleware import RequestId
 from api.problems import problem
 from api.security_headers import SecurityHeaders
+from api.server.heads import Refusal
 from backend.clock import SystemClock
 
 _KEY = "gateway.refusal"

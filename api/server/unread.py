@@ -2,7 +2,7 @@
 
 import asyncio
 
-from api.sockets import is_tcp, outgoing
+from api.server.sockets import is_tcp, outgoing
 
 #: Within STUCK_S seconds a client reads LEAST_BYTES bytes, or all that waits for it.
 STUCK_S, LEAST_BYTES = 30.0, 16 * 1024
