@@ -1,0 +1,1 @@
+"""What the gateway changes in uvicorn: limits, checks and ways around ASGI."""
