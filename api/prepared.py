@@ -23,7 +23,7 @@ from api.counting import RequestCounts, template_of
 from api.doors import MOST_HEADER_BYTES, GatewayKeys
 from api.etags import matches
 from api.middleware import request_id_for
-from backend.models.answer import Hold
+from backend.models.answer import Validity
 
 #: Of all questions together; the one asked longest ago goes first.
 MOST_BYTES, OVERHEAD_BYTES = 32 * 1024 * 1024, 4_096
@@ -43,15 +43,15 @@ VOLATILE = AGE, REQUEST_ID, RATE_LIMIT
 class Slot:
     """What the responder says of the answer under way."""
 
-    holds: tuple[Hold, ...] = ()
+    validity: Validity | None = None
     digest: str = ""
 
 
-def offer_again(scope: Scope, holds: tuple[Hold, ...], digest: str) -> None:
-    """This answer may be given again while `holds` are current; `digest` names its body."""
+def offer_again(scope: Scope, validity: Validity | None, digest: str) -> None:
+    """This answer may be reused while `validity` holds; `digest` identifies its body."""
     slot: Slot | None = scope.get(SLOT)
     if slot is not None:
-        slot.holds, slot.digest = holds, digest
+        slot.validity, slot.digest = validity, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,10 @@ class Question:
     """What is kept of one path and query, all of one refresh."""
 
     target: bytes
-    holds: tuple[Hold, ...]
+    validity: Validity
     digest: str
     variants: dict[Key | None, Prepared] = field(default_factory=dict)
     size: int = 0
-
-    def current_age_s(self) -> float | None:
-        """Of its own data; None once anything that it depends on is not current."""
-        age_s = None
-        for hold in self.holds:
-            age_s = hold.current_age_s()
-            if age_s is None:
-                return None
-        return age_s
 
 
 class Found(NamedTuple):
@@ -166,7 +157,7 @@ class PreparedAnswers:
         question = self._questions.get(target)
         if question is None or method not in ("GET", "HEAD"):
             return None
-        age_s = question.current_age_s()
+        age_s = question.validity.current_age_s()
         asked = None if age_s is None else _read(headers)
         if age_s is None or asked is None:
             return None
@@ -196,8 +187,7 @@ class PreparedAnswers:
     def _count(self, found: Found) -> None:
         self._questions.move_to_end(found.question.target)
         self._counts[found.prepared.counted_as] += 1
-        for hold in found.question.holds:
-            hold.note_hit()
+        found.question.validity.note_hit()
 
     async def _learn(self, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """The whole way; what comes out is kept if the responder left word that it may be."""
@@ -214,20 +204,24 @@ class PreparedAnswers:
             await send(message)
 
         await self._app(scope, receive, kept_send)
-        is_current = slot.holds and all(one.current_age_s() is not None for one in slot.holds)
-        if is_current and start and body and not body.get("more_body"):
+        validity = slot.validity
+        if validity is None or validity.current_age_s() is None:
+            return
+        if start and body and not body.get("more_body"):
             asked = _read(scope["headers"])
             if asked is not None and _is_short(asked):
                 template = template_of(scope, self._templates)
                 prepared = _prepared(start, body.get("body", b""), template)
-                self._keep(target, slot, asked, prepared)
+                self._keep(target, validity, slot.digest, asked, prepared)
 
-    def _keep(self, target: bytes, slot: Slot, asked: Asked, prepared: Prepared) -> None:
+    def _keep(
+        self, target: bytes, validity: Validity, digest: str, asked: Asked, prepared: Prepared
+    ) -> None:
         question = self._questions.get(target)
-        if question is None or question.holds != slot.holds or question.digest != slot.digest:
+        if question is None or (question.validity, question.digest) != (validity, digest):
             self._drop(target)
-            question = self._questions[target] = Question(target, slot.holds, slot.digest)
-        key = _key(asked, slot.digest)
+            question = self._questions[target] = Question(target, validity, digest)
+        key = _key(asked, digest)
         if len(question.variants) >= MOST_VARIANTS:
             self._put(question, next(iter(question.variants)), None)  # the one kept longest
         self._put(question, key, prepared)

@@ -103,7 +103,7 @@ class Responder:
             "Vary": self._vary,
         }
         if not answer.stale:
-            offer_again(request.scope, answer.holds, body.digest)
+            offer_again(request.scope, answer.validity, body.digest)
         if matches(field_value(request.headers, "if-none-match"), body.digest):
             return Response(status_code=304, headers=headers)
         content = await self._coded(body, coding)

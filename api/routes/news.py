@@ -1,6 +1,5 @@
 """`/api/news`: articles of the last 72 hours from every provider."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -66,8 +65,8 @@ async def read_news(
         else None
     )
     answer = await gateway.news.latest()
-    if names:  # what they mean depends on the market, which does not hold this answer
-        answer = replace(answer, holds=())
+    if names:  # their meaning depends on the market, of which no validity is at hand
+        answer = answer.depending_on(None)
     view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
     return await responder_of(request).respond(
         request,

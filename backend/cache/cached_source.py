@@ -220,8 +220,8 @@ class CachedSource(Generic[Q, T]):
             self._note_failure(query, error)
             raise
         self._note_success(query)
-        if answer.later:
-            self._follow_up(query, answer.later)
+        if answer.late_answer:
+            self._follow_up(query, answer.late_answer)
         answer = await self._store(query, answer)
         self._keep(query, answer)
         return answer
@@ -251,8 +251,8 @@ class CachedSource(Generic[Q, T]):
             refresh_id=next(self._refreshes),
             expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
             ttl_left_s=ttl_s,
-            later=None,
-            holds=(held,),
+            late_answer=None,
+            validity=held,
         )
         keep_s = freshness.max_stale_s
         self._newest = await self._cache.set(query, answer, ttl_s, keep_s, age_s=age_s)
@@ -267,8 +267,8 @@ class CachedSource(Generic[Q, T]):
         last = self._held.get(query)
         until = last.until if last else entry.fresh_until
         held = Held(self._clock, self.counters, entry.stored_at, until)
-        holds = () if answer.stale else (held,)
-        answer = replace(answer, refresh_id=next(self._refreshes), holds=holds)
+        validity = None if answer.stale else held
+        answer = replace(answer, refresh_id=next(self._refreshes), validity=validity)
         before, entry = entry, await self._cache.restate(query, entry, answer)
         if entry.value is answer:  # else somebody was quicker, and has said all this of theirs
             self._newest = entry if self._newest is before else self._newest

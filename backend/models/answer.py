@@ -47,25 +47,41 @@ class Attempt:
     latency_ms: float | None
 
 
-class Hold(Protocol):
-    """What stands behind an answer that may be given again, unasked, while it is current."""
+class Validity(Protocol):
+    """Says whether an answer may be reused without asking the cache for it again."""
 
     def current_age_s(self) -> float | None:
-        """Seconds since it was told; None once a refresh brought something else, or is due."""
+        """The answer's age in seconds; None once it was replaced, or a refresh of it is due."""
 
     def note_hit(self) -> None:
-        """It was given again: that counts as a read."""
+        """Counts one reuse as a cache hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class CombinedValidity:
+    """The validity of an answer that was made with the help of another one: both must be valid."""
+
+    helper: Validity
+    own: Validity
+
+    def current_age_s(self) -> float | None:
+        """The age of the answer's own data."""
+        return None if self.helper.current_age_s() is None else self.own.current_age_s()
+
+    def note_hit(self) -> None:
+        self.helper.note_hit()
+        self.own.note_hit()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
     """Data with its provenance.
 
-    All but `cache` and `age_s` describe one refresh and are the same for every reader until the
-    next; `refresh_id` tells two refreshes apart (0: not yet through a cache). `source` is the
-    provider, or the providers of an answer that was merged. `later` waits for what another
-    provider was asked at the same time, or raises as a source does; it too is worth keeping.
-    `holds` are all that it depends on, its own data's last; none where it may not be given again.
+    `cache`, `age_s` and `ttl_left_s` are computed for each reader; every other field is the same
+    for all readers until the next refresh. `refresh_id` identifies the refresh (0: not cached).
+    `source` is one provider, or all providers of a merged answer. `late_answer` waits for the
+    slower provider of a hedged call; it raises like a source. `validity` says for how long the
+    answer may be reused; None: not at all.
     """
 
     data: T_co
@@ -81,19 +97,25 @@ class Answer(Generic[T_co]):
     cache: CacheState = "miss"
     age_s: float = 0.0
     ttl_left_s: float = 0.0
-    later: "Callable[[], Awaitable[Answer[T_co]]] | None" = field(
+    late_answer: "Callable[[], Awaitable[Answer[T_co]]] | None" = field(
         default=None, compare=False, repr=False
     )
-    holds: tuple[Hold, ...] = field(default=(), compare=False, repr=False)
+    validity: Validity | None = field(default=None, compare=False, repr=False)
 
     @property
     def sources(self) -> tuple[str, ...]:
         return (self.source,) if isinstance(self.source, str) else self.source
 
     def carrying(self, data: U, *warnings: str) -> "Answer[U]":
-        """The same provenance around other data, with more to warn of."""
-        changed = replace(self, data=data, warnings=(*self.warnings, *warnings), later=None)  # type: ignore[arg-type] # replace() can't change a type argument
+        """The same provenance with other `data` and further `warnings`."""
+        changed = replace(self, data=data, warnings=(*self.warnings, *warnings), late_answer=None)  # type: ignore[arg-type] # replace() can't change a type argument
         return cast("Answer[U]", changed)
+
+    def depending_on(self, validity: Validity | None) -> "Answer[T_co]":
+        """Reusable only while `validity` holds too; None: not reusable."""
+        own = self.validity
+        combined = CombinedValidity(validity, own) if validity and own else None
+        return replace(self, validity=combined)
 
 
 class Source(Protocol[Q_contra, T_co]):

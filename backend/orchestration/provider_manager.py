@@ -198,7 +198,7 @@ class ProviderManager:
             self.choosing.remember_series(query, loser.provider)
             return replace(late, tried=(*answer.tried, *late.tried))
 
-        return replace(answer, later=later)
+        return replace(answer, late_answer=later)
 
     def _forget(self, task: asyncio.Task[Answer[Any]]) -> None:
         self._late.discard(task)

@@ -33,7 +33,7 @@ class GasSource:
         """Raises SourceUnavailable."""
         answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
         self.recall(answer)
-        return replace(self._shown(answer), later=self._later(answer))
+        return replace(self._shown(answer), late_answer=self._later(answer))
 
     def recall(self, answer: Answer[GasFees]) -> None:
         """An answer that was accepted, in this run or in an earlier one: its block is remembered
@@ -62,7 +62,7 @@ class GasSource:
         return not self._claimed.is_ahead_of_all_slots(block, at_ms)
 
     def _later(self, answer: Answer[GasFees]) -> Callable[[], Awaitable[Answer[GasFees]]] | None:
-        later = answer.later
+        later = answer.late_answer
         if later is None:
             return None
 

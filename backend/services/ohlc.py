@@ -98,11 +98,10 @@ class OhlcService:
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
         notes = (*found.warnings, *_notes(answer, found.coin.price))
-        # What a range holds depends on the time of the question; old names hold nothing.
+        # The content of a range depends on the time of the request. `known` has no validity.
         is_repeatable = view.start_ms is None and view.end_ms is None
-        holds = names.holds if names and is_repeatable else ()
-        holds = (*holds, *answer.holds) if holds and answer.holds else ()
-        return query, replace(answer, warnings=(*notes, *answer.warnings), holds=holds)
+        answer = answer.depending_on(names.validity if names and is_repeatable else None)
+        return query, replace(answer, warnings=(*notes, *answer.warnings))
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: after `start` the first ones, else the newest."""

@@ -69,10 +69,10 @@ class UniverseSource:
         is_known = self._market is not None and self._market.ranked
         asked = QuotesQuery(universe_known=is_known, is_urgent=query.is_urgent)
         answer = await self._quotes.fetch(asked)
-        return replace(self._absorbed(answer), later=self._later(answer))
+        return replace(self._absorbed(answer), late_answer=self._later(answer))
 
     def _later(self, answer: Answer[Quotes]) -> Callable[[], Awaitable[Answer[Market]]] | None:
-        later = answer.later
+        later = answer.late_answer
         if later is None:
             return None
 

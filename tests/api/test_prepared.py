@@ -236,7 +236,7 @@ async def test_what_is_due_is_not_kept_again_and_again(
         assert isinstance(layer, PreparedAnswers)
         (question,) = layer._questions.values()
         before = layer._bytes
-        (held,) = question.holds
+        held = question.validity
         assert isinstance(held, Held)
         held.until = 0.0  # a refresh is due, and none comes
         for _ in range(10):

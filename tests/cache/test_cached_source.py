@@ -53,7 +53,7 @@ class ScriptedSource:
         if self.error:
             raise self.error
         self.ended += 1
-        return Answer(float(number), "a", self.clock.now(), 1.0, later=self.later)
+        return Answer(float(number), "a", self.clock.now(), 1.0, late_answer=self.later)
 
 
 @dataclass
@@ -931,19 +931,19 @@ async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cac
     bench: Bench,
 ) -> None:
     first = await bench.cached.fetch(QUERY)
-    (held,) = first.holds
+    held: Any = first.validity
     await asyncio.sleep(TTL_S / 2)
     assert held.current_age_s() == TTL_S / 2
     held.note_hit()
     assert bench.cached.counters.hits == 1
     await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
     assert held.current_age_s() is None
-    (amended,) = (await bench.cached.fetch(QUERY)).holds
+    amended: Any = (await bench.cached.fetch(QUERY)).validity
     assert amended.current_age_s() == TTL_S / 2
     await asyncio.sleep(TTL_S / 2)
     assert amended.current_age_s() is None, "a refresh is due"
     await bench.cached.fetch(QUERY)
-    (renewed,) = (await bench.cached.fetch(QUERY)).holds
+    renewed: Any = (await bench.cached.fetch(QUERY)).validity
     await bench.cached.aclose()
     assert renewed.current_age_s() is None
 
@@ -964,4 +964,5 @@ async def test_an_amendment_that_comes_too_late_leaves_the_newer_answer_as_it_is
     await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
     answer = await bench.cached.fetch(QUERY)
     assert answer.data == 9.0
-    assert answer.holds[0].current_age_s() == 0.0
+    assert answer.validity is not None
+    assert answer.validity.current_age_s() == 0.0

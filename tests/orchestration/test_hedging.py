@@ -63,7 +63,7 @@ async def test_who_has_something_stale_waits_for_the_first() -> None:
 async def test_a_quick_first_is_asked_alone() -> None:
     walk = walk_of(after(0.9, price()), price(2.0))
     answer, _ = await timed(walk.manager(), URGENT)
-    assert (answer.source, answer.later) == ("a", None)
+    assert (answer.source, answer.late_answer) == ("a", None)
     assert walk.wire.calls["b"] == 0
 
 
@@ -97,8 +97,8 @@ async def test_what_the_loser_brings_comes_later() -> None:
     manager = walk.manager()
     answer = await manager.fetch_data(URGENT)
     assert answer.source == "b"
-    assert answer.later is not None
-    late = await answer.later()
+    assert answer.late_answer is not None
+    late = await answer.late_answer()
     assert (late.data, late.source) == (1.0, "a")
     assert [attempt.provider for attempt in late.tried] == ["b", "a"]
     assert walk.providers[0].success_rate == 1.0
@@ -107,7 +107,7 @@ async def test_what_the_loser_brings_comes_later() -> None:
 async def test_a_lesser_tiers_late_answer_takes_nobodys_place() -> None:
     walk = walk_of(after(1.1, price(1.0)), after(0.5, price(2.0)), tier=1)
     answer = await walk.manager().fetch_data(URGENT)
-    assert (answer.source, answer.later) == ("a", None)
+    assert (answer.source, answer.late_answer) == ("a", None)
     await asyncio.sleep(1)
     assert walk.providers[1].success_rate == 1.0  # its health is told all the same
 
@@ -118,8 +118,8 @@ async def test_a_better_tiers_late_answer_takes_over_the_series() -> None:
     manager = walk.manager()
     answer = await manager.fetch_data(query)
     assert answer.source == "b"
-    assert answer.later is not None
-    await answer.later()
+    assert answer.late_answer is not None
+    await answer.late_answer()
     assert (await manager.fetch_data(replace(query, is_urgent=False))).source == "a"
 
 
@@ -152,9 +152,9 @@ async def test_when_all_fail_each_ones_reason_is_told() -> None:
 async def test_a_late_failure_is_the_providers_own_affair() -> None:
     walk = walk_of(after(1.5, status(500)), price(2.0))
     answer = await walk.manager().fetch_data(URGENT)
-    assert answer.later is not None
+    assert answer.late_answer is not None
     with pytest.raises(ProviderError):
-        await answer.later()
+        await answer.late_answer()
     assert walk.providers[0].status().status == "cooldown"
 
 

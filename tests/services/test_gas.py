@@ -272,7 +272,7 @@ def answering_later(first: Answer[GasFees], late: Answer[GasFees]) -> Answer[Gas
     async def later() -> Answer[GasFees]:
         return late
 
-    return replace(first, later=later)
+    return replace(first, late_answer=later)
 
 
 async def test_a_late_answer_is_measured_by_the_first_one() -> None:
@@ -281,12 +281,12 @@ async def test_a_late_answer_is_measured_by_the_first_one() -> None:
     scripted = Scripted([first, answering_later(fees(9_000, after(1)), good), good])
     source = GasSource(scripted)
     answer = await source.fetch(GasQuery())
-    assert answer.later is not None
+    assert answer.late_answer is not None
     with pytest.raises(MalformedResponse, match="block 100 is older than 8997"):
-        await answer.later()
+        await answer.late_answer()
     answer = await source.fetch(GasQuery())
-    assert answer.later is not None
-    assert (await answer.later()).data == good.data
+    assert answer.late_answer is not None
+    assert (await answer.late_answer()).data == good.data
     await source.fetch(GasQuery())
     assert scripted.known[-1] == (9_001, EPOCH_MS + 2_000)
 
