@@ -27,10 +27,10 @@ from backend.observability.metrics import EventMetrics, make_registry
 from backend.observability.readings import CacheReadings, StatusReadings
 from backend.observability.redaction import Redactor
 from backend.orchestration.accounts import learn_accounts
-from backend.orchestration.ledger import Ledger
+from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.tick_stream import TickStream
+from backend.orchestration.push.tick_stream import TickStream
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY

@@ -35,17 +35,17 @@ FIXED = {
     "Hosts._blocked_until": "hosts of the settings",
     "Hosts._ladders": "hosts of the settings",
     "Hosts._order": "hosts of the settings",
-    "KeptBlocks._known": "providers and keys of the settings",
+    "SavedBlocks._known": "providers and keys of the settings",
     "LastAnswers._keepers": "categories",
     "LastAnswers._takes": "categories",
-    "LongWindow._assumed": "minutes of the period",
-    "LongWindow._minutes": "minutes of the period",
-    "LongWindow._unsaved": "minutes between two calls, saved with each call",
+    "PacedWindow._assumed": "minutes of the period",
+    "PacedWindow._minutes": "minutes of the period",
+    "PacedWindow._unsaved": "minutes between two calls, saved with each call",
     "ProviderFactory._accounts": "providers and plans",
     "ProviderFactory.ledgers": "providers and plans",
     "SmoothRotation._credit": "providers",
-    "TickSubjects._asked_again": "subjects of a connection (`most_subjects`)",
-    "TickSubjects._flowing": "subjects of a connection (`most_subjects`)",
+    "TickSubscriptions._asked_again": "subjects of a connection (`most_subjects`)",
+    "TickSubscriptions._flowing": "subjects of a connection (`most_subjects`)",
 }
 #: One for each of something that has a bound itself: of what.
 ONE_FOR_EACH = {
@@ -59,7 +59,7 @@ ONE_FOR_EACH = {
     "Feed._topics": "choice of coins that a reader follows",
     "LiveService._listeners": "feed of the stream",
     "LiveService._told": "feed of the stream",
-    "LongWindow._in_flight": "call under way (`MOST_IN_FLIGHT`)",
+    "PacedWindow._in_flight": "call under way (`MOST_IN_FLIGHT`)",
     "ProviderManager._late": "refresh under way",
     "SlidingWindow._in_flight": "call under way (`MOST_IN_FLIGHT`)",
     "SlidingWindow._log": "call that the window's limit allows",
@@ -120,11 +120,11 @@ SHOWN = {
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
     ),
     "Failures._failures": ("cache/test_cached_source.py", "test_remembered_failures_are_bounded"),
-    "HotQuestions._asked": (
-        "orchestration/test_hot_questions.py",
+    "DemandTracker._asked": (
+        "orchestration/test_demand_tracker.py",
         "test_only_so_many_are_remembered_and_the_oldest_goes",
     ),
-    "Memory._until": ("orchestration/test_memory.py", "test_the_oldest_note_goes_first"),
+    "ExpiringSet._until": ("orchestration/test_expiring_set.py", "test_the_oldest_note_goes_first"),
     "NewsStore._articles": (
         "services/test_news_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",

@@ -17,12 +17,12 @@ from backend.clock import Clock
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused
 from backend.events import Event
 from backend.models.answer import Query
-from backend.orchestration.circuit_breaker import CircuitBreaker, State
-from backend.orchestration.endpoint import Credential, Endpoint
-from backend.orchestration.hosts import Hosts
+from backend.orchestration.calls.endpoint import Credential, Endpoint
+from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.providers.adapter import (
     Adapter,
     Auth,

@@ -9,7 +9,7 @@ from backend.clock import Clock
 from backend.errors import ProviderError, Refusal
 from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
-from backend.orchestration.circuit_breaker import OFF
+from backend.orchestration.health.circuit_breaker import OFF
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import (
     ProviderManager,
@@ -41,7 +41,7 @@ class FanOut:
         `tried` names everybody who was asked; `latency_ms` is that of the slowest.
         """
         offers, refusals = self._manager.choosing.offers(query)
-        asked, kept = self._manager.choosing.with_credit(offers)
+        asked, kept = self._manager.choosing.within_budget(offers)
         refusals += kept
         if not asked:  # the manager knows the precise error, and when a probe may go early
             answer = await self._manager.fetch_data(query)

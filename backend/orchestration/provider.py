@@ -20,16 +20,16 @@ from backend.events import CallRetried, EventSink, ProviderCalled, ProviderState
 from backend.models.account import AccountQuery
 from backend.models.answer import Answer, Query
 from backend.models.status import LatencyStatus, ProviderStatus
-from backend.orchestration.access import Access
-from backend.orchestration.call_stats import CallStats
-from backend.orchestration.circuit_breaker import OFF, Block, CircuitBreaker, Lease, State
-from backend.orchestration.endpoint import Endpoint
-from backend.orchestration.hot_questions import HotQuestions
-from backend.orchestration.memory import Memory
+from backend.orchestration.calls.access import Access
+from backend.orchestration.calls.endpoint import Endpoint
+from backend.orchestration.expiring_set import ExpiringSet
+from backend.orchestration.health.call_stats import CallStats
+from backend.orchestration.health.circuit_breaker import OFF, Block, CircuitBreaker, Lease, State
+from backend.orchestration.health.flap_detector import FlapDetector
+from backend.orchestration.limits.demand_tracker import DemandTracker
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import Cost, Priority
 from backend.orchestration.provider_status import instant_of, provider_status
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.relapses import Relapses
-from backend.orchestration.window import Cost, Priority
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
 
@@ -45,20 +45,20 @@ USUAL_S, LEAST_USUAL_S = 1.0, 0.05
 class Offer:
     """A provider can answer now: in which tier, and with how much of its quota left (0 to 1).
 
-    `credit_wait_s`: seconds until its day's or month's budget has this to spare; 0 where it has,
-    or where there is no such budget. `is_unsteady`: it failed again and again of late, and comes
+    `budget_wait_s`: seconds until its day's or month's budget has this to spare; 0 where it has,
+    or where there is no such budget. `is_flapping`: it failed again and again of late, and comes
     after those that did not, whatever their tiers.
     """
 
     tier: int
     headroom: float
-    credit_wait_s: float = 0.0
-    is_unsteady: bool = False
+    budget_wait_s: float = 0.0
+    is_flapping: bool = False
 
     @property
     def rank(self) -> tuple[bool, int]:
         """Who is asked first has the least; equals take turns."""
-        return self.is_unsteady, self.tier
+        return self.is_flapping, self.tier
 
 
 class Provider:
@@ -86,10 +86,10 @@ class Provider:
         self._redact = redact
         self._on_block = on_block
         self._stats = CallStats()
-        self._relapses = Relapses(clock)
+        self._flaps = FlapDetector(clock)
         self._unexpected = UnexpectedErrors()
-        self._refused = Memory(clock)
-        self._asked = HotQuestions(clock)
+        self._refused = ExpiringSet(clock)
+        self._demand = DemandTracker(clock)
         self._access = Access(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
         )
@@ -121,9 +121,9 @@ class Provider:
         return self._breaker.admits()
 
     @property
-    def may_be_forced(self) -> bool:
+    def may_probe_early(self) -> bool:
         """True while it only rests on our own guess, so that an early probe is harmless."""
-        return self._breaker.may_be_forced()
+        return self._breaker.may_probe_early()
 
     @property
     def retry_at(self) -> datetime | None:
@@ -131,14 +131,14 @@ class Provider:
         until = self._breaker.until
         return None if until is None else instant_of(until, self._clock)
 
-    def offer(self, query: Query[Any], *, forced: bool = False) -> Offer | Refusal:
+    def offer(self, query: Query[Any], *, is_early_probe: bool = False) -> Offer | Refusal:
         """What it would do with `query` now, without doing it."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
         planned = self._planned(query)
-        if planned is None or self._refused.holds(query):
+        if planned is None or query in self._refused:
             return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
-        if not (self._breaker.admits() or (forced and self.may_be_forced)):
+        if not (self._breaker.admits() or (is_early_probe and self.may_probe_early)):
             return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
         guard, cost, tier = planned
         refused = guard.check(cost, self._priority(query))
@@ -148,7 +148,7 @@ class Provider:
             return Refusal(
                 self.name, "rate_limited", retry_at, detail=detail, window=refused.window
             )
-        return Offer(tier, guard.headroom(), guard.credit_wait_s(cost), self._relapses.is_unsteady)
+        return Offer(tier, guard.headroom(), guard.budget_wait_s(cost), self._flaps.is_flapping)
 
     @property
     def usual_s(self) -> float:
@@ -156,26 +156,28 @@ class Provider:
         p90_ms = self._stats.p90_ms
         return USUAL_S if p90_ms is None else max(p90_ms / 1000, LEAST_USUAL_S)
 
-    def has_plenty(self, query: Query[Any]) -> bool:
+    def allows_hedging(self, query: Query[Any]) -> bool:
         """True when an answer to `query` costs it nothing worth keeping."""
         planned = self._planned(query)
-        return planned is not None and planned[0].has_plenty(planned[1])
+        return planned is not None and planned[0].allows_hedging(planned[1])
 
     def interval_s(self, query: Query[Any]) -> float | None:
         """Seconds between refreshes of `query` that its budget affords for ever, together with
         those of all other questions that it is asked these days; None where it can't serve it."""
-        if not self.is_usable or self._refused.holds(query):
+        if not self.is_usable or query in self._refused:
             return None
         planned = self._planned(query)
         if planned is None:
             return None
         interval_s = planned[0].interval_s(planned[1])
-        return interval_s * self._asked.turns(interval_s, query)
+        return interval_s * self._demand.interval_factor(interval_s, query)
 
-    async def fetch(self, query: Query[T], timeout_s: float, *, forced: bool = False) -> Answer[T]:
+    async def fetch(
+        self, query: Query[T], timeout_s: float, *, is_early_probe: bool = False
+    ) -> Answer[T]:
         """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
         began = self._clock.monotonic()
-        lease = self._breaker.acquire(forced=forced)
+        lease = self._breaker.acquire(is_early_probe=is_early_probe)
         if lease is None:
             raise LeaseRefused
         try:
@@ -188,11 +190,11 @@ class Provider:
         except BaseException:  # cancelled: no verdict on the provider
             self._breaker.release(lease)
             raise
-        self._asked.note(query)
+        self._demand.record(query)
         latency_ms, was = self._ms_since(began), self._breaker.status
         self._breaker.record_success(lease)
         self._on_block(self._breaker.block)
-        self._relapses.note_success()
+        self._flaps.record_success()
         self._stats.record_success(self._clock.now(), latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
@@ -266,20 +268,20 @@ class Provider:
     def _priority(self, query: Query[Any]) -> Priority:
         if query.is_shared:
             return Priority.SHARED
-        return Priority.RECURRENT if self._asked.is_recurrent(query) else Priority.ONE_OFF
+        return Priority.RECURRENT if self._demand.is_recurrent(query) else Priority.ONE_OFF
 
     def _why_unsupported(self, query: Query[Any]) -> str:
-        if self._refused.holds(query):
+        if query in self._refused:
             return "it refused this question minutes ago"
         return "it has nothing that answers this question"
 
     def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
         if isinstance(error, QueryRefused):
-            self._refused.note(query, QUERY_REFUSAL_S)
+            self._refused.add(query, QUERY_REFUSAL_S)
         self._breaker.record_failure(lease, error)
         self._on_block(self._breaker.block)
         if error.effect is Effect.COOLDOWN:
-            self._relapses.note_failure()
+            self._flaps.record_failure()
         if error.effect is not Effect.NEUTRAL:
             text = self._redact(f"{error.reason}: {error}")
             self._stats.record_failure(self._clock.now(), text)

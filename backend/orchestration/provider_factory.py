@@ -9,14 +9,14 @@ from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.events import EventSink
-from backend.orchestration.circuit_breaker import Block, CircuitBreaker, State
-from backend.orchestration.endpoint import Credential, Endpoint
-from backend.orchestration.hosts import Hosts
-from backend.orchestration.kept_blocks import BlockStore, KeptBlocks, block_name
-from backend.orchestration.ledger import CallStore, Ledger
+from backend.orchestration.calls.endpoint import Credential, Endpoint
+from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, State
+from backend.orchestration.health.saved_blocks import BlockStore, SavedBlocks, block_key
+from backend.orchestration.limits.ledger import CallStore, Ledger
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.tick_stream import TickStream
+from backend.orchestration.push.tick_stream import TickStream
 from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
@@ -55,7 +55,7 @@ class ProviderFactory:
         self._redact = redact
         self._store = store
         self._remembered = remembered or Remembered()
-        self._blocks = KeptBlocks(store, self._remembered.blocks, clock)
+        self._blocks = SavedBlocks(store, self._remembered.blocks, clock)
         self._accounts: dict[str, tuple[RateLimitGuard, Ledger | None]] = {}
         self.ledgers: list[Ledger] = []
 
@@ -69,7 +69,7 @@ class ProviderFactory:
         standing_in = settings.model_copy(update={"limits": ()}) if keyed else settings
         keyless = self._endpoint(spec, spec.keyless, standing_in, None) if spec.keyless else None
         breaker = self._breaker(_initial_state(settings, keyed, keyless))
-        name = block_name(spec.name, key if keyed else None)
+        name = block_key(spec.name, key if keyed else None)
         if block := self._blocks.recall(name):
             breaker.restore(block)
         return Provider(
@@ -127,11 +127,11 @@ class ProviderFactory:
         )
 
     def _credential(self, spec: ProviderSpec, key: SecretStr) -> Credential:
-        name = f"{block_name(spec.name, key)}/key"
+        name = f"{block_key(spec.name, key)}/key"
         block = self._blocks.recall(name)
 
         def note(until: float) -> None:
-            refused = Block(State.AUTH_FAILED, State.AUTH_FAILED, until, was_told=False)
+            refused = Block(State.AUTH_FAILED, State.AUTH_FAILED, until, is_provider_set=False)
             self._blocks.note(name, refused)
 
         return Credential(

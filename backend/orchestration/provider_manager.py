@@ -17,9 +17,9 @@ from backend.errors import (
 )
 from backend.events import EventSink, PassedOver, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
-from backend.orchestration.chooser import Choice, Chooser
-from backend.orchestration.circuit_breaker import OFF
+from backend.orchestration.health.circuit_breaker import OFF
 from backend.orchestration.provider import Provider
+from backend.orchestration.routing.chooser import Choice, Chooser
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 3
 #: What an attempt leaves at least for each that may follow it, in seconds.
 SLICE_S = 1.0
 #: What is left of a reader's deadline to say what became of its request, in seconds.
-LAST_WORD_S = 0.1
+ERROR_MARGIN_S = 0.1
 
 
 class ProviderManager:
@@ -46,7 +46,7 @@ class ProviderManager:
         self._clock = clock
         self._emit = emit
         # Over a little before the readers' own, who then get the precise error and not a 504.
-        self._deadline_s = deadline_s - min(LAST_WORD_S, deadline_s / 20)
+        self._deadline_s = deadline_s - min(ERROR_MARGIN_S, deadline_s / 20)
         self._attempt_timeout_s = attempt_timeout_s
         #: Attempts whose fetch has its answer from another.
         self._late: set[asyncio.Task[Answer[Any]]] = set()
@@ -85,7 +85,7 @@ class ProviderManager:
         choice = (
             self.choosing.pick(query, offers, tuple(refusals))
             if offers
-            else self.choosing.force(query, exclude, tuple(refusals))
+            else self.choosing.early_probe(query, exclude, tuple(refusals))
         )
         self._note(query, choice, refusals)
         return choice or tuple(refusals)
@@ -101,8 +101,8 @@ class ProviderManager:
             # No await stands between the choice and the lease that fetch() takes.
             if deadline <= self._clock.monotonic():
                 raise unavailable(query, [*failed, *_too_late(choice)])
-            if query.is_urgent and self._may_have_a_rival(choice):
-                answer = await self._race(choice, query, deadline, failed)
+            if query.is_urgent and self._may_hedge(choice):
+                answer = await self._hedged_attempt(choice, query, deadline, failed)
             else:
                 answer = await self._attempt(choice, query, deadline, failed)
             if answer:
@@ -126,7 +126,7 @@ class ProviderManager:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _may_have_a_rival(self, choice: Choice) -> bool:
+    def _may_hedge(self, choice: Choice) -> bool:
         return choice.may_follow > 0 and choice.provider.usual_s < self._attempt_timeout_s
 
     async def _attempt(
@@ -141,7 +141,7 @@ class ProviderManager:
         self.choosing.remember_series(query, choice.provider)
         return answer
 
-    async def _race(
+    async def _hedged_attempt(
         self, first: Choice, query: Query[T], deadline: float, failed: list[Refusal]
     ) -> Answer[T] | None:
         """As an attempt; but once it has used its usual time, another is asked beside it."""
@@ -149,7 +149,7 @@ class ProviderManager:
         running = {self._begin(first, query, deadline, len(failed)): first}
         try:
             done, _ = await asyncio.wait(running, timeout=first.provider.usual_s)
-            if not done and (second := self.choosing.second(query, first, exclude)):
+            if not done and (second := self.choosing.hedge_candidate(query, first, exclude)):
                 self._note(query, second, ())
                 running[self._begin(second, query, deadline, MOST_ATTEMPTS)] = second
             return await self._first_of(running, query, failed)
@@ -217,7 +217,7 @@ class ProviderManager:
         followers = max(0, min(choice.may_follow, MOST_ATTEMPTS - tried - 1))
         reserve_s = followers * min(SLICE_S, left_s / (followers + 1))
         timeout_s = min(self._attempt_timeout_s, left_s - reserve_s)
-        answer = await choice.provider.fetch(query, timeout_s, forced=choice.forced)
+        answer = await choice.provider.fetch(query, timeout_s, is_early_probe=choice.is_early_probe)
         return replace(answer, tried=(Attempt(choice.provider.name, "ok", answer.latency_ms),))
 
     def _note(self, query: Query[Any], choice: Choice | None, refusals: Sequence[Refusal]) -> None:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from backend.clock import Clock
 from backend.errors import AuthFailed
 from backend.models.status import ProviderStatus, Quota
-from backend.orchestration.call_stats import CallStats
-from backend.orchestration.circuit_breaker import CircuitBreaker, State
-from backend.orchestration.rate_limit_guard import RateLimitGuard
+from backend.orchestration.health.call_stats import CallStats
+from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.providers.adapter import ProviderSpec
 
 

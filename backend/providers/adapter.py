@@ -148,8 +148,8 @@ class PushFeed:
     `path` stands behind the base URL and asks for the first subjects; `ask` and `drop` give the
     text frame that asks for more subjects, or lets some go (the number tells its answer apart).
     `parse` turns one decoded frame into a tick, None for one that holds none, and raises on junk;
-    `is_goodbye` knows the frame that announces the connection's end. A subject that says nothing
-    for `silence_s` is not flowing; one that `always_tells` is then not just quiet.
+    `is_shutdown_notice` knows the frame that announces the connection's end. A subject that says
+    nothing for `silence_s` is not flowing; one that `always_tells` is then not just quiet.
     """
 
     base_url: str
@@ -160,7 +160,7 @@ class PushFeed:
     ask: Callable[[Sequence[TickSubject], int], str]
     drop: Callable[[Sequence[TickSubject], int], str]
     parse: Callable[[Any, Context], Tick | None]
-    is_goodbye: Callable[[Any], bool]
+    is_shutdown_notice: Callable[[Any], bool]
     silence_s: Callable[[TickSubject], float]
     always_tells: Callable[[TickSubject], bool] = lambda _subject: False
 

@@ -106,7 +106,7 @@ class Scene:
         """It failed again and again: others, where there are any, are asked before it."""
         providers = self.app.state.gateway.status._manager.providers
         found = next(one for one in providers if one.name == self.subject.name)
-        return bool(self.subject.rivals and found._relapses.is_unsteady)
+        return bool(self.subject.rivals and found._relapses.is_flapping)
 
     def calls(self) -> int:
         """Of the subject; what a key's account is, is not asked by any reader."""

@@ -35,7 +35,7 @@ each_frame = pytest.mark.parametrize("name", FRAMES)
 
 
 def assert_handled(frame: Any) -> None:
-    assert isinstance(PUSH_FEED.is_goodbye(frame), bool)
+    assert isinstance(PUSH_FEED.is_shutdown_notice(frame), bool)
     try:
         tick = parsed(PUSH_FEED.parse, frame, CONTEXT)
     except MalformedResponse:
@@ -47,7 +47,7 @@ def assert_handled(frame: Any) -> None:
 def test_the_right_frames_are_ticks() -> None:
     for name in ("tickers", "candle"):
         assert_plausible(parsed(PUSH_FEED.parse, FRAMES[name], CONTEXT))
-    assert PUSH_FEED.is_goodbye(FRAMES["goodbye"])
+    assert PUSH_FEED.is_shutdown_notice(FRAMES["goodbye"])
 
 
 @each_frame

@@ -12,8 +12,8 @@ from backend.events import (
     TickFeedChanged,
 )
 from backend.observability.metrics import EventMetrics, make_registry
-from backend.orchestration.circuit_breaker import State
 from backend.orchestration.fan_out import FanOut
+from backend.orchestration.health.circuit_breaker import State
 from tests.clocks import EPOCH, ManualClock
 from tests.scrape import samples
 from tests.walk import PriceQuery, Walk

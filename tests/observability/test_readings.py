@@ -12,7 +12,7 @@ from backend.models.status import STATES, LatencyStatus, ProviderStatus, Quota
 from backend.models.ticks import TickStatus
 from backend.observability.metrics import make_registry
 from backend.observability.readings import CacheReadings, StatusReadings
-from backend.orchestration.circuit_breaker import State
+from backend.orchestration.health.circuit_breaker import State
 from tests.clocks import EPOCH
 from tests.scrape import samples
 

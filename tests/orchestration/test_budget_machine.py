@@ -8,10 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from backend.orchestration.long_window import Past
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.wall_time import month_start
-from backend.orchestration.window import Cost, Permit
+from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.wall_time import month_start
+from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, ManualClock
 
@@ -39,7 +39,7 @@ class Budget(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        past = Past(dict(self.kept), self.seen_at)
+        past = UsageHistory(dict(self.kept), self.seen_at)
         self.guard = RateLimitGuard(self.clock, [self.window], lambda _name: past)
         self.save()
 

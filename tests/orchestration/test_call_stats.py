@@ -1,4 +1,4 @@
-from backend.orchestration.call_stats import CallStats
+from backend.orchestration.health.call_stats import CallStats
 from tests.clocks import EPOCH
 
 

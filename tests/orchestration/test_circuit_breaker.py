@@ -18,7 +18,7 @@ from backend.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from backend.orchestration.circuit_breaker import CircuitBreaker, Lease, State
+from backend.orchestration.health.circuit_breaker import CircuitBreaker, Lease, State
 from tests.clocks import ManualClock
 
 HOUR = 3_600.0
@@ -113,7 +113,7 @@ def test_troubles_are_forgotten_one_per_ten_clean_minutes(clock: ManualClock) ->
         (GeoBlocked, State.GEO_BLOCKED, [0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 6 * HOUR]),
     ],
 )
-def test_each_kind_of_refusal_has_its_own_ladder(
+def test_each_kind_of_refusal_has_its_own_backoff(
     clock: ManualClock, error: Callable[[], ProviderError], state: State, expected: list[float]
 ) -> None:
     made, waits = breaker(clock), []
@@ -126,7 +126,7 @@ def test_each_kind_of_refusal_has_its_own_ladder(
 
 
 @pytest.mark.parametrize("retry_after_s", [30.0, 53.0, 10 * 86_400.0])
-def test_what_the_provider_says_beats_the_ladder(clock: ManualClock, retry_after_s: float) -> None:
+def test_what_the_provider_says_beats_the_backoff(clock: ManualClock, retry_after_s: float) -> None:
     made = breaker(clock)
     fail(made, RateLimited(retry_after_s=retry_after_s))
     assert wait_s(made, clock) == retry_after_s
@@ -232,7 +232,7 @@ def test_a_providers_own_word_outdoes_a_cooldown_however_late_it_comes(
     assert slow is not None
     made.record_failure(slow, error)
     assert (made.status, wait_s(made, clock)) == (state, wait)
-    assert not made.may_be_forced()
+    assert not made.may_probe_early()
 
 
 def test_refusals_that_come_together_climb_once_and_the_longest_word_counts(
@@ -256,7 +256,7 @@ def test_a_late_503_with_a_time_is_a_word_too(clock: ManualClock) -> None:
     assert slow is not None
     made.record_failure(slow, UpstreamFailed(retry_after_s=120))
     assert wait_s(made, clock) == 120
-    assert not made.may_be_forced()
+    assert not made.may_probe_early()
 
 
 def test_a_late_failure_without_a_word_changes_nothing(clock: ManualClock) -> None:
@@ -273,7 +273,7 @@ def test_a_guessed_cooldown_may_be_probed_early(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, UpstreamFailed())
     assert made.acquire() is None
-    probe = made.acquire(forced=True)
+    probe = made.acquire(is_early_probe=True)
     assert probe is not None
     made.record_success(probe)
     assert made.state is State.ACTIVE
@@ -287,8 +287,8 @@ def test_what_a_provider_said_is_never_probed_early(
 ) -> None:
     made = breaker(clock)
     fail(made, error)
-    assert not made.may_be_forced()
-    assert made.acquire(forced=True) is None
+    assert not made.may_probe_early()
+    assert made.acquire(is_early_probe=True) is None
 
 
 @pytest.mark.parametrize("state", [State.NOT_CONFIGURED, State.DISABLED])
@@ -296,7 +296,7 @@ def test_one_that_is_off_admits_nobody_ever(clock: ManualClock, state: State) ->
     made = breaker(clock, state=state)
     clock.advance(1e9)
     assert (made.status, made.reason, made.until) == (state, state, None)
-    assert made.acquire(forced=True) is None
+    assert made.acquire(is_early_probe=True) is None
 
 
 def test_a_success_forgives_the_key(clock: ManualClock) -> None:
@@ -331,10 +331,10 @@ class BreakerMachine(RuleBasedStateMachine):
         self.highest = 0.0
         self.state: State = State.ACTIVE
 
-    @rule(forced=st.booleans())
-    def begin(self, forced: bool) -> None:
+    @rule(is_early_probe=st.booleans())
+    def begin(self, is_early_probe: bool) -> None:
         admitted = self.breaker.admits()
-        lease = self.breaker.acquire(forced=forced)
+        lease = self.breaker.acquire(is_early_probe=is_early_probe)
         assert lease is not None or not admitted
         if lease:
             self.leases.append(lease)

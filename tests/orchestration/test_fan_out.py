@@ -9,8 +9,8 @@ import pytest
 from backend.errors import AllProvidersFailed, NoProviderConfigured, QuotaExhausted
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
-from backend.orchestration.circuit_breaker import State
 from backend.orchestration.fan_out import FanOut
+from backend.orchestration.health.circuit_breaker import State
 from backend.providers.adapter import Call, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import PriceQuery, Walk, hang, price, price_operation, status, stub_adapter

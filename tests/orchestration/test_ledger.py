@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backend.orchestration.ledger import Ledger
-from backend.orchestration.long_window import Past
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.window import Cost, Permit
+from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
@@ -108,5 +108,5 @@ async def test_before_it_keeps_a_guard_there_is_nothing_to_save(clock: ManualClo
 async def test_each_window_remembers_its_own_past(clock: ManualClock) -> None:
     remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
     ledger = Ledger("acc/plan", Store(), remembered, 5.0, clock)
-    assert ledger.past("day") == Past({MINUTE: 7}, 5.0)
-    assert ledger.past("month") == Past({}, 5.0)
+    assert ledger.past("day") == UsageHistory({MINUTE: 7}, 5.0)
+    assert ledger.past("month") == UsageHistory({}, 5.0)

@@ -30,9 +30,9 @@ from backend.errors import (
 )
 from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountLimits, AccountQuery
-from backend.orchestration.access import PARSE_IN_THREAD_BYTES
-from backend.orchestration.circuit_breaker import State
-from backend.orchestration.ledger import CallStore, Ledger
+from backend.orchestration.calls.access import PARSE_IN_THREAD_BYTES
+from backend.orchestration.health.circuit_breaker import State
+from backend.orchestration.limits.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
 from tests.clocks import LoopClock, ManualClock
@@ -589,7 +589,7 @@ async def test_an_offer_tells_how_long_until_its_budget_has_it_to_spare(
     await provider.fetch(QUERY, 3)
     offer = provider.offer(QUERY)
     assert isinstance(offer, Offer)
-    assert offer.credit_wait_s == pytest.approx(86_400 / 93)
+    assert offer.budget_wait_s == pytest.approx(86_400 / 93)
     await provider.fetch(QUERY, 3)  # borrowed
     refused = provider.offer(QUERY)
     assert isinstance(refused, Refusal)
@@ -789,7 +789,7 @@ async def test_a_bug_in_the_choice_of_a_provider_makes_it_no_offer(
     for _ in range(3):
         assert provider.offer(QUERY) == UNSUPPORTED
     assert provider.interval_s(QUERY) is None
-    assert not provider.has_plenty(QUERY)
+    assert not provider.allows_hedging(QUERY)
     assert len(caplog.records) == 1
 
 

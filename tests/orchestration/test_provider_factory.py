@@ -9,9 +9,9 @@ import pytest
 
 from backend.errors import ProviderError, RateLimited, Refusal
 from backend.events import Event
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
-from backend.orchestration.sliding_window import COUNTED_LATE_S
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import SettingsError, load_configuration
@@ -258,7 +258,7 @@ def test_who_is_off_stays_off(clock: ManualClock, monkeypatch: pytest.MonkeyPatc
     known = Remembered(blocks={"one/keyless": block})
     factory = stored(clock, Store(), known)
     assert factory.build(SPEC).status().status == "disabled"
-    assert repr(factory._blocks) == "<KeptBlocks 1>"
+    assert repr(factory._blocks) == "<SavedBlocks 1>"
 
 
 def test_a_block_that_is_over_is_not_recalled(clock: ManualClock) -> None:

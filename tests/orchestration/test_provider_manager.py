@@ -14,8 +14,8 @@ from backend.errors import (
 )
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
-from backend.orchestration.chooser import KEPT, Choice
-from backend.orchestration.circuit_breaker import State
+from backend.orchestration.health.circuit_breaker import State
+from backend.orchestration.routing.chooser import KEPT, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (

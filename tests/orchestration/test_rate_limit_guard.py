@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.window import (
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
     Refused,
     period_name,
-    usable_of,
+    usable_limit,
 )
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
@@ -242,7 +242,7 @@ def test_a_one_off_question_leaves_the_last_share_of_a_short_window(
         assert isinstance(guard.try_acquire(ONE), Permit)
         used += 1
     assert used == one_off
-    usable = usable_of(limit)
+    usable = usable_limit(limit)
     for _ in range(usable - one_off):
         assert guard.check(ONE, Priority.RECURRENT) is None
         assert isinstance(guard.try_acquire(ONE), Permit)

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from backend.models.account import AccountLimits
-from backend.orchestration.long_window import Past
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.sliding_window import COUNTED_LATE_S, MOST_UNSAVED, SlidingWindow
-from backend.orchestration.window import Cost, Permit, Refused
+from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S, MOST_UNSAVED, SlidingWindow
+from backend.orchestration.limits.window import Cost, Permit, Refused
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
 
@@ -233,7 +233,7 @@ def test_a_window_of_no_calls_says_so(clock: ManualClock) -> None:
 
 def test_without_long_windows_there_is_no_pace(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
-    assert (guard.credit_wait_s(ONE), guard.interval_s(ONE)) == (0.0, 0.0)
+    assert (guard.budget_wait_s(ONE), guard.interval_s(ONE)) == (0.0, 0.0)
     assert guard.unsaved() == {}
 
 
@@ -241,8 +241,10 @@ Store = Counter[tuple[str, int]]
 
 
 def after_a_restart(clock: ManualClock, store: Store) -> RateLimitGuard:
-    def past(name: str) -> Past:
-        return Past({tick: n for (window, tick), n in store.items() if window == name}, None)
+    def past(name: str) -> UsageHistory:
+        return UsageHistory(
+            {tick: n for (window, tick), n in store.items() if window == name}, None
+        )
 
     return RateLimitGuard(clock, [MINUTE], past)
 

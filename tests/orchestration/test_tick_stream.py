@@ -35,7 +35,7 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.orchestration.provider_factory import ProviderFactory
-from backend.orchestration.tick_stream import LOOK_S, TickStream
+from backend.orchestration.push.tick_stream import POLL_S, TickStream
 from backend.providers.adapter import Context, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
@@ -91,7 +91,7 @@ def scripted_feed(parse: Callable[[Any, Context], Any]) -> PushFeed:
         ask=lambda subjects, number: f"{number} {words('ask', subjects)}",
         drop=lambda subjects, number: f"{number} {words('drop', subjects)}",
         parse=parse,
-        is_goodbye=lambda frame: frame == GOODBYE,
+        is_shutdown_notice=lambda frame: frame == GOODBYE,
         silence_s=lambda subject: 10.0 if subject == MARKET else 60.0,
     )
 
@@ -278,7 +278,7 @@ async def test_the_connection_closes_soon_after_nobody_wants_anything(bench: Ben
     await asyncio.sleep(3_600)
     (line,) = bench.venue.lines
     assert line.closed_at is not None
-    assert line.closed_at - left_at <= LOOK_S
+    assert line.closed_at - left_at <= POLL_S
     assert bench.stream.status().state == "off"
     assert bench.stream.flow(MARKET) == Flow(False)
     assert bench.events == []
@@ -376,14 +376,14 @@ async def test_a_command_that_cannot_be_sent_ends_the_connection(bench: Bench) -
 
 
 @pytest.mark.parametrize("jitter", [1.0, 0.75, 1.25])
-async def test_failed_connects_back_off_up_a_jittered_ladder(bench: Bench, jitter: float) -> None:
+async def test_failed_connects_back_off_up_a_jittered_backoff(bench: Bench, jitter: float) -> None:
     bench.jitter = jitter
     bench.venue.refusal = REFUSED
     bench.stream.want((MARKET,))
     await asyncio.sleep(330)
     waits = [later - one for one, later in pairwise(bench.venue.tried_at)]
-    ladder = [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
-    assert waits[:8] == pytest.approx([wait * jitter for wait in ladder])
+    backoff = [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    assert waits[:8] == pytest.approx([wait * jitter for wait in backoff])
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ async def test_a_block_of_our_address_waits_half_an_hour_jittered(bench: Bench) 
     assert bench.told == [("geo_blocked", 0)]
 
 
-async def test_a_block_does_not_climb_the_short_ladder(bench: Bench) -> None:
+async def test_a_block_does_not_climb_the_short_backoff(bench: Bench) -> None:
     bench.venue.refusals += [GeoBlocked(), REFUSED]
     bench.stream.want((MARKET,))
     await asyncio.sleep(1_802)
@@ -551,10 +551,10 @@ async def test_silence_is_told_by_subject_and_the_silent_one_is_asked_for_again(
 
 async def test_silence_is_noticed_and_asked_about_without_any_frame(bench: Bench) -> None:
     bench.stream.want((MARKET,))
-    await asyncio.sleep(10 + 2 * LOOK_S)
+    await asyncio.sleep(10 + 2 * POLL_S)
     ((at, text),) = bench.venue.line.sent
     assert text == f"1 {words('ask', [MARKET])}"
-    assert 10 < at <= 10 + LOOK_S
+    assert 10 < at <= 10 + POLL_S
 
 
 async def test_a_connection_that_says_nothing_of_anything_is_dead_after_three_silences(
@@ -566,7 +566,7 @@ async def test_a_connection_that_says_nothing_of_anything_is_dead_after_three_si
     await asyncio.sleep(35)
     first = bench.venue.lines[0]
     assert first.closed_at is not None
-    assert 30 < first.closed_at <= 30.01 + LOOK_S
+    assert 30 < first.closed_at <= 30.01 + POLL_S
     ((reason, at),) = bench.told
     assert reason == "timeout"
     assert at == pytest.approx(first.closed_at)
@@ -581,7 +581,7 @@ async def test_answers_to_commands_do_not_keep_a_connection_alive(bench: Bench) 
         await asyncio.sleep(0.4)
     closed_at = bench.venue.lines[0].closed_at
     assert closed_at is not None
-    assert 30 < closed_at <= 30 + LOOK_S
+    assert 30 < closed_at <= 30 + POLL_S
 
 
 async def test_a_fall_is_told_once_and_so_is_the_return(bench: Bench) -> None:
@@ -701,7 +701,7 @@ async def test_coming_back_during_back_off_does_not_cut_it_short(bench: Bench) -
     await asyncio.sleep(1)
     bench.stream.want((MARKET,))
     await asyncio.sleep(4)
-    assert bench.venue.tried_at == pytest.approx([0, 1, 3, 8], abs=LOOK_S)
+    assert bench.venue.tried_at == pytest.approx([0, 1, 3, 8], abs=POLL_S)
     assert bench.venue.tried_at[3] >= 8
 
 

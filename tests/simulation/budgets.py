@@ -16,13 +16,13 @@ from backend.cache.freshness import always
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import GatewayError
 from backend.models.answer import Answer
-from backend.orchestration.circuit_breaker import CircuitBreaker, State
-from backend.orchestration.endpoint import Endpoint
-from backend.orchestration.hosts import Hosts
-from backend.orchestration.ledger import Ledger
+from backend.orchestration.calls.endpoint import Endpoint
+from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.rate_limit_guard import RateLimitGuard
 from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from tests.simulation.oracles import DAY_S, CalendarMonth, Limit, Oracle, Sliding

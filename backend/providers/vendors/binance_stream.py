@@ -58,7 +58,7 @@ def silence_s(subject: TickSubject) -> float:
     return SILENT_TICKERS_S if isinstance(subject, MarketTicks) else SILENT_CANDLES_S
 
 
-def is_goodbye(frame: Any) -> bool:
+def is_shutdown_notice(frame: Any) -> bool:
     """`serverShutdown`, in a combined stream under a name of its own (since 2026-05)."""
     if not isinstance(frame, dict):
         return False
@@ -163,7 +163,7 @@ PUSH_FEED = PushFeed(
     ask=build_ask,
     drop=build_drop,
     parse=parse_frame,
-    is_goodbye=is_goodbye,
+    is_shutdown_notice=is_shutdown_notice,
     silence_s=silence_s,
     always_tells=lambda subject: isinstance(subject, MarketTicks),
 )

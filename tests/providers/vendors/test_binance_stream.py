@@ -450,7 +450,7 @@ def test_tickers_are_silent_sooner_than_candles() -> None:
     ],
 )
 def test_a_goodbye_is_known_in_both_shapes(frame: Any) -> None:
-    assert PUSH_FEED.is_goodbye(frame)
+    assert PUSH_FEED.is_shutdown_notice(frame)
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_a_goodbye_is_known_in_both_shapes(frame: Any) -> None:
     ids=str,
 )
 def test_nothing_else_is_a_goodbye(frame: Any) -> None:
-    assert PUSH_FEED.is_goodbye(frame) is False
+    assert PUSH_FEED.is_shutdown_notice(frame) is False
 
 
 SCALARS = (
@@ -546,7 +546,7 @@ def is_plausible(tick: Tick) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(frame=mutated() | VALUES)
 def test_whatever_a_frame_looks_like_it_is_junk_or_a_plausible_tick(frame: Any) -> None:
-    assert PUSH_FEED.is_goodbye(frame) in (True, False)
+    assert PUSH_FEED.is_shutdown_notice(frame) in (True, False)
     try:
         tick = parse(frame)
     except MalformedResponse:

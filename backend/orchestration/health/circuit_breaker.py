@@ -1,7 +1,7 @@
 """One provider's health: a state machine without I/O, over an injected clock.
 
 One failure opens it. It closes again by a single leased probe on real demand, never by a timer.
-The table of states and what leads to them is section 1 of the orchestration design.
+`Effect` in `backend/errors.py` says which error leads to which state.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from itertools import count
 
 from backend.clock import Clock
 from backend.errors import Effect, ProviderError
-from backend.orchestration.ladder import Ladder
+from backend.orchestration.health.backoff import Backoff
 
 
 class State(StrEnum):
@@ -29,10 +29,10 @@ class State(StrEnum):
 OFF = (State.NOT_CONFIGURED, State.DISABLED)
 MINUTE, HOUR = 60.0, 3_600.0
 #: Waits (seconds) where the provider names none.
-RATE_LADDER = (MINUTE, 5 * MINUTE, 15 * MINUTE)
-QUOTA_LADDER = (0.25 * HOUR, 0.5 * HOUR, HOUR)
-AUTH_LADDER = (15 * MINUTE, HOUR, 6 * HOUR)
-GEO_LADDER = (0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR)
+RATE_DELAYS_S = (MINUTE, 5 * MINUTE, 15 * MINUTE)
+QUOTA_DELAYS_S = (0.25 * HOUR, 0.5 * HOUR, HOUR)
+AUTH_DELAYS_S = (15 * MINUTE, HOUR, 6 * HOUR)
+GEO_DELAYS_S = (0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR)
 #: 2**n overflows nothing and is far beyond any COOLDOWN_MAX.
 MOST_DOUBLINGS = 30
 
@@ -48,13 +48,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A state that admits nobody before `until` (monotonic). `was_told`: in the provider's own
-    word, not by our guess."""
+    """A state that admits no attempt before `until` (monotonic seconds).
+
+    `is_provider_set`: the provider named the wait itself; else it is our own guess.
+    """
 
     state: State
     reason: str
     until: float
-    was_told: bool
+    is_provider_set: bool
 
 
 class CircuitBreaker:
@@ -82,22 +84,24 @@ class CircuitBreaker:
         self._state = state
         self._reason: str | None = state if state in OFF else None
         self._until = 0.0
-        self._was_told = False  # the wait is the provider's own word, not our guess
+        self._is_provider_set = False  # the wait is the provider's own word, not our guess
         self._blocked_as = State.COOLDOWN  # where PROBING came from
         self._epoch = 0  # results of attempts from before the last change count for less
         self._numbers = count(1)
         self._probe: Lease | None = None
-        self._cooldowns = Ladder(clock)
-        self._ladders = {
-            Effect.RATE_LIMITED: Ladder(clock, RATE_LADDER),
-            Effect.QUOTA_EXHAUSTED: Ladder(clock, QUOTA_LADDER),
-            Effect.AUTH_FAILED: Ladder(clock, AUTH_LADDER),
-            Effect.GEO_BLOCKED: Ladder(clock, GEO_LADDER),
+        self._cooldown_backoff = Backoff(clock)
+        self._backoffs = {
+            Effect.RATE_LIMITED: Backoff(clock, RATE_DELAYS_S),
+            Effect.QUOTA_EXHAUSTED: Backoff(clock, QUOTA_DELAYS_S),
+            Effect.AUTH_FAILED: Backoff(clock, AUTH_DELAYS_S),
+            Effect.GEO_BLOCKED: Backoff(clock, GEO_DELAYS_S),
         }
 
     def __repr__(self) -> str:
         left = max(0.0, self._until - self._clock.monotonic())
-        return f"<CircuitBreaker {self._state} n={self._cooldowns.height} for {left:.1f} s>"
+        return (
+            f"<CircuitBreaker {self._state} n={self._cooldown_backoff.attempts} for {left:.1f} s>"
+        )
 
     @property
     def state(self) -> State:
@@ -135,22 +139,22 @@ class CircuitBreaker:
         state = self.status
         if state is State.ACTIVE or state in OFF:
             return None
-        return Block(state, self._reason or state, self._until, self._was_told)
+        return Block(state, self._reason or state, self._until, self._is_provider_set)
 
     def restore(self, block: Block) -> None:
         """Goes on with what an earlier run was told; nothing where it is off."""
         if self._state is State.ACTIVE:
             self._state, self._reason = block.state, block.reason
-            self._was_told = block.was_told
+            self._is_provider_set = block.is_provider_set
             self._extend(block.until)
 
-    def may_be_forced(self) -> bool:
+    def may_probe_early(self) -> bool:
         """True where an early probe is harmless: a guessed wait, not a provider's word."""
-        return self.state is State.COOLDOWN and not self._was_told
+        return self.state is State.COOLDOWN and not self._is_provider_set
 
-    def acquire(self, *, forced: bool = False) -> Lease | None:
-        """A lease for one attempt, None when refused. `forced` probes a cooldown early."""
-        if not (self.admits() or (forced and self.may_be_forced())):
+    def acquire(self, *, is_early_probe: bool = False) -> Lease | None:
+        """A lease for one attempt, None when refused. `is_early_probe` probes a cooldown early."""
+        if not (self.admits() or (is_early_probe and self.may_probe_early())):
             return None
         lease = Lease(next(self._numbers), self._epoch, self._clock.monotonic() + self._lease_s)
         if self._state is not State.ACTIVE:
@@ -165,7 +169,7 @@ class CircuitBreaker:
         self._probe, self._reason = None, None
         self._state = State.ACTIVE
         self._epoch += 1
-        self._ladders[Effect.AUTH_FAILED].reset()
+        self._backoffs[Effect.AUTH_FAILED].reset()
 
     def record_failure(self, lease: Lease, error: ProviderError) -> None:
         """The attempt failed; what that does is the error's `effect`."""
@@ -176,7 +180,7 @@ class CircuitBreaker:
             self._block(error.effect, error.reason, error.retry_after_s)
         elif self._state not in (State.ACTIVE, State.PROBING) and error.retry_after_s:
             # It began before the block and ends after it: it says nothing new but a longer wait.
-            self._was_told = True
+            self._is_provider_set = True
             self._extend(self._clock.monotonic() + error.retry_after_s)
 
     def release(self, lease: Lease) -> None:
@@ -198,20 +202,20 @@ class CircuitBreaker:
         self._probe = None
         self._epoch += 1
         self._state, self._reason = State(effect), reason
-        self._was_told = retry_after_s is not None
+        self._is_provider_set = retry_after_s is not None
         self._extend(self._clock.monotonic() + wait_s)
 
     def _extend(self, until: float) -> None:
         self._until = max(self._until, until)
         left_s = self._until - self._clock.monotonic()
-        for ladder in (self._cooldowns, *self._ladders.values()):
-            ladder.hold(left_s)
+        for backoff in (self._cooldown_backoff, *self._backoffs.values()):
+            backoff.pause(left_s)
 
     def _wait_s(self, effect: Effect, retry_after_s: float | None) -> float:
         if effect is not Effect.COOLDOWN:
-            guessed_s = self._ladders[effect].climb()
+            guessed_s = self._backoffs[effect].next_delay_s()
             return guessed_s if retry_after_s is None else retry_after_s
-        doublings = min(self._cooldowns.height, MOST_DOUBLINGS)
-        self._cooldowns.climb()
+        doublings = min(self._cooldown_backoff.attempts, MOST_DOUBLINGS)
+        self._cooldown_backoff.next_delay_s()
         wait_s = min(self._cooldown_max_s, self._cooldown_s * 2.0**doublings) * self._jitter()
         return max(wait_s, retry_after_s or 0.0)

@@ -1,4 +1,4 @@
-"""What an open push connection was asked for, and how long ago each subject was last heard."""
+"""What an open push connection was asked for, and how long ago each subject was last seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,40 +14,40 @@ SUBJECTS_IN_COMMAND = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SubscriptionChange:
     """What to tell the venue next."""
 
     kind: Literal["ask", "drop"]
     subjects: tuple[TickSubject, ...]
 
 
-class TickSubjects:
+class TickSubscriptions:
     """Synchronous state of one connection: silence is judged by subject, not by socket."""
 
     def __init__(self, clock: Clock, feed: PushFeed, asked: Sequence[TickSubject]) -> None:
         """`asked` are those that the connection was opened with."""
         self._clock = clock
         self._feed = feed
-        self._heard = dict.fromkeys(asked, clock.monotonic())
+        self._seen = dict.fromkeys(asked, clock.monotonic())
         self._flowing: set[TickSubject] = set()
         self._asked_again: set[TickSubject] = set()
 
     def __repr__(self) -> str:
-        return f"<TickSubjects {len(self._flowing)} of {len(self._heard)} flowing>"
+        return f"<TickSubscriptions {len(self._flowing)} of {len(self._seen)} flowing>"
 
     @property
-    def any_flowed(self) -> bool:
+    def was_live(self) -> bool:
         return bool(self._flowing)
 
     @property
-    def any_flows(self) -> bool:
+    def is_live(self) -> bool:
         return any(self.is_flowing(subject) for subject in self._flowing)
 
-    def hear(self, subject: TickSubject) -> bool:
+    def mark_seen(self, subject: TickSubject) -> bool:
         """A tick came in. False for what nobody asked for."""
-        if subject not in self._heard:
+        if subject not in self._seen:
             return False
-        self._heard[subject] = self._clock.monotonic()
+        self._seen[subject] = self._clock.monotonic()
         self._flowing.add(subject)
         self._asked_again.discard(subject)
         return True
@@ -61,38 +61,38 @@ class TickSubjects:
     @property
     def is_dead(self) -> bool:
         """Open, perhaps answering pings, and silent in everything, or in what never rests."""
-        dead = [subject for subject in self._heard if self._silences(subject) > DEAD_SILENCES]
-        is_all = len(dead) == len(self._heard) > 0
+        dead = [subject for subject in self._seen if self._silences(subject) > DEAD_SILENCES]
+        is_all = len(dead) == len(self._seen) > 0
         return is_all or any(map(self._feed.always_tells, dead))
 
-    def next_wish(self, wanted: Sequence[TickSubject]) -> Wish | None:
+    def next_change(self, wanted: Sequence[TickSubject]) -> SubscriptionChange | None:
         """What is no longer wanted, is new, or was silent; that one is asked for once more."""
         kept = set(wanted)
-        if surplus := [subject for subject in self._heard if subject not in kept]:
+        if surplus := [subject for subject in self._seen if subject not in kept]:
             return self._drop(surplus[:SUBJECTS_IN_COMMAND])
-        if new := [subject for subject in wanted if subject not in self._heard]:
+        if new := [subject for subject in wanted if subject not in self._seen]:
             return self._ask(new[:SUBJECTS_IN_COMMAND])
-        silent = [s for s in self._heard if self.is_silent(s) and s not in self._asked_again]
+        silent = [s for s in self._seen if self.is_silent(s) and s not in self._asked_again]
         if not silent:
             return None
         again = tuple(silent[:SUBJECTS_IN_COMMAND])
         self._asked_again.update(again)  # they may have lost it; to ask twice is harmless
-        return Wish("ask", again)
+        return SubscriptionChange("ask", again)
 
-    def _drop(self, subjects: Sequence[TickSubject]) -> Wish:
+    def _drop(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
         for subject in subjects:
-            del self._heard[subject]
+            del self._seen[subject]
             self._flowing.discard(subject)
             self._asked_again.discard(subject)
-        return Wish("drop", tuple(subjects))
+        return SubscriptionChange("drop", tuple(subjects))
 
-    def _ask(self, subjects: Sequence[TickSubject]) -> Wish:
-        self._heard.update(dict.fromkeys(subjects, self._clock.monotonic()))
-        return Wish("ask", tuple(subjects))
+    def _ask(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
+        self._seen.update(dict.fromkeys(subjects, self._clock.monotonic()))
+        return SubscriptionChange("ask", tuple(subjects))
 
     def _silences(self, subject: TickSubject) -> float:
-        """The time since it was heard, in its own measure of silence."""
-        heard = self._heard.get(subject)
-        if heard is None:
+        """The time since it was seen, in its own measure of silence."""
+        seen = self._seen.get(subject)
+        if seen is None:
             return 0.0
-        return (self._clock.monotonic() - heard) / self._feed.silence_s(subject)
+        return (self._clock.monotonic() - seen) / self._feed.silence_s(subject)

@@ -10,9 +10,9 @@ from itertools import count
 
 from backend.clock import Clock
 from backend.models.account import AccountLimits
-from backend.orchestration.long_window import NOTHING_KNOWN, LongWindow, Past
-from backend.orchestration.sliding_window import SlidingWindow
-from backend.orchestration.window import (
+from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
+from backend.orchestration.limits.sliding_window import SlidingWindow
+from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
@@ -35,7 +35,7 @@ class RateLimitGuard:
         self,
         clock: Clock,
         windows: Sequence[Window],
-        past: Callable[[str], Past] = lambda _window: NOTHING_KNOWN,
+        past: Callable[[str], UsageHistory] = lambda _window: NO_HISTORY,
     ) -> None:
         """`past`: of a window, by its name, what is known from before the start."""
         self._clock = clock
@@ -45,11 +45,11 @@ class RateLimitGuard:
             if window.period_s <= LONGEST_LOG_S
         )
         self._long = tuple(
-            LongWindow(window, clock, period_name(window), past(period_name(window)))
+            PacedWindow(window, clock, period_name(window), past(period_name(window)))
             for window in windows
             if window.period_s > LONGEST_LOG_S
         )
-        self._windows: tuple[SlidingWindow | LongWindow, ...] = (
+        self._windows: tuple[SlidingWindow | PacedWindow, ...] = (
             *self._short,
             *self._long,
         )
@@ -68,14 +68,14 @@ class RateLimitGuard:
         ]
         return max(refusals, key=lambda refused: refused.retry_at, default=None)
 
-    def has_plenty(self, cost: Cost) -> bool:
+    def allows_hedging(self, cost: Cost) -> bool:
         """Calls are cheap: ten more would pass now, and no day's or month's budget is shared."""
         tenfold = Cost(cost.requests * PLENTY, cost.weight * PLENTY)
         return not self._long and self.check(tenfold) is None
 
-    def credit_wait_s(self, cost: Cost) -> float:
+    def budget_wait_s(self, cost: Cost) -> float:
         """Seconds until `cost` is within the pace of every long window; 0 when it is now."""
-        return max((window.credit_wait_s(cost) for window in self._long), default=0.0)
+        return max((window.budget_wait_s(cost) for window in self._long), default=0.0)
 
     def interval_s(self, cost: Cost) -> float:
         """Seconds between calls of this cost that the long windows afford for ever."""
@@ -120,7 +120,7 @@ class RateLimitGuard:
                 window.redeclare(limit)
         for month in self._long:
             if month.name == "month" and limits.used_this_month is not None:
-                month.hear_used(limits.used_this_month)
+                month.reconcile_usage(limits.used_this_month)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
         """What the ledger is to be told: amounts by window and tick, which is the minute of the

@@ -10,24 +10,24 @@ from backend.clock import Clock
 from backend.errors import Refusal
 from backend.models.answer import Query
 from backend.orchestration.provider import Offer, Provider
-from backend.orchestration.rotation import SmoothRotation, weight_of
+from backend.orchestration.routing.rotation import SmoothRotation, weight_of
 
 #: While a whole category cools down, one provider is tried this often, in seconds.
-FORCED_PROBE_S = 5.0
+EARLY_PROBE_S = 5.0
 REMEMBERED_SERIES = 1_024
 KEPT = "its day's or month's budget is kept for later"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Whom the manager asks next, and why. `forced`: probed before its cooldown is over."""
+    """Whom the manager asks next, and why. `is_early_probe`: probed before its cooldown is over."""
 
     provider: Provider
     reason: str
     passed_over: tuple[Refusal, ...]
     tier: int = 0
     may_follow: int = 0
-    forced: bool = False
+    is_early_probe: bool = False
 
 
 class Chooser:
@@ -63,19 +63,19 @@ class Chooser:
                 refusals.append(offer)
         return offers, refusals
 
-    def with_credit(
+    def within_budget(
         self, offers: dict[Provider, Offer]
     ) -> tuple[dict[Provider, Offer], tuple[Refusal, ...]]:
         """Of equals those whose budget has it to spare, if anybody's: scarce ones are kept for
         what only they can do. Where it is nobody's, they lend a little."""
-        rich = {p: offer for p, offer in offers.items() if offer.credit_wait_s <= 0}
+        rich = {p: offer for p, offer in offers.items() if offer.budget_wait_s <= 0}
         if not rich:
             return offers, ()
         kept = tuple(
             Refusal(
                 p.name,
                 "rate_limited",
-                self._in_s(offer.credit_wait_s),
+                self._in_s(offer.budget_wait_s),
                 detail=KEPT,
                 window="budget",
             )
@@ -96,7 +96,7 @@ class Chooser:
         rank = min(offer.rank for offer in offers.values())
         tier = rank[1]
         equals = {p: offer for p, offer in offers.items() if offer.rank == rank}
-        equals, kept = self.with_credit(equals)
+        equals, kept = self.within_budget(equals)
         rivals = {p.name: p for p in equals}
         keeper = rivals.get(self._series.get(query.series or "", ""))
         if len(rivals) == 1:
@@ -110,20 +110,20 @@ class Chooser:
             name = rotation.pick(weights) if takes_turn else rotation.peek(weights)
             provider = rivals[name]
             reason = f"its turn in tier {tier}, weight {weights[name]:.2f}"
-        last = [p.name for p, offer in offers.items() if offer.is_unsteady and p is not provider]
+        last = [p.name for p, offer in offers.items() if offer.is_flapping and p is not provider]
         if last:
             reason += f"; last comes, as it fails again and again: {', '.join(last)}"
         return Choice(provider, reason, (*refusals, *kept), tier, len(offers) - 1)
 
-    def force(
+    def early_probe(
         self, query: Query[Any], exclude: Collection[str], refusals: tuple[Refusal, ...]
     ) -> Choice | None:
         """While all cool down, an early probe of the one due soonest, every five seconds."""
         now = self._clock.monotonic()
-        if now - self._forced_at.get(query.category, -FORCED_PROBE_S) < FORCED_PROBE_S:
+        if now - self._forced_at.get(query.category, -EARLY_PROBE_S) < EARLY_PROBE_S:
             return None
         chain = (p for p in self.chain(query.category) if p.name not in exclude)
-        resting = [p for p in chain if isinstance(p.offer(query, forced=True), Offer)]
+        resting = [p for p in chain if isinstance(p.offer(query, is_early_probe=True), Offer)]
         if not resting:
             return None
         self._forced_at[query.category] = now
@@ -132,13 +132,15 @@ class Chooser:
             soonest,
             "nobody is eligible; of the resting it is due soonest",
             refusals,
-            forced=True,
+            is_early_probe=True,
         )
 
-    def second(self, query: Query[Any], first: Choice, exclude: Collection[str]) -> Choice | None:
+    def hedge_candidate(
+        self, query: Query[Any], first: Choice, exclude: Collection[str]
+    ) -> Choice | None:
         """Whom to ask beside a slow first one: only who has calls enough to waste one."""
         offers, _ = self.offers(query, exclude=exclude)
-        idle = {p: offer for p, offer in offers.items() if p.has_plenty(query)}
+        idle = {p: offer for p, offer in offers.items() if p.allows_hedging(query)}
         if not idle:
             return None
         provider = min(idle, key=lambda p: idle[p].rank)

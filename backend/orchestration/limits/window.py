@@ -64,11 +64,11 @@ class QuotaUse:
     exhausted_at: float | None = None
 
 
-def usable_of(limit: int) -> int:
+def usable_limit(limit: int) -> int:
     return max(1, int(limit - max(1.0, MARGIN * limit)))
 
 
-def open_to(priority: Priority, usable: int) -> int:
+def limit_for(priority: Priority, usable: int) -> int:
     """How much of `usable` a question of this priority may use; never nothing."""
     if priority is not Priority.ONE_OFF:
         return usable

@@ -21,7 +21,7 @@ class Asked(NamedTuple):
     is_recurrent: bool
 
 
-class HotQuestions:
+class DemandTracker:
     """When each was last answered; bounded, the oldest goes first."""
 
     def __init__(self, clock: Clock) -> None:
@@ -29,9 +29,9 @@ class HotQuestions:
         self._asked: OrderedDict[Query[Any], Asked] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<HotQuestions {len(self._asked)}>"
+        return f"<DemandTracker {len(self._asked)}>"
 
-    def note(self, query: Query[Any]) -> None:
+    def record(self, query: Query[Any]) -> None:
         now, before = self._clock.monotonic(), self._asked.get(query)
         is_recurrent = before is not None and now - before.at <= RECURRENT_S
         self._asked[query] = Asked(now, is_recurrent)
@@ -44,7 +44,7 @@ class HotQuestions:
         asked = self._asked.get(query)
         return asked is not None and asked.is_recurrent and self._is_within(asked, RECURRENT_S)
 
-    def turns(self, interval_s: float, query: Query[Any]) -> int:
+    def interval_factor(self, interval_s: float, query: Query[Any]) -> int:
         """In which turn `query` is refreshed, where the budget affords a call each `interval_s`:
         every first, every third ... Recurrent questions share the turns evenly, but those that
         are one for all readers have half of them, however many series are asked for."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from backend.clock import Clock
 
 
-class Memory:
+class ExpiringSet:
     """What was noted holds until its time is over."""
 
     def __init__(self, clock: Clock, capacity: int = 1_024) -> None:
@@ -15,14 +15,14 @@ class Memory:
         self._until: OrderedDict[Hashable, float] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Memory {len(self._until)}/{self._capacity}>"
+        return f"<ExpiringSet {len(self._until)}/{self._capacity}>"
 
-    def note(self, key: Hashable, seconds: float) -> None:
+    def add(self, key: Hashable, seconds: float) -> None:
         """`key` holds for so many seconds from now."""
         self._until[key] = self._clock.monotonic() + seconds
         self._until.move_to_end(key)
         if len(self._until) > self._capacity:
             self._until.popitem(last=False)
 
-    def holds(self, key: Hashable) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         return self._until.get(key, float("-inf")) > self._clock.monotonic()

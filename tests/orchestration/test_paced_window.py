@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from backend.models.account import AccountLimits
-from backend.orchestration.long_window import NOTHING_KNOWN, LongWindow, Past
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.window import Cost, Permit, Priority, QuotaUse, Refused
+from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import Cost, Permit, Priority, QuotaUse, Refused
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
@@ -24,9 +24,11 @@ def at(text: str) -> ManualClock:
     return ManualClock(datetime.fromisoformat(text).replace(tzinfo=UTC))
 
 
-def guard_of(clock: ManualClock, window: Window, past: Past | None = None) -> RateLimitGuard:
+def guard_of(
+    clock: ManualClock, window: Window, past: UsageHistory | None = None
+) -> RateLimitGuard:
     """As after a restart without a pause, if no past is given."""
-    known = past or Past({}, clock.now().timestamp())
+    known = past or UsageHistory({}, clock.now().timestamp())
     return RateLimitGuard(clock, [window], lambda _name: known)
 
 
@@ -98,7 +100,7 @@ def test_a_sliding_days_use_leaves_it_a_day_and_its_minute_later(clock: ManualCl
 
 
 def test_a_spent_day_is_refused_until_midnight(clock: ManualClock) -> None:
-    guard = guard_of(clock, A_DAY, Past({MINUTE: 95}, EPOCH.timestamp()))
+    guard = guard_of(clock, A_DAY, UsageHistory({MINUTE: 95}, EPOCH.timestamp()))
     assert guard.check(ONE) == Refused("day", clock.monotonic() + 16 * HOUR_S)
     assert guard.quotas()[0].exhausted_at == clock.monotonic()
     assert guard.headroom() == 0.0
@@ -107,7 +109,7 @@ def test_a_spent_day_is_refused_until_midnight(clock: ManualClock) -> None:
 
 
 def test_a_spent_sliding_day_is_refused_until_enough_has_left(clock: ManualClock) -> None:
-    past = Past({MINUTE - 600: 50, MINUTE - 300: 45}, EPOCH.timestamp())
+    past = UsageHistory({MINUTE - 600: 50, MINUTE - 300: 45}, EPOCH.timestamp())
     guard = guard_of(clock, ANY_DAY, past)
     in_s = DAY_S - 599 * 60
     assert guard.check(ONE) == Refused("day", clock.monotonic() + in_s)
@@ -128,7 +130,7 @@ def test_calls_in_flight_that_fill_a_sliding_day_are_in_the_way_for_a_day(
 
 
 def test_before_the_period_nothing_counts(clock: ManualClock) -> None:
-    yesterday = Past({MINUTE - 8 * 60 - 1: 40, MINUTE - 8 * 60: 2}, EPOCH.timestamp())
+    yesterday = UsageHistory({MINUTE - 8 * 60 - 1: 40, MINUTE - 8 * 60: 2}, EPOCH.timestamp())
     assert guard_of(clock, A_DAY, yesterday).quotas()[0].used == 2
 
 
@@ -138,11 +140,11 @@ def test_before_the_period_nothing_counts(clock: ManualClock) -> None:
 def test_a_saved_up_and_a_borrowed_call_then_the_exact_moment_of_the_next() -> None:
     clock = at("2026-11-22T00:00")
     guard = guard_of(clock, ANY_DAY)  # 93 tokens a day come in
-    assert guard.credit_wait_s(ONE) == 0
+    assert guard.budget_wait_s(ONE) == 0
     assert spend(guard)  # saved up
-    assert guard.credit_wait_s(ONE) == pytest.approx(DAY_S / 93)
+    assert guard.budget_wait_s(ONE) == pytest.approx(DAY_S / 93)
     assert spend(guard)  # borrowed
-    assert guard.credit_wait_s(ONE) == pytest.approx(2 * DAY_S / 93)
+    assert guard.budget_wait_s(ONE) == pytest.approx(2 * DAY_S / 93)
     refused = guard.check(ONE)
     assert isinstance(refused, Refused)
     in_s = refused.retry_at - clock.monotonic()
@@ -158,7 +160,7 @@ def test_no_more_is_saved_up_than_two_percent(clock: ManualClock) -> None:
     guard = guard_of(clock, Window(10_000, 30 * DAY_S))
     clock.advance(20 * DAY_S)
     went = 0
-    while guard.credit_wait_s(ONE) == 0 and spend(guard):
+    while guard.budget_wait_s(ONE) == 0 and spend(guard):
         went += 1
     assert went == 190
     while spend(guard):
@@ -169,7 +171,7 @@ def test_no_more_is_saved_up_than_two_percent(clock: ManualClock) -> None:
 def test_what_costs_more_than_can_be_saved_up_goes_from_a_full_purse(clock: ManualClock) -> None:
     guard = guard_of(clock, ANY_DAY)
     three = Cost(3, 3)
-    assert guard.credit_wait_s(three) == 0
+    assert guard.budget_wait_s(three) == 0
     assert spend(guard, three)  # two in debt
     assert wait_s(guard, clock, three) == pytest.approx(3 * DAY_S / 93)
     clock.advance(wait_s(guard, clock, three) + 1)
@@ -182,7 +184,7 @@ def test_a_wait_for_the_pace_ends_with_the_day_at_the_latest() -> None:
     assert spend(guard)
     assert spend(guard)
     assert DAY_S / 93 < 1_800 < 3 * DAY_S / 93
-    assert guard.credit_wait_s(Cost(1, 1)) == pytest.approx(1_800)
+    assert guard.budget_wait_s(Cost(1, 1)) == pytest.approx(1_800)
     clock.advance(1_800)
     assert spend(guard)
 
@@ -234,7 +236,7 @@ def test_a_window_of_successes_gives_failures_back(clock: ManualClock) -> None:
 
 def test_headroom_is_relative_to_the_time_that_is_left() -> None:
     clock = at("2026-11-22T12:00")
-    spent = Past({int(clock.now().timestamp()) // 60 - 5: 71}, clock.now().timestamp())
+    spent = UsageHistory({int(clock.now().timestamp()) // 60 - 5: 71}, clock.now().timestamp())
     guard = guard_of(clock, A_DAY, spent)
     assert guard.headroom() == pytest.approx(24 / 95 * 2)
     assert guard_of(clock, A_DAY).headroom() == 1.0
@@ -269,25 +271,25 @@ def test_a_sliding_windows_headroom_is_what_may_still_be_borrowed(clock: ManualC
 def test_where_nothing_is_known_the_elapsed_share_counts(
     start: str, window: Window, assumed: int
 ) -> None:
-    guard = guard_of(at(start), window, NOTHING_KNOWN)
+    guard = guard_of(at(start), window, NO_HISTORY)
     quota = guard.quotas()[0]
     assert (quota.used, quota.assumed) == (assumed, assumed)
     assert sum(guard.unsaved().values()) == assumed  # the next start is to know it
 
 
 def test_an_unknown_gap_counts_at_an_even_pace_with_what_is_known(clock: ManualClock) -> None:
-    past = Past({MINUTE - 300: 10}, EPOCH.timestamp() - 4 * HOUR_S)
+    past = UsageHistory({MINUTE - 300: 10}, EPOCH.timestamp() - 4 * HOUR_S)
     quota = guard_of(clock, A_DAY, past).quotas()[0]
     assert (quota.used, quota.assumed) == (10 + 15, 15)
 
 
 def test_a_sign_of_life_a_minute_ago_leaves_no_gap(clock: ManualClock) -> None:
-    past = Past({MINUTE - 300: 10}, EPOCH.timestamp() - 60)
+    past = UsageHistory({MINUTE - 300: 10}, EPOCH.timestamp() - 60)
     assert guard_of(clock, A_DAY, past).quotas()[0].assumed == 0
 
 
 def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock) -> None:
-    guard = guard_of(clock, ANY_DAY, NOTHING_KNOWN)
+    guard = guard_of(clock, ANY_DAY, NO_HISTORY)
     uses = []
     for _ in range(24):
         clock.advance(HOUR_S)
@@ -299,7 +301,7 @@ def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock)
 
 def test_an_amount_of_minutes_more_than_there_are_is_spread_over_them() -> None:
     clock = at("2026-11-22T00:10")
-    guard = guard_of(clock, Window(100_000, DAY_S, kind="day"), NOTHING_KNOWN)
+    guard = guard_of(clock, Window(100_000, DAY_S, kind="day"), NO_HISTORY)
     amounts = guard.unsaved()
     assert len(amounts) == 10
     assert sum(amounts.values()) == int(95_000 * 600 / DAY_S)
@@ -309,7 +311,7 @@ def test_an_amount_of_minutes_more_than_there_are_is_spread_over_them() -> None:
 def test_too_much_of_the_past_is_no_debt_beyond_the_reset() -> None:
     clock = at("2026-11-28T12:00")
     minute = int(clock.now().timestamp()) // 60 - 60
-    past = Past({minute: 9_000}, clock.now().timestamp())
+    past = UsageHistory({minute: 9_000}, clock.now().timestamp())
     guard = guard_of(clock, Window(3_000, 30 * DAY_S, kind="month"), past)
     assert wait_s(guard, clock) == 2.5 * DAY_S
     clock.advance(2.5 * DAY_S)
@@ -350,7 +352,7 @@ def test_a_calls_own_place_is_not_foreign(clock: ManualClock) -> None:
 
 
 def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
-    window = LongWindow(Window(10_000, DAY_S), clock, "day", Past({}, EPOCH.timestamp()))
+    window = PacedWindow(Window(10_000, DAY_S), clock, "day", UsageHistory({}, EPOCH.timestamp()))
     window.redeclare(100)
     assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
     assert not window.can_afford(Cost(96, 96), 0.0, Priority.SHARED)
@@ -377,7 +379,7 @@ def test_calls_that_last_until_the_reset_are_no_end(clock: ManualClock) -> None:
 
 
 def test_what_was_only_assumed_makes_no_forecast() -> None:
-    guard = guard_of(at("2026-11-22T18:00"), A_DAY, NOTHING_KNOWN)
+    guard = guard_of(at("2026-11-22T18:00"), A_DAY, NO_HISTORY)
     assert guard.quotas()[0].exhausted_at is None
 
 
@@ -462,10 +464,10 @@ def test_who_reads_a_sliding_ledger_after_a_restart_finds_no_call_too_early(skew
 
 def restarted(
     guard: RateLimitGuard, clock: ManualClock, kept: dict[int, int]
-) -> Callable[[str], Past]:
+) -> Callable[[str], UsageHistory]:
     for (_, minute), amount in guard.unsaved().items():
         kept[minute] = kept.get(minute, 0) + amount
-    return lambda _name: Past(dict(kept), clock.now().timestamp())
+    return lambda _name: UsageHistory(dict(kept), clock.now().timestamp())
 
 
 @pytest.mark.parametrize("window", [A_DAY, ANY_DAY])
@@ -488,13 +490,13 @@ def test_the_providers_own_figure_ends_what_was_assumed(clock: ManualClock) -> N
     limits = AccountLimits(None, None, None)
     guard.redeclare(limits, keeps_limits=True)
     assert guard.quotas()[0] == before, "it said nothing"
-    guard._long[0].hear_used(7)
+    guard._long[0].reconcile_usage(7)
     assert (guard.quotas()[0].used, guard.quotas()[0].assumed) == (7, 7)
-    guard._long[0].hear_used(0)
+    guard._long[0].reconcile_usage(0)
     assert (guard.quotas()[0].used, guard.quotas()[0].assumed) == (0, 0)
-    guard._long[0].hear_used(9)
+    guard._long[0].reconcile_usage(9)
     assert (guard.quotas()[0].used, guard.quotas()[0].foreign_usage) == (9, 9)
-    guard._long[0].hear_used(3)
+    guard._long[0].reconcile_usage(3)
     assert guard.quotas()[0].used == 9, "what was really counted stays"
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from backend.clock import Clock
-from backend.orchestration.circuit_breaker import GEO_LADDER
-from backend.orchestration.ladder import Ladder
+from backend.orchestration.health.backoff import Backoff
+from backend.orchestration.health.circuit_breaker import GEO_DELAYS_S
 
 
 class Hosts:
@@ -14,7 +14,7 @@ class Hosts:
         self._clock = clock
         self._order = list(base_urls)
         self._blocked_until: dict[str, float] = {}
-        self._ladders = {url: Ladder(clock, GEO_LADDER) for url in base_urls}
+        self._backoffs = {url: Backoff(clock, GEO_DELAYS_S) for url in base_urls}
 
     def __repr__(self) -> str:
         return f"<Hosts {len(self.available())} of {len(self._order)}>"
@@ -27,8 +27,8 @@ class Hosts:
         """This host refuses our address: 30 min doubling to 6 h, or what it says itself."""
         if self._blocked_until.get(url, 0.0) > self._clock.monotonic():
             return  # calls that were under way together are one refusal
-        wait_s = self._ladders[url].climb()
-        self._ladders[url].hold(wait_s)
+        wait_s = self._backoffs[url].next_delay_s()
+        self._backoffs[url].pause(wait_s)
         self._blocked_until[url] = self._clock.monotonic() + (retry_after_s or wait_s)
 
     def demote(self, url: str) -> None:

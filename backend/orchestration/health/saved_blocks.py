@@ -8,7 +8,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from backend.clock import Clock
-from backend.orchestration.circuit_breaker import Block, State
+from backend.orchestration.health.circuit_breaker import Block, State
 from backend.storage import KeptBlock
 
 #: What lasts long enough to outlive a restart; a cooldown only in the provider's own word.
@@ -23,7 +23,7 @@ class BlockStore(Protocol):
     def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
 
 
-class KeptBlocks:
+class SavedBlocks:
     """By name, on the monotonic clock of this run."""
 
     def __init__(
@@ -34,7 +34,7 @@ class KeptBlocks:
         self._clock = clock
 
     def __repr__(self) -> str:
-        return f"<KeptBlocks {len(self._known)}>"
+        return f"<SavedBlocks {len(self._known)}>"
 
     def recall(self, name: str) -> Block | None:
         """What an earlier run noted, if it is not over."""
@@ -47,7 +47,7 @@ class KeptBlocks:
 
     def note(self, name: str, block: Block | None) -> None:
         """The block in force, None where there is none (any more)."""
-        if block is not None and block.state not in KEPT_STATES and not block.was_told:
+        if block is not None and block.state not in KEPT_STATES and not block.is_provider_set:
             block = None
         if block is None and name not in self._known:
             return
@@ -63,11 +63,11 @@ class KeptBlocks:
         now = self._clock.now()
         until = now + timedelta(seconds=block.until - self._clock.monotonic())
         return KeptBlock(
-            block.state, block.reason, until.timestamp(), block.was_told, now.timestamp()
+            block.state, block.reason, until.timestamp(), block.is_provider_set, now.timestamp()
         )
 
 
-def block_name(provider: str, key: SecretStr | None) -> str:
+def block_key(provider: str, key: SecretStr | None) -> str:
     """Another key is another start: the old one's refusal says nothing of it."""
     if key is None:
         return f"{provider}/keyless"

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from backend.clock import Clock
-from backend.orchestration.wall_time import WallTime, month_start, next_month_start
-from backend.orchestration.window import (
+from backend.orchestration.limits.wall_time import WallTime, month_start, next_month_start
+from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
     QuotaUse,
     Refused,
     header_figure,
-    usable_of,
+    usable_limit,
 )
 from backend.providers.adapter import Window
 
@@ -31,7 +31,7 @@ SLACK_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class UsageHistory:
     """What is known from before the start: amounts by tick, and till when.
 
     A tick is the minute of the epoch, or of a window of at most an hour its second. `known_until`
@@ -42,18 +42,20 @@ class Past:
     known_until: float | None
 
 
-NOTHING_KNOWN = Past({}, None)
+NO_HISTORY = UsageHistory({}, None)
 
 
-class LongWindow:
+class PacedWindow:
     """Synchronous state. Amounts are in the window's own unit."""
 
-    def __init__(self, window: Window, clock: Clock, name: str, past: Past = NOTHING_KNOWN) -> None:
+    def __init__(
+        self, window: Window, clock: Clock, name: str, past: UsageHistory = NO_HISTORY
+    ) -> None:
         self.name = name
         self._window = window
         self._clock = clock
         self._time = WallTime(clock)
-        self._usable = usable_of(window.limit)
+        self._usable = usable_limit(window.limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._minutes: OrderedDict[int, int] = OrderedDict()
         self._unsaved: dict[int, int] = {}
@@ -89,7 +91,7 @@ class LongWindow:
         missing = min(amount - self._loan(priority), self._slack) - self._left()
         return Refused(self.name, now + max(by_limit_s, self._gained_in_s(missing)))
 
-    def credit_wait_s(self, cost: Cost) -> float:
+    def budget_wait_s(self, cost: Cost) -> float:
         """Seconds until it is within the pace: till then somebody would go without for it later."""
         return self._gained_in_s(min(self._amount(cost), self._slack) - self._left())
 
@@ -125,7 +127,7 @@ class LongWindow:
                 self._minute(), unknown
             )  # it lowers the rate of what is left; it is no debt of ours
 
-    def hear_used(self, used: int) -> None:
+    def reconcile_usage(self, used: int) -> None:
         """The provider's own figure: more than ours is somebody else's, less ends assumptions."""
         self.adopt(used)
         for minute, assumed in list(self._assumed.items()):
@@ -138,7 +140,7 @@ class LongWindow:
     def redeclare(self, limit: int) -> None:
         """The provider itself tells another limit than its documents did."""
         self._window = replace(self._window, limit=limit)
-        self._usable = usable_of(limit)
+        self._usable = usable_limit(limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._tokens = min(self._tokens, float(self._slack))
 
@@ -177,7 +179,7 @@ class LongWindow:
     def _amount(self, cost: Cost) -> int:
         return cost.weight if self._window.unit == "weight" else cost.requests
 
-    def _recall(self, past: Past) -> None:
+    def _recall(self, past: UsageHistory) -> None:
         """Known calls, and at an even pace what may have been called in unknown time."""
         begins, now = self._begins(self._time.earliest), self._time.latest
         kept = {at: n for at, n in past.amounts.items() if (at + 1) * MINUTE_S > begins}

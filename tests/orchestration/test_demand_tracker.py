@@ -2,39 +2,39 @@
 
 import pytest
 
-from backend.orchestration.hot_questions import MOST_REMEMBERED, RECURRENT_S, HotQuestions
+from backend.orchestration.limits.demand_tracker import MOST_REMEMBERED, RECURRENT_S, DemandTracker
 from tests.clocks import ManualClock
 from tests.walk import PriceQuery, SeriesQuery
 
 BTC, ETH, SOL = PriceQuery("btc"), PriceQuery("eth"), PriceQuery("sol")
 
 
-def note_twice(hot: HotQuestions, *queries: PriceQuery) -> None:
+def note_twice(hot: DemandTracker, *queries: PriceQuery) -> None:
     for query in (*queries, *queries):
-        hot.note(query)
+        hot.record(query)
 
 
 def test_a_question_alone_has_every_turn(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
-    assert hot.turns(60, BTC) == 1
+    hot = DemandTracker(clock)
+    assert hot.interval_factor(60, BTC) == 1
     note_twice(hot, BTC)
-    assert hot.turns(60, BTC) == 1
-    assert repr(hot) == "<HotQuestions 1>"
+    assert hot.interval_factor(60, BTC) == 1
+    assert repr(hot) == "<DemandTracker 1>"
 
 
 def test_what_was_asked_once_takes_no_turns(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     for number in range(40):
-        hot.note(SeriesQuery(str(number)))
-    hot.note(ETH)
-    assert hot.turns(568, BTC) == 1
+        hot.record(SeriesQuery(str(number)))
+    hot.record(ETH)
+    assert hot.interval_factor(568, BTC) == 1
 
 
 def test_others_that_were_asked_again_lately_share_the_turns(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, BTC, ETH, SOL)
-    assert hot.turns(60, BTC) == 3
-    assert hot.turns(60, PriceQuery("new")) == 4
+    assert hot.interval_factor(60, BTC) == 3
+    assert hot.interval_factor(60, PriceQuery("new")) == 4
 
 
 @pytest.mark.parametrize(
@@ -43,69 +43,69 @@ def test_others_that_were_asked_again_lately_share_the_turns(clock: ManualClock)
 def test_shared_questions_have_half_of_the_turns_however_many_series_there_are(
     clock: ManualClock, series: int, of_the_shared: int, of_a_series: int
 ) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, BTC, *(SeriesQuery(str(number)) for number in range(series)))
-    assert hot.turns(60, BTC) == of_the_shared
-    assert hot.turns(60, SeriesQuery("0")) == of_a_series
+    assert hot.interval_factor(60, BTC) == of_the_shared
+    assert hot.interval_factor(60, SeriesQuery("0")) == of_a_series
     calls_a_turn = 1 / of_the_shared + series / of_a_series
     assert calls_a_turn <= 1 + 1e-9
 
 
 def test_without_a_shared_question_the_series_have_all_turns(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, SeriesQuery("a"), SeriesQuery("b"), SeriesQuery("c"))
-    assert hot.turns(60, SeriesQuery("a")) == 3
+    assert hot.interval_factor(60, SeriesQuery("a")) == 3
 
 
 def test_one_that_was_not_asked_for_two_of_its_turns_is_cold(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, ETH)
     clock.advance(4_000)  # two turns of two questions of 1 000 s
-    assert hot.turns(1_000, BTC) == 2
+    assert hot.interval_factor(1_000, BTC) == 2
     clock.advance(1)
-    assert hot.turns(1_000, BTC) == 1
+    assert hot.interval_factor(1_000, BTC) == 1
 
 
 def test_each_one_more_makes_turns_longer(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, SOL)
     clock.advance(2_000)
     note_twice(hot, ETH)
     clock.advance(4_000)  # ETH's is the second turn; with it SOL's is the third: 6 000 s
-    assert hot.turns(1_000, BTC) == 3
+    assert hot.interval_factor(1_000, BTC) == 3
     clock.advance(0.5)
-    assert hot.turns(1_000, BTC) == 1  # ETH is cold, and what is older too
+    assert hot.interval_factor(1_000, BTC) == 1  # ETH is cold, and what is older too
 
 
 def test_what_was_asked_within_ten_minutes_counts_however_short_the_turns(
     clock: ManualClock,
 ) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     note_twice(hot, ETH)
     clock.advance(600)
-    assert hot.turns(0.01, BTC) == 2
+    assert hot.interval_factor(0.01, BTC) == 2
     clock.advance(1)
-    assert hot.turns(0.01, BTC) == 1
+    assert hot.interval_factor(0.01, BTC) == 1
 
 
 def test_two_answers_far_apart_are_no_recurrence(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
-    hot.note(ETH)
+    hot = DemandTracker(clock)
+    hot.record(ETH)
     assert not hot.is_recurrent(ETH)
     clock.advance(RECURRENT_S)
-    hot.note(ETH)
+    hot.record(ETH)
     assert hot.is_recurrent(ETH)
     clock.advance(RECURRENT_S + 1)
     assert not hot.is_recurrent(ETH)
-    hot.note(ETH)
+    hot.record(ETH)
     assert not hot.is_recurrent(ETH)
     assert not hot.is_recurrent(BTC)
 
 
 def test_only_so_many_are_remembered_and_the_oldest_goes(clock: ManualClock) -> None:
-    hot = HotQuestions(clock)
+    hot = DemandTracker(clock)
     for number in range(MOST_REMEMBERED + 10):
         note_twice(hot, PriceQuery(str(number)))
-    assert repr(hot) == f"<HotQuestions {MOST_REMEMBERED}>"
-    assert hot.turns(1, PriceQuery(str(MOST_REMEMBERED + 9))) == MOST_REMEMBERED
-    assert hot.turns(1, PriceQuery("0")) == MOST_REMEMBERED + 1
+    assert repr(hot) == f"<DemandTracker {MOST_REMEMBERED}>"
+    assert hot.interval_factor(1, PriceQuery(str(MOST_REMEMBERED + 9))) == MOST_REMEMBERED
+    assert hot.interval_factor(1, PriceQuery("0")) == MOST_REMEMBERED + 1

@@ -11,7 +11,7 @@ STEADY_AFTER = 10
 REST_FACTOR, MOST_REST_S = 2.0, 6 * 3_600.0
 
 
-class Relapses:
+class FlapDetector:
     """Failures that followed each other. Says nothing of whether it may be asked, only when."""
 
     def __init__(self, clock: Clock) -> None:
@@ -21,17 +21,17 @@ class Relapses:
         self._last_until = 0.0
 
     def __repr__(self) -> str:
-        return f"<Relapses {'unsteady' if self.is_unsteady else 'steady'}>"
+        return f"<FlapDetector {'unsteady' if self.is_flapping else 'steady'}>"
 
     @property
-    def is_unsteady(self) -> bool:
+    def is_flapping(self) -> bool:
         """True while others, if there are any, are to be asked before it."""
         return self._clock.monotonic() < self._last_until
 
-    def note_success(self) -> None:
+    def record_success(self) -> None:
         self._answers += 1
 
-    def note_failure(self) -> None:
+    def record_failure(self) -> None:
         now = self._clock.monotonic()
         if self._failed_at is not None and self._answers < STEADY_AFTER:
             rest_s = min(MOST_REST_S, REST_FACTOR * (now - self._failed_at))

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backend.clock import Clock
-from backend.orchestration.window import (
+from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
     QuotaUse,
     Refused,
     header_figure,
-    open_to,
+    limit_for,
     period_name,
-    usable_of,
+    usable_limit,
 )
 from backend.providers.adapter import Window
 
@@ -47,7 +47,7 @@ class SlidingWindow:
         #: By permit: the amount, and the second at which the store was told of it.
         self._in_flight: dict[int, tuple[int, int]] = {}
         self._promised = 0
-        self._declared = self._learnt = usable_of(window.limit)
+        self._declared = self._learnt = usable_limit(window.limit)
         self._learnt_at = 0.0
         self._hold_s = 0.0
         self._dearest = 1
@@ -125,7 +125,7 @@ class SlidingWindow:
     def redeclare(self, limit: int) -> None:
         """The provider itself tells another limit than its documents did."""
         self._window = replace(self._window, limit=limit)
-        self._declared = self._learnt = usable_of(limit)
+        self._declared = self._learnt = usable_limit(limit)
 
     def remaining_share(self, now: float) -> float:
         usable = self._usable(now)
@@ -146,7 +146,7 @@ class SlidingWindow:
     def _open_to(self, priority: Priority, cost: Cost, now: float) -> int:
         """An empty window has room for any single question that fits into it at all."""
         usable = self._usable(now)
-        return max(open_to(priority, usable), min(usable, self._amount(cost)))
+        return max(limit_for(priority, usable), min(usable, self._amount(cost)))
 
     def _amount(self, cost: Cost) -> int:
         return cost.weight if self._window.unit == "weight" else cost.requests

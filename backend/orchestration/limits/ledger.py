@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from backend.clock import Clock
-from backend.orchestration.long_window import Past
+from backend.orchestration.limits.paced_window import UsageHistory
 
 
 class CallStore(Protocol):
@@ -41,8 +41,8 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger {self._name}>"
 
-    def past(self, window: str) -> Past:
-        return Past(self._remembered.get(self._key(window), {}), self._known_until)
+    def past(self, window: str) -> UsageHistory:
+        return UsageHistory(self._remembered.get(self._key(window), {}), self._known_until)
 
     def keep(self, guard: Unsaved) -> None:
         """From now on what `save` saves is this guard's."""

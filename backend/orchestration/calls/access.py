@@ -14,9 +14,9 @@ from backend.errors import (
     ProviderError,
 )
 from backend.models.answer import Query
-from backend.orchestration.endpoint import Endpoint, OnRetry
-from backend.orchestration.memory import Memory
-from backend.orchestration.together import together
+from backend.orchestration.calls.endpoint import Endpoint, OnRetry
+from backend.orchestration.calls.gather import gather_or_cancel
+from backend.orchestration.expiring_set import ExpiringSet
 from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 
@@ -51,7 +51,7 @@ class Access:
         self._keyless = keyless
         self._clock = clock
         self._on_retry = on_retry
-        self._restricted = Memory(clock)
+        self._restricted = ExpiringSet(clock)
 
     def __repr__(self) -> str:
         return f"<Access {self._keyed!r} {self._keyless!r}>"
@@ -72,7 +72,7 @@ class Access:
         context = self.context(plan)
         for operation in self._spec.adapter.operations_for(query):
             tier = operation.serves(query, context)
-            is_restricted = self._restricted.holds((plan.name, operation.name))
+            is_restricted = (plan.name, operation.name) in self._restricted
             if tier is not None and not is_restricted:
                 return operation, tier + self._spec.tier
         return None
@@ -110,7 +110,7 @@ class Access:
             try:
                 return await self._perform(found[0], endpoint, query, deadline)
             except PlanRestricted as error:
-                self._restricted.note((endpoint.plan.name, found[0].name), PLAN_RESTRICTION_S)
+                self._restricted.add((endpoint.plan.name, found[0].name), PLAN_RESTRICTION_S)
                 refused = error
         raise refused
 
@@ -134,7 +134,9 @@ class Access:
         first, *rest = operation.build(query, self.context(endpoint.plan))
         # The first one tells whether the others are worth their price; they go out together.
         replies = [await endpoint.call(first, deadline, self._on_retry)]
-        replies += await together(endpoint.call(call, deadline, self._on_retry) for call in rest)
+        replies += await gather_or_cancel(
+            endpoint.call(call, deadline, self._on_retry) for call in rest
+        )
         payloads = [reply.payload for reply in replies]
         context = self.context(endpoint.plan, replies[0].base_url)
         parse: Callable[[], T] = partial(parsed, operation.parse, query, payloads, context)

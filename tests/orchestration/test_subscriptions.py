@@ -6,7 +6,7 @@ import pytest
 
 from backend.models.ohlc import Interval
 from backend.models.ticks import CandleTicks, MarketTicks, TickSubject
-from backend.orchestration.tick_subjects import TickSubjects, Wish
+from backend.orchestration.push.subscriptions import SubscriptionChange, TickSubscriptions
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from tests.clocks import ManualClock
 
@@ -20,8 +20,8 @@ MANY: tuple[TickSubject, ...] = tuple(
 )
 
 
-def asked(clock: ManualClock, *subjects: TickSubject) -> TickSubjects:
-    return TickSubjects(clock, FEED, subjects)
+def asked(clock: ManualClock, *subjects: TickSubject) -> TickSubscriptions:
+    return TickSubscriptions(clock, FEED, subjects)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_silence_and_death_are_counted_from_the_last_tick_or_the_question(
     subjects = asked(clock, MARKET)
     for at in heard_at:
         clock.advance(at - clock.elapsed)
-        assert subjects.hear(MARKET)
+        assert subjects.mark_seen(MARKET)
     clock.advance(looked_at - clock.elapsed)
     assert subjects.is_flowing(MARKET) is flows
     assert subjects.is_silent(MARKET) is is_silent
@@ -62,8 +62,8 @@ def test_silence_and_death_are_counted_from_the_last_tick_or_the_question(
 
 def test_each_subject_has_its_own_measure_of_silence(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
-    subjects.hear(MARKET)
-    subjects.hear(BTC)
+    subjects.mark_seen(MARKET)
+    subjects.mark_seen(BTC)
     clock.advance(11)
     assert (subjects.is_flowing(MARKET), subjects.is_flowing(BTC)) == (False, True)
     clock.advance(50)
@@ -76,14 +76,14 @@ def test_one_candle_that_is_heard_keeps_the_connection_of_candles_alive(clock: M
     assert not subjects.is_dead
     clock.advance(0.1)
     assert subjects.is_dead
-    subjects.hear(BTC)
+    subjects.mark_seen(BTC)
     assert not subjects.is_dead
 
 
 def test_a_market_that_rests_is_dead_whatever_candles_tell(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(30)
-    subjects.hear(BTC)
+    subjects.mark_seen(BTC)
     assert not subjects.is_dead
     clock.advance(0.1)
     assert subjects.is_dead
@@ -99,66 +99,66 @@ def test_what_nobody_asked_for_is_no_tick_and_neither_flows_nor_is_silent(
     clock: ManualClock,
 ) -> None:
     subjects = asked(clock, MARKET)
-    assert not subjects.hear(BTC)
+    assert not subjects.mark_seen(BTC)
     clock.advance(1_000)
     assert not subjects.is_flowing(BTC)
     assert not subjects.is_silent(BTC)
-    assert not subjects.any_flowed
+    assert not subjects.was_live
 
 
 def test_something_flowed_once_a_tick_came(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET)
-    assert not subjects.any_flowed
-    subjects.hear(MARKET)
+    assert not subjects.was_live
+    subjects.mark_seen(MARKET)
     clock.advance(1_000)
-    assert subjects.any_flowed
+    assert subjects.was_live
 
 
 def test_what_the_connection_was_opened_with_is_not_asked_for_again(clock: ManualClock) -> None:
-    assert asked(clock, MARKET, BTC).next_wish((BTC, MARKET)) is None
+    assert asked(clock, MARKET, BTC).next_change((BTC, MARKET)) is None
 
 
 def test_new_subjects_are_asked_for_once_in_the_order_wanted(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET)
     wanted = (MARKET, ETH, BTC)
-    assert subjects.next_wish(wanted) == Wish("ask", (ETH, BTC))
-    assert subjects.next_wish(wanted) is None
+    assert subjects.next_change(wanted) == SubscriptionChange("ask", (ETH, BTC))
+    assert subjects.next_change(wanted) is None
 
 
 def test_the_silence_of_a_new_subject_begins_when_it_is_asked_for(clock: ManualClock) -> None:
     subjects = asked(clock, BTC)
     clock.advance(30)
-    subjects.next_wish((BTC, MARKET))
+    subjects.next_change((BTC, MARKET))
     clock.advance(10)
     assert not subjects.is_silent(MARKET)
     clock.advance(0.1)
     assert subjects.is_silent(MARKET)
-    assert subjects.hear(MARKET)
+    assert subjects.mark_seen(MARKET)
     assert subjects.is_flowing(MARKET)
 
 
 def test_surplus_is_dropped_before_anything_new_is_asked_for(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
-    assert subjects.next_wish((BTC, ETH)) == Wish("drop", (MARKET,))
-    assert subjects.next_wish((BTC, ETH)) == Wish("ask", (ETH,))
-    assert subjects.next_wish((BTC, ETH)) is None
+    assert subjects.next_change((BTC, ETH)) == SubscriptionChange("drop", (MARKET,))
+    assert subjects.next_change((BTC, ETH)) == SubscriptionChange("ask", (ETH,))
+    assert subjects.next_change((BTC, ETH)) is None
 
 
 def test_new_subjects_come_before_silent_ones(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET)
     clock.advance(11)
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (BTC,))
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (BTC,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
 
 
 def test_a_dropped_subject_is_forgotten(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
-    subjects.hear(MARKET)
-    subjects.hear(BTC)
-    subjects.next_wish((BTC,))
-    assert not subjects.hear(MARKET)
+    subjects.mark_seen(MARKET)
+    subjects.mark_seen(BTC)
+    subjects.next_change((BTC,))
+    assert not subjects.mark_seen(MARKET)
     assert not subjects.is_flowing(MARKET)
-    assert subjects.next_wish((BTC, MARKET)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((BTC, MARKET)) == SubscriptionChange("ask", (MARKET,))
     assert not subjects.is_flowing(MARKET)
 
 
@@ -167,28 +167,28 @@ def test_a_subject_that_was_dropped_while_silent_is_asked_again_in_its_next_sile
 ) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(11)
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
-    assert subjects.next_wish((BTC,)) == Wish("drop", (MARKET,))
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
+    assert subjects.next_change((BTC,)) == SubscriptionChange("drop", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
     clock.advance(11)
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
 
 
 def test_a_silent_subject_is_asked_for_once_more_and_only_once(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(10)
-    assert subjects.next_wish((MARKET, BTC)) is None
+    assert subjects.next_change((MARKET, BTC)) is None
     clock.advance(0.1)
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
     for _ in range(5):
         clock.advance(9)
-        assert subjects.next_wish((MARKET, BTC)) is None
+        assert subjects.next_change((MARKET, BTC)) is None
 
 
 def test_asking_again_does_not_end_the_silence(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET)
     clock.advance(29)
-    assert subjects.next_wish((MARKET,)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET,)) == SubscriptionChange("ask", (MARKET,))
     assert subjects.is_silent(MARKET)
     clock.advance(1.1)
     assert subjects.is_dead
@@ -197,31 +197,31 @@ def test_asking_again_does_not_end_the_silence(clock: ManualClock) -> None:
 def test_a_subject_heard_again_is_asked_for_in_its_next_silence(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(11)
-    subjects.next_wish((MARKET, BTC))
-    subjects.hear(MARKET)
-    assert subjects.next_wish((MARKET, BTC)) is None
+    subjects.next_change((MARKET, BTC))
+    subjects.mark_seen(MARKET)
+    assert subjects.next_change((MARKET, BTC)) is None
     clock.advance(11)
-    assert subjects.next_wish((MARKET, BTC)) == Wish("ask", (MARKET,))
+    assert subjects.next_change((MARKET, BTC)) == SubscriptionChange("ask", (MARKET,))
 
 
 def test_a_command_asks_for_a_hundred_subjects_at_most(clock: ManualClock) -> None:
     subjects = asked(clock)
-    wishes = [subjects.next_wish(MANY) for _ in range(4)]
+    wishes = [subjects.next_change(MANY) for _ in range(4)]
     assert wishes == [
-        Wish("ask", MANY[:100]),
-        Wish("ask", MANY[100:200]),
-        Wish("ask", MANY[200:]),
+        SubscriptionChange("ask", MANY[:100]),
+        SubscriptionChange("ask", MANY[100:200]),
+        SubscriptionChange("ask", MANY[200:]),
         None,
     ]
 
 
 def test_a_command_drops_a_hundred_subjects_at_most(clock: ManualClock) -> None:
     subjects = asked(clock, *MANY)
-    wishes = [subjects.next_wish(()) for _ in range(4)]
+    wishes = [subjects.next_change(()) for _ in range(4)]
     assert wishes == [
-        Wish("drop", MANY[:100]),
-        Wish("drop", MANY[100:200]),
-        Wish("drop", MANY[200:]),
+        SubscriptionChange("drop", MANY[:100]),
+        SubscriptionChange("drop", MANY[100:200]),
+        SubscriptionChange("drop", MANY[200:]),
         None,
     ]
 
@@ -229,16 +229,16 @@ def test_a_command_drops_a_hundred_subjects_at_most(clock: ManualClock) -> None:
 def test_a_command_asks_again_for_a_hundred_silent_subjects_at_most(clock: ManualClock) -> None:
     subjects = asked(clock, *MANY)
     clock.advance(61)
-    wishes = [subjects.next_wish(MANY) for _ in range(4)]
+    wishes = [subjects.next_change(MANY) for _ in range(4)]
     assert wishes == [
-        Wish("ask", MANY[:100]),
-        Wish("ask", MANY[100:200]),
-        Wish("ask", MANY[200:]),
+        SubscriptionChange("ask", MANY[:100]),
+        SubscriptionChange("ask", MANY[100:200]),
+        SubscriptionChange("ask", MANY[200:]),
         None,
     ]
 
 
 def test_it_tells_how_many_flow(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
-    subjects.hear(BTC)
-    assert repr(subjects) == "<TickSubjects 1 of 2 flowing>"
+    subjects.mark_seen(BTC)
+    assert repr(subjects) == "<TickSubscriptions 1 of 2 flowing>"

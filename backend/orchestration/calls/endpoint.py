@@ -20,12 +20,12 @@ from backend.errors import (
     ProviderTimeout,
     RateLimited,
 )
-from backend.orchestration.circuit_breaker import AUTH_LADDER
-from backend.orchestration.hosts import Hosts
-from backend.orchestration.ladder import Ladder
-from backend.orchestration.ledger import Ledger
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.window import Cost, Permit
+from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.health.backoff import Backoff
+from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S
+from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
@@ -57,7 +57,7 @@ class Credential:
         """`refused_until` (monotonic): by an earlier run. `on_refused` gets each new end."""
         self._clock = clock
         self._key = key
-        self._ladder = Ladder(clock, AUTH_LADDER)
+        self._backoff = Backoff(clock, AUTH_DELAYS_S)
         self._refused_until = refused_until
         self._on_refused = on_refused
 
@@ -71,8 +71,8 @@ class Credential:
         """The provider said no, twice: not again for 15 min, 1 h, 6 h."""
         if not self.is_usable():
             return  # calls that were under way together are one refusal
-        wait_s = self._ladder.climb()
-        self._ladder.hold(wait_s)
+        wait_s = self._backoff.next_delay_s()
+        self._backoff.pause(wait_s)
         self._refused_until = self._clock.monotonic() + wait_s
         self._on_refused(self._refused_until)
 

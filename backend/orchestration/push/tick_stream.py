@@ -17,22 +17,22 @@ from backend.errors import (
 )
 from backend.events import EventSink, TickFeedChanged
 from backend.models.ticks import Flow, Tick, TickState, TickStatus, TickSubject
-from backend.orchestration.circuit_breaker import GEO_LADDER
-from backend.orchestration.ladder import Ladder
-from backend.orchestration.rate_limit_guard import RateLimitGuard
-from backend.orchestration.tick_subjects import TickSubjects
-from backend.orchestration.window import Cost, Refused
+from backend.orchestration.health.backoff import Backoff
+from backend.orchestration.health.circuit_breaker import GEO_DELAYS_S
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.window import Cost, Refused
+from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
 
 #: Waits before the next connection, in seconds; each is jittered.
-BACK_OFF = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+RECONNECT_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 #: However readers come and go, half of the connects that are allowed are never used.
-AFTER_LEAVING_S = 2.0
+IDLE_RECONNECT_S = 2.0
 #: A connection that brought ticks for this long was a good one: back-off begins anew.
-GOOD_S = 60.0
+STABLE_AFTER_S = 60.0
 #: How long a change of what is wanted, or a silence, may go unnoticed.
-LOOK_S = 0.5
+POLL_S = 0.5
 #: So many frames in a row that hold no sense, and the connection holds none.
 MOST_JUNK = 5
 #: Asked for in the address; more are asked for by commands.
@@ -48,7 +48,7 @@ class Connection(Protocol):
 Connect = Callable[[str], AbstractAsyncContextManager[Connection]]
 
 
-class _Goodbye(ConnectionBroken):
+class _ShutdownNotice(ConnectionBroken):
     """They announced the end: nothing is wrong, and the next connection need not wait."""
 
 
@@ -75,18 +75,18 @@ class TickStream:
         self._emit = emit
         self._jitter = jitter
         self._connects = RateLimitGuard(clock, [feed.connects])
-        self._back_off = Ladder(clock, BACK_OFF)
-        self._geo_back_off = Ladder(clock, GEO_LADDER)
+        self._backoff = Backoff(clock, RECONNECT_DELAYS_S)
+        self._geo_backoff = Backoff(clock, GEO_DELAYS_S)
         self._wanted: tuple[TickSubject, ...] = ()
         self._someone_wants, self._nobody_wants = asyncio.Event(), asyncio.Event()
         self._next_connect = self._next_command = 0.0
         self._numbers = count(1)
         self._junk = 0
         #: Of the open connection.
-        self._subjects: TickSubjects | None = None
+        self._subjects: TickSubscriptions | None = None
         self._opened = 0.0
         self._reason: str | None = None
-        self._is_down_told = False
+        self._is_down_logged = False
         self._state: TickState = "off"
         self._since = clock.now()
 
@@ -113,7 +113,7 @@ class TickStream:
     def status(self) -> TickStatus:
         retry_at = self._retry_at() if self._state == "down" else None
         wanted, state, reason = len(self._wanted), self._state, self._reason
-        if state == "live" and self._subjects and not self._subjects.any_flows:
+        if state == "live" and self._subjects and not self._subjects.is_live:
             state, reason = "down", "timeout"  # open, and silent
         return TickStatus(self._provider, state, reason, self._since, wanted, retry_at)
 
@@ -164,27 +164,29 @@ class TickStream:
         return None
 
     def _begin(self, asked: tuple[TickSubject, ...]) -> None:
-        self._subjects = TickSubjects(self._clock, self._feed, asked)
+        self._subjects = TickSubscriptions(self._clock, self._feed, asked)
         self._opened, self._junk = self._clock.monotonic(), 0
 
     async def _conversation(self, connection: Connection) -> AsyncGenerator[Tick]:
         """Until nobody wants anything, or they say goodbye. Raises ProviderError."""
         assert self._subjects is not None
         while self._wanted:
-            await self._tell_wishes(connection, self._subjects)
+            await self._sync_subscriptions(connection, self._subjects)
             frame = await self._received(connection)
-            if frame is not None and self._feed.is_goodbye(frame):
-                raise _Goodbye("they announced the end of the connection")
+            if frame is not None and self._feed.is_shutdown_notice(frame):
+                raise _ShutdownNotice("they announced the end of the connection")
             tick = self._tick_in(frame) if frame is not None else None
-            if tick is not None and self._subjects.hear(tick.subject):
+            if tick is not None and self._subjects.mark_seen(tick.subject):
                 self._note_live()
                 yield tick
             if self._subjects.is_dead:
                 raise ProviderTimeout("the connection is open and says nothing")
 
-    async def _tell_wishes(self, connection: Connection, subjects: TickSubjects) -> None:
+    async def _sync_subscriptions(
+        self, connection: Connection, subjects: TickSubscriptions
+    ) -> None:
         now = self._clock.monotonic()
-        wish = subjects.next_wish(self._wanted) if now >= self._next_command else None
+        wish = subjects.next_change(self._wanted) if now >= self._next_command else None
         if wish is None:
             return
         self._next_command = now + 1.0 / self._feed.commands_per_s
@@ -193,7 +195,7 @@ class TickStream:
 
     async def _received(self, connection: Connection) -> Any:
         try:
-            return await connection.receive(LOOK_S)
+            return await connection.receive(POLL_S)
         except MalformedResponse as error:
             self._note_junk(error)
             return None
@@ -218,8 +220,8 @@ class TickStream:
             return
         self._reason = None
         self._enter("live")
-        if self._is_down_told:
-            self._is_down_told = False
+        if self._is_down_logged:
+            self._is_down_logged = False
             self._emit(TickFeedChanged(self._clock.now(), self._provider, None))
 
     def _end(self, error: ProviderError | None) -> None:
@@ -227,28 +229,30 @@ class TickStream:
         now, subjects = self._clock.monotonic(), self._subjects
         self._subjects = None
         if error is None or not self._wanted:
-            self._next_connect = now + AFTER_LEAVING_S
+            self._next_connect = now + IDLE_RECONNECT_S
             self._reason = None
             self._enter("off")
             return
-        was_good = subjects is not None and subjects.any_flowed and now - self._opened >= GOOD_S
+        was_good = (
+            subjects is not None and subjects.was_live and now - self._opened >= STABLE_AFTER_S
+        )
         if was_good:
-            self._back_off.reset()
-        is_orderly = was_good and isinstance(error, _Goodbye)
+            self._backoff.reset()
+        is_orderly = was_good and isinstance(error, _ShutdownNotice)
         self._next_connect = now + (0.0 if is_orderly else self._wait_s(error))
         self._fell(error.reason)
 
     def _wait_s(self, error: ProviderError) -> float:
-        ladder = self._geo_back_off if isinstance(error, GeoBlocked) else self._back_off
-        wait_s = max(ladder.climb() * self._jitter(), error.retry_after_s or 0.0)
-        ladder.hold(wait_s)
+        backoff = self._geo_backoff if isinstance(error, GeoBlocked) else self._backoff
+        wait_s = max(backoff.next_delay_s() * self._jitter(), error.retry_after_s or 0.0)
+        backoff.pause(wait_s)
         return wait_s
 
     def _fell(self, reason: str) -> None:
         self._reason = reason
         self._enter("down")
-        if not self._is_down_told:
-            self._is_down_told = True
+        if not self._is_down_logged:
+            self._is_down_logged = True
             self._emit(TickFeedChanged(self._clock.now(), self._provider, reason, self._retry_at()))
 
     def _retry_at(self) -> datetime:

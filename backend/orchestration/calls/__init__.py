@@ -1,0 +1,1 @@
+"""Calls to one provider: its hosts, its key, its plan."""

@@ -1,0 +1,1 @@
+"""Health of one provider: circuit breaker, back-off, statistics."""

@@ -1,0 +1,1 @@
+"""Call limits: short windows, daily and monthly budgets, and their ledger."""
