@@ -9,21 +9,26 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import problems
-from api.client_limits import ClientLimits, client_of
-from api.counting import CountRequests, FloorMetrics, RequestCounts, templates_by_endpoint
-from api.doors import CountClients, Doors, GatewayKeys
-from api.middleware import BugNet, HeadAsGet, LastWord, RequestId
+from api.cache.responder import Responder
+from api.cache.response_cache import PreparedAnswers
+from api.edge import problems
+from api.edge.access_control import CountClients, Doors, GatewayKeys
+from api.edge.client_limits import ClientLimits, client_address
+from api.edge.middleware import BugNet, HeadAsGet, LastWord, RequestId
+from api.edge.request_counts import (
+    CountRequests,
+    FloorMetrics,
+    RequestCounts,
+    templates_by_endpoint,
+)
+from api.edge.security_headers import SecurityHeaders
 from api.openapi import described
-from api.prepared import PreparedAnswers
-from api.responses import Responder
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
 from api.routes.common import DOORS, documented_errors
-from api.security_headers import SecurityHeaders
+from api.routes.slashes import SlashRedirects
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.refusals import Refusals
 from api.server.ws_transport import keep_send
-from api.slashes import SlashRedirects
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.clock import SystemClock
@@ -91,7 +96,7 @@ def _connections(settings: Settings) -> Connections:
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
         most = int(share * (wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)))
-    return Connections(partial(client_of, trusted_proxies=settings.trust_proxy), most=most)
+    return Connections(partial(client_address, trusted_proxies=settings.trust_proxy), most=most)
 
 
 def _life(

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api.doors import ALWAYS_OPEN
-from api.problems import PROBLEM
-from api.schemas import Problem
+from api.edge.access_control import ALWAYS_OPEN
+from api.edge.problems import PROBLEM
+from api.routes.schemas import Problem
 
 #: By path, media type and code what gateways answer in front of the tests' providers;
 #: `python -m tests.api.examples` writes it.

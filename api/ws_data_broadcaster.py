@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from api.client_limits import NOBODY, ClientAccount
+from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream import channels
 from api.stream.channels import FeedKey, Place
 from api.stream.commands import Command, Ping, Refused, Subscribe, Unsubscribe
@@ -83,7 +83,7 @@ class Broadcaster:
     def counters(self) -> WebSocketStatus:
         return WebSocketStatus(len(self._subscribers), self._counters.sent, self._counters.dropped)
 
-    def join(self, outlet: Outlet, account: ClientAccount = NOBODY) -> Subscriber:
+    def join(self, outlet: Outlet, account: ClientAccount = UNLIMITED) -> Subscriber:
         """A new reader, who is greeted; its client pays for what it asks. Raises TooManyReaders."""
         if self._is_closing or len(self._subscribers) >= self._most_clients:
             raise TooManyReaders(f"{self._most_clients} readers are all that are allowed")
@@ -160,7 +160,9 @@ class Broadcaster:
             if topic not in topics:
                 self._unsubscribe(subscriber, topic)
 
-    async def foresee(self, commands: Iterable[Subscribe], account: ClientAccount = NOBODY) -> None:
+    async def foresee(
+        self, commands: Iterable[Subscribe], account: ClientAccount = UNLIMITED
+    ) -> None:
         """Whether a new reader could have all these. Raises GatewayError, Refused."""
         keys: set[FeedKey] = set()
         for command in commands:

@@ -129,9 +129,12 @@ SHOWN = {
         "services/test_news_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
-    "PreparedAnswers._questions": ("api/test_prepared.py", "test_what_is_kept_is_bounded"),
+    "PreparedAnswers._questions": ("api/test_response_cache.py", "test_what_is_kept_is_bounded"),
     "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
-    "Question.variants": ("api/test_prepared.py", "test_of_many_variants_the_newest_are_kept"),
+    "Question.variants": (
+        "api/test_response_cache.py",
+        "test_of_many_variants_the_newest_are_kept",
+    ),
     "QueueOutlet._frames": (
         "api/stream/test_subscriber.py",
         "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
-from api.problems import PROBLEM, STATUS, TITLES
-from api.responses import Format, Responder
+from api.cache.responder import Format, Responder
+from api.edge.problems import PROBLEM, STATUS, TITLES
 from backend.errors import InvalidParameter, Unsupported
 from backend.gateway import Gateway
 from backend.services.market import MOST_NAMES

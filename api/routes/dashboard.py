@@ -9,11 +9,11 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from api.compression import LEAST_BYTES, coding_for, compressed
-from api.etags import etag_of, matches
-from api.field_values import field_value
-from api.problems import problem
-from api.security_headers import FRAMERS
+from api.cache.compression import LEAST_BYTES, coding_for, compressed
+from api.cache.etags import etag_of, matches
+from api.cache.field_values import field_value
+from api.edge.problems import problem
+from api.edge.security_headers import FRAMERS
 
 #: Relative, so that it also works behind a path prefix.
 ASSETS = "assets/dashboard"

@@ -9,7 +9,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from api.security_headers import FRAMERS
+from api.edge.security_headers import FRAMERS
 
 router = APIRouter(include_in_schema=False)
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.parameters import CheckedRoute
-from api.responses import Format, json_envelope
+from api.cache.responder import Format, json_envelope
+from api.cache.tables import csv_table
 from api.routes.common import ASKING, Served, TableFormat, documented, refuse_others, responder_of
-from api.schemas import GasEnvelope
-from api.tables import csv_table
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import GasEnvelope
 from backend.models.gas import GasFees
 
 router = APIRouter(tags=["gas"], route_class=CheckedRoute)

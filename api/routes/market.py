@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.parameters import CheckedRoute
-from api.problems import problem
-from api.responses import Format, json_envelope
+from api.cache.responder import Format, json_envelope
+from api.cache.tables import csv_table
+from api.edge.problems import problem
 from api.routes.common import (
     BY_NAME,
     Currency,
@@ -18,9 +18,9 @@ from api.routes.common import (
     refuse_other_currencies,
     responder_of,
 )
-from api.schemas import CoinEnvelope, MarketEnvelope
-from api.slashes import redirect, reference_without_slashes
-from api.tables import csv_table
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import CoinEnvelope, MarketEnvelope
+from api.routes.slashes import redirect, reference_without_slashes
 from backend.models.market import Coin
 from backend.services.market import SORT_FIELDS, MarketView
 

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.parameters import CheckedRoute
 from api.routes.common import Served, documented_errors
+from api.routes.parameters import CheckedRoute
 from api.routes.status import NO_STORE
 
 router = APIRouter(tags=["operations"], route_class=CheckedRoute)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.parameters import CheckedRoute
-from api.responses import Format, json_envelope
+from api.cache.responder import Format, json_envelope
+from api.cache.tables import csv_table
 from api.routes.common import (
     ASKING,
     Instant,
@@ -16,8 +16,8 @@ from api.routes.common import (
     documented,
     responder_of,
 )
-from api.schemas import NewsEnvelope
-from api.tables import csv_table
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import NewsEnvelope
 from backend.models.news import Article
 from backend.services.instants import parse_instant
 from backend.services.news import MOST_ARTICLES, NewsView

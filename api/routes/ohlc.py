@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.client_limits import account_of
+from api.cache.responder import JSON, OhlcFormat, json_envelope, meta
+from api.cache.tables import csv_table
+from api.edge.client_limits import account_of
 from api.encoding import to_json
-from api.parameters import CheckedRoute
-from api.responses import JSON, OhlcFormat, json_envelope, meta
 from api.routes.common import (
     BY_NAME,
     Currency,
@@ -18,8 +18,8 @@ from api.routes.common import (
     refuse_other_currencies,
     responder_of,
 )
-from api.schemas import OhlcEnvelope
-from api.tables import csv_table
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import OhlcEnvelope
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.instants import parse_instant

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.parameters import CheckedRoute
-from api.responses import Format, json_envelope
+from api.cache.responder import Format, json_envelope
+from api.cache.tables import csv_table
 from api.routes.common import ASKING, Served, TableFormat, documented, responder_of
-from api.schemas import SentimentEnvelope
-from api.tables import csv_table
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import SentimentEnvelope
 from backend.models.sentiment import FearGreed
 from backend.services.sentiment import MOST_DAYS
 

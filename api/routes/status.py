@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api.cache.responder import JSON
+from api.edge.problems import problem
 from api.encoding import to_json
-from api.parameters import CheckedRoute
-from api.problems import problem
-from api.responses import JSON
 from api.routes.common import Served, documented_errors
-from api.schemas import Health
+from api.routes.parameters import CheckedRoute
+from api.routes.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
 from backend.services.status import Explanation, GatewayStatus
 

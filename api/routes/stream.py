@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from api.client_limits import account_of
-from api.doors import GatewayKeys
-from api.parameters import CheckedRoute, check
-from api.problems import problem
+from api.edge.access_control import GatewayKeys
+from api.edge.client_limits import account_of
+from api.edge.problems import problem
 from api.routes.common import BY_NAME, documented_errors
+from api.routes.parameters import CheckedRoute, check
 from api.server.ws_transport import (
     KEY,
     abort,

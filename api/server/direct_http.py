@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from api.prepared import PreparedAnswers
+from api.cache.response_cache import PreparedAnswers
 from api.server.bounded_http import BoundedHttp
 
 #: Known answers of one read: then others have their turn, and this client's next ones wait.

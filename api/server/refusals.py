@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.client_limits import ClientLimits, counted_address
-from api.counting import UNMATCHED, CountRequests, RequestCounts
-from api.doors import CountClients
-from api.middleware import RequestId
-from api.problems import problem
-from api.security_headers import SecurityHeaders
+from api.edge.access_control import CountClients
+from api.edge.client_limits import ClientLimits, normalized_address
+from api.edge.middleware import RequestId
+from api.edge.problems import problem
+from api.edge.request_counts import UNMATCHED, CountRequests, RequestCounts
+from api.edge.security_headers import SecurityHeaders
 from api.server.heads import Refusal
 from backend.clock import SystemClock
 
@@ -37,7 +37,7 @@ class Refusals:
         """
         self._counts[UNMATCHED, status, ""] += 1
         if self._limits and client and not self._trusted_proxies:
-            self._limits.hit(counted_address(str(client[0])))
+            self._limits.hit(normalized_address(str(client[0])))
 
     def app(self, refusal: Refusal) -> ASGIApp:
         """An ASGI application that answers with this refusal."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Sequ
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from api.responses import meta
+from api.cache.responder import meta
 from backend.errors import GatewayError
 from backend.gateway import Gateway
 from backend.models.answer import Answer

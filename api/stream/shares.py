@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from api.client_limits import UNKNOWN
+from api.edge.client_limits import UNKNOWN
 
 #: Names one series of candles: the channel, the coin, the interval.
 SeriesKey = tuple[str, ...]

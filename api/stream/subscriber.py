@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api.client_limits import NOBODY, ClientAccount
+from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream.frames import Frame
 from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, Outlet
 from api.stream.topics import Topic
@@ -27,7 +27,7 @@ class Subscriber:
         outlet: Outlet,
         clock: Clock,
         counters: Counters,
-        account: ClientAccount = NOBODY,
+        account: ClientAccount = UNLIMITED,
     ) -> None:
         self.account = account
         self._outlet = outlet

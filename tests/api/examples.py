@@ -12,8 +12,8 @@ import orjson
 from fastapi import FastAPI
 from starlette.types import Message
 
+from api.edge.problems import PROBLEM
 from api.openapi import EXAMPLES
-from api.problems import PROBLEM
 from tests.api.refusals import Told, refused, scope_of, started
 from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World

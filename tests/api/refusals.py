@@ -11,7 +11,7 @@ from unittest.mock import patch
 import orjson
 from starlette.types import Message
 
-from api.doors import ALWAYS_OPEN, MOST_BODY_BYTES, MOST_HEADER_BYTES, MOST_URL_BYTES
+from api.edge.access_control import ALWAYS_OPEN, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from api.hf_unified_server import Application, create_app
 from api.stream.outlets import QueueOutlet
 from backend.gateway import open_gateway, read_configuration
@@ -165,12 +165,12 @@ async def refused(world: World, clock: ManualClock) -> list[Told]:
 
 async def _at_the_door(world: World, clock: ManualClock) -> list[Told]:
     key = {"X-API-Key": KEY}
-    large = [{"Content-Length": str(MOST_BODY_BYTES + 1)}, {"Cookie": "x" * MOST_HEADER_BYTES}]
+    large = [{"Content-Length": str(MAX_BODY_BYTES + 1)}, {"Cookie": "x" * MAX_HEADER_BYTES}]
     async with _limited(world, clock, GATEWAY_API_KEYS=KEY) as app:
         told = [await ask(app, path, asked) for path, asked in LOCKED.items()]
         for path, asked in LOCKED.items():
             told += [await ask(app, path, asked, headers) for headers in large]
-            long = f"{asked.partition('?')[0]}?x={'x' * MOST_URL_BYTES}"
+            long = f"{asked.partition('?')[0]}?x={'x' * MAX_URL_BYTES}"
             told.append(await ask(app, path, long))
         for questions in (WRONG, UNKNOWN, UNSUPPORTED, BY_NAME):
             told += [await ask(app, path, asked, key) for path, asked in questions.items()]

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.client_limits import (
+from api.edge.client_limits import (
     PARTS,
     ClientAccount,
     ClientLimits,
     Verdict,
-    client_of,
-    counted_address,
+    client_address,
+    normalized_address,
 )
 from backend.errors import ClientLimitReached
 from backend.settings import CallLimit
@@ -101,7 +101,7 @@ def test_what_costs_more_than_all_needs_a_whole_window(clock: ManualClock) -> No
 
 
 def test_addresses_are_bounded_and_so_is_the_work_for_each(clock: ManualClock) -> None:
-    limits = ClientLimits([MINUTE], clock, most_clients=100)
+    limits = ClientLimits([MINUTE], clock, max_clients=100)
     for number in range(100_000):
         limits.hit(f"client {number}")
     assert len(limits._logs) == 100
@@ -161,13 +161,15 @@ def test_without_a_limit_nothing_is_charged(clock: ManualClock) -> None:
     ],
 )
 def test_an_address_is_counted_however_it_is_written(text: str, counted: str) -> None:
-    assert counted_address(text) == counted
+    assert normalized_address(text) == counted
 
 
 def test_a_proxys_entries_with_ports_are_addresses_and_not_one_shared_bucket() -> None:
     entries = ["203.0.113.9:51000", "198.51.100.7:4000", "192.0.2.5:1", "[2001:db8::1]:443"]
     found = [
-        client_of({"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", entry.encode())]}, 1)
+        client_address(
+            {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", entry.encode())]}, 1
+        )
         for entry in entries
     ]
     assert found == ["203.0.113.9", "198.51.100.7", "192.0.2.5", "2001:db8::/64"]

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.compression import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
-from api.responses import Responder
+from api.cache.compression import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
+from api.cache.responder import Responder
 from backend.services.market import Page
 from tests.api.conftest import Serve
 from tests.api.test_responder import answer, request
@@ -140,7 +140,7 @@ async def test_a_large_body_is_compressed_once_however_many_wait_for_it(
         made.append(coding)
         return compressed(body, coding)
 
-    monkeypatch.setattr("api.responses.compressed", watched)
+    monkeypatch.setattr("api.cache.responder.compressed", watched)
     responder, wanted = Responder(), request()
     wanted.scope["headers"] = [(b"accept-encoding", b"br")]
     large = b"[1]" * THREAD_BYTES

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from api.client_limits import client_of
+from api.edge.client_limits import client_address
 from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
 from tests.api.stream.client import Served, serving
@@ -93,7 +93,7 @@ async def test_a_share_of_all_and_proxies_that_are_trusted_have_no_bound(
 async def test_a_refused_address_is_told_of_once_in_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connections = Connections(lambda scope: client_of(scope, 0), most=1)
+    connections = Connections(lambda scope: client_address(scope, 0), most=1)
     assert connections.admit(("127.0.0.1", 1)) == "127.0.0.1"
     assert [connections.admit(("127.0.0.1", port)) for port in range(2, 9)] == [None] * 7
     assert len(caplog.records) == 1
@@ -103,7 +103,7 @@ async def test_a_refused_address_is_told_of_once_in_a_while(
 
 
 def test_nothing_is_remembered_of_who_is_gone() -> None:
-    connections = Connections(lambda scope: client_of(scope, 0), most=10)
+    connections = Connections(lambda scope: client_address(scope, 0), most=10)
     for number in range(1_000):
         peer = f"10.0.{number // 250}.{number % 250}", 1
         address = connections.admit(peer)

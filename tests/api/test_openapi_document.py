@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from api.edge.problems import PROBLEM
+from api.edge.security_headers import HEADERS as SECURITY
 from api.openapi import EXAMPLES, PROTOCOL
-from api.problems import PROBLEM
-from api.security_headers import HEADERS as SECURITY
 from api.stream.commands import key_in, parse_command
 from api.stream.frames import error, shutdown
 from tests.api.conftest import Serve

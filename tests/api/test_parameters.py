@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.parameters import ALIASES, LONGEST_NAME, MOST_NAMED, suggestions
+from api.routes.parameters import ALIASES, LONGEST_NAME, MOST_NAMED, suggestions
 from tests.api.conftest import Serve
 
 ROUTES = (

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.edge.problems import STATUS, TITLES
 from api.hf_unified_server import create_app
-from api.problems import STATUS, TITLES
 from backend.gateway import read_configuration
 from backend.models.ohlc import Interval
 from backend.services.market import COIN_FIELDS

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from api.client_limits import ACCOUNT, ClientAccount, ClientLimits
-from api.responses import MOST_BYTES, OVERHEAD_BYTES, Responder, json_envelope
+from api.cache.responder import MOST_BYTES, OVERHEAD_BYTES, Responder, json_envelope
+from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
 from backend.errors import ClientLimitReached
 from backend.models.answer import Answer
 from backend.services.market import Page

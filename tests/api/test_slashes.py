@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.slashes import MOST_SLASHES, reference_without_slashes
+from api.routes.slashes import MOST_SLASHES, reference_without_slashes
 from tests.api.conftest import Serve
 
 FRONTS = ("https://shop.example", "https://shop.example/crypto/v1", "http://localhost:7860")

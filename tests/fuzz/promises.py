@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.problems import PROBLEM, STATUS
+from api.edge.problems import PROBLEM, STATUS
 from tests.fuzz.gateway import Gateway
 
 STREAM = "/api/stream"

@@ -17,7 +17,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.case import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from api.problems import STATUS
+from api.edge.problems import STATUS
 from tests.fuzz.budget import budget
 from tests.fuzz.gateway import BASE_URL, Gateway, running
 from tests.fuzz.promises import (

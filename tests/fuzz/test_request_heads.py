@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from api.problems import PROBLEM
+from api.edge.problems import PROBLEM
 from tests.fuzz.budget import budget
 from tests.fuzz.gateway import Gateway, running
 

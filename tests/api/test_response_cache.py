@@ -9,8 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.cache.response_cache import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
 from api.hf_unified_server import Application, create_app
-from api.prepared import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
 from backend.cache.held import Held
 from backend.gateway import Gateway, open_gateway, read_configuration
 from tests.api.conftest import Serve

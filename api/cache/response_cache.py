@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.client_limits import ClientLimits, client_of, rate_limit
-from api.counting import RequestCounts, template_of
-from api.doors import MOST_HEADER_BYTES, GatewayKeys
-from api.etags import matches
-from api.middleware import request_id_for
+from api.cache.etags import matches
+from api.edge.access_control import MAX_HEADER_BYTES, GatewayKeys
+from api.edge.client_limits import ClientLimits, client_address, rate_limit
+from api.edge.middleware import request_id_for
+from api.edge.request_counts import RequestCounts, template_of
 from backend.models.answer import Validity
 
 #: Of all questions together; the one asked longest ago goes first.
@@ -142,7 +142,7 @@ class PreparedAnswers:
             return None
         left = b""
         if self._limits is not None:
-            verdict = self._limits.hit(client_of(scope, self._trusted_proxies))
+            verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
             if not verdict.passes:
                 return None
             left = rate_limit(verdict).encode()
@@ -181,7 +181,7 @@ class PreparedAnswers:
         the application may refuse it in its own words."""
         if self._limits is None:
             return b""
-        verdict = self._limits.hit(client_of(scope, self._trusted_proxies))
+        verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
         return rate_limit(verdict).encode() if verdict.passes else None
 
     def _count(self, found: Found) -> None:
@@ -295,7 +295,7 @@ def _read(headers: list[tuple[bytes, bytes]]) -> Asked | None:
     if len(asked) != len(headers) or not BODY.isdisjoint(asked):
         return None
     size = sum(map(len, asked)) + sum(map(len, asked.values()))
-    return asked if size <= MOST_HEADER_BYTES else None
+    return asked if size <= MAX_HEADER_BYTES else None
 
 
 def _key(asked: Asked | None, digest: str) -> Key | None:

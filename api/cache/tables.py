@@ -8,8 +8,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from api.cache.responder import Encode
 from api.encoding import instant
-from api.responses import Encode
 from backend.models.answer import Answer
 from backend.services.market import Page
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from api.client_limits import account_of
-from api.compression import LEAST_BYTES, THREAD_BYTES, coding_for, compressed
+from api.cache.compression import LEAST_BYTES, THREAD_BYTES, coding_for, compressed
+from api.cache.etags import etag_of, matches
+from api.cache.field_values import field_value
+from api.cache.response_cache import offer_again
+from api.edge.client_limits import account_of
 from api.encoding import to_json
-from api.etags import etag_of, matches
-from api.field_values import field_value
-from api.prepared import offer_again
 from backend.models.answer import Answer
 from backend.services.market import Page
 

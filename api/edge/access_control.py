@@ -10,15 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.client_limits import (
+from api.edge.client_limits import (
     ACCOUNT,
     ClientAccount,
     ClientLimits,
     Verdict,
-    client_of,
+    client_address,
     rate_limit,
 )
-from api.problems import problem
+from api.edge.problems import problem
 
 #: Probes of the platform: neither keys nor limits.
 ALWAYS_OPEN = ("/healthz", "/readyz")
@@ -29,9 +29,9 @@ VERDICT = "client_verdict"
 #: The close code of a WebSocket that is refused before its handshake.
 POLICY = 1008
 #: An address may hold all parameters at their longest, each character in twelve bytes.
-MOST_URL_BYTES, MOST_HEADER_BYTES, MOST_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
+MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
 #: Parameters in an address: 63,000 empty ones took 70 ms to be parsed and refused.
-MOST_PARAMETERS = 256
+MAX_PARAMETERS = 256
 
 
 class GatewayKeys:
@@ -85,7 +85,7 @@ class CountClients:
         if scope["type"] == "lifespan" or _is_probe(scope):
             await self._app(scope, receive, send)
             return
-        account = ClientAccount(self._limits, client_of(scope, self._trusted_proxies))
+        account = ClientAccount(self._limits, client_address(scope, self._trusted_proxies))
         state = scope.setdefault("state", {})
         state[ACCOUNT] = account
         if self._limits:
@@ -198,17 +198,17 @@ def _is_probe(scope: Scope) -> bool:
 
 
 def _has_too_many_parameters(scope: Scope) -> bool:
-    return bool(scope["query_string"].count(b"&") >= MOST_PARAMETERS)
+    return bool(scope["query_string"].count(b"&") >= MAX_PARAMETERS)
 
 
 def _too_large(scope: Scope, headers: Headers) -> tuple[str, str] | None:
-    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URL_BYTES:
-        return "uri_too_long", f"an address has at most {MOST_URL_BYTES} bytes"
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
+        return "uri_too_long", f"an address has at most {MAX_URL_BYTES} bytes"
     if _has_too_many_parameters(scope):
-        return "uri_too_long", f"an address has at most {MOST_PARAMETERS} parameters"
-    if sum(len(name) + len(text) for name, text in headers.raw) > MOST_HEADER_BYTES:
-        return "headers_too_large", f"headers have at most {MOST_HEADER_BYTES} bytes together"
+        return "uri_too_long", f"an address has at most {MAX_PARAMETERS} parameters"
+    if sum(len(name) + len(text) for name, text in headers.raw) > MAX_HEADER_BYTES:
+        return "headers_too_large", f"headers have at most {MAX_HEADER_BYTES} bytes together"
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or len(length) > 12 or int(length) > MOST_BODY_BYTES:
-        return "body_too_large", f"no route wants a body, let alone over {MOST_BODY_BYTES} bytes"
+    if not length.isdecimal() or len(length) > 12 or int(length) > MAX_BODY_BYTES:
+        return "body_too_large", f"no route wants a body, let alone over {MAX_BODY_BYTES} bytes"
     return None

@@ -1,6 +1,6 @@
 """Entity tags: one name for a body, another for each coding that it comes in."""
 
-from api.compression import CODINGS, IDENTITY
+from api.cache.compression import CODINGS, IDENTITY
 
 
 def etag_of(digest: str, coding: str) -> str:

@@ -19,7 +19,7 @@ from backend.errors import ClientLimitReached
 from backend.settings import CallLimit
 
 #: Addresses whose use is remembered; the one that asked longest ago is forgotten first.
-MOST_CLIENTS = 16_384
+MAX_CLIENTS = 16_384
 #: Uses within this share of a window are counted as one entry, at the time of the last of them: a
 #: log has at most as many entries, and frees a use at most that share of the window late.
 PARTS = 64
@@ -86,11 +86,11 @@ class ClientLimits:
     """Exact: no span as long as a window has more than its limit of any client's units."""
 
     def __init__(
-        self, limits: Sequence[CallLimit], clock: Clock, most_clients: int = MOST_CLIENTS
+        self, limits: Sequence[CallLimit], clock: Clock, max_clients: int = MAX_CLIENTS
     ) -> None:
         self._limits = tuple(limits)
         self._monotonic = clock.monotonic
-        self._most_clients = most_clients
+        self._max_clients = max_clients
         self._logs: OrderedDict[str, tuple[SlidingLog, ...]] = OrderedDict()
         self.policy = ", ".join(f'"client";q={one.limit};w={one.period_s:g}' for one in limits)
 
@@ -124,7 +124,7 @@ class ClientLimits:
             return logs
         logs = tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
         self._logs[client] = logs
-        if len(self._logs) > self._most_clients:
+        if len(self._logs) > self._max_clients:
             self._logs.popitem(last=False)
         return logs
 
@@ -150,11 +150,11 @@ class ClientAccount:
 #: Where the account of a request's client stands in `scope["state"]`.
 ACCOUNT = "client_account"
 #: Whoever asks without a server in between, as some tests do.
-NOBODY = ClientAccount(None, UNKNOWN)
+UNLIMITED = ClientAccount(None, UNKNOWN)
 
 
 def account_of(scope: Scope) -> ClientAccount:
-    account: ClientAccount = scope.get("state", {}).get(ACCOUNT, NOBODY)
+    account: ClientAccount = scope.get("state", {}).get(ACCOUNT, UNLIMITED)
     return account
 
 
@@ -163,7 +163,7 @@ def rate_limit(verdict: Verdict) -> str:
     return f'"client";r={verdict.left};t={verdict.reset_s}'
 
 
-def client_of(scope: Scope, trusted_proxies: int) -> str:
+def client_address(scope: Scope, trusted_proxies: int) -> str:
     """The client's address, of an IPv6 one the network. What stands left of the trusted proxies'
     own entries in X-Forwarded-For is anybody's word."""
     peer = scope.get("client")
@@ -172,11 +172,11 @@ def client_of(scope: Scope, trusted_proxies: int) -> str:
         entries = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
         told = [entry.strip() for entry in entries if entry.strip()]
         address = told[-min(trusted_proxies, len(told))] if told else address
-    return counted_address(address) if len(address) <= LONGEST_ADDRESS else UNKNOWN
+    return normalized_address(address) if len(address) <= LONGEST_ADDRESS else UNKNOWN
 
 
 @lru_cache(maxsize=4_096)
-def counted_address(text: str) -> str:
+def normalized_address(text: str) -> str:
     """What an address is counted as: an IPv4 address, an IPv6 network of /64, or `unknown`.
 
     Proxies write ports and brackets (`203.0.113.9:51000`, `[2001:db8::1]:443`), sockets of both

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.client_limits import ClientLimits, client_of
-from api.doors import MOST_PARAMETERS, Doors, GatewayKeys
+from api.edge.access_control import MAX_PARAMETERS, Doors, GatewayKeys
+from api.edge.client_limits import ClientLimits, client_address
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
 
@@ -155,11 +155,11 @@ async def test_untrusted_proxies_words_are_nothing(serve: Serve) -> None:
 def test_whose_address_counts(forwarded: str, proxies: int, client: str) -> None:
     headers = [(b"x-forwarded-for", forwarded.encode())]
     scope = {"type": "http", "client": ("192.0.2.9", 1), "headers": headers}
-    assert client_of(scope, proxies) == client
+    assert client_address(scope, proxies) == client
 
 
 def test_a_connection_without_an_address_is_unknown() -> None:
-    assert client_of({"type": "http", "client": None, "headers": []}, 0) == "unknown"
+    assert client_address({"type": "http", "client": None, "headers": []}, 0) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ async def test_what_is_too_large_is_refused(
 async def test_hundreds_of_parameters_are_refused_unread(
     client: httpx.AsyncClient, path: str
 ) -> None:
-    few = await client.get(f"{path}?{'&'.join(['x=1'] * MOST_PARAMETERS)}")
-    many = await client.get(f"{path}?{'&' * MOST_PARAMETERS}")
+    few = await client.get(f"{path}?{'&'.join(['x=1'] * MAX_PARAMETERS)}")
+    many = await client.get(f"{path}?{'&' * MAX_PARAMETERS}")
     assert few.status_code != 414
     assert (many.status_code, problem_of(many)["code"]) == (414, "uri_too_long")
 

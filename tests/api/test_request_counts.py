@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api.counting import CountRequests, RequestCounts
+from api.edge.request_counts import CountRequests, RequestCounts
 
 
 async def hear() -> Message:

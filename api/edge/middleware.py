@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
+from api.edge.problems import problem
 
 log = logging.getLogger("gateway")
 #: What the layers outside of HeadAsGet, too, want to know of the route that was found.

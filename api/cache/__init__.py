@@ -1,0 +1,1 @@
+"""Cached responses: bodies encoded once per refresh, with their codings and entity tags."""

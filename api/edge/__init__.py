@@ -1,0 +1,1 @@
+"""The ASGI layer in front of every route: access, limits, headers, errors, counts."""
