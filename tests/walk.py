@@ -70,16 +70,14 @@ def parse_price(_query: PriceQuery, payloads: Sequence[Any], _context: Context) 
     return price
 
 
-def price_operation(
-    tier: int = 0, name: str = "price", calls: int = 1, plans: tuple[str, ...] = ()
-) -> Operation:
+def price_operation(name: str = "price", calls: int = 1, plans: tuple[str, ...] = ()) -> Operation:
     """An operation of `calls` requests, served under `plans` (all, if none are named)."""
     return Operation(
         name,
         PriceQuery,
-        lambda _query, context: tier if not plans or context.plan in plans else None,
         lambda query, _context: tuple(Call(f"/{name}/{query.coin}") for _ in range(calls)),
         parse_price,
+        lambda _query, context: not plans or context.plan in plans,
     )
 
 
@@ -162,6 +160,7 @@ class Walk:
         keyless: bool = True,
         independent_hosts: bool = False,
         state: State = State.ACTIVE,
+        tier: int = 0,
     ) -> Provider:
         """A provider; with `key` it has a keyed plan, with `keyless` one without."""
         urls = tuple(f"https://{host}.example" for host in hosts or (name,))
@@ -169,7 +168,11 @@ class Walk:
         keyed_plan = Plan("keyed", urls, windows, Auth("header", "x-key"))
         keyless_plan = Plan("keyless", urls, windows, independent_hosts=independent_hosts)
         spec = ProviderSpec(
-            name, made, keyed_plan if key else None, keyless_plan if keyless else None
+            name,
+            made,
+            keyed_plan if key else None,
+            keyless_plan if keyless else None,
+            tiers={PriceQuery.category: tier},
         )
         provider = Provider(
             spec,

@@ -33,6 +33,11 @@ class Query(Generic[T_co]):
         return self.category
 
     @property
+    def kind(self) -> str:
+        """Kind of question; the registry orders the providers of each kind."""
+        return self.category
+
+    @property
     def series(self) -> str | None:
         """Names a series that must not change hands needlessly; None for plain questions."""
         return None

@@ -148,11 +148,15 @@ Quotes = Ranking | PairTickers
 
 @dataclass(frozen=True)
 class QuotesQuery(Query[Quotes]):
-    """What do the coins cost now? Without a universe, who brings ranks is asked first."""
+    """What do the coins cost now? Ranked lists come first while no universe is known."""
 
     category: ClassVar[str] = "market"
     is_fixed: ClassVar[bool] = True
     universe_known: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.category if self.universe_known else "market_without_universe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,16 +103,16 @@ class Reply:
 class Operation:
     """One thing that a vendor can do. Plans are restricted by operation.
 
-    `serves` gives the tier (0 is asked first), or None where the operation can't answer.
-    `build` gives the calls, made one after the other; `parse` turns their payloads into the
-    model, or raises whatever it likes: the client makes that a MalformedResponse.
+    `build` gives the calls of a query; `parse` turns their payloads into the model, or raises
+    any exception: the client converts it to a MalformedResponse. `serves` is True where the
+    operation can answer the query under the context's plan.
     """
 
     name: str
     query_type: type[Query[Any]]
-    serves: Callable[[Any, Context], int | None]
     build: Callable[[Any, Context], tuple[Call, ...]]
     parse: Callable[[Any, Sequence[Any], Context], Any]
+    serves: Callable[[Any, Context], bool] = lambda _query, _context: True
     #: Parsing takes long enough (tens of ms) to be done in a thread.
     parse_in_thread: bool = False
 
@@ -170,8 +170,9 @@ class ProviderSpec:
     """A provider's place in the registry: a vendor, and the plans that a key or none gives.
 
     Without `keyless` the provider needs a key; without `keyed` it takes none. `other_plans` are
-    keyed ones that `<NAME>_PLAN` chooses in place of `keyed`. `tier` is added to the vendor's own.
-    Providers with the same `ledger` may share one account's limits. `push` is what it pushes.
+    keyed ones that `<NAME>_PLAN` chooses in place of `keyed`. Providers with the same `ledger` may
+    share one account's limits. `push` describes its push stream. `tiers` maps a kind of query, or
+    `kind.operation`, to the provider's tier; the registry fills it in from its table.
     """
 
     name: str
@@ -179,14 +180,19 @@ class ProviderSpec:
     keyed: Plan | None = None
     keyless: Plan | None = None
     other_plans: tuple[Plan, ...] = ()
-    tier: int = 0
     ledger: str | None = None
     push: PushFeed | None = None
+    tiers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def categories(self) -> tuple[str, ...]:
         found = (operation.query_type for operation in self.adapter.operations)
         return tuple(dict.fromkeys(kind.category for kind in found if kind is not AccountQuery))
+
+    def tier(self, query: Query[Any], operation: Operation) -> int:
+        """0 is asked first. Providers of the same tier take turns."""
+        default = self.tiers.get(query.kind, 0)
+        return self.tiers.get(f"{query.kind}.{operation.name}", default)
 
     @property
     def key_variable(self) -> str:

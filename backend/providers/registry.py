@@ -1,4 +1,7 @@
-"""Which providers there are. A new one is a vendor file and a line here."""
+"""All providers, and the order in which those of a category are asked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from backend.providers.adapter import ProviderSpec
 from backend.providers.vendors import (
@@ -14,7 +17,34 @@ from backend.providers.vendors import (
     rss,
 )
 
-REGISTRY: tuple[ProviderSpec, ...] = (
+#: The tiers of each kind of question (`Query.kind`), best first; providers of one tier take turns.
+#: `provider.operation` is the place of a single operation that differs from the provider's others.
+TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "market": (("coingecko_pro", "coingecko_free", "binance"),),
+    # Only ranked lists have ids, ranks and supplies; a venue alone is the last resort.
+    "market_without_universe": (("coingecko_pro", "coingecko_free"), ("binance",)),
+    "ohlc": (
+        ("binance",),
+        ("coingecko_pro.ohlc_native", "coingecko_pro.ohlc_range"),
+        ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
+    ),
+    # All of them are asked together.
+    "news": (
+        (
+            "cryptopanic",
+            "newsapi",
+            "rss_coindesk",
+            "rss_cointelegraph",
+            "rss_theblock",
+            "rss_decrypt",
+        ),
+    ),
+    # Readers see a change of index, so it changes only in need.
+    "sentiment": (("alternative_me",), ("coinmarketcap",)),
+    "gas": (("etherscan",), ("etherscan_backup",), ("ethereum_rpc",)),
+}
+
+_PROVIDERS = (
     ProviderSpec("coingecko_pro", coingecko.ADAPTER, keyed=coingecko.PRO),
     ProviderSpec(
         "coingecko_free", coingecko.ADAPTER, keyed=coingecko.DEMO, keyless=coingecko.KEYLESS
@@ -34,8 +64,22 @@ REGISTRY: tuple[ProviderSpec, ...] = (
     ProviderSpec("alternative_me", alternative_me.ADAPTER, keyless=alternative_me.PUBLIC),
     ProviderSpec("coinmarketcap", coinmarketcap.ADAPTER, keyless=coinmarketcap.KEYLESS),
     ProviderSpec("etherscan", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
-    ProviderSpec(
-        "etherscan_backup", etherscan.ADAPTER, keyed=etherscan.FREE, tier=1, ledger="etherscan"
-    ),
-    ProviderSpec("ethereum_rpc", ethereum_rpc.ADAPTER, keyless=ethereum_rpc.PUBLIC, tier=2),
+    ProviderSpec("etherscan_backup", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
+    ProviderSpec("ethereum_rpc", ethereum_rpc.ADAPTER, keyless=ethereum_rpc.PUBLIC),
+)
+
+
+def tiers_of(provider: str) -> dict[str, int]:
+    """The provider's tier for each kind of question, or for each `kind.operation`."""
+    tiers: dict[str, int] = {}
+    for kind, groups in TIERS.items():
+        for tier, members in enumerate(groups):
+            for name, dot, operation in (member.partition(".") for member in members):
+                if name == provider:
+                    tiers[f"{kind}{dot}{operation}"] = tier
+    return tiers
+
+
+REGISTRY: tuple[ProviderSpec, ...] = tuple(
+    replace(spec, tiers=tiers_of(spec.name)) for spec in _PROVIDERS
 )

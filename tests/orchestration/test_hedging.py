@@ -13,7 +13,7 @@ from backend.models.answer import Answer, Attempt
 from backend.orchestration.provider_manager import ProviderManager
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock
-from tests.walk import PriceQuery, Walk, hang, price, price_operation, status, stub_adapter
+from tests.walk import PriceQuery, Walk, hang, price, status
 
 pytestmark = pytest.mark.looptime
 QUERY = PriceQuery()
@@ -33,7 +33,7 @@ def walk_of(first: object, second: object, *windows: Window, tier: int = 0) -> W
     walk = Walk(LoopClock())
     walk.wire.scripts |= {"a": [first], "b": [second]}
     walk.add("a", windows=(MINUTE,))
-    walk.add("b", windows=windows or (MINUTE,), adapter=stub_adapter(price_operation(tier=tier)))
+    walk.add("b", windows=windows or (MINUTE,), tier=tier)
     return walk
 
 

@@ -285,8 +285,8 @@ async def test_an_operation_that_only_the_key_buys_is_lost_with_the_key(
 
 async def test_an_offer_counts_all_calls_of_an_operation(clock: ManualClock) -> None:
     walk = Walk(clock)
-    adapter = stub_adapter(price_operation(tier=2, calls=3))
-    provider = walk.add("a", adapter=adapter, windows=(Window(6, 60),))
+    adapter = stub_adapter(price_operation(calls=3))
+    provider = walk.add("a", adapter=adapter, windows=(Window(6, 60),), tier=2)
     assert provider.offer(QUERY) == Offer(tier=2, headroom=1.0)
     await provider.fetch(QUERY, 3)
     assert walk.wire.calls["a"] == 3
@@ -554,7 +554,6 @@ def account_operation() -> Operation:
     return Operation(
         "account",
         AccountQuery,
-        lambda _query, _context: 0,
         lambda _query, _context: (Call("/account"),),
         lambda _query, payloads, _context: AccountLimits(**payloads[-1]),
     )
@@ -781,7 +780,7 @@ async def test_an_unexpected_exception_is_the_providers_failure_and_cools_it_dow
 async def test_a_bug_in_the_choice_of_a_provider_makes_it_no_offer(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def serves(_query: object, _context: object) -> int:
+    def serves(_query: object, _context: object) -> bool:
         raise ZeroDivisionError
 
     walk = Walk(clock)

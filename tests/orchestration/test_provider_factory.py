@@ -24,7 +24,7 @@ SMALL = Plan("small", ("https://a.example",), (Window(10, 60),), AUTH)
 LARGE = Plan("large", ("https://a.example",), (Window(100, 60),), AUTH)
 OPEN = Plan("open", ("https://a.example",), (Window(5, 60),))
 SPEC = ProviderSpec("one", stub_adapter(), keyed=SMALL, keyless=OPEN, other_plans=(LARGE,))
-BACKUP = ProviderSpec("two", stub_adapter(), keyed=SMALL, tier=3, ledger="account")
+BACKUP = ProviderSpec("two", stub_adapter(), keyed=SMALL, ledger="account", tiers={"price": 3})
 FIRST = ProviderSpec("three", stub_adapter(), keyed=SMALL, ledger="account")
 
 
@@ -76,7 +76,7 @@ def test_a_needed_key_that_is_missing_leaves_it_off(clock: ManualClock) -> None:
     assert provider.offer(PriceQuery()) == Refusal("two", "not_configured")
 
 
-def test_the_registrys_tier_is_added_to_the_vendors(
+def test_an_offer_has_the_tier_of_the_registry(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWO_API_KEY", "secret-key")

@@ -84,7 +84,7 @@ async def test_half_open_lets_exactly_one_probe_through() -> None:
 
     walk.wire.scripts["a"] = [status(500), slow]
     walk.add("a")
-    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("b", tier=1)
     manager = walk.manager()
     await manager.fetch_data(QUERY)
     await asyncio.sleep(30)
@@ -96,7 +96,7 @@ async def test_half_open_lets_exactly_one_probe_through() -> None:
 async def test_a_lower_tier_is_asked_only_when_the_higher_is_out(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["first"] = [price(), price(), status(500)]
-    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("last", tier=1)
     walk.add("first")
     manager = walk.manager()
     sources = [(await manager.fetch_data(QUERY)).source for _ in range(4)]
@@ -108,7 +108,7 @@ async def test_one_that_fails_again_and_again_comes_last_for_a_while(clock: Manu
     walk = Walk(clock)
     walk.wire.scripts["first"] = [price(), status(500), price(), status(500), price()]
     walk.add("first")
-    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("last", tier=1)
     manager = walk.manager()
     sources = []
     for _ in range(8):  # four an hour: each cooldown is over before the next reader comes
@@ -126,7 +126,7 @@ async def test_the_unsteady_one_is_named_and_still_asked_when_nobody_else_is_lef
     walk.wire.scripts["first"] = [status(500), status(500), price()]
     walk.wire.scripts["last"] = [price(), price(), price(), status(500)]
     walk.add("first")
-    walk.add("last", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("last", tier=1)
     manager = walk.manager()
     for _ in range(3):
         await manager.fetch_data(QUERY)
@@ -151,7 +151,7 @@ async def test_turns_lean_to_whoever_has_more_quota_left(clock: ManualClock) -> 
 async def test_traffic_is_diverted_before_the_limit_not_after_a_429(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(Window(3, 60),))
-    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("b", tier=1)
     manager = walk.manager()
     sources = [(await manager.fetch_data(QUERY)).source for _ in range(4)]
     assert sources == ["a", "a", "b", "b"]
@@ -377,7 +377,7 @@ async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
-    walk.add("last", adapter=stub_adapter(price_operation(tier=2)))
+    walk.add("last", tier=2)
     walk.add("first")
     walk.add("off", state=State.DISABLED)
     manager = walk.manager()
@@ -420,7 +420,7 @@ async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualCl
 async def test_a_lower_tier_spares_the_higher_no_budget(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(DAY,))
-    walk.add("b", adapter=stub_adapter(price_operation(tier=1)))
+    walk.add("b", tier=1)
     manager = walk.manager()
     sources = [(await manager.fetch_data(QUERY)).source for _ in range(3)]
     assert sources == ["a", "a", "b"]  # saved up, borrowed, nothing to spare

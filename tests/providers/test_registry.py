@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from backend.errors import MalformedResponse, ProviderError, QueryRefused
 from backend.models.answer import Query
+from backend.models.gas import GasQuery
 from backend.models.market import PairTickers, QuotesQuery, Ranking
+from backend.models.news import ReportsQuery
 from backend.models.ohlc import DAY, HOUR, MINUTE, Candles, Interval, OhlcQuery
+from backend.models.sentiment import SentimentQuery
 from backend.providers.adapter import MIB, Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
-from backend.providers.registry import REGISTRY
+from backend.providers.registry import REGISTRY, TIERS
 from tests.clocks import EPOCH_MS
 
 
@@ -252,6 +255,48 @@ def test_operations_have_names_of_their_own_and_belong_to_the_providers_categori
     assert len(set(names)) == len(names) > 0
     categories = {op.query_type.category for op in spec.adapter.operations}
     assert categories - {"account"} == set(spec.categories)
+
+
+def standing(query: Query[Any]) -> dict[str, int]:
+    """The tier of each operation that is asked `query`."""
+    return {
+        f"{spec.name}.{operation.name}": spec.tier(query, operation)
+        for spec in REGISTRY
+        for operation in spec.adapter.operations_for(query)
+    }
+
+
+@each_spec
+def test_the_table_of_tiers_names_each_provider_of_each_category_once(spec: ProviderSpec) -> None:
+    for category in spec.categories:
+        named = [name for group in TIERS[category] for name in group]
+        assert named.count(spec.name) == 1
+
+
+def test_the_table_of_tiers_names_only_providers_and_operations_that_exist() -> None:
+    known = {f"{spec.name}.{op.name}" for spec in REGISTRY for op in spec.adapter.operations}
+    known |= {spec.name for spec in REGISTRY}
+    assert {name for groups in TIERS.values() for group in groups for name in group} <= known
+
+
+def test_binance_is_an_equal_once_the_universe_is_known_and_else_the_last_resort() -> None:
+    lists = {"coingecko_pro.markets": 0, "coingecko_free.markets": 0}
+    assert standing(QuotesQuery(universe_known=True)) == {**lists, "binance.ticker_24hr": 0}
+    assert standing(QuotesQuery()) == {**lists, "binance.ticker_24hr": 1}
+
+
+def test_candles_of_a_venue_come_before_native_and_those_before_merged_ones() -> None:
+    tiers = standing(NEWEST)
+    assert tiers["binance.klines"] == 0
+    assert tiers["coingecko_pro.ohlc_native"] == tiers["coingecko_pro.ohlc_range"] == 1
+    assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 2
+
+
+def test_news_are_equals_and_the_others_have_one_provider_a_tier() -> None:
+    assert set(standing(ReportsQuery()).values()) == {0}
+    assert standing(SentimentQuery()) == {"alternative_me.fng": 0, "coinmarketcap.fear_greed": 1}
+    gas = {"etherscan.gasoracle": 0, "etherscan_backup.gasoracle": 1, "ethereum_rpc.fee_history": 2}
+    assert standing(GasQuery()) == gas
 
 
 def test_every_operation_has_an_example_here() -> None:

@@ -71,10 +71,9 @@ class Access:
         """The first operation that can serve `query` under `plan`, with its tier."""
         context = self.context(plan)
         for operation in self._spec.adapter.operations_for(query):
-            tier = operation.serves(query, context)
             is_restricted = (plan.name, operation.name) in self._restricted
-            if tier is not None and not is_restricted:
-                return operation, tier + self._spec.tier
+            if operation.serves(query, context) and not is_restricted:
+                return operation, self._spec.tier(query, operation)
         return None
 
     def context(self, plan: Plan, base_url: str = "") -> Context:

@@ -24,10 +24,6 @@ ASKED_DAYS, MOST_DAYS = 365, 800
 MOST_BYTES = 512 * KIB
 
 
-def serves_fng(_query: SentimentQuery, _context: Context) -> int:
-    return 0
-
-
 def build_fng(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
     """A year in one call. With `date_format` times would be texts and the wait negative."""
     params = (("limit", str(ASKED_DAYS)), ("format", "json"))
@@ -76,5 +72,5 @@ def _next_update_s(newest_row: Any) -> float | None:
 
 ADAPTER = Adapter(
     vendor="alternative_me",
-    operations=(Operation("fng", SentimentQuery, serves_fng, build_fng, parse_fng),),
+    operations=(Operation("fng", SentimentQuery, build_fng, parse_fng),),
 )

@@ -57,11 +57,6 @@ ALL_TICKERS_WEIGHT = 80
 KLINES_WEIGHT = 2
 
 
-def serves_tickers(query: QuotesQuery, _context: Context) -> int:
-    """One of equals once ranks are known; without them, the last resort."""
-    return 0 if query.universe_known else 1
-
-
 def build_tickers(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
     """All TRADING pairs in one call; CoinGecko-sized lists cost the same as one page."""
     params = (("symbolStatus", "TRADING"),)
@@ -136,9 +131,9 @@ def _ticker(told: tuple[Any, str]) -> PairTicker:
 _figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 
-def serves_klines(query: OhlcQuery, _context: Context) -> int | None:
+def serves_klines(query: OhlcQuery, _context: Context) -> bool:
     # Without a known price nothing tells the coin's pair from a namesake's.
-    return 0 if query.pair and query.reference_price is not None else None
+    return bool(query.pair) and query.reference_price is not None
 
 
 def build_klines(query: OhlcQuery, _context: Context) -> tuple[Call, ...]:
@@ -239,12 +234,11 @@ ADAPTER = Adapter(
         Operation(
             "ticker_24hr",
             QuotesQuery,
-            serves_tickers,
             build_tickers,
             parse_tickers,
             parse_in_thread=True,  # thousands of rows
         ),
-        Operation("klines", OhlcQuery, serves_klines, build_klines, parse_klines),
+        Operation("klines", OhlcQuery, build_klines, parse_klines, serves_klines),
     ),
     error_code=error_code,
     errors={

@@ -43,9 +43,9 @@ DEMO = Plan(
 KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
 
 
-def serves_key(_query: AccountQuery, context: Context) -> int | None:
+def serves_key(_query: AccountQuery, context: Context) -> bool:
     """Other plans are refused it (10005)."""
-    return 0 if context.plan == PRO.name else None
+    return context.plan == PRO.name
 
 
 def build_key(_query: AccountQuery, _context: Context) -> tuple[Call, ...]:
@@ -62,10 +62,6 @@ def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) 
     rate, credit = "rate_limit_request_per_minute", "monthly_call_credit"
     used = figure("api_key_current_total_monthly_calls", "current_total_monthly_calls")
     return AccountLimits(figure(f"api_key_{rate}", rate), figure(f"api_key_{credit}", credit), used)
-
-
-def serves_markets(_query: QuotesQuery, _context: Context) -> int:
-    return 0
 
 
 def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
@@ -153,8 +149,8 @@ def error_code(payload: Any) -> int | None:
 ADAPTER = Adapter(
     vendor="coingecko",
     operations=(
-        Operation("key", AccountQuery, serves_key, build_key, parse_key),
-        Operation("markets", QuotesQuery, serves_markets, build_markets, parse_markets),
+        Operation("key", AccountQuery, build_key, parse_key, serves_key),
+        Operation("markets", QuotesQuery, build_markets, parse_markets),
         *candles.OPERATIONS,
     ),
     error_code=error_code,

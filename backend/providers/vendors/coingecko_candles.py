@@ -24,24 +24,22 @@ COARSE = (30, Interval.H4, frozenset({Interval.H4, Interval.H8, Interval.H12, In
 #: The paid plans' `interval`: its name, the most `days`, the most candles of one range call.
 NATIVE = {Interval.H1: ("hourly", 90, 744), Interval.D1: ("daily", 180, 180)}
 FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the beginning of /ohlc/range
-#: Behind a venue's own candles; native ones before those merged from shorter ones.
-NATIVE_TIER, MERGED_TIER = 1, 2
 #: The endpoints are cached for a quarter of an hour on every plan.
 CACHE_MS = 15 * MINUTE
 
 
-def serves_merged(query: OhlcQuery, _context: Context) -> int | None:
+def serves_merged(query: OhlcQuery, _context: Context) -> bool:
     is_newest = query.coin_id is not None and query.start_ms is None
-    return MERGED_TIER if is_newest and _grain(query.interval) else None
+    return is_newest and _grain(query.interval) is not None
 
 
-def serves_native(query: OhlcQuery, context: Context) -> int | None:
-    return NATIVE_TIER if _is_paid(query, context) and query.start_ms is None else None
+def serves_native(query: OhlcQuery, context: Context) -> bool:
+    return _is_paid(query, context) and query.start_ms is None
 
 
-def serves_range(query: OhlcQuery, context: Context) -> int | None:
+def serves_range(query: OhlcQuery, context: Context) -> bool:
     is_recorded = query.end_ms is not None and query.end_ms > FIRST_CANDLE_MS
-    return NATIVE_TIER if _is_paid(query, context) and is_recorded else None
+    return _is_paid(query, context) and is_recorded
 
 
 def build_merged(query: OhlcQuery, _context: Context) -> tuple[Call, ...]:
@@ -203,7 +201,7 @@ def _merged(
 
 
 OPERATIONS = (
-    Operation("ohlc_native", OhlcQuery, serves_native, build_native, parse_native),
-    Operation("ohlc_range", OhlcQuery, serves_range, build_range, parse_range),
-    Operation("ohlc", OhlcQuery, serves_merged, build_merged, parse_merged),
+    Operation("ohlc_native", OhlcQuery, build_native, parse_native, serves_native),
+    Operation("ohlc_range", OhlcQuery, build_range, parse_range, serves_range),
+    Operation("ohlc", OhlcQuery, build_merged, parse_merged, serves_merged),
 )

@@ -28,11 +28,6 @@ ASKED_DAYS, MOST_DAYS = 365, 800
 MOST_BYTES = 512 * KIB
 
 
-def serves_fear_greed(_query: SentimentQuery, _context: Context) -> int:
-    """The second choice: readers see a change of index, so it changes only in need."""
-    return 1
-
-
 def build_fear_greed(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
     params = (("limit", str(ASKED_DAYS)), ("start", "1"))
     return (Call("/public-api/v3/fear-and-greed/historical", params, max_bytes=MOST_BYTES),)
@@ -91,11 +86,7 @@ def error_code(payload: Any) -> int | None:
 
 ADAPTER = Adapter(
     vendor="coinmarketcap",
-    operations=(
-        Operation(
-            "fear_greed", SentimentQuery, serves_fear_greed, build_fear_greed, parse_fear_greed
-        ),
-    ),
+    operations=(Operation("fear_greed", SentimentQuery, build_fear_greed, parse_fear_greed),),
     error_code=error_code,
     errors={
         (None, 1008): RateLimited,  # of a minute

@@ -38,10 +38,6 @@ MEANINGS = (
 )
 
 
-def serves_posts(_query: ReportsQuery, _context: Context) -> int:
-    return 0
-
-
 def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
     """The newest page, for all coins: one call serves every reader."""
     params = (("public", "true"), ("kind", "news"))
@@ -104,7 +100,7 @@ def error_code(payload: Any) -> str | None:
 
 ADAPTER = Adapter(
     vendor="cryptopanic",
-    operations=(Operation("posts", ReportsQuery, serves_posts, build_posts, parse_posts),),
+    operations=(Operation("posts", ReportsQuery, build_posts, parse_posts),),
     error_code=error_code,
     errors={
         # 403 and 429, without Retry-After; a plan's month begins on a day that nobody tells.

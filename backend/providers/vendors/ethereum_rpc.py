@@ -54,10 +54,6 @@ SECONDS_TEXT = re.compile(r"\bper (sec|min)|/ ?(s|sec|m|min)\b", re.IGNORECASE)
 BATCH_TEXT = re.compile(r"\bbatch|\barray\b", re.IGNORECASE)
 
 
-def serves_fee_history(_query: GasQuery, _context: Context) -> int:
-    return 0
-
-
 def build_fee_history(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
     """One batch, so that each answer's chain is vouched for by the node that gave it."""
     return (Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES),)
@@ -181,11 +177,7 @@ def _code(error: Any) -> Any:
 
 ADAPTER = Adapter(
     vendor="ethereum_rpc",
-    operations=(
-        Operation(
-            "fee_history", GasQuery, serves_fee_history, build_fee_history, parse_fee_history
-        ),
-    ),
+    operations=(Operation("fee_history", GasQuery, build_fee_history, parse_fee_history),),
     error_code=error_code,
     errors={
         (None, "rate"): RateLimited,

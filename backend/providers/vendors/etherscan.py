@@ -43,10 +43,6 @@ MEANINGS = (
 )
 
 
-def serves_gasoracle(_query: GasQuery, _context: Context) -> int:
-    return 0
-
-
 def build_gasoracle(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
     params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
     return (Call("/v2/api", params, max_bytes=MOST_BYTES),)
@@ -108,9 +104,7 @@ def quota_reset_s(code: int | str, now_ms: int) -> float | None:
 
 ADAPTER = Adapter(
     vendor="etherscan",
-    operations=(
-        Operation("gasoracle", GasQuery, serves_gasoracle, build_gasoracle, parse_gasoracle),
-    ),
+    operations=(Operation("gasoracle", GasQuery, build_gasoracle, parse_gasoracle),),
     error_code=error_code,
     errors={
         (None, "key"): AuthFailed,

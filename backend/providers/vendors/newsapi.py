@@ -57,10 +57,6 @@ CODES: dict[str, type[ProviderError]] = {
 CAP = "cap"
 
 
-def serves_everything(_query: ReportsQuery, _context: Context) -> int:
-    return 0
-
-
 def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
     """The newest hundred: a developer's key gets no second page."""
     params = (
@@ -110,11 +106,7 @@ def error_code(payload: Any) -> str | None:
 
 ADAPTER = Adapter(
     vendor="newsapi",
-    operations=(
-        Operation(
-            "everything", ReportsQuery, serves_everything, build_everything, parse_everything
-        ),
-    ),
+    operations=(Operation("everything", ReportsQuery, build_everything, parse_everything),),
     error_code=error_code,
     errors={(None, CAP): QuotaSpent} | {(None, code): kind for code, kind in CODES.items()},
 )

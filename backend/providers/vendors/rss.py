@@ -53,10 +53,6 @@ MOST_ITEMS = 10_000
 OLDEST = timedelta(days=7)
 
 
-def serves_feed(_query: ReportsQuery, _context: Context) -> int:
-    return 0
-
-
 def build_feed(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
     return (Call(max_bytes=2 * MIB, decode="bytes", conditional=True),)
 
@@ -163,9 +159,7 @@ def _image(item: Item) -> str | None:
 
 ADAPTER = Adapter(
     vendor="rss",
-    operations=(
-        Operation("feed", ReportsQuery, serves_feed, build_feed, parse_feed, parse_in_thread=True),
-    ),
+    operations=(Operation("feed", ReportsQuery, build_feed, parse_feed, parse_in_thread=True),),
     # A feed has no questions to refuse: one that is gone is down.
     errors={(404, None): UpstreamFailed, (410, None): UpstreamFailed},
 )

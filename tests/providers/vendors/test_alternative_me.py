@@ -244,7 +244,6 @@ def test_junk_is_no_answer(payload: Any) -> None:
 def test_a_year_is_one_call_without_a_date_format() -> None:
     call = Call("/fng/", (("limit", "365"), ("format", "json")), max_bytes=512 * 1024)
     assert alternative_me.build_fng(SentimentQuery(), CONTEXT) == (call,)
-    assert alternative_me.serves_fng(SentimentQuery(), CONTEXT) == 0
 
 
 def test_it_takes_no_key_and_sixty_calls_a_minute() -> None:

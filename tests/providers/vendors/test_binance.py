@@ -503,20 +503,15 @@ def test_a_range_of_months_keeps_the_case_of_its_interval() -> None:
 LAST_MS = EPOCH_MS - 1
 
 
-@pytest.mark.parametrize(("is_known", "tier"), [(True, 0), (False, 1)])
-def test_tickers_are_the_last_resort_until_ranks_are_known(is_known: bool, tier: int) -> None:
-    assert binance.serves_tickers(QuotesQuery(universe_known=is_known), CONTEXT) == tier
-
-
 @pytest.mark.parametrize("interval", Interval)
-def test_every_interval_is_served_first_newest_or_ranged(interval: Interval) -> None:
-    assert binance.serves_klines(replace(NEWEST, interval=interval), CONTEXT) == 0
-    assert binance.serves_klines(replace(RANGE, interval=interval), CONTEXT) == 0
+def test_every_interval_is_served_newest_or_ranged(interval: Interval) -> None:
+    assert binance.serves_klines(replace(NEWEST, interval=interval), CONTEXT)
+    assert binance.serves_klines(replace(RANGE, interval=interval), CONTEXT)
 
 
 @pytest.mark.parametrize("unknown", [{"pair": None}, {"pair": ""}, {"reference_price": None}])
 def test_no_candles_without_a_pair_and_a_price_to_know_it_by(unknown: dict[str, Any]) -> None:
-    assert binance.serves_klines(replace(NEWEST, **unknown), CONTEXT) is None
+    assert not binance.serves_klines(replace(NEWEST, **unknown), CONTEXT)
 
 
 @pytest.mark.parametrize(

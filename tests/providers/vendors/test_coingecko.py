@@ -312,12 +312,6 @@ def test_the_market_is_one_call_for_250_coins() -> None:
     assert call.max_bytes == 2 * MIB
 
 
-@pytest.mark.parametrize("is_known", [False, True])
-def test_the_ranked_list_is_always_asked_first(is_known: bool) -> None:
-    query = QuotesQuery(universe_known=is_known)
-    assert coingecko.serves_markets(query, context()) == 0
-
-
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -383,7 +377,7 @@ def test_absurd_figures_of_a_key_are_refused(told: Any) -> None:
 
 def test_only_a_paid_key_is_asked_for_its_figures() -> None:
     served = {plan: coingecko.serves_key(AccountQuery(), context(plan)) for plan in PLANS}
-    assert served == {"pro": 0, "demo": None, "keyless": None}
+    assert served == {"pro": True, "demo": False, "keyless": False}
     assert coingecko.build_key(AccountQuery(), context("pro")) == (Call("/key"),)
 
 

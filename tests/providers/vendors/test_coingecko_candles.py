@@ -286,7 +286,7 @@ def test_a_range_begins_where_the_vendors_history_does_and_asks_for_nothing_ahea
 
 def test_a_range_before_the_vendors_history_is_not_served() -> None:
     query = OhlcQuery("bitcoin", None, Interval.D1, 1_400_000_000_000, 1_500_000_000_000)
-    assert candles.serves_range(query, context("pro")) is None
+    assert not candles.serves_range(query, context("pro"))
 
 
 def test_candles_of_another_time_than_asked_for_are_no_answer() -> None:
@@ -310,25 +310,25 @@ def test_newest_candles_are_merged_on_every_plan_where_the_grain_divides(
     serves = interval in {"30m", "1h", "2h", "4h", "8h", "12h", "1d"}
     query = replace(NEWEST, interval=interval)
     for plan in ("pro", "demo", "keyless"):
-        assert candles.serves_merged(query, context(plan)) == (2 if serves else None)
+        assert candles.serves_merged(query, context(plan)) is serves
 
 
 @pytest.mark.parametrize("interval", Interval)
 def test_native_and_range_candles_are_the_pro_plans_hourly_and_daily(interval: Interval) -> None:
-    tier = 1 if interval in {"1h", "1d"} else None
+    serves = interval in {"1h", "1d"}
     newest, ranged = (replace(query, interval=interval) for query in (NEWEST, RANGE))
-    assert candles.serves_native(newest, context("pro")) == tier
-    assert candles.serves_range(ranged, context("pro")) == tier
+    assert candles.serves_native(newest, context("pro")) is serves
+    assert candles.serves_range(ranged, context("pro")) is serves
     for plan in ("demo", "keyless"):
-        assert candles.serves_native(newest, context(plan)) is None
-        assert candles.serves_range(ranged, context(plan)) is None
+        assert not candles.serves_native(newest, context(plan))
+        assert not candles.serves_range(ranged, context(plan))
 
 
 def test_each_operation_serves_only_its_kind_of_question_about_a_known_id() -> None:
     pro, unknown = context("pro"), replace(NEWEST, coin_id=None)
-    assert candles.serves_merged(RANGE, pro) is None
-    assert candles.serves_native(RANGE, pro) is None
-    assert candles.serves_range(NEWEST, pro) is None
-    assert candles.serves_merged(unknown, pro) is None
-    assert candles.serves_native(unknown, pro) is None
-    assert candles.serves_range(replace(RANGE, coin_id=None), pro) is None
+    assert not candles.serves_merged(RANGE, pro)
+    assert not candles.serves_native(RANGE, pro)
+    assert not candles.serves_range(NEWEST, pro)
+    assert not candles.serves_merged(unknown, pro)
+    assert not candles.serves_native(unknown, pro)
+    assert not candles.serves_range(replace(RANGE, coin_id=None), pro)

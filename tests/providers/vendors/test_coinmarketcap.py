@@ -264,7 +264,6 @@ def test_a_year_is_one_call_for_the_second_choice() -> None:
         max_bytes=512 * 1024,
     )
     assert coinmarketcap.build_fear_greed(SentimentQuery(), CONTEXT) == (call,)
-    assert coinmarketcap.serves_fear_greed(SentimentQuery(), CONTEXT) == 1
 
 
 def test_it_takes_no_key_and_one_call_a_minute() -> None:

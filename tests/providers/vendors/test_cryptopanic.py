@@ -248,7 +248,6 @@ def test_junk_is_no_answer(payload: Any) -> None:
 @pytest.mark.parametrize("plan", ["growth", "growth_weekly", "enterprise"])
 def test_one_call_for_all_coins_under_the_plans_own_path(plan: str) -> None:
     context = Context("cryptopanic", plan, EPOCH_MS)
-    assert cryptopanic.serves_posts(ReportsQuery(), context) == 0
     assert cryptopanic.build_posts(ReportsQuery(), context) == (
         Call(
             f"/api/{plan}/v2/posts/",

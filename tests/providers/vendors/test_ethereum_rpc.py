@@ -315,7 +315,6 @@ def test_the_chain_and_the_history_are_one_post_to_the_hosts_root() -> None:
             "params": ["0x14", "latest", [10, 50, 70]],
         },
     ]
-    assert ethereum_rpc.serves_fee_history(GasQuery(), CONTEXT) == 0
 
 
 def test_the_hosts_are_run_by_different_people() -> None:

@@ -228,7 +228,6 @@ def test_the_oracle_is_one_call_to_ethereum_with_the_key_in_the_query() -> None:
     params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
     call = Call("/v2/api", params, max_bytes=256 * 1024)
     assert etherscan.build_gasoracle(GasQuery(), CONTEXT) == (call,)
-    assert etherscan.serves_gasoracle(GasQuery(), CONTEXT) == 0
     plan = etherscan.FREE
     assert plan == Plan(
         "free",

@@ -441,7 +441,6 @@ def test_junk_is_no_answer(body: Any) -> None:
 
 def test_one_call_asks_the_plans_own_address_for_what_has_changed() -> None:
     context = Context("rss_coindesk", "feed", EPOCH_MS)
-    assert rss.serves_feed(ReportsQuery(), context) == 0
     assert rss.build_feed(ReportsQuery(), context) == (
         Call("", max_bytes=2 * MIB, decode="bytes", conditional=True),
     )
