@@ -7,34 +7,28 @@ is what a reader is told. Foreign exceptions become one of these at the edge (`c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
-
-class Effect(StrEnum):
-    """What a failed attempt does to the provider's health."""
-
-    NEUTRAL = "neutral"
-    COOLDOWN = "cooldown"
-    RATE_LIMITED = "rate_limited"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    AUTH_FAILED = "auth_failed"
-    GEO_BLOCKED = "geo_blocked"
+from backend.models.answer import Attempt
+from backend.models.status import OFF, ProviderState, Refusal
 
 
 class ProviderError(Exception):
     """One provider could not answer one call.
 
-    `retry_after_s` is what the provider itself said, in seconds; None when it said nothing.
-    `latency_ms` is the length of the whole attempt, once it is over.
+    `retry_after_s` is the wait that the provider named, in seconds; None if it named none.
     """
 
     reason: ClassVar[str]
-    effect: ClassVar[Effect] = Effect.NEUTRAL
+    #: The state that the failure puts the provider in; None: it says nothing about its health.
+    effect: ClassVar[ProviderState | None] = None
     #: An equivalent host may be asked at once.
     moves_host: ClassVar[bool] = False
     #: The provider may have counted the call against its limits.
     was_sent: ClassVar[bool] = True
+    #: Set when the attempt that it ended is over: the attempt itself, and why there is no answer.
+    attempt: Attempt
+    refusal: Refusal
 
     def __init__(
         self,
@@ -46,17 +40,16 @@ class ProviderError(Exception):
         super().__init__(detail or self.reason)
         self.http_status = http_status
         self.retry_after_s = retry_after_s
-        self.latency_ms = 0.0
 
 
 class ProviderTimeout(ProviderError):
     reason = "timeout"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class ConnectFailed(ProviderError):
     reason = "connect_error"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
     moves_host = True
     was_sent = False
 
@@ -72,26 +65,26 @@ class ConnectionBroken(ProviderError):
     """The connection was lost after the request had left."""
 
     reason = "connect_error"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class UpstreamFailed(ProviderError):
     reason = "upstream_5xx"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class BatchRefused(ProviderError):
     """The node accepts no JSON-RPC batches; its parts can be sent one by one."""
 
     reason = "upstream_5xx"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class MalformedResponse(ProviderError):
     """An answer that does not parse, or that no honest provider would give."""
 
     reason = "bad_payload"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class UnexpectedFailure(ProviderError):
@@ -101,7 +94,7 @@ class UnexpectedFailure(ProviderError):
     """
 
     reason = "bad_payload"
-    effect = Effect.COOLDOWN
+    effect = ProviderState.COOLDOWN
 
 
 class Moved(ProviderError):
@@ -116,26 +109,26 @@ class Moved(ProviderError):
 
 class RateLimited(ProviderError):
     reason = "rate_limited"
-    effect = Effect.RATE_LIMITED
+    effect = ProviderState.RATE_LIMITED
 
 
 class QuotaSpent(ProviderError):
     """A day's or month's allowance is gone, by the provider's own word."""
 
     reason = "quota_exhausted"
-    effect = Effect.QUOTA_EXHAUSTED
+    effect = ProviderState.QUOTA_EXHAUSTED
 
 
 class AuthFailed(ProviderError):
     reason = "auth_failed"
-    effect = Effect.AUTH_FAILED
+    effect = ProviderState.AUTH_FAILED
 
 
 class GeoBlocked(ProviderError):
     """This host does not serve our address: a legal block (451) or a firewall (403)."""
 
     reason = "geo_blocked"
-    effect = Effect.GEO_BLOCKED
+    effect = ProviderState.GEO_BLOCKED
     moves_host = True
 
 
@@ -177,22 +170,6 @@ class LeaseRefused(ProviderError):
 
     reason = "cooldown"
     was_sent = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why one provider did not answer a query, and the soonest instant that it may.
-
-    `latency_ms` is the length of the failed attempt, None when it was not asked at all; `detail`
-    says more, in words. `window` is the limit that stood in the way, where it was one of ours.
-    """
-
-    provider: str
-    reason: str
-    retry_at: datetime | None = None
-    latency_ms: float | None = None
-    detail: str | None = None
-    window: str | None = None
 
 
 class GatewayError(Exception):
@@ -285,30 +262,30 @@ class DeadlineExceeded(GatewayError):
     code = "deadline_exceeded"
 
 
-#: Reasons of providers that their owner has not switched on.
-SWITCHED_OFF = ("disabled", "not_configured")
-
-
 class SourceUnavailable(GatewayError):
-    """No provider answered; `refusals` says why, provider by provider."""
+    """No provider answered. `refusals` holds the reason of each provider, those that were called
+    first; `tried` holds the attempts that were made."""
 
-    def __init__(self, detail: str, refusals: Sequence[Refusal] = ()) -> None:
+    def __init__(
+        self, detail: str, refusals: Sequence[Refusal] = (), tried: Sequence[Attempt] = ()
+    ) -> None:
         super().__init__(detail)
         self.refusals = tuple(refusals)
+        self.tried = tuple(tried)
 
     @property
     def retry_at(self) -> datetime | None:
-        """The soonest instant at which another try makes sense, None where none is known."""
-        return min((r.retry_at for r in self.refusals if r.retry_at), default=None)
+        """The earliest time at which a retry makes sense, None if none is known."""
+        return min((refusal.until for refusal in self.refusals if refusal.until), default=None)
 
     @property
     def reason(self) -> str:
-        """What the last one tried said, or the last one that was not even tried. One that is
-        switched off says nothing, where another is on."""
-        asked = [refusal for refusal in self.refusals if refusal.latency_ms is not None]
-        on = [refusal for refusal in self.refusals if refusal.reason not in SWITCHED_OFF]
-        named = (asked or on or self.refusals)[-1:]
-        return named[0].reason if named else super().reason
+        """The outcome of the last attempt; if none was made, the last refusal of a provider that
+        is switched on, else of any."""
+        on = [refusal.reason for refusal in self.refusals if refusal.reason not in OFF]
+        reasons = [attempt.outcome for attempt in self.tried] or on
+        reasons = reasons or [refusal.reason for refusal in self.refusals]
+        return reasons[-1] if reasons else super().reason
 
 
 class NoProviderConfigured(SourceUnavailable):

@@ -4,17 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-
-@dataclass(frozen=True, slots=True)
-class PassedOver:
-    """A provider that was not chosen. `until` is when that may change, None when unknown; `window`
-    the limit because of which it was not, `budget` where one of days or months is kept for later.
-    """
-
-    provider: str
-    reason: str
-    until: datetime | None = None
-    window: str | None = None
+from backend.models.status import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +15,7 @@ class ProviderChosen:
     category: str
     provider: str | None
     reason: str
-    passed_over: tuple[PassedOver, ...] = ()
+    passed_over: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

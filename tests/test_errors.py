@@ -1,24 +1,24 @@
-"""What an answer that nobody could give says of itself."""
+"""The reason that an error gives if no provider answered."""
 
 import pytest
 
-from backend.errors import Refusal, SourceUnavailable
-
-
-def refusal(reason: str, latency_ms: float | None = None) -> Refusal:
-    return Refusal("a", reason, latency_ms=latency_ms)
+from backend.errors import SourceUnavailable
+from backend.models.answer import Attempt
+from backend.models.status import Refusal
 
 
 @pytest.mark.parametrize(
-    ("refusals", "reason"),
+    ("called", "not_called", "reason"),
     [
-        ([refusal("timeout", 5.0), refusal("rate_limited")], "timeout"),
-        ([refusal("timeout", 5.0), refusal("bad_payload", 6.0)], "bad_payload"),
-        ([refusal("rate_limited"), refusal("disabled"), refusal("not_configured")], "rate_limited"),
-        ([refusal("not_configured"), refusal("disabled")], "disabled"),
+        (["timeout"], ["rate_limited"], "timeout"),
+        (["timeout", "bad_payload"], [], "bad_payload"),
+        ([], ["rate_limited", "disabled", "not_configured"], "rate_limited"),
+        ([], ["not_configured", "disabled"], "disabled"),
     ],
 )
-def test_the_reason_is_of_who_was_asked_last_else_of_who_is_on(
-    refusals: list[Refusal], reason: str
+def test_the_reason_is_that_of_the_last_attempt_else_of_the_last_provider_that_is_on(
+    called: list[str], not_called: list[str], reason: str
 ) -> None:
-    assert SourceUnavailable("nobody", refusals).reason == reason
+    refusals = [Refusal("a", each) for each in (*called, *not_called)]
+    attempts = [Attempt("a", each, 5.0) for each in called]
+    assert SourceUnavailable("nobody", refusals, attempts).reason == reason

@@ -17,9 +17,10 @@ from backend.clock import Clock
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused
 from backend.events import Event
 from backend.models.answer import Query
+from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint
 from backend.orchestration.calls.hosts import Hosts
-from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
@@ -159,7 +160,7 @@ class Walk:
         key: str | None = None,
         keyless: bool = True,
         independent_hosts: bool = False,
-        state: State = State.ACTIVE,
+        state: ProviderState = ProviderState.ACTIVE,
         tier: int = 0,
     ) -> Provider:
         """A provider; with `key` it has a keyed plan, with `keyless` one without."""

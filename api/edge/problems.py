@@ -141,7 +141,7 @@ def _members(request: Request, error: GatewayError) -> dict[str, Any]:
 
 def _refusals(error: SourceUnavailable, clock: Clock) -> dict[str, Any]:
     providers = [
-        {"provider": r.provider, "reason": r.reason, "retry_at": r.retry_at, "detail": r.detail}
+        {"provider": r.provider, "reason": r.reason, "retry_at": r.until, "detail": r.detail}
         for r in error.refusals
     ]
     if not error.retry_at:

@@ -70,10 +70,5 @@ def reason_of(error: Exception) -> str:
 
 
 def tried_in(error: Exception | None) -> tuple[Attempt, ...]:
-    """Those who were really asked."""
-    refusals = error.refusals if isinstance(error, SourceUnavailable) else ()
-    return tuple(
-        Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
-        for refusal in refusals
-        if refusal.latency_ms is not None
-    )
+    """The attempts behind a failed refresh."""
+    return error.tried if isinstance(error, SourceUnavailable) else ()

@@ -1,19 +1,41 @@
-"""What `/api/status` tells of the providers; instants in UTC, durations in milliseconds."""
+"""Provider states and figures of `/api/status`; times in UTC, durations in milliseconds."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-#: The states that a provider can be in, in the contract's words.
-STATES = (
-    "active",
-    "cooldown",
-    "rate_limited",
-    "quota_exhausted",
-    "auth_failed",
-    "geo_blocked",
-    "not_configured",
-    "disabled",
-)
+
+class ProviderState(StrEnum):
+    """Whether a provider can be called, and if not, why. The values are part of the contract."""
+
+    ACTIVE = "active"
+    COOLDOWN = "cooldown"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    AUTH_FAILED = "auth_failed"
+    GEO_BLOCKED = "geo_blocked"
+    NOT_CONFIGURED = "not_configured"
+    DISABLED = "disabled"
+
+
+#: States of a provider that the settings switch off.
+OFF = (ProviderState.NOT_CONFIGURED, ProviderState.DISABLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one provider did not answer a query, or was not called at all.
+
+    `reason` is a word of the contract, `detail` explains it. `until` is the earliest time at which
+    that may change, None if unknown. `window` is our own limit that prevented the call, if one
+    did; `budget` if a daily or monthly budget is reserved.
+    """
+
+    provider: str
+    reason: str
+    until: datetime | None = None
+    detail: str | None = None
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import structlog
 from backend.events import (
     CallRetried,
     Event,
-    PassedOver,
     ProviderCalled,
     ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
+from backend.models.status import Refusal
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
 FILES = (ROTATION, FAILURES, HEALTH)
@@ -152,7 +152,7 @@ def _serialize(fields: dict[str, Any], **_options: Any) -> str:
         return json.dumps(fields, default=str)
 
 
-def _passed_over(passed: PassedOver) -> dict[str, str | None]:
+def _passed_over(passed: Refusal) -> dict[str, str | None]:
     return {"provider": passed.provider, "reason": passed.reason, "until": _iso(passed.until)}
 
 

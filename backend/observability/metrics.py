@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 from backend.events import (
     CallRetried,
     Event,
-    PassedOver,
     ProviderCalled,
     ProviderChosen,
     RefreshFailing,
     TickFeedChanged,
 )
+from backend.models.status import Refusal
 from backend.observability.families import Labels, counter
 
 #: Upper bounds in seconds; what is above the last one ran into a timeout.
@@ -61,7 +61,7 @@ class EventMetrics(Collector):
         self._retries = Counter[Labels]()
         self._failing = Counter[Labels]()
         self._tick_falls = Counter[Labels]()
-        self._last_passed_over: tuple[PassedOver, ...] = ()
+        self._last_passed_over: tuple[Refusal, ...] = ()
 
     def __repr__(self) -> str:
         return f"<EventMetrics {len(self._calls)} kinds of calls>"
@@ -107,7 +107,7 @@ class EventMetrics(Collector):
             self._tick_falls,
         )
 
-    def _note_passed_over(self, passed_over: tuple[PassedOver, ...]) -> None:
+    def _note_passed_over(self, passed_over: tuple[Refusal, ...]) -> None:
         # Those who are asked together tell the very same tuple, each one of them.
         if passed_over is not self._last_passed_over:
             self._passed_over.update(

@@ -6,7 +6,7 @@ from typing import Protocol
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.models.status import STATES, ProviderStatus, Quota
+from backend.models.status import ProviderState, ProviderStatus, Quota
 from backend.models.ticks import TICK_STATES, TickStatus
 from backend.observability.families import Labels, counter, gauge, one_of
 
@@ -57,7 +57,9 @@ class StatusReadings(Collector):
             "provider_state",
             "1 for the state that a provider is in, 0 for all others.",
             ("provider", "state"),
-            one_of(STATES, {provider.name: provider.status for provider in status.providers}),
+            one_of(
+                ProviderState, {provider.name: provider.status for provider in status.providers}
+            ),
         )
         yield from _quotas(status.providers)
         ages = {name: category.age_seconds for name, category in status.categories.items()}

@@ -6,19 +6,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from backend.clock import Clock
-from backend.errors import ProviderError, Refusal
+from backend.errors import ProviderError
 from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
-from backend.orchestration.health.circuit_breaker import OFF
+from backend.models.status import OFF, Refusal
 from backend.orchestration.provider import Provider
-from backend.orchestration.provider_manager import (
-    ProviderManager,
-    attempt_of,
-    passed_over,
-    unavailable,
-)
+from backend.orchestration.provider_manager import ProviderManager, unavailable
 
 T = TypeVar("T")
+Failed = tuple[Attempt, Refusal]
 
 
 class FanOut:
@@ -50,16 +46,16 @@ class FanOut:
         results = await asyncio.gather(*(self._attempt(provider, query) for provider in asked))
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
-            failed = [result for result in results if isinstance(result, Refusal)]
-            raise unavailable(query, [*failed, *refusals])
+            failed = dict(result for result in results if isinstance(result, tuple))
+            raise unavailable(query, failed, refusals)
         tried = [_attempt_of(result) for result in results]
         return self._together(answers, tried, _not_asked(refusals))
 
-    async def _attempt(self, provider: Provider, query: Query[T]) -> Answer[T] | Refusal:
+    async def _attempt(self, provider: Provider, query: Query[T]) -> Answer[T] | Failed:
         try:
             return await provider.fetch(query, self._timeout_s)
         except ProviderError as error:
-            return provider.refusal(error)
+            return error.attempt, error.refusal
 
     def _together(
         self, answers: tuple[Answer[T], ...], tried: list[Attempt], warnings: tuple[str, ...]
@@ -76,7 +72,7 @@ class FanOut:
     def _note(
         self, query: Query[Any], asked: Collection[Provider], refusals: Sequence[Refusal]
     ) -> None:
-        over = passed_over(refusals)
+        over = tuple(refusals)
         for provider in asked:
             reason = f"asked together with {len(asked) - 1} others"
             self._emit(
@@ -90,7 +86,7 @@ def _not_asked(refusals: Sequence[Refusal]) -> tuple[str, ...]:
     return tuple(f"{refusal.provider} was not asked: {refusal.reason}" for refusal in out)
 
 
-def _attempt_of(result: Answer[Any] | Refusal) -> Attempt:
-    if isinstance(result, Refusal):
-        return attempt_of(result)
+def _attempt_of(result: Answer[Any] | Failed) -> Attempt:
+    if isinstance(result, tuple):
+        return result[0]
     return Attempt(result.sources[0], "ok", result.latency_ms)

@@ -7,24 +7,22 @@ from typing import Any, TypeVar
 
 from backend.clock import Clock
 from backend.errors import (
-    Effect,
     LeaseRefused,
     MalformedResponse,
     ProviderError,
     QueryRefused,
-    Refusal,
     UnexpectedFailure,
     UpstreamFailed,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountQuery
-from backend.models.answer import Answer, Query
-from backend.models.status import LatencyStatus, ProviderStatus
+from backend.models.answer import Answer, Attempt, Query
+from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
 from backend.orchestration.calls.access import Access
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.expiring_set import ExpiringSet
 from backend.orchestration.health.call_stats import CallStats
-from backend.orchestration.health.circuit_breaker import OFF, Block, CircuitBreaker, Lease, State
+from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, Lease
 from backend.orchestration.health.flap_detector import FlapDetector
 from backend.orchestration.limits.demand_tracker import DemandTracker
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
@@ -139,7 +137,7 @@ class Provider:
         if planned is None or query in self._refused:
             return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
         if not (self._breaker.admits() or (is_early_probe and self.may_probe_early)):
-            return Refusal(self.name, self._breaker.reason or self._breaker.status, self.retry_at)
+            return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
         guard, cost, tier = planned
         refused = guard.check(cost, self._priority(query))
         if refused:
@@ -179,19 +177,20 @@ class Provider:
         began = self._clock.monotonic()
         lease = self._breaker.acquire(is_early_probe=is_early_probe)
         if lease is None:
-            raise LeaseRefused
+            raise self._ended(LeaseRefused(), 0.0)
         try:
             data = await self._answer(query, began + timeout_s)
         except ProviderError as error:
-            was, error.latency_ms = self._breaker.status, self._ms_since(began)
+            was = self._breaker.state
             self._record_failure(query, lease, error)
             self._emit_end(query, began, was, error)
+            self._ended(error, self._ms_since(began))
             raise
         except BaseException:  # cancelled: no verdict on the provider
             self._breaker.release(lease)
             raise
         self._demand.record(query)
-        latency_ms, was = self._ms_since(began), self._breaker.status
+        latency_ms, was = self._ms_since(began), self._breaker.state
         self._breaker.record_success(lease)
         self._on_block(self._breaker.block)
         self._flaps.record_success()
@@ -221,7 +220,7 @@ class Provider:
         offer = self.offer(AccountQuery())
         if isinstance(offer, Refusal):
             return not self.is_configured or offer.reason == "unsupported"
-        if self._breaker.state is not State.ACTIVE:
+        if self._breaker.state is not ProviderState.ACTIVE:
             return False  # its first attempt after a failure belongs to readers
         try:
             answer = await self.fetch(AccountQuery(), timeout_s)
@@ -231,13 +230,6 @@ class Provider:
             return False
         self._access.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
         return True
-
-    def refusal(self, error: ProviderError) -> Refusal:
-        """What a failed attempt comes to, told after it: why, and when to try again."""
-        retry_at = self.retry_at
-        if retry_at is None and error.retry_after_s is not None:
-            retry_at = instant_of(self._clock.monotonic() + error.retry_after_s, self._clock)
-        return Refusal(self.name, error.reason, retry_at, error.latency_ms, str(error))
 
     def status(self) -> ProviderStatus:
         """Everything that can be told of it; asks nobody."""
@@ -280,20 +272,29 @@ class Provider:
             self._refused.add(query, QUERY_REFUSAL_S)
         self._breaker.record_failure(lease, error)
         self._on_block(self._breaker.block)
-        if error.effect is Effect.COOLDOWN:
+        if error.effect is ProviderState.COOLDOWN:
             self._flaps.record_failure()
-        if error.effect is not Effect.NEUTRAL:
+        if error.effect is not None:
             text = self._redact(f"{error.reason}: {error}")
             self._stats.record_failure(self._clock.now(), text)
+
+    def _ended(self, error: ProviderError, latency_ms: float) -> ProviderError:
+        """`error` with the attempt that it ended, and with when to try again."""
+        until = self.retry_at
+        if until is None and error.retry_after_s is not None:
+            until = instant_of(self._clock.monotonic() + error.retry_after_s, self._clock)
+        error.attempt = Attempt(self.name, error.reason, latency_ms)
+        error.refusal = Refusal(self.name, error.reason, until, str(error))
+        return error
 
     def _emit_retry(self, error: ProviderError, how: str) -> None:
         now = self._clock.now()
         self._emit(CallRetried(now, self.name, error.reason, how, error.http_status))
 
     def _emit_end(
-        self, query: Query[Any], began: float, was: State, error: ProviderError | None
+        self, query: Query[Any], began: float, was: ProviderState, error: ProviderError | None
     ) -> None:
-        now, status = self._clock.now(), self._breaker.status
+        now, status = self._clock.now(), self._breaker.state
         self._emit(
             ProviderCalled(
                 at=now,

@@ -9,9 +9,10 @@ from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.events import EventSink
+from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint
 from backend.orchestration.calls.hosts import Hosts
-from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, State
+from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import BlockStore, SavedBlocks, block_key
 from backend.orchestration.limits.ledger import CallStore, Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
@@ -131,7 +132,9 @@ class ProviderFactory:
         block = self._blocks.recall(name)
 
         def note(until: float) -> None:
-            refused = Block(State.AUTH_FAILED, State.AUTH_FAILED, until, is_provider_set=False)
+            refused = Block(
+                ProviderState.AUTH_FAILED, ProviderState.AUTH_FAILED, until, is_provider_set=False
+            )
             self._blocks.note(name, refused)
 
         return Credential(
@@ -160,7 +163,7 @@ class ProviderFactory:
         self.ledgers.append(ledger)
         return guard, ledger
 
-    def _breaker(self, state: State) -> CircuitBreaker:
+    def _breaker(self, state: ProviderState) -> CircuitBreaker:
         settings = self._configuration.gateway
         return CircuitBreaker(
             self._clock,
@@ -197,7 +200,7 @@ def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:
 
 def _initial_state(
     settings: ProviderSettings, keyed: Endpoint | None, keyless: Endpoint | None
-) -> State:
+) -> ProviderState:
     if not settings.enabled:
-        return State.DISABLED
-    return State.ACTIVE if keyed or keyless else State.NOT_CONFIGURED
+        return ProviderState.DISABLED
+    return ProviderState.ACTIVE if keyed or keyless else ProviderState.NOT_CONFIGURED

@@ -1,7 +1,7 @@
 """Has the providers of a category answer: one after the other, a second beside a slow first."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,11 +13,10 @@ from backend.errors import (
     NoTimeLeft,
     ProviderError,
     QuotaExhausted,
-    Refusal,
 )
-from backend.events import EventSink, PassedOver, ProviderChosen
+from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
-from backend.orchestration.health.circuit_breaker import OFF
+from backend.models.status import OFF, Refusal
 from backend.orchestration.provider import Provider
 from backend.orchestration.routing.chooser import Choice, Chooser
 
@@ -93,20 +92,20 @@ class ProviderManager:
     async def fetch_data(self, query: Query[T]) -> Answer[T]:
         """The first good answer. Raises SourceUnavailable."""
         deadline = self._clock.monotonic() + self._deadline_s
-        failed: list[Refusal] = []
+        failed: dict[Attempt, Refusal] = {}
         while len(failed) < MOST_ATTEMPTS:
-            choice = self.get_next_provider(query, exclude=[f.provider for f in failed])
+            choice = self.get_next_provider(query, exclude=[tried.provider for tried in failed])
             if not isinstance(choice, Choice):
-                raise unavailable(query, [*failed, *choice])
+                raise unavailable(query, failed, choice)
             # No await stands between the choice and the lease that fetch() takes.
             if deadline <= self._clock.monotonic():
-                raise unavailable(query, [*failed, *_too_late(choice)])
+                raise unavailable(query, failed, _too_late(choice))
             if query.is_urgent and self._may_hedge(choice):
                 answer = await self._hedged_attempt(choice, query, deadline, failed)
             else:
                 answer = await self._attempt(choice, query, deadline, failed)
             if answer:
-                return replace(answer, tried=(*map(attempt_of, failed), *answer.tried))
+                return replace(answer, tried=(*failed, *answer.tried))
         raise unavailable(query, failed)
 
     fetch = fetch_data
@@ -130,22 +129,22 @@ class ProviderManager:
         return choice.may_follow > 0 and choice.provider.usual_s < self._attempt_timeout_s
 
     async def _attempt(
-        self, choice: Choice, query: Query[T], deadline: float, failed: list[Refusal]
+        self, choice: Choice, query: Query[T], deadline: float, failed: dict[Attempt, Refusal]
     ) -> Answer[T] | None:
         """One provider's try; what it failed for is added to `failed`."""
         try:
             answer = await self._ask(choice, query, deadline, len(failed))
         except ProviderError as error:
-            failed.append(choice.provider.refusal(error))
+            failed[error.attempt] = error.refusal
             return None
         self.choosing.remember_series(query, choice.provider)
         return answer
 
     async def _hedged_attempt(
-        self, first: Choice, query: Query[T], deadline: float, failed: list[Refusal]
+        self, first: Choice, query: Query[T], deadline: float, failed: dict[Attempt, Refusal]
     ) -> Answer[T] | None:
         """As an attempt; but once it has used its usual time, another is asked beside it."""
-        exclude = [first.provider.name, *(refusal.provider for refusal in failed)]
+        exclude = [first.provider.name, *(tried.provider for tried in failed)]
         running = {self._begin(first, query, deadline, len(failed)): first}
         try:
             done, _ = await asyncio.wait(running, timeout=first.provider.usual_s)
@@ -161,7 +160,7 @@ class ProviderManager:
         self,
         running: dict[asyncio.Task[Answer[T]], Choice],
         query: Query[T],
-        failed: list[Refusal],
+        failed: dict[Attempt, Refusal],
     ) -> Answer[T] | None:
         """The first good answer, with the other one to come; None when all failed."""
         while running:
@@ -171,7 +170,7 @@ class ProviderManager:
                 try:
                     answer = task.result()
                 except ProviderError as error:
-                    failed.append(choice.provider.refusal(error))
+                    failed[error.attempt] = error.refusal
                     continue
                 self.choosing.remember_series(query, choice.provider)
                 return self._with_late(answer, choice, query, running)
@@ -227,30 +226,24 @@ class ProviderManager:
                 query.category,
                 choice.provider.name if choice else None,
                 choice.reason if choice else "nobody is eligible",
-                passed_over(choice.passed_over if choice else refusals),
+                choice.passed_over if choice else tuple(refusals),
             )
         )
 
 
-def unavailable(query: Query[Any], refusals: Sequence[Refusal]) -> GatewayError:
+def unavailable(
+    query: Query[Any], failed: Mapping[Attempt, Refusal], not_asked: Sequence[Refusal] = ()
+) -> GatewayError:
     """The precise error: every provider's reason and the soonest retry."""
     detail = f"no provider could answer for {query.subject}"
+    refusals = [*failed.values(), *not_asked]
     reasons = {refusal.reason for refusal in refusals}
     if reasons <= set(OFF):
         return NoProviderConfigured(f"no provider is configured for {query.subject}", refusals)
     able = reasons - {*OFF, "unsupported"}
     kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
-    return kind(detail, refusals)
+    return kind(detail, refusals, tuple(failed))
 
 
 def _too_late(choice: Choice) -> tuple[Refusal, ...]:
     return Refusal(choice.provider.name, NoTimeLeft.reason), *choice.passed_over
-
-
-def attempt_of(refusal: Refusal) -> Attempt:
-    return Attempt(refusal.provider, refusal.reason, refusal.latency_ms)
-
-
-def passed_over(refusals: Sequence[Refusal]) -> tuple[PassedOver, ...]:
-    """Refusals as an event tells them."""
-    return tuple(PassedOver(r.provider, r.reason, r.retry_at, r.window) for r in refusals)

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from backend.clock import Clock
 from backend.errors import AuthFailed
-from backend.models.status import ProviderStatus, Quota
+from backend.models.status import ProviderState, ProviderStatus, Quota
 from backend.orchestration.health.call_stats import CallStats
-from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.providers.adapter import ProviderSpec
 
@@ -25,7 +25,7 @@ def provider_status(
     return ProviderStatus(
         name=spec.name,
         categories=spec.categories,
-        status=breaker.status,
+        status=breaker.state,
         reason=breaker.reason or (AuthFailed.reason if key_is_refused else None),
         hint=_hint(spec, breaker, key_is_refused),
         success_rate=stats.success_rate,
@@ -57,12 +57,12 @@ def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> 
     """What a user could do about its state, or what will happen next."""
     if breaker.until is not None and breaker.admits():
         return "its time is over: the next question that needs it will try it"
-    match breaker.status:
-        case State.NOT_CONFIGURED:
+    match breaker.state:
+        case ProviderState.NOT_CONFIGURED:
             return f"set {spec.key_variable} to use it"
-        case State.DISABLED:
+        case ProviderState.DISABLED:
             return f"{spec.name.upper()}_ENABLED is false"
-        case State.AUTH_FAILED:
+        case ProviderState.AUTH_FAILED:
             return f"the key in {spec.key_variable} is refused"
     if key_is_refused:
         return f"the key in {spec.key_variable} is refused: it goes on without one"

@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol
 
 from backend import __version__
 from backend.clock import Clock
-from backend.errors import InvalidParameter, Refusal
+from backend.errors import InvalidParameter
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
-from backend.models.status import ProviderStatus, Spread
+from backend.models.status import ProviderStatus, Refusal, Spread
 from backend.models.ticks import TickStatus
 
 Health = Literal["ok", "degraded", "down"]
@@ -83,23 +83,13 @@ class CategoryStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A provider that would not be chosen: why, and until when, where that is known."""
-
-    provider: str
-    reason: str
-    until: datetime | None
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     """`/api/status/explain`: whom the manager would choose now for the plainest question."""
 
     category: str
     chosen: str | None
     reason: str
-    passed_over: tuple[Passed, ...]
+    passed_over: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +171,7 @@ class StatusService:
         """Raises InvalidParameter on a category that there is not."""
         if category not in self._caches:
             raise InvalidParameter("category", "is none of ours", tuple(self._caches))
-        choice, refusals = self._manager.explain(self._plain[category])
-        passed = tuple(Passed(r.provider, r.reason, r.retry_at, r.detail) for r in refusals)
+        choice, passed = self._manager.explain(self._plain[category])
         if choice is None:
             return Explanation(category, None, "nobody is eligible", passed)
         return Explanation(category, choice.provider.name, choice.reason, passed)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from backend.cache.cached_source import CachedSource
 from backend.cache.freshness import Freshness
 from backend.cache.ttl_cache import TTLCache
-from backend.errors import AllProvidersFailed, DeadlineExceeded, Refusal
+from backend.errors import AllProvidersFailed, DeadlineExceeded
 from backend.models.answer import Answer
+from backend.models.status import Refusal
 from tests.clocks import LoopClock
 from tests.walk import PriceQuery
 

@@ -17,11 +17,11 @@ from backend.errors import (
     AllProvidersFailed,
     DeadlineExceeded,
     GatewayError,
-    Refusal,
     UpstreamFailed,
 )
 from backend.events import Event, RefreshFailing
 from backend.models.answer import Answer, Attempt
+from backend.models.status import Refusal
 from tests.clocks import EPOCH, LoopClock
 from tests.walk import PriceQuery
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.looptime
 QUERY = PriceQuery()
 TTL_S, MAX_STALE_S = 60.0, 600.0
 DOWN = AllProvidersFailed(
-    "down", [Refusal("a", "upstream_5xx", None, 5.0), Refusal("b", "geo_blocked")]
+    "down",
+    [Refusal("a", "upstream_5xx"), Refusal("b", "geo_blocked")],
+    [Attempt("a", "upstream_5xx", 5.0)],
 )
 
 
@@ -386,7 +388,7 @@ async def test_a_bug_met_once_is_told_as_staleness_afterwards(bench: Bench) -> N
 
 async def test_nobody_waits_beyond_the_time_when_a_provider_will_be_back(bench: Bench) -> None:
     back_at = LoopClock().now() + timedelta(seconds=3)
-    bench.source.error = AllProvidersFailed("down", [Refusal("a", "rate_limited", back_at, 5.0)])
+    bench.source.error = AllProvidersFailed("down", [Refusal("a", "rate_limited", back_at)])
     with pytest.raises(AllProvidersFailed):
         await bench.cached.fetch(QUERY)
     bench.source.error = None

@@ -15,13 +15,13 @@ import pytest
 from backend.events import (
     CallRetried,
     Event,
-    PassedOver,
     ProviderCalled,
     ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
+from backend.models.status import Refusal
 from backend.observability.event_log import FILES, EventLog
 from backend.observability.logs import QuietFileHandler, open_logs
 from backend.observability.redaction import REDACTED, Redactor
@@ -33,9 +33,9 @@ UNTIL = EPOCH + timedelta(seconds=30)
 THIRD_PARTIES = ("httpx", "httpcore")
 
 CHOSEN = ProviderChosen(
-    EPOCH, "market", "binance", "next in turn", (PassedOver("coingecko_free", "cooldown", UNTIL),)
+    EPOCH, "market", "binance", "next in turn", (Refusal("coingecko_free", "cooldown", UNTIL),)
 )
-NONE_LEFT = ProviderChosen(EPOCH, "ohlc", None, "nobody is left", (PassedOver("binance", "off"),))
+NONE_LEFT = ProviderChosen(EPOCH, "ohlc", None, "nobody is left", (Refusal("binance", "off"),))
 CALLED = ProviderCalled(EPOCH, "binance", "market", "ok", 12.345, 1.0, 200)
 FAILED = ProviderCalled(
     EPOCH, "binance", "market", "rate_limited", 8.0, 0.5, 429, "slow down", UNTIL

@@ -4,16 +4,15 @@ from prometheus_client import REGISTRY, generate_latest
 
 from backend.events import (
     CallRetried,
-    PassedOver,
     ProviderCalled,
     ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
+from backend.models.status import ProviderState, Refusal
 from backend.observability.metrics import EventMetrics, make_registry
 from backend.orchestration.fan_out import FanOut
-from backend.orchestration.health.circuit_breaker import State
 from tests.clocks import EPOCH, ManualClock
 from tests.scrape import samples
 from tests.walk import PriceQuery, Walk
@@ -55,8 +54,8 @@ def test_a_provider_passed_over_is_counted_with_the_reason() -> None:
     metrics = EventMetrics()
     for reason in ("cooldown", "cooldown", "rate_limited"):
         window = "minute" if reason == "rate_limited" else None
-        limited = PassedOver("binance", reason, EPOCH, window)
-        over = (limited, PassedOver("coingecko_pro", "disabled"))
+        limited = Refusal("binance", reason, EPOCH, window=window)
+        over = (limited, Refusal("coingecko_pro", "disabled"))
         metrics(ProviderChosen(EPOCH, "market", "coingecko_free", "its turn", over))
     assert told(metrics) == {
         "gateway_provider_passed_over_total{provider=binance,reason=cooldown}": 2,
@@ -71,7 +70,7 @@ async def test_one_that_is_passed_over_by_several_asked_together_counts_once_a_r
     walk, metrics = Walk(clock), EventMetrics()
     for name in "abc":
         walk.add(name)
-    walk.add("d", state=State.DISABLED)
+    walk.add("d", state=ProviderState.DISABLED)
     source = FanOut(walk.manager(), clock=clock, emit=metrics, timeout_s=3)
     for _ in range(2):
         await source.fetch(PriceQuery())

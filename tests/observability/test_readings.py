@@ -8,11 +8,10 @@ from prometheus_client import generate_latest
 from prometheus_client.registry import Collector
 
 from backend.cache.counters import CacheCounters
-from backend.models.status import STATES, LatencyStatus, ProviderStatus, Quota
+from backend.models.status import LatencyStatus, ProviderState, ProviderStatus, Quota
 from backend.models.ticks import TickStatus
 from backend.observability.metrics import make_registry
 from backend.observability.readings import CacheReadings, StatusReadings
-from backend.orchestration.health.circuit_breaker import State
 from tests.clocks import EPOCH
 from tests.scrape import samples
 
@@ -49,15 +48,11 @@ def provider(name: str, status: str, *quotas: Quota) -> ProviderStatus:
 def test_a_provider_is_in_one_state_and_all_are_told() -> None:
     rows = (provider("binance", "geo_blocked"), provider("newsapi", "not_configured"))
     found = told(StatusReadings(lambda: StandInStatus(rows)))
-    assert len(found) == 2 * len(STATES)
+    assert len(found) == 2 * len(ProviderState)
     assert {series for series, value in found.items() if value} == {
         "gateway_provider_state{provider=binance,state=geo_blocked}",
         "gateway_provider_state{provider=newsapi,state=not_configured}",
     }
-
-
-def test_the_states_are_those_that_a_breaker_tells() -> None:
-    assert set(STATES) == {*State} - {State.PROBING}
 
 
 def test_it_is_read_anew_each_time() -> None:

@@ -18,13 +18,16 @@ from backend.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from backend.orchestration.health.circuit_breaker import CircuitBreaker, Lease, State
+from backend.models.status import ProviderState
+from backend.orchestration.health.circuit_breaker import CircuitBreaker, Lease
 from tests.clocks import ManualClock
 
 HOUR = 3_600.0
 
 
-def breaker(clock: ManualClock, jitter: float = 1.0, state: State = State.ACTIVE) -> CircuitBreaker:
+def breaker(
+    clock: ManualClock, jitter: float = 1.0, state: ProviderState = ProviderState.ACTIVE
+) -> CircuitBreaker:
     return CircuitBreaker(
         clock,
         cooldown_s=30,
@@ -58,7 +61,7 @@ def wait_s(made: CircuitBreaker, clock: ManualClock) -> float:
 def test_one_failure_opens_it_for_the_cooldown(clock: ManualClock, error: ProviderError) -> None:
     made = breaker(clock)
     fail(made, error)
-    assert (made.status, made.reason) == (State.COOLDOWN, error.reason)
+    assert (made.state, made.reason) == (ProviderState.COOLDOWN, error.reason)
     assert not made.admits()
     clock.advance(29.9)
     assert not made.admits()
@@ -107,19 +110,26 @@ def test_troubles_are_forgotten_one_per_ten_clean_minutes(clock: ManualClock) ->
 @pytest.mark.parametrize(
     ("error", "state", "expected"),
     [
-        (RateLimited, State.RATE_LIMITED, [60, 300, 900, 900]),
-        (QuotaSpent, State.QUOTA_EXHAUSTED, [0.25 * HOUR, 0.5 * HOUR, HOUR, HOUR]),
-        (AuthFailed, State.AUTH_FAILED, [900, HOUR, 6 * HOUR, 6 * HOUR]),
-        (GeoBlocked, State.GEO_BLOCKED, [0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 6 * HOUR]),
+        (RateLimited, ProviderState.RATE_LIMITED, [60, 300, 900, 900]),
+        (QuotaSpent, ProviderState.QUOTA_EXHAUSTED, [0.25 * HOUR, 0.5 * HOUR, HOUR, HOUR]),
+        (AuthFailed, ProviderState.AUTH_FAILED, [900, HOUR, 6 * HOUR, 6 * HOUR]),
+        (
+            GeoBlocked,
+            ProviderState.GEO_BLOCKED,
+            [0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 6 * HOUR],
+        ),
     ],
 )
 def test_each_kind_of_refusal_has_its_own_backoff(
-    clock: ManualClock, error: Callable[[], ProviderError], state: State, expected: list[float]
+    clock: ManualClock,
+    error: Callable[[], ProviderError],
+    state: ProviderState,
+    expected: list[float],
 ) -> None:
     made, waits = breaker(clock), []
     for _ in expected:
         fail(made, error())
-        assert (made.status, made.reason) == (state, error().reason)
+        assert (made.state, made.reason) == (state, error().reason)
         waits.append(wait_s(made, clock))
         clock.advance(waits[-1])
     assert waits == expected
@@ -148,7 +158,7 @@ def test_only_one_probe_is_admitted(clock: ManualClock) -> None:
     clock.advance(30)
     probe = made.acquire()
     assert probe is not None
-    assert (made.state, made.status) == (State.PROBING, State.COOLDOWN)
+    assert (made.is_probing, made.state) == (True, ProviderState.COOLDOWN)
     assert not made.admits()
     assert made.acquire() is None
 
@@ -160,7 +170,7 @@ def test_a_probes_success_brings_it_back(clock: ManualClock) -> None:
     probe = made.acquire()
     assert probe is not None
     made.record_success(probe)
-    assert (made.state, made.reason, made.until) == (State.ACTIVE, None, None)
+    assert (made.state, made.reason, made.until) == (ProviderState.ACTIVE, None, None)
 
 
 def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> None:
@@ -170,9 +180,9 @@ def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> Non
     probe = made.acquire()
     assert probe is not None
     clock.advance(3.9)
-    assert made.state is State.PROBING
+    assert made.is_probing
     clock.advance(0.1)
-    assert (made.state, made.reason) == (State.COOLDOWN, "timeout")
+    assert (made.state, made.reason) == (ProviderState.COOLDOWN, "timeout")
     assert wait_s(made, clock) == 60
     made.record_success(probe)
     assert not made.admits()
@@ -193,7 +203,7 @@ def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) 
 def test_a_callers_fault_does_not_open_it(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, QueryRefused(http_status=400))
-    assert made.state is State.ACTIVE
+    assert made.state is ProviderState.ACTIVE
 
 
 def test_attempts_that_fall_together_count_once(clock: ManualClock) -> None:
@@ -211,27 +221,27 @@ def test_a_late_success_from_before_the_fall_does_not_close_it(clock: ManualCloc
     fail(made, UpstreamFailed())
     assert slow is not None
     made.record_success(slow)
-    assert made.state is State.COOLDOWN
+    assert made.state is ProviderState.COOLDOWN
 
 
 @pytest.mark.parametrize(
     ("error", "state", "wait"),
     [
-        (RateLimited(retry_after_s=200), State.RATE_LIMITED, 200),
-        (RateLimited(), State.RATE_LIMITED, 60),
-        (AuthFailed(), State.AUTH_FAILED, 900),
-        (RateLimited(retry_after_s=5), State.RATE_LIMITED, 30),
+        (RateLimited(retry_after_s=200), ProviderState.RATE_LIMITED, 200),
+        (RateLimited(), ProviderState.RATE_LIMITED, 60),
+        (AuthFailed(), ProviderState.AUTH_FAILED, 900),
+        (RateLimited(retry_after_s=5), ProviderState.RATE_LIMITED, 30),
     ],
 )
 def test_a_providers_own_word_outdoes_a_cooldown_however_late_it_comes(
-    clock: ManualClock, error: ProviderError, state: State, wait: float
+    clock: ManualClock, error: ProviderError, state: ProviderState, wait: float
 ) -> None:
     made = breaker(clock)
     slow = made.acquire()
     fail(made, UpstreamFailed())
     assert slow is not None
     made.record_failure(slow, error)
-    assert (made.status, wait_s(made, clock)) == (state, wait)
+    assert (made.state, wait_s(made, clock)) == (state, wait)
     assert not made.may_probe_early()
 
 
@@ -276,7 +286,7 @@ def test_a_guessed_cooldown_may_be_probed_early(clock: ManualClock) -> None:
     probe = made.acquire(is_early_probe=True)
     assert probe is not None
     made.record_success(probe)
-    assert made.state is State.ACTIVE
+    assert made.state is ProviderState.ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -291,11 +301,11 @@ def test_what_a_provider_said_is_never_probed_early(
     assert made.acquire(is_early_probe=True) is None
 
 
-@pytest.mark.parametrize("state", [State.NOT_CONFIGURED, State.DISABLED])
-def test_one_that_is_off_admits_nobody_ever(clock: ManualClock, state: State) -> None:
+@pytest.mark.parametrize("state", [ProviderState.NOT_CONFIGURED, ProviderState.DISABLED])
+def test_one_that_is_off_admits_nobody_ever(clock: ManualClock, state: ProviderState) -> None:
     made = breaker(clock, state=state)
     clock.advance(1e9)
-    assert (made.status, made.reason, made.until) == (state, state, None)
+    assert (made.state, made.reason, made.until) == (state, state, None)
     assert made.acquire(is_early_probe=True) is None
 
 
@@ -329,7 +339,8 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker = breaker(self.clock)
         self.leases: list[Lease] = []
         self.highest = 0.0
-        self.state: State = State.ACTIVE
+        self.state: ProviderState = ProviderState.ACTIVE
+        self.was_probing = False
 
     @rule(is_early_probe=st.booleans())
     def begin(self, is_early_probe: bool) -> None:
@@ -371,15 +382,15 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_probe_shuts_everybody_else_out(self) -> None:
-        if self.breaker.state is State.PROBING:
+        if self.breaker.is_probing:
             assert not self.breaker.admits()
 
     @invariant()
     def only_a_probe_leads_back(self) -> None:
         now = self.breaker.state
-        if now is State.ACTIVE:
-            assert self.state in (State.ACTIVE, State.PROBING)
-        self.state = now
+        if now is ProviderState.ACTIVE:
+            assert self.state is ProviderState.ACTIVE or self.was_probing
+        self.state, self.was_probing = now, self.breaker.is_probing
 
 
 TestBreakerMachine = BreakerMachine.TestCase

@@ -9,8 +9,8 @@ import pytest
 from backend.errors import AllProvidersFailed, NoProviderConfigured, QuotaExhausted
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
+from backend.models.status import ProviderState
 from backend.orchestration.fan_out import FanOut
-from backend.orchestration.health.circuit_breaker import State
 from backend.providers.adapter import Call, Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import PriceQuery, Walk, hang, price, price_operation, status, stub_adapter
@@ -78,7 +78,7 @@ async def test_all_failing_gives_every_reason(clock: ManualClock) -> None:
     walk.wire.scripts |= {"a": [status(500)], "b": [status(429)]}
     walk.add("a")
     walk.add("b")
-    walk.add("c", keyless=False, state=State.NOT_CONFIGURED)
+    walk.add("c", keyless=False, state=ProviderState.NOT_CONFIGURED)
     with pytest.raises(AllProvidersFailed) as caught:
         await fan_out(walk).fetch(QUERY)
     reasons = {refusal.provider: refusal.reason for refusal in caught.value.refusals}
@@ -87,7 +87,7 @@ async def test_all_failing_gives_every_reason(clock: ManualClock) -> None:
 
 async def test_nobody_configured_is_the_managers_precise_error(clock: ManualClock) -> None:
     walk = Walk(clock)
-    walk.add("a", keyless=False, state=State.NOT_CONFIGURED)
+    walk.add("a", keyless=False, state=ProviderState.NOT_CONFIGURED)
     with pytest.raises(NoProviderConfigured):
         await fan_out(walk).fetch(QUERY)
 

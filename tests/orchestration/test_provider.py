@@ -24,14 +24,13 @@ from backend.errors import (
     PlanRestricted,
     ProviderTimeout,
     QueryRefused,
-    Refusal,
     UnexpectedFailure,
     UpstreamFailed,
 )
 from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountLimits, AccountQuery
+from backend.models.status import ProviderState, Refusal
 from backend.orchestration.calls.access import PARSE_IN_THREAD_BYTES
-from backend.orchestration.health.circuit_breaker import State
 from backend.orchestration.limits.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
@@ -293,8 +292,8 @@ async def test_an_offer_counts_all_calls_of_an_operation(clock: ManualClock) -> 
     refusal = provider.offer(QUERY)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "rate_limited"
-    assert refusal.retry_at is not None
-    assert (refusal.retry_at - clock.now()).total_seconds() == 60
+    assert refusal.until is not None
+    assert (refusal.until - clock.now()).total_seconds() == 60
 
 
 async def test_the_guard_refuses_before_the_wire_is_touched(clock: ManualClock) -> None:
@@ -456,12 +455,12 @@ async def test_refusals_under_way_together_are_one_refusal() -> None:
 @pytest.mark.parametrize(
     ("state", "hint"),
     [
-        (State.NOT_CONFIGURED, "set A_API_KEY to use it"),
-        (State.DISABLED, "A_ENABLED is false"),
+        (ProviderState.NOT_CONFIGURED, "set A_API_KEY to use it"),
+        (ProviderState.DISABLED, "A_ENABLED is false"),
     ],
 )
 async def test_one_that_is_off_says_what_would_switch_it_on(
-    clock: ManualClock, state: State, hint: str
+    clock: ManualClock, state: ProviderState, hint: str
 ) -> None:
     provider = Walk(clock).add("a", keyless=False, state=state)
     told = provider.status()
@@ -593,8 +592,8 @@ async def test_an_offer_tells_how_long_until_its_budget_has_it_to_spare(
     refused = provider.offer(QUERY)
     assert isinstance(refused, Refusal)
     assert (refused.reason, refused.detail) == ("rate_limited", "the day has nothing to spare")
-    assert refused.retry_at is not None
-    assert (refused.retry_at - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
+    assert refused.until is not None
+    assert (refused.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
 
 
 async def test_questions_asked_again_and_again_share_its_budget(clock: ManualClock) -> None:

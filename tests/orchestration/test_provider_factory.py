@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.errors import ProviderError, RateLimited, Refusal
+from backend.errors import ProviderError, RateLimited
 from backend.events import Event
+from backend.models.status import Refusal
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan

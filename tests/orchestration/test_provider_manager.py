@@ -10,11 +10,10 @@ from backend.errors import (
     AllProvidersFailed,
     NoProviderConfigured,
     QuotaExhausted,
-    Refusal,
 )
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
-from backend.orchestration.health.circuit_breaker import State
+from backend.models.status import ProviderState, Refusal
 from backend.orchestration.routing.chooser import KEPT, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
@@ -205,7 +204,7 @@ async def test_the_error_gives_every_providers_reason_and_the_soonest_retry(
     walk.add("a")
     walk.add("b")
     walk.add("c", adapter=stub_adapter(price_operation(plans=("keyed",))))
-    walk.add("d", keyless=False, state=State.NOT_CONFIGURED)
+    walk.add("d", keyless=False, state=ProviderState.NOT_CONFIGURED)
     with pytest.raises(AllProvidersFailed) as caught:
         await walk.manager().fetch_data(QUERY)
     reasons = {refusal.provider: refusal.reason for refusal in caught.value.refusals}
@@ -220,8 +219,8 @@ async def test_the_error_gives_every_providers_reason_and_the_soonest_retry(
 
 async def test_nobody_configured_is_an_error_of_its_own(clock: ManualClock) -> None:
     walk = Walk(clock)
-    walk.add("a", keyless=False, state=State.NOT_CONFIGURED)
-    walk.add("b", state=State.DISABLED)
+    walk.add("a", keyless=False, state=ProviderState.NOT_CONFIGURED)
+    walk.add("b", state=ProviderState.DISABLED)
     with pytest.raises(NoProviderConfigured):
         await walk.manager().fetch_data(QUERY)
 
@@ -231,7 +230,7 @@ async def test_quotas_all_spent_is_an_error_of_its_own(clock: ManualClock) -> No
     body = {"info": "API monthly quota exceeded"}
     walk.wire.scripts["a"] = [httpx.Response(429, json=body)]
     walk.add("a")
-    walk.add("b", keyless=False, state=State.NOT_CONFIGURED)
+    walk.add("b", keyless=False, state=ProviderState.NOT_CONFIGURED)
     manager = walk.manager()
     with pytest.raises(QuotaExhausted):
         await manager.fetch_data(QUERY)
@@ -333,7 +332,7 @@ async def test_a_deadline_that_passed_asks_nobody_else(clock: ManualClock) -> No
 async def test_get_next_provider_says_whom_and_why(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a")
-    walk.add("b", state=State.DISABLED)
+    walk.add("b", state=ProviderState.DISABLED)
     manager = walk.manager()
     choice = manager.get_next_provider(QUERY)
     assert isinstance(choice, Choice)
@@ -369,7 +368,7 @@ async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
         await walk.manager().fetch_data(QUERY)
     (refusal,) = caught.value.refusals
     assert refusal.reason == "rate_limited"
-    assert refusal.retry_at == clock.now() + timedelta(seconds=60)
+    assert refusal.until == clock.now() + timedelta(seconds=60)
     assert provider.is_usable
 
 
@@ -379,7 +378,7 @@ async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
     walk = Walk(clock)
     walk.add("last", tier=2)
     walk.add("first")
-    walk.add("off", state=State.DISABLED)
+    walk.add("off", state=ProviderState.DISABLED)
     manager = walk.manager()
     assert [provider.name for provider in manager.standing(QUERY)] == ["first", "last"]
     assert walk.of(ProviderChosen) == []
@@ -400,8 +399,8 @@ async def test_a_scarce_budget_is_kept_while_an_equal_has_plenty(clock: ManualCl
     assert choice.reason == "the only eligible one of tier 0"
     (kept,) = choice.passed_over
     assert (kept.provider, kept.reason, kept.detail) == ("a", "rate_limited", KEPT)
-    assert kept.retry_at is not None
-    assert (kept.retry_at - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
+    assert kept.until is not None
+    assert (kept.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
 
 
 async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualClock) -> None:
@@ -414,7 +413,7 @@ async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualCl
     with pytest.raises(AllProvidersFailed) as caught:
         await manager.fetch_data(QUERY)
     assert {refusal.reason for refusal in caught.value.refusals} == {"rate_limited"}
-    assert all(refusal.retry_at for refusal in caught.value.refusals)
+    assert all(refusal.until for refusal in caught.value.refusals)
 
 
 async def test_a_lower_tier_spares_the_higher_no_budget(clock: ManualClock) -> None:

@@ -21,10 +21,10 @@ from backend.errors import (
     MalformedResponse,
     ProviderError,
     RateLimited,
-    Refusal,
 )
 from backend.events import Event, TickFeedChanged
 from backend.models.ohlc import Candle, Interval
+from backend.models.status import Refusal
 from backend.models.ticks import (
     CandleTicks,
     CandleTold,

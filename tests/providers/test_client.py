@@ -15,7 +15,6 @@ from backend.errors import (
     AuthFailed,
     ConnectFailed,
     ConnectionBroken,
-    Effect,
     GeoBlocked,
     MalformedResponse,
     Moved,
@@ -434,7 +433,7 @@ async def test_our_own_lack_of_descriptors_is_nobody_elses_fault(
     async with ProviderClient(clock, Lacking(number)) as client:
         error = await fail(client)
     assert type(error) is kind
-    assert (error.effect is Effect.NEUTRAL) is (kind is NoDescriptor)
+    assert (error.effect is None) is (kind is NoDescriptor)
     assert error.was_sent is False
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from backend import __version__
-from backend.errors import InvalidParameter, Refusal
+from backend.errors import InvalidParameter
 from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
 from backend.models.market import QuotesQuery
 from backend.models.ohlc import Interval, OhlcQuery
-from backend.models.status import LatencyStatus, ProviderStatus
-from backend.services.status import CacheStatus, Passed, StatusService, WebSocketStatus
+from backend.models.status import LatencyStatus, ProviderStatus, Refusal
+from backend.services.status import CacheStatus, StatusService, WebSocketStatus
 from tests.clocks import EPOCH, ManualClock
 
 
@@ -292,7 +292,7 @@ def test_it_explains_whom_it_would_choose_and_why_not_the_others() -> None:
     manager.passed = (Refusal("b", "cooldown", EPOCH, detail="it fell"),)
     told = explaining(manager).explain("market")
     assert (told.category, told.chosen, told.reason) == ("market", "good", "its turn")
-    assert told.passed_over == (Passed("b", "cooldown", EPOCH, "it fell"),)
+    assert told.passed_over == (Refusal("b", "cooldown", EPOCH, "it fell"),)
 
 
 def test_it_explains_that_nobody_is_left() -> None:

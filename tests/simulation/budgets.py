@@ -16,9 +16,10 @@ from backend.cache.freshness import always
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import GatewayError
 from backend.models.answer import Answer
+from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.hosts import Hosts
-from backend.orchestration.health.circuit_breaker import CircuitBreaker, State
+from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
@@ -142,7 +143,7 @@ class Gateway:
             cooldown_max_s=300,
             lease_s=4,
             jitter=lambda: 1.0,
-            state=State.ACTIVE,
+            state=ProviderState.ACTIVE,
         )
         provider = Provider(
             spec, keyed=None, keyless=endpoint, breaker=breaker, clock=clock, emit=_nobody

@@ -10,7 +10,6 @@ from backend.clock import Clock
 from backend.errors import (
     BatchRefused,
     Busy,
-    Effect,
     GeoBlocked,
     MalformedResponse,
     Moved,
@@ -20,6 +19,7 @@ from backend.errors import (
     ProviderTimeout,
     RateLimited,
 )
+from backend.models.status import ProviderState
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.health.backoff import Backoff
 from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S
@@ -156,13 +156,13 @@ class Endpoint:
         return now + (deadline - now) / hosts_left
 
     def _moves_on(self, error: ProviderError) -> bool:
-        has_failed = error.effect is not Effect.NEUTRAL
+        has_failed = error.effect is not None
         return error.moves_host or (self.plan.independent_hosts and has_failed)
 
     def _judge_host(self, url: str, error: ProviderError) -> None:
         if isinstance(error, GeoBlocked):
             self._hosts.block(url, error.retry_after_s)
-        elif error.effect is Effect.COOLDOWN or self._moves_on(error):
+        elif error.effect is ProviderState.COOLDOWN or self._moves_on(error):
             self._hosts.demote(url)
 
     async def _call_host(self, call: Call, url: str, deadline: float) -> Reply:

@@ -1,32 +1,18 @@
 """One provider's health: a state machine without I/O, over an injected clock.
 
 One failure opens it. It closes again by a single leased probe on real demand, never by a timer.
-`Effect` in `backend/errors.py` says which error leads to which state.
+`ProviderError.effect` is the state that an error leads to.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import count
 
 from backend.clock import Clock
-from backend.errors import Effect, ProviderError
+from backend.errors import ProviderError
+from backend.models.status import OFF, ProviderState
 from backend.orchestration.health.backoff import Backoff
 
-
-class State(StrEnum):
-    ACTIVE = "active"
-    COOLDOWN = "cooldown"
-    PROBING = "probing"
-    RATE_LIMITED = "rate_limited"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    AUTH_FAILED = "auth_failed"
-    GEO_BLOCKED = "geo_blocked"
-    NOT_CONFIGURED = "not_configured"
-    DISABLED = "disabled"
-
-
-OFF = (State.NOT_CONFIGURED, State.DISABLED)
 MINUTE, HOUR = 60.0, 3_600.0
 #: Waits (seconds) where the provider names none.
 RATE_DELAYS_S = (MINUTE, 5 * MINUTE, 15 * MINUTE)
@@ -53,7 +39,7 @@ class Block:
     `is_provider_set`: the provider named the wait itself; else it is our own guess.
     """
 
-    state: State
+    state: ProviderState
     reason: str
     until: float
     is_provider_set: bool
@@ -74,7 +60,7 @@ class CircuitBreaker:
         cooldown_max_s: float,
         lease_s: float,
         jitter: Callable[[], float],
-        state: State = State.ACTIVE,
+        state: ProviderState = ProviderState.ACTIVE,
     ) -> None:
         self._clock = clock
         self._cooldown_s = cooldown_s
@@ -85,16 +71,15 @@ class CircuitBreaker:
         self._reason: str | None = state if state in OFF else None
         self._until = 0.0
         self._is_provider_set = False  # the wait is the provider's own word, not our guess
-        self._blocked_as = State.COOLDOWN  # where PROBING came from
         self._epoch = 0  # results of attempts from before the last change count for less
         self._numbers = count(1)
         self._probe: Lease | None = None
         self._cooldown_backoff = Backoff(clock)
         self._backoffs = {
-            Effect.RATE_LIMITED: Backoff(clock, RATE_DELAYS_S),
-            Effect.QUOTA_EXHAUSTED: Backoff(clock, QUOTA_DELAYS_S),
-            Effect.AUTH_FAILED: Backoff(clock, AUTH_DELAYS_S),
-            Effect.GEO_BLOCKED: Backoff(clock, GEO_DELAYS_S),
+            ProviderState.RATE_LIMITED: Backoff(clock, RATE_DELAYS_S),
+            ProviderState.QUOTA_EXHAUSTED: Backoff(clock, QUOTA_DELAYS_S),
+            ProviderState.AUTH_FAILED: Backoff(clock, AUTH_DELAYS_S),
+            ProviderState.GEO_BLOCKED: Backoff(clock, GEO_DELAYS_S),
         }
 
     def __repr__(self) -> str:
@@ -104,15 +89,16 @@ class CircuitBreaker:
         )
 
     @property
-    def state(self) -> State:
-        """The state now; a probe whose lease ran out has failed."""
+    def state(self) -> ProviderState:
+        """The state now, which lasts while it is probed; a probe whose lease ran out has failed."""
         self._expire_probe()
         return self._state
 
     @property
-    def status(self) -> State:
-        """As a reader sees it: probing is still the state that is being left."""
-        return self._blocked_as if self.state is State.PROBING else self._state
+    def is_probing(self) -> bool:
+        """True while the one attempt that may end the state is under way."""
+        self._expire_probe()
+        return self._probe is not None
 
     @property
     def reason(self) -> str | None:
@@ -122,43 +108,44 @@ class CircuitBreaker:
     @property
     def until(self) -> float | None:
         """Clock.monotonic() before which nobody is admitted; None where no time is set."""
-        return self._until if self.state not in (State.ACTIVE, *OFF) else None
+        return self._until if self.state not in (ProviderState.ACTIVE, *OFF) else None
 
     def admits(self) -> bool:
         """True when an attempt may begin now."""
         state = self.state
-        if state is State.ACTIVE:
+        if state is ProviderState.ACTIVE:
             return True
-        if state is State.PROBING or state in OFF:
+        if self._probe or state in OFF:
             return False
         return self._clock.monotonic() >= self._until
 
     @property
     def block(self) -> Block | None:
         """What is in force; None while active or off."""
-        state = self.status
-        if state is State.ACTIVE or state in OFF:
+        state = self.state
+        if state is ProviderState.ACTIVE or state in OFF:
             return None
         return Block(state, self._reason or state, self._until, self._is_provider_set)
 
     def restore(self, block: Block) -> None:
         """Goes on with what an earlier run was told; nothing where it is off."""
-        if self._state is State.ACTIVE:
+        if self._state is ProviderState.ACTIVE:
             self._state, self._reason = block.state, block.reason
             self._is_provider_set = block.is_provider_set
             self._extend(block.until)
 
     def may_probe_early(self) -> bool:
         """True where an early probe is harmless: a guessed wait, not a provider's word."""
-        return self.state is State.COOLDOWN and not self._is_provider_set
+        is_guess = self.state is ProviderState.COOLDOWN and not self._is_provider_set
+        return is_guess and self._probe is None
 
     def acquire(self, *, is_early_probe: bool = False) -> Lease | None:
         """A lease for one attempt, None when refused. `is_early_probe` probes a cooldown early."""
         if not (self.admits() or (is_early_probe and self.may_probe_early())):
             return None
         lease = Lease(next(self._numbers), self._epoch, self._clock.monotonic() + self._lease_s)
-        if self._state is not State.ACTIVE:
-            self._blocked_as, self._state, self._probe = self._state, State.PROBING, lease
+        if self._state is not ProviderState.ACTIVE:
+            self._probe = lease
         return lease
 
     def record_success(self, lease: Lease) -> None:
@@ -167,18 +154,18 @@ class CircuitBreaker:
         if lease != self._probe:
             return
         self._probe, self._reason = None, None
-        self._state = State.ACTIVE
+        self._state = ProviderState.ACTIVE
         self._epoch += 1
-        self._backoffs[Effect.AUTH_FAILED].reset()
+        self._backoffs[ProviderState.AUTH_FAILED].reset()
 
     def record_failure(self, lease: Lease, error: ProviderError) -> None:
         """The attempt failed; what that does is the error's `effect`."""
         self._expire_probe()
-        if error.effect is Effect.NEUTRAL:
+        if error.effect is None:
             self.release(lease)
         elif lease == self._probe or lease.epoch == self._epoch or self._is_graver(error):
             self._block(error.effect, error.reason, error.retry_after_s)
-        elif self._state not in (State.ACTIVE, State.PROBING) and error.retry_after_s:
+        elif self._state is not ProviderState.ACTIVE and not self._probe and error.retry_after_s:
             # It began before the block and ends after it: it says nothing new but a longer wait.
             self._is_provider_set = True
             self._extend(self._clock.monotonic() + error.retry_after_s)
@@ -187,21 +174,22 @@ class CircuitBreaker:
         """The attempt says nothing about the provider: no counter moves, the probe is free."""
         self._expire_probe()
         if lease == self._probe:
-            self._probe, self._state = None, self._blocked_as
+            self._probe = None
 
     def _is_graver(self, error: ProviderError) -> bool:
         """A refusal in the provider's own words outdoes a cooldown, however late it comes."""
-        return self._state is State.COOLDOWN and error.effect is not Effect.COOLDOWN
+        is_cooldown = self._state is ProviderState.COOLDOWN and not self._probe
+        return is_cooldown and error.effect is not ProviderState.COOLDOWN
 
     def _expire_probe(self) -> None:
         if self._probe and self._clock.monotonic() >= self._probe.expires_at:
-            self._block(Effect.COOLDOWN, "timeout", None)
+            self._block(ProviderState.COOLDOWN, "timeout", None)
 
-    def _block(self, effect: Effect, reason: str, retry_after_s: float | None) -> None:
-        wait_s = self._wait_s(effect, retry_after_s)
+    def _block(self, state: ProviderState, reason: str, retry_after_s: float | None) -> None:
+        wait_s = self._wait_s(state, retry_after_s)
         self._probe = None
         self._epoch += 1
-        self._state, self._reason = State(effect), reason
+        self._state, self._reason = state, reason
         self._is_provider_set = retry_after_s is not None
         self._extend(self._clock.monotonic() + wait_s)
 
@@ -211,9 +199,9 @@ class CircuitBreaker:
         for backoff in (self._cooldown_backoff, *self._backoffs.values()):
             backoff.pause(left_s)
 
-    def _wait_s(self, effect: Effect, retry_after_s: float | None) -> float:
-        if effect is not Effect.COOLDOWN:
-            guessed_s = self._backoffs[effect].next_delay_s()
+    def _wait_s(self, state: ProviderState, retry_after_s: float | None) -> float:
+        if state is not ProviderState.COOLDOWN:
+            guessed_s = self._backoffs[state].next_delay_s()
             return guessed_s if retry_after_s is None else retry_after_s
         doublings = min(self._cooldown_backoff.attempts, MOST_DOUBLINGS)
         self._cooldown_backoff.next_delay_s()

@@ -8,12 +8,18 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from backend.clock import Clock
-from backend.orchestration.health.circuit_breaker import Block, State
+from backend.models.status import ProviderState
+from backend.orchestration.health.circuit_breaker import Block
 from backend.storage import KeptBlock
 
 #: What lasts long enough to outlive a restart; a cooldown only in the provider's own word.
 KEPT_STATES = frozenset(
-    {State.RATE_LIMITED, State.QUOTA_EXHAUSTED, State.AUTH_FAILED, State.GEO_BLOCKED}
+    {
+        ProviderState.RATE_LIMITED,
+        ProviderState.QUOTA_EXHAUSTED,
+        ProviderState.AUTH_FAILED,
+        ProviderState.GEO_BLOCKED,
+    }
 )
 
 
@@ -39,11 +45,15 @@ class SavedBlocks:
     def recall(self, name: str) -> Block | None:
         """What an earlier run noted, if it is not over."""
         kept = self._known.get(name)
-        if kept is None or kept.state not in {*KEPT_STATES, State.COOLDOWN}:
+        if kept is None or kept.state not in {*KEPT_STATES, ProviderState.COOLDOWN}:
             return None
         left_s = kept.until_s - self._clock.now().timestamp()
         until = self._clock.monotonic() + left_s
-        return Block(State(kept.state), kept.reason, until, kept.was_told) if left_s > 0 else None
+        return (
+            Block(ProviderState(kept.state), kept.reason, until, kept.was_told)
+            if left_s > 0
+            else None
+        )
 
     def note(self, name: str, block: Block | None) -> None:
         """The block in force, None where there is none (any more)."""

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backend.clock import Clock
-from backend.errors import Refusal
 from backend.models.answer import Query
+from backend.models.status import Refusal
 from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.routing.rotation import SmoothRotation, weight_of
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from api.stream.channels import Channel, Shown
 from api.stream.frames import Frame
 from api.stream.topics import MOST_ROWS_HELD, RowCache, Topic
-from backend.errors import AllProvidersFailed, DeadlineExceeded, Refusal
+from backend.errors import AllProvidersFailed, DeadlineExceeded
+from backend.models.status import Refusal
 from backend.models.ticks import Flow
 from tests.api.stream.applying import Applied
 from tests.clocks import ManualClock
@@ -153,7 +154,7 @@ def test_going_stale_and_live_again_is_told_once_each() -> None:
 
 def test_trouble_before_there_is_anything_is_an_error_told_once() -> None:
     shows = topic()
-    problem = AllProvidersFailed("nobody", [Refusal("a", "upstream_5xx", None, 5.0)])
+    problem = AllProvidersFailed("nobody", [Refusal("a", "upstream_5xx")])
     told = read(shows.fail(problem))
     assert [frame["op"] for frame in told] == ["error", "status"]
     assert (told[0]["code"], told[1]["reason"]) == ("all_providers_failed", "upstream_5xx")
