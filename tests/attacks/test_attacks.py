@@ -6,7 +6,7 @@ from tests.attacks.attack import Tally
 from tests.attacks.plan import ROWS, attacks
 from tests.attacks.report import DOCUMENT, document, names_in
 from tests.attacks.run import Outcome
-from tests.readme.document import TEXT
+from tests.readme.document import text_of
 
 
 def test_every_row_of_the_issue_has_an_attack() -> None:
@@ -42,6 +42,7 @@ def test_a_loss_is_told_in_its_row() -> None:
     assert f"**{len(outcomes)} losses**" in text
 
 
-def test_the_readme_names_the_command() -> None:
-    assert "<!-- ci: attacks -->\n```sh\n.venv/bin/python -m tests.attacks\n```" in TEXT
-    assert "docs/attacks.md" in TEXT
+def test_the_documents_name_the_command() -> None:
+    text = text_of("docs/development.md")
+    assert "<!-- ci: attacks -->\n```sh\n.venv/bin/python -m tests.attacks\n```" in text
+    assert "docs/attacks.md" in text_of("README.md")

@@ -1,4 +1,4 @@
-"""The README's line for a browser's console."""
+"""The line of docs/api.md for a browser's console."""
 
 import pytest
 from playwright.async_api import ConsoleMessage

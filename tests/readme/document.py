@@ -1,4 +1,4 @@
-"""The README as its readers meet it: blocks of commands, answers and recipes, in their order."""
+"""README.md and the pages of docs/: their commands, answers, recipes and tables, in order."""
 
 import re
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-#: Where the README says that the gateway is.
+README = "README.md"
+#: Where the documents say that the gateway is.
 ADDRESS = "localhost:7860"
 
 
 @dataclass(frozen=True)
 class Block:
-    """`mark` is what a comment above it says: `ci: run`, `recipe: pandas`, or nothing."""
+    """A fenced block. `mark` is the comment above it: `ci: run`, `recipe: pandas`, or nothing."""
 
+    document: str
     mark: str
     language: str
     text: str
@@ -24,21 +25,32 @@ class Block:
         return self.text.splitlines()
 
 
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+#: README first, then the pages that are written by hand, by name.
+DOCUMENTS = [README, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 BLOCKS = [
-    Block(*found)
+    Block(document, *found)
+    for document in DOCUMENTS
     for found in re.findall(
-        r"(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL
+        r"(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL
     )
 ]
-#: All that a reader may type, without what CI runs block by block.
+#: All commands that a reader may type, without those that CI runs block by block.
 COMMANDS = [
     line
     for block in BLOCKS
     if block.language == "sh" and not block.mark.startswith("ci: ")
     for line in block.lines
 ]
-#: A block and the one behind it: a question, and the answer that is shown.
-PAIRS = list(pairwise(BLOCKS))
+#: A block and the one after it in the same document: a request, and the answer that is shown.
+PAIRS = [
+    (block, following)
+    for block, following in pairwise(BLOCKS)
+    if block.document == following.document
+]
 
 
 def recipe(name: str) -> str:
@@ -46,7 +58,8 @@ def recipe(name: str) -> str:
     return block.text
 
 
-def table(header: str) -> list[list[str]]:
-    """The cells of the rows below a header, which begins so."""
-    (rows,) = re.findall(rf"^{re.escape(header)}.*?\n\|[-|:]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+def table(document: str, header: str) -> list[list[str]]:
+    """The cells of the rows below the header that begins with `header`."""
+    pattern = rf"^{re.escape(header)}.*?\n\|[-|:]+\n((?:\|.*\n)+)"
+    (rows,) = re.findall(pattern, text_of(document), re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()]

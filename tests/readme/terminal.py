@@ -1,4 +1,4 @@
-"""The README's lines, typed as they stand but for the gateway's port and the folder of Python."""
+"""Commands of the documents, run as written except for the port and the folder of Python."""
 
 import asyncio
 import shlex
@@ -14,19 +14,19 @@ PATIENCE_S = 20
 
 
 def here(line: str) -> str:
-    """Python's programs are where this test's are, ours where the repository is."""
+    """The line with the programs of this Python and the script of this repository."""
     line = line.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
     return line.replace("run_server.py", str(ROOT / "run_server.py"))
 
 
 def shell(line: str) -> tuple[str, ...]:
-    """A shell that runs the line, and in whose place it comes; what follows it is not looked at."""
+    """A shell that replaces itself with the line; arguments after it are ignored."""
     return "sh", "-c", f"exec env {here(line)}"
 
 
 @asynccontextmanager
 async def typed(gateway: Gateway, line: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs as long as the block."""
+    """The line as a process that runs as long as the context."""
     command = here(line.replace(ADDRESS, f"localhost:{gateway.port}"))
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command),
@@ -44,15 +44,15 @@ async def typed(gateway: Gateway, line: str) -> AsyncIterator[asyncio.subprocess
 
 
 async def printed(gateway: Gateway, line: str) -> str:
-    """All that a command says which ends by itself, and well."""
+    """The output of a command that ends by itself, with exit code 0."""
     async with typed(gateway, line) as process:
         output, _ = await process.communicate()
         assert process.returncode == 0, line
     return output.decode()
 
 
-async def first_words(gateway: Gateway, line: str, wanted: str) -> str:
-    """Of a stream, until it has said what is wanted."""
+async def output_until(gateway: Gateway, line: str, wanted: str) -> str:
+    """The output of a stream until it contains `wanted`."""
     text = ""
     async with typed(gateway, line) as process:
         assert process.stdout is not None

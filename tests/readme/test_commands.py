@@ -1,4 +1,4 @@
-"""The README's commands do what it says: each is run as it stands, against the real gateway."""
+"""Each command of README and docs/ is run as it is written, against the real gateway."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from websockets.asyncio.client import connect
 from backend.settings import Settings
 from tests.dashboard.scenery import Scenery
 from tests.life.process import Gateway, running
-from tests.readme.document import BLOCKS, COMMANDS, PAIRS, ROOT, TEXT
-from tests.readme.terminal import first_words, printed, shell
+from tests.readme.document import BLOCKS, COMMANDS, PAIRS, README, ROOT, text_of
+from tests.readme.terminal import output_until, printed, shell
 
 pytestmark = pytest.mark.timeout(60)
 
 CURLS = [line for line in COMMANDS if line.startswith("curl ")]
 STREAMS = [line for line in COMMANDS if " -N " in line or "/websockets " in line]
-#: Lines that start another gateway than the first; the answer behind them is that one's.
+#: Blocks that start a gateway with a provider out of service, and the answer that it gives.
 BREAKS = [
     (block, shown) for block, shown in PAIRS if "_ENABLED=" in block.text or ":9 " in block.text
 ]
@@ -27,27 +27,28 @@ ANSWERED = [
     for question, shown in PAIRS
     if question.text.startswith("curl ") and shown.language == "json"
 ]
-#: What changes from one question to the next.
+#: Times differ from answer to answer.
 MOMENTS = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
 def shape(value: Any) -> Any:
-    """Names and types, in their order; figures and moments may differ."""
+    """Names and types, in their order; figures and times may differ."""
     if isinstance(value, dict):
         return [(name, shape(one)) for name, one in value.items()]
     if isinstance(value, list):
         return [shape(one) for one in value]
     if isinstance(value, str):
-        return MOMENTS.sub("a moment", value)
+        return MOMENTS.sub("a time", value)
     return type(value).__name__
 
 
-def test_every_command_is_run_by_someone() -> None:
-    """By a test of this folder, or, where a comment marks it, by .ci/run."""
+def test_every_command_is_run() -> None:
+    """By a test of this folder or, if a comment marks it, by .ci/run."""
     starts = [block.lines[0] for block, _ in BREAKS]
     assert set(COMMANDS) == {*CURLS, *STREAMS, *starts}
-    marked = {block.mark.removeprefix("ci: ") for block in BLOCKS if block.mark.startswith("ci: ")}
-    assert marked == set(re.findall(r"\(readme (\w+)\)", (ROOT / ".ci" / "run").read_text()))
+    marks = {(block.document, block.mark) for block in BLOCKS if block.mark.startswith("ci: ")}
+    run = re.findall(r"\(documented (\S+) (\w+)\)", (ROOT / ".ci" / "run").read_text())
+    assert marks == {(document, f"ci: {name}") for document, name in run}
 
 
 async def test_each_curl_is_answered(gateway: Gateway) -> None:
@@ -57,24 +58,24 @@ async def test_each_curl_is_answered(gateway: Gateway) -> None:
         assert answer["data"], line
 
 
-async def test_the_answers_that_are_shown_are_those_one_gets(gateway: Gateway) -> None:
+async def test_the_answers_that_are_shown_are_the_real_ones(gateway: Gateway) -> None:
     assert len(ANSWERED) == 3
     for line, shown in ANSWERED:
         assert shape(json.loads(shown)) == shape(json.loads(await printed(gateway, line))), line
 
 
-async def test_each_stream_says_what_is_asked_of_it(gateway: Gateway) -> None:
+async def test_each_stream_command_prints_a_snapshot(gateway: Gateway) -> None:
     assert len(STREAMS) == 2
     for line in STREAMS:
-        text = await first_words(gateway, line, '"type":"snapshot"')
+        text = await output_until(gateway, line, '"type":"snapshot"')
         assert '"channel":"market"' in text
 
 
 @pytest.mark.parametrize(("block", "shown"), BREAKS, ids=[block.lines[0] for block, _ in BREAKS])
-async def test_breaking_it_changes_who_was_tried(
+async def test_a_broken_provider_changes_tried(
     world: Scenery, tmp_path: Path, block: Any, shown: Any
 ) -> None:
-    """In the same folder, so what the first one has learnt is there for the second."""
+    """Both gateways use the same folder, so the second could read what the first has stored."""
     start, curl = block.lines
     assert len(re.findall(r"(\w+)=(\S*) ", start)) == 2
     async with running(tmp_path, **world.environment()) as gateway:
@@ -82,17 +83,21 @@ async def test_breaking_it_changes_who_was_tried(
         assert [one["provider"] for one in well["tried"]] == ["binance"]
     async with running(tmp_path, before=shell(start), **world.environment()) as gateway:
         broken = json.loads(await printed(gateway, curl))["meta"]
+        status = (await gateway.client.get("/api/status")).json()
     wanted = json.loads("{" + shown.text + "}")
     assert shape({"tried": broken["tried"]}) == shape(wanted)
     assert broken["source"] == wanted["tried"][-1]["provider"]
+    (binance,) = [one for one in status["providers"] if one["name"] == "binance"]
+    assert binance["status"] == ("cooldown" if ":9 " in start else "disabled")
 
 
-async def test_the_key_that_is_shown_opens_the_door(world: Scenery, tmp_path: Path) -> None:
+async def test_the_keys_of_the_example_give_access(world: Scenery, tmp_path: Path) -> None:
     """Keys in a sentence are commands, too."""
-    (keys,) = re.findall(r"`GATEWAY_API_KEYS=(\S+)`", TEXT)
-    (key,) = re.findall(r"`X-API-Key: (\S+)`", TEXT)
-    (bearer,) = re.findall(r"`Authorization: (Bearer \S+)`", TEXT)
-    (first,) = re.findall(r'`(\{"op":"auth"[^`]+)`', TEXT)
+    text = text_of("docs/settings.md")
+    (keys,) = re.findall(r"`GATEWAY_API_KEYS=(\S+)`", text)
+    (key,) = re.findall(r"`X-API-Key: (\S+)`", text)
+    (bearer,) = re.findall(r"`Authorization: (Bearer \S+)`", text)
+    (first,) = re.findall(r'`(\{"op":"auth"[^`]+)`', text)
     async with running(tmp_path, **world.environment(GATEWAY_API_KEYS=keys)) as gateway:
         ask = gateway.client.get
         assert (await ask("/api/gas")).status_code == 401
@@ -104,14 +109,8 @@ async def test_the_key_that_is_shown_opens_the_door(world: Scenery, tmp_path: Pa
         assert "data" in [frame["op"] for frame in frames]
 
 
-def test_the_space_is_told_the_port_that_is_served() -> None:
-    front = TEXT.split("---")[1]
+def test_the_front_matter_names_the_default_port() -> None:
+    front = text_of(README).split("---")[1]
     assert "sdk: docker" in front
     port = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None).port
     assert f"app_port: {port}" in front
-
-
-def test_what_it_points_at_is_there() -> None:
-    targets = re.findall(r'(?:\]\(|src=")((?!http)[^)"]+)', TEXT)
-    assert len(targets) > 8
-    assert [target for target in targets if not (ROOT / target).exists()] == []

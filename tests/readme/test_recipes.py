@@ -1,8 +1,8 @@
-"""The README's recipes, each by the means of the program that it is for.
+"""The recipes of docs/recipes.md, each by the means of its program.
 
-pandas is the real one. Google's servers, Grafana's plugin and Home Assistant are not to be had
-here: what they do with the recipe (fetch, select, render) is done by their rules. Home Assistant's
-part was held against the real program once, by hand.
+pandas is the real one. Google's servers, Grafana's plugin and Home Assistant are not available
+here, so the tests do what those programs do with a recipe: fetch, select, render. Home Assistant's
+part was compared with the real program once, by hand.
 """
 
 import asyncio

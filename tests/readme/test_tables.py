@@ -1,18 +1,19 @@
-"""The README's tables tell what the code has."""
+"""The tables of docs/ say what the code has."""
 
 import json
 import re
 from typing import Any
 
+from api.problems import STATUS
 from backend.providers.registry import REGISTRY
 from backend.settings import Settings
-from tests.readme.document import ROOT, table
+from tests.readme.document import README, ROOT, table, text_of
 
 
 def settings() -> dict[str, str]:
-    """By the variable: its default as the README writes it, `empty` for nothing."""
+    """The default of each variable, as the table writes it; `empty` for nothing."""
     found: dict[str, str] = {}
-    for names, defaults, _ in table("| variable | default |"):
+    for names, defaults, _ in table("docs/settings.md", "| variable | default |"):
         values = [value.strip().strip("`") for value in defaults.split(",")]
         found |= dict(zip(re.findall(r"`(\w+)`", names), values, strict=True))
     return found
@@ -27,17 +28,32 @@ def test_the_defaults_are_the_true_ones() -> None:
         f"test_readme_{name}".upper(): "" if value == "empty" else value
         for name, value in settings().items()
     }
-    told = Settings.model_validate({name[12:].lower(): value for name, value in values.items()})
-    assert told == Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
+    stated = Settings.model_validate({name[12:].lower(): value for name, value in values.items()})
+    assert stated == Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
 
 
 def test_the_table_of_providers_has_all_of_them() -> None:
-    named = re.findall(r"`([a-z_]+)`", " ".join(row[0] for row in table("| provider | key |")))
+    rows = table("docs/providers.md", "| provider | key |")
+    named = re.findall(r"`([a-z_]+)`", " ".join(row[0] for row in rows))
     assert named == [spec.name for spec in REGISTRY]
 
 
 def test_the_table_of_routes_has_all_of_them() -> None:
-    rows = " ".join(row[0] for row in table("| route | providers, in order |"))
+    rows = " ".join(row[0] for row in table("docs/api.md", "| route | providers, in order |"))
     document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     named = {path.partition("?")[0] for path in re.findall(r"(/[\w./{}?=]*)", rows)}
     assert named >= set(document["paths"])
+
+
+def test_the_table_of_errors_has_every_code_under_its_status() -> None:
+    found = {}
+    for statuses, codes in table("docs/api.md", "| status | `code` |"):
+        numbers = {int(status) for status in re.findall(r"\d+", statuses)}
+        found |= {code: numbers for code in re.findall(r"`([a-z_]+)`", codes)}
+    del found["suggestions"], found["request_id"]
+    assert set(found) == set(STATUS)
+    assert [code for code, numbers in found.items() if STATUS[code] not in numbers] == []
+
+
+def test_the_readme_counts_the_providers() -> None:
+    assert f"over {len(REGISTRY)} providers" in text_of(README)
