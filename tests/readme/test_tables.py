@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from api.problems import STATUS
+
 from backend.providers.registry import REGISTRY
 from backend.settings import Settings
 from tests.readme.document import README, ROOT, table, text_of
@@ -49,7 +50,7 @@ def test_the_table_of_errors_has_every_code_under_its_status() -> None:
     found = {}
     for statuses, codes in table("docs/api.md", "| status | `code` |"):
         numbers = {int(status) for status in re.findall(r"\d+", statuses)}
-        found |= {code: numbers for code in re.findall(r"`([a-z_]+)`", codes)}
+        found |= dict.fromkeys(re.findall(r"`([a-z_]+)`", codes), numbers)
     del found["suggestions"], found["request_id"]
     assert set(found) == set(STATUS)
     assert [code for code, numbers in found.items() if STATUS[code] not in numbers] == []
