@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from api.problems import STATUS
+from api.edge.problems import STATUS
 
 from backend.providers.registry import REGISTRY
 from backend.settings import Settings
@@ -47,7 +47,7 @@ def test_the_table_of_routes_has_all_of_them() -> None:
 
 
 def test_the_table_of_errors_has_every_code_under_its_status() -> None:
-    found = {}
+    found: dict[str, set[int]] = {}
     for statuses, codes in table("docs/api.md", "| status | `code` |"):
         numbers = {int(status) for status in re.findall(r"\d+", statuses)}
         found |= dict.fromkeys(re.findall(r"`([a-z_]+)`", codes), numbers)
