@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 from api.edge.problems import STATUS
-
 from backend.providers.registry import REGISTRY
 from backend.settings import Settings
 from tests.readme.document import README, ROOT, table, text_of
