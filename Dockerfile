@@ -1,4 +1,4 @@
-# The dependencies are built in a stage of their own, so that no build tool is in the image.
+# A stage of its own: the image has the virtual environment and run_server.py, and nothing else of the build.
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY pyproject.toml README.md constraints.txt run_server.py ./
