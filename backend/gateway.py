@@ -247,7 +247,7 @@ def _compose(
 def _announce(manager: ProviderManager, configuration: Configuration) -> None:
     """Who can serve what now, which variable would unlock the others, and what is ignored."""
     chains = {
-        name: " > ".join(provider.name for provider in manager.standing(query)) or "nobody"
+        name: " > ".join(provider.name for provider in manager.eligible(query)) or "nobody"
         for name, query in PLAIN.items()
     }
     text = "; ".join(f"{name}: {chain}" for name, chain in chains.items())

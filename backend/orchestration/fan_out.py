@@ -1,7 +1,7 @@
-"""Asks every provider of a category at once, for answers that are merged and not chosen from."""
+"""Asks all providers of a category at once, for answers that are merged."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,15 +10,17 @@ from backend.errors import ProviderError
 from backend.events import EventSink, ProviderChosen
 from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, Refusal
-from backend.orchestration.provider import Provider
-from backend.orchestration.provider_manager import ProviderManager, unavailable
+from backend.orchestration.provider import Offer
+from backend.orchestration.provider_manager import (
+    ProviderManager,
+    unavailable,
+)
 
 T = TypeVar("T")
-Failed = tuple[Attempt, Refusal]
 
 
 class FanOut:
-    """The source of all answers together: of each provider that can afford a call now."""
+    """A source that asks each provider that can afford a call now, and returns all answers."""
 
     def __init__(
         self, manager: ProviderManager, *, clock: Clock, emit: EventSink, timeout_s: float
@@ -34,59 +36,52 @@ class FanOut:
     async def fetch(self, query: Query[T]) -> Answer[tuple[Answer[T], ...]]:
         """At least one answer. Raises SourceUnavailable when there is none.
 
-        `tried` names everybody who was asked; `latency_ms` is that of the slowest.
+        `tried` names every provider that was asked; `latency_ms` is that of the slowest.
         """
-        offers, refusals = self._manager.choosing.offers(query)
-        asked, kept = self._manager.choosing.within_budget(offers)
-        refusals += kept
-        if not asked:  # the manager knows the precise error, and when a probe may go early
+        all_offers, refusals = self._manager.choosing.offers(query)
+        offers, over_budget = self._manager.choosing.within_budget(all_offers)
+        refusals += over_budget
+        if not offers:  # the manager knows the precise error, and when an early probe is due
             answer = await self._manager.fetch_data(query)
             return replace(answer.carrying((answer,)), source=answer.sources)
-        self._note(query, asked, refusals)
-        results = await asyncio.gather(*(self._attempt(provider, query) for provider in asked))
+        self._note(query, offers, refusals)
+        results = await asyncio.gather(*(self._attempt(offer, query) for offer in offers))
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
-            failed = dict(result for result in results if isinstance(result, tuple))
+            failed = [result for result in results if isinstance(result, ProviderError)]
             raise unavailable(query, failed, refusals)
-        tried = [_attempt_of(result) for result in results]
-        return self._together(answers, tried, _not_asked(refusals))
-
-    async def _attempt(self, provider: Provider, query: Query[T]) -> Answer[T] | Failed:
-        try:
-            return await provider.fetch(query, self._timeout_s)
-        except ProviderError as error:
-            return error.attempt, error.refusal
-
-    def _together(
-        self, answers: tuple[Answer[T], ...], tried: list[Attempt], warnings: tuple[str, ...]
-    ) -> Answer[tuple[Answer[T], ...]]:
+        tried = tuple(_attempt_of(result) for result in results)
         return Answer(
             answers,
             tuple(name for answer in answers for name in answer.sources),
             self._clock.now(),
             max(attempt.latency_ms or 0.0 for attempt in tried),
-            tuple(tried),
-            warnings,
+            tried,
+            _not_asked(refusals),
         )
 
+    async def _attempt(self, offer: Offer, query: Query[T]) -> Answer[T] | ProviderError:
+        try:
+            return await offer.provider.fetch(query, self._timeout_s, offer=offer)
+        except ProviderError as error:
+            return error
+
     def _note(
-        self, query: Query[Any], asked: Collection[Provider], refusals: Sequence[Refusal]
+        self, query: Query[Any], offers: Sequence[Offer], refusals: Sequence[Refusal]
     ) -> None:
-        over = tuple(refusals)
-        for provider in asked:
-            reason = f"asked together with {len(asked) - 1} others"
-            self._emit(
-                ProviderChosen(self._clock.now(), query.category, provider.name, reason, over)
-            )
+        now, over = self._clock.now(), tuple(refusals)
+        reason = f"asked together with {len(offers) - 1} others"
+        for offer in offers:
+            self._emit(ProviderChosen(now, query.category, offer.provider.name, reason, over))
 
 
 def _not_asked(refusals: Sequence[Refusal]) -> tuple[str, ...]:
-    """Who is out for now; those that are off by the settings are not worth a word each time."""
+    """A warning for each provider that is out for now; those switched off are no news."""
     out = [refusal for refusal in refusals if refusal.reason not in OFF]
     return tuple(f"{refusal.provider} was not asked: {refusal.reason}" for refusal in out)
 
 
-def _attempt_of(result: Answer[Any] | Failed) -> Attempt:
-    if isinstance(result, tuple):
-        return result[0]
+def _attempt_of(result: Answer[Any] | ProviderError) -> Attempt:
+    if isinstance(result, ProviderError):
+        return result.attempt
     return Attempt(result.sources[0], "ok", result.latency_ms)

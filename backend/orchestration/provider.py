@@ -18,49 +18,60 @@ from backend.events import CallRetried, EventSink, ProviderCalled, ProviderState
 from backend.models.account import AccountQuery
 from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
-from backend.orchestration.calls.access import Access
 from backend.orchestration.calls.endpoint import Endpoint
+from backend.orchestration.calls.executor import Executor, PlannedCalls
 from backend.orchestration.expiring_set import ExpiringSet
 from backend.orchestration.health.call_stats import CallStats
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, Lease
 from backend.orchestration.health.flap_detector import FlapDetector
 from backend.orchestration.limits.demand_tracker import DemandTracker
-from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.window import Cost, Priority
+from backend.orchestration.limits.window import Priority
 from backend.orchestration.provider_status import instant_of, provider_status
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
 
 T = TypeVar("T")
 
-#: A question that it refused, and would refuse again, is asked again after ten minutes.
+#: A query that the provider refused is not sent to it again for ten minutes.
 QUERY_REFUSAL_S = 600.0
-#: What is taken for the usual time of a provider that never answered; and never less than:
-USUAL_S, LEAST_USUAL_S = 1.0, 0.05
+#: The usual answer time of a provider before its first answer, and the least that is assumed.
+DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A provider can answer now: in which tier, and with how much of its quota left (0 to 1).
+    """A provider can answer a query now, by the calls of `planned`.
 
-    `budget_wait_s`: seconds until its day's or month's budget has this to spare; 0 where it has,
-    or where there is no such budget. `is_flapping`: it failed again and again of late, and comes
-    after those that did not, whatever their tiers.
+    `headroom`: remaining share of its limits, 0 to 1. `budget_wait_s`: seconds until its daily or
+    monthly budget can spare the calls; 0 where it can, or where it has no such budget.
+    `is_flapping`: it failed repeatedly of late, and comes after providers that did not.
+    `is_early_probe`: its cooldown is not over.
     """
 
-    tier: int
+    provider: "Provider"
+    planned: PlannedCalls[Any]
     headroom: float
     budget_wait_s: float = 0.0
     is_flapping: bool = False
+    is_early_probe: bool = False
+
+    @property
+    def tier(self) -> int:
+        return self.planned.tier
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Who is asked first has the least; equals take turns."""
+        """The lowest rank is asked first; providers of equal rank take turns."""
         return self.is_flapping, self.tier
+
+    @property
+    def allows_hedging(self) -> bool:
+        """True when a second, perhaps wasted, call costs the provider nothing worth keeping."""
+        return self.planned.endpoint.guard.allows_hedging(self.planned.cost)
 
 
 class Provider:
-    """Answers queries within its guards; what goes wrong is told to its breaker."""
+    """A vendor in use: answers queries within its limits, and records its own health."""
 
     def __init__(
         self,
@@ -74,7 +85,7 @@ class Provider:
         redact: Callable[[str], str] = str,
         on_block: Callable[[Block | None], None] = lambda _block: None,
     ) -> None:
-        """`on_block` gets the block in force after each attempt that may have changed it."""
+        """`on_block` receives the block in force after each attempt that may have changed it."""
         self.name = spec.name
         self.categories = spec.categories
         self._spec = spec
@@ -88,7 +99,7 @@ class Provider:
         self._unexpected = UnexpectedErrors()
         self._refused = ExpiringSet(clock)
         self._demand = DemandTracker(clock)
-        self._access = Access(
+        self._executor = Executor(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
         )
 
@@ -115,12 +126,12 @@ class Provider:
 
     @property
     def is_usable(self) -> bool:
-        """True when its state admits an attempt, whatever the question."""
+        """True when its state admits an attempt, whatever the query."""
         return self._breaker.admits()
 
     @property
     def may_probe_early(self) -> bool:
-        """True while it only rests on our own guess, so that an early probe is harmless."""
+        """True while it waits for a cooldown of our own choice, so that a probe is harmless."""
         return self._breaker.may_probe_early()
 
     @property
@@ -129,81 +140,81 @@ class Provider:
         until = self._breaker.until
         return None if until is None else instant_of(until, self._clock)
 
+    @property
+    def usual_s(self) -> float:
+        """The 90th percentile of its answer times, in seconds; a guess before the first answer."""
+        p90_ms = self._stats.p90_ms
+        return DEFAULT_USUAL_S if p90_ms is None else max(p90_ms / 1000, MIN_USUAL_S)
+
     def offer(self, query: Query[Any], *, is_early_probe: bool = False) -> Offer | Refusal:
-        """What it would do with `query` now, without doing it."""
+        """The calls that would answer `query` now, or why it cannot be asked. Calls nobody."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
-        planned = self._planned(query)
-        if planned is None or query in self._refused:
+        planned = None if query in self._refused else self._plan(query)
+        if planned is None:
             return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
         if not (self._breaker.admits() or (is_early_probe and self.may_probe_early)):
             return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
-        guard, cost, tier = planned
+        guard, cost = planned.endpoint.guard, planned.cost
         refused = guard.check(cost, self._priority(query))
         if refused:
             retry_at = instant_of(refused.retry_at, self._clock)
-            detail = f"the {refused.window} has nothing to spare"
+            detail = f"the limit per {refused.window} has nothing to spare"
             return Refusal(
                 self.name, "rate_limited", retry_at, detail=detail, window=refused.window
             )
-        return Offer(tier, guard.headroom(), guard.budget_wait_s(cost), self._flaps.is_flapping)
-
-    @property
-    def usual_s(self) -> float:
-        """Seconds that nine of ten of its answers take at most; a guess before the first."""
-        p90_ms = self._stats.p90_ms
-        return USUAL_S if p90_ms is None else max(p90_ms / 1000, LEAST_USUAL_S)
-
-    def allows_hedging(self, query: Query[Any]) -> bool:
-        """True when an answer to `query` costs it nothing worth keeping."""
-        planned = self._planned(query)
-        return planned is not None and planned[0].allows_hedging(planned[1])
+        return Offer(
+            self,
+            planned,
+            guard.headroom(),
+            guard.budget_wait_s(cost),
+            self._flaps.is_flapping,
+            is_early_probe,
+        )
 
     def interval_s(self, query: Query[Any]) -> float | None:
         """Seconds between refreshes of `query` that its budget affords for ever, together with
-        those of all other questions that it is asked these days; None where it can't serve it."""
-        if not self.is_usable or query in self._refused:
-            return None
-        planned = self._planned(query)
+        those of the other queries in demand; None where it can't answer it."""
+        planned = None if query in self._refused or not self.is_usable else self._plan(query)
         if planned is None:
             return None
-        interval_s = planned[0].interval_s(planned[1])
+        interval_s = planned.endpoint.guard.interval_s(planned.cost)
         return interval_s * self._demand.interval_factor(interval_s, query)
 
     async def fetch(
-        self, query: Query[T], timeout_s: float, *, is_early_probe: bool = False
+        self, query: Query[T], timeout_s: float, *, offer: Offer | None = None
     ) -> Answer[T]:
-        """One attempt, all its calls within `timeout_s`. Raises ProviderError."""
+        """One attempt: all its calls end within `timeout_s`. Raises ProviderError.
+
+        `offer` is this provider's, made just now; without one the calls are planned here.
+        """
         began = self._clock.monotonic()
-        lease = self._breaker.acquire(is_early_probe=is_early_probe)
+        lease = self._breaker.acquire(is_early_probe=offer is not None and offer.is_early_probe)
         if lease is None:
             raise self._ended(LeaseRefused(), 0.0)
         try:
-            data = await self._answer(query, began + timeout_s)
+            data = await self._execute(query, offer, began + timeout_s)
         except ProviderError as error:
             was = self._breaker.state
             self._record_failure(query, lease, error)
             self._emit_end(query, began, was, error)
             self._ended(error, self._ms_since(began))
             raise
-        except BaseException:  # cancelled: no verdict on the provider
+        except BaseException:  # cancelled: this says nothing about the provider
             self._breaker.release(lease)
             raise
-        self._demand.record(query)
         latency_ms, was = self._ms_since(began), self._breaker.state
-        self._breaker.record_success(lease)
-        self._on_block(self._breaker.block)
-        self._flaps.record_success()
-        self._stats.record_success(self._clock.now(), latency_ms)
+        self._record_success(query, lease, latency_ms)
         self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
 
-    async def _answer(self, query: Query[T], deadline: float) -> T:
-        """As Access gives it. Raises ProviderError and nothing else."""
+    async def _execute(self, query: Query[T], offer: Offer | None, deadline: float) -> T:
+        """Converts every failure to a ProviderError."""
         try:
-            return await self._access.answer(query, deadline)
+            planned = offer.planned if offer else self._executor.plan(query)
+            return await self._executor.execute(planned, query, deadline)
         except QueryRefused as error:
-            if query.is_fixed:  # a 404 in the place of a list: it is down
+            if query.is_fixed:  # a 404 in the place of a list: the provider is at fault
                 raise UpstreamFailed(str(error), http_status=error.http_status) from error
             raise
         except ProviderError:
@@ -213,49 +224,43 @@ class Provider:
             raise UnexpectedFailure(type(error).__name__) from error
 
     async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> bool:
-        """The limits of the key's own plan, where its vendor tells them; else nothing changes.
+        """Adopts the limits of the key's own plan, where the vendor has a call that returns them.
 
-        False: not now, but it may tell them later.
+        False where the call was not possible now but may be later.
         """
         offer = self.offer(AccountQuery())
         if isinstance(offer, Refusal):
             return not self.is_configured or offer.reason == "unsupported"
         if self._breaker.state is not ProviderState.ACTIVE:
-            return False  # its first attempt after a failure belongs to readers
+            return False  # the first attempt after a failure is for a client's query
         try:
-            answer = await self.fetch(AccountQuery(), timeout_s)
+            answer = await self.fetch(AccountQuery(), timeout_s, offer=offer)
         except (MalformedResponse, QueryRefused):
             return True
         except ProviderError:
             return False
-        self._access.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
+        self._executor.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
         return True
 
     def status(self) -> ProviderStatus:
-        """Everything that can be told of it; asks nobody."""
+        """The provider's entry in `/api/status`, without I/O."""
         return provider_status(
             self._spec,
             self._breaker,
             self._stats,
-            guard=self._access.endpoint().guard if self.is_configured else None,
-            key_is_refused=self._access.key_is_refused(),
+            guard=self._executor.endpoint().guard if self.is_configured else None,
+            key_is_refused=self._executor.key_is_refused(),
             clock=self._clock,
         )
 
-    def _planned(self, query: Query[Any]) -> tuple[RateLimitGuard, Cost, int] | None:
-        """Who guards the calls that would answer `query`, what they cost, and in which tier they
-        are; None where nothing answers it. Never raises: a bug of one vendor's file must not keep
-        the others from being asked."""
-        endpoint = self._access.endpoint()
+    def _plan(self, query: Query[Any]) -> PlannedCalls[Any] | None:
+        """None where no operation answers `query`. Never raises: a bug in one vendor's file must
+        not keep the other providers from being asked."""
         try:
-            found = self._access.operation(query, endpoint.plan)
-            if found is None:
-                return None
-            calls = found[0].build(query, self._access.context(endpoint.plan))
+            return self._executor.plan(query)
         except Exception as error:
             self._unexpected.log(f"the plan of {self.name} for {query.subject}", error)
             return None
-        return endpoint.guard, Cost(len(calls), sum(call.weight for call in calls)), found[1]
 
     def _priority(self, query: Query[Any]) -> Priority:
         if query.is_shared:
@@ -264,8 +269,15 @@ class Provider:
 
     def _why_unsupported(self, query: Query[Any]) -> str:
         if query in self._refused:
-            return "it refused this question minutes ago"
-        return "it has nothing that answers this question"
+            return "it refused this query less than ten minutes ago"
+        return "it has no operation that answers this query"
+
+    def _record_success(self, query: Query[Any], lease: Lease, latency_ms: float) -> None:
+        self._demand.record(query)
+        self._breaker.record_success(lease)
+        self._on_block(self._breaker.block)
+        self._flaps.record_success()
+        self._stats.record_success(self._clock.now(), latency_ms)
 
     def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
         if isinstance(error, QueryRefused):
@@ -279,7 +291,7 @@ class Provider:
             self._stats.record_failure(self._clock.now(), text)
 
     def _ended(self, error: ProviderError, latency_ms: float) -> ProviderError:
-        """`error` with the attempt that it ended, and with when to try again."""
+        """`error`, with the attempt that it ended and the earliest time to ask again."""
         until = self.retry_at
         if until is None and error.retry_after_s is not None:
             until = instant_of(self._clock.monotonic() + error.retry_after_s, self._clock)

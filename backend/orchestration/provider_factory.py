@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from backend.clock import Clock
 from backend.events import EventSink
 from backend.models.status import ProviderState
-from backend.orchestration.calls.endpoint import Credential, Endpoint
+from backend.orchestration.calls.credential import Credential
+from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import BlockStore, SavedBlocks, block_key

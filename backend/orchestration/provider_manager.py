@@ -1,7 +1,7 @@
-"""Has the providers of a category answer: one after the other, a second beside a slow first."""
+"""Asks the providers of a category one after the other; a slow one may be hedged by a second."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,10 +22,12 @@ from backend.orchestration.routing.chooser import Choice, Chooser
 
 T = TypeVar("T")
 
-MOST_ATTEMPTS = 3
-#: What an attempt leaves at least for each that may follow it, in seconds.
-SLICE_S = 1.0
-#: What is left of a reader's deadline to say what became of its request, in seconds.
+#: Providers that one fetch asks at most.
+MAX_ATTEMPTS = 3
+#: Time that an attempt leaves at least to each attempt that may follow it, in seconds.
+MIN_ATTEMPT_S = 1.0
+#: The manager gives up this long before the readers' deadline, in seconds, so that they receive
+#: the precise error instead of a 504.
 ERROR_MARGIN_S = 0.1
 
 
@@ -44,10 +46,9 @@ class ProviderManager:
         self.choosing = Chooser(providers, clock)
         self._clock = clock
         self._emit = emit
-        # Over a little before the readers' own, who then get the precise error and not a 504.
         self._deadline_s = deadline_s - min(ERROR_MARGIN_S, deadline_s / 20)
         self._attempt_timeout_s = attempt_timeout_s
-        #: Attempts whose fetch has its answer from another.
+        #: Hedged attempts that go on although another provider has answered.
         self._late: set[asyncio.Task[Answer[Any]]] = set()
 
     def __repr__(self) -> str:
@@ -58,27 +59,27 @@ class ProviderManager:
         return self.choosing.providers
 
     def chain(self, category: str) -> tuple[Provider, ...]:
-        """All providers of a category, as registered."""
+        """All providers of a category, in the order of the registry."""
         return self.choosing.chain(category)
 
-    def standing(self, query: Query[Any]) -> tuple[Provider, ...]:
-        """Who could answer `query` now, in the order of tiers; asks nobody, takes no turn."""
+    def eligible(self, query: Query[Any]) -> tuple[Provider, ...]:
+        """The providers that could answer `query` now, best tier first. Takes no turn."""
         offers, _ = self.choosing.offers(query)
-        return tuple(sorted(offers, key=lambda provider: offers[provider].rank))
+        return tuple(offer.provider for offer in sorted(offers, key=lambda offer: offer.rank))
 
     def refresh_interval_s(self, query: Query[Any]) -> float:
-        """Seconds between refreshes of `query` that can be had for ever: by the provider that
-        affords it best, 0 where one has no day's or month's budget to care for."""
+        """Seconds between refreshes of `query` that the best provider's budget affords for ever;
+        0 where a provider has no daily or monthly budget."""
         intervals = [provider.interval_s(query) for provider in self.chain(query.category)]
         return min((one for one in intervals if one is not None), default=0.0)
 
     def get_next_provider(
         self, query: Query[Any], *, exclude: Collection[str] = ()
     ) -> Choice | tuple[Refusal, ...]:
-        """Whom to ask now, with the reason; where nobody is left, why not, provider by provider.
+        """The provider to ask now, with the reason; where none is left, each one's refusal.
 
-        Not a mere question: it takes a turn of the rotation, or the category's early probe of
-        five seconds, and is logged. Names in `exclude` were tried already.
+        This takes a turn of the rotation, or the category's early probe, and is logged. Names in
+        `exclude` were tried already.
         """
         offers, refusals = self.choosing.offers(query, exclude=exclude)
         choice = (
@@ -92,26 +93,28 @@ class ProviderManager:
     async def fetch_data(self, query: Query[T]) -> Answer[T]:
         """The first good answer. Raises SourceUnavailable."""
         deadline = self._clock.monotonic() + self._deadline_s
-        failed: dict[Attempt, Refusal] = {}
-        while len(failed) < MOST_ATTEMPTS:
-            choice = self.get_next_provider(query, exclude=[tried.provider for tried in failed])
+        failed: list[ProviderError] = []
+        while len(failed) < MAX_ATTEMPTS:
+            choice = self.get_next_provider(
+                query, exclude=[error.attempt.provider for error in failed]
+            )
             if not isinstance(choice, Choice):
                 raise unavailable(query, failed, choice)
-            # No await stands between the choice and the lease that fetch() takes.
+            # No await stands between the choice and the lease that Provider.fetch() takes.
             if deadline <= self._clock.monotonic():
-                raise unavailable(query, failed, _too_late(choice))
-            if query.is_urgent and self._may_hedge(choice):
-                answer = await self._hedged_attempt(choice, query, deadline, failed)
-            else:
-                answer = await self._attempt(choice, query, deadline, failed)
+                late = Refusal(choice.provider.name, NoTimeLeft.reason)
+                raise unavailable(query, failed, (late, *choice.passed_over))
+            is_hedged = query.is_urgent and self._may_hedge(choice)
+            attempt = self._hedged_attempt if is_hedged else self._attempt
+            answer = await attempt(choice, query, deadline, failed)
             if answer:
-                return replace(answer, tried=(*failed, *answer.tried))
+                return replace(answer, tried=(*(error.attempt for error in failed), *answer.tried))
         raise unavailable(query, failed)
 
     fetch = fetch_data
 
     def explain(self, query: Query[Any]) -> tuple[Choice | None, tuple[Refusal, ...]]:
-        """Whom it would choose now and why, and why not the others. Takes no turn, asks nobody."""
+        """The choice that would be made now, and why not the others. Takes no turn."""
         offers, refusals = self.choosing.offers(query)
         if not offers:
             return None, tuple(refusals)
@@ -119,104 +122,106 @@ class ProviderManager:
         return choice, choice.passed_over
 
     async def aclose(self) -> None:
-        """Ends the attempts that nobody waits for."""
+        """Cancels the attempts whose fetch has ended."""
         late = list(self._late)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
     def _may_hedge(self, choice: Choice) -> bool:
-        return choice.may_follow > 0 and choice.provider.usual_s < self._attempt_timeout_s
+        return choice.others > 0 and choice.provider.usual_s < self._attempt_timeout_s
 
     async def _attempt(
-        self, choice: Choice, query: Query[T], deadline: float, failed: dict[Attempt, Refusal]
+        self, choice: Choice, query: Query[T], deadline: float, failed: list[ProviderError]
     ) -> Answer[T] | None:
-        """One provider's try; what it failed for is added to `failed`."""
+        """Asks one provider; None, and its error in `failed`, where it does not answer."""
+        timeout_s = self._timeout_s(choice, deadline, len(failed))
         try:
-            answer = await self._ask(choice, query, deadline, len(failed))
+            answer = await choice.provider.fetch(query, timeout_s, offer=choice.offer)
         except ProviderError as error:
-            failed[error.attempt] = error.refusal
+            failed.append(error)
             return None
-        self.choosing.remember_series(query, choice.provider)
-        return answer
+        return self._accept(answer, choice, query)
 
     async def _hedged_attempt(
-        self, first: Choice, query: Query[T], deadline: float, failed: dict[Attempt, Refusal]
+        self, first: Choice, query: Query[T], deadline: float, failed: list[ProviderError]
     ) -> Answer[T] | None:
-        """As an attempt; but once it has used its usual time, another is asked beside it."""
-        exclude = [first.provider.name, *(tried.provider for tried in failed)]
+        """As `_attempt`; when the provider takes longer than usual, another is asked beside it."""
+        exclude = [first.provider.name, *(error.attempt.provider for error in failed)]
         running = {self._begin(first, query, deadline, len(failed)): first}
         try:
             done, _ = await asyncio.wait(running, timeout=first.provider.usual_s)
             if not done and (second := self.choosing.hedge_candidate(query, first, exclude)):
                 self._note(query, second, ())
-                running[self._begin(second, query, deadline, MOST_ATTEMPTS)] = second
+                running[self._begin(second, query, deadline, MAX_ATTEMPTS)] = second
             return await self._first_of(running, query, failed)
         finally:
-            for task in running:  # only where nobody waits any more
+            for task in running:  # left over only when this fetch was cancelled
                 task.cancel()
 
     async def _first_of(
         self,
         running: dict[asyncio.Task[Answer[T]], Choice],
         query: Query[T],
-        failed: dict[Attempt, Refusal],
+        failed: list[ProviderError],
     ) -> Answer[T] | None:
-        """The first good answer, with the other one to come; None when all failed."""
+        """The first good answer, with the slower one to come; None when all failed."""
         while running:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: task.exception() is None):  # failures first
                 choice = running.pop(task)
                 try:
-                    answer = task.result()
+                    answer = self._accept(task.result(), choice, query)
                 except ProviderError as error:
-                    failed[error.attempt] = error.refusal
+                    failed.append(error)
                     continue
-                self.choosing.remember_series(query, choice.provider)
-                return self._with_late(answer, choice, query, running)
+                return self._with_late_answer(answer, choice, query, running)
         return None
 
-    def _with_late(
+    def _with_late_answer(
         self,
         answer: Answer[T],
         choice: Choice,
         query: Query[T],
         running: dict[asyncio.Task[Answer[T]], Choice],
     ) -> Answer[T]:
-        """What is under way is paid for: it comes later, if it is as good as what won."""
+        """The slower attempt is paid for: its answer is used later, unless its tier is worse."""
         if not running:
             return answer
-        task, loser = running.popitem()
+        task, slower = running.popitem()
         self._late.add(task)
         task.add_done_callback(self._forget)
-        if loser.tier > choice.tier:
+        if slower.offer.tier > choice.offer.tier:
             return answer
 
-        async def later() -> Answer[T]:
-            late = await asyncio.shield(task)
-            self.choosing.remember_series(query, loser.provider)
+        async def late_answer() -> Answer[T]:
+            late = self._accept(await asyncio.shield(task), slower, query)
             return replace(late, tried=(*answer.tried, *late.tried))
 
-        return replace(answer, late_answer=later)
+        return replace(answer, late_answer=late_answer)
 
     def _forget(self, task: asyncio.Task[Answer[Any]]) -> None:
         self._late.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: its provider's health has it, and nobody else cares
+            task.exception()  # marks it as retrieved: the provider's health has recorded it
 
     def _begin(
         self, choice: Choice, query: Query[T], deadline: float, tried: int
     ) -> asyncio.Task[Answer[T]]:
-        name = f"{choice.provider.name} for {query.subject}"
-        return asyncio.create_task(self._ask(choice, query, deadline, tried), name=name)
+        fetch = choice.provider.fetch(
+            query, self._timeout_s(choice, deadline, tried), offer=choice.offer
+        )
+        return asyncio.create_task(fetch, name=f"{choice.provider.name} for {query.subject}")
 
-    async def _ask(self, choice: Choice, query: Query[T], deadline: float, tried: int) -> Answer[T]:
-        """One provider's try, within a slice that leaves time for those that may follow."""
+    def _timeout_s(self, choice: Choice, deadline: float, tried: int) -> float:
+        """Seconds for one attempt: it leaves time for the attempts that may follow."""
         left_s = deadline - self._clock.monotonic()
-        followers = max(0, min(choice.may_follow, MOST_ATTEMPTS - tried - 1))
-        reserve_s = followers * min(SLICE_S, left_s / (followers + 1))
-        timeout_s = min(self._attempt_timeout_s, left_s - reserve_s)
-        answer = await choice.provider.fetch(query, timeout_s, is_early_probe=choice.is_early_probe)
+        followers = max(0, min(choice.others, MAX_ATTEMPTS - tried - 1))
+        reserve_s = followers * min(MIN_ATTEMPT_S, left_s / (followers + 1))
+        return min(self._attempt_timeout_s, left_s - reserve_s)
+
+    def _accept(self, answer: Answer[T], choice: Choice, query: Query[T]) -> Answer[T]:
+        self.choosing.remember_series(query, choice.provider)
         return replace(answer, tried=(Attempt(choice.provider.name, "ok", answer.latency_ms),))
 
     def _note(self, query: Query[Any], choice: Choice | None, refusals: Sequence[Refusal]) -> None:
@@ -225,25 +230,21 @@ class ProviderManager:
                 self._clock.now(),
                 query.category,
                 choice.provider.name if choice else None,
-                choice.reason if choice else "nobody is eligible",
+                choice.reason if choice else "no provider is eligible",
                 choice.passed_over if choice else tuple(refusals),
             )
         )
 
 
 def unavailable(
-    query: Query[Any], failed: Mapping[Attempt, Refusal], not_asked: Sequence[Refusal] = ()
+    query: Query[Any], failed: Sequence[ProviderError], not_asked: Sequence[Refusal] = ()
 ) -> GatewayError:
-    """The precise error: every provider's reason and the soonest retry."""
-    detail = f"no provider could answer for {query.subject}"
-    refusals = [*failed.values(), *not_asked]
+    """The precise error, with every provider's reason and the earliest retry."""
+    refusals = [*(error.refusal for error in failed), *not_asked]
+    attempts = tuple(error.attempt for error in failed)
     reasons = {refusal.reason for refusal in refusals}
     if reasons <= set(OFF):
         return NoProviderConfigured(f"no provider is configured for {query.subject}", refusals)
     able = reasons - {*OFF, "unsupported"}
     kind = QuotaExhausted if able == {"quota_exhausted"} else AllProvidersFailed
-    return kind(detail, refusals, tuple(failed))
-
-
-def _too_late(choice: Choice) -> tuple[Refusal, ...]:
-    return Refusal(choice.provider.name, NoTimeLeft.reason), *choice.passed_over
+    return kind(f"no provider could answer for {query.subject}", refusals, attempts)

@@ -40,7 +40,7 @@ class ChoiceView(Protocol):
 
 class ManagerView(Protocol):
     def chain(self, category: str) -> Sequence[ProviderView]: ...
-    def standing(self, query: Query[Any]) -> Sequence[ProviderView]: ...
+    def eligible(self, query: Query[Any]) -> Sequence[ProviderView]: ...
     def refresh_interval_s(self, query: Query[Any]) -> float: ...
     def explain(self, query: Query[Any]) -> tuple[ChoiceView | None, tuple[Refusal, ...]]: ...
 
@@ -173,7 +173,7 @@ class StatusService:
             raise InvalidParameter("category", "is none of ours", tuple(self._caches))
         choice, passed = self._manager.explain(self._plain[category])
         if choice is None:
-            return Explanation(category, None, "nobody is eligible", passed)
+            return Explanation(category, None, "no provider is eligible", passed)
         return Explanation(category, choice.provider.name, choice.reason, passed)
 
     def is_ready(self) -> bool:
@@ -194,7 +194,7 @@ class StatusService:
         affordable_s = self._manager.refresh_interval_s(self._plain[name])
         return CategoryStatus(
             status=health,
-            providers=tuple(p.name for p in self._manager.standing(self._plain[name])),
+            providers=tuple(p.name for p in self._manager.eligible(self._plain[name])),
             fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
             age_seconds=round(newest.age_s, 3) if newest else None,
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,

@@ -182,4 +182,4 @@ async def test_a_refusal_says_in_words_who_cannot_and_why(serve: Serve) -> None:
     problem = (await client.get("/api/market/ohlc?symbol=BTC&interval=1m")).json()
     assert problem["detail"] == "no provider could answer for 1m candles of bitcoin"
     details = {row["provider"]: row["detail"] for row in problem["providers"]}
-    assert details["coingecko_free"] == "it has nothing that answers this question"
+    assert details["coingecko_free"] == "it has no operation that answers this query"

@@ -110,7 +110,7 @@ class Watch:
         early = f"called {self.until - at:.1f} s before its time"
         assert not self.row.is_the_providers_word, early
         chosen = [one for one in rotation if one["provider"] == self.scene.subject.name][-1]
-        assert chosen["reason"].startswith("nobody is eligible"), early
+        assert chosen["reason"].startswith("no provider is eligible"), early
         assert at - self._last_at >= 5, f"probed again after {at - self._last_at:.1f} s"
 
     def _check_state(self, status: dict[str, str], until: float | None, at: float) -> None:

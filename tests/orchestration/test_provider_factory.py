@@ -82,7 +82,9 @@ def test_an_offer_has_the_tier_of_the_registry(
 ) -> None:
     monkeypatch.setenv("TWO_API_KEY", "secret-key")
     (provider,) = build(clock, BACKUP)
-    assert provider.offer(PriceQuery()) == Offer(3, 1.0)
+    offer = provider.offer(PriceQuery())
+    assert isinstance(offer, Offer)
+    assert (offer.tier, offer.headroom) == (3, 1.0)
 
 
 @pytest.mark.parametrize(("shares", "used"), [("true", 1), ("false", 0)])
@@ -105,7 +107,7 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     monkeypatch.setenv("ONE_API_KEY", "secret-key")
     (provider,) = build(clock, SPEC)
     assert limits(provider) == [77, 9]
-    keyless = provider._access._keyless
+    keyless = provider._executor._keyless
     assert keyless is not None
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]
 

@@ -14,7 +14,7 @@ from backend.errors import (
 from backend.events import ProviderChosen
 from backend.models.answer import Attempt
 from backend.models.status import ProviderState, Refusal
-from backend.orchestration.routing.chooser import KEPT, Choice
+from backend.orchestration.routing.chooser import BUDGET_RESERVED, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
@@ -132,7 +132,7 @@ async def test_the_unsteady_one_is_named_and_still_asked_when_nobody_else_is_lef
         clock.advance(60)
     reason = walk.of(ProviderChosen)[-1].reason
     assert reason == (
-        "the only eligible one of tier 1; last comes, as it fails again and again: first"
+        "the only eligible one of tier 1; tried last, because it fails repeatedly: first"
     )
     assert (await manager.fetch_data(QUERY)).source == "first"
 
@@ -269,7 +269,8 @@ async def test_while_all_cool_down_one_probe_goes_out_every_five_seconds(
     clock.advance(5)
     assert (await manager.fetch_data(QUERY)).data == 1.0
     assert (
-        walk.of(ProviderChosen)[-1].reason == "nobody is eligible; of the resting it is due soonest"
+        walk.of(ProviderChosen)[-1].reason
+        == "no provider is eligible: early probe of the one whose cooldown ends first"
     )
 
 
@@ -361,7 +362,7 @@ async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
     window = Window(100, 60, header="x-used")
     walk.wire.scripts["a"] = spend
     provider = walk.add("a", adapter=stub_adapter(price_operation(calls=3)), windows=(window,))
-    endpoint = provider._access._keyless
+    endpoint = provider._executor._keyless
     assert endpoint is not None
     guard = endpoint.guard
     with pytest.raises(AllProvidersFailed) as caught:
@@ -380,7 +381,7 @@ async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
     walk.add("first")
     walk.add("off", state=ProviderState.DISABLED)
     manager = walk.manager()
-    assert [provider.name for provider in manager.standing(QUERY)] == ["first", "last"]
+    assert [provider.name for provider in manager.eligible(QUERY)] == ["first", "last"]
     assert walk.of(ProviderChosen) == []
 
 
@@ -398,7 +399,7 @@ async def test_a_scarce_budget_is_kept_while_an_equal_has_plenty(clock: ManualCl
     assert isinstance(choice, Choice)
     assert choice.reason == "the only eligible one of tier 0"
     (kept,) = choice.passed_over
-    assert (kept.provider, kept.reason, kept.detail) == ("a", "rate_limited", KEPT)
+    assert (kept.provider, kept.reason, kept.detail) == ("a", "rate_limited", BUDGET_RESERVED)
     assert kept.until is not None
     assert (kept.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
 
@@ -468,7 +469,7 @@ async def test_an_explanation_names_whose_budget_is_kept(clock: ManualClock) -> 
     choice, refusals = walk.manager().explain(QUERY)
     assert choice
     assert choice.provider is b
-    assert [(refusal.provider, refusal.detail) for refusal in refusals] == [("a", KEPT)]
+    assert [(refusal.provider, refusal.detail) for refusal in refusals] == [("a", BUDGET_RESERVED)]
 
 
 async def test_where_nobody_is_eligible_an_explanation_has_only_reasons(

@@ -64,13 +64,13 @@ class StandInManager:
         return self.interval_s
 
     def explain(self, query: Query[Any]) -> tuple[StandInChoice | None, tuple[Refusal, ...]]:
-        standing = self.standing(query)
+        standing = self.eligible(query)
         return (StandInChoice(standing[0]) if standing else None), self.passed
 
     def chain(self, category: str) -> Sequence[StandInProvider]:
         return self._chains[category]
 
-    def standing(self, query: Query[Any]) -> Sequence[StandInProvider]:
+    def eligible(self, query: Query[Any]) -> Sequence[StandInProvider]:
         return [provider for provider in self._chains[query.category] if provider.is_usable]
 
 
@@ -297,7 +297,7 @@ def test_it_explains_whom_it_would_choose_and_why_not_the_others() -> None:
 
 def test_it_explains_that_nobody_is_left() -> None:
     told = explaining(StandInManager(market=[])).explain("market")
-    assert (told.chosen, told.reason) == (None, "nobody is eligible")
+    assert (told.chosen, told.reason) == (None, "no provider is eligible")
 
 
 def test_a_category_that_there_is_not_cannot_be_explained() -> None:

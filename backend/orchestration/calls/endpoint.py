@@ -1,7 +1,8 @@
-"""A plan in use: its hosts, its limits and its key. Every call to a provider passes here."""
+"""One plan of a provider in use: its hosts, limits and key. Every HTTP call passes here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from pydantic import SecretStr
@@ -20,70 +21,30 @@ from backend.errors import (
     RateLimited,
 )
 from backend.models.status import ProviderState
+from backend.orchestration.calls.credential import Credential
 from backend.orchestration.calls.hosts import Hosts
-from backend.orchestration.health.backoff import Backoff
-from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
-#: A refusal by rate that may teach the rate; 418 comes of calling on after it.
+#: The status that says which rate is too high. 418 is only its consequence.
 HTTP_TOO_MANY = 429
-#: Calls of one endpoint under way at once.
-MOST_IN_FLIGHT = 32
-#: Of its time a call waits at most this share for its slot; the rest is the provider's.
-LONGEST_QUEUEING = 1 / 3
-#: So often one call may be sent on within its host.
-MOST_REDIRECTS = 2
-#: A provider that was given less than this (seconds) is not condemned for its silence.
+#: Concurrent calls of one endpoint.
+MAX_IN_FLIGHT = 32
+#: Largest share of a call's time that it spends queueing for one of these slots.
+MAX_QUEUEING_SHARE = 1 / 3
+#: Redirects followed in one call (same host only).
+MAX_REDIRECTS = 2
+#: A provider that got less time than this, in seconds, is not blamed for a time-out.
 FAIR_TIME_S = 0.25
-#: Told when a call failed that another host may still answer.
+#: Called with the error and what is tried next, when a call failed and will be tried again.
 OnRetry = Callable[[ProviderError, str], None]
 
 
-class Credential:
-    """A key, and whether the provider still takes it. A refused one is tried again rarely."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        key: SecretStr,
-        *,
-        refused_until: float = 0.0,
-        on_refused: Callable[[float], None] = lambda _until: None,
-    ) -> None:
-        """`refused_until` (monotonic): by an earlier run. `on_refused` gets each new end."""
-        self._clock = clock
-        self._key = key
-        self._backoff = Backoff(clock, AUTH_DELAYS_S)
-        self._refused_until = refused_until
-        self._on_refused = on_refused
-
-    def __repr__(self) -> str:
-        return f"<Credential {'usable' if self.is_usable() else 'refused'}>"
-
-    def is_usable(self) -> bool:
-        return self._clock.monotonic() >= self._refused_until
-
-    def refuse(self) -> None:
-        """The provider said no, twice: not again for 15 min, 1 h, 6 h."""
-        if not self.is_usable():
-            return  # calls that were under way together are one refusal
-        wait_s = self._backoff.next_delay_s()
-        self._backoff.pause(wait_s)
-        self._refused_until = self._clock.monotonic() + wait_s
-        self._on_refused(self._refused_until)
-
-    @property
-    def key(self) -> SecretStr:
-        """Revealed only where a request is made of it."""
-        return self._key
-
-
 class Endpoint:
-    """One plan of one provider, ready to be called."""
+    """Calls the hosts of one plan, in order, within the limits of its account."""
 
     def __init__(
         self,
@@ -99,14 +60,14 @@ class Endpoint:
     ) -> None:
         self.plan = plan
         self.guard = guard
-        self._ledger = ledger
         self.credential = credential
+        self._ledger = ledger
         self._adapter = adapter
         self._hosts = hosts
         self._client = client
         self._clock = clock
-        self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
-        #: Hosts that refused a batch.
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        #: Hosts that refused a JSON-RPC batch.
         self._without_batches: set[str] = set()
 
     def __repr__(self) -> str:
@@ -114,20 +75,22 @@ class Endpoint:
 
     @property
     def independent_hosts(self) -> int:
-        """How many hosts of different people there are; one where all are the same people's."""
+        """Number of usable hosts with different operators; 1 where one operator runs them all."""
         return max(1, len(self._hosts.available())) if self.plan.independent_hosts else 1
 
     async def call(self, call: Call, deadline: float, on_retry: OnRetry) -> Reply:
-        """The answer of the first host that serves us. Raises ProviderError.
+        """Returns the first good reply of a host. Raises ProviderError.
 
-        `deadline` is on Clock.monotonic(). A host that blocks our address is left out from then
-        on; only when all do is the provider blocked.
+        `deadline` is on Clock.monotonic(). A host that blocks our IP address is left out from then
+        on; the provider is geo-blocked only when all its hosts are.
         """
         failed: ProviderError | None = None
         hosts = self._hosts.available()
         for others, url in zip(reversed(range(len(hosts))), hosts, strict=True):
+            host_deadline = self._host_deadline(deadline, 1 + others)
             try:
-                return await self._call_host(call, url, self._host_deadline(deadline, 1 + others))
+                async with self._slot(host_deadline):
+                    return await self._call_host(call, url, host_deadline)
             except ProviderError as error:
                 self._judge_host(url, error)
                 if not self._moves_on(error):
@@ -137,19 +100,19 @@ class Endpoint:
                 failed = error if failed is None or isinstance(failed, GeoBlocked) else failed
         if failed is None or isinstance(failed, GeoBlocked):
             raise GeoBlocked(
-                "every host refuses our address",
+                "all hosts block this IP address",
                 http_status=failed.http_status if failed else None,
                 retry_after_s=self._hosts.wait_s(),
             )
         raise failed
 
     def blame(self, reply: Reply) -> None:
-        """This answer was absurd: the next attempt begins with another host."""
+        """The reply was malformed: the next call starts with another host."""
         self._hosts.demote(reply.base_url)
         self._client.forget(reply.base_url)
 
     def _host_deadline(self, deadline: float, hosts_left: int) -> float:
-        """Hosts of different people share the time evenly: one's silence is no other's."""
+        """Independent hosts share the time evenly, so that a silent one leaves time for others."""
         if not self.plan.independent_hosts:
             return deadline
         now = self._clock.monotonic()
@@ -165,49 +128,51 @@ class Endpoint:
         elif error.effect is ProviderState.COOLDOWN or self._moves_on(error):
             self._hosts.demote(url)
 
-    async def _call_host(self, call: Call, url: str, deadline: float) -> Reply:
-        """One call in a slot of its own: waiting for the slot is our time, not the provider's."""
+    @asynccontextmanager
+    async def _slot(self, deadline: float) -> AsyncIterator[None]:
+        """One of the concurrent calls. Time spent queueing is ours, not the provider's."""
         left_s = deadline - self._clock.monotonic()
         if left_s <= 0:
             raise NoTimeLeft
         try:
-            async with asyncio.timeout(left_s * LONGEST_QUEUEING):
+            async with asyncio.timeout(left_s * MAX_QUEUEING_SHARE):
                 await self._slots.acquire()
         except TimeoutError:
-            raise Busy(f"{MOST_IN_FLIGHT} calls are under way") from None
+            raise Busy(f"{MAX_IN_FLIGHT} calls are in flight") from None
         try:
-            return await self._call_whole(call, url, deadline)
+            yield
         finally:
             self._slots.release()
 
-    async def _call_whole(self, call: Call, url: str, deadline: float) -> Reply:
-        """A batch at once, or where the host takes none its parts one by one."""
+    async def _call_host(self, call: Call, url: str, deadline: float) -> Reply:
+        """Sends a batch at once, or its parts one by one where the host accepts no batches."""
         if url not in self._without_batches or not call.parts:
             try:
-                return await self._follow(call, url, deadline)
+                return await self._send(call, url, deadline)
             except BatchRefused:
                 if not call.parts:
                     raise
                 self._without_batches.add(url)
         parts = [replace(call, json_body=part, parts=()) for part in call.parts]
-        replies = [await self._follow(part, url, deadline) for part in parts]
+        replies = [await self._send(part, url, deadline) for part in parts]
         payload, size = [reply.payload for reply in replies], sum(reply.size for reply in replies)
         return replace(replies[-1], payload=payload, size=size)
 
-    async def _follow(self, call: Call, url: str, deadline: float) -> Reply:
-        """The call, and where the same host sends us on the next one, which counts as well."""
-        for _ in range(1 + MOST_REDIRECTS):
+    async def _send(self, call: Call, url: str, deadline: float) -> Reply:
+        """Sends one request and follows redirects; each of them counts against the limits."""
+        for _ in range(1 + MAX_REDIRECTS):
             try:
-                return await self._call_guarded(call, url, deadline)
+                return await self._send_counted(call, url, deadline)
             except Moved as moved:
                 call = replace(call, moved_to=moved.location)
-        raise MalformedResponse("it sends us in circles")
+        raise MalformedResponse("redirect loop")
 
-    async def _call_guarded(self, call: Call, url: str, deadline: float) -> Reply:
+    async def _send_counted(self, call: Call, url: str, deadline: float) -> Reply:
+        """Reserves the call in all windows, and settles it whatever becomes of it."""
         permit = self._reserve(Cost(1, call.weight))
         was_sent, may_have_succeeded, left_s = False, True, 0.0
         try:
-            if self._ledger:  # on disk before it leaves: whatever happens to us, it counts
+            if self._ledger:  # saved before it is sent: it counts even if this process dies
                 await self._ledger.save()
             left_s = deadline - self._clock.monotonic()
             if left_s <= 0:
@@ -217,7 +182,7 @@ class Endpoint:
             self.guard.observe(reply.headers)
             return reply
         except ProviderTimeout as error:
-            if left_s < FAIR_TIME_S:  # too little for a verdict
+            if left_s < FAIR_TIME_S:
                 raise NoTimeLeft from error
             raise
         except ProviderError as error:
@@ -226,7 +191,7 @@ class Endpoint:
             was_sent = error.was_sent
             may_have_succeeded = error.http_status is None or error.http_status < 300
             raise
-        finally:  # a cancelled call too: it may have been counted over there
+        finally:  # a cancelled call, too: the provider may have counted it
             self.guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)
 
     def _reserve(self, cost: Cost) -> Permit:
@@ -234,7 +199,7 @@ class Endpoint:
         if isinstance(permit, Permit):
             return permit
         raise NotAffordable(
-            f"the limit of the {permit.window} is used up",
+            f"the limit per {permit.window} is used up",
             retry_after_s=permit.retry_at - self._clock.monotonic(),
         )
 

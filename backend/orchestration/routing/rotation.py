@@ -1,20 +1,20 @@
-"""Who is next among equals: smooth weighted round robin by headroom."""
+"""Smooth weighted round robin among providers of one tier, weighted by headroom."""
 
 from collections.abc import Mapping
 
-#: Headroom (remaining share of the quota) at or below which a provider gets its least turn.
+#: Headroom (remaining share of the limits) at or below which a provider has the least weight.
 LOW_HEADROOM = 0.2
-LEAST_WEIGHT = 0.1
+MIN_WEIGHT = 0.1
 
 
 def weight_of(headroom: float) -> float:
-    """1 with a full quota, falling linearly to 0.1 at a fifth of it."""
+    """1 with all limits unused, falling linearly to 0.1 at a fifth of them."""
     share = (min(1.0, headroom) - LOW_HEADROOM) / (1 - LOW_HEADROOM)
-    return LEAST_WEIGHT + (1 - LEAST_WEIGHT) * max(0.0, share)
+    return MIN_WEIGHT + (1 - MIN_WEIGHT) * max(0.0, share)
 
 
 class SmoothRotation:
-    """Spreads turns by weight without bursts (nginx's algorithm), whoever is eligible each time."""
+    """Spreads turns by weight without bursts (nginx's algorithm). The names may change."""
 
     def __init__(self) -> None:
         self._credit: dict[str, float] = {}
@@ -23,11 +23,11 @@ class SmoothRotation:
         return f"<SmoothRotation {self._credit}>"
 
     def peek(self, weights: Mapping[str, float]) -> str:
-        """Whose turn it is, without taking it. Raises ValueError when nobody is eligible."""
+        """The next name, without taking its turn. Raises ValueError when `weights` is empty."""
         return max(weights, key=lambda name: self._credit.get(name, 0.0) + weights[name])
 
     def pick(self, weights: Mapping[str, float]) -> str:
-        """The next one's name. Raises ValueError when nobody is eligible."""
+        """The next name; takes its turn. Raises ValueError when `weights` is empty."""
         for name, weight in weights.items():
             self._credit[name] = self._credit.get(name, 0.0) + weight
         chosen = max(weights, key=lambda name: self._credit[name])

@@ -1,0 +1,169 @@
+"""Answers a query at one provider: selects the key and the operation, calls, and parses."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from backend.clock import Clock
+from backend.errors import (
+    AuthFailed,
+    MalformedResponse,
+    NotAffordable,
+    PlanRestricted,
+    ProviderError,
+)
+from backend.models.answer import Query
+from backend.orchestration.calls.endpoint import Endpoint, OnRetry
+from backend.orchestration.calls.gather import gather_or_cancel
+from backend.orchestration.expiring_set import ExpiringSet
+from backend.orchestration.limits.window import Cost
+from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec
+from backend.providers.client import parsed
+
+T = TypeVar("T")
+
+#: An operation that a plan does not include is not tried again for a day, in seconds.
+PLAN_RESTRICTION_S = 86_400.0
+#: Payloads larger than this are parsed in a thread: parsing as many bytes takes about 1 ms.
+PARSE_IN_THREAD_BYTES = 32 * 1024
+#: Parsing may end this long after the deadline of the calls, in seconds.
+PARSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCalls(Generic[T]):
+    """The calls that answer `query`: by which operation, over which endpoint."""
+
+    query: Query[T]
+    endpoint: Endpoint
+    operation: Operation
+    tier: int
+    calls: tuple[Call, ...]
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(len(self.calls), sum(call.weight for call in self.calls))
+
+
+class Executor:
+    """Plans the calls for a query, and executes them. It knows nothing of health.
+
+    `keyed` and `keyless` are the same vendor with and without a key. The keyless endpoint is used
+    while the key is refused. A provider that is switched off has neither.
+    """
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        *,
+        keyed: Endpoint | None,
+        keyless: Endpoint | None,
+        clock: Clock,
+        on_retry: OnRetry,
+    ) -> None:
+        self._spec = spec
+        self._keyed = keyed
+        self._keyless = keyless
+        self._clock = clock
+        self._on_retry = on_retry
+        self._restricted = ExpiringSet(clock)
+
+    def __repr__(self) -> str:
+        return f"<Executor {self._keyed!r} {self._keyless!r}>"
+
+    def endpoint(self) -> Endpoint:
+        """The endpoint in use: the keyed one unless its key is refused and another exists."""
+        usable = self._keyed if not self.key_is_refused() else self._keyless
+        endpoint = usable or self._keyless or self._keyed
+        assert endpoint is not None, "a provider with no endpoint is off"
+        return endpoint
+
+    def key_is_refused(self) -> bool:
+        credential = self._keyed.credential if self._keyed else None
+        return credential is not None and not credential.is_usable()
+
+    def plan(self, query: Query[T], endpoint: Endpoint | None = None) -> PlannedCalls[T] | None:
+        """The calls over `endpoint` (default: the one in use); None where no operation of its plan
+        can answer."""
+        endpoint = endpoint or self.endpoint()
+        context = self._context(endpoint.plan)
+        for operation in self._spec.adapter.operations_for(query):
+            is_restricted = (endpoint.plan.name, operation.name) in self._restricted
+            if operation.serves(query, context) and not is_restricted:
+                tier, calls = self._spec.tier(query, operation), operation.build(query, context)
+                return PlannedCalls(query, endpoint, operation, tier, calls)
+        return None
+
+    async def execute(self, planned: PlannedCalls[T] | None, query: Query[T], deadline: float) -> T:
+        """Executes `planned`, the plan for `query`. A key that is refused twice is not used again
+        for a while; then the keyless endpoint answers, if there is one.
+
+        `deadline` is on Clock.monotonic(). Raises ProviderError.
+        """
+        try:
+            return await self._attempt(planned, deadline)
+        except AuthFailed as error:
+            # A single 401 may be a hiccup: only a second one condemns the key.
+            self._on_retry(error, "once_more")
+            refusal = error
+        # Meanwhile a concurrent attempt may have condemned the key.
+        endpoint = self.endpoint()
+        try:
+            return await self._attempt(self.plan(query, endpoint), deadline)
+        except (AuthFailed, NotAffordable):  # no second call is affordable: believe the first
+            if endpoint.credential is None or self._keyless is None:
+                raise refusal from None
+        endpoint.credential.refuse()
+        self._on_retry(refusal, "no_key")
+        return await self._attempt(self.plan(query, self._keyless), deadline)
+
+    async def _attempt(self, planned: PlannedCalls[T] | None, deadline: float) -> T:
+        """Executes calls over one endpoint. Plans anew where its plan excludes an operation; asks
+        the next independent host where a reply cannot be true."""
+        error: ProviderError = PlanRestricted("the plan has no operation that answers this")
+        hosts_left = planned.endpoint.independent_hosts - 1 if planned else 0
+        while planned:
+            try:
+                return await self._call(planned, deadline)
+            except PlanRestricted as restricted:
+                error, endpoint = restricted, planned.endpoint
+                plan_and_operation = (endpoint.plan.name, planned.operation.name)
+                self._restricted.add(plan_and_operation, PLAN_RESTRICTION_S)
+                planned = self.plan(planned.query, endpoint)
+                hosts_left = endpoint.independent_hosts - 1
+            except MalformedResponse as malformed:
+                if hosts_left <= 0 or self._clock.monotonic() >= deadline:
+                    raise
+                self._on_retry(malformed, "another_host")
+                hosts_left -= 1
+        raise error
+
+    async def _call(self, planned: PlannedCalls[T], deadline: float) -> T:
+        endpoint, operation = planned.endpoint, planned.operation
+        first, *others = planned.calls
+        # The first reply tells whether the other calls are worth their price; those run together.
+        replies = [await endpoint.call(first, deadline, self._on_retry)]
+        replies += await gather_or_cancel(
+            endpoint.call(call, deadline, self._on_retry) for call in others
+        )
+        payloads = [reply.payload for reply in replies]
+        context = self._context(endpoint.plan, replies[0].base_url)
+        parse: Callable[[], T] = partial(parsed, operation.parse, planned.query, payloads, context)
+        is_large = sum(reply.size for reply in replies) > PARSE_IN_THREAD_BYTES
+        try:
+            if not (is_large or operation.parse_in_thread):
+                return parse()
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic()) + PARSE_S):
+                return await asyncio.to_thread(parse)
+        except MalformedResponse:
+            endpoint.blame(replies[-1])
+            raise
+        except TimeoutError:
+            endpoint.blame(replies[-1])
+            raise MalformedResponse("parsing the reply took too long") from None
+
+    def _context(self, plan: Plan, base_url: str = "") -> Context:
+        now_ms = int(self._clock.now().timestamp() * 1000)
+        return Context(self._spec.name, plan.name, now_ms, base_url)
