@@ -1,18 +1,18 @@
-"""Time, read here and nowhere else: monotonic for durations, UTC for instants."""
+"""Time, read here and nowhere else: monotonic seconds for durations, UTC for points in time."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the core is handed, so that tests decide what time it is."""
+    """The time source that is passed to everything, so that tests can set the time."""
 
     def monotonic(self) -> float:
         """Seconds that never go back; only differences mean anything."""
 
     def now(self) -> datetime:
-        """The instant, aware, in UTC."""
+        """The current time, aware, in UTC."""
 
 
 class SystemClock:
@@ -21,3 +21,16 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def instant_of(monotonic: float, clock: Clock) -> datetime:
+    """The UTC time of a reading of `Clock.monotonic()`."""
+    return clock.now() + timedelta(seconds=monotonic - clock.monotonic())
+
+
+def second_of(monotonic: float | None, clock: Clock) -> datetime | None:
+    """As `instant_of`, to the nearest second: midnight must not become 23:59:59.999, as the two
+    clocks are read one after the other."""
+    if monotonic is None:
+        return None
+    return (instant_of(monotonic, clock) + timedelta(milliseconds=500)).replace(microsecond=0)

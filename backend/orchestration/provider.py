@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from backend.clock import Clock
+from backend.clock import Clock, instant_of
 from backend.errors import (
     LeaseRefused,
     MalformedResponse,
@@ -26,7 +26,7 @@ from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, 
 from backend.orchestration.health.flap_detector import FlapDetector
 from backend.orchestration.limits.demand_tracker import DemandTracker
 from backend.orchestration.limits.window import Priority
-from backend.orchestration.provider_status import instant_of, provider_status
+from backend.orchestration.provider_status import provider_status
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
 

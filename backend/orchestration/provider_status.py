@@ -1,10 +1,8 @@
 """What a provider tells of itself in `/api/status`: its state in the contract's words."""
 
-from datetime import datetime, timedelta
-
-from backend.clock import Clock
+from backend.clock import Clock, instant_of
 from backend.errors import AuthFailed
-from backend.models.status import ProviderState, ProviderStatus, Quota
+from backend.models.status import ProviderState, ProviderStatus
 from backend.orchestration.health.call_stats import CallStats
 from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
@@ -37,20 +35,8 @@ def provider_status(
         last_failure_at=stats.last_failure_at,
         last_error=stats.last_error,
         cooldown_until=None if until is None else instant_of(until, clock),
-        quotas=_quotas(guard, clock) if guard else (),
+        quotas=guard.quotas() if guard else (),
     )
-
-
-def instant_of(monotonic: float, clock: Clock) -> datetime:
-    """The UTC instant of a reading of Clock.monotonic()."""
-    return clock.now() + timedelta(seconds=monotonic - clock.monotonic())
-
-
-def _to_the_second(monotonic: float | None, clock: Clock) -> datetime | None:
-    """Two clocks are read one after the other: midnight must not become 23:59:59.999."""
-    if monotonic is None:
-        return None
-    return (instant_of(monotonic, clock) + timedelta(milliseconds=500)).replace(microsecond=0)
 
 
 def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> str | None:
@@ -67,19 +53,3 @@ def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> 
     if key_is_refused:
         return f"the key in {spec.key_variable} is refused: it goes on without one"
     return None
-
-
-def _quotas(guard: RateLimitGuard, clock: Clock) -> tuple[Quota, ...]:
-    return tuple(
-        Quota(
-            use.window,
-            use.limit,
-            use.used,
-            max(0, use.limit - use.used),
-            _to_the_second(use.resets_at, clock),
-            use.foreign_usage,
-            use.assumed,
-            _to_the_second(use.exhausted_at, clock),
-        )
-        for use in guard.quotas()
-    )

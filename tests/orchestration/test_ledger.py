@@ -66,7 +66,7 @@ async def test_killed_in_the_middle_of_a_call_it_still_counts(clock: ManualClock
         await ledger.save()
     guard, _ = opened(clock, store)  # nothing was settled, nothing was said
     assert guard.quotas()[0].used == 3
-    assert guard.quotas()[0].assumed == 0
+    assert guard.quotas()[0].assumed_usage == 0
 
 
 async def test_a_settled_call_is_not_told_twice(clock: ManualClock) -> None:

@@ -1,15 +1,16 @@
 """A day's or month's budget: resets to the second, pace, restarts, clocks that jump."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from backend.models.account import AccountLimits
+from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.window import Cost, Permit, Priority, QuotaUse, Refused
+from backend.orchestration.limits.window import Cost, Permit, Priority, Refused
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
@@ -80,7 +81,7 @@ def test_a_calendars_use_is_gone_at_its_reset_to_the_second(
     clock = at(start)
     guard = guard_of(clock, window)
     assert spend(guard)
-    assert guard.quotas()[0].resets_at == clock.monotonic() + resets_in_s
+    assert guard.quotas()[0].resets_at == clock.now() + timedelta(seconds=resets_in_s)
     clock.advance(resets_in_s - 1)
     assert guard.quotas()[0].used == 1
     clock.advance(1)
@@ -92,7 +93,7 @@ def test_a_sliding_days_use_leaves_it_a_day_and_its_minute_later(clock: ManualCl
     assert guard.quotas()[0].resets_at is None
     clock.advance(30)
     assert spend(guard)
-    assert guard.quotas()[0].resets_at == clock.monotonic() + DAY_S + 30
+    assert guard.quotas()[0].resets_at == clock.now() + timedelta(seconds=DAY_S + 30)
     clock.advance(DAY_S + 29.5)
     assert guard.quotas()[0].used == 1
     clock.advance(0.5)
@@ -102,7 +103,7 @@ def test_a_sliding_days_use_leaves_it_a_day_and_its_minute_later(clock: ManualCl
 def test_a_spent_day_is_refused_until_midnight(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY, UsageHistory({MINUTE: 95}, EPOCH.timestamp()))
     assert guard.check(ONE) == Refused("day", clock.monotonic() + 16 * HOUR_S)
-    assert guard.quotas()[0].exhausted_at == clock.monotonic()
+    assert guard.quotas()[0].forecast_exhausted_at == clock.now()
     assert guard.headroom() == 0.0
     clock.advance(16 * HOUR_S)
     assert spend(guard)
@@ -273,19 +274,19 @@ def test_where_nothing_is_known_the_elapsed_share_counts(
 ) -> None:
     guard = guard_of(at(start), window, NO_HISTORY)
     quota = guard.quotas()[0]
-    assert (quota.used, quota.assumed) == (assumed, assumed)
+    assert (quota.used, quota.assumed_usage) == (assumed, assumed)
     assert sum(guard.unsaved().values()) == assumed  # the next start is to know it
 
 
 def test_an_unknown_gap_counts_at_an_even_pace_with_what_is_known(clock: ManualClock) -> None:
     past = UsageHistory({MINUTE - 300: 10}, EPOCH.timestamp() - 4 * HOUR_S)
     quota = guard_of(clock, A_DAY, past).quotas()[0]
-    assert (quota.used, quota.assumed) == (10 + 15, 15)
+    assert (quota.used, quota.assumed_usage) == (10 + 15, 15)
 
 
 def test_a_sign_of_life_a_minute_ago_leaves_no_gap(clock: ManualClock) -> None:
     past = UsageHistory({MINUTE - 300: 10}, EPOCH.timestamp() - 60)
-    assert guard_of(clock, A_DAY, past).quotas()[0].assumed == 0
+    assert guard_of(clock, A_DAY, past).quotas()[0].assumed_usage == 0
 
 
 def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock) -> None:
@@ -294,9 +295,9 @@ def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock)
     for _ in range(24):
         clock.advance(HOUR_S)
         uses.append(guard.quotas()[0])
-    assert all(3 <= a.assumed - b.assumed <= 5 for a, b in pairwise(uses))
+    assert all(3 <= a.assumed_usage - b.assumed_usage <= 5 for a, b in pairwise(uses))
     clock.advance(60)
-    assert guard.quotas()[0].assumed == 0
+    assert guard.quotas()[0].assumed_usage == 0
 
 
 def test_an_amount_of_minutes_more_than_there_are_is_spread_over_them() -> None:
@@ -356,7 +357,7 @@ def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
     window.redeclare(100)
     assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
     assert not window.can_afford(Cost(96, 96), 0.0, Priority.SHARED)
-    assert window.use(clock.monotonic()) == QuotaUse("day", 100, 0, None)
+    assert window.quota(clock.monotonic()) == Quota("day", 100, 0, 100, None)
     assert window.interval_s(ONE) == pytest.approx(DAY_S / 93)
     assert repr(window) == "<day 0+0/100>"
 
@@ -366,21 +367,21 @@ def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
 
 def test_calls_that_would_not_last_are_told_when_they_end(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
-    assert guard.quotas()[0].exhausted_at is None
+    assert guard.quotas()[0].forecast_exhausted_at is None
     clock.advance(HOUR_S)
     guard.observe({"x-used": "60"})  # 60 in six hours, and 35 are left
-    assert guard.quotas()[0].exhausted_at == pytest.approx(clock.monotonic() + 3.5 * HOUR_S)
+    assert guard.quotas()[0].forecast_exhausted_at == clock.now() + timedelta(hours=3.5)
 
 
 def test_calls_that_last_until_the_reset_are_no_end(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
     guard.observe({"x-used": "20"})
-    assert guard.quotas()[0].exhausted_at is None
+    assert guard.quotas()[0].forecast_exhausted_at is None
 
 
 def test_what_was_only_assumed_makes_no_forecast() -> None:
     guard = guard_of(at("2026-11-22T18:00"), A_DAY, NO_HISTORY)
-    assert guard.quotas()[0].exhausted_at is None
+    assert guard.quotas()[0].forecast_exhausted_at is None
 
 
 # Clocks that jump
@@ -439,9 +440,9 @@ def test_a_sliding_period_is_a_span_however_the_wall_clock_is_set() -> None:
     clock.skew = -2 * HOUR_S
     clock.advance(60)
     assert spend(guard)
-    retry_s = guard.quotas()[0].resets_at
-    assert retry_s is not None
-    clock.advance(retry_s - clock.monotonic() - 1)
+    resets_at = guard.quotas()[0].resets_at
+    assert resets_at is not None
+    clock.advance((resets_at - clock.now()).total_seconds() - 1)
     assert guard.quotas()[0].used == 2
     clock.advance(1)
     assert guard.quotas()[0].used == 1
@@ -486,14 +487,14 @@ def test_restarts_all_day_long_give_nobody_more_than_the_limit(window: Window) -
 def test_the_providers_own_figure_ends_what_was_assumed(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(100, 86_400, kind="day")])
     before = guard.quotas()[0]
-    assert before.assumed == before.used > 20
+    assert before.assumed_usage == before.used > 20
     limits = AccountLimits(None, None, None)
     guard.redeclare(limits, keeps_limits=True)
     assert guard.quotas()[0] == before, "it said nothing"
     guard._long[0].reconcile_usage(7)
-    assert (guard.quotas()[0].used, guard.quotas()[0].assumed) == (7, 7)
+    assert (guard.quotas()[0].used, guard.quotas()[0].assumed_usage) == (7, 7)
     guard._long[0].reconcile_usage(0)
-    assert (guard.quotas()[0].used, guard.quotas()[0].assumed) == (0, 0)
+    assert (guard.quotas()[0].used, guard.quotas()[0].assumed_usage) == (0, 0)
     guard._long[0].reconcile_usage(9)
     assert (guard.quotas()[0].used, guard.quotas()[0].foreign_usage) == (9, 9)
     guard._long[0].reconcile_usage(3)

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from backend.clock import Clock
+from backend.clock import Clock, second_of
+from backend.models.status import Quota
 from backend.orchestration.limits.wall_time import WallTime, month_start, next_month_start
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
-    QuotaUse,
     Refused,
     header_figure,
     usable_limit,
@@ -156,15 +156,17 @@ class PacedWindow:
         left = max(0, self._usable - self._used()) / self._usable
         return min(1.0, left * self._window.period_s / self._reset_s())
 
-    def use(self, now: float) -> QuotaUse:
-        return QuotaUse(
-            self.name,
-            self._window.limit,
-            self._used(),
-            self._resets_at(now),
-            self._foreign,
-            sum(self._assumed.values()),
-            self._exhausted_at(now),
+    def quota(self, now: float) -> Quota:
+        limit, used = self._window.limit, self._used()
+        return Quota(
+            window=self.name,
+            limit=limit,
+            used=used,
+            remaining=max(0, limit - used),
+            resets_at=second_of(self._resets_at(now), self._clock),
+            foreign_usage=self._foreign,
+            assumed_usage=sum(self._assumed.values()),
+            forecast_exhausted_at=second_of(self._exhausted_at(now), self._clock),
         )
 
     @property

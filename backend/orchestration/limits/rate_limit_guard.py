@@ -10,13 +10,13 @@ from itertools import count
 
 from backend.clock import Clock
 from backend.models.account import AccountLimits
+from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
 from backend.orchestration.limits.sliding_window import SlidingWindow
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
-    QuotaUse,
     Refused,
     period_name,
 )
@@ -136,6 +136,6 @@ class RateLimitGuard:
         now = self._clock.monotonic()
         return min((window.remaining_share(now) for window in self._windows), default=1.0)
 
-    def quotas(self) -> tuple[QuotaUse, ...]:
+    def quotas(self) -> tuple[Quota, ...]:
         now = self._clock.monotonic()
-        return tuple(window.use(now) for window in self._windows)
+        return tuple(window.quota(now) for window in self._windows)

@@ -4,12 +4,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backend.clock import Clock
+from backend.clock import Clock, second_of
+from backend.models.status import Quota
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
     Priority,
-    QuotaUse,
     Refused,
     header_figure,
     limit_for,
@@ -131,10 +131,11 @@ class SlidingWindow:
         usable = self._usable(now)
         return max(0.0, usable - self._used(now)) / usable
 
-    def use(self, now: float) -> QuotaUse:
-        used = self._used(now)
-        oldest = self._log[0][0] + self._window.period_s if self._log else None
-        return QuotaUse(self.name, self._window.limit, used, oldest, self._foreign)
+    def quota(self, now: float) -> Quota:
+        limit, used = self._window.limit, self._used(now)
+        resets_at = self._log[0][0] + self._window.period_s if self._log else None
+        remaining, resets_at_utc = max(0, limit - used), second_of(resets_at, self._clock)
+        return Quota(self.name, limit, used, remaining, resets_at_utc, self._foreign)
 
     def _usable(self, now: float) -> int:
         """Lowered, it is held for a day, longer each time, and then grows back."""

@@ -48,22 +48,6 @@ class Permit:
     cost: Cost
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaUse:
-    """One window as a reader sees it. `resets_at` (monotonic): when the oldest call leaves it, or
-    when a calendar's period ends. `foreign_usage`: what others spent of it, as far as is known.
-    `assumed`: of it, what stands for the unknown time before the start.
-    `exhausted_at` (monotonic): if calls go on as lately, None where the reset comes first."""
-
-    window: str
-    limit: int
-    used: int
-    resets_at: float | None
-    foreign_usage: int = 0
-    assumed: int = 0
-    exhausted_at: float | None = None
-
-
 def usable_limit(limit: int) -> int:
     return max(1, int(limit - max(1.0, MARGIN * limit)))
 
