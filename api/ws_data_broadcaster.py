@@ -21,8 +21,8 @@ from api.stream.topics import Topic
 from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.market import Coin
+from backend.models.status import WebSocketStatus
 from backend.services.ohlc import UNITS_PER_CALL
-from backend.services.status import WebSocketStatus
 
 log = logging.getLogger("gateway")
 

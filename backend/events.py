@@ -4,18 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from backend.models.status import Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderChosen:
-    """The manager's decision for one attempt; `provider` is None when nobody was left."""
-
-    at: datetime
-    category: str
-    provider: str | None
-    reason: str
-    passed_over: tuple[Refusal, ...] = ()
+from backend.models.status import ProviderChosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
 from backend.models.ohlc import Interval, OhlcQuery
 from backend.models.sentiment import SentimentQuery
+from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
 from backend.observability.metrics import EventMetrics, make_registry
@@ -41,9 +42,9 @@ from backend.services.market import MarketService
 from backend.services.news import NewsService
 from backend.services.ohlc import OhlcService
 from backend.services.sentiment import SentimentService
-from backend.services.status import StatusService, WebSocketStatus
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Caches, Sources, build_sources
+from backend.status import StatusService
 from backend.storage import Remembered, Storage, open_storage, sound
 
 Q = TypeVar("Q", bound=Query[Any])
@@ -230,6 +231,7 @@ def _compose(
         clock=clock,
         spread=lambda: sources.universe.spread,
     )
+    counters = {name: cache.counters for name, cache in caches.items()}
     readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
     return Gateway(
         market=sources.names,
@@ -239,7 +241,7 @@ def _compose(
         gas=GasService(sources.gas),
         status=status,
         live=live,
-        metrics=make_registry(metrics, readings, CacheReadings(caches)),
+        metrics=make_registry(metrics, readings, CacheReadings(counters)),
         clock=clock,
     )
 

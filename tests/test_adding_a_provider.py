@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from backend.errors import SourceUnavailable
 from backend.gateway import Gateway, open_gateway
+from backend.models.status import WebSocketStatus
 from backend.providers.adapter import ProviderSpec
-from backend.services.status import WebSocketStatus
 from backend.settings import Configuration, ProviderSettings, Settings
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "adding-a-provider.md").read_text()

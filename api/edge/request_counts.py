@@ -9,8 +9,8 @@ from prometheus_client.registry import Collector
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.models.status import WebSocketStatus
 from backend.observability.families import counter, gauge
-from backend.services.status import WebSocketStatus
 
 #: The label of every path that no route knows.
 UNMATCHED = "unmatched"

@@ -11,7 +11,7 @@ from api.routes.common import Served, documented_errors
 from api.routes.parameters import CheckedRoute
 from api.routes.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
-from backend.services.status import Explanation, GatewayStatus
+from backend.models.status import Explanation, GatewayStatus
 
 router = APIRouter(tags=["operations"], route_class=CheckedRoute)
 NO_STORE = {"Cache-Control": "no-store"}

@@ -12,11 +12,11 @@ from backend.gateway import Gateway
 from backend.models.answer import Answer
 from backend.models.market import Coin
 from backend.models.ohlc import Interval
+from backend.models.status import GatewayStatus, WebSocketStatus
 from backend.models.ticks import Flow
 from backend.services.market import MarketView
 from backend.services.news import NewsView
 from backend.services.ohlc import OhlcView
-from backend.services.status import GatewayStatus, WebSocketStatus
 
 MOST_ROWS = 250
 #: The gateway's own state changes all the time: it is told this often.

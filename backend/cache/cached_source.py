@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from backend.cache.counters import CacheCounters
 from backend.cache.failures import Failures, reason_of, tried_in
 from backend.cache.freshness import Freshness
 from backend.cache.held import Held
@@ -18,6 +17,7 @@ from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink, RefreshFailing
 from backend.models.answer import Answer, CacheState, Query, Source
+from backend.models.counters import CacheCounters
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """What an answer that may be given again depends on: its entry in the cache."""
 
-from backend.cache.counters import CacheCounters
 from backend.clock import Clock
+from backend.models.counters import CacheCounters
 
 
 class Held:

@@ -1,8 +1,14 @@
-"""Provider states and figures of `/api/status`; times in UTC, durations in milliseconds."""
+"""Provider states and the documents of `/api/status`; times in UTC, durations in milliseconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
+
+from backend.models.ticks import TickStatus
+
+Health = Literal["ok", "degraded", "down"]
 
 
 class ProviderState(StrEnum):
@@ -27,7 +33,7 @@ class Refusal:
     """Why one provider did not answer a query, or was not called at all.
 
     `reason` is a word of the contract, `detail` explains it. `until` is the earliest time at which
-    that may change, None if unknown. `window` is our own limit that prevented the call, if one
+    that may change, null if unknown. `window` is our own limit that prevented the call, if one
     did; `budget` if a daily or monthly budget is reserved.
     """
 
@@ -39,8 +45,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderChosen:
+    """The choice of a provider for one attempt; `provider` is null if none was eligible."""
+
+    at: datetime
+    category: str
+    provider: str | None
+    reason: str
+    passed_over: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LatencyStatus:
-    """Of the last 100 successful calls, None before the first."""
+    """Latencies of the last 100 successful calls, null before the first."""
 
     last: float | None
     p50: float | None
@@ -49,10 +66,12 @@ class LatencyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One rate-limit window. `resets_at` is when the oldest counted call leaves it, or when a day
-    or month ends. `foreign_usage`: what somebody else spent of it, as far as the provider told;
-    `assumed_usage`: of it, what stands for the unknown time before the start;
-    `forecast_exhausted_at`: when it is spent if calls go on as lately, null where it resets before.
+    """The usage of one rate-limit window.
+
+    `resets_at`: when the oldest counted call leaves the window, or when the day or month ends.
+    `foreign_usage`: the part that other clients used, as far as the provider reports it.
+    `assumed_usage`: the part that is assumed for the time before the start.
+    `forecast_exhausted_at`: when it is used up at the current rate, null if it resets before.
     """
 
     window: str
@@ -67,9 +86,9 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far two providers' prices were apart when both told of the same time, in percent.
+    """The difference between two providers' prices of the same time, in percent.
 
-    `coins` were compared; `largest_of` is the one they differed most about.
+    `coins` is the number of coins compared, `largest_of` the coin with the largest difference.
     """
 
     compared_at: datetime
@@ -82,7 +101,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """One provider now. `hint` says in words what a user could do about it."""
+    """One provider now. `hint` says what a user can do about its state, or what happens next."""
 
     name: str
     categories: tuple[str, ...]
@@ -99,3 +118,66 @@ class ProviderStatus:
     last_error: str | None
     cooldown_until: datetime | None
     quotas: tuple[Quota, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryStatus:
+    """One category now. `providers` can answer its plain query, in the order of their tiers.
+
+    `age_seconds` and `next_refresh_at` describe the newest cached answer. `ttl_effective_seconds`
+    is the refresh interval that the budgets allow permanently; `ttl_note` explains it if it is
+    longer than the setting.
+    """
+
+    status: Health
+    providers: tuple[str, ...]
+    fresh: bool
+    age_seconds: float | None
+    next_refresh_at: datetime | None
+    ttl_effective_seconds: float
+    ttl_note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`/api/status/explain`: the provider that would be chosen now for the plain query, and why."""
+
+    category: str
+    chosen: str | None
+    reason: str
+    passed_over: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """The counters of all caches together."""
+
+    entries: int
+    hits: int
+    misses: int
+    stale_served: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketStatus:
+    """The stream's counters: clients now, frames sent, frames that slow clients missed."""
+
+    clients: int = 0
+    messages_sent: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """`/api/status`. `spread` is null until two providers gave prices of the same time."""
+
+    status: Health
+    version: str
+    uptime_seconds: float
+    categories: Mapping[str, CategoryStatus]
+    providers: tuple[ProviderStatus, ...]
+    rotation: tuple[ProviderChosen, ...]
+    cache: CacheStatus
+    websocket: WebSocketStatus
+    ticks: TickStatus | None
+    spread: Spread | None = None

@@ -12,12 +12,11 @@ from backend.events import (
     CallRetried,
     Event,
     ProviderCalled,
-    ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
-from backend.models.status import Refusal
+from backend.models.status import ProviderChosen, Refusal
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
 FILES = (ROTATION, FAILURES, HEALTH)

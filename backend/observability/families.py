@@ -1,4 +1,4 @@
-"""How plain numbers become Prometheus' families: `gateway_` in front, nothing global, no times."""
+"""Builds Prometheus metric families from plain numbers; `gateway_` is put in front of each name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -11,22 +11,24 @@ Family = TypeVar("Family", CounterMetricFamily, GaugeMetricFamily)
 
 
 def counter(
-    name: str, told: str, names: Sequence[str], counted: Mapping[Labels, float]
+    name: str, help_text: str, names: Sequence[str], values: Mapping[Labels, float]
 ) -> CounterMetricFamily:
-    """`name` without its `_total`; `told` is the HELP text."""
-    return _filled(CounterMetricFamily(f"gateway_{name}", told, labels=names), counted)
+    """`name` comes without `_total`, `names` are those of the labels."""
+    return _filled(CounterMetricFamily(f"gateway_{name}", help_text, labels=names), values)
 
 
 def gauge(
-    name: str, told: str, names: Sequence[str], read: Mapping[Labels, float]
+    name: str, help_text: str, names: Sequence[str], values: Mapping[Labels, float]
 ) -> GaugeMetricFamily:
-    return _filled(GaugeMetricFamily(f"gateway_{name}", told, labels=names), read)
+    return _filled(GaugeMetricFamily(f"gateway_{name}", help_text, labels=names), values)
 
 
-def one_of(states: Iterable[str], now: Mapping[str, str]) -> dict[Labels, float]:
-    """For each that is in a state: 1 for that one, 0 for all others."""
+def one_hot(states: Iterable[str], current: Mapping[str, str]) -> dict[Labels, float]:
+    """By name and state: 1 for the current state of the name, 0 for every other state."""
     listed = tuple(states)
-    return {(name, state): float(state == held) for name, held in now.items() for state in listed}
+    return {
+        (name, each): float(each == state) for name, state in current.items() for each in listed
+    }
 
 
 def _filled(family: Family, values: Mapping[Labels, float]) -> Family:

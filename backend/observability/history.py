@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from backend.events import Event, ProviderChosen
+from backend.events import Event
+from backend.models.status import ProviderChosen
 
 REMEMBERED = 50
 

@@ -14,11 +14,10 @@ from backend.events import (
     CallRetried,
     Event,
     ProviderCalled,
-    ProviderChosen,
     RefreshFailing,
     TickFeedChanged,
 )
-from backend.models.status import Refusal
+from backend.models.status import ProviderChosen, Refusal
 from backend.observability.families import Labels, counter
 
 #: Upper bounds in seconds; what is above the last one ran into a timeout.

@@ -1,79 +1,43 @@
-"""What stands at the moment of a scrape: providers, quotas, caches, ticks. Asks nobody."""
+"""Metrics that are read at each scrape: providers, quotas, caches, ticks. No upstream calls."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.models.status import ProviderState, ProviderStatus, Quota
-from backend.models.ticks import TICK_STATES, TickStatus
-from backend.observability.families import Labels, counter, gauge, one_of
-
-
-class CategoryView(Protocol):
-    @property
-    def age_seconds(self) -> float | None: ...
-
-
-class StatusView(Protocol):
-    """What `/api/status` tells."""
-
-    @property
-    def categories(self) -> Mapping[str, CategoryView]: ...
-    @property
-    def providers(self) -> Sequence[ProviderStatus]: ...
-    @property
-    def ticks(self) -> TickStatus | None: ...
-
-
-class CountersView(Protocol):
-    @property
-    def hits(self) -> int: ...
-    @property
-    def misses(self) -> int: ...
-    @property
-    def joined(self) -> int: ...
-    @property
-    def stale_by_reason(self) -> Mapping[str, int]: ...
-
-
-class CacheView(Protocol):
-    """A category's cached source."""
-
-    @property
-    def counters(self) -> CountersView: ...
+from backend.models.counters import CacheCounters
+from backend.models.status import GatewayStatus, ProviderState, ProviderStatus, Quota
+from backend.models.ticks import TICK_STATES
+from backend.observability.families import Labels, counter, gauge, one_hot
 
 
 class StatusReadings(Collector):
-    """Providers' states and quotas, the ages of answers, the tick feed."""
+    """Provider states and quotas, the ages of answers, the tick feed."""
 
-    def __init__(self, read: Callable[[], StatusView]) -> None:
+    def __init__(self, read: Callable[[], GatewayStatus]) -> None:
         self._read = read
 
     def collect(self) -> Iterable[Metric]:
         status = self._read()
         yield gauge(
             "provider_state",
-            "1 for the state that a provider is in, 0 for all others.",
+            "1 for the current state of a provider, 0 for all others.",
             ("provider", "state"),
-            one_of(
-                ProviderState, {provider.name: provider.status for provider in status.providers}
-            ),
+            one_hot(ProviderState, {each.name: each.status for each in status.providers}),
         )
         yield from _quotas(status.providers)
         ages = {name: category.age_seconds for name, category in status.categories.items()}
         yield gauge(
             "answer_age_seconds",
-            "Age of a category's newest answer, as long as it may still be served.",
+            "Age of a category's newest answer, as long as it may be served.",
             ("category",),
             {(name,): age_s for name, age_s in ages.items() if age_s is not None},
         )
         yield gauge(
             "tick_feed_state",
-            "1 for the state that a venue's push connection is in, 0 for all others.",
+            "1 for the current state of a venue's push connection, 0 for all others.",
             ("provider", "state"),
-            one_of(
+            one_hot(
                 TICK_STATES, {status.ticks.provider: status.ticks.state} if status.ticks else {}
             ),
         )
@@ -82,49 +46,48 @@ class StatusReadings(Collector):
 class CacheReadings(Collector):
     """The counters of the cached sources, by category."""
 
-    def __init__(self, caches: Mapping[str, CacheView]) -> None:
-        self._caches = caches
+    def __init__(self, counters: Mapping[str, CacheCounters]) -> None:
+        self._counters = counters
 
     def collect(self) -> Iterable[Metric]:
-        counters = {name: cache.counters for name, cache in self._caches.items()}
         yield counter(
             "cache_hits",
-            "Fresh answers given from the cache, to clients and to the gateway's own parts.",
+            "Fresh answers served from the cache, to clients and inside the gateway.",
             ("category",),
-            {(name,): counted.hits for name, counted in counters.items()},
+            {(name,): counted.hits for name, counted in self._counters.items()},
         )
         yield counter(
             "cache_misses",
-            "Questions that waited for a provider's answer.",
+            "Queries that waited for a provider's answer.",
             ("category",),
-            {(name,): counted.misses for name, counted in counters.items()},
+            {(name,): counted.misses for name, counted in self._counters.items()},
         )
         yield counter(
             "readers_joined",
-            "Readers who waited for a refresh that another one had begun.",
+            "Readers that waited for a refresh which another reader had started.",
             ("category",),
-            {(name,): counted.joined for name, counted in counters.items()},
+            {(name,): counted.joined for name, counted in self._counters.items()},
         )
         yield counter(
             "stale_answers",
-            "Answers given past their time, by the reason why nothing fresh was had.",
+            "Answers served after their expiry, by the reason why there was no fresh one.",
             ("category", "reason"),
             {
                 (name, reason): times
-                for name, counted in counters.items()
+                for name, counted in self._counters.items()
                 for reason, times in counted.stale_by_reason.items()
             },
         )
 
 
 def _quotas(providers: Iterable[ProviderStatus]) -> Iterable[Metric]:
-    """Of windows of the same length (calls and weight, say) the one that is nearer to its end."""
-    tightest: dict[Labels, Quota] = {}
+    """Of several windows of the same length (calls and weight, say) the fullest one."""
+    fullest: dict[Labels, Quota] = {}
     for provider in providers:
         for quota in sorted(provider.quotas, key=lambda quota: quota.used / quota.limit):
-            tightest[provider.name, quota.window] = quota
+            fullest[provider.name, quota.window] = quota
     names = ("provider", "window")
-    used = {labels: quota.used for labels, quota in tightest.items()}
-    limits = {labels: quota.limit for labels, quota in tightest.items()}
-    yield gauge("provider_quota_used", "Of a rate limit's window, what is used now.", names, used)
-    yield gauge("provider_quota_limit", "What a rate limit's window allows.", names, limits)
+    used = {labels: quota.used for labels, quota in fullest.items()}
+    limits = {labels: quota.limit for labels, quota in fullest.items()}
+    yield gauge("provider_quota_used", "Current usage of a rate-limit window.", names, used)
+    yield gauge("provider_quota_limit", "Limit of a rate-limit window.", names, limits)

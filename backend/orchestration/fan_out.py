@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from backend.clock import Clock
 from backend.errors import ProviderError
-from backend.events import EventSink, ProviderChosen
+from backend.events import EventSink
 from backend.models.answer import Answer, Attempt, Query
-from backend.models.status import OFF, Refusal
+from backend.models.status import OFF, ProviderChosen, Refusal
 from backend.orchestration.provider import Offer
 from backend.orchestration.provider_manager import (
     ProviderManager,

@@ -14,9 +14,9 @@ from backend.errors import (
     ProviderError,
     QuotaExhausted,
 )
-from backend.events import EventSink, ProviderChosen
+from backend.events import EventSink
 from backend.models.answer import Answer, Attempt, Query
-from backend.models.status import OFF, Refusal
+from backend.models.status import OFF, ProviderChosen, Refusal
 from backend.orchestration.provider import Provider
 from backend.orchestration.routing.chooser import Choice, Chooser
 

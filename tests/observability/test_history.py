@@ -1,6 +1,7 @@
 """The last fifty choices."""
 
-from backend.events import ProviderChosen, RefreshFailing
+from backend.events import RefreshFailing
+from backend.models.status import ProviderChosen
 from backend.observability.history import RotationHistory
 from tests.clocks import EPOCH
 

@@ -16,12 +16,11 @@ from backend.events import (
     CallRetried,
     Event,
     ProviderCalled,
-    ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
-from backend.models.status import Refusal
+from backend.models.status import ProviderChosen, Refusal
 from backend.observability.event_log import FILES, EventLog
 from backend.observability.logs import QuietFileHandler, open_logs
 from backend.observability.redaction import REDACTED, Redactor

@@ -5,12 +5,11 @@ from prometheus_client import REGISTRY, generate_latest
 from backend.events import (
     CallRetried,
     ProviderCalled,
-    ProviderChosen,
     ProviderStateChanged,
     RefreshFailing,
     TickFeedChanged,
 )
-from backend.models.status import ProviderState, Refusal
+from backend.models.status import ProviderChosen, ProviderState, Refusal
 from backend.observability.metrics import EventMetrics, make_registry
 from backend.orchestration.fan_out import FanOut
 from tests.clocks import EPOCH, ManualClock

@@ -7,9 +7,8 @@ import httpx
 import pytest
 
 from backend.errors import AllProvidersFailed, NoProviderConfigured, QuotaExhausted
-from backend.events import ProviderChosen
 from backend.models.answer import Attempt
-from backend.models.status import ProviderState
+from backend.models.status import ProviderChosen, ProviderState
 from backend.orchestration.fan_out import FanOut
 from backend.providers.adapter import Call, Window
 from tests.clocks import LoopClock, ManualClock

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from backend.errors import AllProvidersFailed, ProviderError
-from backend.events import ProviderChosen
 from backend.models.answer import Answer, Attempt
+from backend.models.status import ProviderChosen
 from backend.orchestration.provider_manager import ProviderManager
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock

@@ -11,9 +11,8 @@ from backend.errors import (
     NoProviderConfigured,
     QuotaExhausted,
 )
-from backend.events import ProviderChosen
 from backend.models.answer import Attempt
-from backend.models.status import ProviderState, Refusal
+from backend.models.status import ProviderChosen, ProviderState, Refusal
 from backend.orchestration.routing.chooser import BUDGET_RESERVED, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock

@@ -1,20 +1,29 @@
-"""What the gateway tells of itself."""
+"""The documents of `/api/status`, over stand-ins for the manager and the caches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from backend import __version__
+from backend.cache.cached_source import CachedSource
 from backend.errors import InvalidParameter
-from backend.events import ProviderChosen
 from backend.models.answer import Answer, Query
 from backend.models.market import QuotesQuery
 from backend.models.ohlc import Interval, OhlcQuery
-from backend.models.status import LatencyStatus, ProviderStatus, Refusal
-from backend.services.status import CacheStatus, StatusService, WebSocketStatus
+from backend.models.status import (
+    CacheStatus,
+    LatencyStatus,
+    ProviderChosen,
+    ProviderStatus,
+    Refusal,
+    WebSocketStatus,
+)
+from backend.observability.history import RotationHistory
+from backend.orchestration.provider_manager import ProviderManager
+from backend.status import StatusService
 from tests.clocks import EPOCH, ManualClock
 
 
@@ -113,18 +122,26 @@ UNSET = StandInProvider("unset", is_usable=False, is_configured=False)
 FRESH, STALE, EXPIRED = answer(), answer(stale=True), answer(ttl_left_s=0.0)
 
 
-def service(
-    chain: Sequence[StandInProvider], newest: Answer[Any] | None, clock: ManualClock | None = None
+def made(
+    manager: "StandInManager",
+    caches: Mapping[str, "StandInCache"],
+    clock: ManualClock | None = None,
 ) -> StatusService:
     return StatusService(
-        StandInManager(market=chain),
-        StandInHistory(),
-        {"market": StandInCache(newest)},
+        cast("ProviderManager", manager),
+        cast("RotationHistory", StandInHistory()),
+        cast("Mapping[str, CachedSource[Any, Any]]", caches),
         PLAIN,
         clock=clock or ManualClock(),
         ttls=TTLS,
         ticks=lambda: None,
     )
+
+
+def service(
+    chain: Sequence[StandInProvider], newest: Answer[Any] | None, clock: ManualClock | None = None
+) -> StatusService:
+    return made(StandInManager(market=chain), {"market": StandInCache(newest)}, clock)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +162,7 @@ def service(
         ([], None, "down"),
     ],
 )
-def test_a_category_is_as_well_as_its_providers_and_its_newest_answer(
+def test_the_health_of_a_category_follows_from_its_providers_and_its_newest_answer(
     chain: Sequence[StandInProvider], newest: Answer[Any] | None, expected: str
 ) -> None:
     overview = service(chain, newest).overview(WebSocketStatus())
@@ -164,25 +181,12 @@ def test_a_category_is_as_well_as_its_providers_and_its_newest_answer(
         ([DOWN], [DOWN], "down"),
     ],
 )
-def test_the_whole_is_down_only_when_every_category_is(
+def test_the_gateway_is_down_only_if_every_category_is(
     market: Sequence[StandInProvider], ohlc: Sequence[StandInProvider], expected: str
 ) -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
     manager = StandInManager(market=market, ohlc=ohlc)
-    assert (
-        StatusService(
-            manager,
-            StandInHistory(),
-            caches,
-            PLAIN,
-            clock=ManualClock(),
-            ttls=TTLS,
-            ticks=lambda: None,
-        )
-        .overview(WebSocketStatus())
-        .status
-        == expected
-    )
+    assert made(manager, caches).overview(WebSocketStatus()).status == expected
 
 
 @pytest.mark.parametrize(
@@ -203,20 +207,18 @@ def test_ready_means_a_usable_provider_or_a_warm_cache(
     assert service(chain, newest).is_ready() is ready
 
 
-def test_readiness_is_that_of_market_data() -> None:
+def test_only_market_data_counts_for_readiness() -> None:
     caches = {"market": StandInCache(None), "ohlc": StandInCache(FRESH)}
     manager = StandInManager(market=[DOWN], ohlc=[GOOD])
-    assert not StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ttls=TTLS, ticks=lambda: None
-    ).is_ready()
+    assert not made(manager, caches).is_ready()
 
 
-def test_a_category_names_the_providers_that_can_serve_it_now_in_order() -> None:
+def test_a_category_lists_the_usable_providers_in_order() -> None:
     overview = service([SECOND, DOWN, UNSET, GOOD], FRESH).overview(WebSocketStatus())
     assert overview.categories["market"].providers == ("second", "good")
 
 
-def test_a_category_tells_the_age_of_its_newest_answer(clock: ManualClock) -> None:
+def test_a_category_shows_the_age_of_its_newest_answer(clock: ManualClock) -> None:
     market = service([GOOD], answer(age_s=10.12345, ttl_left_s=50.0), clock).overview(
         WebSocketStatus()
     )
@@ -226,7 +228,7 @@ def test_a_category_tells_the_age_of_its_newest_answer(clock: ManualClock) -> No
     assert category.next_refresh_at == EPOCH + timedelta(seconds=50)
 
 
-def test_a_category_that_was_never_asked_has_no_age() -> None:
+def test_a_category_without_an_answer_has_no_age() -> None:
     category = service([GOOD], None).overview(WebSocketStatus()).categories["market"]
     assert category.fresh is False
     assert category.age_seconds is None
@@ -238,27 +240,17 @@ def test_a_stale_or_expired_answer_is_not_fresh(newest: Answer[Any]) -> None:
     assert service([GOOD], newest).overview(WebSocketStatus()).categories["market"].fresh is False
 
 
-def test_every_provider_is_listed_once_the_unusable_included() -> None:
+def test_every_provider_is_listed_once_including_unusable_ones() -> None:
     manager = StandInManager(market=[GOOD, DOWN, UNSET], ohlc=[DOWN, SECOND])
     caches = {"market": StandInCache(None), "ohlc": StandInCache(None)}
-    overview = StatusService(
-        manager, StandInHistory(), caches, PLAIN, clock=ManualClock(), ttls=TTLS, ticks=lambda: None
-    ).overview(WebSocketStatus())
+    overview = made(manager, caches).overview(WebSocketStatus())
     assert [each.name for each in overview.providers] == ["good", "resting", "unset", "second"]
     assert [each.status for each in overview.providers] == ["active", *["cooldown"] * 2, "active"]
 
 
 def test_the_cache_counters_are_the_sum_over_the_categories() -> None:
     caches = {"market": StandInCache(None, 1, 10, 2, 3), "ohlc": StandInCache(None, 4, 5, 6, 0)}
-    overview = StatusService(
-        StandInManager(market=[], ohlc=[]),
-        StandInHistory(),
-        caches,
-        PLAIN,
-        clock=ManualClock(),
-        ttls=TTLS,
-        ticks=lambda: None,
-    ).overview(WebSocketStatus())
+    overview = made(StandInManager(market=[], ohlc=[]), caches).overview(WebSocketStatus())
     assert overview.cache == CacheStatus(entries=5, hits=15, misses=8, stale_served=3)
 
 
@@ -268,7 +260,7 @@ def test_uptime_counts_from_the_start(clock: ManualClock) -> None:
     assert begun.overview(WebSocketStatus()).uptime_seconds == 12.346
 
 
-def test_version_choices_and_the_idle_stream_are_told() -> None:
+def test_version_choices_and_the_idle_stream_are_shown() -> None:
     overview = service([GOOD], None).overview(WebSocketStatus())
     assert overview.version == __version__
     assert [choice.provider for choice in overview.rotation] == ["good"]
@@ -276,45 +268,37 @@ def test_version_choices_and_the_idle_stream_are_told() -> None:
 
 
 def explaining(manager: StandInManager) -> StatusService:
-    return StatusService(
-        manager,
-        StandInHistory(),
-        {"market": StandInCache(None)},
-        PLAIN,
-        clock=ManualClock(),
-        ttls=TTLS,
-        ticks=lambda: None,
-    )
+    return made(manager, {"market": StandInCache(None)})
 
 
-def test_it_explains_whom_it_would_choose_and_why_not_the_others() -> None:
+def test_explain_names_the_provider_to_choose_and_the_reasons_of_the_others() -> None:
     manager = StandInManager(market=[GOOD])
     manager.passed = (Refusal("b", "cooldown", EPOCH, detail="it fell"),)
-    told = explaining(manager).explain("market")
-    assert (told.category, told.chosen, told.reason) == ("market", "good", "its turn")
-    assert told.passed_over == (Refusal("b", "cooldown", EPOCH, "it fell"),)
+    shown = explaining(manager).explain("market")
+    assert (shown.category, shown.chosen, shown.reason) == ("market", "good", "its turn")
+    assert shown.passed_over == (Refusal("b", "cooldown", EPOCH, "it fell"),)
 
 
-def test_it_explains_that_nobody_is_left() -> None:
-    told = explaining(StandInManager(market=[])).explain("market")
-    assert (told.chosen, told.reason) == (None, "no provider is eligible")
+def test_explain_says_that_no_provider_is_eligible() -> None:
+    shown = explaining(StandInManager(market=[])).explain("market")
+    assert (shown.chosen, shown.reason) == (None, "no provider is eligible")
 
 
-def test_a_category_that_there_is_not_cannot_be_explained() -> None:
+def test_an_unknown_category_cannot_be_explained() -> None:
     with pytest.raises(InvalidParameter) as caught:
         explaining(StandInManager(market=[])).explain("weather")
     assert caught.value.allowed == ("market",)
 
 
 @pytest.mark.parametrize(("interval_s", "effective_s"), [(0.0, 60.0), (59.0, 60.0), (568.0, 568.0)])
-def test_a_category_tells_how_often_its_budgets_afford_a_refresh(
+def test_a_category_shows_the_refresh_interval_that_its_budgets_allow(
     interval_s: float, effective_s: float
 ) -> None:
     manager = StandInManager(market=[GOOD])
     manager.interval_s = interval_s
-    told = explaining(manager).overview(WebSocketStatus()).categories["market"]
-    assert told.ttl_effective_seconds == effective_s
-    assert (told.ttl_note is None) == (effective_s == 60.0)
-    if told.ttl_note:
-        assert "good can afford a refresh each 568 s" in told.ttl_note
-        assert "9.5 times as large" in told.ttl_note
+    shown = explaining(manager).overview(WebSocketStatus()).categories["market"]
+    assert shown.ttl_effective_seconds == effective_s
+    assert (shown.ttl_note is None) == (effective_s == 60.0)
+    if shown.ttl_note:
+        assert "the budget of good allows one refresh per 568 s" in shown.ttl_note
+        assert "9.5 times as large" in shown.ttl_note

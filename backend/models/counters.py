@@ -1,4 +1,4 @@
-"""What a cached source counts, plainly: the hit path is hot, so readers of these come to them."""
+"""Counters of a cached source. Plain numbers, as the cache hit path is hot; read at a scrape."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class CacheCounters:
-    """`joined` are readers who waited for a refresh that another one had begun."""
+    """`joined` counts readers that waited for a refresh which another reader had started."""
 
     hits: int = 0
     misses: int = 0
