@@ -15,14 +15,15 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from api.hf_unified_server import create_app
+from api.hf_unified_server import OpenGateway, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.connections import OTHER_DESCRIPTORS
 from api.server.direct_http import DirectHttp
+from api.server.hooks import ConnectionTimeouts
 from api.server.listening import bound_sockets, warn_if_open_to_all
 from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
-from backend.gateway import read_configuration
+from backend.gateway import open_gateway, read_configuration
 from backend.observability.logs import open_logs
 from backend.observability.redaction import Redactor
 from backend.settings import Configuration, SettingsError
@@ -89,9 +90,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(configuration: Configuration, **options: Any) -> Server:
-    """Ready to run; `options` take the place of ours."""
-    settings, app = configuration.gateway, create_app(configuration)
+def server(
+    configuration: Configuration,
+    *,
+    opened: OpenGateway = open_gateway,
+    timeouts: ConnectionTimeouts | None = None,
+    **options: Any,
+) -> Server:
+    """Ready to run; `options` override our own options of uvicorn."""
+    settings, app = configuration.gateway, create_app(configuration, opened, timeouts)
     logging.getLogger("uvicorn.error").addFilter(_is_ours)
     ours: dict[str, Any] = {
         "host": settings.host,

@@ -15,6 +15,7 @@ from api.edge import problems
 from api.edge.access_control import CountClients, Doors, GatewayKeys
 from api.edge.client_limits import ClientLimits, client_address
 from api.edge.middleware import BugNet, HeadAsGet, LastWord, RequestId
+from api.edge.refusals import Refusals
 from api.edge.request_counts import (
     CountRequests,
     FloorMetrics,
@@ -27,11 +28,11 @@ from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentim
 from api.routes.common import DOORS, documented_errors
 from api.routes.slashes import SlashRedirects
 from api.server.connections import OTHER_DESCRIPTORS, Connections
-from api.server.refusals import Refusals
-from api.server.ws_transport import keep_send
+from api.server.hooks import ConnectionTimeouts, ServerHooks
+from api.server.ws_transport import remember_server_send
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
-from backend.clock import SystemClock
+from backend.clock import Clock
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
 
@@ -44,21 +45,22 @@ class Application(FastAPI):
     """FastAPI behind the layers that stand outside of its own: those wrap `send`, and cost."""
 
     outside: ASGIApp
-    #: Where a server may ask for a known answer itself.
-    prepared: PreparedAnswers | None = None
-    #: For the server's protocols: limits by client address, and the answers to refused requests.
-    connections: Connections | None = None
-    refusals: Refusals | None = None
+    server_hooks: ServerHooks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        keep_send(scope, send)
+        remember_server_send(scope, send)
         await self.outside(scope, receive, send)
 
 
 def create_app(
-    configuration: Configuration | None = None, opened: OpenGateway = open_gateway
+    configuration: Configuration | None = None,
+    opened: OpenGateway = open_gateway,
+    timeouts: ConnectionTimeouts | None = None,
 ) -> Application:
-    """The application. Raises SettingsError; `opened` is how its gateway comes to life."""
+    """The application. Raises SettingsError.
+
+    `opened` opens its gateway; `timeouts` are for the server's connections.
+    """
     configuration = configuration or read_configuration()
     counts = RequestCounts()
 
@@ -83,20 +85,22 @@ def create_app(
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
+    app.server_hooks = ServerHooks(timeouts=timeouts or ConnectionTimeouts())
     _install_layers(app, configuration, counts)
-    app.connections = _connections(configuration.gateway)
     app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
-def _connections(settings: Settings) -> Connections:
+def _connections(settings: Settings, clock: Clock) -> Connections:
     """Limits of each address; no limit of open connections behind a proxy, which all share."""
-    share, most = settings.client_max_share, None
+    share, max_open = settings.client_max_share, None
     if share < 1 and not settings.trust_proxy:
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
-        most = int(share * (wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)))
-    return Connections(partial(client_address, trusted_proxies=settings.trust_proxy), most=most)
+        available = wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
+        max_open = int(share * available)
+    address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
+    return Connections(address_of, clock, max_per_address=max_open)
 
 
 def _life(
@@ -131,10 +135,10 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
     app.add_middleware(HeadAsGet)
     app.add_middleware(BugNet)
     app.add_middleware(LastWord)
-    settings = configuration.gateway
+    settings, hooks = configuration.gateway, app.server_hooks
     # WebSockets may send their key after the handshake: the route asks the same keys.
     app.state.keys = keys = GatewayKeys(settings.gateway_api_keys)
-    limits = ClientLimits(settings.client_rate_limit, SystemClock())
+    limits = ClientLimits(settings.client_rate_limit, hooks.clock)
     app.add_middleware(
         Doors,
         keys=keys,
@@ -149,7 +153,9 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
-    app.refusals = Refusals(counts, limits, settings.trust_proxy)
+    refusals = Refusals(counts, limits, settings.trust_proxy)
+    hooks.refuse, hooks.count_refusal = refusals.app, refusals.count
+    hooks.connections = _connections(settings, hooks.clock)
     app.add_middleware(CountClients, limits=limits, trusted_proxies=settings.trust_proxy)
     app.add_middleware(SecurityHeaders)
     templates = templates_by_endpoint(app.routes)
@@ -157,7 +163,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
     app.add_middleware(RequestId)
     inside: ASGIApp = partial(FastAPI.__call__, app)
     if settings.prepared_answers:
-        inside = app.prepared = PreparedAnswers(
+        prepared = PreparedAnswers(
             inside,
             keys=keys,
             limits=limits,
@@ -165,6 +171,7 @@ def _install_layers(app: Application, configuration: Configuration, counts: Requ
             counts=counts,
             templates=templates,
         )
+        inside, hooks.cached_response = prepared, prepared.at_once
     app.outside = inside
 
 

@@ -15,17 +15,17 @@ from api.edge.problems import problem
 from api.routes.common import BY_NAME, documented_errors
 from api.routes.parameters import CheckedRoute, check
 from api.server.ws_transport import (
-    KEY,
+    SERVER_SEND,
     abort,
-    abort_soon,
-    begin_endless_answer,
-    bound_kernel_buffer,
-    wire_behind,
+    abort_later,
+    begin_endless_response,
+    limit_kernel_buffer,
+    websocket_protocol,
 )
 from api.stream.commands import Refused, Subscribe, commands_in, key_in
 from api.stream.conversation import Conversation
 from api.stream.frames import CHANNELS, RECONNECT_AFTER_MS, error
-from api.stream.outlets import Outlet, QueueOutlet
+from api.stream.outlets import Outlet, QueueOutlet, TransportSink
 from api.stream.subscriber import Subscriber
 from api.ws_data_broadcaster import TRY_LATER, Broadcaster, TooManyReaders
 from backend.errors import InvalidParameter, UnknownParameter
@@ -55,12 +55,12 @@ async def read_websocket(websocket: WebSocket) -> None:
     with suppress(WebSocketDisconnect):  # it left before it was let in
         await websocket.accept()
         broadcaster: Broadcaster = websocket.app.state.broadcaster
-        bound_kernel_buffer(websocket.scope, broadcaster.limits["stuck_seconds"])
+        limit_kernel_buffer(websocket.scope, broadcaster.limits["stuck_seconds"])
         if await _has_key(websocket):
             await _follow(websocket, broadcaster)
         else:
             await websocket.close(NOT_AUTHORISED, "send a key, by header or as the first message")
-            abort_soon(websocket.scope)
+            abort_later(websocket.scope)
 
 
 async def _follow(websocket: WebSocket, broadcaster: Broadcaster) -> None:
@@ -75,7 +75,7 @@ async def _follow(websocket: WebSocket, broadcaster: Broadcaster) -> None:
             await _converse(websocket, broadcaster, subscriber)
         finally:
             broadcaster.leave(subscriber)
-            abort_soon(websocket.scope)  # it may have said goodbye and still not read what waits
+            abort_later(websocket.scope)  # it may have said goodbye and still not read what waits
 
 
 async def _has_key(websocket: WebSocket) -> bool:
@@ -113,9 +113,9 @@ async def _converse(websocket: WebSocket, broadcaster: Broadcaster, subscriber: 
 async def _outlet(websocket: WebSocket) -> AsyncIterator[Outlet]:
     """Straight to the wire where the server is known, else through a task of this connection."""
     is_direct = websocket.app.state.ws_direct
-    wire = wire_behind(websocket.scope) if is_direct else None
-    if wire:
-        yield wire
+    protocol = websocket_protocol(websocket.scope) if is_direct else None
+    if protocol:
+        yield TransportSink(protocol)
         return
     outlet = QueueOutlet()
     writer = asyncio.create_task(_drain(websocket, outlet), name="stream writer")
@@ -130,7 +130,7 @@ async def _outlet(websocket: WebSocket) -> AsyncIterator[Outlet]:
 async def _drain(websocket: WebSocket, outlet: QueueOutlet) -> None:
     """Until the outlet is closed; what is queued then has a little time left."""
 
-    send: Send = websocket.scope.get(KEY, websocket.send)
+    send: Send = websocket.scope.get(SERVER_SEND, websocket.send)
 
     async def send_all() -> None:
         async for told in outlet.frames():
@@ -186,8 +186,8 @@ class EventStream(Response):
             await refusal(scope, receive, send)
             return
         try:
-            bound_kernel_buffer(scope, broadcaster.limits["stuck_seconds"])
-            begin_endless_answer(scope)
+            limit_kernel_buffer(scope, broadcaster.limits["stuck_seconds"])
+            begin_endless_response(scope)
             sending = asyncio.create_task(_send_events(outlet, send))
             gone = asyncio.create_task(_until_disconnect(receive))
             for command in self._commands:

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP protocol with limits: of what a client sends before an answer is due, of what it
-leaves unread, and of the connections and unread answers of one address.
+"""uvicorn's HTTP protocol with limits: of what a client sends before a response is due, of what it
+leaves unread, and of the connections and unread responses of one address.
 """
 
 import asyncio
@@ -12,24 +12,18 @@ from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.server.connections import Connections
-from api.server.heads import Refusal
-from api.server.sockets import bound_sending, reset
+from api.server.hooks import Refusal
+from api.server.send_buffer import ReadProgress, limit_send_buffer, reset
 from api.server.strict_http import StrictHttp
-from api.server.unread import STUCK_S, Unread
 
-#: Between the heads of two requests no more than this is taken, in bytes: a head, or a body.
-MOST_BYTES = 256 * 1024
-#: A request's head has come by then, in seconds.
-HEAD_S = 10.0
-#: Requests that wait for the answers of those before them.
-MOST_PIPELINED = 1_000
-#: Size of the kernel's send buffer, in bytes: most answers fit as a whole.
-KERNEL_BYTES = 96 * 1024
-#: Interval of the check whether answers are read, in seconds.
-CHECK_S = 1.0
-#: Else the current answer would be written into the WebSocket's frames.
-HANDSHAKE_TOO_EARLY = Refusal(
+#: Largest number of bytes between the heads of two requests: of a head or a body.
+MAX_REQUEST_BYTES = 256 * 1024
+#: Largest number of pipelined requests that wait for the responses before theirs.
+MAX_PIPELINED = 1_000
+#: Size of the kernel's send buffer, in bytes: most responses fit as a whole.
+SEND_BUFFER_BYTES = 96 * 1024
+#: Otherwise the current response would be written into the WebSocket's frames.
+EARLY_HANDSHAKE = Refusal(
     "bad_request", "a handshake must not be sent before the last request was answered"
 )
 
@@ -38,9 +32,9 @@ def _do_nothing() -> None:
     """Takes the place of uvicorn's callback that starts the next request."""
 
 
-class OneByOne(FlowControl):
-    """Reads on when nothing waits any more, neither requests nor answers: uvicorn's own does after
-    each answer, and whenever an application looks for a body, however many are waiting."""
+class PipelineFlowControl(FlowControl):
+    """Resumes reading only when no request and no response waits. uvicorn's own resumes after each
+    response, and whenever an application asks for a body, however many requests wait."""
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
@@ -52,9 +46,9 @@ class OneByOne(FlowControl):
 
 
 class DrainingTransport:
-    """The transport as a request's cycle sees it: `close` waits until the client has the answer.
+    """The transport as a request's cycle sees it: `close` waits until the client has read all.
 
-    A socket that is closed earlier leaves the answer in the kernel, outside of all our limits.
+    A socket that is closed earlier leaves the response in the kernel, outside of all our limits.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: "BoundedHttp") -> None:
@@ -65,44 +59,47 @@ class DrainingTransport:
 
     def close(self) -> None:
         if protocol := self._protocol():
-            protocol.close_when_taken()
+            protocol.close_when_read()
 
 
 class BoundedHttp(StrictHttp):
     """Closes a connection for a head or a body that is too large, a head that comes too slowly, too
-    many pipelined requests, and answers that the client does not read."""
+    many pipelined requests, and responses that the client does not read."""
 
-    _taken = 0
+    #: Bytes since the last complete head.
+    _received_bytes = 0
     #: When the incomplete head began; None while there is none.
     _head_since: float | None = None
     _timer: asyncio.TimerHandle | None = None
-    _unread: Unread
+    _progress: ReadProgress
     _draining: Any = None
     #: The address that this connection is counted by; None if it is not counted.
     _address: str | None = None
     #: The request that is being answered, or was answered last.
     _running: RequestResponseCycle | None = None
-    #: The current answer is endless: the stream has its own limits for slow readers.
+    #: The current response is endless: the stream has its own limits for slow clients.
     _is_stream = False
     _is_closing = False
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
-        self._registry: Connections | None = getattr(config.app, "connections", None)
+        self._clock, self._timeouts = self.hooks.clock, self.hooks.timeouts
+        self._connections = self.hooks.connections
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.flow = OneByOne(transport, self.pipeline)
-        self._unread = Unread(transport)
+        self.flow = PipelineFlowControl(transport, self.pipeline)
+        self._progress = ReadProgress(transport, self._timeouts.stalled_s)
         self._draining = DrainingTransport(transport, self)
-        if self._registry is not None:
-            self._address = self._registry.admit(self.client)
+        if self._connections is not None:
+            self._address = self._connections.admit(self.client)
             if self._address is None:
                 reset(transport)
                 return
-        bound_sending(transport.get_extra_info("socket"), KERNEL_BYTES, STUCK_S)
-        self._head_since = self.loop.time()
-        self._schedule_check(HEAD_S)
+        connection = transport.get_extra_info("socket")
+        limit_send_buffer(connection, SEND_BUFFER_BYTES, self._timeouts.stalled_s)
+        self._head_since = self._clock.monotonic()
+        self._schedule_check(self._timeouts.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release()
@@ -113,7 +110,7 @@ class BoundedHttp(StrictHttp):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on the other protocol owns the connection and is told of its end."""
+        """The WebSocket protocol owns the connection from here on."""
         self._release()
         super().handle_websocket_upgrade()
 
@@ -122,43 +119,43 @@ class BoundedHttp(StrictHttp):
         if self._timer:
             self._timer.cancel()
         self._unset_keepalive_if_required()
-        if self._registry is not None:
-            self._registry.forget_unread(self)
+        if self._connections is not None:
+            self._connections.forget_unread(self)
             if self._address is not None:
-                self._registry.release(self._address)
+                self._connections.release(self._address)
                 self._address = None
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
 
     # Requests
 
     def data_received(self, data: bytes) -> None:
-        self._taken += len(data)
-        if self._taken > MOST_BYTES:
-            self._give_up()
+        self._received_bytes += len(data)
+        if self._received_bytes > MAX_REQUEST_BYTES:
+            self._abort()
             return
         if not self.accepts_requests:
             return
-        if self._head_since is None:  # a head begins, or a body, which nobody waits for either
-            self._head_since = self.loop.time()
+        if self._head_since is None:  # a head begins, or a body
+            self._head_since = self._clock.monotonic()
         HttpToolsProtocol.data_received(self, data)  # super() looks it up anew on each request
 
     def end_head(self) -> None:
         self._head_since = None
-        self._taken = 0
+        self._received_bytes = 0
 
     def on_headers_complete(self) -> None:
         StrictHttp.on_headers_complete(self)
         if self.cycle is not None:  # None before the first request, and for a handshake
             self.cycle.transport = self._draining
-        if self.pipeline and len(self.pipeline) > MOST_PIPELINED:
-            self._give_up()
+        if self.pipeline and len(self.pipeline) > MAX_PIPELINED:
+            self._abort()
 
-    def fault(self) -> Refusal | None:
+    def find_refusal(self) -> Refusal | None:
         is_early = self._is_answering() and self.parser.should_upgrade() and self._should_upgrade()
-        return HANDSHAKE_TOO_EARLY if is_early else super().fault()
+        return EARLY_HANDSHAKE if is_early else super().find_refusal()
 
     def stop_requests(self) -> None:
         super().stop_requests()
@@ -167,21 +164,21 @@ class BoundedHttp(StrictHttp):
     def send_400_response(self, msg: str) -> None:
         """Invalid bytes; earlier requests are answered first."""
         if not self._is_answering():
-            self.refusals.count(400, self.client)
+            self.hooks.count_refusal(400, self.client)
             super().send_400_response(msg)
         elif self.cycle.more_body:
-            self._give_up()  # the body of the current request is broken
+            self._abort()  # the body of the current request is broken
         else:
             self.stop_requests()
 
-    # Answers
+    # Responses
 
     def _is_answering(self) -> bool:
         running = self._running
         return bool(self.pipeline) or (running is not None and not running.response_complete)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Starts a request, but not while the client leaves earlier answers unread."""
+        """Starts a request, but not while the client leaves earlier responses unread."""
         if self.flow.write_paused:
             self.pipeline.append((cycle, app))
             self.flow.pause_reading()
@@ -189,7 +186,7 @@ class BoundedHttp(StrictHttp):
             self._running = cycle
             super()._start_asgi_task(cycle, app)
 
-    def begin_endless_answer(self) -> None:
+    def begin_endless_response(self) -> None:
         """Makes the current request the last one. Reading goes on, to notice that the client
         leaves; what it sends is ignored."""
         if self._running is not None:
@@ -199,7 +196,7 @@ class BoundedHttp(StrictHttp):
             self.stop_requests()
             self.flow.resume_reading()
 
-    def close_when_taken(self) -> None:
+    def close_when_read(self) -> None:
         """Half-closes now, and closes once the client has read everything."""
         if self._is_closing or self.transport.is_closing():
             return
@@ -209,16 +206,16 @@ class BoundedHttp(StrictHttp):
         if self._running is not None:
             self._running.on_response = _do_nothing  # uvicorn would go on to the next request
         self._unset_keepalive_if_required()
-        self._unread.look(self.loop.time())
-        if self._unread.waiting and self.transport.can_write_eof():
+        self._progress.update(self._clock.monotonic())
+        if self._progress.unread and self.transport.can_write_eof():
             self.transport.write_eof()
             self.flow.resume_reading()  # to notice that the client closes
-            self._schedule_check(CHECK_S)
+            self._schedule_check(self._timeouts.check_s)
         else:
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
-        self.close_when_taken()
+        self.close_when_read()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -229,42 +226,43 @@ class BoundedHttp(StrictHttp):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._registry is not None:
-            self._registry.forget_unread(self)
+        if self._connections is not None:
+            self._connections.forget_unread(self)
         if self.pipeline and (self._running is None or self._running.response_complete):
             self._start_asgi_task(*self.pipeline.pop())
         self.flow.resume_reading()
 
-    def _may_leave_unread(self, waiting: int) -> bool:
+    def _may_leave_unread(self, unread: int) -> bool:
         scope = cast("Scope", self.scope)  # uvicorn has a TypedDict of its own
-        return self._registry is None or self._registry.note_unread(self, scope, waiting)
+        return self._connections is None or self._connections.record_unread(self, scope, unread)
 
     # One timer for the connection, not for each request
 
-    def _check(self) -> None:
-        now = self.loop.time()
+    def _check_deadlines(self) -> None:
+        now = self._clock.monotonic()
         if self._head_since is not None and self._is_answering():
-            self._head_since = now  # the next head has its full time after the answer
-        late_s = HEAD_S if self._head_since is None else self._head_since + HEAD_S - now
+            self._head_since = now  # the next head has its full time after the response
+        head_s = self._timeouts.head_s
+        left_s = head_s if self._head_since is None else self._head_since + head_s - now
         if not (self._is_stream or self._is_read(now)):
             reset(self.transport)
-        elif late_s <= 0:
-            self._give_up()
-        elif self._is_closing and not self._unread.waiting:
+        elif left_s <= 0:
+            self._abort()
+        elif self._is_closing and not self._progress.unread:
             self.transport.close()
         else:
-            self._schedule_check(late_s)
+            self._schedule_check(left_s)
 
     def _schedule_check(self, in_s: float) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = self.loop.call_later(min(in_s, CHECK_S), self._check)
+        self._timer = self.loop.call_later(min(in_s, self._timeouts.check_s), self._check_deadlines)
 
     def _is_read(self, now: float) -> bool:
-        """False when the client is stuck, or its address is over a limit."""
-        takes = self._unread.look(now)
-        if self._unread.is_stuck(now):
+        """False when the client is stalled, or its address is over a limit."""
+        reads = self._progress.update(now)
+        if self._progress.is_stalled(now):
             return False
-        if takes and self._registry is not None:
-            self._registry.forget_unread(self)
-        return takes or self._may_leave_unread(self._unread.waiting)
+        if reads and self._connections is not None:
+            self._connections.forget_unread(self)
+        return reads or self._may_leave_unread(self._progress.unread)

@@ -10,24 +10,21 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from api.server.connections import Connections
-from api.server.refusals import refusals_of
-from api.server.sockets import reset
+from api.server.hooks import hooks_of
+from api.server.send_buffer import reset
 
 #: Bytes that are parsed at a time: at most 170 frames, which are then counted.
 SLICE_BYTES = 1_024
 #: Frames of any kind at once, and a second in the long run. A client may send 20 messages a
 #: second, and answers our pings.
 BURST_FRAMES, FRAMES_PER_S = 500, 50
-#: Time in which a message must be complete, in seconds, in however many fragments.
-MESSAGE_S = 10.0
 #: While more bytes than this are unread, pings are not answered.
-MOST_UNREAD = 64 * 1024
-#: After our close frame the client has this time, in seconds, to close, and its bytes are ignored.
-CLOSE_S, MOST_IGNORED = 3.0, 1024 * 1024
+MAX_UNREAD = 64 * 1024
+#: Bytes that are ignored after our close frame; a client that sends more is disconnected.
+MAX_IGNORED = 1024 * 1024
 BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: 27\r\n\r\nThis is no WebSocket start\n"
+    b"Content-Length: 27\r\n\r\nInvalid WebSocket handshake"
 )
 
 
@@ -63,39 +60,40 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
-        self._registry: Connections | None = getattr(config.app, "connections", None)
-        self._refusals = refusals_of(config.app)
-        self._frame_budget = TokenBucket(BURST_FRAMES, FRAMES_PER_S, self.loop.time())
+        hooks = hooks_of(config.app)
+        self._clock, self._timeouts = hooks.clock, hooks.timeouts
+        self._connections, self._count_refusal = hooks.connections, hooks.count_refusal
+        self._frame_budget = TokenBucket(BURST_FRAMES, FRAMES_PER_S, self._clock.monotonic())
 
     # The connection
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if self._registry is not None:
-            self._address = self._registry.admit(self.client)
+        if self._connections is not None:
+            self._address = self._connections.admit(self.client)
             if self._address is None:
                 reset(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._message_timer is not None:
             self._message_timer.cancel()
-        if self._registry is not None and self._address is not None:
-            self._registry.release(self._address)
+        if self._connections is not None and self._address is not None:
+            self._connections.release(self._address)
             self._address = None
         super().connection_lost(exc)
 
-    # What comes in
+    # Received bytes
 
     def data_received(self, data: bytes) -> None:
         if self._ignored_bytes is not None:
             self._ignored_bytes += len(data)
-            if self._ignored_bytes > MOST_IGNORED:
+            if self._ignored_bytes > MAX_IGNORED:
                 reset(self.transport)
             return
         self._data, self._at = self._data[self._at :] + data, 0
-        self.read_on()
+        self._parse_received()
 
-    def read_on(self) -> None:
+    def _parse_received(self) -> None:
         """Parses what was read, until there is a message for the application."""
         while self._may_parse():
             piece = self._data[self._at : self._at + SLICE_BYTES]
@@ -118,7 +116,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _parse(self, piece: bytes) -> None:
         self.conn.receive_data(piece)
         count = len(self.conn.events)
-        if not self._frame_budget.take(count, self.loop.time()):
+        if not self._frame_budget.take(count, self._clock.monotonic()):
             self.conn.events_received()
             self.conn.data_to_send()  # drops the pongs
             self.close(
@@ -135,12 +133,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code != 101:
-            self._refusals.count(self.response.status_code, self.client)
+            self._count_refusal(self.response.status_code, self.client)
 
     def _refuse(self) -> None:
         """The library rejected the request while it parsed it, maybe without an answer."""
         output = b"".join(self.conn.data_to_send()) or BAD_REQUEST
-        self._refusals.count(int(output.split(b" ", 2)[1]), self.client)
+        self._count_refusal(int(output.split(b" ", 2)[1]), self.client)
         self.handshake_complete = self.close_sent = True
         self.transport.write(output)
         self.transport.close()
@@ -148,10 +146,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         """Called when the handshake is complete: frames that came early are parsed now."""
         super().start_keepalive()
-        self.resume_hearing()
+        self.resume_parsing()
 
     def handle_ping(self) -> None:
-        if self.transport.get_write_buffer_size() < MOST_UNREAD:
+        if self.transport.get_write_buffer_size() < MAX_UNREAD:
             super().handle_ping()
         else:
             self.conn.data_to_send()
@@ -163,13 +161,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
-            self.resume_hearing()
+            self.resume_parsing()
         return message
 
-    def resume_hearing(self) -> None:
+    def resume_parsing(self) -> None:
         """Goes on with what was read already, and then with the socket."""
         self.read_paused = False
-        self.read_on()
+        self._parse_received()
         if not self.read_paused:
             self.transport.resume_reading()
 
@@ -181,26 +179,29 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._message_since = None
         is_open = is_in_fragments or bool(self.conn.reader.buffer)
         if is_open and self._message_since is None and self.handshake_complete:
-            self._message_since = self.loop.time()
+            self._message_since = self._clock.monotonic()
             if self._message_timer is None:
-                self._message_timer = self.loop.call_later(MESSAGE_S, self._check_message)
+                self._message_timer = self.loop.call_later(
+                    self._timeouts.message_s, self._check_message
+                )
 
     def _check_message(self) -> None:
         """The one timer of the connection, armed while a message is incomplete."""
         self._message_timer = None
         if self._message_since is None or self._ignored_bytes is not None:
             return
-        if self.read_paused:  # the delay is ours
-            self._message_since = self.loop.time()
-        late_s = self._message_since + MESSAGE_S - self.loop.time()
-        if late_s > 0:
-            self._message_timer = self.loop.call_later(late_s, self._check_message)
+        if self.read_paused:  # our application causes the delay
+            self._message_since = self._clock.monotonic()
+        limit_s = self._timeouts.message_s
+        left_s = self._message_since + limit_s - self._clock.monotonic()
+        if left_s > 0:
+            self._message_timer = self.loop.call_later(left_s, self._check_message)
         else:
             self.close(
-                CloseCode.POLICY_VIOLATION, f"a message must be complete within {MESSAGE_S:g} s"
+                CloseCode.POLICY_VIOLATION, f"a message must be complete within {limit_s:g} s"
             )
 
-    # The end
+    # Closing
 
     def handle_parser_exception(self) -> None:
         """The library has queued a close frame that says what was wrong."""
@@ -209,7 +210,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def close(self, code: int, reason: str) -> None:
         """Sends a close frame, ignores what comes after it, and resets the connection after
-        CLOSE_S seconds if the client does not close it."""
+        `close_s` seconds if the client does not close it."""
         if self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -218,7 +219,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._data, self._at, self._ignored_bytes = b"", 0, 0
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(CLOSE_S, reset, self.transport)
+        self.close_timer = self.loop.call_later(self._timeouts.close_s, reset, self.transport)
         if not self.transport.is_closing():
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.write_eof()

@@ -5,16 +5,32 @@ without exactly one valid Host and WebSocket handshakes that the library would l
 A refusal is a problem document, is counted, and closes the connection.
 """
 
+import base64
+import binascii
+import re
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
-from api.server.heads import BAD_HOST, Refusal, handshake_refusal, has_body, is_host
-from api.server.refusals import refusals_of
+from api.server.hooks import Refusal, hooks_of
 
+#: A DNS name has at most 253 characters, a port 5 digits.
+MAX_HOST_BYTES = 300
+#: `uri-host [ ":" port ]` (RFC 9110, 7.2); empty where the target URI has no authority.
+_HOST = re.compile(
+    rb"(\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+\]"
+    rb"|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?",
+    re.ASCII,
+)
+BAD_HOST = Refusal(
+    "bad_request", "a request must have one Host header, with a host and optionally a port"
+)
 #: Stands for a Host that came more than once: an invalid value.
 DUPLICATE_HOST = b" "
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class StrictHttp(HttpToolsProtocol):
@@ -31,7 +47,7 @@ class StrictHttp(HttpToolsProtocol):
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
-        self.refusals = refusals_of(config.app)
+        self.hooks = hooks_of(config.app)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """As uvicorn's, but strips the white space that the parser leaves at the end of a value
@@ -58,9 +74,9 @@ class StrictHttp(HttpToolsProtocol):
             self._start_unusual_request()
 
     def _start_unusual_request(self) -> None:
-        app, self._refusal = self.app, self.fault()
+        app, self._refusal = self.app, self.find_refusal()
         if self._refusal is not None:
-            self.app = self.refusals.app(self._refusal)
+            self.app = self.hooks.refuse(self._refusal)
         HttpToolsProtocol.on_headers_complete(self)
         self.app = app
         # The parser skips the body of an upgrade and would then read it as the next request.
@@ -95,7 +111,7 @@ class StrictHttp(HttpToolsProtocol):
             return True
         return False
 
-    def fault(self) -> Refusal | None:
+    def find_refusal(self) -> Refusal | None:
         """The refusal of the request whose head is complete, if there is one."""
         if not self.has_valid_host():
             return BAD_HOST
@@ -110,3 +126,61 @@ class StrictHttp(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Not logged: HTTP allows to ignore an Upgrade, and a client could flood the log."""
+
+
+def is_host(value: bytes) -> bool:
+    return len(value) <= MAX_HOST_BYTES and _HOST.fullmatch(value) is not None
+
+
+def has_body(headers: Headers) -> bool:
+    """Whether the headers announce a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )
+
+
+def handshake_refusal(method: bytes, url: bytes, headers: Headers) -> Refusal | None:
+    """Why the WebSocket library would refuse this handshake, or leave it unanswered."""
+    if method != b"GET":
+        return Refusal("method_not_allowed", "a handshake must be a GET request", {"Allow": "GET"})
+    return _too_large(url, headers) or _malformed(headers)
+
+
+def _too_large(url: bytes, headers: Headers) -> Refusal | None:
+    if len(b"GET  HTTP/1.1\r\n") + len(url) > MAX_LINE_LENGTH:
+        detail = f"the request line of a handshake has at most {MAX_LINE_LENGTH} bytes"
+        return Refusal("uri_too_long", detail)
+    if len(headers) > MAX_NUM_HEADERS:
+        detail = f"a handshake has at most {MAX_NUM_HEADERS} headers"
+        return Refusal("headers_too_large", detail)
+    if max((len(name) + len(value) for name, value in headers)) + 4 > MAX_LINE_LENGTH:
+        detail = f"a header of a handshake has at most {MAX_LINE_LENGTH} bytes"
+        return Refusal("headers_too_large", detail)
+    return None
+
+
+def _malformed(headers: Headers) -> Refusal | None:
+    if has_body(headers):
+        return Refusal("bad_request", "a handshake must not have a body")
+    if _all(headers, b"sec-websocket-version") != [b"13"]:
+        detail = "the supported version of WebSocket is 13"
+        return Refusal("upgrade_required", detail, {"Sec-WebSocket-Version": "13"})
+    if not _are_one_key(_all(headers, b"sec-websocket-key")):
+        return Refusal(
+            "bad_request", "a handshake must have one Sec-WebSocket-Key: 16 bytes in base64"
+        )
+    if len(_all(headers, b"origin")) > 1:
+        return Refusal("bad_request", "a request must have at most one Origin header")
+    return None
+
+
+def _all(headers: Headers, wanted: bytes) -> list[bytes]:
+    return [value for name, value in headers if name == wanted]
+
+
+def _are_one_key(keys: list[bytes]) -> bool:
+    try:
+        return len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16
+    except binascii.Error:
+        return False

@@ -1,9 +1,9 @@
-"""The way around ASGI to a WebSocket's transport, where the server is the one that we know.
+"""The way around ASGI to a connection's transport, where the server is uvicorn.
 
-ASGI can only `await send`: for each reader a task switch, no word about how much is waiting to be
-written, and no way to close a connection whose reader has stopped reading. uvicorn's protocol
-object knows all three. Everything that reaches into it stands in this file; with another server,
-or `WS_DIRECT=false`, `wire_behind` gives None and the stream goes the plain way.
+ASGI can only `await send`: this costs a task switch for each client, does not tell how many bytes
+wait to be sent, and cannot close a connection whose client has stopped reading. uvicorn's protocol
+object can do all three. This file holds everything that depends on it. With another server,
+`websocket_protocol` gives None and the stream uses ASGI.
 """
 
 import asyncio
@@ -14,36 +14,42 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 
 from api.server.bounded_http import BoundedHttp
-from api.server.bounded_websocket import CLOSE_S, BoundedWebSocket
-from api.server.sockets import bound_sending
-from api.stream.frames import Frame
+from api.server.bounded_websocket import BoundedWebSocket
+from api.server.hooks import hooks_of
+from api.server.send_buffer import limit_send_buffer
 
-#: Where the server's own `send` is kept before anybody wraps it.
-KEY = "gateway.server_send"
-#: Linux doubles it; still several times what a fast reader far away needs in a round trip.
-KERNEL_BYTES = 256 * 1024
-#: Added to the time that a reader may be stuck, in seconds, so that our close frame comes first.
-KERNEL_SLACK_S = 30.0
-
-
-def keep_send(scope: Scope, send: Send) -> None:
-    """Remembers the server's `send`, outside of every layer: each one wraps it."""
-    scope[KEY] = send
+#: Scope key of the server's own `send`, which every layer of the application wraps.
+SERVER_SEND = "gateway.server_send"
+#: Size of the kernel's send buffer, in bytes. Linux doubles it. It is several times what a fast
+#: client far away needs in a round trip.
+SEND_BUFFER_BYTES = 256 * 1024
+#: Added to the time for which a client may be stuck, in seconds, so that our close frame is first.
+SLACK_S = 30.0
 
 
-class Wire:
-    """One accepted WebSocket connection of uvicorn's: an Outlet that writes the same bytes for
-    every reader, with no task in between."""
+def remember_server_send(scope: Scope, send: Send) -> None:
+    """Must be called outside of every layer."""
+    scope[SERVER_SEND] = send
+
+
+def websocket_protocol(scope: Scope) -> WebSocketsSansIOProtocol | None:
+    """uvicorn's protocol of this connection; None with another server."""
+    server = getattr(scope.get(SERVER_SEND), "__self__", None)
+    return server if isinstance(server, WebSocketsSansIOProtocol) else None
+
+
+class WebSocketTransport:
+    """The transport of one accepted WebSocket connection: it writes without a task in between."""
 
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         self._protocol = protocol
-        self._has_end = False
+        self._has_deadline = False
 
     def __repr__(self) -> str:
-        return f"<Wire {self.waiting} bytes waiting>"
+        return f"<{type(self).__name__} {self.buffered_bytes} bytes buffered>"
 
     @property
-    def waiting(self) -> int:
+    def buffered_bytes(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self._protocol.transport.get_write_buffer_size()
 
@@ -51,19 +57,19 @@ class Wire:
     def is_closing(self) -> bool:
         return self._protocol.close_sent or self._protocol.transport.is_closing()
 
-    def write(self, frame: Frame) -> None:
-        """As it stands; nothing once the connection is closing."""
-        protocol = self._protocol  # not by is_closing: this is done for each reader
+    def write_bytes(self, frames: bytes) -> None:
+        """Writes complete WebSocket frames; does nothing once the connection is closing."""
+        protocol = self._protocol  # not by is_closing: this runs for each client
         if not (protocol.close_sent or protocol.transport.is_closing()):
-            protocol.transport.write(frame.wire)
+            protocol.transport.write(frames)
 
     def close(self, code: int, reason: str) -> None:
-        """As uvicorn closes, but without waiting for a reader that does not read.
+        """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
 
-        What is closing already, by whose will ever, gets its end set: uvicorn itself would wait
-        for as long as the peer's kernel keeps the connection.
+        uvicorn itself would wait for as long as the peer's kernel keeps the connection.
         """
         protocol = self._protocol
+        close_s = hooks_of(protocol.config.app).timeouts.close_s
         if not self.is_closing:
             with suppress(InvalidState):
                 protocol.conn.send_close(code, reason)
@@ -72,53 +78,49 @@ class Wire:
             message = {"type": "websocket.disconnect", "code": code, "reason": reason}
             protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
             if isinstance(protocol, BoundedWebSocket):
-                protocol.resume_hearing()
+                protocol.resume_parsing()
             else:
                 protocol.transport.resume_reading()
-            # uvicorn then leaves the transport to the peer's goodbye, or to this.
-            end = protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
-            protocol.close_timer = protocol.close_timer or end
-        elif not self._has_end:
-            protocol.loop.call_later(CLOSE_S, protocol.transport.abort)
-        self._has_end = True
+            # uvicorn ends the connection when the peer's close frame comes, or by this timer.
+            deadline = protocol.loop.call_later(close_s, protocol.transport.abort)
+            protocol.close_timer = protocol.close_timer or deadline
+        elif not self._has_deadline:
+            protocol.loop.call_later(close_s, protocol.transport.abort)
+        self._has_deadline = True
 
     def abort(self) -> None:
         self._protocol.transport.abort()
 
 
-def wire_behind(scope: Scope) -> Wire | None:
-    """The wire of this connection; None behind a server that we don't know."""
-    server = getattr(scope.get(KEY), "__self__", None)
-    return Wire(server) if isinstance(server, WebSocketsSansIOProtocol) else None
-
-
 def abort(scope: Scope) -> None:
-    """Ends the connection of a reader that does not read; without uvicorn, it lingers."""
+    """Ends the connection of a client that does not read; does nothing without uvicorn."""
     if transport := _transport(scope):
         transport.abort()
 
 
-def abort_soon(scope: Scope) -> None:
-    """As `abort`, with a little time for what is still on its way."""
-    asyncio.get_running_loop().call_later(CLOSE_S, abort, scope)
+def abort_later(scope: Scope) -> None:
+    """As `abort` for a WebSocket, after `close_s` seconds: bytes in transit may still arrive."""
+    if protocol := websocket_protocol(scope):
+        close_s = hooks_of(protocol.config.app).timeouts.close_s
+        protocol.loop.call_later(close_s, protocol.transport.abort)
 
 
-def bound_kernel_buffer(scope: Scope, stuck_s: float) -> None:
-    """Limits what the kernel takes for a client that does not read: without it megabytes, before
-    we notice, which it keeps for minutes after the connection was closed."""
+def limit_kernel_buffer(scope: Scope, stuck_s: float) -> None:
+    """Limits the kernel's buffer for a client that does not read. Without a limit the kernel takes
+    megabytes before we notice, and keeps them for minutes after the connection was closed."""
     transport = _transport(scope)
     connection = transport.get_extra_info("socket") if transport else None
-    bound_sending(connection, KERNEL_BYTES, stuck_s + KERNEL_SLACK_S)
+    limit_send_buffer(connection, SEND_BUFFER_BYTES, stuck_s + SLACK_S)
 
 
-def begin_endless_answer(scope: Scope) -> None:
+def begin_endless_response(scope: Scope) -> None:
     """Makes this request the last one of its connection; requests behind it are ignored."""
     transport = _transport(scope)
     protocol = transport.get_protocol() if transport else None
     if isinstance(protocol, BoundedHttp):
-        protocol.begin_endless_answer()
+        protocol.begin_endless_response()
 
 
 def _transport(scope: Scope) -> asyncio.Transport | None:
-    """uvicorn's, of either protocol; uvloop's is an asyncio.Transport in all but name."""
-    return getattr(getattr(scope.get(KEY), "__self__", None), "transport", None)
+    """uvicorn's, of either protocol; uvloop's has the methods of asyncio.Transport."""
+    return getattr(getattr(scope.get(SERVER_SEND), "__self__", None), "transport", None)

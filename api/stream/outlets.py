@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from api.server.ws_transport import WebSocketTransport
 from api.stream.frames import Frame
 
 #: More than this waiting, and the reader lags: it gets nothing until it has read. The snapshots
@@ -17,7 +18,7 @@ MOST_WAITING = 1024 * 1024
 
 
 class Outlet(Protocol):
-    """A Wire straight to the transport, or a QueueOutlet."""
+    """A TransportSink or a QueueOutlet."""
 
     @property
     def waiting(self) -> int:
@@ -35,6 +36,17 @@ class Outlet(Protocol):
 
     def abort(self) -> None:
         """Ends the connection now."""
+
+
+class TransportSink(WebSocketTransport):
+    """Writes to uvicorn's transport: the same bytes for every reader, with no task in between."""
+
+    @property
+    def waiting(self) -> int:
+        return self.buffered_bytes
+
+    def write(self, frame: Frame) -> None:
+        self.write_bytes(frame.wire)
 
 
 class QueueOutlet:

@@ -4,31 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.server.bounded_http import BoundedHttp
+from api.server.hooks import ConnectionTimeouts, ServerHooks
+from tests.api.raw import serving_bare
 
 EMPTY = [(b"content-length", b"0")]
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 
 
-async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": EMPTY})
-    await send({"type": "http.response.body", "body": b""})
+class Empty:
+    """Answers each request with an empty body."""
+
+    server_hooks = ServerHooks(timeouts=ConnectionTimeouts(head_s=0.5))
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": EMPTY})
+        await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.5)
-    config = uvicorn.Config(app, port=0, http=BoundedHttp, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await task
+async def port() -> AsyncIterator[int]:
+    async with serving_bare(Empty(), http=BoundedHttp) as (port, _):
+        yield port
 
 
 async def answers(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:

@@ -10,6 +10,7 @@ from api.edge.client_limits import client_address
 from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
 from tests.api.stream.client import Served, serving
+from tests.clocks import ManualClock
 from tests.world.server import World
 
 #: With WS_MAX_CLIENTS=1 this is the share of four connections.
@@ -60,7 +61,7 @@ async def test_one_address_has_no_more_than_its_share(
             assert is_open
 
 
-async def test_places_come_back_with_the_end_of_a_connection(
+async def test_a_closed_connection_frees_its_place(
     world: World, surroundings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with served_with(world, surroundings) as served:
@@ -71,16 +72,16 @@ async def test_places_come_back_with_the_end_of_a_connection(
         async with asyncio.timeout(5):
             while served.server.server_state.connections:
                 await asyncio.sleep(0.02)
-        assert repr(served.app.connections) == "<Connections 0 open, 0 unread>"  # type: ignore[attr-defined]
+        assert repr(served.app.server_hooks.connections) == "<Connections 0 open, 0 unread>"  # type: ignore[attr-defined]
         assert statuses((await said(served.port, get("/healthz"), within_s=0.2))[0]) == [200]
     assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.parametrize("settings", [{"CLIENT_MAX_SHARE": "1"}, {"TRUST_PROXY": "1"}])
-async def test_a_share_of_all_and_proxies_that_are_trusted_have_no_bound(
+async def test_a_share_of_one_and_trusted_proxies_are_not_limited(
     world: World, surroundings: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
-    """Behind a proxy that is told of, all clients have one peer."""
+    """Behind a trusted proxy all clients have one peer."""
     async with (
         served_with(world, surroundings, **settings) as served,
         AsyncExitStack() as stack,
@@ -90,10 +91,16 @@ async def test_a_share_of_all_and_proxies_that_are_trusted_have_no_bound(
         assert all(answers)
 
 
-async def test_a_refused_address_is_told_of_once_in_a_while(
+def by_peer(max_per_address: int) -> Connections:
+    return Connections(
+        lambda scope: client_address(scope, 0), ManualClock(), max_per_address=max_per_address
+    )
+
+
+async def test_an_address_over_the_limit_is_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connections = Connections(lambda scope: client_address(scope, 0), most=1)
+    connections = by_peer(max_per_address=1)
     assert connections.admit(("127.0.0.1", 1)) == "127.0.0.1"
     assert [connections.admit(("127.0.0.1", port)) for port in range(2, 9)] == [None] * 7
     assert len(caplog.records) == 1
@@ -102,13 +109,13 @@ async def test_a_refused_address_is_told_of_once_in_a_while(
     assert connections.admit(("127.0.0.2", 9)) is not None
 
 
-def test_nothing_is_remembered_of_who_is_gone() -> None:
-    connections = Connections(lambda scope: client_address(scope, 0), most=10)
+def test_closed_connections_leave_no_entries() -> None:
+    connections = by_peer(max_per_address=10)
     for number in range(1_000):
         peer = f"10.0.{number // 250}.{number % 250}", 1
         address = connections.admit(peer)
         assert address is not None
-        assert connections.note_unread(number, {"client": peer, "headers": []}, 5)
+        assert connections.record_unread(number, {"client": peer, "headers": []}, 5)
         connections.forget_unread(number)
         connections.release(address)
     assert not connections._open

@@ -20,6 +20,7 @@ import run_server
 from api.hf_unified_server import Application, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
+from api.server.hooks import ServerHooks
 from backend.gateway import read_configuration
 from tests.world.server import World
 
@@ -252,13 +253,13 @@ async def test_who_takes_nothing_does_not_fill_the_memory(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: list[int] = []
-    answers = DirectHttp._answers_at_once
+    answers = DirectHttp._send_cached
 
     def watched(self: DirectHttp) -> bool:
         waiting.append(self.transport.get_write_buffer_size())
         return answers(self)
 
-    monkeypatch.setattr(DirectHttp, "_answers_at_once", watched)
+    monkeypatch.setattr(DirectHttp, "_send_cached", watched)
     asked = request(KNOWN[0])
     await known(servers, asked)
     async with connected(servers.direct) as client:
@@ -286,10 +287,12 @@ class Echo:
     """Knows one answer, and sends back every body, after `delay_s`."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
-        self.prepared = self
+        self.server_hooks = ServerHooks(cached_response=self.cached_response)
         self._delay_s = delay_s
 
-    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
+    def cached_response(
+        self, scope: Scope, method: str, target: bytes
+    ) -> tuple[int, bytes, bytes] | None:
         is_known = target == b"/known" and method == "GET" and (b"host", b"g") in scope["headers"]
         return (200, b"content-length: 5\r\n", b"known") if is_known else None
 
@@ -315,7 +318,7 @@ async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
 
 async def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known answers of one read are counted: the next ones wait as any request does."""
-    monkeypatch.setattr("api.server.direct_http.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("api.server.direct_http.MAX_PER_READ", 2)
     async with serving(Echo(), DirectHttp) as port, connected(port) as client:
         for _ in range(2):
             client.writer.write(request("/known") * 4)

@@ -8,7 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
-from api.server.heads import is_host
+from api.server.hooks import ConnectionTimeouts, ServerHooks
+from api.server.strict_http import is_host
 from tests.api.raw import HANDSHAKE, counted, get, said, serving_bare, statuses
 from tests.api.stream.client import Served, serving
 from tests.world.server import World
@@ -145,12 +146,16 @@ def test_characters_that_no_host_has(host: bytes) -> None:
 class Waits:
     """Answers with what it was asked, by `delay_s` later; /known at once."""
 
-    def __init__(self, delay_s: float = 0.1) -> None:
-        self.prepared = self
+    def __init__(self, delay_s: float = 0.1, head_s: float = 10.0) -> None:
+        self.server_hooks = ServerHooks(
+            timeouts=ConnectionTimeouts(head_s=head_s), cached_response=self.cached_response
+        )
         self._delay_s = delay_s
         self.headers: list[list[tuple[bytes, bytes]]] = []
 
-    def at_once(self, _scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
+    def cached_response(
+        self, _scope: Scope, method: str, target: bytes
+    ) -> tuple[int, bytes, bytes] | None:
         return (200, b"content-length: 0\r\n", b"") if target == b"/known" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,11 +208,10 @@ async def test_junk_behind_a_request_does_not_come_before_its_answer(
 
 @PROTOCOLS
 async def test_a_line_break_behind_a_request_does_not_cut_its_answer(
-    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+    protocol: type[BoundedHttp],
 ) -> None:
-    """It begins a head that never comes: its time is not over before the answer is."""
-    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.2)
-    async with serving_bare(Waits(0.6), http=protocol) as (port, _):
+    """It begins a head that never comes: its time limit starts after the response."""
+    async with serving_bare(Waits(0.6, head_s=0.2), http=protocol) as (port, _):
         answers, _ = await said(port, get("/slow"), b"\r\n")
     assert answers.endswith(b"/slow")
 

@@ -13,13 +13,17 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.server.bounded_http import BoundedHttp
-from api.server.connections import MOST_UNREAD, MOST_UNREAD_BYTES, Connections
+from api.server.connections import MAX_UNREAD, MAX_UNREAD_BYTES, Connections
 from api.server.direct_http import DirectHttp
+from api.server.hooks import ConnectionTimeouts, ServerHooks
+from backend.clock import SystemClock
 from tests.api.raw import get, serving_bare
 from tests.life.clients import connected, held_by_kernel
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
-#: More than two buffers and what the client's own takes.
+#: A client that reads nothing is disconnected half a second later.
+QUICK = ConnectionTimeouts(check_s=0.1, stalled_s=0.5)
+#: More than two buffers and the client's own take.
 MUCH = b"x" * 1_000_000
 
 
@@ -29,16 +33,21 @@ def by_peer(scope: Scope) -> str:
 
 
 class Bodies:
-    """Answers with much, with little, or with much of it that is known already."""
+    """Answers with a large body, with a small one, or with a large cached one."""
 
-    def __init__(self) -> None:
-        self.connections = Connections(by_peer)
-        self.prepared = self
+    def __init__(self, timeouts: ConnectionTimeouts, **limits: int) -> None:
+        clock = SystemClock()
+        self.connections = Connections(by_peer, clock, **limits)
+        self.server_hooks = ServerHooks(
+            clock, timeouts, self.connections, cached_response=self.cached_response
+        )
         self.made = 0
 
-    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
-        known = {b"/known": MUCH, b"/little": b"x" * 50_000}.get(target)
-        return None if known is None else (200, b"content-length: %d\r\n" % len(known), known)
+    def cached_response(
+        self, scope: Scope, method: str, target: bytes
+    ) -> tuple[int, bytes, bytes] | None:
+        cached = {b"/known": MUCH, b"/little": b"x" * 50_000}.get(target)
+        return None if cached is None else (200, b"content-length: %d\r\n" % len(cached), cached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.made += 1
@@ -47,17 +56,14 @@ class Bodies:
         await send({"type": "http.response.body", "body": MUCH})
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.server.bounded_http.CHECK_S", 0.1)
-    monkeypatch.setattr("api.server.unread.STUCK_S", 0.5)
-
-
 @asynccontextmanager
 async def serving_bodies(
-    protocol: type[BoundedHttp], **options: object
+    protocol: type[BoundedHttp],
+    timeouts: ConnectionTimeouts = QUICK,
+    limits: dict[str, int] | None = None,
+    **options: object,
 ) -> AsyncIterator[tuple[Bodies, int, uvicorn.Server]]:
-    app = Bodies()
+    app = Bodies(timeouts, **(limits or {}))
     async with serving_bare(app, http=protocol, **options) as (port, server):
         yield app, port, server
 
@@ -70,7 +76,6 @@ async def until_open(server: uvicorn.Server, count: int, within_s: float = 5.0) 
 
 @PROTOCOLS
 @pytest.mark.parametrize("asked", [get("/known"), get("/known") * 20, get("/known", version="1.0")])
-@pytest.mark.usefixtures("quick")
 async def test_who_takes_nothing_is_let_go_and_nothing_is_kept(
     protocol: type[BoundedHttp], asked: bytes
 ) -> None:
@@ -83,7 +88,6 @@ async def test_who_takes_nothing_is_let_go_and_nothing_is_kept(
 
 @PROTOCOLS
 @pytest.mark.parametrize("line", [(), ("Connection: close",)])
-@pytest.mark.usefixtures("quick")
 async def test_also_of_an_answer_that_the_kernel_took_as_a_whole(
     protocol: type[BoundedHttp], line: tuple[str, ...]
 ) -> None:
@@ -100,7 +104,6 @@ async def test_also_of_an_answer_that_the_kernel_took_as_a_whole(
 
 
 @PROTOCOLS
-@pytest.mark.usefixtures("quick")
 async def test_who_takes_it_slowly_gets_it_all(protocol: type[BoundedHttp]) -> None:
     async with serving_bodies(protocol, timeout_keep_alive=0.2) as (_, port, _server):
         for lines in ((), ("Connection: close",)):
@@ -117,7 +120,6 @@ async def test_who_takes_it_slowly_gets_it_all(protocol: type[BoundedHttp]) -> N
 
 
 @PROTOCOLS
-@pytest.mark.usefixtures("quick")
 async def test_who_takes_a_byte_now_and_then_takes_nothing(protocol: type[BoundedHttp]) -> None:
     async with (
         serving_bodies(protocol) as (_, port, server),
@@ -133,11 +135,11 @@ async def test_who_takes_a_byte_now_and_then_takes_nothing(protocol: type[Bounde
 
 @PROTOCOLS
 async def test_one_address_leaves_so_many_answers_unread(
-    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+    protocol: type[BoundedHttp],
 ) -> None:
-    """By connections; others are not concerned. Those that take what they get do not count."""
-    monkeypatch.setattr("api.server.connections.MOST_UNREAD", 4)
-    async with serving_bodies(protocol) as (app, port, server), AsyncExitStack() as stack:
+    """Other addresses are not affected, and connections whose client reads do not count."""
+    serving = serving_bodies(protocol, ConnectionTimeouts(), {"max_unread": 4})
+    async with serving as (app, port, server), AsyncExitStack() as stack:
         for _ in range(10):
             await stack.enter_async_context(connected(port, get("/known")))
         await until_open(server, 4)
@@ -153,10 +155,10 @@ async def test_one_address_leaves_so_many_answers_unread(
 
 @PROTOCOLS
 async def test_one_address_leaves_so_many_bytes_unread(
-    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+    protocol: type[BoundedHttp],
 ) -> None:
-    monkeypatch.setattr("api.server.connections.MOST_UNREAD_BYTES", 3_000_000)
-    async with serving_bodies(protocol) as (_, port, server), AsyncExitStack() as stack:
+    serving = serving_bodies(protocol, ConnectionTimeouts(), {"max_unread_bytes": 3_000_000})
+    async with serving as (_, port, server), AsyncExitStack() as stack:
         for _ in range(8):
             await stack.enter_async_context(connected(port, get("/known")))
         await until_open(server, 3)
@@ -165,17 +167,18 @@ async def test_one_address_leaves_so_many_bytes_unread(
 
 
 def test_the_bounds_of_an_address() -> None:
-    connections = Connections(lambda scope: scope["client"][0])
+    connections = Connections(lambda scope: scope["client"][0], SystemClock())
     scope = {"client": ("a", 1), "headers": []}
-    assert all(connections.note_unread(n, scope, 1) for n in range(MOST_UNREAD))
-    assert connections.note_unread(0, scope, MOST_UNREAD_BYTES - MOST_UNREAD + 1)
+    assert all(connections.record_unread(n, scope, 1) for n in range(MAX_UNREAD))
+    assert connections.record_unread(0, scope, MAX_UNREAD_BYTES - MAX_UNREAD + 1)
 
 
 @PROTOCOLS
 async def test_for_who_does_not_read_nothing_more_is_made(protocol: type[BoundedHttp]) -> None:
     """Of many questions at once: an application's answers would wait in its tasks, uncounted."""
     asked = get("/made") * 3
-    async with serving_bodies(protocol) as (app, port, _), connected(port, asked) as reader:
+    serving = serving_bodies(protocol, ConnectionTimeouts())
+    async with serving as (app, port, _), connected(port, asked) as reader:
         await asyncio.sleep(0.3)
         assert app.made == 1
         loop = asyncio.get_running_loop()
@@ -184,7 +187,6 @@ async def test_for_who_does_not_read_nothing_more_is_made(protocol: type[Bounded
 
 
 @PROTOCOLS
-@pytest.mark.usefixtures("quick")
 async def test_what_was_unread_goes_with_its_connection(
     protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
 ) -> None:

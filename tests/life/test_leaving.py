@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.server.connections import MOST_UNREAD
+from api.server.connections import MAX_UNREAD
 from tests.api.raw import HANDSHAKE
 from tests.life.clients import connected, get, held_by_kernel
 from tests.life.process import memory_mb, running, sockets
@@ -74,17 +74,17 @@ async def test_answers_that_nobody_reads_are_bounded_for_one_address(
     ):
         answer = await gateway.client.get(MUCH, headers={"Accept-Encoding": "identity"})
         before_mb = memory_mb(gateway.process.pid)
-        for number in range(3 * MOST_UNREAD):
+        for number in range(3 * MAX_UNREAD):
             lines = "\r\nConnection: close" if number % 3 == 0 else ""
             asked = get(MUCH).removesuffix(b"\r\n\r\n") + lines.encode() + b"\r\n\r\n"
             await stack.enter_async_context(connected(gateway.port, asked * 3))
-        await gateway.told("leaves too many answers unread", within_s=20)
+        await gateway.told("leaves too many responses unread", within_s=20)
         async with asyncio.timeout(20):  # well before any of them counts as stuck
-            while sockets(gateway.process.pid) > MOST_UNREAD + 15:
+            while sockets(gateway.process.pid) > MAX_UNREAD + 15:
                 await asyncio.sleep(0.1)
         kept, grown_mb = held_by_kernel(gateway.port), memory_mb(gateway.process.pid) - before_mb
-        assert kept < MOST_UNREAD * len(answer.content)
+        assert kept < MAX_UNREAD * len(answer.content)
         assert grown_mb < 30
         ended = await gateway.stop()
     assert "Traceback" not in ended.output
-    assert ended.output.count("leaves too many answers unread") == 1
+    assert ended.output.count("leaves too many responses unread") == 1

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import httpx
 import pytest
 
+from api.server.hooks import ConnectionTimeouts
 from api.stream.outlets import MOST_WAITING
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -155,10 +156,10 @@ async def test_an_event_stream_gives_its_place_back_whatever_stands_behind_it(
 
 @DIRECT
 async def test_nothing_that_is_sent_behind_its_request_cuts_an_event_stream(
-    serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch, direct: str
+    serve_stream: ServeStream, direct: str
 ) -> None:
-    monkeypatch.setattr("api.server.bounded_http.HEAD_S", 0.2)
-    async with serve_stream(HTTP_DIRECT=direct) as served:
+    timeouts = ConnectionTimeouts(head_s=0.2)
+    async with serve_stream({"timeouts": timeouts}, HTTP_DIRECT=direct) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for behind in (SSE, b"\r\n", b"no HTTP\r\n\r\n", b"GET / HT"):
             writer.write(behind)

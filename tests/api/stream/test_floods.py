@@ -9,7 +9,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from api.server.bounded_websocket import BURST_FRAMES, MOST_UNREAD, BoundedWebSocket, TokenBucket
+from api.server.bounded_websocket import BURST_FRAMES, MAX_UNREAD, BoundedWebSocket, TokenBucket
+from api.server.hooks import ConnectionTimeouts
 from tests.api.raw import HANDSHAKE
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
@@ -170,12 +171,11 @@ async def test_pings_of_a_client_that_does_not_read_are_not_piled_up(
             await talker.say(FLOODS["long pings"] * 1_000)
             await asyncio.sleep(0.005)
             most = max(most, protocol.transport.get_write_buffer_size())
-    assert MOST_UNREAD <= most < 2 * MOST_UNREAD
+    assert MAX_UNREAD <= most < 2 * MAX_UNREAD
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.server.bounded_websocket.MESSAGE_S", 0.3)
+#: A message must be complete within 0.3 s.
+QUICK = {"timeouts": ConnectionTimeouts(message_s=0.3)}
 
 
 @WAYS
@@ -188,22 +188,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         frame(FIN | TEXT)[:3],
     ],
 )
-@pytest.mark.usefixtures("quick")
 async def test_a_message_without_end_is_ended(
     serve_stream: ServeStream, direct: str, begun: bytes
 ) -> None:
-    async with serve_stream(WS_DIRECT=direct) as served, talking(served.port) as talker:
+    async with serve_stream(QUICK, WS_DIRECT=direct) as served, talking(served.port) as talker:
         await talker.say(begun)
         told = await talker.end(3)
     assert told[:2] == (1008).to_bytes(2, "big")
     assert b"a message must be complete within 0.3 s" in told
 
 
-@pytest.mark.usefixtures("quick")
 async def test_pings_between_fragments_give_a_message_no_more_time(
     serve_stream: ServeStream,
 ) -> None:
-    async with serve_stream() as served, talking(served.port) as talker:
+    async with serve_stream(QUICK) as served, talking(served.port) as talker:
         await talker.say(frame(TEXT, b"{"))
         with suppress(ConnectionError):
             for _ in range(20):
@@ -212,11 +210,10 @@ async def test_pings_between_fragments_give_a_message_no_more_time(
         assert (await talker.end(1))[:2] == (1008).to_bytes(2, "big")
 
 
-@pytest.mark.usefixtures("quick")
 async def test_message_after_message_has_its_own_time(serve_stream: ServeStream) -> None:
     """Also where each one begins in the packet that ends the one before."""
     begun, ended = frame(TEXT, b'{"op":'), frame(FIN | CONTINUATION, b'"ping"}')
-    async with serve_stream() as served, talking(served.port) as talker:
+    async with serve_stream(QUICK) as served, talking(served.port) as talker:
         await talker.say(begun)
         for _ in range(8):
             await asyncio.sleep(0.1)

@@ -4,8 +4,14 @@ import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
 
-from api.server.ws_transport import KEY, Wire, abort, keep_send, wire_behind
+from api.server.ws_transport import (
+    SERVER_SEND,
+    abort,
+    remember_server_send,
+    websocket_protocol,
+)
 from api.stream.frames import Frame
+from api.stream.outlets import TransportSink
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 
@@ -16,9 +22,9 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
         await reader.next(op="data")
         (subscriber,) = served.broadcaster._subscribers
         wire = subscriber._outlet
-        assert isinstance(wire, Wire)
+        assert isinstance(wire, TransportSink)
         assert wire.waiting == 0
-        assert repr(wire) == "<Wire 0 bytes waiting>"
+        assert repr(wire) == "<TransportSink 0 bytes buffered>"
         wire.close(1008, "enough")
         wire.close(1001, "again")
         wire.write(Frame(b"", "nothing"))
@@ -41,7 +47,7 @@ async def test_behind_an_unknown_server_there_is_no_wire() -> None:
 
     async def send(_message: Message) -> None: ...
 
-    keep_send(scope, send)
-    assert scope[KEY] is send
-    assert wire_behind(scope) is None
+    remember_server_send(scope, send)
+    assert scope[SERVER_SEND] is send
+    assert websocket_protocol(scope) is None
     abort(scope)  # nothing to reach for: the server's own patience decides

@@ -1,4 +1,4 @@
-"""Answers to requests that the server refuses before the application sees them."""
+"""Responses to requests that the server refuses before the application sees them."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,7 @@ from api.edge.middleware import RequestId
 from api.edge.problems import problem
 from api.edge.request_counts import UNMATCHED, CountRequests, RequestCounts
 from api.edge.security_headers import SecurityHeaders
-from api.server.heads import Refusal
-from backend.clock import SystemClock
+from api.server.hooks import Refusal
 
 _KEY = "gateway.refusal"
 
@@ -27,13 +26,13 @@ class Refusals:
         self._counts = counts
         self._limits = limits
         self._trusted_proxies = trusted_proxies
-        counted = CountClients(_refuse, limits=limits, trusted_proxies=trusted_proxies)
-        self._answer: ASGIApp = RequestId(CountRequests(SecurityHeaders(counted), counts, {}))
+        counted = CountClients(_respond, limits=limits, trusted_proxies=trusted_proxies)
+        self._app: ASGIApp = RequestId(CountRequests(SecurityHeaders(counted), counts, {}))
 
     def count(self, status: int, client: Sequence[object] | None) -> None:
-        """Counts a refusal that was answered without `app`: its bytes are no request.
+        """Counts a refusal that the server answered itself, because the bytes are no request.
 
-        Behind a proxy such bytes are the proxy's, whose address is no client's.
+        Behind a proxy they come from the proxy, so no client is charged.
         """
         self._counts[UNMATCHED, status, ""] += 1
         if self._limits and client and not self._trusted_proxies:
@@ -42,30 +41,21 @@ class Refusals:
     def app(self, refusal: Refusal) -> ASGIApp:
         """An ASGI application that answers with this refusal."""
 
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._answer({**scope, _KEY: refusal}, receive, send)
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._app({**scope, _KEY: refusal}, receive, send)
 
-        return answer
+        return respond
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+async def _respond(scope: Scope, receive: Receive, send: Send) -> None:
     refusal: Refusal = scope[_KEY]
     # Starlette builds the URL from the Host header, which may be invalid here.
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
     request = Request({**scope, "headers": headers})
-    answer = problem(
+    response = problem(
         request,
         refusal.code,
         refusal.detail,
         headers={"Connection": "close", **refusal.headers},
     )
-    await answer(scope, receive, send)
-
-
-#: For an application without counts of its own.
-_DEFAULT = Refusals(RequestCounts(), ClientLimits((), SystemClock()))
-
-
-def refusals_of(app: object) -> Refusals:
-    """The refusals of the application that a server runs."""
-    return getattr(app, "refusals", None) or _DEFAULT
+    await response(scope, receive, send)

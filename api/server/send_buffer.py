@@ -1,0 +1,117 @@
+"""The send buffer of a TCP connection: its limits, and whether the client reads from it."""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from contextlib import suppress
+from typing import NamedTuple
+
+#: A client that is not stalled reads this many bytes, or everything, in `stalled_s` seconds.
+MIN_READ_BYTES = 16 * 1024
+#: Position of `tcpi_bytes_acked` (64 bits) in `struct tcp_info` (linux/tcp.h).
+_ACKED, _ACKED_END = 120, 128
+#: `struct linger`: on, with a timeout of 0 s. Closing then sends a reset.
+_LINGER_0 = struct.pack("ii", 1, 0)
+#: Linux only: the kernel drops a connection whose peer acknowledges nothing for this time. It also
+#: covers sockets that we have closed while data is still queued.
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+
+
+class SendQueue(NamedTuple):
+    """Bytes that the peer has not acknowledged yet, and bytes that it has acknowledged in total."""
+
+    unacked: int
+    acked: int | None  # None where the system does not report it
+
+
+class ReadProgress:
+    """Measures whether the client of one connection reads what was written to it.
+
+    It compares the bytes that the client has acknowledged from one `update` to the next. The client
+    is stalled when it reads less than MIN_READ_BYTES in `stalled_s` seconds.
+    """
+
+    def __init__(self, transport: asyncio.Transport, stalled_s: float) -> None:
+        self._transport, self._stalled_s = transport, stalled_s
+        connection = transport.get_extra_info("socket")
+        self._socket = connection if _is_tcp(connection) else None
+        #: At the last update: bytes in our buffer and the kernel's, and bytes acknowledged so far.
+        self.unread, self._acked = 0, 0
+        #: The current period: bytes acknowledged at its start, bytes to read in it, its start.
+        self._start_acked, self._min_read, self._started_at = 0, 0, 0.0
+
+    def __repr__(self) -> str:
+        return f"<ReadProgress {self.unread} bytes unread>"
+
+    def update(self, now: float) -> bool:
+        """False when bytes are unread and the client has read none since the last update."""
+        unread, acked = self._measure()
+        reads = not unread or acked != self._acked
+        if not unread or not self._min_read or acked - self._start_acked >= self._min_read:
+            self._start_acked, self._started_at = acked, now
+            self._min_read = min(unread, MIN_READ_BYTES)
+        self.unread, self._acked = unread, acked
+        return reads
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether the client has read too little for `stalled_s` seconds, as of the last update."""
+        return bool(self._min_read) and now - self._started_at >= self._stalled_s
+
+    def _measure(self) -> tuple[int, int]:
+        unread = self._transport.get_write_buffer_size()
+        if self._socket is None:
+            return unread, -unread
+        kernel = send_queue(self._socket)
+        unread += kernel.unacked
+        return unread, -unread if kernel.acked is None else kernel.acked
+
+
+def limit_send_buffer(connection: socket.socket | None, max_bytes: int, unacked_s: float) -> None:
+    """Limits the kernel's send buffer in bytes, and the time that data may stay unacknowledged.
+
+    Linux doubles the size for its own bookkeeping. Does nothing for other than TCP sockets.
+    """
+    if connection is None or not _is_tcp(connection):
+        return
+    with suppress(OSError, ValueError):  # the socket may be closed already
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max_bytes)
+        if _USER_TIMEOUT is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(unacked_s * 1_000))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Closes a connection with a reset. A plain abort would leave the unsent data in the kernel
+    until the timeout of `limit_send_buffer`."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and _is_tcp(connection):
+        with suppress(OSError, ValueError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+    transport.abort()
+
+
+def send_queue(connection: socket.socket) -> SendQueue:
+    """The kernel's count; zero where it is unavailable or the connection is closed."""
+    try:
+        answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        unacked = int.from_bytes(answer, sys.byteorder)
+        if not unacked or _TCP_INFO is None:
+            return SendQueue(unacked, None)
+        info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED_END)
+    except (OSError, ValueError):
+        return SendQueue(0, None)
+    return SendQueue(unacked, _acked(info))
+
+
+def _acked(info: bytes) -> int | None:
+    if len(info) < _ACKED_END:
+        return None
+    (acked,) = struct.unpack_from("=Q", info, _ACKED)
+    return int(acked)
+
+
+def _is_tcp(connection: socket.socket | None) -> bool:
+    return connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6)
