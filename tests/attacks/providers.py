@@ -3,14 +3,14 @@
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.providers.raw_server import AUTHORITY, RawServer
+from tests.providers.raw_server import AUTHORITY, RawServer, listening
 from tests.world import data
 from tests.world.faults import WIRE_FAULTS
 from tests.world.messages import Reply, Request, encoded, read_request
@@ -118,20 +118,8 @@ class ByTls(RawServer):
         return self.world.answer(self.name, request)[0]
 
 
-@asynccontextmanager
-async def by_tls(world: Hostile, name: str) -> AsyncIterator[ByTls]:
-    made = ByTls(world, name)
-    server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
-    made.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield made
-    finally:
-        server.close()
-        tasks = list(made.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)
+def by_tls(world: Hostile, name: str) -> AbstractAsyncContextManager[ByTls]:
+    return listening(ByTls(world, name), tls=True)
 
 
 def write_authority(folder: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeVar
 
 import trustme
 
@@ -81,6 +82,9 @@ class RawServer:
                         break
 
 
+AnyServer = TypeVar("AnyServer", bound=RawServer)
+
+
 @cache
 def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +106,13 @@ def client_context() -> ssl.SSLContext:
 async def raw_server(
     *answers: bytes, closes: bool = False, tls: bool = False, damage: Damage | None = None
 ) -> AsyncIterator[RawServer]:
-    raw = RawServer(deque(answers), closes, damage)
+    async with listening(RawServer(deque(answers), closes, damage), tls=tls) as raw:
+        yield raw
+
+
+@asynccontextmanager
+async def listening(raw: AnyServer, *, tls: bool) -> AsyncIterator[AnyServer]:
+    """`raw` on a port of its own, which its `url` names."""
     server = await asyncio.start_server(raw.accept, "127.0.0.1", 0)
     raw.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

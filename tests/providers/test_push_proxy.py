@@ -3,10 +3,8 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
 from backend.clock import SystemClock
@@ -14,29 +12,8 @@ from backend.environment.network import read_network
 from backend.errors import ConnectFailed
 from backend.providers.push_client import PushClient
 from backend.providers.vendors import binance
+from tests.providers.conftest import HOST
 from tests.world.proxies import HttpProxy, SocksProxy
-
-#: A name that nobody knows but the proxy.
-HOST = "venue.example"
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def cert_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "authorities.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-@pytest.fixture
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST, "127.0.0.1").configure_cert(context)
-    return context
 
 
 async def greet(connection: ServerConnection) -> None:

@@ -13,10 +13,9 @@ import trustme
 
 from backend.environment.network import read_network
 from backend.providers.transport import open_transport
+from tests.providers.conftest import HOST
 from tests.world.proxies import HttpProxy, SocksProxy
 
-#: A name that nobody knows but the proxy.
-HOST = "venue.example"
 #: As `openssl x509 -subject_hash` tells it of the authority: only its name counts.
 HASH = "12a21737"
 WORDS = ("anna", "p@ss/w%rd é")
@@ -49,25 +48,6 @@ async def origin(tls: ssl.SSLContext | None = None) -> AsyncIterator[Origin]:
     async with server:
         made.port = server.sockets[0].getsockname()[1]
         yield made
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA(organization_name="Authority", organization_unit_name="Tests")
-
-
-@pytest.fixture
-def cert_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "authorities.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-@pytest.fixture
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST, "127.0.0.1").configure_cert(context)
-    return context
 
 
 async def get(environment: Mapping[str, str], *urls: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Feeds: XML in, reports out; bombs, half items, podcasts and yesterday's weeks stay out."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Call, Context, Plan
 from backend.providers.client import ProviderClient, parsed
 from backend.providers.vendors import rss
-from tests.clocks import EPOCH, EPOCH_MS, ManualClock
+from tests.clocks import EPOCH, EPOCH_MS
 
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
@@ -413,28 +412,18 @@ def test_markup_that_never_ends_costs_neither_time_nor_the_item() -> None:
 
 
 JUNK: list[Any] = [
-    b"",
-    b" ",
     b"<rss",
     b"</item>",
     b"<rss></item>",
-    b"{}",
-    b"\x00" * 99,
     HTML.encode(),
-]
-JUNK += [feed(), feed(item()).replace(b"<rss", b"<rdf"), feed("<item></item>"), "", "<rss>", HTML]
-JUNK += [
-    None,
-    {},
-    [],
-    7,
-    float("nan"),
+    "<rss>",
     feed(item()).decode(),
 ]
+JUNK += [feed(), feed(item()).replace(b"<rss", b"<rdf"), feed("<item></item>")]
 
 
 @pytest.mark.parametrize("body", JUNK, ids=lambda body: repr(body)[:32])
-def test_junk_is_no_answer(body: Any) -> None:
+def test_a_body_that_is_no_feed_with_an_item_is_malformed(body: Any) -> None:
     with pytest.raises(MalformedResponse):
         reports(body)
 
@@ -449,13 +438,6 @@ def test_one_call_asks_the_plans_own_address_for_what_has_changed() -> None:
 def test_feeds_are_parsed_in_a_thread() -> None:
     (operation,) = rss.ADAPTER.operations
     assert operation.parse_in_thread
-
-
-@pytest.fixture
-async def client(clock: ManualClock, respx_mock: respx.MockRouter) -> AsyncIterator[ProviderClient]:
-    assert respx_mock is not None, "the client must not find the network"
-    async with ProviderClient(clock) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("plan", [rss.COINDESK, rss.COINTELEGRAPH, rss.THEBLOCK, rss.DECRYPT])
