@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from backend.errors import MalformedResponse
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
-from backend.providers.adapter import Call, Context, Plan
+from backend.providers.adapter import Adapter, Call, Context, Operation, Plan
 from backend.providers.client import parsed
 from backend.providers.vendors import alternative_me, coinmarketcap
 from tests.clocks import EPOCH, EPOCH_MS
@@ -35,8 +35,13 @@ class Index:
         return str(self.vendor.ADAPTER.vendor)
 
     @property
+    def operation(self) -> Operation:
+        (operation,) = cast(Adapter, self.vendor.ADAPTER).operations
+        return operation
+
+    @property
     def call(self) -> Call:
-        (call,) = self.vendor.ADAPTER.operations[0].build(SentimentQuery(), self.context())
+        (call,) = self.operation.build(SentimentQuery(), self.context())
         return call
 
     def context(self, now_ms: int = EPOCH_MS) -> Context:
@@ -52,16 +57,14 @@ class Index:
 
     def parse(self, payload: Any, now_ms: int = EPOCH_MS) -> FearGreedSeries:
         """By the vendor's function alone. Raises whatever it raises."""
-        (operation,) = self.vendor.ADAPTER.operations
-        found = operation.parse(SentimentQuery(), [payload], self.context(now_ms))
+        found = self.operation.parse(SentimentQuery(), [payload], self.context(now_ms))
         assert isinstance(found, FearGreedSeries)
         return found
 
     def is_malformed(self, payload: Any) -> bool:
         """To the client, which turns the vendor's errors into ours."""
-        (operation,) = self.vendor.ADAPTER.operations
         try:
-            parsed(operation.parse, SentimentQuery(), [payload], self.context())
+            parsed(self.operation.parse, SentimentQuery(), [payload], self.context())
         except MalformedResponse:
             return True
         return False
@@ -77,8 +80,24 @@ def _coinmarketcap_envelope(*rows: Any, code: Any = "0") -> dict[str, Any]:
 
 
 NAN = float("nan")
-BAD_VALUES = ("101", "-1", "13.5", "x", "", " 13", "1_3", "٤١", 13.5, NAN, True, None, [], {}, ...)
-BAD_STAMPS = ("today", "", "-5", "0", "2026-11-22", str(TODAY_MS), None)
+BAD_VALUES: tuple[Any, ...] = (
+    "101",
+    "-1",
+    "13.5",
+    "x",
+    "",
+    " 13",
+    "1_3",
+    "٤١",
+    13.5,
+    NAN,
+    True,
+    None,
+    [],
+    {},
+    ...,
+)
+BAD_STAMPS: tuple[Any, ...] = ("today", "", "-5", "0", "2026-11-22", str(TODAY_MS), None)
 ALTERNATIVE_ME = Index(
     alternative_me,
     alternative_me.PUBLIC,

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from pydantic import SecretStr
 
 from backend.models.news import Report, Reports, ReportsQuery
-from backend.providers.adapter import Call, Context, Plan
+from backend.providers.adapter import Adapter, Call, Context, Operation, Plan
 from backend.providers.client import ProviderClient, parsed
 from backend.providers.vendors import cryptopanic, newsapi
 from tests.clocks import EPOCH_MS
@@ -47,8 +47,13 @@ class NewsApi:
         return Context(str(self), self.plan.name, EPOCH_MS)
 
     @property
+    def operation(self) -> Operation:
+        (operation,) = cast(Adapter, self.vendor.ADAPTER).operations
+        return operation
+
+    @property
     def call(self) -> Call:
-        (call,) = self.vendor.ADAPTER.operations[0].build(ReportsQuery(), self.context)
+        (call,) = self.operation.build(ReportsQuery(), self.context)
         return call
 
     def reports(self, *rows: Any) -> Reports:
@@ -56,8 +61,7 @@ class NewsApi:
 
     def parse(self, payload: Any) -> Reports:
         """As the client does. Raises MalformedResponse."""
-        (operation,) = self.vendor.ADAPTER.operations
-        found = parsed(operation.parse, ReportsQuery(), [payload], self.context)
+        found = parsed(self.operation.parse, ReportsQuery(), [payload], self.context)
         assert isinstance(found, Reports)
         return found
 
