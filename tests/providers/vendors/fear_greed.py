@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from backend.errors import MalformedResponse
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
@@ -24,7 +23,7 @@ class Index:
     `bad_values` and `bad_stamps` are no value and no time to this vendor.
     """
 
-    vendor: ModuleType
+    adapter: Adapter
     plan: Plan
     sample: dict[str, Any]
     envelope: Callable[..., dict[str, Any]]
@@ -32,11 +31,11 @@ class Index:
     bad_stamps: tuple[Any, ...]
 
     def __str__(self) -> str:
-        return str(self.vendor.ADAPTER.vendor)
+        return self.adapter.vendor
 
     @property
     def operation(self) -> Operation:
-        (operation,) = cast(Adapter, self.vendor.ADAPTER).operations
+        (operation,) = self.adapter.operations
         return operation
 
     @property
@@ -99,7 +98,7 @@ BAD_VALUES: tuple[Any, ...] = (
 )
 BAD_STAMPS: tuple[Any, ...] = ("today", "", "-5", "0", "2026-11-22", str(TODAY_MS), None)
 ALTERNATIVE_ME = Index(
-    alternative_me,
+    alternative_me.ADAPTER,
     alternative_me.PUBLIC,
     {"value": "41", "value_classification": "Fear"},
     _alternative_me_envelope,
@@ -108,7 +107,7 @@ ALTERNATIVE_ME = Index(
     (*BAD_STAMPS, "1795305600.5", "1517443199", 1_795_305_600),
 )
 COINMARKETCAP = Index(
-    coinmarketcap,
+    coinmarketcap.ADAPTER,
     coinmarketcap.KEYLESS,
     {"value": 41, "value_classification": "Neutral"},
     _coinmarketcap_envelope,

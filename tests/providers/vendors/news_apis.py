@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -26,7 +25,7 @@ class NewsApi:
     is left out without being counted as refused.
     """
 
-    vendor: ModuleType
+    adapter: Adapter
     plan: Plan
     address: str
     key: str
@@ -40,7 +39,7 @@ class NewsApi:
     skipped: dict[str, Any]
 
     def __str__(self) -> str:
-        return str(self.vendor.ADAPTER.vendor)
+        return self.adapter.vendor
 
     @property
     def context(self) -> Context:
@@ -48,7 +47,7 @@ class NewsApi:
 
     @property
     def operation(self) -> Operation:
-        (operation,) = cast(Adapter, self.vendor.ADAPTER).operations
+        (operation,) = self.adapter.operations
         return operation
 
     @property
@@ -77,7 +76,7 @@ class NewsApi:
         assert self.plan.auth
         credential = (self.plan.auth, SecretStr(self.key))
         return await client.call(
-            self.vendor.ADAPTER, self.call, self.plan.base_urls[0], credential, timeout_s=5.0
+            self.adapter, self.call, self.plan.base_urls[0], credential, timeout_s=5.0
         )
 
 
@@ -126,7 +125,7 @@ TOKEN = "notarealtokennotarealtoken"  # noqa: S105
 NEXT_PAGE = f"{CRYPTOPANIC_POSTS}?auth_token={TOKEN}&public=true&page=2"
 BAD_FIELDS: tuple[dict[str, Any], ...] = ({"title": None}, {"title": ""}, {"title": "x" * 1_001})
 CRYPTOPANIC = NewsApi(
-    cryptopanic,
+    cryptopanic.ADAPTER,
     cryptopanic.GROWTH,
     CRYPTOPANIC_POSTS,
     TOKEN,
@@ -173,7 +172,7 @@ def _article(number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 NEWSAPI = NewsApi(
-    newsapi,
+    newsapi.ADAPTER,
     newsapi.DEVELOPER,
     "https://newsapi.org/v2/everything",
     "0123456789notarealkey0123456789ab",

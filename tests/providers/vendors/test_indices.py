@@ -234,5 +234,5 @@ async def test_a_refusal_is_an_error_that_says_what_to_do(
         return_value=httpx.Response(status, **content)
     )
     with pytest.raises(ProviderError) as caught:
-        await client.call(index.vendor.ADAPTER, index.call, index.plan.base_urls[0], None, 5.0)
+        await client.call(index.adapter, index.call, index.plan.base_urls[0], None, 5.0)
     assert (type(caught.value), caught.value.http_status) == (kind, status)
