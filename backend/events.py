@@ -1,4 +1,4 @@
-"""What happened, as frozen values. The core emits them to one sink; logs and metrics consume."""
+"""Events as frozen values, emitted to one sink: logs, metrics and the history read them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from backend.models.status import ProviderChosen
 
 @dataclass(frozen=True, slots=True)
 class ProviderCalled:
-    """One attempt's end. `outcome` is `ok` or a reason of the contract."""
+    """An attempt has ended. `outcome` is `ok` or a reason of the contract."""
 
     at: datetime
     provider: str
@@ -24,7 +24,7 @@ class ProviderCalled:
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
-    """A call failed inside an attempt that went on. `how` is `another_host`, `same_key`, ..."""
+    """A call failed inside an attempt that continued. `how` is `another_host`, `once_more`, ..."""
 
     at: datetime
     provider: str
@@ -45,7 +45,7 @@ class ProviderStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailing:
-    """A question's refreshes began to fail, or work again (`reason` None)."""
+    """The refreshes of a query began to fail, or work again (`reason` None)."""
 
     at: datetime
     category: str
@@ -55,7 +55,7 @@ class RefreshFailing:
 
 @dataclass(frozen=True, slots=True)
 class TickFeedChanged:
-    """A venue's push connection fell, or ticks come in again (`reason` None)."""
+    """A venue's push connection was lost, or delivers ticks again (`reason` None)."""
 
     at: datetime
     provider: str

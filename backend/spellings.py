@@ -1,4 +1,4 @@
-"""How one and the same secret may be spelt where it is echoed: plain, in a URL, JSON or HTML."""
+"""The spellings in which an echoed secret can appear: plain, in a URL, in JSON or in HTML."""
 
 import html
 import json
@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 
 def spellings(secret: str) -> frozenset[str]:
-    """Every way in which common encoders write it; one for a key of letters and digits."""
+    """The secret as common encoders write it; one spelling if it has only letters and digits."""
     ways = {
         secret,
         quote(secret),
@@ -21,7 +21,7 @@ def spellings(secret: str) -> frozenset[str]:
         html.escape(secret),
         _escaped(secret, "&#{};"),
     }
-    # A line of JSON that quotes JSON: our own log of an error body.
+    # A log line in JSON that contains an error body in JSON.
     return frozenset(ways | {json.dumps(way)[1:-1] for way in ways})
 
 

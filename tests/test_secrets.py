@@ -1,4 +1,4 @@
-"""No key leaves the process as text: through every error path, in every place that text goes."""
+"""No error path puts a key into an answer, a log or a repr."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ PATHS = (
     "/metrics",
     "/openapi.json",
 )
-#: How a provider answers that repeats all it was sent: status line, and whether as JSON.
+#: Answers of a provider that echoes the whole request: status, and whether the body is JSON.
 ECHOES = ["200", "200 json", "302", "400", "401", "403", "418", "429", "451", "500", "503", "reset"]
 
 
@@ -54,7 +54,7 @@ def answer_of(kind: str, request: bytes) -> bytes:
 
 @asynccontextmanager
 async def echo(kind: str) -> AsyncIterator[str]:
-    """A provider that repeats every request, key and all; its address."""
+    """A provider that echoes every request with its key. Yields its address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.read(65_536)
@@ -84,7 +84,7 @@ Opened = Callable[[Configuration], Any]
 
 
 async def texts_of(configuration: Configuration, folder: Path, opened: Opened) -> list[str]:
-    """Every text that comes out: answers with their headers, reprs, log files."""
+    """Every text that leaves the process: answers with headers, reprs, log files."""
     found = [repr(configuration), str(configuration)]
     redact = Redactor(configuration.secrets())
     with open_logs(folder / "logs", "DEBUG", redact):
@@ -109,7 +109,7 @@ def leaks(texts: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ECHOES)
-async def test_a_provider_that_repeats_the_key_tells_it_to_nobody(
+async def test_a_provider_that_echoes_the_key_leaks_it_nowhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     async with echo(kind) as base_url:
@@ -120,13 +120,13 @@ async def test_a_provider_that_repeats_the_key_tells_it_to_nobody(
     assert leaks([*texts, out.out, out.err]) == []
 
 
-async def test_a_bug_of_ours_that_names_the_keys_tells_them_to_nobody(
+async def test_an_exception_that_contains_the_keys_leaks_them_nowhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken:
         async def latest(self) -> Awaitable[Any]:
-            told = f"boom {' '.join(KEYS.values())} {GATEWAY_KEY}"
-            raise RuntimeError(told)
+            text = f"boom {' '.join(KEYS.values())} {GATEWAY_KEY}"
+            raise RuntimeError(text)
 
     @asynccontextmanager
     async def opened(configuration: Configuration) -> AsyncIterator[Gateway]:

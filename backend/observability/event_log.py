@@ -1,4 +1,4 @@
-"""From events to log lines: the three JSON-lines logs of the contract, a word on the console."""
+"""Writes events to the three JSON-lines logs of the contract, and outages to the console too."""
 
 import json
 import logging
@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import structlog
 
 from backend.events import (
     CallRetried,
@@ -16,7 +15,7 @@ from backend.events import (
     RefreshFailing,
     TickFeedChanged,
 )
-from backend.models.status import ProviderChosen, Refusal
+from backend.models.status import ProviderChosen
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
 FILES = (ROTATION, FAILURES, HEALTH)
@@ -24,10 +23,12 @@ CONSOLE = logging.getLogger("gateway")
 
 
 class EventLog:
-    """The sink that turns events into log lines."""
+    """The event sink of the logs. A line is a JSON object with `event`, `at` and the fields."""
 
     def __init__(self) -> None:
-        self._loggers = {name: _json_logger(name) for name in FILES}
+        self._loggers = {name: logging.getLogger(name) for name in FILES}
+        for logger in self._loggers.values():
+            logger.setLevel(logging.INFO)  # LOG_LEVEL applies to the console only
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -40,22 +41,11 @@ class EventLog:
             case ProviderStateChanged():
                 self._state_changed(event)
             case RefreshFailing():
-                self._tell(event)
-                name = "refresh.failed" if event.reason else "refresh.recovered"
-                about = {"category": event.category, "subject": event.subject}
-                self._write(HEALTH, name, event.at, **about, reason=event.reason)
+                self._refresh_changed(event)
             case TickFeedChanged():
                 self._ticks_changed(event)
 
-    def _tell(self, event: RefreshFailing) -> None:
-        """Once down and once back on the console, too."""
-        if event.reason:
-            CONSOLE.warning("%s can't be refreshed: %s", event.subject, event.reason)
-        else:
-            CONSOLE.info("%s is refreshed again", event.subject)
-
     def _chosen(self, event: ProviderChosen) -> None:
-        passed_over = [_passed_over(passed) for passed in event.passed_over]
         self._write(
             ROTATION,
             "provider.chosen" if event.provider else "provider.none_left",
@@ -63,7 +53,10 @@ class EventLog:
             category=event.category,
             chosen=event.provider,
             reason=event.reason,
-            passed_over=passed_over,
+            passed_over=[
+                {"provider": each.provider, "reason": each.reason, "until": _iso(each.until)}
+                for each in event.passed_over
+            ],
         )
 
     def _called(self, event: ProviderCalled) -> None:
@@ -114,11 +107,25 @@ class EventLog:
             until=_iso(event.until),
         )
 
+    def _refresh_changed(self, event: RefreshFailing) -> None:
+        if event.reason:
+            CONSOLE.warning("refresh of %s failing: %s", event.subject, event.reason)
+        else:
+            CONSOLE.info("refresh of %s recovered", event.subject)
+        self._write(
+            HEALTH,
+            "refresh.failed" if event.reason else "refresh.recovered",
+            event.at,
+            category=event.category,
+            subject=event.subject,
+            reason=event.reason,
+        )
+
     def _ticks_changed(self, event: TickFeedChanged) -> None:
         if event.reason:
-            CONSOLE.warning("no ticks from %s: %s", event.provider, event.reason)
+            CONSOLE.warning("tick stream of %s lost: %s", event.provider, event.reason)
         else:
-            CONSOLE.info("ticks from %s come in", event.provider)
+            CONSOLE.info("tick stream of %s recovered", event.provider)
         self._write(
             HEALTH,
             "ticks.lost" if event.reason else "ticks.recovered",
@@ -129,30 +136,14 @@ class EventLog:
         )
 
     def _write(self, file: str, name: str, at: datetime, **fields: Any) -> None:
-        self._loggers[file].info(name, at=_iso(at), **fields)
+        self._loggers[file].info(_json({"event": name, "at": _iso(at), **fields}))
 
 
-def _json_logger(name: str) -> Any:
-    logging.getLogger(name).setLevel(logging.INFO)  # LOG_LEVEL is for the console, not for these
-    return structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[
-            structlog.processors.EventRenamer("event"),
-            structlog.processors.JSONRenderer(serializer=_serialize),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-
-
-def _serialize(fields: dict[str, Any], **_options: Any) -> str:
+def _json(line: dict[str, Any]) -> str:
     try:
-        return orjson.dumps(fields, default=str).decode()
+        return orjson.dumps(line, default=str).decode()
     except TypeError:  # half of a surrogate pair in a provider's text
-        return json.dumps(fields, default=str)
-
-
-def _passed_over(passed: Refusal) -> dict[str, str | None]:
-    return {"provider": passed.provider, "reason": passed.reason, "until": _iso(passed.until)}
+        return json.dumps(line, default=str)
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -1,18 +1,18 @@
-"""The last choices of the manager, for whoever asks why."""
+"""The last choices of providers, for `/api/status`."""
 
 from collections import deque
 
 from backend.events import Event
 from backend.models.status import ProviderChosen
 
-REMEMBERED = 50
+MOST_CHOICES = 50
 
 
 class RotationHistory:
-    """A sink that remembers the last fifty choices, newest last."""
+    """The event sink that keeps the last 50 choices, the newest at the end."""
 
     def __init__(self) -> None:
-        self._choices: deque[ProviderChosen] = deque(maxlen=REMEMBERED)
+        self._choices: deque[ProviderChosen] = deque(maxlen=MOST_CHOICES)
 
     def __repr__(self) -> str:
         return f"<RotationHistory {len(self._choices)}>"

@@ -1,8 +1,8 @@
-"""Where logs go: three JSON-lines files of the contract, and plain lines to standard output.
+"""Logging of the process: the three JSON-lines files, and plain lines on standard output.
 
-Nothing is written on the event loop: records go into a bounded queue, a thread writes them. A
-file that cannot be written costs a warning, never an answer. A record is one line, whatever texts
-of providers and readers stand in it (one_line.py); only our own tracebacks have several.
+The event loop never writes: records go into a bounded queue, and a thread writes them. A file
+that cannot be written costs a warning, never an answer. A record is one line, whatever a provider
+or client put into it (one_line.py); only tracebacks have several lines.
 """
 
 import errno
@@ -23,19 +23,19 @@ from backend.observability.event_log import CONSOLE, FILES
 from backend.observability.one_line import OneLineFormatter
 from backend.observability.redaction import RedactingFormatter, Redactor
 
-#: They tell addresses and headers of whom we call.
+#: Loggers that show addresses and headers of upstream calls.
 WIRE_LOGGERS = ("httpx", "httpcore", "websockets")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
-#: Records waiting for the writing thread; more are dropped rather than held.
+#: Longest queue of unwritten records, in records; further ones are dropped.
 MOST_WAITING = 10_000
-#: The last records are waited for so long, twice.
+#: Longest wait for the queue at shutdown, in seconds: once to enter it, once to write it.
 STOP_S = 1.0
-NOT_A_FILE = "it is no regular file"
+NOT_A_FILE = "not a regular file"
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 
 class DroppingQueueHandler(QueueHandler):
-    """Hands records on untouched, and drops them when the writer does not keep up."""
+    """Queues records unformatted, and drops them while the queue is full."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
@@ -46,18 +46,18 @@ class DroppingQueueHandler(QueueHandler):
 
 
 class BoundedQueueListener(QueueListener):
-    """Its thread outlives whatever a handler raises, and is not waited for without end."""
+    """A listener whose thread survives errors of handlers, and whose `stop` has a time limit."""
 
-    #: After `stop`: the thread still holds a handler.
+    #: After `stop`: the thread is still inside a handler.
     is_stuck = False
 
     def handle(self, record: logging.LogRecord) -> None:
         for handler in self.handlers:
-            with suppress(Exception):  # one that fails costs neither the others nor the thread
+            with suppress(Exception):  # a failing handler must not stop the others or the thread
                 handler.handle(record)
 
     def stop(self) -> None:
-        """Ends after what waits is written; a writer that hangs is left behind after STOP_S."""
+        """Writes the queue and ends; abandons a thread that hangs for longer than STOP_S."""
         with suppress(queue.Full):
             self.queue.put(self._sentinel, timeout=STOP_S)  # type: ignore[attr-defined] # not in typeshed
         if self._thread:
@@ -67,11 +67,10 @@ class BoundedQueueListener(QueueListener):
 
 
 class QuietFileHandler(RotatingFileHandler):
-    """Says once on standard error that it cannot write, then keeps silent until it can.
+    """A rotating file that reports a failure once on standard error, until writing works again.
 
-    A file that somebody has taken away, its folder too, is made anew; one that was moved, or has
-    something else in its place, is not written any longer. Only regular files are written: a named
-    pipe would keep us waiting for its reader.
+    A deleted file or folder is created again, and a file that was moved or replaced is reopened
+    under its own name. Only regular files are opened: opening a named pipe would block.
     """
 
     is_failing = False
@@ -97,7 +96,7 @@ class QuietFileHandler(RotatingFileHandler):
         return super().shouldRollover(record)
 
     def _is_in_place(self) -> bool:
-        """What stands under the name is what is written."""
+        """True if the open file is still the one under its name."""
         assert self.stream
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
@@ -112,23 +111,23 @@ class QuietFileHandler(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         self._failed_now = True
         if not self.is_failing:
-            with suppress(OSError, ValueError):  # it may stand on the same full disk
+            with suppress(OSError, ValueError):  # standard error may be on the same full disk
                 print(f"log file {Path(self.baseFilename).name} cannot be written", file=sys.stderr)
 
     def try_to_open(self) -> str | None:
-        """Why it cannot be written now, which is then told once by whoever asked; else None."""
+        """Opens the file. Returns why it cannot be written, for the caller to report, else None."""
         try:
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             self.stream = self._open()
         except (OSError, ValueError) as error:
             self.is_failing = True
-            is_pipe = getattr(error, "errno", None) == errno.ENXIO  # one that nobody reads
-            return NOT_A_FILE if is_pipe else getattr(error, "strerror", "it is no name of a file")
+            is_pipe = getattr(error, "errno", None) == errno.ENXIO  # a named pipe without a reader
+            return NOT_A_FILE if is_pipe else getattr(error, "strerror", "not a valid file name")
         return None
 
 
 class QuietStreamHandler(logging.StreamHandler[TextIO]):
-    """Never prints a record that failed: logging's own way shows its arguments unredacted."""
+    """Drops a record that fails: logging's default prints its arguments unredacted."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         pass
@@ -136,17 +135,17 @@ class QuietStreamHandler(logging.StreamHandler[TextIO]):
 
 @contextmanager
 def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
-    """Routes all logging of the process through one queue, for as long as the context lasts."""
+    """Routes all logging of the process through one queue while the context is open."""
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
     stream = QuietStreamHandler(sys.stdout)
     stream.setFormatter(RedactingFormatter(_utc(OneLineFormatter(LINE)), redact))
     stream.addFilter(lambda record: record.name not in FILES)
     handlers, problem = _file_handlers(folder, redact)
     listener = BoundedQueueListener(waiting, stream, *handlers)
-    root, entrance = logging.getLogger(), DroppingQueueHandler(waiting)
+    root = logging.getLogger()
     handlers_before = [*root.handlers]
     levels_before = {name: logging.getLogger(name).level for name in ("", *WIRE_LOGGERS)}
-    root.handlers = [entrance]
+    root.handlers = [DroppingQueueHandler(waiting)]
     root.setLevel(level)
     for name in WIRE_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
@@ -160,23 +159,26 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
         root.handlers = handlers_before
         for name, level_before in levels_before.items():
             logging.getLogger(name).setLevel(level_before)
-        if not listener.is_stuck:  # else closing would wait for what it waits for
+        if not listener.is_stuck:  # a stuck thread holds the lock that closing needs
             for handler in handlers:
-                with suppress(OSError):  # a full disk: what it could not write is lost
+                with suppress(OSError):  # a full disk: the buffered records are lost
                     handler.close()
 
 
 def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[QuietFileHandler], str | None]:
-    """All of them: what cannot be opened now is tried again with each record. With a warning."""
+    """The file handlers, and a warning about those that cannot be opened now.
+
+    They are tried again with each record.
+    """
     handlers = [_file_handler(folder, name, redact) for name in FILES]
     problems = {one.name or "": why for one in handlers if (why := one.try_to_open())}
     if not problems:
         return handlers, None
     if len(problems) == len(handlers) and len({*problems.values()}) == 1:
         why = next(iter(problems.values()))
-        return handlers, f"LOG_DIR cannot be written, no log files are kept: {why}"
-    told = "; ".join(f"{name} is not kept: {why}" for name, why in problems.items())
-    return handlers, f"LOG_DIR cannot be written: {told}"
+        return handlers, f"LOG_DIR cannot be written, log files are off: {why}"
+    names = "; ".join(f"{name} is off: {why}" for name, why in problems.items())
+    return handlers, f"LOG_DIR cannot be written: {names}"
 
 
 def _file_handler(folder: Path, name: str, redact: Redactor) -> QuietFileHandler:

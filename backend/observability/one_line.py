@@ -1,6 +1,6 @@
-"""Texts of providers and readers forge no log line: what moves a terminal's cursor is escaped.
+"""Escapes control characters in log records, so that a foreign text cannot forge a log line.
 
-The lines of our own tracebacks stay lines.
+Tracebacks keep their lines.
 """
 
 import logging
@@ -18,12 +18,12 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def one_line(text: str) -> str:
-    """`text` with such characters as `\\n` or `\\u001b`: JSON stays the same JSON."""
+    """`text` with control characters as `\\n` or `\\u001b`, so that JSON keeps its meaning."""
     return _UNSAFE.sub(_escaped, text)
 
 
 class OneLineFormatter(logging.Formatter):
-    """One line for each record, and the lines of a traceback behind it."""
+    """Formats a record as one line, followed by the lines of its traceback."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = one_line(record.message.rstrip())
@@ -34,7 +34,7 @@ class OneLineFormatter(logging.Formatter):
 
 
 def _escaped_part(part: str) -> str:
-    """A place in our code keeps its lines; an exception's own text may be a provider's."""
+    """Keeps the lines of code locations; an exception's text may come from a provider."""
     if part.lstrip(" |").startswith('File "'):
         return "\n".join(map(one_line, part.split("\n")))
     text = part.strip("\n")

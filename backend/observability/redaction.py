@@ -1,4 +1,4 @@
-"""Keys never leave the process as text: the one filter that every text passes on its way out."""
+"""Removes API keys from every text that leaves the process."""
 
 import logging
 import re
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from backend.spellings import spellings
 
 REDACTED = "[redacted]"
-#: A shorter "key" would blot out ordinary words.
+#: Shortest secret that is replaced, in characters: a shorter one would remove ordinary words.
 SHORTEST_SECRET = 6
-#: Keys that nobody told us of, by where they stand or how they look.
+#: Keys that the settings do not contain, found by the name before them or by their form.
 _NAMES = r"(?:api[-_]?key|(?:auth|access)[-_]token|authorization)"
 _PATTERNS = (
     # The value ends before a backslash too: in a JSON line it escapes the closing quote.
@@ -21,7 +21,7 @@ _PATTERNS = (
 
 
 class Redactor:
-    """Replaces every known key, however it is spelt, and whatever looks like one."""
+    """Replaces every known key in all its spellings, and everything that looks like a key."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
@@ -41,7 +41,7 @@ class Redactor:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats as another formatter does, traceback included, and redacts the result."""
+    """Redacts the output of another formatter, traceback included."""
 
     def __init__(self, inner: logging.Formatter, redact: Redactor) -> None:
         super().__init__()

@@ -125,7 +125,7 @@ async def test_a_pipe_in_place_of_a_log_costs_that_log_and_a_warning(
         await until(lambda: lines(folder / "provider_rotation.log"))
         ended = await gateway.stop()
     assert ended.code == 0
-    assert ended.output.count("provider_health.log is not kept: it is no regular file") == 1
+    assert ended.output.count("provider_health.log is off: not a regular file") == 1
     assert ended.output.count("WARNING") == 1
 
 

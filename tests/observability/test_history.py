@@ -6,7 +6,7 @@ from backend.observability.history import RotationHistory
 from tests.clocks import EPOCH
 
 
-def test_the_last_fifty_choices_are_remembered_newest_last() -> None:
+def test_the_last_fifty_choices_are_kept_newest_last() -> None:
     history = RotationHistory()
     for number in range(60):
         history(ProviderChosen(EPOCH, "market", f"p{number}", "its turn"))
@@ -14,7 +14,7 @@ def test_the_last_fifty_choices_are_remembered_newest_last() -> None:
     assert repr(history) == "<RotationHistory 50>"
 
 
-def test_other_events_are_no_choices() -> None:
+def test_other_events_are_ignored() -> None:
     history = RotationHistory()
     history(RefreshFailing(EPOCH, "market", "market", "timeout"))
     assert history.choices == ()

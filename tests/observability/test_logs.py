@@ -1,4 +1,4 @@
-"""Where logs go: three JSON-lines files of the contract, plain lines to standard output."""
+"""The three JSON-lines files of the contract, and plain lines on standard output."""
 
 import json
 import logging
@@ -34,7 +34,9 @@ THIRD_PARTIES = ("httpx", "httpcore")
 CHOSEN = ProviderChosen(
     EPOCH, "market", "binance", "next in turn", (Refusal("coingecko_free", "cooldown", UNTIL),)
 )
-NONE_LEFT = ProviderChosen(EPOCH, "ohlc", None, "nobody is left", (Refusal("binance", "off"),))
+NONE_LEFT = ProviderChosen(
+    EPOCH, "ohlc", None, "no provider is eligible", (Refusal("binance", "off"),)
+)
 CALLED = ProviderCalled(EPOCH, "binance", "market", "ok", 12.345, 1.0, 200)
 FAILED = ProviderCalled(
     EPOCH, "binance", "market", "rate_limited", 8.0, 0.5, 429, "slow down", UNTIL
@@ -88,7 +90,7 @@ def logged(folder: Path, *events: Event, level: str = "INFO") -> dict[str, list[
                 "at": AT,
                 "category": "ohlc",
                 "chosen": None,
-                "reason": "nobody is left",
+                "reason": "no provider is eligible",
                 "passed_over": [{"provider": "binance", "reason": "off", "until": None}],
             },
         ),
@@ -184,7 +186,7 @@ def test_an_event_is_one_json_line_in_its_file(
     assert logged(tmp_path, event) == {name: [line] if name == file else [] for name in FILES}
 
 
-def test_a_failed_call_is_told_in_health_and_in_failures(tmp_path: Path) -> None:
+def test_a_failed_call_is_logged_in_health_and_in_failures(tmp_path: Path) -> None:
     files = logged(tmp_path, FAILED)
     (health,), (failure,) = files["provider_health"], files["provider_failures"]
     assert (health["provider"], health["outcome"]) == ("binance", "rate_limited")
@@ -201,12 +203,12 @@ def test_a_failed_call_is_told_in_health_and_in_failures(tmp_path: Path) -> None
     }
 
 
-def test_the_files_are_kept_whatever_the_level_of_the_console(tmp_path: Path) -> None:
+def test_log_level_does_not_apply_to_the_files(tmp_path: Path) -> None:
     files = logged(tmp_path, CHOSEN, CALLED, RETRIED, level="ERROR")
     assert [len(files[name]) for name in FILES] == [1, 1, 1]
 
 
-def test_lines_are_added_to_what_the_last_run_left(tmp_path: Path) -> None:
+def test_lines_are_appended_to_the_files_of_the_last_run(tmp_path: Path) -> None:
     logged(tmp_path / "new" / "logs", CALLED)
     assert len(logged(tmp_path / "new" / "logs", CALLED)["provider_health"]) == 2
 
@@ -235,7 +237,7 @@ def test_a_key_in_a_failures_detail_is_redacted_and_the_line_stays_json(
     assert REDACTED in json.loads(line)["detail"]
 
 
-def test_the_console_has_plain_lines_and_none_of_the_files(
+def test_the_console_has_plain_lines_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_logs(tmp_path, "INFO", Redactor()):
@@ -273,7 +275,7 @@ def test_a_record_that_cannot_be_formatted_shows_nothing_of_its_arguments(
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_what_httpx_says_of_each_call_is_not_shown(
+def test_the_log_lines_of_httpx_are_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str
 ) -> None:
     with open_logs(tmp_path, level, Redactor()):
@@ -300,7 +302,7 @@ def test_a_file_that_cannot_be_opened_costs_a_warning_only(
     (tmp_path / "provider_health.log").mkdir()
     with open_logs(tmp_path, "INFO", Redactor()):
         EventLog()(CALLED)
-    told = "LOG_DIR cannot be written: provider_health.log is not kept: Is a directory"
+    told = "LOG_DIR cannot be written: provider_health.log is off: Is a directory"
     assert told in capsys.readouterr().out
 
 
@@ -331,19 +333,19 @@ def a_broken_link(path: Path) -> None:
 
 
 READERS: list[int] = []
-STRANGERS = (a_pipe, a_pipe_with_a_reader, a_folder, a_device, a_socket, a_broken_link)
+FOREIGN_OBJECTS = (a_pipe, a_pipe_with_a_reader, a_folder, a_device, a_socket, a_broken_link)
 
 
 @pytest.fixture
-def _no_readers_stay() -> Iterator[None]:
+def _close_readers() -> Iterator[None]:
     yield
     while READERS:
         os.close(READERS.pop())
 
 
-@pytest.mark.usefixtures("_no_readers_stay")
-@pytest.mark.parametrize("place", STRANGERS)
-def test_what_stands_in_place_of_a_log_costs_that_log_and_one_warning(
+@pytest.mark.usefixtures("_close_readers")
+@pytest.mark.parametrize("place", FOREIGN_OBJECTS)
+def test_a_foreign_object_in_place_of_a_log_costs_that_log_and_one_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: Callable[[Path], None]
 ) -> None:
     place(tmp_path / "provider_health.log")
@@ -352,14 +354,14 @@ def test_what_stands_in_place_of_a_log_costs_that_log_and_one_warning(
             EventLog()(event)
     shown = capsys.readouterr()
     assert shown.out.count("WARNING") == 1
-    assert "LOG_DIR cannot be written: provider_health.log is not kept" in shown.out
+    assert "LOG_DIR cannot be written: provider_health.log is off" in shown.out
     assert shown.err == ""
     for name in ("provider_failures", "provider_rotation"):
         (line,) = (tmp_path / f"{name}.log").read_text().splitlines()
         assert json.loads(line)
 
 
-def test_a_log_is_kept_again_once_what_stood_in_its_place_is_gone(tmp_path: Path) -> None:
+def test_a_log_is_written_again_once_the_foreign_object_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "provider_health.log"
     os.mkfifo(path)
     with open_logs(tmp_path, "INFO", Redactor()):
@@ -376,7 +378,7 @@ def test_pipes_in_place_of_all_logs_are_one_warning(
     with open_logs(tmp_path, "INFO", Redactor()):
         EventLog()(FAILED)
     (line,) = capsys.readouterr().out.splitlines()
-    assert "LOG_DIR cannot be written, no log files are kept: it is no regular file" in line
+    assert "LOG_DIR cannot be written, log files are off: not a regular file" in line
 
 
 def test_leaving_restores_the_root_logger(tmp_path: Path) -> None:
@@ -400,7 +402,7 @@ def record(text: str) -> logging.LogRecord:
     return logging.LogRecord("provider_health", logging.INFO, __file__, 1, text, None, None)
 
 
-def test_a_full_file_makes_room_and_only_so_many_are_kept(tmp_path: Path) -> None:
+def test_full_files_are_rotated_and_the_oldest_are_deleted(tmp_path: Path) -> None:
     handler = QuietFileHandler(tmp_path / "x.log", maxBytes=20, backupCount=2, encoding="utf-8")
     for number in range(5):
         handler.emit(record(f"a line as number {number}"))
@@ -409,7 +411,7 @@ def test_a_full_file_makes_room_and_only_so_many_are_kept(tmp_path: Path) -> Non
     assert kept == {"x.log": "4", "x.log.1": "3", "x.log.2": "2"}
 
 
-def test_a_file_that_fails_is_told_once_until_it_can_be_written_again(
+def test_a_failing_file_is_reported_once_until_it_can_be_written_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler = QuietFileHandler(tmp_path / "x.log", maxBytes=10, backupCount=1, encoding="utf-8")
@@ -427,9 +429,9 @@ def test_a_file_that_fails_is_told_once_until_it_can_be_written_again(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.usefixtures("_no_readers_stay")
-@pytest.mark.parametrize("place", STRANGERS)
-def test_what_comes_in_place_of_a_log_while_it_is_written_is_told_once_and_not_written(
+@pytest.mark.usefixtures("_close_readers")
+@pytest.mark.parametrize("place", FOREIGN_OBJECTS)
+def test_a_foreign_object_that_replaces_an_open_log_is_reported_once_and_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "x.log"
@@ -447,12 +449,12 @@ def test_what_comes_in_place_of_a_log_while_it_is_written_is_told_once_and_not_w
     assert path.read_text() == "second\n"
 
 
-def test_a_log_that_was_moved_or_deleted_is_made_anew(tmp_path: Path) -> None:
+def test_a_log_that_was_moved_or_deleted_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     handler = QuietFileHandler(path, maxBytes=10_000, backupCount=1, encoding="utf-8")
     handler.emit(record("first"))
     path.rename(tmp_path / "moved")
-    path.write_text("of a tool that turns logs over\n")
+    path.write_text("of a tool that rotates logs\n")
     handler.emit(record("second"))
     path.unlink()
     handler.emit(record("third"))
@@ -475,21 +477,21 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize(("text", "shown"), FORGERIES.items(), ids=range(len(FORGERIES)))
-def test_a_text_of_others_is_one_line_of_plain_characters_on_the_console(
+def test_a_foreign_text_is_one_line_of_plain_characters_on_the_console(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, shown: str
 ) -> None:
     with open_logs(tmp_path, "INFO", Redactor()):
         EventLog()(RefreshFailing(EPOCH, "market", text, "timeout"))
         logging.getLogger("gateway").warning("plain text: %s", text)
     told, plain = capsys.readouterr().out.splitlines()
-    assert told.endswith("can't be refreshed: timeout")
+    assert told.endswith("failing: timeout")
     for line in (told, plain):
         assert shown in line
         assert line.isprintable()
 
 
 @pytest.mark.parametrize("text", FORGERIES, ids=range(len(FORGERIES)))
-def test_a_text_of_others_is_part_of_one_json_line_in_the_files(tmp_path: Path, text: str) -> None:
+def test_a_foreign_text_is_part_of_one_json_line_in_the_files(tmp_path: Path, text: str) -> None:
     files = logged(tmp_path, replace(FAILED, detail=text), RefreshFailing(EPOCH, "m", text, "x"))
     (failure,) = files["provider_failures"]
     assert failure["detail"] == text
@@ -507,7 +509,7 @@ def test_emoji_and_other_scripts_stay_readable(
     assert "比特币 🚀 👨‍👩‍👧 Ünïcödé" in capsys.readouterr().out
 
 
-def test_our_own_traceback_keeps_its_lines_and_the_texts_in_it_make_none(
+def test_a_traceback_keeps_its_lines_and_foreign_texts_in_it_add_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_logs(tmp_path, "INFO", Redactor()):

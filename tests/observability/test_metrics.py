@@ -1,4 +1,4 @@
-"""What events add up to."""
+"""The metrics that events add up to."""
 
 from prometheus_client import REGISTRY, generate_latest
 
@@ -17,7 +17,7 @@ from tests.scrape import samples
 from tests.walk import PriceQuery, Walk
 
 
-def told(metrics: EventMetrics) -> dict[str, float]:
+def scraped(metrics: EventMetrics) -> dict[str, float]:
     found = samples(generate_latest(make_registry(metrics)).decode())
     return {series: value for series, value in found.items() if "_process_" not in series}
 
@@ -31,7 +31,7 @@ def test_calls_are_counted_by_provider_category_and_outcome() -> None:
     for event in (called(), called(), called("timeout", 3_010.0)):
         metrics(event)
     name, labels = "gateway_provider_call_seconds", "category=market,outcome={},provider=binance"
-    found = told(metrics)
+    found = scraped(metrics)
     assert found[f"{name}_count{{{labels.format('ok')}}}"] == 2
     assert found[f"{name}_count{{{labels.format('timeout')}}}"] == 1
     assert found[f"{name}_sum{{{labels.format('timeout')}}}"] == 3.01
@@ -43,7 +43,7 @@ def test_a_latency_falls_into_every_bucket_that_is_not_below_it() -> None:
         metrics(called(latency_ms=latency_ms))
     buckets = {
         series.partition("le=")[2].partition(",")[0]: value
-        for series, value in told(metrics).items()
+        for series, value in scraped(metrics).items()
         if "_bucket" in series
     }
     assert (buckets["0.05"], buckets["0.1"], buckets["5.0"], buckets["+Inf"]) == (1, 2, 2, 3)
@@ -56,14 +56,14 @@ def test_a_provider_passed_over_is_counted_with_the_reason() -> None:
         limited = Refusal("binance", reason, EPOCH, window=window)
         over = (limited, Refusal("coingecko_pro", "disabled"))
         metrics(ProviderChosen(EPOCH, "market", "coingecko_free", "its turn", over))
-    assert told(metrics) == {
+    assert scraped(metrics) == {
         "gateway_provider_passed_over_total{provider=binance,reason=cooldown}": 2,
         "gateway_provider_passed_over_total{provider=binance,reason=rate_limited,window=minute}": 1,
         "gateway_provider_passed_over_total{provider=coingecko_pro,reason=disabled}": 3,
     }
 
 
-async def test_one_that_is_passed_over_by_several_asked_together_counts_once_a_refresh(
+async def test_providers_called_together_count_one_passed_over_provider_once(
     clock: ManualClock,
 ) -> None:
     walk, metrics = Walk(clock), EventMetrics()
@@ -73,40 +73,39 @@ async def test_one_that_is_passed_over_by_several_asked_together_counts_once_a_r
     source = FanOut(walk.manager(), clock=clock, emit=metrics, timeout_s=3)
     for _ in range(2):
         await source.fetch(PriceQuery())
-    assert told(metrics) == {
+    assert scraped(metrics) == {
         "gateway_provider_passed_over_total{provider=d,reason=disabled}": 2,
     }
 
 
-def test_what_began_is_counted_and_what_ended_is_not() -> None:
+def test_only_the_begin_of_an_outage_is_counted() -> None:
     metrics = EventMetrics()
     for reason in ("timeout", None, "timeout"):
         metrics(RefreshFailing(EPOCH, "ohlc", "BTC candles", reason))
         metrics(TickFeedChanged(EPOCH, "binance", reason))
     metrics(CallRetried(EPOCH, "binance", "connect_error", "another_host"))
     metrics(ProviderStateChanged(EPOCH, "binance", "active", "cooldown"))
-    assert told(metrics) == {
+    assert scraped(metrics) == {
         "gateway_refresh_outages_total{category=ohlc,reason=timeout}": 2,
         "gateway_tick_feed_falls_total{provider=binance,reason=timeout}": 2,
         "gateway_call_retries_total{how=another_host,provider=binance,reason=connect_error}": 1,
     }
 
 
-def test_what_providers_and_clients_wrote_makes_no_series() -> None:
+def test_texts_of_providers_and_clients_create_no_series() -> None:
     metrics = EventMetrics()
     for number in range(10_000):
         metrics(called(detail=f"what they said {number}", latency_ms=float(number)))
         metrics(ProviderChosen(EPOCH, "market", "binance", f"weight {number}"))
         metrics(RefreshFailing(EPOCH, "ohlc", f"COIN{number} candles", "timeout"))
-    series = [name for name in told(metrics) if "_bucket" not in name]
+    series = [name for name in scraped(metrics) if "_bucket" not in name]
     assert len(series) == 3
-    assert repr(metrics) == "<EventMetrics 1 kinds of calls>"
 
 
-def test_each_registry_is_its_own_and_tells_of_the_process() -> None:
+def test_each_registry_is_separate_and_includes_the_process() -> None:
     first, second = EventMetrics(), EventMetrics()
     first(called())
-    assert told(second) == {}
+    assert scraped(second) == {}
     text = generate_latest(make_registry(second)).decode()
     assert samples(text)["gateway_process_resident_memory_bytes"] > 1_000_000
     assert b"gateway_" not in generate_latest(REGISTRY)

@@ -1,4 +1,4 @@
-"""Keys never leave the process as text."""
+"""API keys are removed from texts."""
 
 import logging
 import string
@@ -48,7 +48,7 @@ def test_a_known_key_is_replaced_also_url_encoded(text: str, expected: str | Non
         (f"keys {KEY},{KEY}", f"keys {REDACTED},{REDACTED}"),
     ],
 )
-def test_what_looks_like_a_key_is_replaced_though_nobody_named_it(text: str, expected: str) -> None:
+def test_an_unknown_text_that_looks_like_a_key_is_replaced(text: str, expected: str) -> None:
     assert Redactor()(text) == expected
 
 
@@ -70,16 +70,16 @@ def test_text_without_a_key_stays_as_it_is(secrets: list[str], text: str) -> Non
     assert Redactor(secrets)(text) == text
 
 
-def test_a_secret_too_short_to_be_a_key_does_not_blot_out_words() -> None:
+def test_a_secret_too_short_to_be_a_key_removes_no_words() -> None:
     assert Redactor(["price", ""])("the price of it") == "the price of it"
     assert Redactor(["prices"])("the prices of it") == f"the {REDACTED} of it"
 
 
-def test_of_keys_within_each_other_the_longest_is_replaced_whole() -> None:
+def test_of_nested_keys_the_longest_is_replaced() -> None:
     assert Redactor(["abcdef", "abcdefghij", "defghi"])("abcdefghij") == REDACTED
 
 
-def test_a_key_is_taken_literally_and_no_pattern() -> None:
+def test_a_key_is_literal_text_not_a_pattern() -> None:
     redact = Redactor(["a.c*e(f)[g"])
     assert redact("a.c*e(f)[g") == REDACTED
     assert redact("abcccef") == "abcccef"
@@ -107,7 +107,7 @@ def test_a_known_key_never_survives_whatever_surrounds_it(
         assert spelling not in redact(before + spelling + after)
 
 
-def test_a_formatters_arguments_and_traceback_are_redacted() -> None:
+def test_the_arguments_and_the_traceback_of_a_record_are_redacted() -> None:
     formatter = RedactingFormatter(logging.Formatter("%(levelname)s %(message)s"), Redactor([KEY]))
     try:
         raise ValueError(f"cannot use {KEY}")
