@@ -219,8 +219,8 @@ def _compose(
     ohlc = OhlcService(
         sources.ohlc, sources.names, clock=clock, deadline_s=settings.request_deadline
     )
-    live = LiveService(ticks, sources, ohlc, clock=clock)
     caches: dict[str, CachedSource[Any, Any]] = {name: getattr(sources, name) for name in PLAIN}
+    live = LiveService(ticks, caches, sources.universe, ohlc, clock=clock)
     status = StatusService(
         manager,
         history,

@@ -75,11 +75,12 @@ class Caches:
             emit=self.emit,
             freshness=freshness,
             deadline_s=self.settings.request_deadline,
-            affordable_s=affordable_s,
-            keep=keeper.keep,
-            ahead=self.ahead,
+            budget_interval_s=affordable_s,
+            save=keeper.keep,
+            adopt=keeping.adopt,
+            refresh_share=self.ahead,
         )
-        self.answers.add(keeper, cached.recall)
+        self.answers.add(keeper, cached.import_answer)
         self.stack.push_async_callback(cached.aclose)
         return cached
 
@@ -108,7 +109,7 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
         Keeping(
             "market",
             answer_codec.MARKET,
-            recalled=lambda answer: universe.recall(answer.data),
+            adopt=lambda answer: universe.recall(answer.data),
         ),
         affordable_s=lambda _query: affordable_s(prices),
     )
@@ -138,7 +139,7 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
         news=caches.around(
             store,
             always(settings.cache_ttl_news, settings.max_stale_news),
-            Keeping("news", answer_codec.NEWS, recalled=lambda answer: store.recall(answer.data)),
+            Keeping("news", answer_codec.NEWS, adopt=lambda answer: store.recall(answer.data)),
         ),
         sentiment=caches.around(
             manager,
@@ -149,7 +150,7 @@ def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
         gas=caches.around(
             gas,
             always(settings.cache_ttl_gas, settings.max_stale_gas),
-            Keeping("gas", answer_codec.GAS, recalled=gas.recall),
+            Keeping("gas", answer_codec.GAS, adopt=gas.recall),
             affordable_s=affordable_s,
         ),
     )

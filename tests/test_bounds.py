@@ -46,15 +46,13 @@ FIXED = {
 #: One for each of something that has a bound itself: of what.
 ONE_FOR_EACH = {
     "Broadcaster._closing": "feed that ends",
-    "CachedSource._held": "entry of the cache",
     "Connections._addresses": "open connection",
     "Connections._open": "open connection",
     "Connections._unread": "open connection",
-    "CachedSource._later": "refresh under way",
-    "CachedSource._watched": "follower of the stream",
+    "CachedSource._late_answers": "refresh under way",
     "Feed._topics": "choice of coins that a reader follows",
-    "LiveService._listeners": "feed of the stream",
-    "LiveService._told": "feed of the stream",
+    "LiveService._last_candles": "feed of the stream",
+    "LiveService._wanted": "feed of the stream",
     "PacedWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "ProviderManager._late": "refresh under way",
     "SlidingWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
@@ -98,14 +96,14 @@ SHOWN = {
         "cache/test_answer_keeper.py",
         "test_those_that_found_no_place_are_not_remembered_without_end",
     ),
+    "BoundedMap._entries": (
+        "test_bounded_map.py",
+        "test_the_least_recently_used_entry_goes_first",
+    ),
     "Broadcaster._feeds": ("api/stream/test_doors.py", "test_one_address_leaves_series_for_others"),
     "Broadcaster._subscribers": (
         "api/stream/test_doors.py",
         "test_one_address_leaves_places_for_others",
-    ),
-    "CachedSource._flights": (
-        "cache/test_cached_source.py",
-        "test_refreshes_under_way_are_bounded",
     ),
     "Chooser._series": (
         "orchestration/test_provider_manager.py",
@@ -115,7 +113,6 @@ SHOWN = {
         "api/test_client_limits.py",
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
     ),
-    "Failures._failures": ("cache/test_cached_source.py", "test_remembered_failures_are_bounded"),
     "DemandTracker._asked": (
         "orchestration/test_demand_tracker.py",
         "test_only_so_many_are_remembered_and_the_oldest_goes",
@@ -140,6 +137,10 @@ SHOWN = {
         "test_many_views_with_long_names_stay_within_the_bound",
     ),
     "RowCache._rows": ("api/stream/test_topics.py", "test_rows_are_encoded_once_for_all_topics"),
+    "SingleFlight._tasks": (
+        "cache/test_cached_source.py",
+        "test_refreshes_under_way_are_bounded",
+    ),
     "SlidingLog._entries": (
         "api/test_client_limits.py",
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
@@ -151,6 +152,10 @@ SHOWN = {
     "SqliteStorage._owed": (
         "storage/test_sqlite_storage.py",
         "test_what_waits_for_a_store_that_fails_is_bounded",
+    ),
+    "TTLCache._newest": (
+        "cache/test_ttl_cache.py",
+        "test_nothing_is_remembered_of_an_evicted_entry",
     ),
     "TTLCache._entries": (
         "cache/test_ttl_cache.py",

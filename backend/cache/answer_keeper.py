@@ -50,7 +50,7 @@ class _Place(Generic[T]):
 class Keeping(Generic[Q, T]):
     """How a category's answers are kept: how many questions', and how often each.
 
-    `recalled` is told the answer that was found of an earlier run and is still of use.
+    `adopt` is for the cached source.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Keeping(Generic[Q, T]):
     places: int = 1
     every_s: float = 0.0
     is_wanted: Callable[[Q], bool] = lambda _query: True
-    recalled: Callable[[Answer[T]], None] = lambda _answer: None
+    adopt: Callable[[Answer[T]], None] = lambda _answer: None
 
 
 class AnswerKeeper(Generic[Q, T]):
@@ -98,7 +98,6 @@ class AnswerKeeper(Generic[Q, T]):
         for number, kept in sorted(found, key=lambda one: one[1].fetched_at):
             if self._keeping.is_wanted(kept.query) and await take(kept.query, kept.answer):
                 self._places[kept.query] = _Place(number)
-                self._keeping.recalled(kept.answer)
 
     async def flush(self) -> None:
         """Writes what waits, even before its time."""

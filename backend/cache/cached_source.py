@@ -1,39 +1,42 @@
-"""The cache in front of a source: fresh, single flight, stale while revalidating or on error."""
+"""The cache in front of a source: RFC 5861's stale answers, request coalescing, refresh ahead."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
-from weakref import WeakValueDictionary
+from weakref import ref
 
-from backend.cache.failures import Failures, reason_of, tried_in
+from backend.cache.entry_state import EntryState, EntryValidity, state_of
+from backend.cache.failures import Failure, Failures, reason_of, tried_in
 from backend.cache.freshness import Freshness
-from backend.cache.held import Held
+from backend.cache.single_flight import SingleFlight
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
-from backend.events import EventSink, RefreshFailing
+from backend.events import EventSink
 from backend.models.answer import Answer, CacheState, Query, Source
 from backend.models.counters import CacheCounters
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
-#: Refreshes of different questions under way at once. Beyond, a question without any answer at hand
-#: is refused: each holds memory until a provider answers or the deadline is over.
-MOST_FLIGHTS = 1_000
-#: With a stale answer at hand nobody waits longer than this for a fresh one, in seconds.
-PATIENCE_S = 1.2
+#: Refreshes running at once. Each holds memory until a provider answers or its deadline passes;
+#: beyond this, a query without any cached answer is refused.
+MOST_REFRESHES = 1_000
+#: The longest wait for a fresh answer while a stale one is at hand, in seconds.
+STALE_WAIT_S = 1.2
+#: `watch` asks again after this when there is no answer, or only an expired one, in seconds.
+WATCH_RETRY_S = 1.0
 
 
 class CachedSource(Generic[Q, T]):
-    """Answers from the cache; refreshes in detached tasks that no reader's leaving disturbs.
+    """Answers queries from the cache and refreshes it from `source`.
 
-    `freshness` decides for each query and answer. Every flight ends within `deadline_s` plus
-    what the source itself takes to notice; readers wait no longer than `deadline_s`.
+    A refresh runs in its own task: all readers of a query share it, and a reader that leaves does
+    not cancel it. Readers wait at most `deadline_s`; `aclose` cancels the refreshes still running.
     """
 
     def __init__(
@@ -45,286 +48,265 @@ class CachedSource(Generic[Q, T]):
         emit: EventSink,
         freshness: Callable[[Q, Answer[T]], Freshness],
         deadline_s: float,
-        affordable_s: Callable[[Q], float] = lambda _query: 0.0,
-        keep: Callable[[Q, Answer[T]], None] = lambda _query, _answer: None,
-        ahead: Callable[[], float] = lambda: 1.0,
+        budget_interval_s: Callable[[Q], float] = lambda _query: 0.0,
+        save: Callable[[Q, Answer[T]], None] = lambda _query, _answer: None,
+        adopt: Callable[[Answer[T]], None] = lambda _answer: None,
+        refresh_share: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """`affordable_s`: seconds between refreshes of a question that budgets afford for ever.
-        `keep` is told each answer as it comes in, for the time after this process. `ahead`: after
-        which share of its TTL an answer that is read is refreshed behind its reader's back; one
-        that is another each time keeps many answers from being due together."""
-        self._ahead = ahead
-        self._affordable_s = affordable_s
-        self._keep = keep
+        """`budget_interval_s`: the shortest interval between refreshes of a query that the
+        providers' budgets can sustain, in seconds. `save` receives each new answer, to persist it.
+        `adopt` receives each answer that another process fetched, so that the source can rebuild
+        its own state from it. `refresh_share`: the share of its TTL after which a read answer is
+        refreshed ahead; drawn for each answer, so that many are not due at once."""
         self._source = source
         self._cache = cache
         self._clock = clock
-        self._emit = emit
         self._freshness = freshness
         self._deadline_s = deadline_s
-        self._flights: dict[Q, asyncio.Task[Answer[T]]] = {}
-        self._later: set[asyncio.Task[None]] = set()
-        self._failures = Failures(clock)
-        self._refreshes = count(1)
+        self._budget_interval_s = budget_interval_s
+        self._save = save
+        self._adopt = adopt
+        self._refresh_share = refresh_share
+        self._refreshes: SingleFlight[Q, CacheEntry[Answer[T]]] = SingleFlight()
+        self._late_answers: set[asyncio.Task[None]] = set()
+        self._failures = Failures(clock, emit)
+        self._refresh_ids = count(1)
         self._newest: CacheEntry[Answer[T]] | None = None
-        #: Held by those who wait, and gone with them.
-        self._watched: WeakValueDictionary[Q, asyncio.Event] = WeakValueDictionary()
-        #: As long as the answers that have them.
-        self._held: WeakValueDictionary[Q, Held] = WeakValueDictionary()
+        self._is_closed = False
         self.counters = CacheCounters()
 
     def __repr__(self) -> str:
-        return f"<CachedSource {self._cache!r} {len(self._flights)} in flight>"
+        return f"<CachedSource {self._cache!r} {len(self._refreshes)} refreshing>"
 
     def __len__(self) -> int:
         return len(self._cache)
 
     @property
     def newest(self) -> Answer[T] | None:
-        """The last answer had, with its age, as long as it may be served; counts as no read."""
+        """The answer stored last, None once it may not be served. Does not count as a read."""
         entry = self._newest
         if entry is None or self._clock.monotonic() >= entry.kept_until:
             return None
-        return self._dated(entry, "stale" if entry.value.stale else "hit")
+        return self._view(entry, "stale" if entry.value.stale else "hit")
 
     async def fetch(self, query: Q) -> Answer[T]:
         """Fresh, or stale and flagged. Raises SourceUnavailable or DeadlineExceeded."""
-        entry = await self._cache.get(query)
-        if entry is None:
-            return await self._cold(query)
-        now = self._clock.monotonic()
-        if now <= entry.fresh_until:
-            self._refresh_ahead(query, now)
-            return self._hit(entry)
-        if failure := self._failures.in_force(query):
-            return await self._stale(query, entry, reason_of(failure.error), failure.error)
-        is_under_way, flight = query in self._flights, self._flight(query)
-        if now <= entry.fresh_until + self._freshness(query, entry.value).ttl_s:
-            return self._hit(entry)
-        self.counters.joined += is_under_way
-        return await self._lukewarm(query, entry, flight)
+        entry, failure = await self._cache.get(query), self._failures.in_force(query)
+        state = state_of(entry, failure, self._clock.monotonic())
+        if entry is None:  # EntryState.MISS
+            return await self._first_answer(query, failure)
+        match state:
+            case EntryState.REFRESH_AHEAD | EntryState.STALE_WHILE_REVALIDATE:
+                self._refresh(query)
+            case EntryState.STALE:
+                return await self._fresh_or_stale(query, entry)
+            case EntryState.STALE_IF_ERROR:
+                return await self._stale(query, entry, failure.error if failure else None)
+        return self._serve(entry)
 
     async def costs_a_call(self, query: Q) -> bool:
-        """True where `fetch` would begin a refresh: no fresh answer is at hand, none is under way
-        and the last failure does not forbid one."""
+        """True if `fetch` would start a refresh: no fresh answer is cached, no refresh is running
+        and no failure forbids one."""
         entry = await self._cache.get(query)
-        if query in self._flights or self._failures.in_force(query):
+        if query in self._refreshes or self._failures.in_force(query):
             return False
         return entry is None or self._clock.monotonic() > entry.fresh_until
 
-    async def changed(self, query: Q, since: int) -> None:
-        """Returns once something else is held for `query` than the answer of refresh `since`.
+    async def watch(
+        self, ask: Callable[[], Awaitable[tuple[Q, Answer[T]]]]
+    ) -> AsyncGenerator[Answer[T] | GatewayError]:
+        """Each new answer, or the error while there is none, until the source is closed.
 
-        Asks nobody; who wants fresh answers fetches them.
+        `ask` fetches the answer from this source and returns it with its query, which may differ
+        from call to call. It is called again when the answer was superseded or has expired.
         """
-        entry = await self._cache.get(query)
-        if entry is None or entry.value.refresh_id == since:
-            told = self._watched.setdefault(query, asyncio.Event())
-            await told.wait()
+        seen = 0
+        while not self._is_closed:
+            try:
+                query, answer = await ask()
+            except GatewayError as error:
+                seen = 0
+                yield error
+                await asyncio.sleep(WATCH_RETRY_S)
+                continue
+            entry = self._cache.newest(query)
+            if answer.refresh_id != seen:
+                seen = answer.refresh_id
+                yield answer
+            wait_s = max(answer.ttl_left_s, WATCH_RETRY_S)
+            if entry is None:  # evicted already
+                await asyncio.sleep(wait_s)
+            elif entry.value.refresh_id == seen:
+                await entry.wait_superseded(wait_s)
 
-    async def amend(
-        self, query: Q, change: Callable[[Answer[T]], Answer[T] | None], *, renews: bool = False
+    async def update(
+        self,
+        query: Q,
+        change: Callable[[Answer[T]], Answer[T] | None],
+        *,
+        is_fresh: bool = False,
     ) -> None:
-        """What was told between two refreshes enters the answer that is held, if there is one.
+        """Replaces the cached answer, if there is one, by `change` of it; None changes nothing.
 
-        `change` gives the answer with it, or None to leave all as it is. With `renews` that is as
-        good as a refresh: the answer is fresh again; else its times stay.
+        Its times stay, unless `is_fresh`: then it counts as refreshed now.
         """
         entry = await self._cache.get(query)
-        amended = change(entry.value) if entry else None
-        if entry is None or amended is None:
+        changed = change(entry.value) if entry else None
+        if entry is None or changed is None:
             return
-        if renews:
-            good = tuple(attempt for attempt in amended.tried if attempt.outcome == "ok")
-            self._note_success(query)
-            renewed = replace(amended, stale=False, stale_reason=None, tried=good)
-            self._keep(query, await self._store(query, renewed))
-        else:
-            await self._restate(query, entry, amended)
+        if not is_fresh:
+            await self._swap(query, entry, changed)
+            return
+        succeeded = tuple(attempt for attempt in changed.tried if attempt.outcome == "ok")
+        self._failures.clear(query)
+        await self._store_and_save(
+            query, replace(changed, stale=False, stale_reason=None, tried=succeeded)
+        )
 
-    async def recall(self, query: Q, answer: Answer[T]) -> bool:
-        """What an earlier process was told takes its place, as old as it is by the calendar.
+    async def import_answer(self, query: Q, answer: Answer[T]) -> bool:
+        """Stores an answer that another process fetched, at its age by the calendar.
 
-        False, and nothing is held, if it is too old to be served, or of a time to come.
+        False if it is too old to be served or comes from the future; then nothing is stored.
         """
         age_s = (self._clock.now() - answer.fetched_at).total_seconds()
         freshness = self._freshness(query, answer)
         is_usable = 0 <= age_s < max(freshness.ttl_s, freshness.max_stale_s)
         if is_usable:
             await self._store(query, answer, age_s)
+            self._adopt(answer)
         return is_usable
 
     async def aclose(self) -> None:
-        """Ends the flights still under way; nothing is given again from here on."""
-        for held in list(self._held.values()):
-            held.is_replaced = True
-        flights = [*self._flights.values(), *self._later]
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        """Cancels running refreshes and ends every `watch`; no answer may be reused afterwards."""
+        self._is_closed = True
+        self._cache.close()
+        await self._refreshes.aclose()
+        for task in self._late_answers:
+            task.cancel()
+        await asyncio.gather(*self._late_answers, return_exceptions=True)
 
-    async def _cold(self, query: Q) -> Answer[T]:
-        """Nothing at hand: wait for the flight as long as a reader may wait at all."""
-        if failure := self._failures.in_force(query):
+    async def _first_answer(self, query: Q, failure: Failure | None) -> Answer[T]:
+        """State MISS: waits for the refresh until the deadline."""
+        if failure is not None:
             raise failure.error.with_traceback(None)  # else it grows with each reader
         self.counters.misses += 1
-        self.counters.joined += query in self._flights
-        if query not in self._flights and len(self._flights) >= MOST_FLIGHTS:
-            raise AllProvidersFailed(f"{MOST_FLIGHTS} other questions wait for providers")
-        flight = self._flight(query, is_urgent=True)
-        await asyncio.wait({flight}, timeout=self._deadline_s)
-        if not flight.done():
+        self.counters.joined += query in self._refreshes
+        if query not in self._refreshes and len(self._refreshes) >= MOST_REFRESHES:
+            raise AllProvidersFailed(f"{MOST_REFRESHES} other queries are waiting for providers")
+        refresh = self._refresh(query, is_urgent=True)
+        await asyncio.wait({refresh}, timeout=self._deadline_s)
+        if not refresh.done():
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s")
-        return flight.result()
+        return self._view(refresh.result(), "miss")
 
-    async def _lukewarm(
-        self, query: Q, entry: CacheEntry[Answer[T]], flight: asyncio.Task[Answer[T]]
-    ) -> Answer[T]:
-        """An old answer at hand: wait a little for a fresh one."""
-        await asyncio.wait({flight}, timeout=min(PATIENCE_S, self._deadline_s))
-        if not flight.done():
-            return await self._stale(query, entry, "timeout", None)
-        error = flight.exception()
+    async def _fresh_or_stale(self, query: Q, entry: CacheEntry[Answer[T]]) -> Answer[T]:
+        """State STALE: waits for the refresh, but not for long."""
+        self.counters.joined += query in self._refreshes
+        refresh = self._refresh(query)
+        await asyncio.wait({refresh}, timeout=min(STALE_WAIT_S, self._deadline_s))
+        if not refresh.done():
+            return await self._stale(query, entry, None)
+        error = refresh.exception()
         if error is None:
             self.counters.misses += 1
-            return flight.result()
+            return self._view(refresh.result(), "miss")
         if not isinstance(error, GatewayError):
             raise error
-        return await self._stale(query, entry, reason_of(error), error)
+        return await self._stale(query, entry, error)
 
-    def _refresh_ahead(self, query: Q, now: float) -> None:
-        """What has readers is renewed before it expires, so that none of them waits."""
-        held = self._held.get(query)
-        if held is not None and now > held.until and not self._failures.in_force(query):
-            self._flight(query)
+    def _refresh(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[CacheEntry[Answer[T]]]:
+        """The running refresh of `query`, started now if there is none."""
+        asked = replace(query, is_urgent=is_urgent)
+        return self._refreshes.join(query, lambda: self._fetch_and_store(asked))
 
-    def _flight(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[Answer[T]]:
-        """The one refresh of `query` under way, begun now if there is none."""
-        flight = self._flights.get(query)
-        if flight is None:
-            asked = replace(query, is_urgent=is_urgent)
-            flight = asyncio.create_task(self._refresh(asked), name=f"refresh {query}")
-            self._flights[query] = flight
-            flight.add_done_callback(lambda task: self._land(query, task))
-        return flight
-
-    def _land(self, query: Q, flight: asyncio.Task[Answer[T]]) -> None:
-        self._flights.pop(query, None)
-        if not flight.cancelled():
-            flight.exception()  # seen, even if every reader has left
-
-    async def _refresh(self, query: Q) -> Answer[T]:
+    async def _fetch_and_store(self, query: Q) -> CacheEntry[Answer[T]]:
         try:
             answer = await self._source.fetch(query)
-        except Exception as error:  # a bug of ours must not cost an upstream call a reader either
-            self._note_failure(query, error)
+        except Exception as error:  # of any kind: even a bug must not cost a call for each reader
+            self._failures.record(query, error)
             raise
-        self._note_success(query)
+        self._failures.clear(query)
         if answer.late_answer:
-            self._follow_up(query, answer.late_answer)
-        answer = await self._store(query, answer)
-        self._keep(query, answer)
-        return answer
+            work = self._store_late(query, answer.late_answer)
+            task = asyncio.create_task(work, name=f"late answer {query}")
+            self._late_answers.add(task)
+            task.add_done_callback(self._late_answers.discard)
+        return await self._store_and_save(query, answer)
 
-    def _follow_up(self, query: Q, later: Callable[[], Awaitable[Answer[T]]]) -> None:
-        task = asyncio.create_task(self._take_later(query, later), name=f"later {query}")
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
-
-    async def _take_later(self, query: Q, later: Callable[[], Awaitable[Answer[T]]]) -> None:
-        """What a slower provider was paid for takes its place, unless that is newer by then."""
-        with suppress(ProviderError):  # its health knows; the readers have an answer
-            answer = await later()
+    async def _store_late(self, query: Q, late: Callable[[], Awaitable[Answer[T]]]) -> None:
+        """Stores the slower answer of a hedged call, unless a newer one is cached by then."""
+        with suppress(ProviderError):  # recorded with its provider; readers have an answer
+            answer = await late()
             entry = await self._cache.get(query)
             if entry is None or entry.value.fetched_at <= answer.fetched_at:
-                self._keep(query, await self._store(query, answer))
+                await self._store_and_save(query, answer)
 
-    async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Answer[T]:
-        freshness = self._freshness(query, answer)
-        affordable_s = self._affordable_s(query)
-        ttl_s = max(freshness.ttl_s, min(affordable_s, freshness.max_stale_s))
-        born = self._clock.monotonic() - age_s
-        ahead_s = min(ttl_s, max(ttl_s * self._ahead(), affordable_s))
-        held = Held(self._clock, self.counters, born, born + ahead_s)
+    async def _store_and_save(self, query: Q, answer: Answer[T]) -> CacheEntry[Answer[T]]:
+        entry = await self._store(query, answer)
+        self._save(query, entry.value)
+        return entry
+
+    async def _store(
+        self, query: Q, answer: Answer[T], age_s: float = 0.0
+    ) -> CacheEntry[Answer[T]]:
+        freshness, interval_s = self._freshness(query, answer), self._budget_interval_s(query)
+        ttl_s = max(freshness.ttl_s, min(interval_s, freshness.max_stale_s))
         answer = replace(
             answer,
-            refresh_id=next(self._refreshes),
+            refresh_id=next(self._refresh_ids),
             expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
             ttl_left_s=ttl_s,
             late_answer=None,
-            validity=held,
         )
-        keep_s = freshness.max_stale_s
-        self._newest = await self._cache.set(query, answer, ttl_s, keep_s, age_s=age_s)
-        self._replace_held(query, held)
-        self._tell_watchers(query)
-        return answer
+        self._newest = await self._cache.set(
+            query,
+            answer,
+            ttl_s,
+            freshness.max_stale_s,
+            age_s=age_s,
+            refresh_s=min(ttl_s, max(ttl_s * self._refresh_share(), interval_s)),
+            grace_s=freshness.ttl_s,
+        )
+        return self._newest
 
-    async def _restate(
+    async def _swap(
         self, query: Q, entry: CacheEntry[Answer[T]], answer: Answer[T]
     ) -> CacheEntry[Answer[T]]:
-        """Another answer in the old one's place, its times unchanged."""
-        last = self._held.get(query)
-        until = last.until if last else entry.fresh_until
-        held = Held(self._clock, self.counters, entry.stored_at, until)
-        validity = None if answer.stale else held
-        answer = replace(answer, refresh_id=next(self._refreshes), validity=validity)
-        before, entry = entry, await self._cache.restate(query, entry, answer)
-        if entry.value is answer:  # else somebody was quicker, and has said all this of theirs
-            self._newest = entry if self._newest is before else self._newest
-            self._replace_held(query, held)
-            self._tell_watchers(query)
-        return entry
-
-    def _replace_held(self, query: Q, held: Held) -> None:
-        if before := self._held.get(query):
-            before.is_replaced = True
-        self._held[query] = held
-
-    def _tell_watchers(self, query: Q) -> None:
-        if watched := self._watched.pop(query, None):
-            watched.set()
-
-    def _note_success(self, query: Q) -> None:
-        if self._failures.forget(query):
-            self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, None))
-
-    def _note_failure(self, query: Q, error: Exception) -> None:
-        if self._failures.note(query, error):
-            now, reason = self._clock.now(), reason_of(error)
-            self._emit(RefreshFailing(now, query.category, query.subject, reason))
+        """`entry` with another answer and the same times; or what was stored in the meantime."""
+        answer = replace(answer, refresh_id=next(self._refresh_ids))
+        current = await self._cache.swap(query, entry, answer)
+        self._newest = current if self._newest is entry else self._newest
+        return current
 
     async def _stale(
-        self, query: Q, entry: CacheEntry[Answer[T]], reason: str, error: Exception | None
+        self, query: Q, entry: CacheEntry[Answer[T]], error: Exception | None
     ) -> Answer[T]:
-        """The old answer, flagged; the flagged one takes its place, to be the same for all."""
+        """The stale answer, flagged with the reason (None: a timeout). The flagged answer takes its
+        place in the cache, so that all readers get the same one."""
+        reason = reason_of(error) if error else "timeout"
         while entry.value.stale_reason != reason:
-            flagged = replace(
-                entry.value,
-                stale=True,
-                stale_reason=reason,
-                tried=tried_in(error) or entry.value.tried,
-            )
-            entry = await self._restate(query, entry, flagged)
-            if self._clock.monotonic() <= entry.fresh_until:  # renewed meanwhile
-                return self._hit(entry)
-        return self._aged(entry, "stale")
+            tried = tried_in(error) or entry.value.tried
+            flagged = replace(entry.value, stale=True, stale_reason=reason, tried=tried)
+            entry = await self._swap(query, entry, flagged)
+            if self._clock.monotonic() <= entry.fresh_until:  # refreshed in the meantime
+                break
+        return self._serve(entry)
 
-    def _hit(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
-        return self._aged(entry, "stale" if entry.value.stale else "hit")
-
-    def _aged(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
-        if cache == "stale":
+    def _serve(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
+        if entry.value.stale:
             self.counters.stale_by_reason[str(entry.value.stale_reason)] += 1
-        else:
-            self.counters.hits += 1
-        return self._dated(entry, cache)
+            return self._view(entry, "stale")
+        self.counters.hits += 1
+        return self._view(entry, "hit")
 
-    def _dated(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
+    def _view(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
+        """The answer as one reader gets it now."""
         now = self._clock.monotonic()
+        validity = EntryValidity(ref(entry), self._clock, self.counters)
         return replace(
             entry.value,
             cache=cache,
             age_s=now - entry.stored_at,
             ttl_left_s=max(0.0, entry.fresh_until - now),
+            validity=None if entry.value.stale else validity,
         )

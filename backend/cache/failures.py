@@ -1,74 +1,77 @@
-"""Refreshes that failed, and when each may be tried again."""
+"""Failed refreshes, and when each query may be refreshed again (negative caching)."""
 
-from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
+from backend.bounded_map import BoundedMap
 from backend.clock import Clock
 from backend.errors import GatewayError, SourceUnavailable
-from backend.models.answer import Attempt
+from backend.events import EventSink, RefreshFailing
+from backend.models.answer import Attempt, Query
 
-#: After a failed refresh the next one waits this long, doubling, in seconds.
-RECHECK_S, RECHECK_MAX_S = 10.0, 60.0
-#: ... or until a provider will be back, if that is sooner; never below this.
-SHORTEST_RECHECK_S = 1.0
-REMEMBERED_FAILURES = 1_024
+#: The pause after a failed refresh, in seconds: doubles with each failure up to the longest.
+PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
+#: A provider that recovers sooner shortens the pause, but not below this, in seconds.
+SHORTEST_PAUSE_S = 1.0
+#: Queries whose failure is remembered; the one that failed longest ago is forgotten first.
+MOST_FAILURES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A refresh that failed: until `recheck_at` (monotonic) it is not tried again."""
+    """A failed refresh. The query is not refreshed before `retry_at` (monotonic seconds)."""
 
     error: Exception
-    recheck_at: float
-    wait_s: float
+    retry_at: float
+    pause_s: float
 
 
 class Failures:
-    """By question; bounded, the oldest goes first."""
+    """The last failure of each query since its last success. Emits the first one and the end."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, emit: EventSink) -> None:
         self._clock = clock
-        self._failures: OrderedDict[Hashable, Failure] = OrderedDict()
+        self._emit = emit
+        self._by_query: BoundedMap[Query[Any], Failure] = BoundedMap(MOST_FAILURES)
 
     def __repr__(self) -> str:
-        return f"<Failures {len(self._failures)}/{REMEMBERED_FAILURES}>"
+        return f"<Failures {len(self._by_query)}/{MOST_FAILURES}>"
 
-    def note(self, query: Hashable, error: Exception) -> bool:
-        """True when it is the first failure since the last success."""
-        previous = self._failures.get(query)
-        wait_s = min(RECHECK_MAX_S, previous.wait_s * 2) if previous else RECHECK_S
-        told_s = self._told_wait_s(error)
-        hold_s = wait_s if told_s is None else min(wait_s, told_s)
-        recheck_at = self._clock.monotonic() + hold_s
-        self._failures[query] = Failure(error, recheck_at, wait_s)
-        self._failures.move_to_end(query)
-        if len(self._failures) > REMEMBERED_FAILURES:
-            self._failures.popitem(last=False)
-        return previous is None
+    def record(self, query: Query[Any], error: Exception) -> None:
+        previous = self._by_query.get(query)
+        pause_s = min(LONGEST_PAUSE_S, previous.pause_s * 2) if previous else PAUSE_S
+        # A longer pause than Retry-After would make that header wrong.
+        retry_at = self._clock.monotonic() + min(pause_s, self._recovery_s(error))
+        self._by_query.set(query, Failure(error, retry_at, pause_s))
+        if previous is None:
+            self._emit_change(query, reason_of(error))
 
-    def forget(self, query: Hashable) -> bool:
-        """It succeeded. True when there was a failure to forget."""
-        return self._failures.pop(query, None) is not None
+    def clear(self, query: Query[Any]) -> None:
+        """A refresh succeeded."""
+        if self._by_query.pop(query):
+            self._emit_change(query, None)
 
-    def in_force(self, query: Hashable) -> Failure | None:
-        """The failure because of which it is not tried now."""
-        failure = self._failures.get(query)
-        return failure if failure and self._clock.monotonic() < failure.recheck_at else None
+    def in_force(self, query: Query[Any]) -> Failure | None:
+        """The failure that forbids a refresh of `query` now."""
+        failure = self._by_query.get(query)
+        return failure if failure and self._clock.monotonic() < failure.retry_at else None
 
-    def _told_wait_s(self, error: Exception) -> float | None:
-        """When the first provider will be back: waiting longer would make Retry-After a lie."""
+    def _recovery_s(self, error: Exception) -> float:
+        """Seconds until the first provider is available again; infinite if that is unknown."""
         retry_at = error.retry_at if isinstance(error, SourceUnavailable) else None
         if retry_at is None:
-            return None
-        return max(SHORTEST_RECHECK_S, (retry_at - self._clock.now()).total_seconds())
+            return float("inf")
+        return max(SHORTEST_PAUSE_S, (retry_at - self._clock.now()).total_seconds())
+
+    def _emit_change(self, query: Query[Any], reason: str | None) -> None:
+        self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, reason))
 
 
 def reason_of(error: Exception) -> str:
-    """In one word of the contract, or `internal_error` for a bug of ours."""
+    """The contract's word for it; `internal_error` for a bug in the gateway."""
     return error.reason if isinstance(error, GatewayError) else "internal_error"
 
 
 def tried_in(error: Exception | None) -> tuple[Attempt, ...]:
-    """The attempts behind a failed refresh."""
+    """The providers that were called before `error`."""
     return error.tried if isinstance(error, SourceUnavailable) else ()

@@ -1,31 +1,48 @@
-"""TTLCache: bounded, locked, a time to live per entry; expired entries may be kept as stale."""
+"""TTLCache: a bounded LRU store whose entries expire, and may be kept longer as stale ones."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from backend.clock import Clock
 
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class CacheEntry(Generic[V]):
-    """A value with its times on Clock.monotonic(): when stored, till when fresh, till when kept."""
+    """One stored value. A new value is a new entry, so the entry's identity is the version.
+
+    Times are seconds on Clock.monotonic(). From `refresh_at` on, a read starts a refresh ahead;
+    after `fresh_until` the value is stale; until `grace_until` it is still served without a wait
+    (stale-while-revalidate); at `kept_until` it is dropped. `superseded` is set when another entry
+    takes the place of this one, and when the cache closes; not when this one is evicted.
+    """
 
     value: V
     stored_at: float
+    refresh_at: float
     fresh_until: float
+    grace_until: float
     kept_until: float
+    superseded: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    async def wait_superseded(self, timeout_s: float) -> None:
+        """Returns when it is superseded, or after `timeout_s`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.superseded.wait()
 
 
 class TTLCache(Generic[V]):
-    """Bounded: the sizes of all entries stay within `capacity`, the least used goes first.
+    """Keeps the sizes of all entries within `capacity`; evicts the least recently used first.
 
-    Without `size` each entry counts one. All changes pass one asyncio lock, so that a store with
-    I/O can take this one's place.
+    Without `size` each entry counts one. Reads and writes take one asyncio lock, so that a store
+    with I/O can replace this one.
     """
 
     def __init__(
@@ -36,6 +53,8 @@ class TTLCache(Generic[V]):
         self._size = size
         self._used = 0
         self._entries: OrderedDict[Hashable, CacheEntry[V]] = OrderedDict()
+        #: The newest entry of each key, evicted ones included while something refers to them.
+        self._newest: WeakValueDictionary[Hashable, CacheEntry[V]] = WeakValueDictionary()
         self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -45,7 +64,7 @@ class TTLCache(Generic[V]):
         return len(self._entries)
 
     async def get(self, key: Hashable) -> CacheEntry[V] | None:
-        """The entry, fresh or kept as stale; None when there is none any more."""
+        """The entry, fresh or stale; None if there is none or its `kept_until` has passed."""
         async with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -56,39 +75,69 @@ class TTLCache(Generic[V]):
             self._entries.move_to_end(key)
             return entry
 
-    async def set(
-        self, key: Hashable, value: V, ttl_s: float, keep_s: float = 0.0, *, age_s: float = 0.0
-    ) -> CacheEntry[V]:
-        """Stores `value`: fresh for `ttl_s`, kept for `keep_s` if that is longer.
+    def newest(self, key: Hashable) -> CacheEntry[V] | None:
+        """The entry stored last under `key`, even an evicted one that is still referred to."""
+        return self._newest.get(key)
 
-        One that is `age_s` old already has so much less of both before it.
+    async def set(
+        self,
+        key: Hashable,
+        value: V,
+        ttl_s: float,
+        keep_s: float = 0.0,
+        *,
+        age_s: float = 0.0,
+        refresh_s: float | None = None,
+        grace_s: float = 0.0,
+    ) -> CacheEntry[V]:
+        """Stores `value`: fresh for `ttl_s`, dropped after the longer of `keep_s` and `ttl_s`.
+
+        A refresh ahead is due after `refresh_s` (default: `ttl_s`). The grace period follows the
+        TTL. A value that is `age_s` old already has used up that much of each period.
         """
-        born = self._clock.monotonic() - age_s
-        entry = CacheEntry(value, born, born + ttl_s, born + max(ttl_s, keep_s))
+        stored_at = self._clock.monotonic() - age_s
+        entry = CacheEntry(
+            value,
+            stored_at,
+            refresh_at=stored_at + (ttl_s if refresh_s is None else refresh_s),
+            fresh_until=stored_at + ttl_s,
+            grace_until=stored_at + ttl_s + grace_s,
+            kept_until=stored_at + max(ttl_s, keep_s),
+        )
         async with self._lock:
             self._drop(key)
             self._entries[key] = entry
             self._used += self._size(value)
+            self._supersede(key, entry)
             while self._used > self._capacity:
                 self._drop(next(iter(self._entries)))
         return entry
 
-    async def restate(self, key: Hashable, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
-        """Puts another value in `entry`'s place, its times unchanged.
+    async def swap(self, key: Hashable, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
+        """Replaces the value of `entry`, its times unchanged, if `entry` is still the current one.
 
-        Returns what stands there then: where somebody was quicker, theirs.
+        Returns the current entry afterwards: the new one, or the one that another task stored.
         """
         async with self._lock:
-            return self._swap(key, entry, replace(entry, value=value))
+            current = self._newest.get(key, entry)
+            if current is not entry:
+                return current
+            swapped = replace(entry, value=value, superseded=asyncio.Event())
+            if key in self._entries:
+                self._used += self._size(value) - self._size(entry.value)
+                self._entries[key] = swapped
+            self._supersede(key, swapped)
+            return swapped
 
-    def _swap(self, key: Hashable, entry: CacheEntry[V], restated: CacheEntry[V]) -> CacheEntry[V]:
-        held = self._entries.get(key, entry)
-        if held is not entry:
-            return held
-        if key in self._entries:
-            self._used += self._size(restated.value) - self._size(entry.value)
-            self._entries[key] = restated
-        return restated
+    def close(self) -> None:
+        """Marks every entry as superseded: answers made from them must not be reused."""
+        for entry in list(self._newest.values()):
+            entry.superseded.set()
+
+    def _supersede(self, key: Hashable, entry: CacheEntry[V]) -> None:
+        if before := self._newest.get(key):
+            before.superseded.set()
+        self._newest[key] = entry
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)

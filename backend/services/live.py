@@ -1,20 +1,21 @@
-"""Questions that are followed: their answers as they change, with what venues tell in between."""
+"""Cached answers as they change, kept current between two refreshes by a venue's ticks."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from backend.clock import Clock
+from backend.errors import GatewayError
 from backend.models.answer import Answer, Query
-from backend.models.gas import GasFees, GasQuery
+from backend.models.gas import GasQuery
 from backend.models.market import Market, MarketQuery
-from backend.models.news import News, NewsQuery
+from backend.models.news import NewsQuery
 from backend.models.ohlc import Candles, OhlcQuery
-from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.models.sentiment import SentimentQuery
 from backend.models.ticks import (
     CandleTicks,
     CandleTold,
@@ -25,25 +26,22 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
+from backend.services.cached import Cached
 from backend.services.candle_ticks import with_candle
-from backend.services.following import Following, Held
 from backend.services.ohlc import OhlcService, OhlcView
 from backend.services.universe import UniverseSource
 
 Q = TypeVar("Q", bound=Query[Any])
-Q_contra = TypeVar("Q_contra", bound=Query[Any], contravariant=True)
 T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
-#: An answer that is over is asked for again after this; somebody else's refresh is seen at once.
-ASK_AGAIN_S = 1.0
-#: A bug of ours must not end the ticks for good.
+#: The pause before the ticks start again after a bug ended them, in seconds.
 RESTART_S = 5.0
 
 
 class TickSource(Protocol):
-    """A venue that pushes."""
+    """A venue that pushes ticks."""
 
     def want(self, subjects: tuple[TickSubject, ...]) -> None: ...
     def flow(self, subject: TickSubject) -> Flow: ...
@@ -51,138 +49,181 @@ class TickSource(Protocol):
     def ticks(self) -> AsyncGenerator[Tick]: ...
 
 
-class Sources(Protocol):
-    """Of each category what is held, and the universe whose prices a venue may tell."""
+class LiveAnswers:
+    """Until the stream calls `watch` and `flow` itself."""
+
+    def __init__(self, live: "LiveService", watch: Callable[[], AsyncGenerator[Any]]) -> None:
+        self._live, self._watch = live, watch
+        self._last: Answer[Any] | None = None
 
     @property
-    def universe(self) -> UniverseSource: ...
-    @property
-    def market(self) -> Held[MarketQuery, Market]: ...
-    @property
-    def ohlc(self) -> Held[OhlcQuery, Candles]: ...
-    @property
-    def news(self) -> Held[NewsQuery, News]: ...
-    @property
-    def sentiment(self) -> Held[SentimentQuery, FearGreedSeries]: ...
-    @property
-    def gas(self) -> Held[GasQuery, GasFees]: ...
+    def flow(self) -> Flow | None:
+        return self._live.flow(self._last) if self._last else None
+
+    async def answers(self) -> AsyncGenerator[Any]:
+        try:
+            async with aclosing(self._watch()) as answers:
+                async for answer in answers:
+                    self._last = answer if isinstance(answer, Answer) else self._last
+                    yield answer
+        finally:
+            self._last = None
 
 
 class LiveService:
-    """What can be followed; lays ticks over what the caches hold while somebody follows it."""
+    """Watches cached answers for the stream, and applies ticks to the answers that are watched.
+
+    A venue is asked only for the ticks of what is being watched. `run` applies them until it is
+    cancelled; without it, or without a venue, answers change with their refreshes only.
+    """
 
     def __init__(
-        self, ticks: TickSource | None, sources: Sources, ohlc: OhlcService, *, clock: Clock
+        self,
+        ticks: TickSource | None,
+        sources: Mapping[str, Cached[Any, Any]],
+        universe: UniverseSource,
+        ohlc: OhlcService,
+        *,
+        clock: Clock,
     ) -> None:
+        """`sources` are the cached sources by category."""
         self._ticks = ticks
-        self._clock = clock
         self._sources = sources
+        self._universe = universe
         self._ohlc = ohlc
-        #: The last candle told of each series that is followed, and when.
-        self._told: dict[CandleTicks, tuple[CandleTold, datetime]] = {}
-        self._listeners: dict[Following[Any, Any], tuple[TickSubject, Query[Any]]] = {}
+        self._clock = clock
+        #: Of each running watch: the ticks that it needs, and the query that they change.
+        self._wanted: dict[object, tuple[TickSubject, Query[Any]]] = {}
+        #: The last candle tick of each watched series, and when it came.
+        self._last_candles: dict[CandleTicks, tuple[CandleTold, datetime]] = {}
 
     def __repr__(self) -> str:
-        return f"<LiveService {len(self._listeners)} listen>"
+        return f"<LiveService {len(self._wanted)} watches with ticks>"
 
-    def market(self) -> Following[MarketQuery, Market]:
-        return self._following(MarketQuery(), self._sources.market, lambda _answer: MarketTicks())
+    def watch(self, query: Query[T]) -> AsyncGenerator[Answer[T] | GatewayError]:
+        """The answers to `query`, as `CachedSource.watch`. Asks nothing before it is iterated."""
+        source: Cached[Query[T], T] = self._sources[query.category]
 
-    def news(self) -> Following[NewsQuery, News]:
-        return self._following(NewsQuery(), self._sources.news)
+        async def ask() -> tuple[Query[T], Answer[T]]:
+            return query, await source.fetch(query)
 
-    def sentiment(self) -> Following[SentimentQuery, FearGreedSeries]:
-        return self._following(SentimentQuery(), self._sources.sentiment)
+        return self._watch(source, ask)
 
-    def gas(self) -> Following[GasQuery, GasFees]:
-        return self._following(GasQuery(), self._sources.gas)
-
-    def candles(self, symbol: str, view: OhlcView) -> Following[OhlcQuery, Candles]:
-        """The newest candles of one coin; ticks where the venue that pushes gave them."""
-
-        def subject(answer: Answer[Candles]) -> CandleTicks | None:
-            series = answer.data
-            is_its_own = self._ticks is None or answer.source == self._ticks.status().provider
-            if series.pair is None or not is_its_own:
-                return None
-            return CandleTicks(series.pair, series.interval)
+    def watch_candles(
+        self, symbol: str, view: OhlcView
+    ) -> AsyncGenerator[Answer[Candles] | GatewayError]:
+        """The newest candles of one coin, by any spelling of its name."""
 
         async def ask() -> tuple[OhlcQuery, Answer[Candles]]:
             return await self._ohlc.asked(symbol, view, with_known=True)
 
-        return Following(self, ask, self._sources.ohlc, subject)
+        return self._watch(self._sources[OhlcQuery.category], ask)
 
-    def flow(self, subject: TickSubject) -> Flow:
+    def market(self) -> "LiveAnswers":
+        return LiveAnswers(self, lambda: self.watch(MarketQuery()))
+
+    def news(self) -> "LiveAnswers":
+        return LiveAnswers(self, lambda: self.watch(NewsQuery()))
+
+    def sentiment(self) -> "LiveAnswers":
+        return LiveAnswers(self, lambda: self.watch(SentimentQuery()))
+
+    def gas(self) -> "LiveAnswers":
+        return LiveAnswers(self, lambda: self.watch(GasQuery()))
+
+    def candles(self, symbol: str, view: OhlcView) -> "LiveAnswers":
+        return LiveAnswers(self, lambda: self.watch_candles(symbol, view))
+
+    def flow(self, answer: Answer[Any]) -> Flow | None:
+        """Whether ticks of `answer` come in; None if the venue has no ticks of it."""
+        subject = self._tick_subject(answer)
+        if subject is None:
+            return None
         return self._ticks.flow(subject) if self._ticks else Flow(False, "disabled")
 
     def tick_status(self) -> TickStatus | None:
-        """The venue's push connection; None where the settings have none."""
+        """The venue's push connection; None if the settings have none."""
         return self._ticks.status() if self._ticks else None
 
-    def listen(
-        self,
-        following: Following[Any, Any],
-        subject: TickSubject | None,
-        query: Query[Any] | None,
-    ) -> None:
-        """From now on `following` wants ticks of `subject`, or none."""
-        before = self._listeners.pop(following, None)
-        if subject is not None and query is not None:
-            self._listeners[following] = subject, query
-        if self._ticks and before != self._listeners.get(following):
-            wanted = dict.fromkeys(subject for subject, _ in self._listeners.values())
-            self._told = {
-                subject: told for subject, told in self._told.items() if subject in wanted
-            }
-            self._ticks.want(tuple(wanted))
-
     async def run(self) -> None:
-        """Brings ticks in, for as long as the gateway lives."""
+        """Applies the venue's ticks until it is cancelled."""
         while self._ticks:
             try:
                 async with aclosing(self._ticks.ticks()) as ticks:
                     async for tick in ticks:
-                        await self._hear(tick)
-            except Exception:  # a bug of ours: the polled refreshes go on meanwhile
+                        await self._apply(tick)
+            except Exception:  # a bug: refreshes go on without ticks
                 log.exception("the ticks stopped")
             await asyncio.sleep(RESTART_S)
 
-    def _following(
-        self,
-        query: Q,
-        held: Held[Q, T],
-        subject: Callable[[Answer[T]], TickSubject | None] = lambda _answer: None,
-    ) -> Following[Q, T]:
-        async def ask() -> tuple[Q, Answer[T]]:
-            return query, await held.fetch(query)
+    async def _watch(
+        self, source: Cached[Q, T], ask: Callable[[], Awaitable[tuple[Q, Answer[T]]]]
+    ) -> AsyncGenerator[Answer[T] | GatewayError]:
+        watch = object()
 
-        return Following(self, ask, held, subject)
+        async def ask_and_want_ticks() -> tuple[Q, Answer[T]]:
+            query, answer = await ask()
+            subject = self._tick_subject(answer)
+            self._set_wanted(watch, (subject, query) if subject else None)
+            return query, answer
 
-    async def _hear(self, tick: Tick) -> None:
+        try:
+            async with aclosing(source.watch(ask_and_want_ticks)) as answers:
+                async for answer in answers:
+                    if isinstance(answer, Answer):
+                        await self._reapply_last_candle(answer)
+                    yield answer
+        finally:
+            self._set_wanted(watch, None)
+
+    def _tick_subject(self, answer: Answer[Any]) -> TickSubject | None:
+        """The ticks that change `answer`: a series has them only from the venue that pushes."""
+        data = answer.data
+        if isinstance(data, Market):
+            return MarketTicks()
+        if not isinstance(data, Candles) or data.pair is None:
+            return None
+        if self._ticks and answer.source != self._ticks.status().provider:
+            return None
+        return CandleTicks(data.pair, data.interval)
+
+    def _set_wanted(self, watch: object, wanted: tuple[TickSubject, Query[Any]] | None) -> None:
+        before = self._wanted.pop(watch, None)
+        if wanted:
+            self._wanted[watch] = wanted
+        if self._ticks and before != wanted:
+            subjects = dict.fromkeys(subject for subject, _ in self._wanted.values())
+            self._last_candles = {
+                subject: last for subject, last in self._last_candles.items() if subject in subjects
+            }
+            self._ticks.want(tuple(subjects))
+
+    async def _apply(self, tick: Tick) -> None:
         if isinstance(tick, TickersTold):
-            market = self._sources.universe.hear(tick.tickers, tick.source)
+            market = self._universe.hear(tick.tickers, tick.source)
             if market is not None:
-                await self._sources.market.amend(
+                await self._sources[MarketQuery.category].update(
                     MarketQuery(), lambda answer: replace(answer, data=market)
                 )
             return
-        self._told[tick.subject] = tick, self._clock.now()
-        for query in self._queries_of(tick.subject):
-            await self._amend(query, tick)
+        self._last_candles[tick.subject] = tick, self._clock.now()
+        await self._apply_candle(tick)
 
-    async def retell(self, subject: TickSubject | None, answer: Answer[Any]) -> None:
-        """A candle told while a refresh was under way is newer than what that brought."""
-        told = self._told.get(subject) if isinstance(subject, CandleTicks) else None
-        began = answer.fetched_at - timedelta(milliseconds=answer.latency_ms or 0.0)
-        if told and told[1] > began and told[0].candle not in answer.data.candles[-1:]:
-            for query in self._queries_of(told[0].subject):
-                await self._amend(query, told[0])
+    async def _reapply_last_candle(self, answer: Answer[Any]) -> None:
+        """A candle tick that came during a refresh is newer than the refreshed series."""
+        subject = self._tick_subject(answer)
+        last = self._last_candles.get(subject) if isinstance(subject, CandleTicks) else None
+        if last is None:
+            return
+        tick, came_at = last
+        refresh_began = answer.fetched_at - timedelta(milliseconds=answer.latency_ms or 0.0)
+        if came_at > refresh_began and tick.candle not in answer.data.candles[-1:]:
+            await self._apply_candle(tick)
 
-    def _queries_of(self, subject: CandleTicks) -> set[OhlcQuery]:
-        found = {query for wanted, query in self._listeners.values() if wanted == subject}
-        return {query for query in found if isinstance(query, OhlcQuery)}
-
-    async def _amend(self, query: OhlcQuery, tick: CandleTold) -> None:
-        await self._sources.ohlc.amend(
-            query, lambda answer: with_candle(answer, tick, self._clock.now()), renews=True
-        )
+    async def _apply_candle(self, tick: CandleTold) -> None:
+        """Updates each watched series of the tick; it is then as fresh as after a refresh."""
+        queries = {query for subject, query in self._wanted.values() if subject == tick.subject}
+        for query in queries:
+            await self._sources[OhlcQuery.category].update(
+                query, lambda answer: with_candle(answer, tick, self._clock.now()), is_fresh=True
+            )

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from api.cache.response_cache import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
 from api.hf_unified_server import Application, create_app
-from backend.cache.held import Held
+from backend.cache.entry_state import EntryValidity
 from backend.gateway import Gateway, open_gateway, read_configuration
 from tests.api.conftest import Serve
 from tests.clocks import ManualClock
@@ -237,8 +237,8 @@ async def test_what_is_due_is_not_kept_again_and_again(
         (question,) = layer._questions.values()
         before = layer._bytes
         held = question.validity
-        assert isinstance(held, Held)
-        held.until = 0.0  # a refresh is due, and none comes
+        assert isinstance(held, EntryValidity)
+        object.__setattr__(held.entry(), "refresh_at", 0.0)  # a refresh is due, and none comes
         for _ in range(10):
             await ask(app, "GET", "/api/gas", {})
         assert layer._bytes == before == sum(one.size for one in layer._questions.values())

@@ -1,7 +1,6 @@
-"""The cached source's states, one behaviour each, over a scripted source and virtual time."""
+"""The cached source over a scripted source and virtual time, one behaviour each."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -63,13 +62,14 @@ class Bench:
     source: ScriptedSource
     cached: CachedSource[PriceQuery, float]
     events: list[Event]
-    kept: list[Answer[float]]
+    saved: list[Answer[float]]
+    adopted: list[Answer[float]]
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     clock, source, events = LoopClock(), ScriptedSource(), list[Event]()
-    kept = list[Answer[float]]()
+    saved, adopted = list[Answer[float]](), list[Answer[float]]()
     cached = CachedSource(
         source,
         TTLCache[Answer[float]](clock, 10),
@@ -77,9 +77,10 @@ async def bench() -> AsyncIterator[Bench]:
         emit=events.append,
         freshness=lambda _query, _answer: Freshness(TTL_S, MAX_STALE_S),
         deadline_s=4.0,
-        keep=lambda _query, answer: kept.append(answer),
+        save=lambda _query, answer: saved.append(answer),
+        adopt=adopted.append,
     )
-    yield Bench(source, cached, events, kept)
+    yield Bench(source, cached, events, saved, adopted)
     await cached.aclose()
 
 
@@ -103,7 +104,7 @@ async def test_refreshes_under_way_are_bounded(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of different cold questions is refused, and what is under way goes on."""
-    monkeypatch.setattr(cached_source, "MOST_FLIGHTS", 3)
+    monkeypatch.setattr(cached_source, "MOST_REFRESHES", 3)
     asked = [asyncio.create_task(bench.cached.fetch(PriceQuery(str(n)))) for n in range(5)]
     again = asyncio.create_task(bench.cached.fetch(PriceQuery("0")))
     done = await asyncio.gather(*asked, again, return_exceptions=True)
@@ -147,7 +148,7 @@ async def test_readers_of_one_cold_key_share_one_flight(bench: Bench) -> None:
         (TTL_S * 2 + 1, 2),  # too old for that: all three wait again
     ],
 )
-async def test_who_waits_for_anothers_refresh_has_joined(
+async def test_readers_that_wait_for_another_readers_refresh_are_counted_as_joined(
     bench: Bench, age_s: float | None, joined: int
 ) -> None:
     if age_s is not None:
@@ -158,7 +159,9 @@ async def test_who_waits_for_anothers_refresh_has_joined(
     assert bench.cached.counters.joined == joined
 
 
-async def test_the_leaders_leaving_hurts_no_other_reader(bench: Bench) -> None:
+async def test_a_reader_that_leaves_does_not_cancel_the_refresh_for_the_others(
+    bench: Bench,
+) -> None:
     bench.source.delay_s = 1
     leader = asyncio.create_task(bench.cached.fetch(QUERY))
     await asyncio.sleep(0.1)
@@ -202,7 +205,9 @@ async def test_long_expired_a_reader_waits_for_a_quick_refresh(bench: Bench) -> 
     assert (answer.data, answer.cache) == (2.0, "miss")
 
 
-async def test_long_expired_nobody_waits_for_a_slow_refresh(bench: Bench) -> None:
+async def test_long_expired_a_reader_gets_the_stale_answer_if_the_refresh_is_slow(
+    bench: Bench,
+) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.delay_s = 3
@@ -214,7 +219,7 @@ async def test_long_expired_nobody_waits_for_a_slow_refresh(bench: Bench) -> Non
     assert (await bench.cached.fetch(QUERY)).data == 2.0
 
 
-async def test_when_refreshing_fails_the_old_answer_says_that_it_is_stale(bench: Bench) -> None:
+async def test_if_the_refresh_fails_the_old_answer_is_flagged_as_stale(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = DOWN
@@ -236,7 +241,7 @@ async def test_a_stale_answer_is_the_same_for_every_reader(bench: Bench) -> None
     assert bench.cached.counters.stale_by_reason == {"upstream_5xx": 5}
 
 
-async def test_a_failed_refresh_behind_flags_the_answer(bench: Bench) -> None:
+async def test_a_failed_background_refresh_flags_the_answer(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S + 1)
     bench.source.error = DOWN
@@ -259,7 +264,7 @@ async def test_a_flagged_answer_stays_flagged_while_the_next_refresh_runs(bench:
     assert bench.cached.newest.stale
 
 
-async def test_after_a_failure_the_source_is_left_alone_ten_seconds_doubling_to_sixty(
+async def test_after_a_failure_the_next_refresh_waits_ten_seconds_doubling_to_sixty(
     bench: Bench,
 ) -> None:
     await bench.cached.fetch(QUERY)
@@ -275,7 +280,7 @@ async def test_after_a_failure_the_source_is_left_alone_ten_seconds_doubling_to_
     assert tried_at == [0, 10, 30, 70, 130, 190]
 
 
-async def test_the_first_success_heals(bench: Bench) -> None:
+async def test_the_first_success_ends_the_staleness(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = DOWN
@@ -288,7 +293,7 @@ async def test_the_first_success_heals(bench: Bench) -> None:
     assert reasons == ["upstream_5xx", None]
 
 
-async def test_beyond_the_longest_staleness_there_is_only_the_error(bench: Bench) -> None:
+async def test_an_answer_older_than_max_stale_is_not_served(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     bench.source.error = DOWN
     await asyncio.sleep(MAX_STALE_S - 0.1)
@@ -308,7 +313,7 @@ async def test_a_cold_failure_is_remembered_too(bench: Bench) -> None:
     assert bench.cached.counters.misses == 1
 
 
-async def test_a_cold_reader_waits_no_longer_than_its_deadline(bench: Bench) -> None:
+async def test_a_reader_without_a_cached_answer_waits_until_its_deadline(bench: Bench) -> None:
     bench.source.delay_s = 10
     began = seconds()
     with pytest.raises(DeadlineExceeded):
@@ -318,7 +323,7 @@ async def test_a_cold_reader_waits_no_longer_than_its_deadline(bench: Bench) -> 
     assert (await bench.cached.fetch(QUERY)).cache == "hit"
 
 
-async def test_a_deadline_reads_as_a_timeout_in_the_stale_answer(bench: Bench) -> None:
+async def test_a_deadline_is_the_stale_reason_timeout(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = DeadlineExceeded("late")
@@ -326,7 +331,7 @@ async def test_a_deadline_reads_as_a_timeout_in_the_stale_answer(bench: Bench) -
     assert (answer.stale_reason, answer.tried) == ("timeout", ())
 
 
-async def test_our_own_bug_is_not_hidden_behind_a_stale_answer(bench: Bench) -> None:
+async def test_a_bug_is_not_hidden_behind_a_stale_answer(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = KeyError("bug")
@@ -334,11 +339,11 @@ async def test_our_own_bug_is_not_hidden_behind_a_stale_answer(bench: Bench) -> 
         await bench.cached.fetch(QUERY)
 
 
-async def test_closing_ends_the_flights(bench: Bench) -> None:
+async def test_closing_cancels_running_refreshes(bench: Bench) -> None:
     bench.source.delay_s = 100
     reader = asyncio.create_task(bench.cached.fetch(QUERY))
     await asyncio.sleep(0.1)
-    assert repr(bench.cached) == "<CachedSource <TTLCache 0 entries, 0/10> 1 in flight>"
+    assert repr(bench.cached) == "<CachedSource <TTLCache 0 entries, 0/10> 1 refreshing>"
     await bench.cached.aclose()
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -357,7 +362,7 @@ async def test_remembered_failures_are_bounded(bench: Bench) -> None:
     assert repr(bench.cached._failures) == "<Failures 1024/1024>"
 
 
-async def test_newest_is_the_last_answer_had_and_no_read(bench: Bench) -> None:
+async def test_newest_is_the_answer_stored_last_and_does_not_count_as_a_read(bench: Bench) -> None:
     assert bench.cached.newest is None
     await bench.cached.fetch(PriceQuery("btc"))
     await asyncio.sleep(5)
@@ -368,7 +373,7 @@ async def test_newest_is_the_last_answer_had_and_no_read(bench: Bench) -> None:
     assert bench.cached.counters.hits == 0
 
 
-async def test_our_own_bug_does_not_cost_an_upstream_call_a_reader(bench: Bench) -> None:
+async def test_a_bug_does_not_cost_one_upstream_call_per_reader(bench: Bench) -> None:
     bench.source.error = KeyError("bug")
     for _ in range(20):
         with pytest.raises(KeyError):
@@ -376,7 +381,7 @@ async def test_our_own_bug_does_not_cost_an_upstream_call_a_reader(bench: Bench)
     assert bench.source.calls == 1
 
 
-async def test_a_bug_met_once_is_told_as_staleness_afterwards(bench: Bench) -> None:
+async def test_after_a_bug_the_stale_answer_is_served_with_internal_error(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = KeyError("bug")
@@ -386,7 +391,7 @@ async def test_a_bug_met_once_is_told_as_staleness_afterwards(bench: Bench) -> N
     assert (answer.stale_reason, answer.tried) == ("internal_error", ())
 
 
-async def test_nobody_waits_beyond_the_time_when_a_provider_will_be_back(bench: Bench) -> None:
+async def test_the_pause_after_a_failure_ends_when_a_provider_is_back(bench: Bench) -> None:
     back_at = LoopClock().now() + timedelta(seconds=3)
     bench.source.error = AllProvidersFailed("down", [Refusal("a", "rate_limited", back_at)])
     with pytest.raises(AllProvidersFailed):
@@ -399,159 +404,36 @@ async def test_nobody_waits_beyond_the_time_when_a_provider_will_be_back(bench: 
     assert (await bench.cached.fetch(QUERY)).data == 2.0
 
 
-async def wait(bench: Bench, since: int, query: PriceQuery = QUERY) -> asyncio.Task[None]:
-    """A reader of `changed` that got as far as it can."""
-    waiter = asyncio.create_task(bench.cached.changed(query, since))
-    await asyncio.sleep(0.01)
-    return waiter
-
-
-async def leave(*waiters: asyncio.Task[None]) -> None:
-    for waiter in waiters:
-        waiter.cancel()
-    await asyncio.gather(*waiters, return_exceptions=True)
-
-
 def doubled(answer: Answer[float]) -> Answer[float]:
     return replace(answer, data=answer.data * 2)
 
 
-async def test_a_change_is_the_next_refresh_whoever_asked_for_it(bench: Bench) -> None:
-    first = await bench.cached.fetch(QUERY)
-    waiters = [await wait(bench, first.refresh_id) for _ in range(3)]
-    await asyncio.sleep(TTL_S + 1)
-    assert not any(waiter.done() for waiter in waiters), "who waits for changes asks nobody"
-    assert bench.source.calls == 1
-    await bench.cached.fetch(QUERY)
-    await asyncio.sleep(0.01)
-    assert all(waiter.done() for waiter in waiters)
-    assert (await bench.cached.fetch(QUERY)).refresh_id == 2
-
-
-async def test_without_anything_held_the_first_answer_is_a_change(bench: Bench) -> None:
-    waiter = await wait(bench, 0)
-    assert not waiter.done()
-    assert bench.source.calls == 0
-    await bench.cached.fetch(QUERY)
-    await asyncio.sleep(0.01)
-    assert waiter.done()
-
-
-async def test_what_changed_already_is_no_wait(bench: Bench) -> None:
-    await bench.cached.fetch(QUERY)
-    waiter = await wait(bench, 0)
-    assert waiter.done()
-
-
-async def test_an_amended_answer_is_a_change(bench: Bench) -> None:
-    first = await bench.cached.fetch(QUERY)
-    waiter = await wait(bench, first.refresh_id)
-    await bench.cached.amend(QUERY, doubled)
-    await asyncio.sleep(0.01)
-    assert waiter.done()
-
-
-async def test_an_answer_that_is_called_stale_from_now_on_is_a_change(bench: Bench) -> None:
-    first = await bench.cached.fetch(QUERY)
-    await asyncio.sleep(TTL_S * 2 + 1)
-    waiter = await wait(bench, first.refresh_id)
-    bench.source.error = DOWN
-    stale = await bench.cached.fetch(QUERY)
-    await asyncio.sleep(0.01)
-    assert waiter.done()
-    again = await wait(bench, stale.refresh_id)
-    await bench.cached.fetch(QUERY)
-    await asyncio.sleep(0.01)
-    assert not again.done(), "the same staleness told again is none"
-    await leave(again)
-
-
-async def test_a_failed_refresh_without_anything_held_is_no_change(bench: Bench) -> None:
-    waiter = await wait(bench, 0)
-    bench.source.error = DOWN
-    with pytest.raises(AllProvidersFailed):
-        await bench.cached.fetch(QUERY)
-    await asyncio.sleep(0.01)
-    assert not waiter.done()
-    await leave(waiter)
-
-
-async def test_other_questions_change_nothing(bench: Bench) -> None:
-    first = await bench.cached.fetch(QUERY)
-    waiter = await wait(bench, first.refresh_id)
-    other = PriceQuery("eth")
-    await bench.cached.fetch(other)
-    await bench.cached.amend(other, doubled)
-    await asyncio.sleep(0.01)
-    assert not waiter.done()
-    await leave(waiter)
-
-
-async def test_who_leaves_takes_no_other_waiter_along(bench: Bench) -> None:
-    first = await bench.cached.fetch(QUERY)
-    leaves, stays = [await wait(bench, first.refresh_id) for _ in range(2)]
-    await leave(leaves)
-    assert not stays.done()
-    await bench.cached.amend(QUERY, doubled)
-    await asyncio.sleep(0.01)
-    assert stays.done()
-
-
-async def test_who_waits_again_waits_for_the_next_change(bench: Bench) -> None:
-    await bench.cached.fetch(QUERY)
-    seen = []
-    for _ in range(3):
-        held = await bench.cached.fetch(QUERY)
-        waiter = await wait(bench, held.refresh_id)
-        assert not waiter.done()
-        await bench.cached.amend(QUERY, doubled)
-        await waiter
-        seen.append(held.data)
-    assert seen == [1.0, 2.0, 4.0]
-
-
-async def test_nothing_is_remembered_of_those_who_waited_and_left(bench: Bench) -> None:
-    for number in range(10):
-        await leave(await wait(bench, 0, PriceQuery(f"coin-{number}")))
-    await asyncio.sleep(0.01)
-    gc.collect()
-    assert len(bench.cached._watched) == 0
-
-
-async def test_without_an_answer_there_is_nothing_to_amend(bench: Bench) -> None:
+async def test_without_a_cached_answer_an_update_does_nothing(bench: Bench) -> None:
     given: list[Answer[float]] = []
 
     def change(answer: Answer[float]) -> Answer[float]:
         given.append(answer)
         return answer
 
-    waiter = await wait(bench, 0)
-    await bench.cached.amend(QUERY, change)
-    await bench.cached.amend(QUERY, change, renews=True)
-    await asyncio.sleep(0.01)
+    await bench.cached.update(QUERY, change)
+    await bench.cached.update(QUERY, change, is_fresh=True)
     assert (given, bench.source.calls, len(bench.cached)) == ([], 0, 0)
-    assert not waiter.done()
-    await leave(waiter)
 
 
-@pytest.mark.parametrize("renews", [False, True])
-async def test_an_amendment_that_is_none_leaves_all_as_it_is(bench: Bench, renews: bool) -> None:
+@pytest.mark.parametrize("is_fresh", [False, True])
+async def test_an_update_to_none_changes_nothing(bench: Bench, is_fresh: bool) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(5)
-    waiter = await wait(bench, first.refresh_id)
-    await bench.cached.amend(QUERY, lambda _answer: None, renews=renews)
-    await asyncio.sleep(0.01)
-    assert not waiter.done()
+    await bench.cached.update(QUERY, lambda _answer: None, is_fresh=is_fresh)
     held = await bench.cached.fetch(QUERY)
     assert (held.data, held.refresh_id) == (1.0, first.refresh_id)
     assert held.ttl_left_s == pytest.approx(TTL_S - 5, abs=0.1)
-    await leave(waiter)
 
 
-async def test_an_amendment_keeps_the_times_and_is_another_refresh(bench: Bench) -> None:
+async def test_an_update_keeps_the_times_and_has_its_own_refresh_id(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(20)
-    await bench.cached.amend(QUERY, doubled)
+    await bench.cached.update(QUERY, doubled)
     held = await bench.cached.fetch(QUERY)
     assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
     assert (held.fetched_at, held.expires_at) == (first.fetched_at, first.expires_at)
@@ -561,23 +443,23 @@ async def test_an_amendment_keeps_the_times_and_is_another_refresh(bench: Bench)
     assert bench.source.calls == 1
 
 
-async def test_an_amendment_does_not_put_off_the_next_refresh(bench: Bench) -> None:
+async def test_an_update_does_not_delay_the_next_refresh(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     for _ in range(int(TTL_S) + 1):
         await asyncio.sleep(1)
-        await bench.cached.amend(QUERY, doubled)
+        await bench.cached.update(QUERY, doubled)
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.01)
     assert bench.source.calls == 2
     assert (await bench.cached.fetch(QUERY)).data == 2.0
 
 
-async def test_an_amendment_that_renews_is_as_good_as_a_refresh(bench: Bench) -> None:
+async def test_an_update_with_is_fresh_counts_as_a_refresh(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(20)
     told_at = bench.source.clock.now()
-    await bench.cached.amend(
-        QUERY, lambda answer: replace(doubled(answer), fetched_at=told_at), renews=True
+    await bench.cached.update(
+        QUERY, lambda answer: replace(doubled(answer), fetched_at=told_at), is_fresh=True
     )
     held = await bench.cached.fetch(QUERY)
     assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
@@ -588,23 +470,23 @@ async def test_an_amendment_that_renews_is_as_good_as_a_refresh(bench: Bench) ->
     assert bench.source.calls == 1
 
 
-async def test_an_amendment_leaves_a_stale_answer_stale(bench: Bench) -> None:
+async def test_an_update_leaves_a_stale_answer_stale(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = DOWN
     await bench.cached.fetch(QUERY)
-    await bench.cached.amend(QUERY, doubled)
+    await bench.cached.update(QUERY, doubled)
     held = await bench.cached.fetch(QUERY)
     assert (held.data, held.stale, held.stale_reason) == (2.0, True, "upstream_5xx")
     assert held.cache == "stale"
 
 
-async def test_an_amendment_that_renews_makes_a_stale_answer_fresh(bench: Bench) -> None:
+async def test_an_update_with_is_fresh_makes_a_stale_answer_fresh(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error = DOWN
     await bench.cached.fetch(QUERY)
-    await bench.cached.amend(QUERY, doubled, renews=True)
+    await bench.cached.update(QUERY, doubled, is_fresh=True)
     held = await bench.cached.fetch(QUERY)
     assert (held.data, held.stale, held.stale_reason) == (2.0, False, None)
     assert (held.cache, held.ttl_left_s) == ("hit", TTL_S)
@@ -612,48 +494,46 @@ async def test_an_amendment_that_renews_makes_a_stale_answer_fresh(bench: Bench)
     assert (newest.data, newest.stale) == (2.0, False)
 
 
-async def test_an_answer_that_is_only_kept_can_be_amended_and_stays_old(bench: Bench) -> None:
+async def test_an_expired_answer_can_be_updated_and_stays_expired(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 5)
-    await bench.cached.amend(QUERY, doubled)
+    await bench.cached.update(QUERY, doubled)
     newest: Any = bench.cached.newest
     assert (newest.data, newest.age_s, newest.ttl_left_s) == (2.0, TTL_S * 5, 0)
     assert (await bench.cached.fetch(QUERY)).cache == "miss"
 
 
-@pytest.mark.parametrize("renews", [False, True])
-async def test_an_answer_that_is_too_old_to_be_served_is_not_amended(
-    bench: Bench, renews: bool
-) -> None:
+@pytest.mark.parametrize("is_fresh", [False, True])
+async def test_an_answer_older_than_max_stale_is_not_updated(bench: Bench, is_fresh: bool) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(MAX_STALE_S)
-    await bench.cached.amend(QUERY, doubled, renews=renews)
+    await bench.cached.update(QUERY, doubled, is_fresh=is_fresh)
     assert bench.cached.newest is None
     assert (await bench.cached.fetch(QUERY)).data == 2.0
     assert bench.source.calls == 2
 
 
-async def test_an_amendment_of_another_answer_is_not_the_newest(bench: Bench) -> None:
+async def test_an_update_of_another_answer_does_not_become_the_newest(bench: Bench) -> None:
     await bench.cached.fetch(PriceQuery("btc"))
     await bench.cached.fetch(PriceQuery("eth"))
-    await bench.cached.amend(PriceQuery("btc"), doubled)
+    await bench.cached.update(PriceQuery("btc"), doubled)
     newest: Any = bench.cached.newest
     assert newest.data == 2.0, "the second answer, not the first one doubled"
     assert newest.refresh_id == 2
 
 
-async def test_an_amendment_before_a_quick_refresh_lands_gives_way_to_it(bench: Bench) -> None:
+async def test_a_refresh_replaces_an_update_that_came_while_it_ran(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S + 1)
     bench.source.delay_s = 1
     await bench.cached.fetch(QUERY)
-    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=-1.0))
+    await bench.cached.update(QUERY, lambda answer: replace(answer, data=-1.0))
     assert (await bench.cached.fetch(QUERY)).data == -1.0
     await asyncio.sleep(1.1)
     assert (await bench.cached.fetch(QUERY)).data == 2.0
 
 
-async def test_a_reader_that_waited_in_vain_gets_what_was_told_meanwhile_and_flagged(
+async def test_after_a_failed_wait_a_reader_gets_the_update_that_came_meanwhile_flagged(
     bench: Bench,
 ) -> None:
     await bench.cached.fetch(QUERY)
@@ -661,45 +541,47 @@ async def test_a_reader_that_waited_in_vain_gets_what_was_told_meanwhile_and_fla
     bench.source.error, bench.source.delay_s = DOWN, 1.0
     waiting = asyncio.create_task(bench.cached.fetch(QUERY))
     await asyncio.sleep(0.5)
-    await bench.cached.amend(QUERY, doubled)
+    await bench.cached.update(QUERY, doubled)
     answer = await waiting
     assert (answer.data, answer.cache) == (2.0, "stale")
     assert (answer.stale, answer.stale_reason) == (True, "upstream_5xx")
 
 
-async def test_a_reader_that_waited_in_vain_gets_what_was_renewed_meanwhile(bench: Bench) -> None:
+async def test_after_a_failed_wait_a_reader_gets_the_fresh_update_that_came_meanwhile(
+    bench: Bench,
+) -> None:
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S * 2 + 1)
     bench.source.error, bench.source.delay_s = DOWN, 1.0
     waiting = asyncio.create_task(bench.cached.fetch(QUERY))
     await asyncio.sleep(0.5)
-    await bench.cached.amend(QUERY, doubled, renews=True)
+    await bench.cached.update(QUERY, doubled, is_fresh=True)
     answer = await waiting
     assert (answer.data, answer.cache, answer.stale) == (2.0, "hit", False)
 
 
-async def test_each_refresh_and_renewal_is_handed_over_and_nothing_else(bench: Bench) -> None:
+async def test_only_refreshes_and_fresh_updates_are_saved(bench: Bench) -> None:
     refreshed = await bench.cached.fetch(QUERY)
     await bench.cached.fetch(QUERY)
-    await bench.cached.amend(QUERY, doubled)
-    assert bench.kept == [refreshed]
-    await bench.cached.amend(QUERY, doubled, renews=True)
-    assert [answer.data for answer in bench.kept] == [1.0, 4.0]
+    await bench.cached.update(QUERY, doubled)
+    assert bench.saved == [refreshed]
+    await bench.cached.update(QUERY, doubled, is_fresh=True)
+    assert [answer.data for answer in bench.saved] == [1.0, 4.0]
     bench.source.error = DOWN
     await asyncio.sleep(3 * TTL_S)
     assert (await bench.cached.fetch(QUERY)).stale
-    assert len(bench.kept) == 2
+    assert len(bench.saved) == 2
 
 
-def of_an_earlier_run(age_s: float) -> Answer[float]:
+def of_another_process(age_s: float) -> Answer[float]:
     told_at = LoopClock().now() - timedelta(seconds=age_s)
     return Answer(7.0, "b", told_at, 1.0, (Attempt("b", "ok", 1.0),), ("careful",))
 
 
-async def test_a_recalled_answer_that_is_still_fresh_is_a_hit_as_old_as_it_is(
+async def test_an_imported_answer_that_is_still_fresh_is_a_hit_with_its_age(
     bench: Bench,
 ) -> None:
-    assert await bench.cached.recall(QUERY, of_an_earlier_run(TTL_S - 10))
+    assert await bench.cached.import_answer(QUERY, of_another_process(TTL_S - 10))
     answer = await bench.cached.fetch(QUERY)
     assert (answer.data, answer.source, answer.warnings) == (7.0, "b", ("careful",))
     assert (answer.cache, answer.stale) == ("hit", False)
@@ -712,17 +594,17 @@ async def test_a_recalled_answer_that_is_still_fresh_is_a_hit_as_old_as_it_is(
     assert (await bench.cached.fetch(QUERY)).data == 1.0
 
 
-async def test_a_recalled_answer_is_not_served_in_place_of_a_fresh_one(bench: Bench) -> None:
-    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+async def test_an_expired_imported_answer_is_refreshed_first(bench: Bench) -> None:
+    await bench.cached.import_answer(QUERY, of_another_process(MAX_STALE_S - 100))
     answer = await bench.cached.fetch(QUERY)
     assert (answer.data, answer.cache, answer.stale) == (1.0, "miss", False)
 
 
-async def test_a_recalled_answer_is_served_flagged_when_there_is_no_fresh_one(
+async def test_an_imported_answer_is_served_flagged_if_the_refresh_fails(
     bench: Bench,
 ) -> None:
     bench.source.error = DOWN
-    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+    await bench.cached.import_answer(QUERY, of_another_process(MAX_STALE_S - 100))
     answer = await bench.cached.fetch(QUERY)
     assert (answer.data, answer.cache) == (7.0, "stale")
     assert answer.age_s == pytest.approx(MAX_STALE_S - 100)
@@ -730,17 +612,17 @@ async def test_a_recalled_answer_is_served_flagged_when_there_is_no_fresh_one(
     assert [attempt.provider for attempt in answer.tried] == ["a"]
 
 
-async def test_a_recalled_answer_is_served_when_a_fresh_one_takes_too_long(bench: Bench) -> None:
+async def test_an_imported_answer_is_served_if_the_refresh_is_slow(bench: Bench) -> None:
     bench.source.delay_s = 3.0
-    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 100))
+    await bench.cached.import_answer(QUERY, of_another_process(MAX_STALE_S - 100))
     assert (await bench.cached.fetch(QUERY)).stale_reason == "timeout"
     await asyncio.sleep(3.0)
     assert (await bench.cached.fetch(QUERY)).data == 1.0
 
 
-async def test_a_recalled_answer_is_over_when_it_is_too_old(bench: Bench) -> None:
+async def test_an_imported_answer_is_dropped_at_its_max_stale_age(bench: Bench) -> None:
     bench.source.error = DOWN
-    await bench.cached.recall(QUERY, of_an_earlier_run(MAX_STALE_S - 1))
+    await bench.cached.import_answer(QUERY, of_another_process(MAX_STALE_S - 1))
     assert (await bench.cached.fetch(QUERY)).stale
     await asyncio.sleep(1.1)
     with pytest.raises(AllProvidersFailed):
@@ -748,23 +630,24 @@ async def test_a_recalled_answer_is_over_when_it_is_too_old(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("age_s", [MAX_STALE_S, MAX_STALE_S * 9, -0.001, -7_200.0])
-async def test_what_is_too_old_or_of_a_time_to_come_is_not_recalled(
+async def test_an_answer_too_old_or_from_the_future_is_not_imported(
     bench: Bench, age_s: float
 ) -> None:
-    assert not await bench.cached.recall(QUERY, of_an_earlier_run(age_s))
+    assert not await bench.cached.import_answer(QUERY, of_another_process(age_s))
     assert len(bench.cached) == 0
     assert bench.cached.newest is None
 
 
-async def test_a_recalled_answer_is_the_newest_and_not_handed_over_again(bench: Bench) -> None:
-    await bench.cached.recall(QUERY, of_an_earlier_run(5.0))
+async def test_an_imported_answer_is_the_newest_and_is_adopted_but_not_saved(bench: Bench) -> None:
+    await bench.cached.import_answer(QUERY, of_another_process(5.0))
     newest: Any = bench.cached.newest
     assert (newest.data, newest.age_s, newest.refresh_id) == (7.0, pytest.approx(5.0), 1)
-    assert bench.kept == []
+    assert bench.saved == []
+    assert [answer.data for answer in bench.adopted] == [7.0]
 
 
 @pytest.mark.parametrize("query", [QUERY, PriceQuery("eth")])
-def test_what_is_always_as_fresh_is_so_for_every_question(query: PriceQuery) -> None:
+def test_a_constant_freshness_is_the_same_for_every_query(query: PriceQuery) -> None:
     answer = Answer(1.0, "a", EPOCH, 1.0)
     assert always(TTL_S, MAX_STALE_S)(query, answer) == Freshness(TTL_S, MAX_STALE_S)
 
@@ -780,7 +663,7 @@ def test_what_is_always_as_fresh_is_so_for_every_question(query: PriceQuery) -> 
         (5_000.0, 0.0, TTL_S),
     ],
 )
-async def test_an_answer_is_fresh_for_as_long_as_budgets_want(
+async def test_an_answer_is_fresh_for_the_interval_that_budgets_sustain(
     affordable_s: float, max_stale_s: float, fresh_s: float
 ) -> None:
     source, clock = ScriptedSource(), LoopClock()
@@ -791,7 +674,7 @@ async def test_an_answer_is_fresh_for_as_long_as_budgets_want(
         emit=list[Event]().append,
         freshness=lambda _query, _answer: Freshness(TTL_S, max_stale_s),
         deadline_s=4.0,
-        affordable_s=lambda _query: affordable_s,
+        budget_interval_s=lambda _query: affordable_s,
     )
     first = await cached.fetch(QUERY)
     assert first.ttl_left_s == fresh_s
@@ -805,7 +688,7 @@ async def test_an_answer_is_fresh_for_as_long_as_budgets_want(
     await cached.aclose()
 
 
-async def test_only_who_has_nothing_at_all_is_urgent(bench: Bench) -> None:
+async def test_only_a_refresh_without_a_cached_answer_is_urgent(bench: Bench) -> None:
     await bench.cached.fetch(QUERY)
     for age_s in (TTL_S + 1, TTL_S * 3, MAX_STALE_S + 1):
         await asyncio.sleep(age_s)
@@ -814,7 +697,7 @@ async def test_only_who_has_nothing_at_all_is_urgent(bench: Bench) -> None:
     assert bench.source.urgent == [True, False, False, True]
 
 
-def late_answer(bench: Bench, after_s: float, value: float) -> None:
+def with_late_answer(bench: Bench, after_s: float, value: float) -> None:
     """The next fetch will have a second answer to come."""
 
     async def later() -> Answer[float]:
@@ -824,19 +707,19 @@ def late_answer(bench: Bench, after_s: float, value: float) -> None:
     bench.source.later = later
 
 
-async def test_what_a_slower_provider_brought_takes_the_answers_place(bench: Bench) -> None:
-    late_answer(bench, 2, 77.0)
+async def test_a_late_answer_replaces_the_first_one(bench: Bench) -> None:
+    with_late_answer(bench, 2, 77.0)
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(2.1)
     second = await bench.cached.fetch(QUERY)
     assert (first.data, second.data, second.source) == (1.0, 77.0, "slow")
     assert second.refresh_id > first.refresh_id
     assert second.age_s == pytest.approx(0.1)
-    assert [answer.source for answer in bench.kept] == ["a", "slow"]
+    assert [answer.source for answer in bench.saved] == ["a", "slow"]
     assert bench.source.calls == 1
 
 
-async def test_a_late_answer_that_fails_harms_nobody(bench: Bench) -> None:
+async def test_a_late_answer_that_fails_changes_nothing(bench: Bench) -> None:
     async def later() -> Answer[float]:
         raise UpstreamFailed
 
@@ -846,7 +729,7 @@ async def test_a_late_answer_that_fails_harms_nobody(bench: Bench) -> None:
     assert (await bench.cached.fetch(QUERY)).data == 1.0
 
 
-async def test_a_late_answer_older_than_what_is_held_is_dropped(bench: Bench) -> None:
+async def test_a_late_answer_older_than_the_cached_one_is_dropped(bench: Bench) -> None:
     fetched_at = bench.source.clock.now()
 
     async def later() -> Answer[float]:
@@ -863,7 +746,7 @@ async def test_a_late_answer_older_than_what_is_held_is_dropped(bench: Bench) ->
 
 
 async def test_closing_ends_the_wait_for_a_late_answer(bench: Bench) -> None:
-    late_answer(bench, 1_000, 77.0)
+    with_late_answer(bench, 1_000, 77.0)
     await bench.cached.fetch(QUERY)
     await bench.cached.aclose()
     assert len(asyncio.all_tasks()) == 1
@@ -881,18 +764,18 @@ async def poll(bench: Bench, every_s: float, for_s: float) -> list[float]:
 
 
 @pytest.mark.parametrize("every_s", [0.05, 0.3, 0.9])
-async def test_while_it_is_read_nobody_waits_for_a_refresh(bench: Bench, every_s: float) -> None:
+async def test_no_reader_of_a_busy_query_waits_for_a_refresh(bench: Bench, every_s: float) -> None:
     bench.source.delay_s = 0.5
     bench.cached._freshness = lambda _query, _answer: Freshness(1.0, MAX_STALE_S)
-    bench.cached._ahead = lambda: 0.85
+    bench.cached._refresh_share = lambda: 0.85
     first, *others = await poll(bench, every_s, 10.0)
     assert first == 0.5
     assert set(others) == {0.0}
     assert bench.source.calls <= 12
 
 
-async def test_what_is_read_is_refreshed_before_it_expires(bench: Bench) -> None:
-    bench.cached._ahead = lambda: 0.8
+async def test_an_answer_that_is_read_is_refreshed_before_it_expires(bench: Bench) -> None:
+    bench.cached._refresh_share = lambda: 0.8
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.79 * TTL_S)
     await bench.cached.fetch(QUERY)
@@ -903,12 +786,12 @@ async def test_what_is_read_is_refreshed_before_it_expires(bench: Bench) -> None
     assert bench.source.calls == 2
     assert (await bench.cached.fetch(QUERY)).data == 2.0
     await asyncio.sleep(3 * TTL_S)
-    assert bench.source.calls == 2, "nobody there: no call"
+    assert bench.source.calls == 2, "no reader: no call"
 
 
-async def test_what_the_budget_does_not_afford_is_not_refreshed_early(bench: Bench) -> None:
-    bench.cached._ahead = lambda: 0.5
-    bench.cached._affordable_s = lambda _query: 0.9 * TTL_S
+async def test_an_answer_is_not_refreshed_earlier_than_budgets_sustain(bench: Bench) -> None:
+    bench.cached._refresh_share = lambda: 0.5
+    bench.cached._budget_interval_s = lambda _query: 0.9 * TTL_S
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.89 * TTL_S)
     await bench.cached.fetch(QUERY)
@@ -916,8 +799,8 @@ async def test_what_the_budget_does_not_afford_is_not_refreshed_early(bench: Ben
     assert bench.source.calls == 1
 
 
-async def test_a_refresh_ahead_that_fails_costs_the_readers_nothing(bench: Bench) -> None:
-    bench.cached._ahead = lambda: 0.5
+async def test_readers_do_not_notice_a_refresh_ahead_that_fails(bench: Bench) -> None:
+    bench.cached._refresh_share = lambda: 0.5
     await bench.cached.fetch(QUERY)
     bench.source.error = DOWN
     await asyncio.sleep(0.6 * TTL_S)
@@ -929,7 +812,7 @@ async def test_a_refresh_ahead_that_fails_costs_the_readers_nothing(bench: Bench
     assert bench.source.calls == 2, "not again before its time"
 
 
-async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cache(
+async def test_validity_ends_with_an_update_a_due_refresh_and_the_cache(
     bench: Bench,
 ) -> None:
     first = await bench.cached.fetch(QUERY)
@@ -938,7 +821,7 @@ async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cac
     assert held.current_age_s() == TTL_S / 2
     held.note_hit()
     assert bench.cached.counters.hits == 1
-    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
+    await bench.cached.update(QUERY, lambda answer: replace(answer, data=5.0))
     assert held.current_age_s() is None
     amended: Any = (await bench.cached.fetch(QUERY)).validity
     assert amended.current_age_s() == TTL_S / 2
@@ -950,20 +833,20 @@ async def test_what_holds_an_answer_ends_with_a_refresh_an_amendment_and_the_cac
     assert renewed.current_age_s() is None
 
 
-async def test_an_amendment_that_comes_too_late_leaves_the_newer_answer_as_it_is(
+async def test_an_update_that_lost_the_race_leaves_the_newer_answer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.cached.fetch(QUERY)
     cache = bench.cached._cache
-    restate = cache.restate
+    swap = cache.swap
     newer = Answer(9.0, "a", bench.source.clock.now(), 1.0)
 
-    async def restate_too_late(*asked: Any) -> Any:
-        await bench.cached.recall(QUERY, newer)
-        return await restate(*asked)
+    async def swap_too_late(*asked: Any) -> Any:
+        await bench.cached.import_answer(QUERY, newer)
+        return await swap(*asked)
 
-    monkeypatch.setattr(cache, "restate", restate_too_late)
-    await bench.cached.amend(QUERY, lambda answer: replace(answer, data=5.0))
+    monkeypatch.setattr(cache, "swap", swap_too_late)
+    await bench.cached.update(QUERY, lambda answer: replace(answer, data=5.0))
     answer = await bench.cached.fetch(QUERY)
     assert answer.data == 9.0
     assert answer.validity is not None

@@ -21,7 +21,7 @@ async def test_an_entry_is_fresh_for_its_own_time(clock: ManualClock) -> None:
     assert entry.fresh_until - clock.monotonic() == 10
 
 
-async def test_an_expired_entry_is_kept_as_stale_for_as_long_as_asked(clock: ManualClock) -> None:
+async def test_an_expired_entry_is_kept_as_stale_for_keep_s(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     await cache.set("a", "value", ttl_s=10, keep_s=60)
     clock.advance(59.9)
@@ -33,7 +33,7 @@ async def test_an_expired_entry_is_kept_as_stale_for_as_long_as_asked(clock: Man
     assert len(cache) == 0
 
 
-async def test_an_entry_may_have_a_part_of_its_times_behind_it(clock: ManualClock) -> None:
+async def test_an_entry_may_be_stored_with_an_age(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     await cache.set("a", "value", ttl_s=10, keep_s=60, age_s=50)
     entry = await cache.get("a")
@@ -65,20 +65,20 @@ async def test_entries_may_have_sizes(clock: ManualClock) -> None:
     assert len(cache) == 0
 
 
-async def test_restating_keeps_the_times(clock: ManualClock) -> None:
+async def test_a_swap_keeps_the_times(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10, keep_s=60)
     clock.advance(5)
-    restated = await cache.restate("a", entry, "flagged")
-    assert await cache.get("a") == restated
-    assert (restated.value, restated.stored_at) == ("flagged", entry.stored_at)
+    swapped = await cache.swap("a", entry, "flagged")
+    assert await cache.get("a") == swapped
+    assert (swapped.value, swapped.stored_at) == ("flagged", entry.stored_at)
 
 
-async def test_restating_does_not_overwrite_a_newer_entry(clock: ManualClock) -> None:
+async def test_a_swap_does_not_overwrite_a_newer_entry(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
     newer = await cache.set("a", "new", ttl_s=10)
-    await cache.restate("a", entry, "flagged")
+    await cache.swap("a", entry, "flagged")
     assert await cache.get("a") == newer
 
 
@@ -96,7 +96,7 @@ async def test_many_tasks_at_once_leave_it_whole(clock: ManualClock) -> None:
 @given(
     steps=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5), st.floats(0, 8)), max_size=60)
 )
-def test_it_never_grows_beyond_its_capacity_nor_serves_what_is_over(
+def test_it_stays_within_its_capacity_and_serves_no_dropped_entry(
     steps: list[tuple[int, int, float]],
 ) -> None:
     async def run() -> None:
@@ -117,16 +117,48 @@ def test_it_never_grows_beyond_its_capacity_nor_serves_what_is_over(
     asyncio.run(run())
 
 
-async def test_restating_what_was_dropped_meanwhile_brings_nothing_back(clock: ManualClock) -> None:
+async def test_a_swap_of_an_evicted_entry_does_not_bring_it_back(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 1)
     entry = await cache.set("a", "old", ttl_s=10)
     await cache.set("b", "other", ttl_s=10)
-    assert (await cache.restate("a", entry, "flagged")).value == "flagged"
+    assert (await cache.swap("a", entry, "flagged")).value == "flagged"
     assert await cache.get("a") is None
 
 
-async def test_of_two_who_restate_at_once_the_first_one_stands(clock: ManualClock) -> None:
+async def test_of_two_swaps_of_one_entry_the_first_wins(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
-    first = await cache.restate("a", entry, "first")
-    assert await cache.restate("a", entry, "second") is first
+    first = await cache.swap("a", entry, "first")
+    assert await cache.swap("a", entry, "second") is first
+
+
+async def test_an_entry_is_superseded_by_the_next_one_even_after_its_eviction(
+    clock: ManualClock,
+) -> None:
+    cache = TTLCache[str](clock, 1)
+    entry = await cache.set("a", "old", ttl_s=10)
+    await cache.set("b", "other", ttl_s=10)
+    assert await cache.get("a") is None
+    assert not entry.superseded.is_set()
+    newer = await cache.set("a", "new", ttl_s=10)
+    assert entry.superseded.is_set()
+    assert not newer.superseded.is_set()
+    assert cache.newest("a") is newer
+
+
+async def test_a_swapped_entry_is_superseded_and_so_are_all_when_the_cache_closes(
+    clock: ManualClock,
+) -> None:
+    cache = TTLCache[str](clock, 10)
+    entry = await cache.set("a", "old", ttl_s=10)
+    swapped = await cache.swap("a", entry, "flagged")
+    assert (entry.superseded.is_set(), swapped.superseded.is_set()) == (True, False)
+    cache.close()
+    assert swapped.superseded.is_set()
+
+
+async def test_nothing_is_remembered_of_an_evicted_entry(clock: ManualClock) -> None:
+    cache = TTLCache[int](clock, 1)
+    for number in range(10):
+        await cache.set(number, number, ttl_s=10)
+    assert len(cache._newest) == 1

@@ -1,18 +1,17 @@
-"""What can be followed: which ticks are wanted, and where those that come go to."""
+"""Live answers: which ticks are wanted, and which cached answers they update."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from backend.errors import UnknownSymbol
+from backend.errors import GatewayError, UnknownSymbol
 from backend.models.answer import Answer, Query
 from backend.models.gas import GasQuery
 from backend.models.market import (
@@ -37,8 +36,7 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
-from backend.services.following import Following
-from backend.services.live import RESTART_S, LiveService, Sources, TickSource
+from backend.services.live import RESTART_S, LiveService, TickSource
 from backend.services.market import MarketService
 from backend.services.ohlc import OhlcService, OhlcView
 from backend.services.universe import UniverseSource
@@ -86,13 +84,13 @@ def candle_told(price: float, **changes: Any) -> CandleTold:
     return replace(CandleTold("binance", BTC_HOURS, row), **changes)
 
 
-class ScriptedHeld:
-    """Holds answers by question, all fresh for an hour; knows who asked and who amended."""
+class ScriptedCache:
+    """Cached answers by query, all fresh for an hour; records what is asked and updated."""
 
     def __init__(self) -> None:
         self.answers: dict[Query[Any], Answer[Any]] = {}
         self.asked: list[Query[Any]] = []
-        self.amended: list[tuple[Query[Any], bool]] = []
+        self.updated: list[tuple[Query[Any], bool]] = []
         self.bug: Exception | None = None
         self._refreshes = 0
         self._changes = asyncio.Event()
@@ -110,24 +108,34 @@ class ScriptedHeld:
         self.asked.append(query)
         return self.answers[query]
 
-    async def changed(self, query: Query[Any], since: int) -> None:
-        while self.answers[query].refresh_id == since:
-            await self._changes.wait()
+    async def watch(
+        self, ask: Callable[[], Awaitable[tuple[Query[Any], Answer[Any]]]]
+    ) -> AsyncGenerator[Answer[Any] | GatewayError]:
+        while True:
+            try:
+                query, answer = await ask()
+            except GatewayError as error:
+                yield error
+                await asyncio.sleep(1)
+                continue
+            yield answer
+            while self.answers[query].refresh_id == answer.refresh_id:
+                await self._changes.wait()
 
-    async def amend(
+    async def update(
         self,
         query: Query[Any],
         change: Callable[[Answer[Any]], Answer[Any] | None],
         *,
-        renews: bool = False,
+        is_fresh: bool = False,
     ) -> None:
         if self.bug:
             raise self.bug
-        self.amended.append((query, renews))
-        held = self.answers.get(query)
-        amended = change(held) if held else None
-        if amended is not None:
-            self.put(query, amended)
+        self.updated.append((query, is_fresh))
+        cached = self.answers.get(query)
+        changed = change(cached) if cached else None
+        if changed is not None:
+            self.put(query, changed)
 
 
 class ScriptedTicks:
@@ -171,7 +179,7 @@ class OneRanking:
 @dataclass
 class Bench:
     ticks: ScriptedTicks | None = field(default_factory=ScriptedTicks)
-    held: ScriptedHeld = field(default_factory=ScriptedHeld)
+    cache: ScriptedCache = field(default_factory=ScriptedCache)
     heard: list[Any] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -181,13 +189,11 @@ class Bench:
 
     @cached_property
     def live(self) -> LiveService:
-        clock, held = LoopClock(), self.held
-        categories = dict.fromkeys(("market", "ohlc", "news", "sentiment", "gas"), held)
-        sources = SimpleNamespace(universe=self.universe, **categories)
-        ohlc = OhlcService(held, MarketService(held), clock=clock, deadline_s=4.0)
-        return LiveService(
-            cast("TickSource | None", self.ticks), cast("Sources", sources), ohlc, clock=clock
-        )
+        clock, cache = LoopClock(), self.cache
+        sources = dict.fromkeys(("market", "ohlc", "news", "sentiment", "gas"), cache)
+        ohlc = OhlcService(cache, MarketService(cache), clock=clock, deadline_s=4.0)
+        ticks = cast("TickSource | None", self.ticks)
+        return LiveService(ticks, sources, self.universe, ohlc, clock=clock)
 
     @property
     def source(self) -> ScriptedTicks:
@@ -195,17 +201,17 @@ class Bench:
         return self.ticks
 
     async def know(self) -> None:
-        """The universe, and what is held of market and candles."""
+        """The universe, and cached answers of market and candles."""
         answer = await self.universe.fetch(MarketQuery())
-        self.held.put(MarketQuery(), replace(answer, data=MARKET))
-        self.held.put(BTC_QUERY, candles())
+        self.cache.put(MarketQuery(), replace(answer, data=MARKET))
+        self.cache.put(BTC_QUERY, candles())
 
     async def run(self) -> asyncio.Task[None]:
         return await self._start(self.live.run())
 
-    async def follow(self, following: Following[Any, Any]) -> asyncio.Task[None]:
+    async def follow(self, answers: AsyncGenerator[Any]) -> asyncio.Task[None]:
         async def read() -> None:
-            async with aclosing(following.answers()) as answers:
+            async with aclosing(answers):
                 async for answer in answers:
                     self.heard.append(answer)
 
@@ -231,53 +237,47 @@ async def bench() -> AsyncIterator[Bench]:
     await leave(*made.tasks)
 
 
-async def test_nothing_is_asked_or_wanted_before_somebody_iterates(bench: Bench) -> None:
+async def test_nothing_is_asked_or_wanted_before_a_watch_is_iterated(bench: Bench) -> None:
     live = bench.live
-    made: list[Following[Any, Any]] = [live.market(), live.news(), live.sentiment(), live.gas()]
-    made.append(live.candles("BTC", HOURS))
+    made: list[AsyncGenerator[Any]] = [live.watch(MarketQuery()), live.watch(NewsQuery())]
+    made.append(live.watch_candles("BTC", HOURS))
     await asyncio.sleep(3_600)
-    assert bench.held.asked == []
+    assert bench.cache.asked == []
     assert bench.source.wants == []
-    assert [following.flow for following in made] == [None] * 5
-    assert repr(live) == "<LiveService 0 listen>"
+    assert repr(live) == "<LiveService 0 watches with ticks>"
+    for answers in made:
+        await answers.aclose()
 
 
-@pytest.mark.parametrize(
-    ("name", "query"),
-    [("news", NewsQuery()), ("sentiment", SentimentQuery()), ("gas", GasQuery())],
-)
-async def test_what_no_venue_pushes_is_followed_without_ticks(
-    bench: Bench, name: str, query: Query[Any]
+@pytest.mark.parametrize("query", [NewsQuery(), SentimentQuery(), GasQuery()])
+async def test_what_no_venue_pushes_is_watched_without_ticks(
+    bench: Bench, query: Query[Any]
 ) -> None:
-    bench.held.put(query, Answer("first", "a", EPOCH, 1.0))
-    following = getattr(bench.live, name)()
-    await bench.follow(following)
-    bench.held.put(query, Answer("second", "a", EPOCH, 1.0))
+    bench.cache.put(query, Answer("first", "a", EPOCH, 1.0))
+    await bench.follow(bench.live.watch(query))
+    bench.cache.put(query, Answer("second", "a", EPOCH, 1.0))
     await asyncio.sleep(0.01)
     assert [answer.data for answer in bench.heard] == ["first", "second"]
-    assert bench.held.asked == [query, query]
-    assert (bench.source.wants, following.flow) == ([], None)
+    assert bench.cache.asked == [query, query]
+    assert (bench.source.wants, bench.live.flow(bench.heard[-1])) == ([], None)
 
 
-async def test_who_follows_the_market_wants_its_ticks_until_leaving(bench: Bench) -> None:
+async def test_the_markets_ticks_are_wanted_while_it_is_watched(bench: Bench) -> None:
     await bench.know()
-    following = bench.live.market()
-    reader = await bench.follow(following)
+    reader = await bench.follow(bench.live.watch(MarketQuery()))
     assert bench.source.wants == [(MarketTicks(),)]
-    assert following.flow == Flow(True, "timeout")
-    assert repr(bench.live) == "<LiveService 1 listen>"
+    assert bench.live.flow(bench.heard[-1]) == Flow(True, "timeout")
+    assert repr(bench.live) == "<LiveService 1 watches with ticks>"
     await leave(reader)
     assert bench.source.wants == [(MarketTicks(),), ()]
-    assert following.flow is None
-    assert repr(bench.live) == "<LiveService 0 listen>"
+    assert repr(bench.live) == "<LiveService 0 watches with ticks>"
 
 
-async def test_who_follows_candles_of_the_venue_wants_their_ticks(bench: Bench) -> None:
+async def test_the_ticks_of_the_venues_own_candles_are_wanted(bench: Bench) -> None:
     await bench.know()
-    following = bench.live.candles("BTC", HOURS)
-    reader = await bench.follow(following)
+    reader = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     assert bench.source.wants == [(BTC_HOURS,)]
-    assert following.flow == Flow(False, "timeout")
+    assert bench.live.flow(bench.heard[-1]) == Flow(False, "timeout")
     assert [answer.data for answer in bench.heard] == [candles().data]
     await leave(reader)
     assert bench.source.wants[-1] == ()
@@ -288,42 +288,41 @@ async def test_who_follows_candles_of_the_venue_wants_their_ticks(bench: Bench) 
     [candles(source="kraken"), candles(pair=None, source="coingecko_free"), candles(pair=None)],
     ids=["another venue's", "nobody's pair", "without a pair"],
 )
-async def test_candles_that_the_venue_did_not_give_want_no_ticks(
+async def test_no_ticks_are_wanted_for_candles_of_another_provider(
     bench: Bench, answer: Answer[Candles]
 ) -> None:
     await bench.know()
-    bench.held.put(BTC_QUERY, answer)
-    following = bench.live.candles("BTC", HOURS)
-    await bench.follow(following)
+    bench.cache.put(BTC_QUERY, answer)
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
     assert len(bench.heard) == 1
-    assert (bench.source.wants, following.flow) == ([], None)
+    assert (bench.source.wants, bench.live.flow(bench.heard[-1])) == ([], None)
 
 
-async def test_candles_that_change_hands_let_their_ticks_go_and_want_them_again(
+async def test_ticks_are_wanted_again_when_candles_come_from_the_venue_again(
     bench: Bench,
 ) -> None:
     await bench.know()
-    await bench.follow(bench.live.candles("BTC", HOURS))
-    bench.held.put(BTC_QUERY, candles(source="kraken"))
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
+    bench.cache.put(BTC_QUERY, candles(source="kraken"))
     await asyncio.sleep(0.01)
-    bench.held.put(BTC_QUERY, candles())
+    bench.cache.put(BTC_QUERY, candles())
     await asyncio.sleep(0.01)
     assert bench.source.wants == [(BTC_HOURS,), (), (BTC_HOURS,)]
 
 
-async def test_a_symbol_that_nobody_knows_is_told_and_wants_nothing(bench: Bench) -> None:
+async def test_an_unknown_symbol_is_an_error_and_no_ticks_are_wanted(bench: Bench) -> None:
     await bench.know()
-    await bench.follow(bench.live.candles("NOSUCHCOIN", HOURS))
+    await bench.follow(bench.live.watch_candles("NOSUCHCOIN", HOURS))
     (error,) = bench.heard
     assert isinstance(error, UnknownSymbol)
     assert bench.source.wants == []
 
 
-async def test_two_followers_of_one_subject_want_it_once_until_both_left(bench: Bench) -> None:
+async def test_ticks_of_one_subject_are_wanted_once_until_its_last_watch_ends(bench: Bench) -> None:
     await bench.know()
-    one = await bench.follow(bench.live.candles("BTC", HOURS))
-    other = await bench.follow(bench.live.candles("bitcoin", HOURS))
-    third = await bench.follow(bench.live.market())
+    one = await bench.follow(bench.live.watch_candles("BTC", HOURS))
+    other = await bench.follow(bench.live.watch_candles("bitcoin", HOURS))
+    third = await bench.follow(bench.live.watch(MarketQuery()))
     assert set(bench.source.wants[1]) == {BTC_HOURS}
     assert sorted(map(repr, bench.source.wants[-1])) == sorted(
         map(repr, [BTC_HOURS, MarketTicks()])
@@ -336,20 +335,20 @@ async def test_two_followers_of_one_subject_want_it_once_until_both_left(bench: 
     assert not bench.source.wants[-1]
 
 
-async def test_new_answers_of_what_is_followed_change_no_wish(bench: Bench) -> None:
+async def test_new_answers_do_not_change_which_ticks_are_wanted(bench: Bench) -> None:
     await bench.know()
-    await bench.follow(bench.live.market())
+    await bench.follow(bench.live.watch(MarketQuery()))
     for _ in range(5):
-        bench.held.put(MarketQuery(), bench.held.answers[MarketQuery()])
+        bench.cache.put(MarketQuery(), bench.cache.answers[MarketQuery()])
         await asyncio.sleep(0.01)
     assert len(bench.heard) == 6
     assert bench.source.wants == [(MarketTicks(),)]
 
 
-async def test_told_prices_enter_the_market_and_its_followers_hear_of_them(bench: Bench) -> None:
+async def test_ticker_ticks_update_the_market_and_reach_its_watchers(bench: Bench) -> None:
     await bench.know()
     await bench.run()
-    await bench.follow(bench.live.market())
+    await bench.follow(bench.live.watch(MarketQuery()))
     bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
     await asyncio.sleep(0.01)
     before, after = bench.heard
@@ -357,21 +356,21 @@ async def test_told_prices_enter_the_market_and_its_followers_hear_of_them(bench
     assert [row.price for row in after.data.coins] == [51_000.0, 3_000.0]
     assert [row.source for row in after.data.coins] == ["binance", "coingecko_free"]
     assert (after.fetched_at, after.source) == (before.fetched_at, before.source)
-    assert bench.held.amended == [(MarketQuery(), False)], "its times stay"
+    assert bench.cache.updated == [(MarketQuery(), False)], "its times stay"
 
 
-async def test_told_prices_that_change_nothing_amend_nothing(bench: Bench) -> None:
+async def test_ticker_ticks_that_change_nothing_update_nothing(bench: Bench) -> None:
     await bench.know()
     await bench.run()
     bench.source.say(TickersTold("binance", (ticker("BTC", 500_000.0), ticker("NEW", 1.0))))
     await asyncio.sleep(0.01)
-    assert bench.held.amended == []
+    assert bench.cache.updated == []
 
 
-async def test_a_told_candle_enters_its_series_and_renews_it(bench: Bench) -> None:
+async def test_a_candle_tick_updates_its_series_and_makes_it_fresh(bench: Bench) -> None:
     await bench.know()
     await bench.run()
-    await bench.follow(bench.live.candles("BTC", HOURS))
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await asyncio.sleep(30)
     bench.source.say(candle_told(101.0))
     await asyncio.sleep(0.01)
@@ -379,42 +378,71 @@ async def test_a_told_candle_enters_its_series_and_renews_it(bench: Bench) -> No
     assert [row.close for row in before.data.candles] == [100.0]
     assert [row.close for row in after.data.candles] == [101.0]
     assert (after.fetched_at - EPOCH).total_seconds() == pytest.approx(30, abs=0.1)
-    assert bench.held.amended == [(BTC_QUERY, True)]
+    assert bench.cache.updated == [(BTC_QUERY, True)]
 
 
-async def test_a_told_candle_that_does_not_follow_on_is_not_told_on(bench: Bench) -> None:
+async def test_a_candle_tick_that_came_during_a_refresh_is_applied_to_the_refreshed_series(
+    bench: Bench,
+) -> None:
     await bench.know()
     await bench.run()
-    await bench.follow(bench.live.candles("BTC", HOURS))
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
+    await asyncio.sleep(30)
+    bench.source.say(candle_told(101.0))
+    await asyncio.sleep(0.01)
+    refreshed_at = EPOCH + timedelta(seconds=30.02)  # the tick came while it was on its way
+    bench.cache.put(BTC_QUERY, replace(candles(), fetched_at=refreshed_at, latency_ms=5_000.0))
+    await asyncio.sleep(0.01)
+    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0, 101.0, 100.0, 101.0]
+
+
+async def test_a_candle_tick_from_before_a_refresh_is_not_applied_again(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
+    bench.source.say(candle_told(101.0))
+    await asyncio.sleep(30)
+    refreshed_at = EPOCH + timedelta(seconds=30)
+    bench.cache.put(BTC_QUERY, replace(candles(102.0), fetched_at=refreshed_at))
+    await asyncio.sleep(0.01)
+    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0, 101.0, 102.0]
+
+
+async def test_a_candle_tick_behind_a_gap_is_not_applied(bench: Bench) -> None:
+    await bench.know()
+    await bench.run()
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
     late = replace(candle_told(101.0).candle, timestamp=EPOCH_MS + 5 * HOUR)
     bench.source.say(candle_told(101.0, candle=late))
     await asyncio.sleep(0.01)
     assert len(bench.heard) == 1
 
 
-async def test_a_candle_that_nobody_follows_any_more_goes_nowhere(bench: Bench) -> None:
+async def test_a_candle_tick_of_a_series_that_is_not_watched_any_more_is_not_applied(
+    bench: Bench,
+) -> None:
     await bench.know()
     await bench.run()
-    reader = await bench.follow(bench.live.candles("BTC", HOURS))
+    reader = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await leave(reader)
     other = CandleTicks("ETHUSDT", Interval.H1)
     bench.source.say(candle_told(101.0), candle_told(101.0, subject=other))
     await asyncio.sleep(0.01)
-    assert bench.held.amended == []
+    assert bench.cache.updated == []
 
 
-async def test_a_candle_enters_once_however_many_follow_it(bench: Bench) -> None:
+async def test_a_candle_tick_is_applied_once_for_all_watches_of_its_series(bench: Bench) -> None:
     await bench.know()
     await bench.run()
     for _ in range(3):
-        await bench.follow(bench.live.candles("BTC", HOURS))
+        await bench.follow(bench.live.watch_candles("BTC", HOURS))
     bench.source.say(candle_told(101.0))
     await asyncio.sleep(0.01)
-    assert bench.held.amended == [(BTC_QUERY, True)]
+    assert bench.cache.updated == [(BTC_QUERY, True)]
     assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0] * 3 + [101.0] * 3
 
 
-async def test_a_bug_in_the_ticks_is_logged_and_they_begin_again_after_five_seconds(
+async def test_a_bug_in_the_ticks_is_logged_and_they_restart_after_five_seconds(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.know()
@@ -428,25 +456,25 @@ async def test_a_bug_in_the_ticks_is_logged_and_they_begin_again_after_five_seco
     assert all(record.exc_info for record in caplog.records)
     bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
     await asyncio.sleep(0.01)
-    assert bench.held.amended == [(MarketQuery(), False)]
+    assert bench.cache.updated == [(MarketQuery(), False)]
 
 
-async def test_a_bug_in_hearing_a_tick_ends_the_ticks_in_order_and_they_begin_again(
+async def test_a_bug_while_a_tick_is_applied_closes_the_ticks_and_they_restart(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.know()
     await bench.run()
-    bench.held.bug = KeyError("bug")
+    bench.cache.bug = KeyError("bug")
     with caplog.at_level(logging.CRITICAL, "gateway"):
         bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
         await asyncio.sleep(1)
     assert (bench.source.ended, len(bench.source.began_at)) == (1, 1)
-    bench.held.bug = None
+    bench.cache.bug = None
     await asyncio.sleep(RESTART_S)
     assert len(bench.source.began_at) == 2
 
 
-async def test_ticks_that_end_by_themselves_begin_again(bench: Bench) -> None:
+async def test_ticks_that_end_restart(bench: Bench) -> None:
     await bench.run()
     bench.source.say(None)
     await asyncio.sleep(RESTART_S + 1)
@@ -454,7 +482,7 @@ async def test_ticks_that_end_by_themselves_begin_again(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("at", [1.0, 3.0])
-async def test_it_ends_when_it_is_cancelled(bench: Bench, at: float) -> None:
+async def test_run_ends_when_it_is_cancelled(bench: Bench, at: float) -> None:
     runs = await bench.run()
     await asyncio.sleep(1.5)
     bench.source.say(None)  # from here on it waits to begin again
@@ -465,7 +493,7 @@ async def test_it_ends_when_it_is_cancelled(bench: Bench, at: float) -> None:
     assert bench.source.ended == len(bench.source.began_at)
 
 
-async def test_cancelled_while_it_listens_it_closes_the_ticks(bench: Bench) -> None:
+async def test_run_closes_the_ticks_when_it_is_cancelled(bench: Bench) -> None:
     runs = await bench.run()
     await leave(runs)
     assert runs.cancelled()
@@ -476,15 +504,15 @@ async def test_the_status_is_the_venues() -> None:
     assert Bench().live.tick_status() == STATUS
 
 
-async def test_without_a_venue_all_is_followed_without_ticks() -> None:
+async def test_without_a_venue_everything_is_watched_without_ticks() -> None:
     bench = Bench(ticks=None)
     await bench.know()
     await bench.live.run()
     readers = [
-        await bench.follow(bench.live.market()),
-        await bench.follow(bench.live.candles("BTC", HOURS)),
+        await bench.follow(bench.live.watch(MarketQuery())),
+        await bench.follow(bench.live.watch_candles("BTC", HOURS)),
     ]
     assert len(bench.heard) == 2
     assert bench.live.tick_status() is None
-    assert bench.live.flow(MarketTicks()) == Flow(False, "disabled")
+    assert bench.live.flow(bench.heard[0]) == Flow(False, "disabled")
     await leave(*readers)

@@ -159,7 +159,7 @@ class Gateway:
             emit=_nobody,
             freshness=always(TTL_S, MAX_STALE_S),
             deadline_s=4,
-            affordable_s=lambda query: (
+            budget_interval_s=lambda query: (
                 self.manager.refresh_interval_s(query) if self.is_paced else 0.0
             ),
         )
@@ -230,8 +230,8 @@ async def read(gateway: Gateway, query: PriceQuery, clock: WorldClock, outcome: 
         outcome.within_quarter += 1
     else:
         outcome.bad_days.add(int(clock.elapsed // DAY_S))
-    if flights := list(gateway.source._flights.values()):  # a refresh behind the answer lands
-        await asyncio.wait(flights)
+    if refreshes := list(gateway.source._refreshes._tasks.values()):  # in the background
+        await asyncio.wait(refreshes)
 
 
 async def table() -> str:
