@@ -1,7 +1,7 @@
 """The laws of the house that no linter knows: who may read the clock, the environment, the net."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +65,45 @@ def test_one_file_reads_the_clock_and_one_the_environment(names: set[str], allow
     paths = [*sources("backend"), *sources("api"), ROOT / "run_server.py"]
     found = [use for path in paths if path != ROOT / allowed for use in uses(path, names)]
     assert found == []
+
+
+def loop_times(tree: ast.AST) -> Iterator[int]:
+    """Lines that read an event loop's clock: `loop.time()`, `get_running_loop().time()`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "time":
+            source = node.value.func if isinstance(node.value, ast.Call) else node.value
+            if dotted(source).endswith("loop"):
+                yield node.lineno
+
+
+def shared_clocks(tree: ast.AST) -> Iterator[int]:
+    """Lines that make a clock at import: module and class attributes, defaults of arguments."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from shared_clocks(node.args)
+            continue
+        if isinstance(node, ast.Call) and dotted(node.func).endswith("Clock"):
+            yield node.lineno
+        yield from shared_clocks(node)
+
+
+@pytest.mark.parametrize("find", [loop_times, shared_clocks])
+def test_time_comes_from_the_clock_that_is_handed_in(
+    find: Callable[[ast.AST], Iterator[int]],
+) -> None:
+    paths = [*sources("backend"), *sources("api"), ROOT / "run_server.py"]
+    trees = {path: ast.parse(path.read_text()) for path in paths}
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in paths for line in find(trees[path])]
+    assert found == []
+
+
+def test_the_search_for_clocks_finds_them() -> None:
+    reads = ["loop.time()", "self.loop.time()", "asyncio.get_running_loop().time()", "_loop.time"]
+    assert [list(loop_times(ast.parse(text))) for text in reads] == [[1]] * len(reads)
+    shared = ["C = SystemClock()", "def f(c=clock.SystemClock()): ...", "class A:\n  c = AClock()"]
+    assert [len(list(shared_clocks(ast.parse(text)))) for text in shared] == [1] * len(shared)
+    fine = "def f(self):\n  now = self._clock.monotonic()\n  return SystemClock(), moment.time()"
+    assert not [*loop_times(ast.parse(fine)), *shared_clocks(ast.parse(fine))]
 
 
 def test_the_clock_file_does_read_the_clock() -> None:
