@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -110,12 +111,13 @@ async def open_gateway(
     registry: Sequence[ProviderSpec] = REGISTRY,
     emit: EventSink | None = None,
     jitter: Callable[[], float] = _jitter,
+    open_state: Callable[[Path | None, Clock], Storage] = open_storage,
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; ends its tasks and connections on leaving."""
     clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
     tell = _tell_all(emit or EventLog(), history, metrics)
     async with AsyncExitStack() as stack:
-        storage = open_storage(configuration.gateway.state_path)
+        storage = open_state(configuration.gateway.state_path, clock)
         stack.push_async_callback(storage.aclose)
         remembered = _sound(await storage.remembered(), clock)
         transport = transport or open_transport(configuration.network)

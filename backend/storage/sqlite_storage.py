@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from backend.clock import Clock
 from backend.storage.contract import FIRST_SECOND, KeptBlock, NoStorage, Remembered, Storage
 from backend.storage.daemon_thread import DaemonThread
-from backend.storage.state_file import StateFile
+from backend.storage.state_file import BUSY_TIMEOUT_S, StateFile
 
 T = TypeVar("T")
 
@@ -31,18 +32,25 @@ MOST_OWED = 10_000
 RETRY_S = 10.0
 
 
-def open_storage(path: Path | None) -> Storage:
-    """None: what is kept dies with the process."""
-    return SqliteStorage(path) if path else NoStorage()
+def open_storage(path: Path | None, clock: Clock, **times: float) -> Storage:
+    """The storage at `path`; None keeps nothing. `times` are those of SqliteStorage."""
+    return SqliteStorage(path, clock, **times) if path else NoStorage()
 
 
 class SqliteStorage:
     """One file, one thread. Calls that could not be written are, with the next ones that can."""
 
     def __init__(
-        self, path: Path, *, timeout_s: float = TIMEOUT_S, retry_s: float = RETRY_S
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retry_s: float = RETRY_S,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
-        self._file = StateFile(path)
+        self._file = StateFile(path, busy_timeout_s=busy_timeout_s)
+        self._clock = clock
         self._timeout_s = timeout_s
         self._retry_s = retry_s
         self._thread = DaemonThread("storage")
@@ -109,7 +117,7 @@ class SqliteStorage:
             raise
 
     async def _do(self, work: Callable[[], T], otherwise: T) -> T:
-        now = asyncio.get_running_loop().time()
+        now = self._clock.monotonic()
         if now < self._retry_at or (self._hanging and not self._hanging.done()):
             return otherwise
         try:

@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
-#: Another process's transaction is waited for so long.
-LOCKED_S = 1.0
+#: Time that SQLite waits for the transaction of another process, in seconds.
+BUSY_TIMEOUT_S = 1.0
 #: What SQLite keeps beside the file, by the end of its name.
 COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -44,8 +44,8 @@ class StateFile:
     A file that is damaged is set aside, with one warning; what was in it is not remembered.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self._path, self._busy_timeout_s = path, busy_timeout_s
         self._connection: sqlite3.Connection | None = None
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class StateFile:
             beside = Path(f"{self._path}{suffix}")
             if beside.exists() and not beside.is_file():  # a pipe may keep us waiting
                 raise OSError(f"{beside.name} is no regular file")
-        connection = sqlite3.connect(self._path, timeout=LOCKED_S, isolation_level=None)
+        connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             with suppress(sqlite3.OperationalError):  # network disks have none: slower, not worse
                 connection.execute("PRAGMA journal_mode = WAL")

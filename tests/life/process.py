@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: What a process needs to find Python; nothing else of ours reaches the gateway.
 KEPT = ("PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 OUTPUT = "output.txt"
+#: Arguments of a server with shorter waits.
+QUICK = ("-m", "tests.life.quick_server")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def free_port() -> int:
 async def started(
     folder: Path, *arguments: str, before: Sequence[str] = (), stdout: Any = None, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Python with `arguments` (run_server.py), killed at the end if it still runs.
+    """Python with `arguments` (or run_server.py), killed at the end if it still runs.
 
     `before` is a command that starts the one behind it, as `nice` does.
     """
@@ -103,14 +105,18 @@ async def started(
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, before: Sequence[str] = (), stdout: Any = None, **settings: str
+    folder: Path,
+    *arguments: str,
+    before: Sequence[str] = (),
+    stdout: Any = None,
+    **settings: str,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that serves."""
+    """A gateway that serves, started by `arguments` (or run_server.py)."""
     port = free_port()
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "CLIENT_RATE_LIMIT": "", **settings}
     address = f"http://127.0.0.1:{port}"
     async with (
-        started(folder, before=before, stdout=stdout, **settings) as process,
+        started(folder, *arguments, before=before, stdout=stdout, **settings) as process,
         httpx.AsyncClient(base_url=address, timeout=10) as client,
     ):
         gateway = Gateway(process, client, folder, port)

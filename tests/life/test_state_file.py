@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.life.asking import QUICK, ask
+from tests.life.process import QUICK as QUICK_SERVER
 from tests.life.process import Gateway, running
 from tests.world.server import World
 
@@ -22,7 +23,7 @@ async def test_a_state_file_on_a_full_disk_is_told_once_and_once_when_there_is_r
     world: World, tmp_path: Path
 ) -> None:
     settings = world.environment(STATE_PATH=STATE, **QUICK)
-    async with running(tmp_path, **settings) as gateway:
+    async with running(tmp_path, *QUICK_SERVER, **settings) as gateway:
         room = (tmp_path / STATE).stat().st_size
         gateway.limit(resource.RLIMIT_FSIZE, 100_000)
         await ask(gateway, 5)
@@ -153,7 +154,7 @@ async def test_a_state_file_that_another_process_holds_delays_no_answer(
 ) -> None:
     path = tmp_path / "gateway.sqlite"
     settings = world.environment(STATE_PATH=str(path), **QUICK)
-    async with running(tmp_path, **settings) as gateway:
+    async with running(tmp_path, *QUICK_SERVER, **settings) as gateway:
         await ask(gateway, 1)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")

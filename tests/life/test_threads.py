@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.clock import SystemClock
 from backend.observability.logs import MOST_WAITING, DroppingQueueHandler, open_logs
 from backend.observability.redaction import Redactor
 from backend.storage.daemon_thread import DaemonThread
@@ -113,7 +114,7 @@ def test_a_thread_that_cannot_begin_is_begun_later(no_threads: pytest.MonkeyPatc
 async def test_a_storage_without_a_thread_is_told_once_and_works_later(
     tmp_path: Path, no_threads: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    storage = SqliteStorage(tmp_path / "gateway.sqlite", retry_s=0.0)
+    storage = SqliteStorage(tmp_path / "gateway.sqlite", SystemClock(), retry_s=0.0)
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             await storage.keep_answer("a question", b"answer", 1.0)

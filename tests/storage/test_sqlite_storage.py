@@ -14,6 +14,7 @@ from threading import Event
 
 import pytest
 
+from backend.clock import SystemClock
 from backend.storage import NoStorage, Remembered, SqliteStorage, Storage, open_storage
 from backend.storage.contract import FIRST_SECOND
 from backend.storage.sqlite_storage import MOST_OWED
@@ -26,10 +27,11 @@ CANNOT = "STATE_PATH cannot be used, a restart would forget: "
 CHILD = """
 import asyncio, sys
 from pathlib import Path
+from backend.clock import SystemClock
 from backend.storage import open_storage
 
 async def main():
-    storage = open_storage(Path(sys.argv[1]))
+    storage = open_storage(Path(sys.argv[1]), SystemClock())
     await storage.remembered()
     for number in range(int(sys.argv[2])):
         await storage.add_calls({("w", number % 50): 1, ("v", 0): 2}, float(number))
@@ -51,7 +53,7 @@ async def opened() -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         def opened(path: Path, retry_s: float = 0.0) -> SqliteStorage:
-            storage = SqliteStorage(path, retry_s=retry_s)
+            storage = SqliteStorage(path, SystemClock(), retry_s=retry_s)
             stack.push_async_callback(storage.aclose)
             return storage
 
@@ -63,7 +65,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def calls_of(path: Path) -> dict[str, dict[int, int]]:
-    storage = SqliteStorage(path)
+    storage = SqliteStorage(path, SystemClock())
     remembered = await storage.remembered()
     await storage.aclose()
     return {window: dict(amounts) for window, amounts in remembered.calls.items()}
@@ -369,7 +371,10 @@ class HangingFile(StateFile):
 
 @pytest.fixture
 def hanging(path: Path) -> Iterator[tuple[SqliteStorage, HangingFile]]:
-    storage, file = SqliteStorage(path, timeout_s=0.2, retry_s=0.0), HangingFile(path)
+    storage, file = (
+        SqliteStorage(path, SystemClock(), timeout_s=0.2, retry_s=0.0),
+        HangingFile(path),
+    )
     storage._file = file
     yield storage, file
     file.goes_on.set()
@@ -419,7 +424,7 @@ async def test_after_the_end_nothing_is_kept_and_nothing_raised(
 
 
 async def test_without_a_path_nothing_is_kept() -> None:
-    storage = open_storage(None)
+    storage = open_storage(None, SystemClock())
     assert isinstance(storage, NoStorage)
     assert await use(storage) == Remembered()
     assert await use(storage) == Remembered()
