@@ -1,4 +1,4 @@
-"""The sockets that are listened to: HOST and PORT, bound before anything else begins."""
+"""The listening sockets of HOST and PORT, opened before anything else starts."""
 
 import errno
 import logging
@@ -12,61 +12,63 @@ from backend.settings import Settings, SettingsError
 log = logging.getLogger("gateway")
 
 ALL_IPV4, ALL_IPV6 = "0.0.0.0", "::"  # noqa: S104 - what a container serves
-#: A machine may lack a family, or an address that its list of names has.
-LACKING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-#: Connections that wait to be accepted, as uvicorn has it.
+#: The machine lacks the address family, or an address to which its list of names maps the host.
+UNAVAILABLE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+#: Connections that wait to be accepted; the default of uvicorn.
 BACKLOG = 2_048
 
 
-def bound_sockets(host: str, port: int) -> list[socket.socket]:
-    """One for each address of `host`, of both families for `::`. Raises SettingsError.
+def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each address of `host`, and one of each family for `::`.
 
-    An address that this machine lacks is passed over with a warning where another is left.
+    Raises SettingsError. An address that this machine lacks is skipped with a warning if another
+    one is available.
     """
-    bound: list[socket.socket] = []
-    lacking: dict[str, OSError] = {}
+    opened: list[socket.socket] = []
+    unavailable: dict[str, OSError] = {}
     for family, address in _addresses(host, port):
         try:
-            bound.append(_bound(family, address))
+            opened.append(_listen(family, address))
         except OSError as error:
-            if error.errno not in LACKING:
-                _close(bound)
-                raise _refusal(error, address[0], port) from None
-            lacking[address[0]] = error
-    if not bound:
-        raise _refusal(next(iter(lacking.values())), host, port)
-    for one, problem in lacking.items():
-        log.warning("HOST=%s: %s is not served: %s", host, one, problem.strerror)
-    return bound
+            if error.errno not in UNAVAILABLE:
+                _close(opened)
+                raise _settings_error(error, address[0], port) from None
+            unavailable[address[0]] = error
+    if not opened:
+        raise _settings_error(next(iter(unavailable.values())), host, port)
+    for name, cause in unavailable.items():
+        log.warning("HOST=%s: %s is not served: %s", host, name, cause.strerror)
+    return opened
 
 
 def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) -> None:
-    """Once, where strangers can reach us, need no key, and any web page may ask."""
+    """Logs a warning where other machines can connect, no key is needed and any web page may call
+    the gateway."""
     is_local = all(ip_address(_host(one)).is_loopback for one in sockets)
     if is_local or settings.gateway_api_keys or "*" not in settings.cors_origins:
         return
     log.warning(
-        "HOST=%s: everybody who reaches this machine, and every web page, may use the gateway and"
-        " spend its providers' quotas; GATEWAY_API_KEYS locks it, CORS_ORIGINS names the pages that"
-        " may ask, HOST=127.0.0.1 keeps it to this machine",
+        "HOST=%s: every machine that can connect, and every web page, may use the gateway and its"
+        " providers' quotas; GATEWAY_API_KEYS requires a key, CORS_ORIGINS limits the web pages,"
+        " HOST=127.0.0.1 allows this machine only",
         settings.host,
     )
 
 
 def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
-    """Two sockets for `::`, not one for both families: readers keep their IPv4 addresses."""
+    """Two sockets for `::`, not one for both families: IPv4 clients keep their IPv4 addresses."""
     hosts = (ALL_IPV6, ALL_IPV4) if _is_all_ipv6(host) else (host,)
     known = set()
     for one in hosts:
         try:
             found = socket.getaddrinfo(one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except (OSError, ValueError) as error:  # ValueError: a name that no name can be
-            told = error.strerror if isinstance(error, OSError) else "it is no name or address"
-            raise SettingsError(f"HOST: cannot be listened to: {told}") from None
+        except (OSError, ValueError) as error:  # ValueError: not a possible name
+            cause = error.strerror if isinstance(error, OSError) else "not a name or an address"
+            raise SettingsError(f"HOST: cannot listen: {cause}") from None
         for family, _, _, _, address in found:
             if address not in known:
                 known.add(address)
-                yield family, address  # type: ignore[misc] # those of IP begin so
+                yield family, address  # type: ignore[misc] # addresses of IP begin so
 
 
 def _is_all_ipv6(host: str) -> bool:
@@ -77,37 +79,37 @@ def _is_all_ipv6(host: str) -> bool:
         return False
 
 
-def _bound(family: int, address: tuple[str, int]) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+def _listen(family: int, address: tuple[str, int]) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would let two processes have one port
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(address)
-        made.listen(BACKLOG)  # now: of two that are only bound, the second would fail much later
-        made.setblocking(False)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(address)
+        opened.listen(BACKLOG)  # now: of two processes with bound sockets one would fail later
+        opened.setblocking(False)
     except BaseException:
-        made.close()
+        opened.close()
         raise
-    return made
+    return opened
 
 
-def _refusal(error: OSError, host: str, port: int) -> SettingsError:
+def _settings_error(error: OSError, host: str, port: int) -> SettingsError:
     match error.errno:
         case errno.EADDRINUSE:
             return SettingsError(f"PORT: {port} is in use by another process")
         case errno.EACCES | errno.EPERM:
-            return SettingsError(f"PORT: {port} needs more rights than this process has")
+            return SettingsError(f"PORT: this process is not permitted to use {port}")
         case errno.EADDRNOTAVAIL:
             return SettingsError("HOST: is not an address of this machine")
         case errno.EAFNOSUPPORT | errno.EPROTONOSUPPORT:
             return SettingsError(f"HOST: this machine has no {'IPv6' if ':' in host else 'IPv4'}")
-    return SettingsError(f"HOST: cannot be listened to: {error.strerror}")
+    return SettingsError(f"HOST: cannot listen: {error.strerror}")
 
 
-def _host(bound: socket.socket) -> str:
-    return str(bound.getsockname()[0]).partition("%")[0]
+def _host(listening: socket.socket) -> str:
+    return str(listening.getsockname()[0]).partition("%")[0]
 
 
 def _close(sockets: Sequence[socket.socket]) -> None:

@@ -8,7 +8,6 @@ here.
 import asyncio
 import errno
 import re
-import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import SecretStr
 
 from backend import __version__
 from backend.clock import Clock
+from backend.environment.descriptors import has_free_descriptor
 from backend.environment.network import NetworkSettings
 from backend.errors import (
     ConnectFailed,
@@ -295,8 +295,4 @@ def _is_out_of_descriptors(error: BaseException | None) -> bool:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             return True
         error = error and (error.__cause__ or error.__context__)
-    try:  # looking up a name without one fails in all kinds of ways
-        socket.socket().close()
-    except OSError:
-        return True
-    return False
+    return not has_free_descriptor()  # without one, a name lookup fails in many ways

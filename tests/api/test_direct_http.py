@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
@@ -22,12 +21,13 @@ from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
 from api.server.hooks import ServerHooks
 from backend.gateway import read_configuration
+from tests.api.raw import serving_bare
 from tests.world.server import World
 
 KNOWN = "/api/market?limit=250", "/api/gas"
 #: What is not the same from one answer to the next.
 MOMENTS = re.compile(rb"(?<=\r\n)(age|date|ratelimit): [^\r]+")
-KEEP_ALIVE_S = 1
+KEEP_ALIVE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,14 @@ class Servers:
 
 @asynccontextmanager
 async def serving(app: ASGIApp, protocol: type[BoundedHttp]) -> AsyncIterator[int]:
-    config = uvicorn.Config(
-        app,
-        port=0,
-        http=protocol,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    options = {
+        "http": protocol,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+    }
+    async with serving_bare(app, **options) as (port, _):
+        yield port
 
 
 @pytest.fixture
@@ -346,10 +334,10 @@ async def test_requests_that_wait_are_not_piled_up(
 
 
 async def test_who_asks_for_thousands_at_once_is_shown_out() -> None:
-    async with serving(Echo(5), DirectHttp) as port, connected(port) as client:
+    async with serving(Echo(1), DirectHttp) as port, connected(port) as client:
         client.writer.write(request("/slow") * 5_000)
         with suppress(ConnectionError):  # closed in order, or reset
-            assert await client.is_closed(within_s=4)
+            assert await client.is_closed(within_s=0.8)
 
 
 async def test_an_answer_behind_a_known_one_has_its_time(servers: Servers) -> None:

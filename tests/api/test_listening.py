@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from api.server.listening import ALL_IPV4, bound_sockets, warn_if_open_to_all
+from api.server.listening import ALL_IPV4, open_sockets, warn_if_open_to_all
 from backend.settings import Settings, SettingsError
 from tests.life.process import free_port
 
@@ -32,7 +32,7 @@ def listen() -> Iterator[Callable[[str, int], list[socket.socket]]]:
     made: list[socket.socket] = []
 
     def bind(host: str, port: int) -> list[socket.socket]:
-        made.extend(bound_sockets(host, port))
+        made.extend(open_sockets(host, port))
         return made
 
     yield bind
@@ -45,7 +45,7 @@ Listen = Callable[[str, int], list[socket.socket]]
 
 def refusal(host: str, port: int) -> str:
     with pytest.raises(SettingsError) as caught:
-        bound_sockets(host, port)
+        open_sockets(host, port)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
@@ -144,7 +144,7 @@ def test_a_host_that_is_none_is_refused(host: str, monkeypatch: pytest.MonkeyPat
 
     if host in ("nobody.invalid", "*"):  # else the test would ask a name server
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert refusal(host, 7860).startswith("HOST: cannot be listened to: ")
+    assert refusal(host, 7860).startswith("HOST: cannot listen: ")
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -154,9 +154,9 @@ def test_an_address_of_another_machine_is_refused() -> None:
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (errno.EACCES, "PORT: 80 needs more rights than this process has"),
-        (errno.EPERM, "PORT: 80 needs more rights than this process has"),
-        (errno.EINVAL, "HOST: cannot be listened to: no"),
+        (errno.EACCES, "PORT: this process is not permitted to use 80"),
+        (errno.EPERM, "PORT: this process is not permitted to use 80"),
+        (errno.EINVAL, "HOST: cannot listen: no"),
     ],
 )
 def test_whatever_the_system_says_is_one_line(

@@ -12,7 +12,7 @@ from tests.life.process import OUTPUT, free_port, running, started
 from tests.world.server import World
 
 ASK = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).status)"
-OPEN_TO_ALL = "everybody who reaches this machine"
+OPEN_TO_ALL = "every machine that can connect"
 
 
 def has_ipv6() -> bool:
@@ -65,7 +65,7 @@ async def test_a_gateway_that_is_open_to_all_says_so_once(
     ("settings", "told"),
     [
         ({"HOST": "192.0.2.1"}, "HOST: is not an address of this machine"),
-        ({"HOST": "[::"}, "HOST: cannot be listened to"),
+        ({"HOST": "[::"}, "HOST: cannot listen"),
         ({"HTTPS_PROXY": "http://u:hunter22@proxy.corp:port"}, "HTTPS_PROXY: wants an address"),
         ({"SSL_CERT_FILE": "/nonexistent/cacert.pem"}, "SSL_CERT_FILE: cannot be read"),
     ],
