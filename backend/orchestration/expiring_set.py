@@ -1,4 +1,4 @@
-"""Remembers that something holds for a while; bounded, the oldest entry goes first."""
+"""A bounded set whose members expire; beyond its capacity the oldest is dropped."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -7,7 +7,7 @@ from backend.clock import Clock
 
 
 class ExpiringSet:
-    """What was noted holds until its time is over."""
+    """Members are added for a number of seconds each."""
 
     def __init__(self, clock: Clock, capacity: int = 1_024) -> None:
         self._clock = clock
@@ -18,7 +18,6 @@ class ExpiringSet:
         return f"<ExpiringSet {len(self._until)}/{self._capacity}>"
 
     def add(self, key: Hashable, seconds: float) -> None:
-        """`key` holds for so many seconds from now."""
         self._until[key] = self._clock.monotonic() + seconds
         self._until.move_to_end(key)
         if len(self._until) > self._capacity:

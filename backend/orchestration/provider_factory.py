@@ -1,4 +1,4 @@
-"""From a registry line and a user's settings to a provider at run time."""
+"""Builds providers from the registry and the user's settings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,16 +25,16 @@ from backend.providers.push_client import PushClient
 from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
 from backend.storage import Remembered
 
-#: A probe is over when its attempt is: this much later it is lost, in seconds.
+#: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
 
 
 class StateStore(CallStore, BlockStore, Protocol):
-    """What outlives a restart."""
+    """Stores calls and blocks."""
 
 
 class ProviderFactory:
-    """Builds each provider once; those of one account share a guard."""
+    """Builds each provider once. Providers of one account share its guard."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ProviderFactory:
         store: StateStore | None = None,
         remembered: Remembered | None = None,
     ) -> None:
-        """`store` keeps calls and blocks, `remembered` are those of the last run."""
+        """`store` keeps calls and blocks; `remembered` are those of earlier runs."""
         self._configuration = configuration
         self._client = client
         self._clock = clock
@@ -62,14 +62,14 @@ class ProviderFactory:
         self.ledgers: list[Ledger] = []
 
     def build(self, spec: ProviderSpec) -> Provider:
-        """Off where settings say so, or where a key is missing that it cannot do without."""
+        """Switched off where the settings say so, or where a required key is missing."""
         settings = self._configuration.providers[spec.name]
         key = settings.api_key
         plan = keyed_plan(spec, settings.plan)
         keyed = self._endpoint(spec, plan, settings, key) if plan and key else None
-        # Limits that a user sets are those of the plan in use, not of its stand-in.
-        standing_in = settings.model_copy(update={"limits": ()}) if keyed else settings
-        keyless = self._endpoint(spec, spec.keyless, standing_in, None) if spec.keyless else None
+        # The user's limits are those of the plan in use, not of the keyless fallback.
+        fallback = settings.model_copy(update={"limits": ()}) if keyed else settings
+        keyless = self._endpoint(spec, spec.keyless, fallback, None) if spec.keyless else None
         breaker = self._breaker(_initial_state(settings, keyed, keyless))
         name = block_key(spec.name, key if keyed else None)
         if block := self._blocks.recall(name):
@@ -82,11 +82,11 @@ class ProviderFactory:
             clock=self._clock,
             emit=self._emit,
             redact=self._redact,
-            on_block=partial(self._blocks.note, name),
+            on_block=partial(self._blocks.save, name),
         )
 
     def tick_stream(self, specs: Sequence[ProviderSpec]) -> TickStream | None:
-        """Of the first venue that pushes; None where the settings switch that off."""
+        """The ticks of the first venue with a push feed; None where the settings switch it off."""
         for spec in specs:
             settings = self._configuration.providers[spec.name]
             if spec.push and settings.enabled and settings.stream_url != "":
@@ -96,7 +96,7 @@ class ProviderFactory:
     def _tick_stream(
         self, spec: ProviderSpec, feed: PushFeed, settings: ProviderSettings
     ) -> TickStream | None:
-        """None where the settings name other hosts and no stream: it may be another venue's."""
+        """None where the settings name other hosts but no stream: it may be another venue's."""
         plans = [plan for plan in (spec.keyless, spec.keyed) if plan]
         own = {url for plan in plans for url in plan.base_urls}
         is_own = set(settings.base_url) <= own
@@ -132,20 +132,20 @@ class ProviderFactory:
         name = f"{block_key(spec.name, key)}/key"
         block = self._blocks.recall(name)
 
-        def note(until: float) -> None:
+        def save(until: float) -> None:
             refused = Block(
                 ProviderState.AUTH_FAILED, ProviderState.AUTH_FAILED, until, is_provider_set=False
             )
-            self._blocks.note(name, refused)
+            self._blocks.save(name, refused)
 
         return Credential(
-            self._clock, key, refused_until=block.until if block else 0.0, on_refused=note
+            self._clock, key, refused_until=block.until if block else 0.0, on_refused=save
         )
 
     def _account(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings
     ) -> tuple[RateLimitGuard, Ledger | None]:
-        """The account's own, or the one that another provider of the account already has."""
+        """The guard and ledger of the account, which several providers may share."""
         shares = spec.ledger is not None and settings.shares_account
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
         if name not in self._accounts:
@@ -159,8 +159,8 @@ class ProviderFactory:
             return RateLimitGuard(self._clock, windows), None
         known = self._remembered
         ledger = Ledger(name, self._store, known.calls, known.seen_at, self._clock)
-        guard = RateLimitGuard(self._clock, windows, ledger.past)
-        ledger.keep(guard)
+        guard = RateLimitGuard(self._clock, windows, ledger.history)
+        ledger.attach(guard)
         self.ledgers.append(ledger)
         return guard, ledger
 
@@ -177,19 +177,20 @@ class ProviderFactory:
 
 
 def keyed_plan(spec: ProviderSpec, name: str) -> Plan | None:
-    """The plan that `<NAME>_PLAN` names, or the first. Raises SettingsError on an unknown one."""
+    """The plan that `<NAME>_PLAN` names, or the first. Raises SettingsError if it is unknown."""
     plans = [plan for plan in (spec.keyed, *spec.other_plans) if plan is not None]
     if not name:
         return spec.keyed
     for plan in plans:
         if plan.name == name:
             return plan
-    known = ", ".join(plan.name for plan in plans) or "nothing: it has no plans"
-    raise SettingsError(f"{spec.name.upper()}_PLAN: wants {known}")
+    names = ", ".join(plan.name for plan in plans)
+    allowed = f"one of {names}" if names else "empty: the provider has no plans"
+    raise SettingsError(f"{spec.name.upper()}_PLAN must be {allowed}")
 
 
 def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:
-    """The plan's windows, or a user's in their place, counted as the plan counts that period."""
+    """The plan's windows, or the user's, counted as the plan counts windows of that period."""
     if not limits:
         return plan.windows
     declared = {window.period_s: window for window in plan.windows}

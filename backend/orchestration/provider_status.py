@@ -1,4 +1,4 @@
-"""What a provider tells of itself in `/api/status`: its state in the contract's words."""
+"""A provider's entry in `/api/status`."""
 
 from backend.clock import Clock, instant_of
 from backend.errors import AuthFailed
@@ -42,7 +42,7 @@ def provider_status(
 def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> str | None:
     """What a user could do about its state, or what will happen next."""
     if breaker.until is not None and breaker.admits():
-        return "its time is over: the next question that needs it will try it"
+        return "its wait is over: the next query will try it"
     match breaker.state:
         case ProviderState.NOT_CONFIGURED:
             return f"set {spec.key_variable} to use it"
@@ -51,5 +51,5 @@ def _hint(spec: ProviderSpec, breaker: CircuitBreaker, key_is_refused: bool) -> 
         case ProviderState.AUTH_FAILED:
             return f"the key in {spec.key_variable} is refused"
     if key_is_refused:
-        return f"the key in {spec.key_variable} is refused: it goes on without one"
+        return f"the key in {spec.key_variable} is refused: the provider is used without a key"
     return None

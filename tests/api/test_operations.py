@@ -184,8 +184,7 @@ async def test_a_paid_key_tells_its_own_limits(world: World, serve: Serve) -> No
 async def test_a_key_that_could_not_tell_its_limits_at_the_start_is_asked_again(
     world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(accounts, "PAUSE_GROWTH", 1)
+    monkeypatch.setattr(accounts, "DELAYS_S", (0.05,))
     world.scripts["coingecko_pro"] = iter(["http500"])
     key = world.good_keys["coingecko_pro"]
     client = await serve(COINGECKO_PRO_API_KEY=key, COOLDOWN="0.5", CACHE_TTL_MARKET="0.1")

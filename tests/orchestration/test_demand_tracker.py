@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.orchestration.limits.demand_tracker import MOST_REMEMBERED, RECURRENT_S, DemandTracker
+from backend.orchestration.limits.demand_tracker import MAX_QUERIES, RECURRENT_S, DemandTracker
 from tests.clocks import ManualClock
 from tests.walk import PriceQuery, SeriesQuery
 
@@ -104,8 +104,8 @@ def test_two_answers_far_apart_are_no_recurrence(clock: ManualClock) -> None:
 
 def test_only_so_many_are_remembered_and_the_oldest_goes(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
-    for number in range(MOST_REMEMBERED + 10):
+    for number in range(MAX_QUERIES + 10):
         note_twice(hot, PriceQuery(str(number)))
-    assert repr(hot) == f"<DemandTracker {MOST_REMEMBERED}>"
-    assert hot.interval_factor(1, PriceQuery(str(MOST_REMEMBERED + 9))) == MOST_REMEMBERED
-    assert hot.interval_factor(1, PriceQuery("0")) == MOST_REMEMBERED + 1
+    assert repr(hot) == f"<DemandTracker {MAX_QUERIES}>"
+    assert hot.interval_factor(1, PriceQuery(str(MAX_QUERIES + 9))) == MAX_QUERIES
+    assert hot.interval_factor(1, PriceQuery("0")) == MAX_QUERIES + 1

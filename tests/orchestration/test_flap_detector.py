@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.health.flap_detector import MOST_REST_S, STEADY_AFTER, FlapDetector
+from backend.orchestration.health.flap_detector import MAX_PENALTY_S, STEADY_AFTER, FlapDetector
 from tests.clocks import ManualClock
 
 
@@ -28,14 +28,14 @@ def test_it_comes_last_for_twice_the_span_between_its_failures(clock: ManualCloc
     flaps = failed_twice(clock, 100)
     clock.advance(199)
     assert flaps.is_flapping
-    assert repr(flaps) == "<FlapDetector unsteady>"
+    assert repr(flaps) == "<FlapDetector flapping>"
     clock.advance(1)
     assert not flaps.is_flapping
 
 
 def test_never_for_longer_than_six_hours(clock: ManualClock) -> None:
     flaps = failed_twice(clock, 30 * 86_400)
-    clock.advance(MOST_REST_S)
+    clock.advance(MAX_PENALTY_S)
     assert not flaps.is_flapping
 
 
@@ -59,5 +59,5 @@ def test_it_is_always_first_again_after_six_hours(steps: list[tuple[bool, float]
     for is_good, seconds in steps:
         clock.advance(seconds)
         (flaps.record_success if is_good else flaps.record_failure)()
-    clock.advance(MOST_REST_S)
+    clock.advance(MAX_PENALTY_S)
     assert not flaps.is_flapping

@@ -37,8 +37,8 @@ def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[Rate
         known.setdefault(name, {})[minute] = amount
     seen_at = clock.now().timestamp() if store.seen_at is None else store.seen_at
     ledger = Ledger("acc/plan", store, known, seen_at, clock)
-    guard = RateLimitGuard(clock, [window], ledger.past)
-    ledger.keep(guard)
+    guard = RateLimitGuard(clock, [window], ledger.history)
+    ledger.attach(guard)
     return guard, ledger
 
 
@@ -108,5 +108,5 @@ async def test_before_it_keeps_a_guard_there_is_nothing_to_save(clock: ManualClo
 async def test_each_window_remembers_its_own_past(clock: ManualClock) -> None:
     remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
     ledger = Ledger("acc/plan", Store(), remembered, 5.0, clock)
-    assert ledger.past("day") == UsageHistory({MINUTE: 7}, 5.0)
-    assert ledger.past("month") == UsageHistory({}, 5.0)
+    assert ledger.history("day") == UsageHistory({MINUTE: 7}, 5.0)
+    assert ledger.history("month") == UsageHistory({}, 5.0)

@@ -207,7 +207,7 @@ async def test_a_key_refused_twice_gives_way_to_none(clock: ManualClock) -> None
     assert len(with_key) == 2
     told = provider.status()
     assert (told.status, told.reason) == ("active", "auth_failed")
-    assert told.hint == "the key in A_API_KEY is refused: it goes on without one"
+    assert told.hint == "the key in A_API_KEY is refused: the provider is used without a key"
     assert [event.how for event in walk.of(CallRetried)] == ["once_more", "no_key"]
 
 
@@ -519,7 +519,7 @@ async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
     clock.advance(30)
     told = provider.status()
     assert told.status == "cooldown"
-    assert told.hint == "its time is over: the next question that needs it will try it"
+    assert told.hint == "its wait is over: the next query will try it"
 
 
 async def test_an_endpoint_tells_its_plan_and_its_hosts(clock: ManualClock) -> None:
@@ -564,7 +564,7 @@ def with_ledger(provider: Provider, store: CallStore, clock: Clock) -> Ledger:
     """Its endpoint tells the store what a restart is to know."""
     endpoint = provider._executor.endpoint()
     endpoint._ledger = Ledger("a", store, {}, None, clock)
-    endpoint._ledger.keep(endpoint.guard)
+    endpoint._ledger.attach(endpoint.guard)
     return endpoint._ledger
 
 

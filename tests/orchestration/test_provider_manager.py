@@ -117,7 +117,7 @@ async def test_one_that_fails_again_and_again_comes_last_for_a_while(clock: Manu
     assert walk.wire.calls == {"first": 5, "last": 5}
 
 
-async def test_the_unsteady_one_is_named_and_still_asked_when_nobody_else_is_left(
+async def test_a_flapping_provider_is_named_and_still_asked_when_it_is_the_only_one(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)

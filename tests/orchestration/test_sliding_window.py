@@ -8,7 +8,7 @@ import pytest
 from backend.models.account import AccountLimits
 from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.sliding_window import COUNTED_LATE_S, MOST_UNSAVED, SlidingWindow
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S, MAX_UNSAVED, SlidingWindow
 from backend.orchestration.limits.window import Cost, Permit, Refused
 from backend.providers.adapter import Window
 from tests.clocks import ManualClock
@@ -297,12 +297,12 @@ def test_a_clock_that_is_set_during_a_restart_shuts_nobody_out(
 
 def test_what_nobody_keeps_is_bounded(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(10, 1)])
-    for _ in range(MOST_UNSAVED + 50):
+    for _ in range(MAX_UNSAVED + 50):
         permit = guard.try_acquire(ONE)
         assert isinstance(permit, Permit)
         guard.settle(permit, was_sent=True, may_have_succeeded=True)
         clock.advance(1)
-    assert len(guard.unsaved()) == MOST_UNSAVED
+    assert len(guard.unsaved()) == MAX_UNSAVED
 
 
 @pytest.mark.parametrize(

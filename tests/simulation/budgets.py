@@ -122,8 +122,8 @@ class Gateway:
     def __init__(self, plot: Plot, clock: WorldClock, oracle: Oracle, store: MemoryStore) -> None:
         known = store if plot.keeps_state else MemoryStore()
         self.ledger = Ledger("demo", store, known.calls, known.seen_at, clock)
-        self.guard = RateLimitGuard(clock, plot.windows, self.ledger.past)
-        self.ledger.keep(self.guard)
+        self.guard = RateLimitGuard(clock, plot.windows, self.ledger.history)
+        self.ledger.attach(self.guard)
         spec = ProviderSpec("demo", stub_adapter(), keyless=Plan("demo", (HOST,), plot.windows))
         assert spec.keyless
         self._client = ProviderClient(clock, Wire({"demo": oracle}))

@@ -60,7 +60,7 @@ async def short_body(reply: Reply, writer: asyncio.StreamWriter) -> None:
 
 
 async def damaged_record(_reply: Reply, writer: asyncio.StreamWriter) -> None:
-    """UsageHistory the TLS that the server speaks, to the connection beneath it."""
+    """Past the TLS that the server speaks, to the connection beneath it."""
     transport: Any = writer.transport
     transport._ssl_protocol._transport.write(DAMAGED_RECORD)
     await asyncio.sleep(0.05)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
+from backend.backoff import Backoff
 from backend.clock import Clock
-from backend.orchestration.health.backoff import Backoff
 from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S
 
 

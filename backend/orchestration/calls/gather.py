@@ -1,4 +1,4 @@
-"""Several calls at once: all results in order, or the first failure with nobody left behind."""
+"""Concurrent calls: all results in order, or one failure after the others are cancelled."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """When one fails or we are cancelled, the others are ended before that is told."""
+    """When one fails, or the caller is cancelled, the others end before this raises."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         return list(await asyncio.gather(*tasks))

@@ -1,4 +1,4 @@
-"""What one provider's last hundred calls were like."""
+"""Statistics of one provider's last hundred calls."""
 
 from collections import deque
 from datetime import datetime
@@ -9,7 +9,7 @@ REMEMBERED = 100
 
 
 class CallStats:
-    """Counts and latencies. Neutral outcomes (the question's fault) are not counted here."""
+    """Counts and latencies, in milliseconds. Failures that the query caused are not counted."""
 
     def __init__(self) -> None:
         self._outcomes: deque[bool] = deque(maxlen=REMEMBERED)
@@ -40,7 +40,7 @@ class CallStats:
 
     @property
     def p90_ms(self) -> float | None:
-        """Of the last 100 successful calls, None before the first."""
+        """90th percentile of the last 100 successful calls; None before the first."""
         return _percentile(sorted(self._latencies_ms), 90) if self._latencies_ms else None
 
     def record_success(self, at: datetime, latency_ms: float) -> None:
@@ -60,5 +60,5 @@ class CallStats:
 
 
 def _percentile(ranked: list[float], percent: int) -> float:
-    """Nearest rank: a value that was really measured."""
+    """By nearest rank, so that the value is one that was measured."""
     return ranked[max(0, -(-len(ranked) * percent // 100) - 1)]

@@ -1,6 +1,6 @@
 """One provider's health: a state machine without I/O, over an injected clock.
 
-One failure opens it. It closes again by a single leased probe on real demand, never by a timer.
+One failure opens it. A single probe closes it again, on a client's query and never by a timer.
 `ProviderError.effect` is the state that an error leads to.
 """
 
@@ -8,24 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
+from backend.backoff import Backoff, doubling
 from backend.clock import Clock
 from backend.errors import ProviderError
 from backend.models.status import OFF, ProviderState
-from backend.orchestration.health.backoff import Backoff
 
 MINUTE, HOUR = 60.0, 3_600.0
-#: Waits (seconds) where the provider names none.
+#: Waits in seconds, where the provider names none.
 RATE_DELAYS_S = (MINUTE, 5 * MINUTE, 15 * MINUTE)
 QUOTA_DELAYS_S = (0.25 * HOUR, 0.5 * HOUR, HOUR)
 AUTH_DELAYS_S = (15 * MINUTE, HOUR, 6 * HOUR)
 GEO_DELAYS_S = (0.5 * HOUR, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR)
-#: 2**n overflows nothing and is far beyond any COOLDOWN_MAX.
-MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A permit for one attempt; to be handed back exactly once, with what became of it."""
+    """Permission for one attempt. It is returned exactly once, with the outcome."""
 
     number: int
     epoch: int
@@ -46,10 +44,10 @@ class Block:
 
 
 class CircuitBreaker:
-    """Admits attempts, and is told how they ended.
+    """Admits attempts, and records their outcomes.
 
-    `jitter` returns a factor, U(0.8, 1.2) in production. `lease_s` bounds a probe: one that is
-    never handed back counts as a failure after it.
+    `jitter` returns a factor, between 0.8 and 1.2 in production. `lease_s` bounds a probe: if its
+    lease is not returned within this time, it counts as a failure.
     """
 
     def __init__(
@@ -63,19 +61,17 @@ class CircuitBreaker:
         state: ProviderState = ProviderState.ACTIVE,
     ) -> None:
         self._clock = clock
-        self._cooldown_s = cooldown_s
-        self._cooldown_max_s = cooldown_max_s
         self._lease_s = lease_s
         self._jitter = jitter
         self._state = state
         self._reason: str | None = state if state in OFF else None
         self._until = 0.0
-        self._is_provider_set = False  # the wait is the provider's own word, not our guess
-        self._epoch = 0  # results of attempts from before the last change count for less
+        self._is_provider_set = False
+        self._epoch = 0  # raised by each change of state; older attempts count for less
         self._numbers = count(1)
         self._probe: Lease | None = None
-        self._cooldown_backoff = Backoff(clock)
         self._backoffs = {
+            ProviderState.COOLDOWN: Backoff(clock, doubling(cooldown_s, cooldown_max_s)),
             ProviderState.RATE_LIMITED: Backoff(clock, RATE_DELAYS_S),
             ProviderState.QUOTA_EXHAUSTED: Backoff(clock, QUOTA_DELAYS_S),
             ProviderState.AUTH_FAILED: Backoff(clock, AUTH_DELAYS_S),
@@ -84,19 +80,18 @@ class CircuitBreaker:
 
     def __repr__(self) -> str:
         left = max(0.0, self._until - self._clock.monotonic())
-        return (
-            f"<CircuitBreaker {self._state} n={self._cooldown_backoff.attempts} for {left:.1f} s>"
-        )
+        attempts = self._backoffs[ProviderState.COOLDOWN].attempts
+        return f"<CircuitBreaker {self._state} n={attempts} for {left:.1f} s>"
 
     @property
     def state(self) -> ProviderState:
-        """The state now, which lasts while it is probed; a probe whose lease ran out has failed."""
+        """The state now. It does not change while it is probed; an expired probe has failed."""
         self._expire_probe()
         return self._state
 
     @property
     def is_probing(self) -> bool:
-        """True while the one attempt that may end the state is under way."""
+        """True while the one attempt that may end the state is in flight."""
         self._expire_probe()
         return self._probe is not None
 
@@ -107,7 +102,7 @@ class CircuitBreaker:
 
     @property
     def until(self) -> float | None:
-        """Clock.monotonic() before which nobody is admitted; None where no time is set."""
+        """Clock.monotonic() until which no attempt is admitted; None where no time is set."""
         return self._until if self.state not in (ProviderState.ACTIVE, *OFF) else None
 
     def admits(self) -> bool:
@@ -121,26 +116,26 @@ class CircuitBreaker:
 
     @property
     def block(self) -> Block | None:
-        """What is in force; None while active or off."""
+        """The block in force; None while active or off."""
         state = self.state
         if state is ProviderState.ACTIVE or state in OFF:
             return None
         return Block(state, self._reason or state, self._until, self._is_provider_set)
 
     def restore(self, block: Block) -> None:
-        """Goes on with what an earlier run was told; nothing where it is off."""
+        """Continues a block of an earlier run, unless the provider is off."""
         if self._state is ProviderState.ACTIVE:
             self._state, self._reason = block.state, block.reason
             self._is_provider_set = block.is_provider_set
             self._extend(block.until)
 
     def may_probe_early(self) -> bool:
-        """True where an early probe is harmless: a guessed wait, not a provider's word."""
+        """True where an early probe is harmless: the wait is our own guess, not the provider's."""
         is_guess = self.state is ProviderState.COOLDOWN and not self._is_provider_set
         return is_guess and self._probe is None
 
     def acquire(self, *, is_early_probe: bool = False) -> Lease | None:
-        """A lease for one attempt, None when refused. `is_early_probe` probes a cooldown early."""
+        """A lease for one attempt, or None. `is_early_probe`: do not wait for a cooldown to end."""
         if not (self.admits() or (is_early_probe and self.may_probe_early())):
             return None
         lease = Lease(next(self._numbers), self._epoch, self._clock.monotonic() + self._lease_s)
@@ -149,7 +144,7 @@ class CircuitBreaker:
         return lease
 
     def record_success(self, lease: Lease) -> None:
-        """The attempt was answered. Only a probe's success brings a provider back."""
+        """The attempt succeeded. Only a successful probe makes the provider active again."""
         self._expire_probe()
         if lease != self._probe:
             return
@@ -159,25 +154,25 @@ class CircuitBreaker:
         self._backoffs[ProviderState.AUTH_FAILED].reset()
 
     def record_failure(self, lease: Lease, error: ProviderError) -> None:
-        """The attempt failed; what that does is the error's `effect`."""
+        """The attempt failed; the error's `effect` is the state that follows."""
         self._expire_probe()
         if error.effect is None:
             self.release(lease)
         elif lease == self._probe or lease.epoch == self._epoch or self._is_graver(error):
             self._block(error.effect, error.reason, error.retry_after_s)
         elif self._state is not ProviderState.ACTIVE and not self._probe and error.retry_after_s:
-            # It began before the block and ends after it: it says nothing new but a longer wait.
+            # The attempt began before the block: only a longer wait is news.
             self._is_provider_set = True
             self._extend(self._clock.monotonic() + error.retry_after_s)
 
     def release(self, lease: Lease) -> None:
-        """The attempt says nothing about the provider: no counter moves, the probe is free."""
+        """The attempt says nothing about the provider: no count changes, another may probe."""
         self._expire_probe()
         if lease == self._probe:
             self._probe = None
 
     def _is_graver(self, error: ProviderError) -> bool:
-        """A refusal in the provider's own words outdoes a cooldown, however late it comes."""
+        """A refusal that the provider states replaces a cooldown, even when it comes late."""
         is_cooldown = self._state is ProviderState.COOLDOWN and not self._probe
         return is_cooldown and error.effect is not ProviderState.COOLDOWN
 
@@ -196,14 +191,11 @@ class CircuitBreaker:
     def _extend(self, until: float) -> None:
         self._until = max(self._until, until)
         left_s = self._until - self._clock.monotonic()
-        for backoff in (self._cooldown_backoff, *self._backoffs.values()):
+        for backoff in self._backoffs.values():
             backoff.pause(left_s)
 
     def _wait_s(self, state: ProviderState, retry_after_s: float | None) -> float:
-        if state is not ProviderState.COOLDOWN:
-            guessed_s = self._backoffs[state].next_delay_s()
-            return guessed_s if retry_after_s is None else retry_after_s
-        doublings = min(self._cooldown_backoff.attempts, MOST_DOUBLINGS)
-        self._cooldown_backoff.next_delay_s()
-        wait_s = min(self._cooldown_max_s, self._cooldown_s * 2.0**doublings) * self._jitter()
-        return max(wait_s, retry_after_s or 0.0)
+        wait_s = self._backoffs[state].next_delay_s()
+        if state is ProviderState.COOLDOWN:
+            return max(wait_s * self._jitter(), retry_after_s or 0.0)
+        return wait_s if retry_after_s is None else retry_after_s

@@ -1,32 +1,32 @@
-"""How steady a provider is: one that fails again and again comes last, for as long as it took."""
+"""Finds providers that keep failing after short successes: they are asked last for a while."""
 
 from backend.clock import Clock
 
-#: So many good answers in a row, and an earlier failure is history.
+#: Answers in a row after which an earlier failure is forgotten.
 STEADY_AFTER = 10
-#: It comes last for so many times the span between its last two failures, at most six hours:
-#: whatever the rate of calls, a provider that fails each third time is then asked a third as
-#: often, and costs a second call for every tenth answer. A cooldown of seconds can't do that
-#: where a quarter of an hour lies between two calls.
-REST_FACTOR, MOST_REST_S = 2.0, 6 * 3_600.0
+#: The provider is asked last for this multiple of the time between its last two failures, but for
+#: six hours at most. Then, whatever the rate of calls, a provider that fails every third time is
+#: asked a third as often, and costs a second call for every tenth answer. A cooldown of seconds
+#: cannot do this where a quarter of an hour lies between two calls.
+PENALTY_FACTOR, MAX_PENALTY_S = 2.0, 6 * 3_600.0
 
 
 class FlapDetector:
-    """Failures that followed each other. Says nothing of whether it may be asked, only when."""
+    """Decides the order only: whether the provider may be asked is the circuit breaker's part."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failed_at: float | None = None
         self._answers = 0
-        self._last_until = 0.0
+        self._flapping_until = 0.0
 
     def __repr__(self) -> str:
-        return f"<FlapDetector {'unsteady' if self.is_flapping else 'steady'}>"
+        return f"<FlapDetector {'flapping' if self.is_flapping else 'steady'}>"
 
     @property
     def is_flapping(self) -> bool:
-        """True while others, if there are any, are to be asked before it."""
-        return self._clock.monotonic() < self._last_until
+        """True while all other providers are to be asked first."""
+        return self._clock.monotonic() < self._flapping_until
 
     def record_success(self) -> None:
         self._answers += 1
@@ -34,6 +34,6 @@ class FlapDetector:
     def record_failure(self) -> None:
         now = self._clock.monotonic()
         if self._failed_at is not None and self._answers < STEADY_AFTER:
-            rest_s = min(MOST_REST_S, REST_FACTOR * (now - self._failed_at))
-            self._last_until = max(self._last_until, now + rest_s)
+            penalty_s = min(MAX_PENALTY_S, PENALTY_FACTOR * (now - self._failed_at))
+            self._flapping_until = max(self._flapping_until, now + penalty_s)
         self._failed_at, self._answers = now, 0

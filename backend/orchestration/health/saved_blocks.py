@@ -1,4 +1,4 @@
-"""Blocks that outlive a restart: of a provider that refused us, and of a key that it refused."""
+"""Blocks that are kept over a restart: of providers that refused us, and of refused keys."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import Block
 from backend.storage import KeptBlock
 
-#: What lasts long enough to outlive a restart; a cooldown only in the provider's own word.
+#: States that last long enough to be kept; a cooldown only where the provider set the wait.
 KEPT_STATES = frozenset(
     {
         ProviderState.RATE_LIMITED,
@@ -24,13 +24,13 @@ KEPT_STATES = frozenset(
 
 
 class BlockStore(Protocol):
-    """Where blocks are kept. Never raises."""
+    """Stores blocks. Never raises."""
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
 
 
 class SavedBlocks:
-    """By name, on the monotonic clock of this run."""
+    """Blocks by name. Their times are on the monotonic clock of this run."""
 
     def __init__(
         self, store: BlockStore | None, known: Mapping[str, KeptBlock], clock: Clock
@@ -43,7 +43,7 @@ class SavedBlocks:
         return f"<SavedBlocks {len(self._known)}>"
 
     def recall(self, name: str) -> Block | None:
-        """What an earlier run noted, if it is not over."""
+        """The block that an earlier run saved, unless it is over."""
         kept = self._known.get(name)
         if kept is None or kept.state not in {*KEPT_STATES, ProviderState.COOLDOWN}:
             return None
@@ -55,8 +55,8 @@ class SavedBlocks:
             else None
         )
 
-    def note(self, name: str, block: Block | None) -> None:
-        """The block in force, None where there is none (any more)."""
+    def save(self, name: str, block: Block | None) -> None:
+        """Saves the block in force; None removes the saved one."""
         if block is not None and block.state not in KEPT_STATES and not block.is_provider_set:
             block = None
         if block is None and name not in self._known:
@@ -78,7 +78,7 @@ class SavedBlocks:
 
 
 def block_key(provider: str, key: SecretStr | None) -> str:
-    """Another key is another start: the old one's refusal says nothing of it."""
+    """Contains a digest of the key: the refusal of an old key does not concern a new one."""
     if key is None:
         return f"{provider}/keyless"
     digest = blake2b(key.get_secret_value().encode(), digest_size=8).hexdigest()

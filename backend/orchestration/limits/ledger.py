@@ -1,4 +1,4 @@
-"""One account's windows on disk: told before each call, and remembered after a restart."""
+"""The calls of one account in the store: written before each call, read after a restart."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,10 +8,10 @@ from backend.orchestration.limits.paced_window import UsageHistory
 
 
 class CallStore(Protocol):
-    """Where calls are kept. Never raises."""
+    """Stores calls. Never raises."""
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """Kept when this returns, or as soon as it can be."""
+        """Returns when the amounts are stored, or queued to be stored as soon as possible."""
 
 
 class Unsaved(Protocol):
@@ -19,7 +19,7 @@ class Unsaved(Protocol):
 
 
 class Ledger:
-    """Of the guard of one account and plan, by its `name`."""
+    """Belongs to the guard of one account and plan; `name` is its key in the store."""
 
     def __init__(
         self,
@@ -29,8 +29,8 @@ class Ledger:
         known_until: float | None,
         clock: Clock,
     ) -> None:
-        """`remembered` are all calls that the store knows, by window; `known_until` (epoch
-        seconds) is the last sign of life of whoever wrote them."""
+        """`remembered` are all calls in the store, by window; `known_until` (epoch seconds) is the
+        last sign of life of the process that wrote them."""
         self._name = name
         self._store = store
         self._remembered = remembered
@@ -41,17 +41,18 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger {self._name}>"
 
-    def past(self, window: str) -> UsageHistory:
+    def history(self, window: str) -> UsageHistory:
+        """What the store knows about the calls of `window`."""
         return UsageHistory(self._remembered.get(self._key(window), {}), self._known_until)
 
-    def keep(self, guard: Unsaved) -> None:
-        """From now on what `save` saves is this guard's."""
+    def attach(self, guard: Unsaved) -> None:
+        """`save` writes the calls of this guard from now on."""
         self._guard = guard
 
     async def save(self) -> None:
-        """All that was reserved or given back since the last time; nothing where nothing was.
+        """Writes what was reserved or released since the last time.
 
-        The store owes what it could not write at once: a caller that leaves loses nothing.
+        The store keeps what it could not write yet: cancelling the caller loses nothing.
         """
         unsaved = self._guard.unsaved() if self._guard else {}
         if unsaved:

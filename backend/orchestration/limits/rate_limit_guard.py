@@ -1,8 +1,8 @@
-"""Turns traffic away before a provider's limit is hit: all windows of a plan together, no I/O.
+"""Admits calls only within a provider's limits: all windows of a plan together, without I/O.
 
-An epoch-aligned counter or a token bucket can overrun a sliding limit by half; a log of the calls
-can not. A call counts from the moment it is reserved, and leaves a window only a whole period
-after it was settled, since the provider may have counted it as late as that.
+A counter per clock minute or a token bucket can exceed a sliding limit by half; a log of calls
+cannot. A call counts from its reservation on, and leaves a window one whole period after it was
+settled, because the provider may have counted it as late as that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,44 +22,41 @@ from backend.orchestration.limits.window import (
 )
 from backend.providers.adapter import Window
 
-#: Windows up to this long are exact logs in memory; longer ones are ledgers that outlive us.
+#: Windows up to this length, in seconds, are exact logs; longer ones are counted by minutes.
 LONGEST_LOG_S = 3_600.0
-#: Who can afford a call so many times over may waste one.
-PLENTY = 10
+#: A provider may be used for hedging if it can afford the calls this many times.
+HEDGING_RESERVE = 10
 
 
 class RateLimitGuard:
-    """All windows of one provider under one plan: reserved together or not at all."""
+    """All windows of one account and plan. A call is reserved in all of them, or in none."""
 
     def __init__(
         self,
         clock: Clock,
         windows: Sequence[Window],
-        past: Callable[[str], UsageHistory] = lambda _window: NO_HISTORY,
+        history: Callable[[str], UsageHistory] = lambda _window: NO_HISTORY,
     ) -> None:
-        """`past`: of a window, by its name, what is known from before the start."""
+        """`history` returns what is known about a window, by name, from before the start."""
         self._clock = clock
         self._short = tuple(
-            SlidingWindow(window, clock, past(period_name(window)).amounts)
+            SlidingWindow(window, clock, history(period_name(window)).amounts)
             for window in windows
             if window.period_s <= LONGEST_LOG_S
         )
         self._long = tuple(
-            PacedWindow(window, clock, period_name(window), past(period_name(window)))
+            PacedWindow(window, clock, period_name(window), history(period_name(window)))
             for window in windows
             if window.period_s > LONGEST_LOG_S
         )
-        self._windows: tuple[SlidingWindow | PacedWindow, ...] = (
-            *self._short,
-            *self._long,
-        )
+        self._windows: tuple[SlidingWindow | PacedWindow, ...] = (*self._short, *self._long)
         self._numbers = count(1)
 
     def __repr__(self) -> str:
         return f"<RateLimitGuard {' '.join(map(repr, self._windows))}>"
 
     def check(self, cost: Cost, priority: Priority = Priority.SHARED) -> Refused | None:
-        """None when `cost` is affordable now in every window for a question of this priority."""
+        """None when every window can afford `cost` now for a query of this priority."""
         now = self._clock.monotonic()
         refusals = [
             window.refusal(cost, now, priority)
@@ -69,12 +66,12 @@ class RateLimitGuard:
         return max(refusals, key=lambda refused: refused.retry_at, default=None)
 
     def allows_hedging(self, cost: Cost) -> bool:
-        """Calls are cheap: ten more would pass now, and no day's or month's budget is shared."""
-        tenfold = Cost(cost.requests * PLENTY, cost.weight * PLENTY)
+        """True when ten more calls would pass now and there is no daily or monthly budget."""
+        tenfold = Cost(cost.requests * HEDGING_RESERVE, cost.weight * HEDGING_RESERVE)
         return not self._long and self.check(tenfold) is None
 
     def budget_wait_s(self, cost: Cost) -> float:
-        """Seconds until `cost` is within the pace of every long window; 0 when it is now."""
+        """Seconds until `cost` is within the pace of every long window; 0 when it is already."""
         return max((window.budget_wait_s(cost) for window in self._long), default=0.0)
 
     def interval_s(self, cost: Cost) -> float:
@@ -82,7 +79,7 @@ class RateLimitGuard:
         return max((window.interval_s(cost) for window in self._long), default=0.0)
 
     def try_acquire(self, cost: Cost) -> Permit | Refused:
-        """Reserves every window in one step, or none."""
+        """Reserves the call in all windows, or in none."""
         refused = self.check(cost)
         if refused:
             return refused
@@ -92,30 +89,30 @@ class RateLimitGuard:
         return permit
 
     def settle(self, permit: Permit, *, was_sent: bool, may_have_succeeded: bool) -> None:
-        """The call ended. One that never left is given back; one of unknown fate counts."""
+        """The call ended. If it was not sent it is released; if its fate is unknown it counts."""
         now = self._clock.monotonic()
         for window in self._windows:
             is_counted = may_have_succeeded or window.counts_attempts
             window.settle(permit, now, counts=was_sent and is_counted)
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Adopts what the provider says that we used, where it is worse than our own count."""
+        """Adopts the provider's own count from the response headers, where it is higher."""
         now = self._clock.monotonic()
         for window in self._windows:
             window.observe(headers, now)
 
     def learn(self) -> None:
-        """Refused by rate, although we had thought that we could: by the fullest short window. One
-        by a day's or month's quota is told as such."""
+        """The provider refused a call by rate that we had thought affordable. The fullest short
+        window is taken to be the cause; refusals by a daily or monthly quota say so."""
         now = self._clock.monotonic()
         if self._short:
             min(self._short, key=lambda window: window.remaining_share(now)).learn(now)
 
     def redeclare(self, limits: AccountLimits, *, keeps_limits: bool) -> None:
-        """By the provider's own word; with `keeps_limits` only what it says was used counts."""
-        told = {"minute": limits.per_minute, "month": limits.per_month}
+        """Adopts limits and usage that the provider states; with `keeps_limits` only the usage."""
+        stated = {"minute": limits.per_minute, "month": limits.per_month}
         for window in self._windows:
-            limit = told.get(window.name)
+            limit = stated.get(window.name)
             if limit is not None and not keeps_limits:
                 window.redeclare(limit)
         for month in self._long:
@@ -123,8 +120,8 @@ class RateLimitGuard:
                 month.reconcile_usage(limits.used_this_month)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
-        """What the ledger is to be told: amounts by window and tick, which is the minute of the
-        epoch, or of a window of at most an hour its second."""
+        """Amounts for the ledger, by window and tick. A tick is a minute of the epoch, or a second
+        of it for windows of at most an hour."""
         return {
             (window.name, tick): amount
             for window in self._windows
@@ -132,7 +129,7 @@ class RateLimitGuard:
         }
 
     def headroom(self) -> float:
-        """The smallest remaining share of any window, 0 to 1."""
+        """The smallest remaining share of all windows, 0 to 1."""
         now = self._clock.monotonic()
         return min((window.remaining_share(now) for window in self._windows), default=1.0)
 

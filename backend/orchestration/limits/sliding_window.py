@@ -1,11 +1,11 @@
-"""A limit of seconds, minutes or an hour: an exact log of calls, and what refusals teach."""
+"""A limit per second, minute or hour: an exact log of calls."""
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 
 from backend.clock import Clock, second_of
 from backend.models.status import Quota
+from backend.orchestration.limits.learned_limit import LearnedLimit
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
@@ -14,24 +14,14 @@ from backend.orchestration.limits.window import (
     header_figure,
     limit_for,
     period_name,
-    usable_limit,
 )
 from backend.providers.adapter import Window
 
-#: Refused after so much less than all: our count was right, and the limit is lower than told.
-LEARNT_SHARE = 0.9
-#: Two refusals at about the same count are a lower limit, not somebody else's calls.
-SAME_COUNT, SAME_WITHIN_S = 0.2, 6 * 3_600.0
-#: A limit that was lowered is held for so long, twice as long each time, and then grows back by
-#: this share of what was declared each hour.
-HOLD_S, RECOVERY_SHARE, HOUR_S = 86_400.0, 0.05, 3_600.0
-
-
-#: A call is kept as if it had been counted so much later than it was reserved, in seconds: the
-#: provider may count it at its end.
+#: A call is stored as if it had been counted this much later than it was reserved, in seconds:
+#: the provider may count it at its end.
 COUNTED_LATE_S = 4
-#: Seconds with calls that nobody has kept yet; of more the oldest are given up.
-MOST_UNSAVED = 7_200
+#: Seconds with calls that are not stored yet; beyond this number the oldest are dropped.
+MAX_UNSAVED = 7_200
 
 
 class SlidingWindow:
@@ -39,36 +29,31 @@ class SlidingWindow:
 
     def __init__(self, window: Window, clock: Clock, past: Mapping[int, int] | None = None) -> None:
         """`past`: amounts by second of the epoch, from before the start."""
+        self.name = period_name(window)
         self._window = window
         self._clock = clock
-        self._unsaved: dict[int, int] = {}
+        self._limit = LearnedLimit(clock, window.limit, window.period_s)
         self._log: deque[tuple[float, int]] = deque()
-        self._logged = 0
-        #: By permit: the amount, and the second at which the store was told of it.
+        self._logged = self._reserved = self._foreign = 0
+        self._largest_cost = 1
+        #: By permit: the amount, and the second under which the store was told of it.
         self._in_flight: dict[int, tuple[int, int]] = {}
-        self._promised = 0
-        self._declared = self._learnt = usable_limit(window.limit)
-        self._learnt_at = 0.0
-        self._hold_s = 0.0
-        self._dearest = 1
-        self._refused: tuple[float, int] | None = None
-        self._foreign = 0
-        self.name = period_name(window)
+        self._unsaved: dict[int, int] = {}
         self._recall(past or {})
 
     def __repr__(self) -> str:
-        return f"<{self.name} {self._logged}+{self._promised}/{self._window.limit}>"
+        return f"<{self.name} {self._logged}+{self._reserved}/{self._limit.declared}>"
 
     @property
     def counts_attempts(self) -> bool:
         return self._window.counts_on == "attempt"
 
     def can_afford(self, cost: Cost, now: float, priority: Priority) -> bool:
-        return self._used(now) + self._amount(cost) <= self._open_to(priority, cost, now)
+        return self._used(now) + self._amount(cost) <= self._limit_for(priority, cost)
 
     def refusal(self, cost: Cost, now: float, priority: Priority) -> Refused:
-        """When enough will have left the window, if nothing else is called till then."""
-        excess = self._used(now) + self._amount(cost) - self._open_to(priority, cost, now)
+        """The time at which `cost` is affordable if nothing else is called until then."""
+        excess = self._used(now) + self._amount(cost) - self._limit_for(priority, cost)
         for at, amount in self._log:
             excess -= amount
             if excess <= 0:
@@ -79,74 +64,53 @@ class SlidingWindow:
         amount = self._amount(permit.cost)
         second = int(self._clock.now().timestamp()) + COUNTED_LATE_S
         self._in_flight[permit.number] = amount, second
-        self._promised += amount
-        self._dearest = max(self._dearest, amount)
+        self._reserved += amount
+        self._largest_cost = max(self._largest_cost, amount)
         self._note_unsaved(second, amount)
 
     def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
         amount, second = self._in_flight.pop(permit.number, (0, 0))
-        self._promised -= amount
+        self._reserved -= amount
         if counts and amount:
             self._append(now, amount)
         elif amount:
             self._note_unsaved(second, -amount)
 
     def unsaved(self) -> dict[int, int]:
-        """Amounts by second of the epoch since the last call of this, to be added to the store."""
+        """Amounts by second of the epoch since the last call of this method, for the store."""
         unsaved, self._unsaved = self._unsaved, {}
         return {second: amount for second, amount in unsaved.items() if amount}
 
     def observe(self, headers: Mapping[str, str], now: float) -> None:
+        """Adopts the provider's own count from the response headers, where it is higher."""
         unknown = header_figure(self._window, headers) - self._used(now)
         if unknown > 0:
             self._foreign += unknown
             self._append(now, unknown)
 
     def learn(self, now: float) -> None:
-        """Refused by rate. Near the limit, or twice at the same count, the limit is lower than we
-        were told; far below it somebody else spends this quota, and it stays as it is. A call
-        that had the whole window to itself was not refused for our rate."""
-        count, before = self._used(now), self._refused
-        if before and now - before[0] < self._window.period_s:
-            return  # of the same burst
-        self._refused = now, count
-        was_alone = count <= self._dearest
-        if not was_alone and (2 * count >= self._window.limit or _is_same(before, (now, count))):
-            self._lower(int(LEARNT_SHARE * count), now)
-        else:
-            self._foreign = self._window.limit - count
-
-    def _lower(self, limit: int, now: float) -> None:
-        """Never below what one call costs: there would be none, and so nothing more to learn."""
-        self._learnt = min(self._usable(now), max(self._dearest, limit))
-        self._hold_s = 2 * self._hold_s if self._learnt_at else HOLD_S
-        self._learnt_at = now
+        """The provider refused a call by rate that we had thought affordable."""
+        foreign = self._limit.record_refusal(self._used(now), self._largest_cost)
+        if foreign is not None:
+            self._foreign = foreign
 
     def redeclare(self, limit: int) -> None:
-        """The provider itself tells another limit than its documents did."""
-        self._window = replace(self._window, limit=limit)
-        self._declared = self._learnt = usable_limit(limit)
+        """The provider states another limit than its documentation did."""
+        self._limit.redeclare(limit)
 
     def remaining_share(self, now: float) -> float:
-        usable = self._usable(now)
+        usable = self._limit.usable
         return max(0.0, usable - self._used(now)) / usable
 
     def quota(self, now: float) -> Quota:
-        limit, used = self._window.limit, self._used(now)
+        limit, used = self._limit.declared, self._used(now)
         resets_at = self._log[0][0] + self._window.period_s if self._log else None
         remaining, resets_at_utc = max(0, limit - used), second_of(resets_at, self._clock)
         return Quota(self.name, limit, used, remaining, resets_at_utc, self._foreign)
 
-    def _usable(self, now: float) -> int:
-        """Lowered, it is held for a day, longer each time, and then grows back."""
-        if self._learnt >= self._declared:
-            return self._declared
-        hours = max(0.0, now - self._learnt_at - self._hold_s) / HOUR_S
-        return min(self._declared, int(self._learnt + hours * RECOVERY_SHARE * self._declared))
-
-    def _open_to(self, priority: Priority, cost: Cost, now: float) -> int:
-        """An empty window has room for any single question that fits into it at all."""
-        usable = self._usable(now)
+    def _limit_for(self, priority: Priority, cost: Cost) -> int:
+        """An empty window has room for any single query that fits into it at all."""
+        usable = self._limit.usable
         return max(limit_for(priority, usable), min(usable, self._amount(cost)))
 
     def _amount(self, cost: Cost) -> int:
@@ -159,25 +123,18 @@ class SlidingWindow:
     def _used(self, now: float) -> int:
         while self._log and now - self._log[0][0] >= self._window.period_s:
             self._logged -= self._log.popleft()[1]
-        return self._logged + self._promised
+        return self._logged + self._reserved
 
     def _note_unsaved(self, second: int, amount: int) -> None:
         self._unsaved[second] = self._unsaved.get(second, 0) + amount
-        if len(self._unsaved) > MOST_UNSAVED:
+        if len(self._unsaved) > MAX_UNSAVED:
             del self._unsaved[next(iter(self._unsaved))]
 
     def _recall(self, past: Mapping[int, int]) -> None:
-        """Calls of an earlier run. One that is dated ahead of the wall clock, which may have been
-        set meanwhile, counts as one of now."""
+        """Calls of an earlier run. A call dated after now (the wall clock may have been set since)
+        counts as a call of now."""
         now, wall_s = self._clock.monotonic(), self._clock.now().timestamp()
         for second, amount in sorted(past.items()):
             at = now - max(0.0, wall_s - second)
             if now - at < self._window.period_s:
                 self._append(at, amount)
-
-
-def _is_same(before: tuple[float, int] | None, refused: tuple[float, int]) -> bool:
-    """Two refusals (time, calls until then) at about the same count, and not long apart."""
-    if before is None or refused[0] - before[0] > SAME_WITHIN_S:
-        return False
-    return abs(refused[1] - before[1]) <= SAME_COUNT * max(refused[1], before[1])

@@ -1,18 +1,19 @@
-"""Calendar time from two clocks that may disagree: the wall's, which may jump, and a steady one."""
+"""Calendar time from two clocks that may disagree: a wall clock that may jump, a steady one."""
 
 from datetime import UTC, datetime
 
 from backend.clock import Clock
 
-#: The two clocks are the same; one that has been another for a day is believed.
+#: Clocks that differ by less than this agree, in seconds. A wall clock that has differed for a day
+#: was corrected, and is believed.
 SAME_S, BELIEVED_AFTER_S = 1.0, 86_400.0
 
 
 class WallTime:
-    """Epoch seconds. Where the wall clock was set since the start, the truth lies in between.
+    """Epoch seconds. If the wall clock was set since the start, the truth lies in between.
 
-    A call is stamped with `latest` and forgotten by `earliest`: whichever of the two clocks is
-    right, none is forgotten too soon.
+    A call is recorded at `latest` and forgotten by `earliest`: whichever of the two clocks is
+    right, no call is forgotten too soon.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,11 +34,11 @@ class WallTime:
 
     @property
     def unset(self) -> float:
-        """As if nobody had set the wall clock since the start: spans are measured by it."""
+        """The time as if the wall clock had not been set since the start; it measures spans."""
         return self._first_offset + self._clock.monotonic()
 
     def _steady(self) -> float:
-        """As the wall clock was at the start, or has been for a day: then it was a correction."""
+        """The wall clock of the start, carried on; corrected after the two differed for a day."""
         now = self._clock.monotonic()
         apart_s = self._clock.now().timestamp() - self._offset - now
         if abs(apart_s) < SAME_S:

@@ -1,4 +1,4 @@
-"""What the windows of a rate limit share: costs, permits, and how a window is told."""
+"""What all windows of a rate limit share: costs, priorities, permits, figures for readers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from enum import IntEnum
 
 from backend.providers.adapter import Window
 
-#: Of each limit this share, at least one call, stays unused.
+#: Share of each limit, at least one call, that stays unused.
 MARGIN = 0.05
-#: Of a short window's usable calls this share, at least one call, is no one-off question's.
+#: Share of a short window's usable calls, at least one, that one-off queries may not use.
 RESERVED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a piece of work will take: HTTP requests, and their weights together."""
+    """What the calls of a query use: the number of HTTP requests, and the sum of their weights."""
 
     requests: int
     weight: int
 
 
 class Priority(IntEnum):
-    """How much of a limit a question may use, by who asks it.
+    """How much of a limit a query may use.
 
-    A one-off question leaves a share of the short windows to the others. Only a question that is
-    one for all readers may borrow from the future of a day's or month's budget.
+    A one-off query leaves a share of the short windows to the others. Only a query that all
+    readers share may borrow from the future of a daily or monthly budget.
     """
 
     ONE_OFF = 0
@@ -34,7 +34,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The first window that cannot afford the work, and when (monotonic) it can."""
+    """The window that cannot afford the calls for longest, and when (monotonic) it can."""
 
     window: str
     retry_at: float
@@ -42,31 +42,32 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call's place in all windows, to be settled exactly once."""
+    """A call's reservation in all windows. It is settled exactly once."""
 
     number: int
     cost: Cost
 
 
 def usable_limit(limit: int) -> int:
+    """The limit without its safety margin; at least 1."""
     return max(1, int(limit - max(1.0, MARGIN * limit)))
 
 
 def limit_for(priority: Priority, usable: int) -> int:
-    """How much of `usable` a question of this priority may use; never nothing."""
+    """Calls out of `usable` that a query of this priority may make; at least 1."""
     if priority is not Priority.ONE_OFF:
         return usable
     return max(1, usable - max(1, round(RESERVED * usable)))
 
 
 def header_figure(window: Window, headers: Mapping[str, str]) -> int:
-    """What the vendor says that was used, 0 where it says nothing."""
+    """The usage that the response headers state, 0 where they state none."""
     text = headers.get(window.header, "") if window.header else ""
     return int(text) if text.isdecimal() and len(text) < 12 else 0
 
 
 def period_name(window: Window) -> str:
-    """`minute`, `5 minutes`, `month`: how a window is called in status, logs and the ledger."""
+    """The window's name in status, logs and ledger: `minute`, `5 minutes`, `month`."""
     if window.kind != "sliding":
         return window.kind
     for name, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):

@@ -1,4 +1,4 @@
-"""What an open push connection was asked for, and how long ago each subject was last seen."""
+"""The subscriptions of an open push connection, and how long each has been silent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,24 +8,25 @@ from backend.clock import Clock
 from backend.models.ticks import TickSubject
 from backend.providers.adapter import PushFeed
 
-#: Silent for this many times its measure in all subjects: the connection is dead.
+#: A connection is dead when all subjects are silent for this multiple of their silence limits.
 DEAD_SILENCES = 3
+#: Subjects that one command subscribes or unsubscribes.
 SUBJECTS_IN_COMMAND = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionChange:
-    """What to tell the venue next."""
+    """The next command to the venue."""
 
     kind: Literal["ask", "drop"]
     subjects: tuple[TickSubject, ...]
 
 
 class TickSubscriptions:
-    """Synchronous state of one connection: silence is judged by subject, not by socket."""
+    """Synchronous state of one connection. Silence is judged per subject, not per socket."""
 
     def __init__(self, clock: Clock, feed: PushFeed, asked: Sequence[TickSubject]) -> None:
-        """`asked` are those that the connection was opened with."""
+        """`asked`: the subjects that the connection was opened with."""
         self._clock = clock
         self._feed = feed
         self._seen = dict.fromkeys(asked, clock.monotonic())
@@ -44,7 +45,7 @@ class TickSubscriptions:
         return any(self.is_flowing(subject) for subject in self._flowing)
 
     def mark_seen(self, subject: TickSubject) -> bool:
-        """A tick came in. False for what nobody asked for."""
+        """A tick arrived. False for a subject that was not asked for."""
         if subject not in self._seen:
             return False
         self._seen[subject] = self._clock.monotonic()
@@ -60,13 +61,13 @@ class TickSubscriptions:
 
     @property
     def is_dead(self) -> bool:
-        """Open, perhaps answering pings, and silent in everything, or in what never rests."""
+        """Open, perhaps answering pings, but silent in all subjects or in one that never rests."""
         dead = [subject for subject in self._seen if self._silences(subject) > DEAD_SILENCES]
         is_all = len(dead) == len(self._seen) > 0
         return is_all or any(map(self._feed.always_tells, dead))
 
     def next_change(self, wanted: Sequence[TickSubject]) -> SubscriptionChange | None:
-        """What is no longer wanted, is new, or was silent; that one is asked for once more."""
+        """Drops what is no longer wanted, asks for what is new, and again for what is silent."""
         kept = set(wanted)
         if surplus := [subject for subject in self._seen if subject not in kept]:
             return self._drop(surplus[:SUBJECTS_IN_COMMAND])
@@ -76,7 +77,7 @@ class TickSubscriptions:
         if not silent:
             return None
         again = tuple(silent[:SUBJECTS_IN_COMMAND])
-        self._asked_again.update(again)  # they may have lost it; to ask twice is harmless
+        self._asked_again.update(again)  # the venue may have lost it; asking twice is harmless
         return SubscriptionChange("ask", again)
 
     def _drop(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
@@ -91,7 +92,7 @@ class TickSubscriptions:
         return SubscriptionChange("ask", tuple(subjects))
 
     def _silences(self, subject: TickSubject) -> float:
-        """The time since it was seen, in its own measure of silence."""
+        """The time since the last tick, as a multiple of the subject's silence limit."""
         seen = self._seen.get(subject)
         if seen is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""A venue's push connection: open while somebody wants ticks, reopened with care when it falls."""
+"""The push connection of a venue: open while ticks are wanted, reopened with back-off."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Protocol
 
+from backend.backoff import Backoff
 from backend.clock import Clock
 from backend.errors import (
     ConnectionBroken,
@@ -17,7 +18,6 @@ from backend.errors import (
 )
 from backend.events import EventSink, TickFeedChanged
 from backend.models.ticks import Flow, Tick, TickState, TickStatus, TickSubject
-from backend.orchestration.health.backoff import Backoff
 from backend.orchestration.health.circuit_breaker import GEO_DELAYS_S
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Refused
@@ -25,17 +25,18 @@ from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
 
-#: Waits before the next connection, in seconds; each is jittered.
+#: Waits before a reconnect, in seconds; each is multiplied by the jitter.
 RECONNECT_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-#: However readers come and go, half of the connects that are allowed are never used.
+#: Wait after a connection that was closed because no ticks were wanted, in seconds: clients that
+#: come and go use at most half of the connects that the venue allows.
 IDLE_RECONNECT_S = 2.0
-#: A connection that brought ticks for this long was a good one: back-off begins anew.
+#: A connection that delivered ticks for this long, in seconds, resets the back-off.
 STABLE_AFTER_S = 60.0
-#: How long a change of what is wanted, or a silence, may go unnoticed.
+#: Interval at which changed subscriptions and silence are noticed, in seconds.
 POLL_S = 0.5
-#: So many frames in a row that hold no sense, and the connection holds none.
-MOST_JUNK = 5
-#: Asked for in the address; more are asked for by commands.
+#: Consecutive malformed frames after which the connection is dropped.
+MAX_MALFORMED = 5
+#: Subjects that the connection's address asks for; commands ask for more.
 SUBJECTS_IN_PATH = 50
 
 
@@ -49,13 +50,13 @@ Connect = Callable[[str], AbstractAsyncContextManager[Connection]]
 
 
 class _ShutdownNotice(ConnectionBroken):
-    """They announced the end: nothing is wrong, and the next connection need not wait."""
+    """The venue announced the end: nothing is wrong, and a reconnect need not wait."""
 
 
 class TickStream:
-    """Ticks of one venue, for whoever iterates `ticks()`; there is one such reader.
+    """Ticks of one venue, for the one consumer that iterates `ticks()`.
 
-    What comes is parsed here and passed on at once: no tick is held back, repeated or made up.
+    Frames are parsed and passed on at once: no tick is delayed, repeated or invented.
     """
 
     def __init__(
@@ -78,11 +79,11 @@ class TickStream:
         self._backoff = Backoff(clock, RECONNECT_DELAYS_S)
         self._geo_backoff = Backoff(clock, GEO_DELAYS_S)
         self._wanted: tuple[TickSubject, ...] = ()
-        self._someone_wants, self._nobody_wants = asyncio.Event(), asyncio.Event()
+        self._is_wanted, self._is_idle = asyncio.Event(), asyncio.Event()
         self._next_connect = self._next_command = 0.0
         self._numbers = count(1)
-        self._junk = 0
-        #: Of the open connection.
+        self._malformed = 0
+        #: The subscriptions of the open connection.
         self._subjects: TickSubscriptions | None = None
         self._opened = 0.0
         self._reason: str | None = None
@@ -94,16 +95,14 @@ class TickStream:
         return f"<TickStream {self._provider} {self._state} {len(self._wanted)} wanted>"
 
     def want(self, subjects: Collection[TickSubject]) -> None:
-        """From now on these, and nothing else; without any the connection is closed."""
+        """Replaces the wanted subjects. Without any, the connection is closed."""
         self._wanted = tuple(subjects)[: self._feed.most_subjects]
-        rises, falls = self._someone_wants, self._nobody_wants
-        if not self._wanted:
-            rises, falls = falls, rises
-        rises.set()
-        falls.clear()
+        is_wanted = bool(self._wanted)
+        (self._is_wanted if is_wanted else self._is_idle).set()
+        (self._is_idle if is_wanted else self._is_wanted).clear()
 
     def flow(self, subject: TickSubject) -> Flow:
-        """Whether this subject's ticks come in now."""
+        """Whether ticks of the subject arrive now."""
         if self._subjects is None:
             return Flow(False, self._reason)
         if self._subjects.is_flowing(subject):
@@ -114,29 +113,29 @@ class TickStream:
         retry_at = self._retry_at() if self._state == "down" else None
         wanted, state, reason = len(self._wanted), self._state, self._reason
         if state == "live" and self._subjects and not self._subjects.is_live:
-            state, reason = "down", "timeout"  # open, and silent
+            state, reason = "down", "timeout"  # open, but silent
         return TickStatus(self._provider, state, reason, self._since, wanted, retry_at)
 
     async def ticks(self) -> AsyncGenerator[Tick]:
-        """Every tick of what is wanted, for ever."""
+        """Every tick of the wanted subjects; never ends by itself."""
         while True:
             await self._until_due()
             asked = self._wanted[:SUBJECTS_IN_PATH]
             try:
                 async with self._connect(self._feed.path(asked)) as connection:
                     self._begin(asked)
-                    async with aclosing(self._conversation(connection)) as told:
-                        async for tick in told:
+                    async with aclosing(self._read(connection)) as ticks:
+                        async for tick in ticks:
                             yield tick
                 self._end(None)
             except ProviderError as error:
                 self._end(error)
-            except Exception:  # a bug of ours: whoever reads on begins anew
-                self._end(ConnectionBroken("we stumbled"))
+            except Exception:  # a bug of ours: the next iteration starts anew
+                self._end(ConnectionBroken("internal error"))
                 raise
 
     async def _until_due(self) -> None:
-        """Somebody wants ticks, and neither back-off nor the limit of connects forbids."""
+        """Waits until ticks are wanted, and back-off and the limit of connects permit."""
         while True:
             await self._until_wanted()
             wait_s = self._next_connect - self._clock.monotonic()
@@ -145,15 +144,15 @@ class TickStream:
                 if refused is None:
                     return
                 wait_s = refused.retry_at - self._clock.monotonic()
-            with suppress(TimeoutError):  # who wants may leave in the meantime
+            with suppress(TimeoutError):  # ticks may no longer be wanted by then
                 async with asyncio.timeout(wait_s):
-                    await self._nobody_wants.wait()
+                    await self._is_idle.wait()
 
     async def _until_wanted(self) -> None:
         if not self._wanted:
             self._reason = None
             self._enter("off")
-            await self._someone_wants.wait()
+            await self._is_wanted.wait()
 
     def _try_connect(self) -> Refused | None:
         permit = self._connects.try_acquire(Cost(1, 1))
@@ -165,39 +164,39 @@ class TickStream:
 
     def _begin(self, asked: tuple[TickSubject, ...]) -> None:
         self._subjects = TickSubscriptions(self._clock, self._feed, asked)
-        self._opened, self._junk = self._clock.monotonic(), 0
+        self._opened, self._malformed = self._clock.monotonic(), 0
 
-    async def _conversation(self, connection: Connection) -> AsyncGenerator[Tick]:
-        """Until nobody wants anything, or they say goodbye. Raises ProviderError."""
+    async def _read(self, connection: Connection) -> AsyncGenerator[Tick]:
+        """Ticks until none are wanted. Raises ProviderError, also for a shutdown notice."""
         assert self._subjects is not None
         while self._wanted:
             await self._sync_subscriptions(connection, self._subjects)
             frame = await self._received(connection)
             if frame is not None and self._feed.is_shutdown_notice(frame):
-                raise _ShutdownNotice("they announced the end of the connection")
+                raise _ShutdownNotice("the venue announced the end of the connection")
             tick = self._tick_in(frame) if frame is not None else None
             if tick is not None and self._subjects.mark_seen(tick.subject):
                 self._note_live()
                 yield tick
             if self._subjects.is_dead:
-                raise ProviderTimeout("the connection is open and says nothing")
+                raise ProviderTimeout("the connection is open but silent")
 
     async def _sync_subscriptions(
         self, connection: Connection, subjects: TickSubscriptions
     ) -> None:
         now = self._clock.monotonic()
-        wish = subjects.next_change(self._wanted) if now >= self._next_command else None
-        if wish is None:
+        change = subjects.next_change(self._wanted) if now >= self._next_command else None
+        if change is None:
             return
         self._next_command = now + 1.0 / self._feed.commands_per_s
-        command = self._feed.ask if wish.kind == "ask" else self._feed.drop
-        await connection.send(command(wish.subjects, next(self._numbers)))
+        command = self._feed.ask if change.kind == "ask" else self._feed.drop
+        await connection.send(command(change.subjects, next(self._numbers)))
 
     async def _received(self, connection: Connection) -> Any:
         try:
             return await connection.receive(POLL_S)
         except MalformedResponse as error:
-            self._note_junk(error)
+            self._count_malformed(error)
             return None
 
     def _tick_in(self, frame: Any) -> Tick | None:
@@ -205,14 +204,14 @@ class TickStream:
         try:
             tick: Tick | None = parsed(self._feed.parse, frame, context)
         except MalformedResponse as error:
-            self._note_junk(error)
+            self._count_malformed(error)
             return None
-        self._junk = 0 if tick is not None else self._junk
+        self._malformed = 0 if tick is not None else self._malformed
         return tick
 
-    def _note_junk(self, error: MalformedResponse) -> None:
-        self._junk += 1
-        if self._junk >= MOST_JUNK:
+    def _count_malformed(self, error: MalformedResponse) -> None:
+        self._malformed += 1
+        if self._malformed >= MAX_MALFORMED:
             raise error
 
     def _note_live(self) -> None:
@@ -225,7 +224,7 @@ class TickStream:
             self._emit(TickFeedChanged(self._clock.now(), self._provider, None))
 
     def _end(self, error: ProviderError | None) -> None:
-        """The connection is over: because nobody wanted it any more, or it fell."""
+        """The connection has ended: no ticks were wanted any more, or it failed."""
         now, subjects = self._clock.monotonic(), self._subjects
         self._subjects = None
         if error is None or not self._wanted:
@@ -240,7 +239,7 @@ class TickStream:
             self._backoff.reset()
         is_orderly = was_good and isinstance(error, _ShutdownNotice)
         self._next_connect = now + (0.0 if is_orderly else self._wait_s(error))
-        self._fell(error.reason)
+        self._enter_down(error.reason)
 
     def _wait_s(self, error: ProviderError) -> float:
         backoff = self._geo_backoff if isinstance(error, GeoBlocked) else self._backoff
@@ -248,7 +247,7 @@ class TickStream:
         backoff.pause(wait_s)
         return wait_s
 
-    def _fell(self, reason: str) -> None:
+    def _enter_down(self, reason: str) -> None:
         self._reason = reason
         self._enter("down")
         if not self._is_down_logged:
