@@ -22,7 +22,7 @@ from api.server.connections import OTHER_DESCRIPTORS
 from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
-from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
+from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
 from backend.environment.descriptors import has_free_descriptor
 from backend.gateway import open_gateway, read_configuration
 from backend.observability.logs import open_logs
@@ -118,7 +118,7 @@ def server(
         "ws": BoundedWebSocket,
         "proxy_headers": False,  # TRUST_PROXY decides, not uvicorn's default
         "timeout_graceful_shutdown": DRAIN_S,
-        "ws_max_size": MOST_FRAME_BYTES,
+        "ws_max_size": MAX_FRAME_BYTES,
         "ws_ping_timeout": settings.ws_stuck_seconds + PING_SLACK_S,
         "ws_per_message_deflate": False,  # it would compress shared frames for each client again
     }

@@ -117,7 +117,7 @@ def _life(
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway,
-                most_clients=settings.ws_max_clients,
+                max_clients=settings.ws_max_clients,
                 stuck_s=settings.ws_stuck_seconds,
                 share=settings.client_max_share,
             )

@@ -50,7 +50,8 @@ ONE_FOR_EACH = {
     "Connections._open": "open connection",
     "Connections._unread": "open connection",
     "CachedSource._late_answers": "refresh under way",
-    "Feed._topics": "choice of coins that a reader follows",
+    "Feed._subscribers": "topic of the feed, and its subscribers",
+    "Feed._topics": "choice of coins that a client follows",
     "LiveService._last_candles": "feed of the stream",
     "LiveService._wanted": "feed of the stream",
     "PacedWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
@@ -58,9 +59,8 @@ ONE_FOR_EACH = {
     "SlidingWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "SlidingWindow._log": "call that the window's limit allows",
     "SqliteStorage._blocks_under_way": "block of a provider",
-    "Subscriber._behind": "topic of a reader (`MOST_TOPICS`)",
-    "Subscriber.topics": "topic of a reader (`MOST_TOPICS`)",
-    "Topic.subscribers": "reader of the stream",
+    "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
+    "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
 }
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
@@ -84,12 +84,12 @@ SHORT_LIVED = {
 }
 #: The test that fills it beyond its bound, or shows that nothing is left behind.
 SHOWN = {
-    "AddressShares._followed": (
-        "api/stream/test_shares.py",
+    "AddressLimits._followers": (
+        "api/stream/test_address_limits.py",
         "test_of_an_address_that_holds_nothing_nothing_is_kept",
     ),
-    "AddressShares._places": (
-        "api/stream/test_shares.py",
+    "AddressLimits._clients": (
+        "api/stream/test_address_limits.py",
         "test_of_an_address_that_holds_nothing_nothing_is_kept",
     ),
     "AnswerKeeper._passed_over": (
@@ -100,9 +100,12 @@ SHOWN = {
         "test_bounded_map.py",
         "test_the_least_recently_used_entry_goes_first",
     ),
-    "Broadcaster._feeds": ("api/stream/test_doors.py", "test_one_address_leaves_series_for_others"),
+    "Broadcaster._feeds": (
+        "api/stream/test_access.py",
+        "test_one_address_leaves_series_for_others",
+    ),
     "Broadcaster._subscribers": (
-        "api/stream/test_doors.py",
+        "api/stream/test_access.py",
         "test_one_address_leaves_places_for_others",
     ),
     "Chooser._series": (
@@ -128,7 +131,7 @@ SHOWN = {
         "api/test_response_cache.py",
         "test_of_many_variants_the_newest_are_kept",
     ),
-    "QueueOutlet._frames": (
+    "QueueSink._frames": (
         "api/stream/test_subscriber.py",
         "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",
     ),

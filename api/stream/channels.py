@@ -1,42 +1,38 @@
-"""What each channel shows: the rows and the meta of the same REST answer, and how they are told
-apart, ordered and cut by whoever applies updates."""
+"""Channels of the stream: where each one's answers come from, and which content a client sees.
+
+The content is the `data` and `meta` of the same REST answer.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from api.cache.responder import meta
-from backend.errors import GatewayError
+from api.stream.commands import Subscribe
+from api.stream.limits import MAX_ROWS
 from backend.gateway import Gateway
 from backend.models.answer import Answer
 from backend.models.market import Coin
 from backend.models.ohlc import Interval
-from backend.models.status import GatewayStatus, WebSocketStatus
+from backend.models.status import WebSocketStatus
 from backend.models.ticks import Flow
 from backend.services.market import MarketView
 from backend.services.news import NewsView
 from backend.services.ohlc import OhlcView
 
-MOST_ROWS = 250
-#: The gateway's own state changes all the time: it is told this often.
-STATUS_EVERY_S = 5.0
+#: Interval of the channel `status`, in seconds.
+STATUS_INTERVAL_S = 5.0
 
-#: What tells feeds apart: the channel, and for candles the coin and the interval.
-FeedKey = tuple[str, ...]
-#: A view of a channel: the coins that a reader chose, () for all.
-View = tuple[str, ...]
-
-
-class Followed(Protocol):
-    @property
-    def flow(self) -> Flow | None: ...
-    def answers(self) -> AsyncGenerator[Any]: ...
+#: Identifies a channel: its name, and for candles the coin and the interval.
+ChannelKey = tuple[str, ...]
+#: The coins that a subscription is limited to (market: keys, news: tickers); () is all of them.
+Coins = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """`data` and `meta` as REST has them; `stale_reason` None while they are not stale."""
+class Content:
+    """`data` and `meta` as REST has them; `stale_reason` is None while they are not stale."""
 
     data: Any
     meta: dict[str, Any] | None
@@ -45,148 +41,159 @@ class Shown:
 
 @dataclass(frozen=True)
 class Channel:
-    """One thing to follow. Its `key` tells rows apart, None where the data is one object.
+    """Something that can be followed. `row_key` identifies a row; None if the data is one object.
 
-    Updates are applied so: rows replace those of the same key, others are added; then by `order`
-    (stable), and of these `meta.count` stay: the first, or with `keeps_last` the last.
+    A client applies an update so: rows replace those of the same key, others are added; then all
+    are sorted by `order` (stable), and `meta.count` rows remain: the first ones, or with
+    `keeps_last` the last ones.
     """
 
-    name: str
-    followed: Followed
-    show: Callable[[Any, View], Shown]
-    key: Callable[[Any], Hashable] | None = None
+    key: ChannelKey
+    #: The answers, or GatewayErrors, without end. Nothing is requested before it is iterated.
+    answers: Callable[[], AsyncGenerator[Any]]
+    #: Content of an answer for some coins. Raises GatewayError.
+    content: Callable[[Any, Coins], Content]
+    #: Whether a venue's ticks come in; None where the channel has none.
+    flow: Callable[[], Flow | None] = lambda: None
+    row_key: Callable[[Any], Hashable] | None = None
     order: Callable[[Any], Any] = field(default=lambda _row: 0)
     keeps_last: bool = False
+    #: Fields of each frame besides `channel`.
     labels: dict[str, str] = field(default_factory=dict)
 
-
-def market(gateway: Gateway) -> Channel:
-    """`/api/market?limit=250`, or with `&symbols=`."""
-
-    def show(answer: Answer[Any], view: View) -> Shown:
-        page = gateway.market.top(answer.data, MarketView(MOST_ROWS, names=view))
-        return _shown(answer, page)
-
-    return Channel(
-        "market",
-        gateway.live.market(),
-        show,
-        key=coin_key,
-        order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
-    )
-
-
-def ohlc(gateway: Gateway, name: str, symbol: str, interval: Interval) -> Channel:
-    """`/api/market/ohlc?symbol=&interval=`: the newest 200 candles; `name` is the coin's id."""
-    view = OhlcView(interval)
-    return Channel(
-        "ohlc",
-        gateway.live.candles(name, view),
-        lambda answer, _view: _shown(answer, gateway.ohlc.cut(answer, view)),
-        key=lambda candle: candle.timestamp,
-        order=lambda candle: candle.timestamp,
-        keeps_last=True,
-        # The id, too: two coins may share a ticker, and one client may follow both.
-        labels={"id": name, "symbol": symbol, "interval": str(interval)},
-    )
-
-
-def news(gateway: Gateway) -> Channel:
-    """`/api/news`, or with `&symbols=`."""
-
-    def show(answer: Answer[Any], view: View) -> Shown:
-        return _shown(answer, gateway.news.pick(answer.data, NewsView(symbols=view)))
-
-    return Channel(
-        "news",
-        gateway.live.news(),
-        show,
-        key=lambda article: article.id,
-        order=lambda article: -article.published_at.timestamp(),
-    )
-
-
-def sentiment(gateway: Gateway) -> Channel:
-    """`/api/sentiment`."""
-    return Channel(
-        "sentiment",
-        gateway.live.sentiment(),
-        lambda answer, _view: _shown(answer, gateway.sentiment.cut(answer, 1)),
-        key=lambda day: day.timestamp,
-        order=lambda day: -day.timestamp.timestamp(),
-    )
-
-
-def gas(gateway: Gateway) -> Channel:
-    """`/api/gas`."""
-    return Channel(
-        "gas",
-        gateway.live.gas(),
-        lambda answer, _view: _shown(answer, gateway.gas.page(answer.data)),
-    )
-
-
-def status(gateway: Gateway, websocket: Callable[[], WebSocketStatus]) -> Channel:
-    """`/api/status`."""
-    watched = _StatusWatched(lambda: gateway.status.overview(websocket()))
-    return Channel("status", watched, lambda overview, _view: Shown(overview, None))
+    @property
+    def name(self) -> str:
+        return self.key[0]
 
 
 @dataclass(frozen=True)
-class _StatusWatched:
-    overview: Callable[[], GatewayStatus]
-    flow: Flow | None = None
+class Subscription:
+    """A channel, and the coins that it is limited to."""
 
-    async def answers(self) -> AsyncGenerator[GatewayStatus | GatewayError]:
-        while True:
-            yield self.overview()
-            await asyncio.sleep(STATUS_EVERY_S)
+    channel: Channel
+    coins: Coins = ()
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a subscription leads: a feed, by its key, and a view of it."""
+class Channels:
+    """Makes the channels of a gateway."""
 
-    key: FeedKey
-    make: Callable[[], Channel]
-    view: View = ()
+    def __init__(self, gateway: Gateway, websocket_status: Callable[[], WebSocketStatus]) -> None:
+        self._gateway = gateway
+        self._websocket_status = websocket_status
+
+    def subscriptions(self, command: Subscribe, coins: tuple[Coin, ...]) -> list[Subscription]:
+        """One subscription; for candles one for each coin."""
+        match command.channel:
+            case "ohlc":
+                assert command.interval is not None
+                return [Subscription(self.ohlc(coin, command.interval)) for coin in coins]
+            case "market":
+                return [Subscription(self.market(), _sorted(coin.key for coin in coins))]
+            case "news":
+                return [Subscription(self.news(), _sorted(coin.symbol for coin in coins))]
+            case "sentiment":
+                return [Subscription(self.sentiment())]
+            case "gas":
+                return [Subscription(self.gas())]
+            case "status":
+                return [Subscription(self.status())]
+
+    async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
+        """The coins of these names, each once, and warnings about ambiguous names. Raises
+        GatewayError."""
+        if not names:
+            return (), ()
+        service = self._gateway.market
+        index = service.index((await service.latest()).data)
+        found = [index.resolve(name) for name in names]
+        coins = {one.coin.key: one.coin for one in found}
+        warnings = dict.fromkeys(warning for one in found for warning in one.warnings)
+        return tuple(coins.values()), tuple(warnings)
+
+    def known_coins(self, names: Iterable[str]) -> list[Coin]:
+        """The coins of these names in the last market; unknown names are left out."""
+        index = self._gateway.market.known_index
+        found = [index.find(name) for name in names] if index else []
+        return [resolution.coin for resolution in found if resolution]
+
+    def market(self) -> Channel:
+        """`/api/market?limit=250`, or with `&symbols=`."""
+        service, live = self._gateway.market, self._gateway.live.market()
+        return Channel(
+            ("market",),
+            live.answers,
+            lambda answer, coins: _content(
+                answer, service.top(answer.data, MarketView(MAX_ROWS, names=coins))
+            ),
+            flow=lambda: live.flow,
+            row_key=lambda coin: coin.key,
+            order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
+        )
+
+    def ohlc(self, coin: Coin, interval: Interval) -> Channel:
+        """`/api/market/ohlc?symbol=&interval=`: the newest 200 candles."""
+        view = OhlcView(interval)
+        service, live = self._gateway.ohlc, self._gateway.live.candles(coin.key, view)
+        return Channel(
+            ("ohlc", coin.key, str(interval)),
+            live.answers,
+            lambda answer, _coins: _content(answer, service.cut(answer, view)),
+            flow=lambda: live.flow,
+            row_key=lambda candle: candle.timestamp,
+            order=lambda candle: candle.timestamp,
+            keeps_last=True,
+            # With the id: two coins may share a ticker, and one client may follow both.
+            labels={"id": coin.key, "symbol": coin.symbol, "interval": str(interval)},
+        )
+
+    def news(self) -> Channel:
+        """`/api/news`, or with `&symbols=`."""
+        service, live = self._gateway.news, self._gateway.live.news()
+        return Channel(
+            ("news",),
+            live.answers,
+            lambda answer, coins: _content(
+                answer, service.pick(answer.data, NewsView(symbols=coins))
+            ),
+            row_key=lambda article: article.id,
+            order=lambda article: -article.published_at.timestamp(),
+        )
+
+    def sentiment(self) -> Channel:
+        """`/api/sentiment`."""
+        service, live = self._gateway.sentiment, self._gateway.live.sentiment()
+        return Channel(
+            ("sentiment",),
+            live.answers,
+            lambda answer, _coins: _content(answer, service.cut(answer, 1)),
+            row_key=lambda day: day.timestamp,
+            order=lambda day: -day.timestamp.timestamp(),
+        )
+
+    def gas(self) -> Channel:
+        """`/api/gas`."""
+        service, live = self._gateway.gas, self._gateway.live.gas()
+        return Channel(
+            ("gas",),
+            live.answers,
+            lambda answer, _coins: _content(answer, service.page(answer.data)),
+        )
+
+    def status(self) -> Channel:
+        """`/api/status`."""
+
+        async def answers() -> AsyncGenerator[Any]:
+            while True:
+                yield self._gateway.status.overview(self._websocket_status())
+                await asyncio.sleep(STATUS_INTERVAL_S)
+
+        return Channel(("status",), answers, lambda overview, _coins: Content(overview, None))
 
 
-def places(
-    gateway: Gateway,
-    websocket: Callable[[], WebSocketStatus],
-    name: str,
-    coins: Sequence[Coin],
-    interval: Interval | None,
-) -> list[Place]:
-    """One place, or for candles one for each coin."""
-    if name == "ohlc":
-        assert interval is not None
-        return [_series(gateway, coin, interval) for coin in coins]
-    if name == "market":
-        return [_place(name, lambda: market(gateway), {coin_key(coin) for coin in coins})]
-    if name == "news":
-        return [_place(name, lambda: news(gateway), {coin.symbol for coin in coins})]
-    if name == "status":
-        return [_place(name, lambda: status(gateway, websocket))]
-    maker = {"sentiment": sentiment, "gas": gas}[name]
-    return [_place(name, lambda: maker(gateway))]
+def _sorted(names: Iterable[str]) -> Coins:
+    return tuple(sorted(set(names)))
 
 
-def _place(name: str, make: Callable[[], Channel], names: Collection[str] = ()) -> Place:
-    return Place((name,), make, tuple(sorted(names)))
-
-
-def _series(gateway: Gateway, coin: Coin, interval: Interval) -> Place:
-    name = coin_key(coin)
-    return Place(("ohlc", name, str(interval)), lambda: ohlc(gateway, name, coin.symbol, interval))
-
-
-def coin_key(coin: Coin) -> str:
-    """What tells coins apart: the id, or while no ranked list is known the symbol."""
-    return coin.id or coin.symbol
-
-
-def _shown(answer: Answer[Any], page: Any) -> Shown:
+def _content(answer: Answer[Any], page: Any) -> Content:
     reason = answer.stale_reason or "timeout" if answer.stale else None
-    return Shown(page.rows, meta(answer, page), reason)
+    return Content(page.rows, meta(answer, page), reason)

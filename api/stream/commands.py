@@ -1,4 +1,4 @@
-"""What a client may say: parsed, or refused with a code that it understands."""
+"""Commands of stream clients: parsed from a message or from the query string, or rejected."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,22 +6,22 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.stream.frames import CHANNELS
+from api.stream.limits import MAX_ROWS
 from backend.models.ohlc import Interval
 
-MOST_SYMBOLS = 250
-#: Channels that take symbols, in a frame of their own as in the address.
+#: Channels that take symbols.
 WITH_SYMBOLS = frozenset({"market", "ohlc", "news"})
 
-UNKNOWN_OP = "op is one of subscribe, unsubscribe, ping"
+UNKNOWN_OP = "op must be one of subscribe, unsubscribe, ping"
 
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
-Symbols = Annotated[list[Symbol], Field(min_length=1, max_length=MOST_SYMBOLS)]
+Symbols = Annotated[list[Symbol], Field(min_length=1, max_length=MAX_ROWS)]
 ChannelName = Literal["market", "ohlc", "news", "sentiment", "gas", "status"]
 
 
-class Refused(Exception):
-    """A message that can't be done. `code` is for programs, the text for people."""
+class CommandError(Exception):
+    """A command that is invalid or not allowed: the code, and a message for people."""
 
     def __init__(self, code: str, message: str, id: Any = None) -> None:  # noqa: A002 - the word on the wire
         super().__init__(message)
@@ -29,41 +29,42 @@ class Refused(Exception):
         self.id = id
 
 
-def _text(told: Any) -> Any:
-    """An enumeration wants the `repr` of what it refuses, and lists a thousand deep have none."""
-    if not isinstance(told, str):
-        raise ValueError("an interval is a text")
-    return told
+def _text(value: Any) -> Any:
+    """Only texts reach the enumeration: its error message needs the value's `repr`, which fails
+    on a list nested a thousand levels deep."""
+    if not isinstance(value, str):
+        raise ValueError("an interval must be a text")
+    return value
 
 
 IntervalName = Annotated[Interval, Field(strict=False), BeforeValidator(_text)]
 
 
-class _Said(BaseModel):
+class _Message(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     id: Id | None = None
 
 
-class Subscribe(_Said):
-    """`symbols` None is all of them; candles want symbols and an interval."""
+class _Selection(_Message):
+    channel: ChannelName
+    symbols: Symbols | None = None
+    interval: IntervalName | None = None
+
+
+class Subscribe(_Selection):
+    """Without `symbols`: all of the channel. `ohlc` requires symbols and an interval."""
 
     op: Literal["subscribe"] = "subscribe"
-    channel: ChannelName
-    symbols: Symbols | None = None
-    interval: IntervalName | None = None
 
 
-class Unsubscribe(_Said):
-    """`symbols` and `interval` choose among candles; without them all of the channel goes."""
+class Unsubscribe(_Selection):
+    """`symbols` and `interval` select among candle series; without them the whole channel ends."""
 
     op: Literal["unsubscribe"]
-    channel: ChannelName
-    symbols: Symbols | None = None
-    interval: IntervalName | None = None
 
 
-class Ping(_Said):
+class Ping(_Message):
     op: Literal["ping"]
 
 
@@ -72,94 +73,97 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 
 
 def parse_command(text: str | None) -> Command:
-    """One message of a client. Raises Refused."""
+    """Parses one message of a client; None is a binary message. Raises CommandError."""
     if text is None:
-        raise Refused("bad_frame", "only text frames are understood")
+        raise CommandError("bad_frame", "only text frames are accepted")
     try:
-        said = orjson.loads(text)
+        message = orjson.loads(text)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
-        raise Refused("bad_frame", "the frame is no JSON") from None
-    if not isinstance(said, dict):
-        raise Refused("bad_frame", "the frame is no JSON object")
-    if not isinstance(said.get("op"), str):  # of a list pydantic would want the `repr`, too
-        raise Refused("unknown_op", UNKNOWN_OP, _known_id(said))
+        raise CommandError("bad_frame", "the frame is not valid JSON") from None
+    if not isinstance(message, dict):
+        raise CommandError("bad_frame", "the frame must be a JSON object")
+    if not isinstance(message.get("op"), str):  # pydantic would need the `repr` of a list here, too
+        raise CommandError("unknown_op", UNKNOWN_OP, _valid_id(message))
     try:
-        command = _COMMAND.validate_python(said)
-    except ValidationError as problem:
-        raise _refused(said, problem) from None
+        command = _COMMAND.validate_python(message)
+    except ValidationError as invalid:
+        raise _command_error(message, invalid) from None
     if isinstance(command, Subscribe):
-        _refuse_nonsense(command)
+        _check_parameters(command)
     return command
 
 
-def key_in(text: str | None) -> str:
-    """Of a first message `{"op":"auth","key":"…"}`; empty where it is another."""
+def auth_key(text: str | None) -> str:
+    """The key of a message `{"op":"auth","key":"…"}`; empty for any other message."""
     try:
-        said = orjson.loads(text or "")
+        message = orjson.loads(text or "")
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         return ""
-    is_auth = isinstance(said, dict) and said.get("op") == "auth"
-    key = said.get("key") if is_auth else None
+    is_auth = isinstance(message, dict) and message.get("op") == "auth"
+    key = message.get("key") if is_auth else None
     return key if isinstance(key, str) else ""
 
 
-def commands_in(
+def subscriptions_in_query(
     channels: str | None, symbols: str | None, interval: str | None
 ) -> tuple[Subscribe, ...]:
-    """What an address subscribes to: `?channels=market,gas&symbols=BTC,ETH`. Raises Refused."""
+    """The subscriptions of `?channels=market,gas&symbols=BTC,ETH`. Raises CommandError."""
     names = _parts(symbols)
-    said = []
+    commands = []
     for channel in dict.fromkeys(_parts(channels)):
-        command: dict[str, Any] = {"op": "subscribe", "channel": channel}
+        message: dict[str, Any] = {"op": "subscribe", "channel": channel}
         if names and channel in WITH_SYMBOLS:
-            command["symbols"] = names
+            message["symbols"] = names
         if interval and channel == "ohlc":
-            command["interval"] = interval
-        said.append(parse_command(orjson.dumps(command).decode()))
-    _refuse_ignored(channels, symbols, interval)
-    return tuple(command for command in said if isinstance(command, Subscribe))
+            message["interval"] = interval
+        commands.append(parse_command(orjson.dumps(message).decode()))
+    _check_query(channels, symbols, interval)
+    return tuple(command for command in commands if isinstance(command, Subscribe))
 
 
 def _parts(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _refuse_ignored(channels: str | None, symbols: str | None, interval: str | None) -> None:
-    """A parameter that no channel of the address takes would be ignored."""
+def _check_query(channels: str | None, symbols: str | None, interval: str | None) -> None:
+    """Rejects parameters that are empty or apply to none of the channels."""
     named = _parts(channels)
     if channels is not None and not named:
-        raise Refused("unknown_channel", "channels is empty: leave it out, or name one")
+        raise CommandError("unknown_channel", "channels is empty: leave it out, or name one")
     if symbols is not None and not _parts(symbols):
-        raise Refused("invalid_parameter", "symbols is empty: leave it out, or name one")
+        raise CommandError("invalid_parameter", "symbols is empty: leave it out, or name one")
     if symbols is not None and WITH_SYMBOLS.isdisjoint(named):
         takers = ", ".join(sorted(WITH_SYMBOLS))
-        raise Refused("invalid_parameter", f"symbols need one of the channels {takers}")
+        raise CommandError("invalid_parameter", f"symbols need one of the channels {takers}")
     if interval is not None and "ohlc" not in named:
-        raise Refused("invalid_parameter", "interval needs the channel ohlc")
+        raise CommandError("invalid_parameter", "interval needs the channel ohlc")
 
 
-def _refuse_nonsense(command: Subscribe) -> None:
+def _check_parameters(command: Subscribe) -> None:
+    problem = None
     if command.channel == "ohlc" and not (command.symbols and command.interval):
-        raise Refused("invalid_parameter", "ohlc wants symbols and an interval", command.id)
-    if command.symbols and command.channel not in WITH_SYMBOLS:
-        raise Refused("invalid_parameter", f"{command.channel} takes no symbols", command.id)
-    if command.interval and command.channel != "ohlc":
-        raise Refused("invalid_parameter", f"{command.channel} takes no interval", command.id)
+        problem = "ohlc requires symbols and an interval"
+    elif command.symbols and command.channel not in WITH_SYMBOLS:
+        problem = f"{command.channel} takes no symbols"
+    elif command.interval and command.channel != "ohlc":
+        problem = f"{command.channel} takes no interval"
+    if problem:
+        raise CommandError("invalid_parameter", problem, command.id)
 
 
-def _known_id(said: dict[str, Any]) -> int | str | None:
-    """What the client calls its message, where that can be said back."""
-    told = said.get("id")
-    return told if isinstance(told, int | str) and len(str(told)) <= 64 else None
+def _valid_id(message: dict[str, Any]) -> int | str | None:
+    """The client's id of its message, None where it cannot be sent back."""
+    id = message.get("id")  # noqa: A001 - the word on the wire
+    return id if isinstance(id, int | str) and len(str(id)) <= 64 else None
 
 
-def _refused(said: dict[str, Any], problem: ValidationError) -> Refused:
-    """The first thing that is wrong, without repeating what was sent."""
-    first = problem.errors(include_url=False, include_input=False)[0]
-    id = _known_id(said)  # noqa: A001 - the word on the wire
+def _command_error(message: dict[str, Any], invalid: ValidationError) -> CommandError:
+    """The first error of the message; it does not repeat what the client sent."""
+    first = invalid.errors(include_url=False, include_input=False)[0]
+    id = _valid_id(message)  # noqa: A001 - the word on the wire
     if first["type"].startswith("union_tag"):
-        return Refused("unknown_op", UNKNOWN_OP, id)
+        return CommandError("unknown_op", UNKNOWN_OP, id)
     name = str(first["loc"][1]) if len(first["loc"]) > 1 else "the frame"
     if name == "channel":
-        return Refused("unknown_channel", f"channel is one of {', '.join(CHANNELS)}", id)
-    return Refused("invalid_parameter", f"{name}: {first['msg']}", id)
+        return CommandError("unknown_channel", f"channel must be one of {', '.join(CHANNELS)}", id)
+    return CommandError("invalid_parameter", f"{name}: {first['msg']}", id)

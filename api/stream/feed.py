@@ -1,76 +1,87 @@
-"""A feed: one channel followed for as long as anybody reads it, shown in all its topics."""
+"""A feed: follows one channel while it has subscribers, and publishes its topics to them."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Any
 
-from api.stream.channels import Channel, View
+from api.stream.channels import Channel, Coins
 from api.stream.frames import Frame
+from api.stream.subscriber import Subscriber
 from api.stream.topics import RowCache, Topic
 from backend.clock import Clock
 from backend.errors import GatewayError
 
 log = logging.getLogger("gateway")
 
-#: Many readers may have a choice of coins each: others have their turn in between.
-TOPICS_AT_ONCE = 20
-#: A bug of ours must not end a feed for good.
+#: Topics updated, and subscribers written to, before other tasks get a turn.
+TOPICS_PER_TURN, SUBSCRIBERS_PER_TURN = 20, 250
+#: Delay before a feed is restarted after an unexpected error, in seconds.
 RESTART_S = 5.0
-
-Publish = Callable[[Topic, list[Frame]], Awaitable[None]]
 
 
 class Feed:
-    """What is followed is asked for once, however many topics and readers there are."""
+    """Follows a channel once, for all its topics and subscribers. `aclose` ends it."""
 
-    def __init__(
-        self, key: tuple[str, ...], channel: Channel, clock: Clock, publish: Publish
-    ) -> None:
-        """`key` is the feed's place among the others."""
-        self._key = key
+    def __init__(self, channel: Channel, clock: Clock) -> None:
         self._channel = channel
         self._clock = clock
-        self._publish = publish
         self._rows = RowCache()
-        self._topics: dict[View, Topic] = {}
-        #: The last answer, and the trouble since then.
+        self._topics: dict[Coins, Topic] = {}
+        self._subscribers: dict[Topic, dict[Subscriber, None]] = {}
+        #: The last answer, and the error since then.
         self._answer: Any = None
-        self._problem: GatewayError | None = None
+        self._error: GatewayError | None = None
         self._task = asyncio.create_task(self._run(), name=f"feed {channel.name}")
 
     def __repr__(self) -> str:
         return f"<Feed {self._channel.name} {len(self._topics)} topics>"
 
     @property
-    def is_unread(self) -> bool:
-        return not self._topics
+    def has_subscribers(self) -> bool:
+        return bool(self._topics)
 
-    def topic(self, view: View) -> Topic:
-        """The topic of this view, which shows at once what is known."""
-        topic = self._topics.get(view)
+    def topic(self, coins: Coins) -> Topic:
+        """The topic for these coins; a new one has the last answer's content at once."""
+        topic = self._topics.get(coins)
         if topic is None:
-            topic = self._topics[view] = Topic(
-                self._key, self._channel, view, self._rows, self._clock
-            )
+            topic = self._topics[coins] = Topic(self._channel, coins, self._rows, self._clock)
+            self._subscribers[topic] = {}
             if self._answer is not None:
-                self._shown(topic, self._answer)
-            if self._problem is not None:
-                topic.fail(self._problem)
-            topic.turn(self._channel.followed.flow)
+                self._updated(topic, self._answer)
+            if self._error is not None:
+                topic.fail(self._error)
+            topic.set_flow(self._channel.flow())
         return topic
 
-    def drop_if_unread(self, topic: Topic) -> None:
-        if not topic.subscribers:
-            self._topics.pop(topic.view, None)
+    def subscribe(self, subscriber: Subscriber, topic: Topic) -> None:
+        self._subscribers[topic][subscriber] = None
+        subscriber.send_state(topic)
 
-    async def tell_flow(self) -> None:
-        """Readers are told when a venue's ticks begin or end."""
-        flow = self._channel.followed.flow
+    def unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
+        """A topic ends with its last subscriber."""
+        subscribers = self._subscribers.get(topic)
+        if subscribers is not None:
+            subscribers.pop(subscriber, None)
+            if not subscribers:
+                del self._topics[topic.coins], self._subscribers[topic]
+
+    async def check_flow(self) -> None:
+        """Tells subscribers when a venue's ticks begin or end."""
+        flow = self._channel.flow()
         for topic in list(self._topics.values()):
-            if frames := topic.turn(flow):
-                await self._publish(topic, frames)
+            if frames := topic.set_flow(flow):
+                await self.publish(topic, frames)
+
+    async def publish(self, topic: Topic, frames: list[Frame]) -> None:
+        """Sends the same frames to all present subscribers of the topic."""
+        subscribers = list(self._subscribers.get(topic, ()))
+        for start in range(0, len(subscribers), SUBSCRIBERS_PER_TURN):
+            turn = subscribers[start : start + SUBSCRIBERS_PER_TURN]
+            _send(topic, frames, [one for one in turn if topic in one.topics])
+            if start + SUBSCRIBERS_PER_TURN < len(subscribers):
+                await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         self._task.cancel()
@@ -79,27 +90,34 @@ class Feed:
     async def _run(self) -> None:
         while True:
             try:
-                async with aclosing(self._channel.followed.answers()) as answers:
+                async with aclosing(self._channel.answers()) as answers:
                     async for answer in answers:
-                        await self._take(answer)
-            except Exception:
-                log.exception("the feed of %s broke", self._channel.name)
+                        await self._handle(answer)
+            except Exception:  # an unexpected error must not end the feed
+                log.exception("the feed of %s failed", self._channel.name)
             await asyncio.sleep(RESTART_S)
 
-    async def _take(self, answer: Any) -> None:
+    async def _handle(self, answer: Any) -> None:
         if isinstance(answer, GatewayError):
-            self._problem = answer
+            self._error = answer
         else:
-            self._answer, self._problem = answer, None
+            self._answer, self._error = answer, None
         for number, topic in enumerate(list(self._topics.values()), start=1):
-            await self._publish(topic, self._shown(topic, answer))
-            if number % TOPICS_AT_ONCE == 0:
+            await self.publish(topic, self._updated(topic, answer))
+            if number % TOPICS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _shown(self, topic: Topic, answer: Any) -> list[Frame]:
+    def _updated(self, topic: Topic, answer: Any) -> list[Frame]:
         if isinstance(answer, GatewayError):
             return topic.fail(answer)
         try:
-            return topic.show(self._channel.show(answer, topic.view))
-        except GatewayError as problem:  # the coins that were chosen are in the list no more
-            return topic.fail(problem)
+            return topic.update(self._channel.content(answer, topic.coins))
+        except GatewayError as error:  # for example: the coins are no longer in the market
+            return topic.fail(error)
+
+
+def _send(topic: Topic, frames: Iterable[Frame], subscribers: Iterable[Subscriber]) -> None:
+    for subscriber in subscribers:
+        for frame in frames:
+            if not subscriber.send_update(topic, frame):
+                break

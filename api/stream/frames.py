@@ -1,4 +1,4 @@
-"""The stream's messages: one flat JSON object each, encoded once for all who get it."""
+"""Messages of the stream: one flat JSON object each, encoded once for all clients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ HEARTBEAT_S = 15.0
 RECONNECT_AFTER_MS = 1_500
 CHANNELS = ("market", "ohlc", "news", "sentiment", "gas", "status")
 
-#: In a browser an event called `error` is a lost connection.
+#: SSE names of some operations: in a browser an event named `error` means a lost connection.
 EVENTS = {"error": "problem"}
 #: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
 _TEXT_FRAME = b"\x81"
@@ -21,7 +21,7 @@ _TEXT_FRAME = b"\x81"
 
 @dataclass(frozen=True)
 class Frame:
-    """One message, as it goes out by WebSocket and by SSE. `event` and `seq` are for SSE."""
+    """One message, for WebSocket and for SSE. `event` and `seq` are SSE's event and id."""
 
     text: bytes
     event: str
@@ -39,29 +39,25 @@ class Frame:
 
     @cached_property
     def message(self) -> dict[str, str]:
-        """What an ASGI server is told to send."""
+        """The ASGI message that sends it by WebSocket."""
         return {"type": "websocket.send", "text": self.text.decode()}
 
     @cached_property
     def sse(self) -> bytes:
-        """The event; JSON has no line breaks of its own."""
+        """The SSE event. The JSON has no line breaks, so one data line is enough."""
         number = b"" if self.seq is None else b"id: %d\n" % self.seq
         return b"event: %s\n%sdata: %s\n\n" % (self.event.encode(), number, self.text)
 
 
 def frame(op: str, **fields: Any) -> Frame:
-    """A message; SSE calls it by its channel, or else by its `op`."""
+    """A message. Its SSE event is its channel, or `op` if it has none."""
     event = fields.get("channel") or EVENTS.get(op, op)
     return Frame(to_json({"op": op, **fields}), event, fields.get("seq"))
 
 
 def hello(limits: Mapping[str, float]) -> Frame:
     return frame(
-        "hello",
-        protocol=PROTOCOL,
-        heartbeat_seconds=HEARTBEAT_S,
-        channels=CHANNELS,
-        limits=limits,
+        "hello", protocol=PROTOCOL, heartbeat_seconds=HEARTBEAT_S, channels=CHANNELS, limits=limits
     )
 
 
@@ -73,5 +69,5 @@ def shutdown() -> Frame:
     return frame("shutdown", reconnect_after_ms=RECONNECT_AFTER_MS)
 
 
-def error(code: str, message: str, id: Any = None, **about: Any) -> Frame:  # noqa: A002 - the word on the wire
-    return frame("error", id=id, code=code, message=message, **about)
+def error(code: str, message: str, id: Any = None, **labels: Any) -> Frame:  # noqa: A002 - the word on the wire
+    return frame("error", id=id, code=code, message=message, **labels)

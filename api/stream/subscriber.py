@@ -1,119 +1,116 @@
-"""One reader of the stream: its topics, and what it missed while it lagged."""
+"""A subscriber: one connected client, its topics, and those in which it missed updates."""
 
 from dataclasses import dataclass
 
 from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream.frames import Frame
-from api.stream.outlets import MOST_BUFFERED, MOST_WAITING, Outlet
+from api.stream.limits import ABORT_BUFFERED_BYTES, MAX_BUFFERED_BYTES, POLICY_VIOLATION
+from api.stream.sinks import Sink
 from api.stream.topics import Topic
 from backend.clock import Clock
-
-TOO_SLOW = 1008
 
 
 @dataclass(slots=True)
 class Counters:
-    """Frames that went out, and frames that lagging readers missed."""
+    """Frames sent to all clients, and updates that lagging clients missed."""
 
     sent: int = 0
     dropped: int = 0
 
 
 class Subscriber:
-    """Holds no frame: what a lagging reader missed, one fresh snapshot a topic makes good."""
+    """Buffers no frames itself: a lagging client misses updates, and gets one snapshot of each
+    such topic once it has read."""
 
     def __init__(
-        self,
-        outlet: Outlet,
-        clock: Clock,
-        counters: Counters,
-        account: ClientAccount = UNLIMITED,
+        self, sink: Sink, clock: Clock, counters: Counters, account: ClientAccount = UNLIMITED
     ) -> None:
         self.account = account
-        self._outlet = outlet
+        self._sink = sink
         self._clock = clock
         self._counters = counters
-        self._behind: dict[Topic, None] = {}
-        self._waited, self._took_at = 0, clock.monotonic()
-        #: What it reads, and the number of the last state that it was shown.
+        self._missed: dict[Topic, None] = {}
+        #: Buffered bytes at the last check, and the last time at which the client was reading.
+        self._last_buffered, self._read_at = 0, clock.monotonic()
+        #: Its topics, and the number of the last content that it received.
         self.topics: dict[Topic, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Subscriber {len(self.topics)} topics, behind in {len(self._behind)}>"
+        return f"<Subscriber {len(self.topics)} topics, missed updates of {len(self._missed)}>"
 
     @property
-    def is_free(self) -> bool:
-        """False while it lags; one that is leaving keeps nobody waiting."""
-        return self._outlet.waiting <= MOST_BUFFERED or self._outlet.is_closing
+    def has_room(self) -> bool:
+        """False while too many bytes are buffered; True once the connection is closing."""
+        return self._sink.buffered_bytes <= MAX_BUFFERED_BYTES or self._sink.is_closing
 
     @property
-    def lags(self) -> bool:
-        return bool(self._behind)
+    def is_lagging(self) -> bool:
+        return bool(self._missed)
 
-    def tell(self, frame: Frame) -> None:
-        """A part of the conversation: always goes out."""
-        self._outlet.write(frame)
+    def send(self, frame: Frame) -> None:
+        """Sends a reply or a notice, however much is buffered."""
+        self._sink.write(frame)
         self._counters.sent += 1
 
-    def tell_if_free(self, frame: Frame) -> None:
-        """What the next one of its kind makes good, like a heartbeat."""
-        if self.is_free:
-            self.tell(frame)
+    def send_heartbeat(self, frame: Frame) -> None:
+        """A client without room goes without: the next heartbeat is as good."""
+        if self.has_room:
+            self.send(frame)
 
-    def offer(self, topic: Topic, frame: Frame) -> bool:
-        """News of a topic. False when the reader lags, and will get a snapshot in its place.
+    def send_update(self, topic: Topic, frame: Frame) -> bool:
+        """Sends a change of a topic. False if the client lags and will get a snapshot instead.
 
-        A state that it was shown already, by a snapshot that came in between, is no news.
+        Content that the client already has, by a snapshot that came in between, is not sent.
         """
-        waits = self._outlet.waiting > MOST_BUFFERED  # is_free, but for each reader and frame
-        if topic in self._behind or (waits and not self._outlet.is_closing):
-            self._behind[topic] = None
+        is_full = self._sink.buffered_bytes > MAX_BUFFERED_BYTES  # has_room, without its calls
+        if topic in self._missed or (is_full and not self._sink.is_closing):
+            self._missed[topic] = None
             self._counters.dropped += 1
             return False
         if frame.seq is not None:
             if frame.seq <= self.topics.get(topic, 0):
                 return True
             self.topics[topic] = frame.seq
-        self._outlet.write(frame)
+        self._sink.write(frame)
         self._counters.sent += 1
         return True
 
-    def present(self, topic: Topic, *, is_return: bool = False) -> None:
-        """All that a topic has to show, as to a new reader."""
+    def send_state(self, topic: Topic, *, after_lag: bool = False) -> None:
+        """Sends the topic's whole state, now or once the client has room."""
         self.topics.setdefault(topic, 0)
-        if not self.is_free:
-            self._behind[topic] = None
+        if not self.has_room:
+            self._missed[topic] = None
             return
         self.topics[topic] = topic.seq
-        for frame in topic.present(is_return=is_return):
-            self.tell(frame)
+        for frame in topic.current_frames(after_lag=after_lag):
+            self.send(frame)
 
     def catch_up(self) -> None:
-        """A snapshot of each topic that was missed, as far as the reader takes them now."""
-        while self._behind and self.is_free:
-            topic = next(iter(self._behind))
-            del self._behind[topic]
-            self.present(topic, is_return=True)
+        """Sends a snapshot of each topic with missed updates, as long as there is room."""
+        while self._missed and self.has_room:
+            topic = next(iter(self._missed))
+            del self._missed[topic]
+            self.send_state(topic, after_lag=True)
 
-    def look_after(self, stuck_s: float) -> None:
-        """Ends it when more is waiting than may, or anything on a connection that is closing (by
-        the server's own keepalive, say), and for so long nothing of it was taken.
+    def close_if_stuck(self, stuck_s: float) -> None:
+        """Ends the connection if for `stuck_s` seconds nothing was read, while too many bytes were
+        buffered or the connection was closing; and at once if far too many are buffered.
 
-        To be called now and then: it compares with the last time.
+        To be called regularly: it compares with the last call.
         """
-        waiting, now = self._outlet.waiting, self._clock.monotonic()
-        may_wait = waiting <= MOST_BUFFERED and not self._outlet.is_closing
-        if may_wait or waiting < self._waited:
-            self._took_at = now
-        self._waited = waiting
-        if now - self._took_at > stuck_s:
-            self.close(TOO_SLOW, f"nothing was read for {stuck_s:g} s")
-        if waiting > MOST_WAITING:
-            self._outlet.abort()
+        buffered, now = self._sink.buffered_bytes, self._clock.monotonic()
+        is_in_bounds = buffered <= MAX_BUFFERED_BYTES and not self._sink.is_closing
+        if is_in_bounds or buffered < self._last_buffered:
+            self._read_at = now
+        self._last_buffered = buffered
+        if now - self._read_at > stuck_s:
+            self.close(POLICY_VIOLATION, f"nothing was read for {stuck_s:g} s")
+        if buffered > ABORT_BUFFERED_BYTES:
+            self._sink.abort()
 
-    def forget(self, topic: Topic) -> None:
+    def remove_topic(self, topic: Topic) -> None:
         self.topics.pop(topic, None)
-        self._behind.pop(topic, None)
+        self._missed.pop(topic, None)
 
     def close(self, code: int, reason: str) -> None:
-        self._outlet.close(code, reason)
+        self._sink.close(code, reason)

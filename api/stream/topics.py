@@ -1,28 +1,25 @@
-"""A topic: one view of a channel, its numbered states, and the frames that lead through them."""
+"""A topic: one subscription's content, its numbered states, and the frames between them."""
 
 from collections.abc import Hashable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from api.encoding import to_json
-from api.stream.channels import Channel, Shown, View
+from api.stream.channels import Channel, Coins, Content
 from api.stream.frames import Frame, error, frame
 from backend.clock import Clock
 from backend.errors import GatewayError
 from backend.models.ticks import Flow
 
-if TYPE_CHECKING:
-    from api.stream.subscriber import Subscriber
-
-MOST_ROWS_HELD = 2_000
-#: Nothing is said of a feed that is as readers take it to be.
+MAX_CACHED_ROWS = 2_000
+#: Clients assume that a topic is polled; only a difference from it is sent.
 POLLED = Flow(False)
 
 
 class RowCache:
-    """Each row's JSON, once for all topics of a channel, for as long as the row stays."""
+    """The JSON of each row, shared by all topics of a channel, while the row is unchanged."""
 
     def __init__(self) -> None:
         self._rows: dict[Hashable, tuple[Any, orjson.Fragment]] = {}
@@ -31,138 +28,133 @@ class RowCache:
         return len(self._rows)
 
     def encoded(self, key: Hashable, row: Any) -> orjson.Fragment:
-        held = self._rows.get(key)
-        if held is None or held[0] is not row:
-            if len(self._rows) >= MOST_ROWS_HELD:  # of coins and articles that are long gone
+        cached = self._rows.get(key)
+        if cached is None or cached[0] is not row:
+            if len(self._rows) >= MAX_CACHED_ROWS:  # drops rows that left the channel, too
                 self._rows.clear()
-            held = self._rows[key] = row, orjson.Fragment(to_json(row))
-        return held[1]
+            cached = self._rows[key] = row, orjson.Fragment(to_json(row))
+        return cached[1]
 
 
 class Topic:
-    """What one view shows now. Every frame is encoded once, whoever gets it."""
+    """The content of a channel for some coins. Each frame is encoded once for all clients."""
 
-    def __init__(
-        self,
-        key: tuple[str, ...],
-        channel: Channel,
-        view: View,
-        rows: RowCache,
-        clock: Clock,
-    ) -> None:
-        """`key` is the place of the feed that this is a view of."""
-        self.key = key
+    def __init__(self, channel: Channel, coins: Coins, rows: RowCache, clock: Clock) -> None:
         self.channel = channel
-        self.view = view
-        self.subscribers: dict[Subscriber, None] = {}
+        self.coins = coins
+        #: Number of the content: a new one has the next number.
         self.seq = 0
         self._rows = rows
         self._clock = clock
-        self._shown: Shown | None = None
-        self._at: datetime = clock.now()
+        self._content: Content | None = None
+        #: True if an empty update leads to the content itself: in order, without double keys.
+        self._is_ordered = False
+        self._time: datetime = clock.now()
         self._snapshot: Frame | None = None
         self._error: Frame | None = None
         self._stale_reason: str | None = None
         self._flow = POLLED
-        self._has_told_state = self._has_told_feed = False
+        self._has_sent_status = self._has_sent_feed = False
 
     def __repr__(self) -> str:
-        return f"<Topic {self.channel.name} {self.view} seq {self.seq}>"
+        return f"<Topic {self.channel.name} {self.coins} seq {self.seq}>"
 
-    def show(self, shown: Shown) -> list[Frame]:
-        """A new state: the frames that bring a reader of the old one to it, if it is another."""
-        before, self._shown = self._shown, shown
-        if before is not None and _is_no_news(before, shown):  # ticks moved other coins than these
-            return self._state_frames(shown.stale_reason)
+    def update(self, content: Content) -> list[Frame]:
+        """New content: the frames that lead from the old one to it; none if it is the same."""
+        before, self._content = self._content, content
+        if before is not None and _is_same(before, content):  # other coins have changed
+            return self._set_stale(content.stale_reason)
         self._snapshot = self._error = None
-        self.seq, self._at = self.seq + 1, self._clock.now()
-        changed = None if before is None else self._changed(before.data, shown.data)
-        data = self.snapshot() if changed is None else self._data("update", changed)
-        return [data, *self._state_frames(shown.stale_reason)]
+        self.seq, self._time = self.seq + 1, self._clock.now()
+        changed = None if before is None else self._changed(before.data, content.data)
+        data = self.snapshot() if changed is None else self._data_frame("update", changed)
+        return [data, *self._set_stale(content.stale_reason)]
 
     def fail(self, problem: GatewayError) -> list[Frame]:
-        """There is nothing new, and not even the old can be called current."""
+        """There is no new content: an error if there was none before, and the state `stale`."""
         frames = []
-        if self._shown is None and self._error is None:
-            self._error = error(problem.code, str(problem), **self._about)
+        if self._content is None and self._error is None:
+            self._error = error(problem.code, str(problem), **self._labels)
             frames.append(self._error)
-        return [*frames, *self._state_frames(problem.reason)]
+        return [*frames, *self._set_stale(problem.reason)]
 
-    def turn(self, flow: Flow | None) -> list[Frame]:
-        """Ticks begin or end; nothing where that is known already."""
+    def set_flow(self, flow: Flow | None) -> list[Frame]:
+        """A frame if ticks begin or end."""
         flow = flow or POLLED
         if flow == self._flow:
             return []
-        self._flow, self._has_told_feed = flow, True
+        self._flow, self._has_sent_feed = flow, True
         return [self._feed_frame()]
 
-    def present(self, *, is_return: bool = False) -> list[Frame]:
-        """All that a reader needs who knows nothing, or on its return may have missed anything."""
-        frames = [] if self._shown is None else [self.snapshot()]
-        if self._shown is None and self._error:
+    def current_frames(self, *, after_lag: bool = False) -> list[Frame]:
+        """The whole state for a new client, or for one that may have missed any change of it."""
+        frames = [] if self._content is None else [self.snapshot()]
+        if self._content is None and self._error:
             frames.append(self._error)
-        if self._stale_reason or (is_return and self._has_told_state):
+        if self._stale_reason or (after_lag and self._has_sent_status):
             frames.append(self._status_frame())
-        if self._flow != POLLED or (is_return and self._has_told_feed):
+        if self._flow != POLLED or (after_lag and self._has_sent_feed):
             frames.append(self._feed_frame())
         return frames
 
     def snapshot(self) -> Frame:
-        """The state as it is, encoded when the first one needs it."""
-        assert self._shown is not None
+        """The content, encoded when the first client needs it."""
+        assert self._content is not None
         if self._snapshot is None:
-            self._snapshot = self._data("snapshot", self._shown.data)
+            self._snapshot = self._data_frame("snapshot", self._content.data)
         return self._snapshot
 
     @property
-    def _about(self) -> dict[str, str]:
+    def _labels(self) -> dict[str, str]:
         return {"channel": self.channel.name, **self.channel.labels}
 
     def _changed(self, before: Any, after: Any) -> Any:
-        """What an update must hold; None where only a snapshot leads from one to the other."""
-        key = self.channel.key
-        if key is None:
+        """The data of an update; None where only a snapshot leads from `before` to `after`."""
+        row_key, order = self.channel.row_key, self.channel.order
+        if row_key is None:
             return after
-        old = {key(row): row for row in before}
-        changed = [row for row in after if not _same(old.get(key(row)), row)]
-        led_to = applied(self.channel, before, changed, len(after))
-        is_right = len(led_to) == len(after) and all(map(_same, led_to, after))
-        return changed if is_right else None
+        if self._is_ordered and len(before) == len(after):
+            pairs = [pair for pair in zip(before, after, strict=True) if not _same(*pair)]
+            if all(row_key(a) == row_key(b) and order(a) == order(b) for a, b in pairs):
+                return [row for _, row in pairs]  # nearly always: a tick changes a few rows
+        old = {row_key(row): row for row in before}
+        changed = [row for row in after if not _same(old.get(row_key(row)), row)]
+        if _is_led_to(after, applied(self.channel, before, changed, len(after))):
+            self._is_ordered = True
+            return changed
+        self._is_ordered = _is_led_to(after, applied(self.channel, after, (), len(after)))
+        return None
 
-    def _data(self, kind: str, data: Any) -> Frame:
-        assert self._shown is not None
-        if key := self.channel.key:
-            data = [self._rows.encoded(key(row), row) for row in data]
+    def _data_frame(self, kind: str, data: Any) -> Frame:
+        assert self._content is not None
+        if row_key := self.channel.row_key:
+            data = [self._rows.encoded(row_key(row), row) for row in data]
         return frame(
             "data",
-            **self._about,
+            **self._labels,
             type=kind,
             seq=self.seq,
-            time=self._at,
+            time=self._time,
             data=data,
-            meta=self._shown.meta,
+            meta=self._content.meta,
         )
 
-    def _state_frames(self, stale_reason: str | None) -> list[Frame]:
-        if stale_reason == self._stale_reason:
+    def _set_stale(self, reason: str | None) -> list[Frame]:
+        if reason == self._stale_reason:
             return []
-        self._stale_reason, self._has_told_state = stale_reason, True
+        self._stale_reason, self._has_sent_status = reason, True
         return [self._status_frame()]
 
     def _status_frame(self) -> Frame:
         state = "stale" if self._stale_reason else "live"
         return frame(
-            "status",
-            **self._about,
-            state=state,
-            reason=self._stale_reason,
-            time=self._clock.now(),
+            "status", **self._labels, state=state, reason=self._stale_reason, time=self._clock.now()
         )
 
     def _feed_frame(self) -> Frame:
         return frame(
             "feed",
-            **self._about,
+            **self._labels,
             feed="ticks" if self._flow.is_live else "polled",
             reason=self._flow.reason,
             time=self._clock.now(),
@@ -172,21 +164,25 @@ class Topic:
 def applied(
     channel: Channel, before: Sequence[Any], changed: Sequence[Any], count: int
 ) -> list[Any]:
-    """What a reader makes of an update: the rule of `Channel`, as docs/stream.md gives it."""
-    key = channel.key
-    assert key is not None
-    rows = {key(row): row for row in before} | {key(row): row for row in changed}
+    """The rows of a client that applies an update by the rule of `Channel`."""
+    row_key = channel.row_key
+    assert row_key is not None
+    rows = {row_key(row): row for row in before} | {row_key(row): row for row in changed}
     ordered = sorted(rows.values(), key=channel.order)
     surplus = max(0, len(ordered) - count)
     return ordered[surplus:] if channel.keeps_last else ordered[:count]
 
 
-def _is_no_news(before: Shown, after: Shown) -> bool:
+def _is_led_to(after: Sequence[Any], rows: Sequence[Any]) -> bool:
+    return len(rows) == len(after) and all(map(_same, rows, after))
+
+
+def _is_same(before: Content, after: Content) -> bool:
     if before.meta is None or before.meta != after.meta:
         return False
     if not isinstance(before.data, tuple) or not isinstance(after.data, tuple):
         return _same(before.data, after.data)
-    return len(before.data) == len(after.data) and all(map(_same, before.data, after.data))
+    return _is_led_to(after.data, before.data)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -74,6 +74,11 @@ class Coin:
     last_updated: Instant | None
     source: Text
 
+    @property
+    def key(self) -> str:
+        """Identifies the coin: its id, or its symbol while no ranked list is known."""
+        return self.id or self.symbol
+
     @model_validator(mode="after")
     def _is_plausible(self) -> "Coin":
         has_range = self.high_24h is not None and self.low_24h is not None

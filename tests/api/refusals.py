@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from api.edge.access_control import ALWAYS_OPEN, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from api.hf_unified_server import Application, create_app
-from api.stream.outlets import QueueOutlet
+from api.stream.sinks import QueueSink
 from backend.gateway import open_gateway, read_configuration
 from backend.providers.registry import REGISTRY
 from tests.clocks import ManualClock
@@ -249,5 +249,5 @@ async def _at_the_end(world: World, clock: ManualClock) -> list[Told]:
 
 async def _one_reader_too_many(world: World, clock: ManualClock) -> Told:
     async with _limited(world, clock, WS_MAX_CLIENTS="1") as app:
-        app.state.broadcaster.join(QueueOutlet())
+        app.state.broadcaster.join(QueueSink())
         return await ask(app, "/api/stream", "/api/stream")

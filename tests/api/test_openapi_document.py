@@ -12,7 +12,7 @@ import pytest
 from api.edge.problems import PROBLEM
 from api.edge.security_headers import HEADERS as SECURITY
 from api.openapi import EXAMPLES, PROTOCOL
-from api.stream.commands import key_in, parse_command
+from api.stream.commands import auth_key, parse_command
 from api.stream.frames import error, shutdown
 from tests.api.conftest import Serve
 from tests.api.examples import collected
@@ -163,7 +163,7 @@ def test_every_answer_has_an_example() -> None:
 def test_the_messages_that_the_stream_is_said_to_take_are_taken() -> None:
     said = re.findall(r'`(\{"op":.*?\})`', PROTOCOL.read_text(encoding="utf-8"))
     assert len(said) == 4
-    assert key_in(said[0]) == "…"
+    assert auth_key(said[0]) == "…"
     assert [parse_command(text).op for text in said[1:]] == ["subscribe", "unsubscribe", "ping"]
 
 

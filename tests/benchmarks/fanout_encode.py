@@ -2,42 +2,39 @@
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from api.stream.channels import Channel, Shown, coin_key
-from api.stream.outlets import QueueOutlet
+from api.stream.channels import Channel, Content
+from api.stream.sinks import QueueSink
 from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import RowCache, Topic
 from backend.clock import SystemClock
 from backend.models.market import Coin
-from backend.models.ticks import Flow
 from tests.world import data
 
 REPEATS = 300
 CHANGED = 5
 
 
-@dataclass(frozen=True)
-class _Nowhere:
-    """Stands in for what is followed: `Topic` never asks it."""
-
-    flow: Flow | None = None
-
-    def answers(self) -> None: ...
+async def _no_answers() -> AsyncGenerator[Any]:
+    """Stands in for the channel's answers: `Topic` never reads them."""
+    yield None
 
 
 def encode_us(readers: int) -> float:
     """The median of `Topic.show` and of the frame's WebSocket form, in microseconds."""
     topic = _topic(readers)
     rows = _coins()
-    topic.show(Shown(tuple(rows), {}))
+    topic.update(Content(tuple(rows), {}))
     spent = []
     for repeat in range(REPEATS):
         rows = _changed(rows, repeat)
-        shown = Shown(tuple(rows), {"count": len(rows)})
+        shown = Content(tuple(rows), {"count": len(rows)})
         begun = time.perf_counter()
-        assert all(frame.wire for frame in topic.show(shown))
+        assert all(frame.wire for frame in topic.update(shown))
         spent.append(time.perf_counter() - begun)
     return 1e6 * statistics.median(spent)
 
@@ -45,15 +42,15 @@ def encode_us(readers: int) -> float:
 def _topic(readers: int) -> Topic:
     clock, counters = SystemClock(), Counters()
     channel = Channel(
-        "market",
-        _Nowhere(),  # type: ignore[arg-type] # nobody iterates it
-        lambda _answer, _view: Shown(None, None),
-        key=coin_key,
+        ("market",),
+        _no_answers,
+        lambda _answer, _coins: Content(None, None),
+        row_key=lambda coin: coin.key,
         order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
     )
-    topic = Topic(("market",), channel, (), RowCache(), clock)
+    topic = Topic(channel, (), RowCache(), clock)
     for _ in range(readers):
-        topic.subscribers[Subscriber(QueueOutlet(), clock, counters)] = None
+        Subscriber(QueueSink(), clock, counters).send_state(topic)
     return topic
 
 

@@ -16,10 +16,12 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from api.hf_unified_server import create_app
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
+from api.stream.feed import Feed
 from api.stream.frames import Frame
-from api.stream.outlets import MOST_BUFFERED, QueueOutlet
+from api.stream.limits import MAX_BUFFERED_BYTES
+from api.stream.sinks import QueueSink
 from api.stream.topics import Topic
-from api.ws_data_broadcaster import MOST_FRAME_BYTES, Broadcaster
+from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
 from backend.gateway import read_configuration
 from tests.benchmarks.fanout_clients import UPDATE
 from tests.benchmarks.fanout_control import (
@@ -69,7 +71,7 @@ class LibraryServer:
             0,
             compression=None,
             ping_interval=PING_S,
-            max_size=MOST_FRAME_BYTES,
+            max_size=MAX_FRAME_BYTES,
         )
         return port_of(next(iter(server.sockets)))
 
@@ -116,7 +118,7 @@ class GatewayServer:
             server_header=False,
             http=DirectHttp,
             ws=BoundedWebSocket,
-            ws_max_size=MOST_FRAME_BYTES,
+            ws_max_size=MAX_FRAME_BYTES,
             ws_ping_interval=PING_S,
             ws_per_message_deflate=False,
         )
@@ -128,13 +130,14 @@ class GatewayServer:
         return port_of(self._server.servers[0].sockets[0])
 
     async def send(self, seq: int, text: bytes) -> None:
-        topic = self._broadcaster._feeds[MARKET].topic(())
+        feed = self._broadcaster._feeds[MARKET]
+        topic = feed.topic(())
         topic.seq = seq  # readers are shown each state once: the next ones must come behind it
-        await self._broadcaster._publish(topic, [Frame(text, "market", seq)])
+        await feed.publish(topic, [Frame(text, "market", seq)])
 
     def waiting(self) -> list[Waiting]:
-        outlets = [one._outlet for one in self._broadcaster._subscribers]
-        queued = [(lambda one=one: one._bytes) for one in outlets if isinstance(one, QueueOutlet)]
+        outlets = [one._sink for one in self._broadcaster._subscribers]
+        queued = [(lambda one=one: one._bytes) for one in outlets if isinstance(one, QueueSink)]
         return [*(one.get_write_buffer_size for one in self.transports()), *queued]
 
     def transports(self) -> list[asyncio.Transport]:
@@ -144,7 +147,7 @@ class GatewayServer:
         readers = self._broadcaster._subscribers
         return {
             "readers": len(readers),
-            "lagging": sum(bool(one._behind) for one in readers),
+            "lagging": sum(bool(one._missed) for one in readers),
             "waiting": max((size() for size in self.waiting()), default=0),
             "dropped": self._broadcaster.counters().dropped,
         }
@@ -155,16 +158,16 @@ class GatewayServer:
         return broadcaster
 
     def _note_publishing(self) -> None:
-        publish = Broadcaster._publish
+        publish = Feed.publish
 
-        async def noted(broadcaster: Broadcaster, topic: Topic, frames: list[Frame]) -> None:
+        async def noted(feed: Feed, topic: Topic, frames: list[Frame]) -> None:
             for told in frames:
                 if told.seq is not None:
                     self.sent.setdefault(told.seq, time.monotonic())
-            await publish(broadcaster, topic, frames)
+            await publish(feed, topic, frames)
 
         # The benchmark's stopwatch: it costs the same in every round, and the source needs none.
-        Broadcaster._publish = noted  # type: ignore[method-assign, assignment]
+        Feed.publish = noted  # type: ignore[method-assign, assignment]
 
 
 class Commands:
@@ -209,7 +212,7 @@ class Commands:
         for seq, text in enumerate(texts, first):
             await self._server.send(seq, text)
             await asyncio.sleep(0)
-            await until_at_most(MOST_BUFFERED, waiting)
+            await until_at_most(MAX_BUFFERED_BYTES, waiting)
         await until_at_most(0, waiting)
         return {"cpu": time.process_time() - cpu, "begun": begun, "ended": time.monotonic()}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.stream.outlets import QueueOutlet
+from api.stream.sinks import QueueSink
 from tests.fuzz.gateway import Gateway, running
 from tests.fuzz.promises import (
     DATA,
@@ -74,7 +74,7 @@ def meta_of(gateway: Gateway, path: str) -> Any:
 
 def test_a_reader_too_many_is_told_as_documented(tmp_path: Path) -> None:
     async def join(gateway: Gateway) -> None:
-        gateway.app.state.broadcaster.join(QueueOutlet())
+        gateway.app.state.broadcaster.join(QueueSink())
 
     with running(tmp_path, WS_MAX_CLIENTS="1") as gateway:
         gateway.runner.run(join(gateway))

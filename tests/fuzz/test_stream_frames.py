@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from api.stream.commands import Refused, parse_command
+from api.stream.commands import CommandError, parse_command
 from tests.api.stream.client import Reader, Served
 from tests.fuzz.budget import budget
 from tests.fuzz.mutations import STEPS, Step, mutated
@@ -165,7 +165,7 @@ def test_a_text_is_a_command_or_refused(said: str) -> None:
     code, told = "", b""
     try:
         parse_command(said)
-    except Refused as refusal:
+    except CommandError as refusal:
         code, told = refusal.code, orjson.dumps([str(refusal), refusal.id])
     assert code in {"", *CODES}
     assert len(told) < 600

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from api.ws_data_broadcaster import MESSAGES_PER_S, MOST_FRAME_BYTES, MOST_TOPICS
+from api.ws_data_broadcaster import MAX_FRAME_BYTES, MAX_TOPICS, MESSAGES_PER_S
 from tests.api.stream.client import Reader, Served
 from tests.api.stream.conftest import ServeStream
 from tests.world.server import World
@@ -122,7 +122,7 @@ async def test_another_choice_of_coins_takes_the_first_ones_place(served: Served
         await reader.say(op="subscribe", channel="market", symbols=["ETH"])
         snapshot = await reader.next(op="data")
         assert [row["id"] for row in snapshot["data"]] == ["ethereum"]
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"
         await reader.say(op="subscribe", channel="market", symbols=["ETH"])
         assert (await reader.next(op="data"))["type"] == "snapshot"
 
@@ -131,10 +131,10 @@ async def test_some_candles_can_be_let_go(served: Served) -> None:
     async with served.reader("?channels=ohlc&symbols=BTC,ETH&interval=1h") as reader:
         await reader.say(op="unsubscribe", channel="ohlc", symbols=["bitcoin"], interval="1h")
         await reader.next(op="unsubscribed")
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"
         await reader.say(op="unsubscribe", channel="ohlc")
         await reader.next(op="unsubscribed")
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 0 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 0 feeds>"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ async def test_a_message_that_is_too_large_closes_the_connection(served: Served)
         await reader.connection.send("x" * 1_000_000)
         assert await closed_with(reader) == 1009
     async with served.reader() as reader:  # the server itself would take this one
-        await reader.connection.send("{" + " " * (MOST_FRAME_BYTES - 2) + "}")
+        await reader.connection.send("{" + " " * (MAX_FRAME_BYTES - 2) + "}")
         assert (await reader.next(op="error"))["code"] == "unknown_op"
 
 
@@ -246,10 +246,10 @@ async def test_who_talks_too_fast_is_told_and_then_shown_out(served: Served) -> 
 
 
 async def test_a_client_follows_a_bounded_number_of_topics(served: Served) -> None:
-    names = ",".join(f"C{number}" for number in range(MOST_TOPICS + 1))
+    names = ",".join(f"C{number}" for number in range(MAX_TOPICS + 1))
     async with served.reader(f"?channels=ohlc&symbols={names}&interval=1h") as reader:
         assert (await reader.next(op="error"))["code"] == "too_many_topics"
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 0 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 0 feeds>"
 
 
 async def test_one_reader_too_many_is_asked_to_come_later(serve_stream: ServeStream) -> None:
@@ -293,7 +293,7 @@ async def test_some_of_a_chosen_view_cannot_be_let_go(served: Served) -> None:
         await reader.say(op="unsubscribe", id=3, channel="market", symbols=["BTC"])
         told = await reader.next(op="error")
         assert (told["id"], told["code"]) == (3, "invalid_parameter")
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"
 
 
 async def test_two_coins_of_one_ticker_are_told_apart(served: Served) -> None:
@@ -305,4 +305,4 @@ async def test_two_coins_of_one_ticker_are_told_apart(served: Served) -> None:
             told.add(frame["id"] if frame["op"] != "error" else "fake-bitcoin")
         await reader.say(op="unsubscribe", channel="ohlc", symbols=["fake-bitcoin"])
         assert (await reader.next(op="unsubscribed"))["symbols"] == ["BTC"]
-        assert repr(served.broadcaster) == "<Broadcaster 1 readers, 1 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"

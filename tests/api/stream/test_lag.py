@@ -132,7 +132,7 @@ async def test_readers_that_vanish_at_any_moment_leave_nothing_behind(
             while left := {t for t in asyncio.all_tasks() - before if is_of_the_stream(t)}:
                 await asyncio.sleep(0.02)
         assert not left
-        assert repr(served.broadcaster) == "<Broadcaster 0 readers, 0 feeds>"
+        assert repr(served.broadcaster) == "<Broadcaster 0 clients, 0 feeds>"
 
 
 async def vanish_after(served: Served, frames: int) -> None:
@@ -162,7 +162,7 @@ async def test_vanished_event_stream_readers_leave_nothing_behind(served: Served
                     if line.startswith("data"):
                         break
     await gone(served)
-    assert repr(served.broadcaster) == "<Broadcaster 0 readers, 0 feeds>"
+    assert repr(served.broadcaster) == "<Broadcaster 0 clients, 0 feeds>"
 
 
 async def test_a_reader_that_does_not_listen_is_not_heard(

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.stream.channels import Channel, Shown
+from api.stream.channels import Channel, Content
 from api.stream.frames import Frame
-from api.stream.topics import MOST_ROWS_HELD, RowCache, Topic
+from api.stream.topics import MAX_CACHED_ROWS, RowCache, Topic
 from backend.errors import AllProvidersFailed, DeadlineExceeded
 from backend.models.status import Refusal
 from backend.models.ticks import Flow
@@ -19,37 +18,33 @@ from tests.api.stream.applying import Applied
 from tests.clocks import ManualClock
 
 
-@dataclass(frozen=True)
-class Nobody:
-    flow: Flow | None = None
-
-    async def answers(self) -> AsyncGenerator[Any]:
-        yield None
+async def no_answers() -> AsyncGenerator[Any]:
+    yield None
 
 
 def channel(name: str) -> Channel:
     """Channels whose rows are dictionaries, as they stand on the wire."""
     rules: dict[str, dict[str, Any]] = {
         "market": {
-            "key": lambda row: row["id"],
+            "row_key": lambda row: row["id"],
             "order": lambda row: (row["market_cap_rank"] is None, row["market_cap_rank"] or 0),
         },
         "ohlc": {
-            "key": lambda row: row["timestamp"],
+            "row_key": lambda row: row["timestamp"],
             "order": lambda row: row["timestamp"],
             "keeps_last": True,
         },
         "gas": {},
     }
-    return Channel(name, Nobody(), lambda shown, _view: shown, **rules[name])
+    return Channel((name,), no_answers, lambda content, _coins: content, **rules[name])
 
 
 def topic(name: str = "market") -> Topic:
-    return Topic((name,), channel(name), (), RowCache(), ManualClock())
+    return Topic(channel(name), (), RowCache(), ManualClock())
 
 
-def shown(data: Any, reason: str | None = None) -> Shown:
-    return Shown(data, {"count": len(data), "stale_reason": reason}, reason)
+def shown(data: Any, reason: str | None = None) -> Content:
+    return Content(data, {"count": len(data), "stale_reason": reason}, reason)
 
 
 def coin(id: str, rank: int | None, price: float) -> dict[str, Any]:  # noqa: A002 - the row's word
@@ -83,13 +78,13 @@ def test_a_reader_that_applies_what_it_gets_always_equals_rest(
     shows, early = topic(name), Applied(name)
     late: Applied | None = None
     for number, state in enumerate(data.draw(st.lists(states, min_size=1, max_size=8))):
-        frames = read(shows.show(Shown(state, {"count": len(state), "number": number})))
+        frames = read(shows.update(Content(state, {"count": len(state), "number": number})))
         early.take(frames[0])
         if late and data.draw(st.booleans()):
             late.take(frames[0])
         elif late or data.draw(st.booleans()):  # it joins, or has missed this one
             late = late or Applied(name)
-            late.take(read(shows.present(is_return=True))[0])
+            late.take(read(shows.current_frames(after_lag=True))[0])
         assert early.data == state
         assert late is None or (late.data, late.seq) == (early.data, early.seq)
 
@@ -97,8 +92,8 @@ def test_a_reader_that_applies_what_it_gets_always_equals_rest(
 def test_an_update_holds_only_the_rows_that_changed() -> None:
     shows = topic()
     one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)
-    shows.show(shown([one, two]))
-    (update,) = read(shows.show(shown([one, {**two, "price": 2.0}])))
+    shows.update(shown([one, two]))
+    (update,) = read(shows.update(shown([one, {**two, "price": 2.0}])))
     assert (update["type"], update["seq"]) == ("update", 2)
     assert update["data"] == [{**two, "price": 2.0}]
 
@@ -106,28 +101,28 @@ def test_an_update_holds_only_the_rows_that_changed() -> None:
 def test_what_an_update_cannot_say_a_snapshot_says() -> None:
     shows = topic()
     one, two, three = coin("a", None, 1.0), coin("b", None, 1.0), coin("c", None, 1.0)
-    shows.show(shown([one, two, three]))
-    (dropped,) = read(shows.show(shown([two, three])))
+    shows.update(shown([one, two, three]))
+    (dropped,) = read(shows.update(shown([two, three])))
     assert (dropped["type"], dropped["data"]) == ("snapshot", [two, three])
-    (turned,) = read(shows.show(shown([three, two])))
+    (turned,) = read(shows.update(shown([three, two])))
     assert (turned["type"], turned["data"], turned["seq"]) == ("snapshot", [three, two], 3)
 
 
 def test_an_object_comes_whole() -> None:
     shows = topic("gas")
-    shows.show(Shown({"fast": 1}, {}))
-    (update,) = read(shows.show(Shown({"fast": 2}, {})))
+    shows.update(Content({"fast": 1}, {}))
+    (update,) = read(shows.update(Content({"fast": 2}, {})))
     assert (update["type"], update["data"]) == ("update", {"fast": 2})
 
 
 def test_a_snapshot_is_encoded_once_for_all_until_the_next_state() -> None:
     shows = topic()
-    shows.show(shown([coin("a", 1, 1.0)]))
+    shows.update(shown([coin("a", 1, 1.0)]))
     first = shows.snapshot()
     assert shows.snapshot() is first
     assert first.wire is first.wire
     assert first.sse is first.sse
-    shows.show(shown([coin("a", 1, 2.0)]))
+    shows.update(shown([coin("a", 1, 2.0)]))
     assert shows.snapshot() is not first
 
 
@@ -135,21 +130,21 @@ def test_rows_are_encoded_once_for_all_topics() -> None:
     rows, row = RowCache(), coin("a", 1, 1.0)
     assert rows.encoded("a", row) is rows.encoded("a", row)
     assert rows.encoded("a", dict(row)) is not rows.encoded("a", row)
-    for number in range(3 * MOST_ROWS_HELD):
+    for number in range(3 * MAX_CACHED_ROWS):
         rows.encoded(number, row)
-    assert len(rows) <= MOST_ROWS_HELD
+    assert len(rows) <= MAX_CACHED_ROWS
 
 
 def test_going_stale_and_live_again_is_told_once_each() -> None:
     shows = topic()
-    assert len(shows.show(shown([]))) == 1
-    told = read(shows.show(shown([], "timeout")))
+    assert len(shows.update(shown([]))) == 1
+    told = read(shows.update(shown([], "timeout")))
     assert [(frame["op"], frame.get("reason")) for frame in told] == [
         ("data", None),
         ("status", "timeout"),
     ]
-    assert shows.show(shown([], "timeout")) == []
-    assert read(shows.show(shown([])))[-1]["state"] == "live"
+    assert shows.update(shown([], "timeout")) == []
+    assert read(shows.update(shown([])))[-1]["state"] == "live"
 
 
 def test_trouble_before_there_is_anything_is_an_error_told_once() -> None:
@@ -159,49 +154,49 @@ def test_trouble_before_there_is_anything_is_an_error_told_once() -> None:
     assert [frame["op"] for frame in told] == ["error", "status"]
     assert (told[0]["code"], told[1]["reason"]) == ("all_providers_failed", "upstream_5xx")
     assert shows.fail(problem) == []
-    assert [frame["op"] for frame in read(shows.present())] == ["error", "status"]
-    assert [frame["op"] for frame in read(shows.show(shown([])))] == ["data", "status"]
-    assert [frame["op"] for frame in read(shows.present())] == ["data"]
+    assert [frame["op"] for frame in read(shows.current_frames())] == ["error", "status"]
+    assert [frame["op"] for frame in read(shows.update(shown([])))] == ["data", "status"]
+    assert [frame["op"] for frame in read(shows.current_frames())] == ["data"]
 
 
 def test_trouble_afterwards_is_a_change_of_state() -> None:
     shows = topic()
-    shows.show(shown([]))
+    shows.update(shown([]))
     (told,) = read(shows.fail(DeadlineExceeded("too long")))
     assert (told["op"], told["state"], told["reason"]) == ("status", "stale", "timeout")
 
 
 def test_the_way_that_updates_come_is_told_when_it_changes() -> None:
     shows = topic()
-    assert shows.turn(None) == []
-    assert shows.turn(Flow(False)) == []
-    assert read(shows.turn(Flow(True)))[0]["feed"] == "ticks"
-    assert shows.turn(Flow(True)) == []
-    assert read(shows.present())[-1]["feed"] == "ticks"
-    told = read(shows.turn(Flow(False, "timeout")))[0]
+    assert shows.set_flow(None) == []
+    assert shows.set_flow(Flow(False)) == []
+    assert read(shows.set_flow(Flow(True)))[0]["feed"] == "ticks"
+    assert shows.set_flow(Flow(True)) == []
+    assert read(shows.current_frames())[-1]["feed"] == "ticks"
+    told = read(shows.set_flow(Flow(False, "timeout")))[0]
     assert (told["feed"], told["reason"]) == ("polled", "timeout")
 
 
 def test_who_returns_is_told_all_that_may_have_changed() -> None:
     shows = topic()
-    shows.show(shown([]))
-    assert [frame["op"] for frame in read(shows.present(is_return=True))] == ["data"]
-    shows.show(shown([], "timeout"))
-    shows.show(shown([]))
-    shows.turn(Flow(True))
-    shows.turn(Flow(False))
-    told = read(shows.present(is_return=True))
+    shows.update(shown([]))
+    assert [frame["op"] for frame in read(shows.current_frames(after_lag=True))] == ["data"]
+    shows.update(shown([], "timeout"))
+    shows.update(shown([]))
+    shows.set_flow(Flow(True))
+    shows.set_flow(Flow(False))
+    told = read(shows.current_frames(after_lag=True))
     assert [frame["op"] for frame in told] == ["data", "status", "feed"]
-    assert [frame["op"] for frame in read(shows.present())] == ["data"]
+    assert [frame["op"] for frame in read(shows.current_frames())] == ["data"]
 
 
 def test_a_state_that_is_the_same_is_no_state() -> None:
     shows = topic()
     one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)
-    shows.show(Shown((one, two), {"count": 2}))
-    assert shows.show(Shown((one, dict(two)), {"count": 2})) == []
+    shows.update(Content((one, two), {"count": 2}))
+    assert shows.update(Content((one, dict(two)), {"count": 2})) == []
     assert shows.seq == 1
-    (told,) = read(shows.show(Shown((one, two), {"count": 2, "stale": False})))
+    (told,) = read(shows.update(Content((one, two), {"count": 2, "stale": False})))
     assert (told["seq"], told["data"]) == (2, [])  # refreshed, and nothing has changed
 
 

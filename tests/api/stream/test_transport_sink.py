@@ -11,7 +11,7 @@ from api.server.ws_transport import (
     websocket_protocol,
 )
 from api.stream.frames import Frame
-from api.stream.outlets import TransportSink
+from api.stream.sinks import TransportSink
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 
@@ -21,13 +21,13 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
     async with served.reader("?channels=gas") as reader:
         await reader.next(op="data")
         (subscriber,) = served.broadcaster._subscribers
-        wire = subscriber._outlet
-        assert isinstance(wire, TransportSink)
-        assert wire.waiting == 0
-        assert repr(wire) == "<TransportSink 0 bytes buffered>"
-        wire.close(1008, "enough")
-        wire.close(1001, "again")
-        wire.write(Frame(b"", "nothing"))
+        sink = subscriber._sink
+        assert isinstance(sink, TransportSink)
+        assert sink.buffered_bytes == 0
+        assert repr(sink) == "<TransportSink 0 bytes buffered>"
+        sink.close(1008, "enough")
+        sink.close(1001, "again")
+        sink.write(Frame(b"", "nothing"))
         with pytest.raises(ConnectionClosed):
             await reader.connection.recv()
     assert (reader.connection.close_code, reader.connection.close_reason) == (1008, "enough")
@@ -37,12 +37,12 @@ async def test_with_direct_off_the_plain_way_is_taken(serve_stream: ServeStream)
     async with serve_stream(WS_DIRECT="false") as served, served.reader() as reader:
         await reader.next(op="hello")
         (subscriber,) = served.broadcaster._subscribers
-        assert type(subscriber._outlet).__name__ == "QueueOutlet"
+        assert type(subscriber._sink).__name__ == "QueueSink"
         await reader.say(op="ping", id=3)
         assert (await reader.next(op="pong"))["id"] == 3
 
 
-async def test_behind_an_unknown_server_there_is_no_wire() -> None:
+async def test_behind_an_unknown_server_there_is_no_transport() -> None:
     scope: dict[str, object] = {"type": "websocket"}
 
     async def send(_message: Message) -> None: ...

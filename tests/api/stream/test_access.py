@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from api.stream.shares import AddressShares
+from api.stream.limits import AddressLimits
 from tests.api.stream.conftest import ServeStream
 
 KEY = "a-gateway-key-1"
@@ -109,13 +109,13 @@ async def test_one_address_leaves_places_for_others(serve_stream: ServeStream) -
             assert closed.value.rcvd.code == 1013
         async with served.reader(local_addr=("127.0.0.2", 0)) as other:
             assert (await other.any())["op"] == "hello"
-    assert served.broadcaster._shares._places == {}
+    assert served.broadcaster._addresses._clients == {}
 
 
 async def test_one_address_leaves_series_for_others(serve_stream: ServeStream) -> None:
-    shares = AddressShares(10, 4, 0.5)
+    limits = AddressLimits(10, 4, 0.5)
     async with serve_stream() as served, served.reader() as one, served.reader() as two:
-        served.broadcaster._shares = shares  # of four series, two are one address's
+        served.broadcaster._addresses = limits  # two of four series for one address
         for reader, interval in ((one, "1h"), (two, "4h"), (two, "1h")):
             await reader.say(op="subscribe", channel="ohlc", symbols=["BTC"], interval=interval)
             await reader.next(op="subscribed", interval=interval)
@@ -126,7 +126,7 @@ async def test_one_address_leaves_series_for_others(serve_stream: ServeStream) -
         await two.say(op="unsubscribe", channel="ohlc", symbols=["BTC"], interval="4h")
         await two.say(op="subscribe", id=8, channel="ohlc", symbols=["BTC"], interval="1d")
         await two.next(op="subscribed", id=8)
-    await until(lambda: shares._followed == {})
+    await until(lambda: limits._followers == {})
 
 
 async def test_messages_and_new_series_are_charged(serve_stream: ServeStream) -> None:

@@ -1,0 +1,281 @@
+"""The stream's clients and feeds: one feed for each channel in use, the same bytes for all.
+
+It reads the services only: clients see what REST answers, and a channel without subscribers is
+not requested.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from api.edge.client_limits import UNLIMITED, ClientAccount
+from api.stream.channels import ChannelKey, Channels, Subscription
+from api.stream.commands import Command, CommandError, Ping, Subscribe, Unsubscribe
+from api.stream.feed import Feed
+from api.stream.frames import HEARTBEAT_S, error, frame, heartbeat, hello, shutdown
+from api.stream.limits import (
+    DEFAULT_TIMES,
+    GOING_AWAY,
+    MAX_FRAME_BYTES,
+    MAX_ROWS,
+    MAX_SERIES,
+    MAX_TOPICS,
+    MESSAGES_PER_S,
+    AddressLimits,
+    StreamTimes,
+)
+from api.stream.sinks import Sink
+from api.stream.subscriber import Counters, Subscriber
+from api.stream.topics import Topic
+from backend.errors import GatewayError, UnknownSymbol
+from backend.gateway import Gateway
+from backend.models.status import WebSocketStatus
+from backend.services.ohlc import UNITS_PER_CALL
+
+log = logging.getLogger("gateway")
+
+
+class TooManyClients(Exception):
+    """The stream has as many clients as the settings allow, in total or for one address."""
+
+
+class Broadcaster:
+    """Connects clients to feeds. It lives as long as the gateway; `aclose` ends it."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        max_clients: int,
+        stuck_s: float,
+        share: float = 1.0,
+        times: StreamTimes = DEFAULT_TIMES,
+    ) -> None:
+        """A client that reads nothing for `stuck_s` seconds is closed. One address gets at most
+        `share` (0 to 1) of the clients and of the candle series."""
+        self.times = times
+        self._addresses = AddressLimits(max_clients, MAX_SERIES, share)
+        self._gateway = gateway
+        self._channels = Channels(gateway, self.counters)
+        self._clock = gateway.clock
+        self._max_clients = max_clients
+        self._stuck_s = stuck_s
+        self._subscribers: dict[Subscriber, None] = {}
+        self._feeds: dict[ChannelKey, Feed] = {}
+        self._counters = Counters()
+        self._is_closing = False
+        self._next_stuck_check = self._clock.monotonic() + times.stuck_check_s
+        self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
+        self._maintenance = asyncio.create_task(self._maintain(), name="stream maintenance")
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Broadcaster {len(self._subscribers)} clients, {len(self._feeds)} feeds>"
+
+    @property
+    def limits(self) -> dict[str, float]:
+        return {
+            "clients": self._max_clients,
+            "topics": MAX_TOPICS,
+            "symbols": MAX_ROWS,
+            "series": MAX_SERIES,
+            "clients_of_an_address": self._addresses.clients,
+            "series_of_an_address": self._addresses.series,
+            "frame_bytes": MAX_FRAME_BYTES,
+            "messages_per_second": MESSAGES_PER_S,
+            "stuck_seconds": self._stuck_s,
+        }
+
+    def counters(self) -> WebSocketStatus:
+        return WebSocketStatus(len(self._subscribers), self._counters.sent, self._counters.dropped)
+
+    def join(self, sink: Sink, account: ClientAccount = UNLIMITED) -> Subscriber:
+        """Adds a client and sends `hello`. `account` pays for its commands. Raises
+        TooManyClients."""
+        if self._is_closing or len(self._subscribers) >= self._max_clients:
+            raise TooManyClients(f"the stream allows at most {self._max_clients} clients")
+        if not self._addresses.allows_client(account.address):
+            limit = self._addresses.clients
+            raise TooManyClients(f"the stream allows at most {limit} clients of one address")
+        self._addresses.add_client(account.address)
+        subscriber = Subscriber(sink, self._clock, self._counters, account)
+        self._subscribers[subscriber] = None
+        subscriber.send(hello(self.limits))
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Removes a client and its subscriptions."""
+        if subscriber in self._subscribers:
+            del self._subscribers[subscriber]
+            self._addresses.remove_client(subscriber.account.address)
+        for topic in list(subscriber.topics):
+            self._end_subscription(subscriber, topic)
+
+    async def aclose(self) -> None:
+        """Sends `shutdown` to all clients and closes them; none can join any more."""
+        self._is_closing = True
+        notice = shutdown()
+        for subscriber in list(self._subscribers):
+            subscriber.send(notice)
+            subscriber.close(GOING_AWAY, "the gateway is stopping")
+        self._maintenance.cancel()
+        feeds = [feed.aclose() for feed in self._feeds.values()]
+        await asyncio.gather(self._maintenance, *feeds, *self._closing, return_exceptions=True)
+
+    async def execute(self, subscriber: Subscriber, command: Command) -> None:
+        """Executes a client's command, or sends it the error."""
+        try:
+            match command:
+                case Ping():
+                    subscriber.send(frame("pong", id=command.id))
+                case Subscribe():
+                    await self._subscribe(subscriber, command)
+                case Unsubscribe():
+                    self._unsubscribe(subscriber, command)
+        except CommandError as rejection:
+            subscriber.send(error(rejection.code, str(rejection), command.id))
+        except GatewayError as problem:
+            subscriber.send(error(problem.code, _message(problem), command.id))
+        except Exception:  # an unexpected error must not end the connection
+            log.exception("a stream client's %s failed", command.op)
+            message = "internal error; see the server log"
+            subscriber.send(error("internal_error", message, command.id))
+
+    async def validate(
+        self, commands: Iterable[Subscribe], account: ClientAccount = UNLIMITED
+    ) -> None:
+        """Checks whether a new client could have these. Raises GatewayError, CommandError."""
+        keys: set[ChannelKey] = set()
+        for command in commands:
+            coins, _ = await self._channels.resolve(command.symbols or ())
+            keys |= _keys(self._channels.subscriptions(command, coins))
+        self._check_limits(keys, account.address)
+
+    async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
+        """Replies, then sends snapshots now or as soon as there is content."""
+        coins, warnings = await self._channels.resolve(command.symbols or ())
+        if subscriber not in self._subscribers:
+            return  # it left meanwhile
+        wanted = self._channels.subscriptions(command, coins)
+        replaced = _replaced_topics(subscriber, command)
+        kept = _keys(subscriber.topics) - _keys(replaced)
+        keys = _keys(wanted)
+        self._check_limits(kept | keys, subscriber.account.address)
+        new = [key for key in keys if _is_series(key) and key not in self._feeds]
+        subscriber.account.charge(UNITS_PER_CALL * len(new))
+        fields: dict[str, object] = {"interval": command.interval} if command.interval else {}
+        fields |= {"warnings": warnings} if warnings else {}
+        symbols = [coin.symbol for coin in coins] or None
+        subscriber.send(
+            frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **fields)
+        )
+        topics = [self._begin_subscription(subscriber, one) for one in wanted]
+        for topic in replaced:
+            if topic not in topics:
+                self._end_subscription(subscriber, topic)
+
+    def _check_limits(self, wanted: set[ChannelKey], address: str) -> None:
+        if len(wanted) > MAX_TOPICS:
+            raise CommandError("too_many_topics", f"a client follows at most {MAX_TOPICS} topics")
+        wanted_series = {key for key in wanted if _is_series(key)}
+        series = {key for key in self._feeds if _is_series(key)}
+        new = wanted_series - series
+        if new and len(series) + len(new) > MAX_SERIES:
+            limit = f"all clients together follow at most {MAX_SERIES} series"
+            raise CommandError("too_many_topics", limit)
+        if not self._addresses.allows_series(address, wanted_series):
+            limit = f"one address follows at most {self._addresses.series} series"
+            raise CommandError("too_many_topics", limit)
+
+    def _unsubscribe(self, subscriber: Subscriber, command: Unsubscribe) -> None:
+        if command.symbols and command.channel != "ohlc":
+            problem = f"unsubscribe {command.channel} as a whole, or subscribe with other symbols"
+            raise CommandError("invalid_parameter", problem)
+        coins = self._channels.known_coins(command.symbols or ())
+        keys = {coin.key for coin in coins}
+        for topic in list(subscriber.topics):
+            labels = topic.channel.labels
+            is_meant = topic.channel.name == command.channel
+            if labels and command.symbols:
+                is_meant = is_meant and labels["id"] in keys
+            if labels and command.interval:
+                is_meant = is_meant and labels["interval"] == command.interval
+            if is_meant:
+                self._end_subscription(subscriber, topic)
+        symbols = [coin.symbol for coin in coins]
+        fields: dict[str, object] = {"symbols": symbols} if symbols else {}
+        fields |= {"interval": command.interval} if command.interval else {}
+        subscriber.send(frame("unsubscribed", id=command.id, channel=command.channel, **fields))
+
+    def _begin_subscription(self, subscriber: Subscriber, subscription: Subscription) -> Topic:
+        key = subscription.channel.key
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = Feed(subscription.channel, self._clock)
+        topic = feed.topic(subscription.coins)
+        if _is_series(key) and topic not in subscriber.topics:
+            self._addresses.follow(subscriber.account.address, key)
+        feed.subscribe(subscriber, topic)
+        return topic
+
+    def _end_subscription(self, subscriber: Subscriber, topic: Topic) -> None:
+        """A feed ends with its last subscriber."""
+        key = topic.channel.key
+        if _is_series(key) and topic in subscriber.topics:
+            self._addresses.unfollow(subscriber.account.address, key)
+        subscriber.remove_topic(topic)
+        feed = self._feeds.get(key)
+        if feed is None:
+            return
+        feed.unsubscribe(subscriber, topic)
+        if not feed.has_subscribers:
+            del self._feeds[key]
+            closing = asyncio.create_task(feed.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _maintain(self) -> None:
+        while True:
+            await asyncio.sleep(self.times.lag_check_s)
+            try:
+                await self._check_clients()
+            except Exception:  # an unexpected error must not end the checks
+                log.exception("the stream's maintenance failed")
+
+    async def _check_clients(self) -> None:
+        for subscriber in [one for one in self._subscribers if one.is_lagging]:
+            subscriber.catch_up()
+        for feed in list(self._feeds.values()):
+            await feed.check_flow()
+        now = self._clock.monotonic()
+        if now >= self._next_stuck_check:
+            self._next_stuck_check = now + self.times.stuck_check_s
+            for subscriber in list(self._subscribers):
+                subscriber.close_if_stuck(self._stuck_s)
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_S
+            beat = heartbeat(self._clock.now())
+            for subscriber in self._subscribers:
+                subscriber.send_heartbeat(beat)
+
+
+def _keys(followed: Iterable[Topic | Subscription]) -> set[ChannelKey]:
+    return {one.channel.key for one in followed}
+
+
+def _is_series(key: ChannelKey) -> bool:
+    """True for candles: each series may cost one provider call per refresh."""
+    return key[0] == "ohlc"
+
+
+def _replaced_topics(subscriber: Subscriber, command: Subscribe) -> list[Topic]:
+    """A client has one topic of a channel at a time, since frames do not name the coins. Frames
+    of candles do."""
+    if command.channel == "ohlc":
+        return []
+    return [topic for topic in subscriber.topics if topic.channel.name == command.channel]
+
+
+def _message(problem: GatewayError) -> str:
+    suggestions = problem.suggestions if isinstance(problem, UnknownSymbol) else ()
+    return f"{problem}; did you mean {', '.join(suggestions)}?" if suggestions else str(problem)
