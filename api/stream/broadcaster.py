@@ -93,10 +93,10 @@ class Broadcaster:
         """Adds a client and sends `hello`. `account` pays for its commands. Raises
         TooManyClients."""
         if self._is_closing or len(self._subscribers) >= self._max_clients:
-            raise TooManyClients(f"the stream allows at most {self._max_clients} clients")
+            raise TooManyClients(f"the stream's limit of {self._max_clients} clients is reached")
         if not self._addresses.allows_client(account.address):
             limit = self._addresses.clients
-            raise TooManyClients(f"the stream allows at most {limit} clients of one address")
+            raise TooManyClients(f"the stream's limit of {limit} clients per address is reached")
         self._addresses.add_client(account.address)
         subscriber = Subscriber(sink, self._clock, self._counters, account)
         self._subscribers[subscriber] = None
