@@ -13,8 +13,11 @@ from api.stream.commands import Subscribe
 from api.stream.limits import MAX_ROWS
 from backend.gateway import Gateway
 from backend.models.answer import Answer
-from backend.models.market import Coin
+from backend.models.gas import GasQuery
+from backend.models.market import Coin, MarketQuery
+from backend.models.news import NewsQuery
 from backend.models.ohlc import Interval
+from backend.models.sentiment import SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.models.ticks import Flow
 from backend.services.market import MarketView
@@ -49,12 +52,12 @@ class Channel:
     """
 
     key: ChannelKey
-    #: The answers, or GatewayErrors, without end. Nothing is requested before it is iterated.
-    answers: Callable[[], AsyncGenerator[Any]]
+    #: The answers as they change, or GatewayErrors. Nothing is requested before it is iterated.
+    watch: Callable[[], AsyncGenerator[Any]]
     #: Content of an answer for some coins. Raises GatewayError.
     content: Callable[[Any, Coins], Content]
-    #: Whether a venue's ticks come in; None where the channel has none.
-    flow: Callable[[], Flow | None] = lambda: None
+    #: Whether a venue's ticks of an answer come in; None where it has none.
+    flow: Callable[[Any], Flow | None] = lambda _answer: None
     row_key: Callable[[Any], Hashable] | None = None
     order: Callable[[Any], Any] = field(default=lambda _row: 0)
     keeps_last: bool = False
@@ -118,14 +121,14 @@ class Channels:
 
     def market(self) -> Channel:
         """`/api/market?limit=250`, or with `&symbols=`."""
-        service, live = self._gateway.market, self._gateway.live.market()
+        service, live = self._gateway.market, self._gateway.live
         return Channel(
             ("market",),
-            live.answers,
+            lambda: live.watch(MarketQuery()),
             lambda answer, coins: _content(
                 answer, service.top(answer.data, MarketView(MAX_ROWS, names=coins))
             ),
-            flow=lambda: live.flow,
+            flow=live.flow,
             row_key=lambda coin: coin.key,
             order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
         )
@@ -133,12 +136,12 @@ class Channels:
     def ohlc(self, coin: Coin, interval: Interval) -> Channel:
         """`/api/market/ohlc?symbol=&interval=`: the newest 200 candles."""
         view = OhlcView(interval)
-        service, live = self._gateway.ohlc, self._gateway.live.candles(coin.key, view)
+        service, live = self._gateway.ohlc, self._gateway.live
         return Channel(
             ("ohlc", coin.key, str(interval)),
-            live.answers,
+            lambda: live.watch_candles(coin.key, view),
             lambda answer, _coins: _content(answer, service.cut(answer, view)),
-            flow=lambda: live.flow,
+            flow=live.flow,
             row_key=lambda candle: candle.timestamp,
             order=lambda candle: candle.timestamp,
             keeps_last=True,
@@ -148,10 +151,10 @@ class Channels:
 
     def news(self) -> Channel:
         """`/api/news`, or with `&symbols=`."""
-        service, live = self._gateway.news, self._gateway.live.news()
+        service, live = self._gateway.news, self._gateway.live
         return Channel(
             ("news",),
-            live.answers,
+            lambda: live.watch(NewsQuery()),
             lambda answer, coins: _content(
                 answer, service.pick(answer.data, NewsView(symbols=coins))
             ),
@@ -161,10 +164,10 @@ class Channels:
 
     def sentiment(self) -> Channel:
         """`/api/sentiment`."""
-        service, live = self._gateway.sentiment, self._gateway.live.sentiment()
+        service, live = self._gateway.sentiment, self._gateway.live
         return Channel(
             ("sentiment",),
-            live.answers,
+            lambda: live.watch(SentimentQuery()),
             lambda answer, _coins: _content(answer, service.cut(answer, 1)),
             row_key=lambda day: day.timestamp,
             order=lambda day: -day.timestamp.timestamp(),
@@ -172,22 +175,22 @@ class Channels:
 
     def gas(self) -> Channel:
         """`/api/gas`."""
-        service, live = self._gateway.gas, self._gateway.live.gas()
+        service, live = self._gateway.gas, self._gateway.live
         return Channel(
             ("gas",),
-            live.answers,
+            lambda: live.watch(GasQuery()),
             lambda answer, _coins: _content(answer, service.page(answer.data)),
         )
 
     def status(self) -> Channel:
         """`/api/status`."""
 
-        async def answers() -> AsyncGenerator[Any]:
+        async def watch() -> AsyncGenerator[Any]:
             while True:
                 yield self._gateway.status.overview(self._websocket_status())
                 await asyncio.sleep(STATUS_INTERVAL_S)
 
-        return Channel(("status",), answers, lambda overview, _coins: Content(overview, None))
+        return Channel(("status",), watch, lambda overview, _coins: Content(overview, None))
 
 
 def _sorted(names: Iterable[str]) -> Coins:

@@ -12,6 +12,7 @@ from api.stream.subscriber import Subscriber
 from api.stream.topics import RowCache, Topic
 from backend.clock import Clock
 from backend.errors import GatewayError
+from backend.models.ticks import Flow
 
 log = logging.getLogger("gateway")
 
@@ -52,7 +53,7 @@ class Feed:
                 self._updated(topic, self._answer)
             if self._error is not None:
                 topic.fail(self._error)
-            topic.set_flow(self._channel.flow())
+            topic.set_flow(self._flow)
         return topic
 
     def subscribe(self, subscriber: Subscriber, topic: Topic) -> None:
@@ -69,9 +70,8 @@ class Feed:
 
     async def check_flow(self) -> None:
         """Tells subscribers when a venue's ticks begin or end."""
-        flow = self._channel.flow()
         for topic in list(self._topics.values()):
-            if frames := topic.set_flow(flow):
+            if frames := topic.set_flow(self._flow):
                 await self.publish(topic, frames)
 
     async def publish(self, topic: Topic, frames: list[Frame]) -> None:
@@ -83,6 +83,10 @@ class Feed:
             if start + SUBSCRIBERS_PER_TURN < len(subscribers):
                 await asyncio.sleep(0)
 
+    @property
+    def _flow(self) -> Flow | None:
+        return None if self._answer is None else self._channel.flow(self._answer)
+
     async def aclose(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -90,7 +94,7 @@ class Feed:
     async def _run(self) -> None:
         while True:
             try:
-                async with aclosing(self._channel.answers()) as answers:
+                async with aclosing(self._channel.watch()) as answers:
                     async for answer in answers:
                         await self._handle(answer)
             except Exception:  # an unexpected error must not end the feed

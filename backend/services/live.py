@@ -11,11 +11,8 @@ from typing import Any, Protocol, TypeVar
 from backend.clock import Clock
 from backend.errors import GatewayError
 from backend.models.answer import Answer, Query
-from backend.models.gas import GasQuery
 from backend.models.market import Market, MarketQuery
-from backend.models.news import NewsQuery
 from backend.models.ohlc import Candles, OhlcQuery
-from backend.models.sentiment import SentimentQuery
 from backend.models.ticks import (
     CandleTicks,
     CandleTold,
@@ -47,27 +44,6 @@ class TickSource(Protocol):
     def flow(self, subject: TickSubject) -> Flow: ...
     def status(self) -> TickStatus: ...
     def ticks(self) -> AsyncGenerator[Tick]: ...
-
-
-class LiveAnswers:
-    """Until the stream calls `watch` and `flow` itself."""
-
-    def __init__(self, live: "LiveService", watch: Callable[[], AsyncGenerator[Any]]) -> None:
-        self._live, self._watch = live, watch
-        self._last: Answer[Any] | None = None
-
-    @property
-    def flow(self) -> Flow | None:
-        return self._live.flow(self._last) if self._last else None
-
-    async def answers(self) -> AsyncGenerator[Any]:
-        try:
-            async with aclosing(self._watch()) as answers:
-                async for answer in answers:
-                    self._last = answer if isinstance(answer, Answer) else self._last
-                    yield answer
-        finally:
-            self._last = None
 
 
 class LiveService:
@@ -118,21 +94,6 @@ class LiveService:
             return await self._ohlc.asked(symbol, view, with_known=True)
 
         return self._watch(self._sources[OhlcQuery.category], ask)
-
-    def market(self) -> "LiveAnswers":
-        return LiveAnswers(self, lambda: self.watch(MarketQuery()))
-
-    def news(self) -> "LiveAnswers":
-        return LiveAnswers(self, lambda: self.watch(NewsQuery()))
-
-    def sentiment(self) -> "LiveAnswers":
-        return LiveAnswers(self, lambda: self.watch(SentimentQuery()))
-
-    def gas(self) -> "LiveAnswers":
-        return LiveAnswers(self, lambda: self.watch(GasQuery()))
-
-    def candles(self, symbol: str, view: OhlcView) -> "LiveAnswers":
-        return LiveAnswers(self, lambda: self.watch_candles(symbol, view))
 
     def flow(self, answer: Answer[Any]) -> Flow | None:
         """Whether ticks of `answer` come in; None if the venue has no ticks of it."""
