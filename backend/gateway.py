@@ -16,6 +16,7 @@ from backend.cache.cached_source import CachedSource
 from backend.cache.last_answers import LastAnswers
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
+from backend.identity.instruments import guessed_instruments
 from backend.models.answer import Query
 from backend.models.gas import GasQuery
 from backend.models.market import QuotesQuery
@@ -67,7 +68,7 @@ RECENT_S = 2 * 3_600.0
 #: The plainest question to the providers of each category: who could answer that?
 PLAIN: dict[str, Query[Any]] = {
     "market": QuotesQuery(universe_known=True),
-    "ohlc": OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=1.0),
+    "ohlc": OhlcQuery("bitcoin", guessed_instruments("BTC"), Interval.H4, reference_price=1.0),
     "news": ReportsQuery(),
     "sentiment": SentimentQuery(),
     "gas": GasQuery(),

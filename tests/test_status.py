@@ -85,7 +85,7 @@ class StandInManager:
 
 PLAIN: dict[str, Query[Any]] = {
     "market": QuotesQuery(),
-    "ohlc": OhlcQuery("bitcoin", None, Interval.H1),
+    "ohlc": OhlcQuery("bitcoin", (), Interval.H1),
 }
 
 

@@ -1,12 +1,14 @@
 """Coins and their prices: the questions, what providers bring, and the canonical row."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as validated
 
+from backend.identity.instruments import Instrument
 from backend.models.answer import Query
 from backend.models.numbers import (
     SMALLEST,
@@ -21,8 +23,6 @@ from backend.models.numbers import (
     Url,
 )
 
-#: Dollar coins, in the order in which a coin's pair is chosen.
-QUOTES = ("USDT", "FDUSD", "USDC")
 #: A last price may lag its 24 h range a little; beyond this factor one of them is wrong.
 RANGE_SLACK = 2.0
 #: Market cap over price times supply; providers differ, but not by this factor.
@@ -79,6 +79,11 @@ class Coin:
         """Identifies the coin: its id, or its symbol while no ranked list is known."""
         return self.id or self.symbol
 
+    @property
+    def rank_order(self) -> tuple[bool, int, str]:
+        """Sorts coins best rank first, those without a rank last."""
+        return self.market_cap_rank is None, self.market_cap_rank or 0, self.id or ""
+
     @model_validator(mode="after")
     def _is_plausible(self) -> "Coin":
         has_range = self.high_24h is not None and self.low_24h is not None
@@ -97,16 +102,23 @@ class Coin:
         return self
 
 
+def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
+    return tuple(sorted(coins, key=attrgetter("rank_order")))
+
+
+def best_ranked(coins: Sequence[Coin]) -> dict[str, Coin]:
+    """The best-ranked coin of each symbol; `coins` are ordered by rank."""
+    return {coin.symbol: coin for coin in reversed(coins)}
+
+
 @validated(frozen=True, slots=True, config=STRICT)
 class PairTicker:
-    """A traded pair's rolling 24 h; prices and `quote_volume` are in the quote currency.
+    """An instrument's rolling 24 h; prices and `quote_volume` are in its quote currency.
 
     `change` (an amount) and `change_percentage` are None where they cannot be computed.
     """
 
-    pair: Text
-    base: Text
-    quote: Text
+    instrument: Instrument
     price: Positive
     high: Positive
     low: Positive
@@ -139,9 +151,9 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class PairTickers:
-    """A venue's live pairs against dollars, the best quote currency's for each base.
+    """A venue's live instruments against dollars, the preferred quote currency's for each base.
 
-    `refused` names the pairs of rows that were left out as implausible.
+    `refused` names the symbols of rows that were left out as implausible.
     """
 
     tickers: tuple[PairTicker, ...]
@@ -168,13 +180,13 @@ class QuotesQuery(Query[Quotes]):
 class Market:
     """All coins we know, best rank first.
 
-    `ranked` is False while no ranked list has ever been seen. `pairs` maps a symbol to the
-    venue's pair that stands for its best-ranked coin; None while no venue has been heard.
+    `ranked` is False while no ranked list has ever been seen. `instruments` maps a coin's key to
+    the instruments that trade it; it is None while no venue has listed its instruments.
     """
 
     coins: tuple[Coin, ...]
     ranked: bool
-    pairs: Mapping[str, str] | None = field(default=None)
+    instruments: Mapping[str, tuple[Instrument, ...]] | None = None
 
 
 @dataclass(frozen=True)

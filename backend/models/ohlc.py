@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass as validated
 
+from backend.identity.instruments import Instrument
 from backend.models.answer import Query
 from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
 
@@ -114,14 +115,14 @@ class Candle:
 class Candles:
     """One provider's candles of one coin: ascending, unique, on the interval's grid.
 
-    `pair` is what the venue calls it, None where prices are in USD proper. Gaps stay gaps.
+    `instrument` is what the venue trades; it is None where prices are in USD proper. Gaps stay.
     `refused` names what the provider told but cannot stand in a series: by the candle's open
     (epoch ms) where it has one, else by its place in the answer.
     """
 
     interval: Interval
     candles: tuple[Candle, ...]
-    pair: str | None = None
+    instrument: Instrument | None = None
     refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -138,7 +139,7 @@ class Candles:
 def sifted(
     interval: Interval,
     candles: Iterable[Candle],
-    pair: str | None = None,
+    instrument: Instrument | None = None,
     refused: tuple[str, ...] = (),
 ) -> Candles:
     """The candles that can stand in one series; it names the others, besides those `refused`.
@@ -149,10 +150,10 @@ def sifted(
     """
     told = tuple(candles)
     try:
-        return Candles(interval, told, pair, refused)
+        return Candles(interval, told, instrument, refused)
     except ValueError:  # seldom: something does not fit
         kept, unfit = _sifted(interval, told)
-        return Candles(interval, kept, pair, (*refused, *unfit))
+        return Candles(interval, kept, instrument, (*refused, *unfit))
 
 
 def _sifted(
@@ -226,15 +227,15 @@ def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle
 class OhlcQuery(Query[Candles]):
     """Candles of one coin: the newest ones, or all that open in [start_ms, end_ms).
 
-    `coin_id` is CoinGecko's id, `pair` the venue's pair that stands for the coin; either is None
-    where it is not known. `reference_price` (USD) guards against a namesake's candles; it is no
-    part of the question's identity.
+    `coin_id` is CoinGecko's id, None where it is not known; `instruments` are those that trade
+    the coin. `reference_price` (USD) guards against a namesake's candles; it is no part of the
+    question's identity.
     """
 
     category: ClassVar[str] = "ohlc"
     is_shared: ClassVar[bool] = False
     coin_id: str | None
-    pair: str | None
+    instruments: tuple[Instrument, ...]
     interval: Interval
     start_ms: int | None = None
     end_ms: int | None = None
@@ -242,8 +243,13 @@ class OhlcQuery(Query[Candles]):
 
     @property
     def subject(self) -> str:
-        return f"{self.interval} candles of {self.coin_id or self.pair}"
+        return f"{self.interval} candles of {self._coin}"
 
     @property
     def series(self) -> str:
-        return f"{self.coin_id or self.pair}/{self.interval}"
+        return f"{self._coin}/{self.interval}"
+
+    @property
+    def _coin(self) -> str:
+        symbols = (instrument.symbol for instrument in self.instruments)
+        return self.coin_id or next(symbols, "an unknown coin")

@@ -4,20 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
+from backend.identity.instruments import Instrument
 from backend.models.market import PairTicker
 from backend.models.ohlc import Candle, Interval
 
 
 @dataclass(frozen=True, slots=True)
 class MarketTicks:
-    """Asks for the 24 h tickers of all pairs as they change."""
+    """Asks for the 24 h tickers of all instruments as they change."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandleTicks:
-    """Asks for the forming candle of one pair as it changes."""
+    """Asks for the forming candle of one instrument as it changes."""
 
-    pair: str
+    instrument: Instrument
     interval: Interval
 
 
@@ -26,7 +27,7 @@ TickSubject = MarketTicks | CandleTicks
 
 @dataclass(frozen=True, slots=True)
 class TickersTold:
-    """Pairs against dollars that changed just now; the others did not. `source` is the venue."""
+    """Tickers of the instruments against dollars that just changed. `source` is the venue."""
 
     source: str
     tickers: tuple[PairTicker, ...]
@@ -38,7 +39,7 @@ class TickersTold:
 
 @dataclass(frozen=True, slots=True)
 class CandleTold:
-    """The newest candle of a pair, whole; `closed` with its last word."""
+    """The newest candle of an instrument, whole; `closed` with its last word."""
 
     source: str
     subject: CandleTicks

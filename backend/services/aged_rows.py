@@ -35,14 +35,14 @@ class AgedRows:
     def remember(self, market: Market) -> None:
         """The market of an earlier run: its rows were told by then, as their stamps say."""
         self._told = {
-            _name(coin): Told(coin, coin.last_updated) for coin in market.coins if coin.last_updated
+            coin.key: Told(coin, coin.last_updated) for coin in market.coins if coin.last_updated
         }
 
     def judge(self, market: Market, now: datetime) -> tuple[Market, tuple[str, ...]]:
         """The market as it may be served at `now`, and a warning of what is left out. A row that
         is another object than at the last judgement was told since."""
         self._oldest = now - self._max_age
-        self._told = {_name(coin): self._seen(coin, now) for coin in market.coins}
+        self._told = {coin.key: self._seen(coin, now) for coin in market.coins}
         shown = self.show(market)
         aged = sum(coin is not row for coin, row in zip(market.coins, shown.coins, strict=True))
         if not aged:
@@ -55,20 +55,16 @@ class AgedRows:
         return replace(market, coins=tuple(map(self._shown, market.coins)))
 
     def _seen(self, coin: Coin, now: datetime) -> Told:
-        told = self._told.get(_name(coin))
+        told = self._told.get(coin.key)
         return told if told is not None and told.coin is coin else Told(coin, now)
 
     def _shown(self, coin: Coin) -> Coin:
-        told = self._told.get(_name(coin))
+        told = self._told.get(coin.key)
         if told is None or told.coin is not coin or self._oldest is None or told.at >= self._oldest:
             return coin
         if told.bare is None:
             told.bare = _stripped(coin)  # once: streams tell a changed row by the object
         return told.bare
-
-
-def _name(coin: Coin) -> str:
-    return coin.id or coin.symbol
 
 
 def _stripped(coin: Coin) -> Coin:

@@ -16,7 +16,7 @@ def with_candle(answer: Answer[Candles], told: CandleTold, now: datetime) -> Ans
     last word was heard: what was missed in between the next refresh brings.
     """
     series = answer.data
-    is_same = answer.source == told.source and series.pair == told.subject.pair
+    is_same = answer.source == told.source and series.instrument == told.subject.instrument
     if not is_same or not series.candles or series.interval is not told.subject.interval:
         return None
     candles = _followed(series.candles, told.candle, series)

@@ -142,11 +142,11 @@ class LiveService:
         data = answer.data
         if isinstance(data, Market):
             return MarketTicks()
-        if not isinstance(data, Candles) or data.pair is None:
+        if not isinstance(data, Candles) or data.instrument is None:
             return None
         if self._ticks and answer.source != self._ticks.status().provider:
             return None
-        return CandleTicks(data.pair, data.interval)
+        return CandleTicks(data.instrument, data.interval)
 
     def _set_wanted(self, watch: object, wanted: tuple[TickSubject, Query[Any]] | None) -> None:
         before = self._wanted.pop(watch, None)

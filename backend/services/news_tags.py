@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from backend.models.market import Market
+from backend.models.market import Market, best_ranked
 from backend.models.text import one_line
 from backend.services.data import data_lines
-from backend.services.universe import best_ranked
 
 #: Words of the language that are also names or tickers of coins: they say nothing by themselves.
 WORDS = frozenset(data_lines("ordinary_words.txt"))

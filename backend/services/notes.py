@@ -40,7 +40,7 @@ def blank_notes(market: Market, teller: str) -> tuple[str, ...]:
         and market_cap_of(coin.price, coin.circulating_supply) is None
     ]
     changes = [
-        f"the 24 h change of {coin.id or coin.symbol} is unknown: {teller} told an implausible open"
+        f"the 24 h change of {coin.key} is unknown: {teller} told an implausible open"
         for coin in market.coins
         if coin.source == teller and coin.price and coin.price_change_24h is None
     ]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, InvalidParameter
+from backend.identity.instruments import Instrument, guessed_instruments
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
@@ -171,24 +172,26 @@ def _query(
     end_ms: int | None,
 ) -> OhlcQuery:
     coin = found.coin
-    pair = _pair(found, market)
-    return OhlcQuery(coin.id, pair, interval, start_ms, end_ms, coin.price)
+    instruments = _instruments(found, market)
+    return OhlcQuery(coin.id, instruments, interval, start_ms, end_ms, coin.price)
 
 
-def _pair(found: Resolution, market: Market) -> str | None:
-    """The venue's pair of the coin: as verified, or a guess that the candles must confirm."""
+def _instruments(found: Resolution, market: Market) -> tuple[Instrument, ...]:
+    """The coin's instruments: those verified by price, or a guess that the candles must confirm."""
     if not found.is_best_ranked:
-        return None
-    if market.pairs is None:
-        return f"{found.coin.symbol}USDT"
-    return market.pairs.get(found.coin.symbol)
+        return ()
+    if market.instruments is None:
+        return guessed_instruments(found.coin.symbol)
+    return market.instruments.get(found.coin.key, ())
 
 
 def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...]:
     """What is not as it seems: the quote, the volume, a price that is not the market's."""
     series = answer.data
-    notes = [f"prices are those of {series.pair}: a dollar coin is taken for the dollar"]
-    if series.pair is None:
+    if series.instrument:
+        symbol = series.instrument.symbol
+        notes = [f"prices are those of {symbol}: a dollar coin is taken for the dollar"]
+    else:
         notes = [f"{answer.sources[0]} has no volume, and its candles can be 15 minutes old"]
     is_newest = bool(series.candles) and not series.candles[-1].closed
     if is_newest and known_price and not agree(series.candles[-1].close, known_price):

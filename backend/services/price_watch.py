@@ -61,7 +61,7 @@ class PriceWatch:
         self, known: Coin, price: float, at: datetime | None, source: str, *, by_venue: bool
     ) -> Verdict:
         """May `price`, which `source` says was that of `at`, take the known one's place?"""
-        name = known.id or known.symbol
+        name = known.key
         if _is_steady(known, price, at):
             self._claims.pop(name, None)
             return Verdict.STEADY
@@ -88,7 +88,7 @@ class PriceWatch:
 
     def compare(self, pairs: Iterable[tuple[Coin, Coin]]) -> None:
         """The spread of two providers' observations of the same coins at the same time."""
-        found = {one.id or one.symbol: (one, other) for one, other in pairs if _is_fair(one, other)}
+        found = {one.key: (one, other) for one, other in pairs if _is_fair(one, other)}
         if not found:
             return
         spreads = {name: _percent_apart(*pair) for name, pair in found.items()}

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from backend.errors import NotReady, UnknownSymbol
+from backend.identity.currencies import DOLLARS
 from backend.models.market import Coin, Market
 
-#: Quote currencies that stand for dollars.
-DOLLARS = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD")
 #: Where a reader cut a pair: at the last separator, as a coin's symbol may hold one.
 _CUT = re.compile(r"[/_:\-]([^/_:\-]*)\Z")
 MOST_SUGGESTIONS = 5

@@ -7,10 +7,11 @@ only pairs; `overlay` is the one rule by which its prices enter, whichever way t
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
+from backend.identity.currencies import QUOTES
+from backend.identity.instruments import Instrument
 from backend.models.answer import Answer, Source
 from backend.models.market import (
     NAMESAKE_FACTOR,
-    QUOTES,
     Coin,
     Market,
     MarketQuery,
@@ -20,6 +21,8 @@ from backend.models.market import (
     QuotesQuery,
     Ranking,
     agree,
+    best_ranked,
+    coins_by_rank,
     market_cap_of,
 )
 from backend.models.status import Spread
@@ -52,8 +55,8 @@ class UniverseSource:
         self._market: Market | None = None
         #: The last told ticker of each coin, of one pair as long as no better quote is told.
         self._told: dict[str, PairTicker] = {}
-        #: What may stand there, so that a venue's names cannot fill the memory.
-        self._symbols: frozenset[str] = frozenset()
+        #: The best-ranked coin of each symbol.
+        self._holders: Mapping[str, Coin] = {}
         self._teller = ""
         self._watch = PriceWatch()
 
@@ -98,9 +101,9 @@ class UniverseSource:
     def _know(self, market: Market) -> None:
         """From now on this is the market; what was told of coins that it has not is forgotten."""
         self._market = market
-        self._symbols = frozenset(coin.symbol for coin in market.coins)
-        self._told = {base: told for base, told in self._told.items() if base in self._symbols}
-        self._watch.forget_others({coin.id or coin.symbol for coin in market.coins})
+        self._holders = best_ranked(market.coins)
+        self._told = {base: told for base, told in self._told.items() if base in self._holders}
+        self._watch.forget_others({coin.key for coin in market.coins})
 
     def hear(self, tickers: Iterable[PairTicker], source: str) -> Market | None:
         """The market after what a venue told by itself; None where that changes nothing."""
@@ -108,7 +111,8 @@ class UniverseSource:
         fresh: dict[str, PairTicker] = {}
         for ticker in tickers:
             if self._stands_for_its_coin(ticker):  # one after the other: the better quote stays
-                self._told[ticker.base] = fresh[ticker.base] = ticker
+                base = ticker.instrument.base
+                self._told[base] = fresh[base] = ticker
         heard = tuple(fresh.values())
         if self._market is None:
             return None
@@ -120,17 +124,19 @@ class UniverseSource:
 
     def _stands_for_its_coin(self, ticker: PairTicker) -> bool:
         """The pair that a refresh found; before one did, the best quote's that was told."""
-        pairs = self._market.pairs if self._market else None
-        if pairs is not None:
-            return pairs.get(ticker.base) == ticker.pair
-        told = self._told.get(ticker.base)
+        instrument = ticker.instrument
+        known = self._market.instruments if self._market else None
+        if known is not None:
+            holder = self._holders.get(instrument.base)
+            return holder is not None and instrument in known.get(holder.key, ())
+        told = self._told.get(instrument.base)
         if told is None:
-            return self._has_room_for(ticker.base)
-        return QUOTES.index(ticker.quote) <= QUOTES.index(told.quote)
+            return self._has_room_for(instrument.base)
+        return QUOTES.index(instrument.quote) <= QUOTES.index(told.instrument.quote)
 
     def _has_room_for(self, base: str) -> bool:
         """For coins of the market; before there is one, for as many as any venue trades."""
-        return base in self._symbols if self._market else len(self._told) < MOST_TOLD
+        return base in self._holders if self._market else len(self._told) < MOST_TOLD
 
 
 def absorb(
@@ -156,9 +162,9 @@ def _ranked(
     kept = [before[name] for name in ranking.refused if name in before and name not in listed]
     watch.compare((coin, before[coin.id]) for coin in ranking.coins if coin.id in before)
     listed_coins = [_watched(before.get(coin.id), coin, source, watch) for coin in ranking.coins]
-    coins = tuple(sorted((*listed_coins, *kept), key=_by_rank))
-    pairs = known.pairs if known and known.ranked else None
-    return Market(coins, True, pairs), (*refused_notes(ranking), *supply_notes(ranking))
+    instruments = known.instruments if known and known.ranked else None
+    market = Market(coins_by_rank((*listed_coins, *kept)), True, instruments)
+    return market, (*refused_notes(ranking), *supply_notes(ranking))
 
 
 def _watched(
@@ -173,15 +179,12 @@ def _watched(
     return replace(known, market_cap_rank=told.market_cap_rank)
 
 
-def _by_rank(coin: Coin) -> tuple[bool, int, str]:
-    return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
-
-
 def _laid_over(
     market: Market, told: tuple[PairTicker, ...], source: str, watch: PriceWatch
 ) -> Market:
-    """As `overlay`, of few pairs: which pair stands for which coin only a whole list decides."""
-    return replace(overlay(market, PairTickers(told), source, watch), pairs=market.pairs)
+    """As `overlay`, of few tickers: only a whole list decides which instruments a coin has."""
+    laid = overlay(market, PairTickers(told), source, watch)
+    return replace(laid, instruments=market.instruments)
 
 
 def overlay(market: Market, tickers: PairTickers, source: str, watch: PriceWatch) -> Market:
@@ -193,24 +196,20 @@ def overlay(market: Market, tickers: PairTickers, source: str, watch: PriceWatch
     coin's candles.
     """
     compared: list[tuple[Coin, Coin]] = []
-    by_base = {ticker.base: ticker for ticker in tickers.tickers}
+    by_base = {ticker.instrument.base: ticker for ticker in tickers.tickers}
     holders = best_ranked(market.coins)
-    coins, pairs = [], {}
+    coins: list[Coin] = []
+    instruments: dict[str, tuple[Instrument, ...]] = {}
     for coin in market.coins:
         ticker = by_base.get(coin.symbol) if holders[coin.symbol] is coin else None
         if ticker and coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
-            pairs[coin.symbol] = ticker.pair
+            instruments[coin.key] = (ticker.instrument,)
         overlaid = _overlaid(coin, ticker, source, watch) if ticker else None
         if overlaid:
             compared.append((overlaid, coin))
         coins.append(overlaid or coin)
     watch.compare(compared)
-    return Market(tuple(coins), market.ranked, pairs)
-
-
-def best_ranked(coins: tuple[Coin, ...]) -> Mapping[str, Coin]:
-    """The best-ranked coin of each symbol; `coins` come best first."""
-    return {coin.symbol: coin for coin in reversed(coins)}
+    return Market(tuple(coins), market.ranked, instruments)
 
 
 def _overlaid(coin: Coin, ticker: PairTicker, source: str, watch: PriceWatch) -> Coin | None:
@@ -242,18 +241,24 @@ def _overlaid(coin: Coin, ticker: PairTicker, source: str, watch: PriceWatch) ->
 def _unranked(known: Market | None, tickers: PairTickers, source: str, watch: PriceWatch) -> Market:
     """A venue alone: its most traded coins, with all that it cannot know left unknown."""
     before = {coin.symbol: coin for coin in known.coins} if known else {}
-    traded = sorted(tickers.tickers, key=lambda ticker: (-ticker.quote_volume, ticker.base))
+    traded = sorted(tickers.tickers, key=_volume_order)
     coins = tuple(
-        _watched(before.get(ticker.base), _bare(ticker, source), source, watch, by_venue=True)
+        _watched(
+            before.get(ticker.instrument.base), _bare(ticker, source), source, watch, by_venue=True
+        )
         for ticker in traded
     )
-    return Market(coins, False, {ticker.base: ticker.pair for ticker in traded})
+    return Market(coins, False, {ticker.instrument.base: (ticker.instrument,) for ticker in traded})
+
+
+def _volume_order(ticker: PairTicker) -> tuple[float, str]:
+    return -ticker.quote_volume, ticker.instrument.base
 
 
 def _bare(ticker: PairTicker, source: str) -> Coin:
     return Coin(
         id=None,
-        symbol=ticker.base,
+        symbol=ticker.instrument.base,
         name=None,
         image=None,
         market_cap_rank=None,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from backend.cache import answer_codec
 from backend.cache.answer_codec import AnswerCodec
+from backend.identity.instruments import Instrument
 from backend.models.answer import Answer, Attempt
 from backend.models.gas import GasFees, GasQuery
 from backend.models.market import Coin, Market, MarketQuery, market_cap_of
@@ -18,6 +19,7 @@ from backend.models.news import Article, News, NewsQuery
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from tests.clocks import EPOCH
+from tests.instruments import instruments
 
 METHODS: tuple[Literal["oracle", "fee_history"], ...] = ("oracle", "fee_history")
 amounts = st.floats(1e-9, 1e12, allow_nan=False)
@@ -33,6 +35,9 @@ instants = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=zo
 
 def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
+
+
+traded = st.builds(Instrument, texts, texts, texts, texts)
 
 
 @st.composite
@@ -61,7 +66,7 @@ markets = st.builds(
     Market,
     st.lists(coins(), max_size=3).map(tuple),
     st.booleans(),
-    maybe(st.dictionaries(texts, texts, max_size=3)),
+    maybe(st.dictionaries(texts, st.lists(traded, max_size=2).map(tuple), max_size=3)),
 )
 #: As cleaned texts are: without control characters, separators and marks of direction.
 lines = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=3, max_size=50)
@@ -92,7 +97,7 @@ def candles(draw: st.DrawFn) -> Candles:
         volume, closed = draw(maybe(amounts)), draw(st.booleans())
         rows.append(Candle(at, price, price * 1.5, price / 2, price, volume, closed))
         at = interval.next_open(at)
-    return Candles(interval, tuple(rows), draw(maybe(texts)))
+    return Candles(interval, tuple(rows), draw(maybe(traded)))
 
 
 @st.composite
@@ -115,7 +120,11 @@ def fees(draw: st.DrawFn) -> GasFees:
 
 
 series_queries = st.builds(
-    OhlcQuery, maybe(texts), maybe(texts), st.sampled_from(Interval), maybe(st.integers(0, 10**13))
+    OhlcQuery,
+    maybe(texts),
+    st.lists(traded, max_size=2).map(tuple),
+    st.sampled_from(Interval),
+    maybe(st.integers(0, 10**13)),
 )
 CATEGORIES: dict[str, tuple[AnswerCodec[Any, Any], st.SearchStrategy[Any], Any]] = {
     "market": (answer_codec.MARKET, st.just(MarketQuery()), markets),
@@ -202,7 +211,7 @@ def test_another_shape_or_an_absurd_value_is_nothing(change: Callable[[Any], Any
 def test_candles_are_checked_as_a_series_again() -> None:
     rows = tuple(Candle(n * 3_600_000, 1.0, 1.0, 1.0, 1.0, None, True) for n in range(2))
     answer = Answer(Candles(Interval.H1, rows), "binance", EPOCH, 1.0)
-    query = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, reference_price=2.0)
+    query = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1, reference_price=2.0)
     body = answer_codec.CANDLES.encoded(query, answer)
     assert answer_codec.CANDLES.decoded(body)
     assert answer_codec.CANDLES.decoded(body.replace(b"3600000", b"3600001")) is None

@@ -30,7 +30,7 @@ def candles(*closed: bool) -> Answer[Candles]:
 
 
 def query(start_ms: int | None, end_ms: int | None) -> OhlcQuery:
-    return OhlcQuery("bitcoin", None, Interval.H1, start_ms, end_ms)
+    return OhlcQuery("bitcoin", (), Interval.H1, start_ms, end_ms)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def assert_coin(coin: Coin) -> None:
 @assert_sensible.register
 def _(answer: PairTickers) -> None:
     assert answer.tickers
-    bases = [ticker.base for ticker in answer.tickers]
+    bases = [ticker.instrument.base for ticker in answer.tickers]
     assert len(set(bases)) == len(bases)
     for ticker in answer.tickers:
         assert_ticker(ticker, TICKERS_SLACK)
@@ -127,7 +127,7 @@ def assert_ticker(ticker: PairTicker, slack: timedelta) -> None:
     assert min(ticker.price, ticker.high, ticker.low) > 0
     assert ticker.high >= ticker.low
     assert ticker.quote_volume >= 0
-    assert ticker.pair == ticker.base + ticker.quote
+    assert ticker.instrument.symbol == ticker.instrument.base + ticker.instrument.quote
     assert abs(ticker.closed_at - EPOCH) <= slack
 
 
@@ -148,7 +148,7 @@ def _(answer: Candles) -> None:
 @assert_sensible.register
 def _(answer: CandleTold) -> None:
     candle, interval = answer.candle, answer.subject.interval
-    assert answer.subject.pair
+    assert answer.subject.instrument.symbol
     assert candle.high >= candle.low > 0
     opened = datetime.fromtimestamp(candle.timestamp / 1_000, UTC)
     assert_not_ahead(opened, SLACK)

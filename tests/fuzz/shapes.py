@@ -14,6 +14,7 @@ from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 from backend.providers.registry import REGISTRY
 from tests.clocks import EPOCH, EPOCH_MS
+from tests.instruments import instruments
 from tests.world import data, feeds
 
 BEGUN_S = EPOCH.timestamp()
@@ -21,9 +22,10 @@ MIDNIGHT_S = EPOCH_MS // DAY * DAY // 1_000
 #: Long enough that one absurd row is left out, and does not cost the list.
 ROWS = 60
 PRICE = 100.0
-NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=PRICE)
-DAILY = OhlcQuery("bitcoin", "BTCUSDT", Interval.D1, reference_price=PRICE)
-RANGE = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, EPOCH_MS - 8 * HOUR, EPOCH_MS, PRICE)
+BTCUSDT = instruments("BTCUSDT")
+NEWEST = OhlcQuery("bitcoin", BTCUSDT, Interval.H4, reference_price=PRICE)
+DAILY = OhlcQuery("bitcoin", BTCUSDT, Interval.D1, reference_price=PRICE)
+RANGE = OhlcQuery("bitcoin", BTCUSDT, Interval.H1, EPOCH_MS - 8 * HOUR, EPOCH_MS, PRICE)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery, sifted
+from tests.instruments import instrument
 
 
 def ms(text: str) -> int:
@@ -18,6 +19,7 @@ def ms(text: str) -> int:
 
 
 T0 = ms("2026-11-22T08:00")
+ALPUSDT = instrument("ALPUSDT")
 
 
 def candle(timestamp: int = T0, price: float = 100.0, **changes: Any) -> Candle:
@@ -237,8 +239,8 @@ def names(*told: int) -> tuple[str, ...]:
 
 def test_candles_that_fit_are_a_series_as_they_are() -> None:
     told = hours((0, 100.0), (1, 101.0), (5, 90_000.0))
-    assert sifted(Interval.H1, told, "ALPUSDT", ("number 7",)) == Candles(
-        Interval.H1, told, "ALPUSDT", ("number 7",)
+    assert sifted(Interval.H1, told, ALPUSDT, ("number 7",)) == Candles(
+        Interval.H1, told, ALPUSDT, ("number 7",)
     )
 
 
@@ -308,8 +310,8 @@ def test_whatever_candles_are_told_what_is_left_is_a_series_and_nothing_is_lost(
 
 
 def test_the_reference_price_is_no_part_of_a_questions_identity() -> None:
-    one = OhlcQuery("alpha", "ALPUSDT", Interval.H1, reference_price=1.0)
-    other = OhlcQuery("alpha", "ALPUSDT", Interval.H1, reference_price=2.0)
+    one = OhlcQuery("alpha", (ALPUSDT,), Interval.H1, reference_price=1.0)
+    other = OhlcQuery("alpha", (ALPUSDT,), Interval.H1, reference_price=2.0)
     assert one == other
     assert hash(one) == hash(other)
 
@@ -317,16 +319,16 @@ def test_the_reference_price_is_no_part_of_a_questions_identity() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        OhlcQuery("beta", "ALPUSDT", Interval.H1),
-        OhlcQuery("alpha", None, Interval.H1),
-        OhlcQuery("alpha", "ALPUSDT", Interval.H4),
-        OhlcQuery("alpha", "ALPUSDT", Interval.H1, start_ms=0, end_ms=DAY),
+        OhlcQuery("beta", (ALPUSDT,), Interval.H1),
+        OhlcQuery("alpha", (), Interval.H1),
+        OhlcQuery("alpha", (ALPUSDT,), Interval.H4),
+        OhlcQuery("alpha", (ALPUSDT,), Interval.H1, start_ms=0, end_ms=DAY),
     ],
 )
 def test_coin_pair_interval_and_range_are_a_questions_identity(other: OhlcQuery) -> None:
-    assert OhlcQuery("alpha", "ALPUSDT", Interval.H1) != other
+    assert OhlcQuery("alpha", (ALPUSDT,), Interval.H1) != other
 
 
 def test_a_series_is_named_by_coin_or_pair_and_interval() -> None:
-    assert OhlcQuery("alpha", "ALPUSDT", Interval.MONTH).series == "alpha/1M"
-    assert OhlcQuery(None, "ALPUSDT", Interval.M1).series == "ALPUSDT/1m"
+    assert OhlcQuery("alpha", (ALPUSDT,), Interval.MONTH).series == "alpha/1M"
+    assert OhlcQuery(None, (ALPUSDT,), Interval.M1).series == "ALPUSDT/1m"

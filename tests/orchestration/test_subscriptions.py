@@ -9,14 +9,15 @@ from backend.models.ticks import CandleTicks, MarketTicks, TickSubject
 from backend.orchestration.push.subscriptions import SubscriptionChange, TickSubscriptions
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from tests.clocks import ManualClock
+from tests.instruments import instrument
 
 MARKET = MarketTicks()
-BTC = CandleTicks("BTCUSDT", Interval.H1)
-ETH = CandleTicks("ETHUSDT", Interval.H1)
+BTC = CandleTicks(instrument("BTCUSDT"), Interval.H1)
+ETH = CandleTicks(instrument("ETHUSDT"), Interval.H1)
 #: Tickers are silent after 10 s, candles after 60 s.
 FEED = replace(PUSH_FEED, silence_s=lambda subject: 10.0 if subject == MARKET else 60.0)
 MANY: tuple[TickSubject, ...] = tuple(
-    CandleTicks(f"C{number}USDT", Interval.M1) for number in range(250)
+    CandleTicks(instrument(f"C{number}USDT"), Interval.M1) for number in range(250)
 )
 
 

@@ -43,14 +43,15 @@ from backend.providers.vendors import binance
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from backend.settings import load_configuration
 from tests.clocks import EPOCH, LoopClock, ManualClock
+from tests.instruments import instrument
 from tests.walk import PriceQuery, Wire, stub_adapter
 from tests.world.push import PushWorld, mini_ticker
 
 pytestmark = pytest.mark.looptime
 MARKET = MarketTicks()
-BTC = CandleTicks("BTCUSDT", Interval.H1)
+BTC = CandleTicks(instrument("BTCUSDT"), Interval.H1)
 MANY: tuple[TickSubject, ...] = tuple(
-    CandleTicks(f"C{number}USDT", Interval.M1) for number in range(2_000)
+    CandleTicks(instrument(f"C{number}USDT"), Interval.M1) for number in range(2_000)
 )
 MARKET_TICK = TickersTold("venue", ())
 BTC_TICK = CandleTold("venue", BTC, Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False))
@@ -395,7 +396,9 @@ async def test_back_off_begins_anew_after_a_good_minute(
     bench: Bench, seconds: float, tick: Any, wait_s: float
 ) -> None:
     bench.venue.refusals += [REFUSED, REFUSED]
-    bench.stream.want((CandleTicks("ETHUSDT", Interval.H1), MARKET)[tick == MARKET_TICK :])
+    bench.stream.want(
+        (CandleTicks(instrument("ETHUSDT"), Interval.H1), MARKET)[tick == MARKET_TICK :]
+    )
     await asyncio.sleep(3.01)
     await talk(bench.venue.line, seconds, tick)
     bench.venue.line.say(BROKEN)

@@ -22,6 +22,7 @@ from backend.providers.adapter import MIB, Context, Operation, Plan, ProviderSpe
 from backend.providers.client import parsed
 from backend.providers.registry import REGISTRY, TIERS
 from tests.clocks import EPOCH_MS
+from tests.instruments import instrument
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Example:
 
 
 CONTEXT = Context("some_provider", "pro", EPOCH_MS)
-NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H4, reference_price=100.0)
-RANGE = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, EPOCH_MS - DAY, EPOCH_MS, 100.0)
-DAILY = OhlcQuery("bitcoin", "BTCUSDT", Interval.D1, reference_price=100.0)
+BTCUSDT = (instrument("BTCUSDT", CONTEXT.provider),)
+NEWEST = OhlcQuery("bitcoin", BTCUSDT, Interval.H4, reference_price=100.0)
+RANGE = OhlcQuery("bitcoin", BTCUSDT, Interval.H1, EPOCH_MS - DAY, EPOCH_MS, 100.0)
+DAILY = OhlcQuery("bitcoin", BTCUSDT, Interval.D1, reference_price=100.0)
 
 COIN = {
     "id": "bitcoin",

@@ -11,6 +11,7 @@ from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval
 from backend.models.ticks import CandleTicks, CandleTold
 from backend.services.candle_ticks import with_candle
 from tests.clocks import EPOCH, EPOCH_MS
+from tests.instruments import instrument
 
 NOW = EPOCH + timedelta(seconds=30)
 OPEN, CLOSED = False, True
@@ -22,8 +23,12 @@ def candle(hours: int, closed: bool = CLOSED, price: float = 100.0, **changes: A
     return replace(made, **changes)
 
 
+BTC_HOURS = CandleTicks(instrument("BTCUSDT"), Interval.H1)
+ETHUSDT = instrument("ETHUSDT")
+
+
 def answer(*candles: Candle, **changes: Any) -> Answer[Candles]:
-    series = Candles(Interval.H1, candles, "BTCUSDT")
+    series = Candles(Interval.H1, candles, instrument("BTCUSDT"))
     return Answer(
         replace(series, **changes),
         "binance",
@@ -36,7 +41,7 @@ def answer(*candles: Candle, **changes: Any) -> Answer[Candles]:
 
 
 def told(row: Candle, **changes: Any) -> CandleTold:
-    return replace(CandleTold("binance", CandleTicks("BTCUSDT", Interval.H1), row), **changes)
+    return replace(CandleTold("binance", BTC_HOURS, row), **changes)
 
 
 def rows(held: Answer[Candles], tick: CandleTold) -> tuple[Candle, ...] | None:
@@ -59,7 +64,7 @@ def test_the_series_is_as_of_now_and_all_else_about_it_stays() -> None:
     changed = with_candle(FORMING, told(newer), NOW)
     assert changed == replace(
         FORMING,
-        data=Candles(Interval.H1, (candle(-2), candle(-1), newer), "BTCUSDT"),
+        data=Candles(Interval.H1, (candle(-2), candle(-1), newer), instrument("BTCUSDT")),
         fetched_at=NOW,
     )
     assert FORMING.data.candles[-1] == candle(0, OPEN), "the held one is not touched"
@@ -118,14 +123,17 @@ def test_neither_an_older_candle_nor_one_behind_a_gap_enters(
         (replace(FORMING, source=("binance", "kraken")), told(candle(0, OPEN, 101.0))),
         (
             FORMING,
-            told(candle(0, OPEN, 101.0), subject=CandleTicks("BTCUSDC", Interval.H1)),
+            told(candle(0, OPEN, 101.0), subject=CandleTicks(instrument("BTCUSDC"), Interval.H1)),
         ),
         (
             FORMING,
-            told(candle(0, OPEN, 101.0), subject=CandleTicks("BTCUSDT", Interval.H2)),
+            told(candle(0, OPEN, 101.0), subject=CandleTicks(instrument("BTCUSDT"), Interval.H2)),
         ),
-        (answer(*FORMING.data.candles, pair=None), told(candle(0, OPEN, 101.0))),
-        (answer(*FORMING.data.candles, pair="ETHUSDT"), told(candle(0, OPEN, 101.0))),
+        (answer(*FORMING.data.candles, instrument=None), told(candle(0, OPEN, 101.0))),
+        (
+            answer(*FORMING.data.candles, instrument=ETHUSDT),
+            told(candle(0, OPEN, 101.0)),
+        ),
         (answer(), told(candle(0, OPEN, 101.0))),
     ],
     ids=[
@@ -148,7 +156,7 @@ def test_a_minute_is_no_month() -> None:
         candle(0, OPEN),
         interval=Interval.M1,
     )
-    tick = told(candle(0, OPEN, 101.0), subject=CandleTicks("BTCUSDT", Interval.MONTH))
+    tick = told(candle(0, OPEN, 101.0), subject=CandleTicks(instrument("BTCUSDT"), Interval.MONTH))
     assert with_candle(minutes, tick, NOW) is None
 
 
@@ -165,7 +173,7 @@ def test_a_series_off_the_grid_of_weeks_takes_no_other_weekday() -> None:
         candle(0, CLOSED, timestamp=monday),
         interval=Interval.W1,
     )
-    subject = CandleTicks("BTCUSDT", Interval.W1)
+    subject = CandleTicks(instrument("BTCUSDT"), Interval.W1)
     next_week = candle(0, OPEN, timestamp=monday + 7 * DAY)
     assert rows(held, told(next_week, subject=subject)) is not None
     tuesday = replace(next_week, timestamp=monday + 8 * DAY)
@@ -184,7 +192,7 @@ def test_a_leap_within_the_forming_candle_does_not_enter() -> None:
 def test_months_follow_by_the_calendar() -> None:
     november = Interval.MONTH.open_of(EPOCH_MS)
     december = Interval.MONTH.next_open(november)
-    subject = CandleTicks("BTCUSDT", Interval.MONTH)
+    subject = CandleTicks(instrument("BTCUSDT"), Interval.MONTH)
     held = answer(
         candle(0, CLOSED, timestamp=november),
         interval=Interval.MONTH,

@@ -41,11 +41,12 @@ from backend.services.market import MarketService
 from backend.services.ohlc import OhlcService, OhlcView
 from backend.services.universe import UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
+from tests.instruments import instrument, instruments
 
 pytestmark = pytest.mark.looptime
 HOURS = OhlcView(Interval.H1)
-BTC_QUERY = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1)
-BTC_HOURS = CandleTicks("BTCUSDT", Interval.H1)
+BTC_QUERY = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1)
+BTC_HOURS = CandleTicks(instrument("BTCUSDT"), Interval.H1)
 LATER = EPOCH + timedelta(minutes=1)
 STATUS = TickStatus("binance", "live", None, EPOCH, 2)
 
@@ -67,16 +68,20 @@ def coin(id: str, symbol: str, rank: int, price: float) -> Coin:  # noqa: A002 -
 
 
 BITCOIN, ETHER = coin("bitcoin", "BTC", 1, 50_000.0), coin("ethereum", "ETH", 2, 3_000.0)
-MARKET = Market((BITCOIN, ETHER), True, {"BTC": "BTCUSDT", "ETH": "ETHUSDT"})
+MARKET = Market(
+    (BITCOIN, ETHER), True, {"bitcoin": instruments("BTCUSDT"), "ethereum": instruments("ETHUSDT")}
+)
 
 
 def ticker(base: str, price: float) -> PairTicker:
-    return PairTicker(f"{base}USDT", base, "USDT", price, price, price, 7_000.0, 1.0, 1.0, LATER)
+    return PairTicker(instrument(f"{base}USDT"), price, price, price, 7_000.0, 1.0, 1.0, LATER)
 
 
 def candles(price: float = 100.0, pair: str | None = "BTCUSDT", source: str = "binance") -> Any:
     row = Candle(EPOCH_MS, price, price, price, price, 12.0, False)
-    return Answer(Candles(Interval.H1, (row,), pair), source, EPOCH, 12.0)
+    return Answer(
+        Candles(Interval.H1, (row,), instrument(pair) if pair else None), source, EPOCH, 12.0
+    )
 
 
 def candle_told(price: float, **changes: Any) -> CandleTold:
@@ -425,7 +430,7 @@ async def test_a_candle_tick_of_a_series_that_is_not_watched_any_more_is_not_app
     await bench.run()
     reader = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await leave(reader)
-    other = CandleTicks("ETHUSDT", Interval.H1)
+    other = CandleTicks(instrument("ETHUSDT"), Interval.H1)
     bench.source.say(candle_told(101.0), candle_told(101.0, subject=other))
     await asyncio.sleep(0.01)
     assert bench.cache.updated == []

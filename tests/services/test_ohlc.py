@@ -18,6 +18,7 @@ from backend.services.instants import parse_instant
 from backend.services.market import MarketService
 from backend.services.ohlc import OhlcService, OhlcView
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
+from tests.instruments import instrument, instruments
 
 H1, D1 = Interval.H1, Interval.D1
 BLOCK_MS = 1_000 * HOUR
@@ -47,7 +48,7 @@ BITCOIN = coin("bitcoin", "BTC", 1, 50_000.0)
 RIPPLE = coin("ripple", "XRP", 2, 2.0)
 PEGGED = coin("pegged-xrp", "XRP", 180, 1.9)
 COINS = (BITCOIN, RIPPLE, PEGGED)
-MARKET = Market(COINS, True, pairs={"BTC": "BTCUSDT"})
+MARKET = Market(COINS, True, {"bitcoin": instruments("BTCUSDT")})
 
 
 class OneMarket:
@@ -90,7 +91,9 @@ def rows(count: int) -> tuple[Candle, ...]:
 
 
 def answered(candles: tuple[Candle, ...], pair: str | None = None, **more: Any) -> Answer[Candles]:
-    return Answer(Candles(H1, candles, pair), "binance", EPOCH, 20.0, **more)
+    return Answer(
+        Candles(H1, candles, instrument(pair) if pair else None), "binance", EPOCH, 20.0, **more
+    )
 
 
 def service(
@@ -129,7 +132,7 @@ def opens(answer: Answer[Candles], view: OhlcView) -> list[int]:
     ],
 )
 async def test_the_newest_thousand_candles_are_one_question(view: OhlcView) -> None:
-    assert await asked(view) == OhlcQuery("bitcoin", "BTCUSDT", H1)
+    assert await asked(view) == OhlcQuery("bitcoin", instruments("BTCUSDT"), H1)
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 90, 59_999])
@@ -202,19 +205,20 @@ async def test_a_start_in_the_future_or_behind_the_end_asks_nobody(view: OhlcVie
 @pytest.mark.parametrize(
     ("symbol", "pairs", "coin_id", "pair"),
     [
-        ("BTC", {"BTC": "BTCFDUSD"}, "bitcoin", "BTCFDUSD"),
-        ("BTC/USDC", {"BTC": "BTCUSDT"}, "bitcoin", "BTCUSDT"),
+        ("BTC", {"bitcoin": "BTCFDUSD"}, "bitcoin", "BTCFDUSD"),
+        ("BTC/USDC", {"bitcoin": "BTCUSDT"}, "bitcoin", "BTCUSDT"),
         ("BTC", {}, "bitcoin", None),
         ("BTC", None, "bitcoin", "BTCUSDT"),
-        ("pegged-xrp", {"XRP": "XRPUSDT"}, "pegged-xrp", None),
+        ("pegged-xrp", {"ripple": "XRPUSDT"}, "pegged-xrp", None),
         ("pegged-xrp", None, "pegged-xrp", None),
     ],
 )
 async def test_only_the_best_ranked_coin_of_a_ticker_has_the_venues_pair(
     symbol: str, pairs: dict[str, str] | None, coin_id: str, pair: str | None
 ) -> None:
-    query = await asked(OhlcView(H1), symbol, Market(COINS, True, pairs))
-    assert (query.coin_id, query.pair) == (coin_id, pair)
+    known = None if pairs is None else {name: instruments(pair) for name, pair in pairs.items()}
+    query = await asked(OhlcView(H1), symbol, Market(COINS, True, known))
+    assert (query.coin_id, query.instruments) == (coin_id, instruments(pair) if pair else ())
 
 
 async def test_the_question_carries_the_coins_price_to_tell_a_namesake() -> None:
@@ -222,8 +226,8 @@ async def test_the_question_carries_the_coins_price_to_tell_a_namesake() -> None
 
 
 async def test_without_a_universe_the_venues_own_pair_is_asked_for() -> None:
-    bare = Market((coin(None, "BTC", None, 50_000.0),), False, {"BTC": "BTCUSDC"})
-    assert await asked(OhlcView(H1), "BTC", bare) == OhlcQuery(None, "BTCUSDC", H1)
+    bare = Market((coin(None, "BTC", None, 50_000.0),), False, {"BTC": instruments("BTCUSDC")})
+    assert await asked(OhlcView(H1), "BTC", bare) == OhlcQuery(None, instruments("BTCUSDC"), H1)
 
 
 async def test_an_unknown_symbol_asks_nobody_for_candles() -> None:

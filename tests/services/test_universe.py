@@ -21,6 +21,7 @@ from backend.models.market import (
     Quotes,
     QuotesQuery,
     Ranking,
+    best_ranked,
 )
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.providers.adapter import Context
@@ -29,6 +30,7 @@ from backend.services import universe
 from backend.services.price_watch import PriceWatch
 from backend.services.universe import MOST_TOLD, NO_UNIVERSE, UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS
+from tests.instruments import instrument, instruments, symbols_of
 from tests.providers.vendors.test_coingecko import coin_row
 
 LATER = EPOCH + timedelta(minutes=5)
@@ -68,9 +70,7 @@ def coin(id: str, symbol: str, rank: int | None, **changes: Any) -> Coin:  # noq
 
 def ticker(base: str, price: float = 120.0, volume: float = 7_000.0) -> PairTicker:
     return PairTicker(
-        pair=f"{base}USDT",
-        base=base,
-        quote="USDT",
+        instrument=instrument(f"{base}USDT"),
         price=price,
         high=price * 1.25,
         low=price * 0.75,
@@ -154,14 +154,14 @@ def test_without_a_supply_the_market_cap_is_unknown(supply: float | None) -> Non
 def test_a_coin_without_a_pair_keeps_its_row() -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP")), "binance")
     assert by_id(market)["beta"] == BETA
-    assert market.pairs == {"ALP": "ALPUSDT"}
+    assert symbols_of(market) == {"ALP": "ALPUSDT"}
 
 
 @pytest.mark.parametrize("price", [50.0, 100.0, 150.0])
 def test_a_price_within_half_and_half_more_is_the_same_coins(price: float) -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")
     assert market.coins[0].price == price
-    assert market.pairs == {"ALP": "ALPUSDT"}
+    assert symbols_of(market) == {"ALP": "ALPUSDT"}
 
 
 @pytest.mark.parametrize("price", [49.0, 151.0, 0.1, 100_000.0])
@@ -177,7 +177,7 @@ def test_a_price_beyond_half_and_half_more_is_held_back(price: float) -> None:
 def test_a_pair_stands_for_the_coins_candles_unless_it_is_a_namesakes(
     price: float, pairs: dict[str, str]
 ) -> None:
-    assert overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance").pairs == pairs
+    assert symbols_of(overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")) == pairs
 
 
 def test_rows_that_the_venue_could_not_renew_are_told_of() -> None:
@@ -276,7 +276,7 @@ def test_whatever_sizes_a_row_and_a_ticker_have_they_can_be_laid_over_each_other
 
 def named(count: int) -> list[PairTicker]:
     one = ticker("ALP")
-    return [replace(one, pair=f"N{n}USDT", base=f"N{n}") for n in range(count)]
+    return [replace(one, instrument=instrument(f"N{n}USDT")) for n in range(count)]
 
 
 async def test_a_hundred_thousand_names_before_any_market_are_not_all_remembered() -> None:
@@ -315,14 +315,14 @@ def test_a_lesser_coin_does_not_inherit_the_pair_that_the_famous_one_cannot_hold
     famous = coin("alpha", "ALP", 1, price=price, high_24h=None, low_24h=None)
     market = overlay(Market((famous, PEGGED_ALPHA), True), tickers(ticker("ALP", 99.0)), "binance")
     assert market.coins == (famous, PEGGED_ALPHA)
-    assert market.pairs == {}
+    assert symbols_of(market) == {}
 
 
 def test_a_pair_that_is_gone_is_no_longer_the_coins_pair() -> None:
     first = overlay(UNIVERSE, tickers(ticker("ALP"), ticker("BET")), "binance")
     second = overlay(first, tickers(ticker("BET", 110.0)), "binance")
-    assert first.pairs == {"ALP": "ALPUSDT", "BET": "BETUSDT"}
-    assert second.pairs == {"BET": "BETUSDT"}
+    assert symbols_of(first) == {"ALP": "ALPUSDT", "BET": "BETUSDT"}
+    assert symbols_of(second) == {"BET": "BETUSDT"}
     assert by_id(second)["alpha"] == by_id(first)["alpha"]
 
 
@@ -331,7 +331,7 @@ def test_without_a_universe_the_venues_coins_come_by_dollar_volume() -> None:
     market, warnings = absorb(None, rows, "binance")
     assert [each.symbol for each in market.coins] == ["TOP", "MID", "LOW"]
     assert market.ranked is False
-    assert market.pairs == {"TOP": "TOPUSDT", "MID": "MIDUSDT", "LOW": "LOWUSDT"}
+    assert symbols_of(market) == {"TOP": "TOPUSDT", "MID": "MIDUSDT", "LOW": "LOWUSDT"}
     assert warnings == (NO_UNIVERSE,)
 
 
@@ -354,7 +354,7 @@ def test_bare_rows_are_replaced_by_the_next_bare_rows() -> None:
 def test_a_ranking_after_bare_rows_makes_a_universe() -> None:
     bare, _ = absorb(None, tickers(ticker("ALP"), ticker("ODD")), "binance")
     market, warnings = absorb(bare, Ranking((ALPHA, BETA)), "coingecko_free")
-    assert market == Market((ALPHA, BETA), ranked=True, pairs=None)
+    assert market == Market((ALPHA, BETA), ranked=True, instruments=None)
     assert warnings == ()
 
 
@@ -367,7 +367,7 @@ def test_a_ranking_orders_by_rank_and_puts_unranked_coins_last() -> None:
 def test_a_ranking_keeps_the_pairs_that_were_found() -> None:
     known = overlay(UNIVERSE, tickers(ticker("ALP")), "binance")
     market, _ = absorb(known, Ranking((ALPHA, BETA)), "coingecko_free")
-    assert market.pairs == {"ALP": "ALPUSDT"}
+    assert symbols_of(market) == {"ALP": "ALPUSDT"}
     assert market.coins == (ALPHA, BETA)
 
 
@@ -466,14 +466,14 @@ def test_an_overlay_never_changes_who_is_listed_and_marks_every_changed_row(
         assert old == new or new.source == "binance"
     moved = [each.symbol for each in after.coins if each.source == "binance"]
     assert len(moved) == len(set(moved))
-    assert set(moved) <= set(after.pairs or ())
+    assert set(moved) <= set(symbols_of(after) or ())
 
 
 LATEST = LATER + timedelta(seconds=1)
 
 
 def quoted(base: str, quote: str, price: float, at: datetime = LATER) -> PairTicker:
-    return replace(ticker(base, price), pair=f"{base}{quote}", quote=quote, closed_at=at)
+    return replace(ticker(base, price), instrument=instrument(f"{base}{quote}"), closed_at=at)
 
 
 async def known(*answers: tuple[Quotes, str]) -> UniverseSource:
@@ -540,11 +540,11 @@ async def test_ticks_never_change_which_pair_stands_for_which_coin() -> None:
     source = await known(RANKED, LISTED)
     for price in (120.0, 49.0, 1_000.0, 0.1):
         market = source.hear([ticker("ALP", price), ticker("BET", price)], "binance")
-        assert (market or source._market or UNIVERSE).pairs == {"ALP": "ALPUSDT"}
+        assert symbols_of(market or source._market or UNIVERSE) == {"ALP": "ALPUSDT"}
     source = await known(RANKED)
     market = source.hear([ticker("ALP")], "binance")
     assert market is not None
-    assert market.pairs is None
+    assert market.instruments is None
 
 
 async def test_before_a_list_the_best_quote_that_was_told_counts() -> None:
@@ -563,7 +563,7 @@ async def test_a_list_decides_anew_which_pair_counts() -> None:
     await source.fetch(MarketQuery())
     source.hear([ticker("ALP")], "binance")
     answer = await source.fetch(MarketQuery())
-    assert answer.data.pairs == {"ALP": "ALPUSDC"}
+    assert symbols_of(answer.data) == {"ALP": "ALPUSDC"}
     assert source.hear([replace(ticker("ALP"), closed_at=LATEST)], "binance") is None
     market = source.hear([quoted("ALP", "USDC", 110.0, LATEST)], "binance")
     assert market is not None
@@ -603,7 +603,7 @@ async def test_a_ranked_market_stays_ranked_and_an_unranked_one_unranked() -> No
     assert ranked is not None
     assert bare is not None
     assert (ranked.ranked, bare.ranked) == (True, False)
-    assert (bare.coins[0].price, bare.pairs) == (120.0, {"ALP": "ALPUSDT"})
+    assert (bare.coins[0].price, symbols_of(bare)) == (120.0, {"ALP": "ALPUSDT"})
 
 
 async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh() -> None:
@@ -674,12 +674,19 @@ async def test_ticks_add_up() -> None:
 def test_what_is_heard_is_what_an_overlay_of_the_pairs_that_count_gives(
     market: Market, rows: list[PairTicker]
 ) -> None:
-    pairs = {"ALP": "ALPUSDT", "BET": "BETUSDC"}
+    symbols = {"ALP": "ALPUSDT", "BET": "BETUSDC"}
+    chosen = {
+        coin.key: instruments(symbols[base])
+        for base, coin in best_ranked(market.coins).items()
+        if base in symbols
+    }
     source = UniverseSource(QueuedSource())
-    source._market = Market(market.coins, True, pairs)
+    source.recall(Market(market.coins, True, chosen))
     heard = source.hear(rows, "binance")
-    counting = tuple(row for row in rows if pairs.get(row.base) == row.pair)
+    counting = tuple(
+        row for row in rows if symbols.get(row.instrument.base) == row.instrument.symbol
+    )
     expected = overlay(market, PairTickers(counting), "binance").coins
     assert (heard.coins if heard else market.coins) == expected
     assert (heard is None) == (expected == market.coins)
-    assert source._market == Market(expected, True, pairs)
+    assert source._market == Market(expected, True, chosen)

@@ -7,14 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from operator import index, itemgetter
 from typing import Any
 
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
+from backend.identity.currencies import FIAT, QUOTES
+from backend.identity.instruments import Instrument, instrument_at
 from backend.models.market import (
     NAMESAKE_FACTOR,
-    QUOTES,
     PairTicker,
     PairTickers,
     QuotesQuery,
@@ -46,8 +47,6 @@ PUBLIC = Plan(
     ),
 )
 
-#: Money, not coins: EURUSDT is a currency pair.
-FIAT = frozenset("ARS/AUD/BRL/COP/CZK/EUR/GBP/IDR/JPY/MXN/NGN/PLN/RON/RUB/TRY/UAH/ZAR".split("/"))
 #: A pair that last traded longer before the newest one than this is delisted.
 DEAD_AFTER_MS = HOUR
 PAGE = 1_000
@@ -71,12 +70,13 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
     ahead = [row for row in traded if row["closeTime"] - venue_ms > DEAD_AFTER_MS]
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
-    dollar = [(row, quote) for row in live if (quote := dollar_quote(row["symbol"]))]
+    priced = ((row, instrument_of(context.provider, row["symbol"])) for row in live)
+    dollar = [(row, instrument) for row, instrument in priced if instrument]
     dollar.sort(key=by_quote)
     tickers, absurd = parse_rows(dollar, _ticker, _symbol, most=MOST_TICKERS)
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
-        best.setdefault(ticker.base, ticker)
+        best.setdefault(ticker.instrument.base, ticker)
     refused = (*illegible, *(row["symbol"][:LONGEST_NAME] for row in ahead), *absurd)
     return PairTickers(tuple(best.values()), refused)
 
@@ -89,35 +89,35 @@ def _legible(row: Any) -> Any:
     return row
 
 
-def dollar_quote(symbol: str) -> str | None:
-    """The dollar coin of a pair; None where it is another pair, or money."""
+@lru_cache(maxsize=MOST_TICKERS)
+def instrument_of(venue: str, symbol: str) -> Instrument | None:
+    """A coin against a dollar coin; None where `symbol` is another pair, or of money."""
     for quote in QUOTES:
         if symbol.endswith(quote):
             base = symbol.removesuffix(quote)
-            return quote if base and base not in FIAT else None
+            is_coin = base and base not in FIAT
+            return Instrument(venue, base, quote, symbol) if is_coin else None
     return None
 
 
-def by_quote(told: tuple[Any, str]) -> int:
-    """Sorts rows of dollar pairs by their quote, the best first."""
-    return QUOTES.index(told[1])
+def by_quote(row: tuple[Any, Instrument]) -> int:
+    """Sorts rows with their instruments by the quote currency, the preferred one first."""
+    return QUOTES.index(row[1].quote)
 
 
-def _symbol(told: tuple[Any, str]) -> Any:
-    return told[0]["symbol"]
+def _symbol(row: tuple[Any, Instrument]) -> Any:
+    return row[1].symbol
 
 
-def _ticker(told: tuple[Any, str]) -> PairTicker:
-    row, quote = told
+def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
+    row, instrument = found
     price, high, low, volume = decimal_numbers(_figures(row))
     change, percentage = (
         decimal_number(row[name]) if name in row else None
         for name in ("priceChange", "priceChangePercent")
     )
     return PairTicker(
-        pair=row["symbol"],
-        base=row["symbol"].removesuffix(quote),
-        quote=quote,
+        instrument=instrument,
         price=price,
         high=high,
         low=low,
@@ -131,30 +131,34 @@ def _ticker(told: tuple[Any, str]) -> PairTicker:
 _figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 
-def serves_klines(query: OhlcQuery, _context: Context) -> bool:
+def serves_klines(query: OhlcQuery, context: Context) -> bool:
     # Without a known price nothing tells the coin's pair from a namesake's.
-    return bool(query.pair) and query.reference_price is not None
+    return _instrument(query, context) is not None and query.reference_price is not None
 
 
-def build_klines(query: OhlcQuery, _context: Context) -> tuple[Call, ...]:
+def _instrument(query: OhlcQuery, context: Context) -> Instrument | None:
+    return instrument_at(context.provider, query.instruments)
+
+
+def build_klines(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
     """The newest 1,000 candles, or pages of 1,000 behind a probe of today's price."""
+    instrument = _instrument(query, context)
+    assert instrument is not None, "serves_klines() was asked before"
+    call = partial(_klines, instrument.symbol)
     if query.start_ms is None or query.end_ms is None:
-        return (_klines(query, query.interval, PAGE),)
+        return (call(query.interval, PAGE),)
     span = PAGE * query.interval.step_ms
     pages = range(query.start_ms, query.end_ms, span)
     return (
-        _klines(query, "1m", 1),
-        *(
-            _klines(query, query.interval, PAGE, at, min(at + span, query.end_ms) - 1)
-            for at in pages
-        ),
+        call("1m", 1),
+        *(call(query.interval, PAGE, at, min(at + span, query.end_ms) - 1) for at in pages),
     )
 
 
 def _klines(
-    query: OhlcQuery, interval: str, limit: int, start: int | None = None, end: int | None = None
+    symbol: str, interval: str, limit: int, start: int | None = None, end: int | None = None
 ) -> Call:
-    params = [("symbol", query.pair or ""), ("interval", str(interval)), ("limit", str(limit))]
+    params = [("symbol", symbol), ("interval", str(interval)), ("limit", str(limit))]
     if start is not None:
         params += [("startTime", str(start)), ("endTime", str(end))]
     return Call("/api/v3/klines", tuple(params), KLINES_WEIGHT)
@@ -178,11 +182,12 @@ def _is_newest(query: OhlcQuery) -> bool:
 def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:
     """The candles of all pages. Raises ValueError where most of them are malformed."""
     rows = [row for page in pages for row in bounded(page, 2 * PAGE)]
+    instrument = _instrument(query, context)
     if not rows:
-        return Candles(query.interval, (), query.pair)
+        return Candles(query.interval, (), instrument)
     candle = partial(_candle, query, context)
     told, malformed = parse_rows(rows, candle, itemgetter(0), most=len(rows))
-    series = sifted(query.interval, told, query.pair, malformed)
+    series = sifted(query.interval, told, instrument, malformed)
     if len(series.refused) > len(series.candles):
         raise ValueError("most candles are malformed")
     return series

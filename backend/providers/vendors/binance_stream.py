@@ -11,6 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
+from backend.identity.instruments import Instrument
 from backend.models.market import NAMESAKE_FACTOR, PairTicker
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
@@ -23,7 +24,7 @@ from backend.models.ticks import (
 )
 from backend.providers.adapter import Context, PushFeed, Window
 from backend.providers.rows import NOT_OF_NOW_MS, bounded, decimal_numbers, parse_rows
-from backend.providers.vendors.binance import MOST_TICKERS, by_quote, dollar_quote
+from backend.providers.vendors.binance import MOST_TICKERS, by_quote, instrument_of
 
 ALL_TICKERS = "!miniTicker@arr"
 #: Sent each second while anything trades at all; candles of a quiet pair only when it trades.
@@ -34,7 +35,7 @@ def stream_name(subject: TickSubject) -> str:
     """`!miniTicker@arr`, or `btcusdt@kline_1h`: symbols in lower case, intervals as they are."""
     if isinstance(subject, MarketTicks):
         return ALL_TICKERS
-    return f"{subject.pair.lower()}@kline_{subject.interval}"
+    return f"{subject.instrument.symbol.lower()}@kline_{subject.interval}"
 
 
 def build_path(subjects: Sequence[TickSubject]) -> str:
@@ -82,8 +83,8 @@ def _tickers(rows: Any, context: Context) -> TickersTold:
     """The good rows of a frame. Raises ValueError where most of its dollar pairs are junk."""
     if not bounded(rows, MOST_TICKERS):
         return TickersTold(context.provider, ())
-    quotes, _ = parse_rows(rows, _quoted, "s", most=MOST_TICKERS)
-    dollar = [told for told in quotes if told is not None]
+    found, _ = parse_rows(rows, partial(_priced, context), "s", most=MOST_TICKERS)
+    dollar = [row for row in found if row is not None]
     if not dollar:
         return TickersTold(context.provider, ())
     dollar.sort(key=by_quote)
@@ -91,19 +92,17 @@ def _tickers(rows: Any, context: Context) -> TickersTold:
     return TickersTold(context.provider, tuple(tickers))
 
 
-def _quoted(row: Any) -> tuple[Any, str] | None:
-    quote = dollar_quote(row["s"])
-    return (row, quote) if quote else None
+def _priced(context: Context, row: Any) -> tuple[Any, Instrument] | None:
+    instrument = instrument_of(context.provider, row["s"])
+    return (row, instrument) if instrument else None
 
 
-def _ticker(context: Context, told: tuple[Any, str]) -> PairTicker:
-    row, quote = told
+def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
+    row, instrument = found
     price, opened, high, low, volume = decimal_numbers(_figures(row))
     change, percentage = _change(price, opened, low, high)
     return PairTicker(
-        pair=row["s"],
-        base=row["s"].removesuffix(quote),
-        quote=quote,
+        instrument=instrument,
         price=price,
         high=high,
         low=low,
@@ -138,18 +137,22 @@ def _of_now(event_ms: int, context: Context) -> int:
 _prices = itemgetter("o", "h", "l", "c", "v")
 
 
-def _candle(data: Any, context: Context) -> CandleTold:
+def _candle(data: Any, context: Context) -> CandleTold | None:
+    """None for an instrument that is never asked for."""
     _of_now(data["E"], context)
     row = data["k"]
     interval = Interval(row["i"])
     if not isinstance(row["s"], str) or not row["s"]:
-        raise TypeError("a pair is a text")
+        raise TypeError("a symbol must be a text")
+    instrument = instrument_of(context.provider, row["s"])
     ended_ms = interval.next_open(row["t"])
     if not row["t"] - NOT_OF_NOW_MS <= context.now_ms <= ended_ms + NOT_OF_NOW_MS:
         raise ValueError("the candle is not of now")
     opened, high, low, close, volume = decimal_numbers(_prices(row))
     candle = Candle(row["t"], opened, high, low, close, volume, row["x"])
-    return CandleTold(context.provider, CandleTicks(row["s"], interval), candle)
+    if instrument is None:
+        return None
+    return CandleTold(context.provider, CandleTicks(instrument, interval), candle)
 
 
 PUSH_FEED = PushFeed(

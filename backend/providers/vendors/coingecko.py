@@ -10,7 +10,7 @@ from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
-from backend.models.market import Coin, QuotesQuery, Ranking
+from backend.models.market import Coin, QuotesQuery, Ranking, coins_by_rank
 from backend.models.numbers import LARGEST
 from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
@@ -83,7 +83,7 @@ def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     }
     unique = {coin.id: (coin, is_odd) for coin, is_odd in reversed(told) if coin.id not in ahead}
     return Ranking(
-        tuple(sorted((coin for coin, _ in unique.values()), key=_rank)),
+        coins_by_rank(coin for coin, _ in unique.values()),
         (*refused, *map(str, ahead)),
         tuple(str(coin.id) for coin, has_odd_supply in unique.values() if has_odd_supply),
     )
@@ -91,10 +91,6 @@ def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context
 
 def _stamp_ms(coin: Coin) -> int:
     return int(coin.last_updated.timestamp() * 1000) if coin.last_updated else 0
-
-
-def _rank(coin: Coin) -> tuple[bool, int, str]:
-    return coin.market_cap_rank is None, coin.market_cap_rank or 0, coin.id or ""
 
 
 def _coin(provider: str, row: Any) -> tuple[Coin, bool]:

@@ -14,10 +14,11 @@ from backend.providers.adapter import MIB, Call, Context
 from backend.providers.client import parsed
 from backend.providers.vendors import binance
 from tests.clocks import EPOCH_MS
+from tests.instruments import instrument, instruments
 
 CONTEXT = Context("binance", "public", EPOCH_MS)
 LAST_TRADE = EPOCH_MS - 5_000
-NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1, reference_price=100.0)
+NEWEST = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1, reference_price=100.0)
 RANGE = replace(NEWEST, start_ms=EPOCH_MS - 8 * HOUR, end_ms=EPOCH_MS - 4 * HOUR)
 
 
@@ -53,7 +54,7 @@ def tickers(*rows: Any) -> PairTickers:
 
 
 def pairs(*rows: Any) -> list[str]:
-    return [found.pair for found in tickers(*rows).tickers]
+    return [found.instrument.symbol for found in tickers(*rows).tickers]
 
 
 def kline(open_ms: int, step_ms: int = HOUR, close: str = "100.50000000") -> list[Any]:
@@ -72,9 +73,7 @@ def klines(query: OhlcQuery, *pages: Any) -> Candles:
 def test_a_row_becomes_a_pair_with_its_percent_untouched() -> None:
     assert tickers(ticker("BTCUSDT")).tickers == (
         PairTicker(
-            pair="BTCUSDT",
-            base="BTC",
-            quote="USDT",
+            instrument=instrument("BTCUSDT"),
             price=97.5,
             high=99.0,
             low=96.0,
@@ -124,7 +123,9 @@ def test_a_coin_is_priced_in_usdt_else_fdusd_else_usdc_whatever_the_volumes(
 ) -> None:
     rows = [ticker(f"BTC{quote}", quoteVolume=f"{10**n}.0") for n, quote in enumerate(quotes)]
     found = tickers(*rows).tickers
-    assert [(one.pair, one.quote) for one in found] == [(f"BTC{chosen}", chosen)]
+    assert [(one.instrument.symbol, one.instrument.quote) for one in found] == [
+        (f"BTC{chosen}", chosen)
+    ]
 
 
 @pytest.mark.parametrize("money", "EUR GBP TRY BRL JPY AUD UAH PLN".split())
@@ -144,7 +145,9 @@ def test_money_is_no_coin(money: str) -> None:
     ],
 )
 def test_odd_names_are_cut_at_their_quote_and_kept(pair: str, base: str) -> None:
-    assert [(one.pair, one.base) for one in tickers(ticker(pair)).tickers] == [(pair, base)]
+    assert [
+        (one.instrument.symbol, one.instrument.base) for one in tickers(ticker(pair)).tickers
+    ] == [(pair, base)]
 
 
 @pytest.mark.parametrize("pair", "ETHBTC BTCTRY USDTTRY BTCBUSD BTCEUR USDT BTCUSD".split())
@@ -177,7 +180,7 @@ def test_half_of_the_dollar_pairs_may_be_absurd_and_no_more(change: dict[str, An
     good = [ticker(f"C{n}USDT") for n in range(3)]
     absurd = [ticker(f"ODD{n}USDT", **change) for n in range(4)]
     found = tickers(*absurd[:3], *good, ticker("ETHBTC"))
-    assert [one.pair for one in found.tickers] == [row["symbol"] for row in good]
+    assert [one.instrument.symbol for one in found.tickers] == [row["symbol"] for row in good]
     assert found.refused == ("ODD0USDT", "ODD1USDT", "ODD2USDT")
     with pytest.raises(ValueError, match="4 rows are malformed"):
         tickers(*absurd, *good, ticker("ETHBTC"))
@@ -211,7 +214,7 @@ def without(name: str) -> dict[str, Any]:
 )
 def test_what_is_no_row_costs_itself_and_is_named(row: Any, name: str) -> None:
     found = tickers(ticker("BTCUSDT"), row, ticker("ETHUSDT"))
-    assert [one.pair for one in found.tickers] == ["BTCUSDT", "ETHUSDT"]
+    assert [one.instrument.symbol for one in found.tickers] == ["BTCUSDT", "ETHUSDT"]
     assert found.refused == (name,)
 
 
@@ -234,7 +237,7 @@ NO_DECIMALS += ["٩٧", "97,5", "9" * 400, "97.5.0", "-", True, 97.5, 2**70, Non
 @pytest.mark.parametrize("field", ["lastPrice", "quoteVolume", "priceChange"])
 def test_a_figure_that_is_no_plain_decimal_costs_its_row(field: str, figure: Any) -> None:
     found = tickers(ticker("BTCUSDT"), ticker("ODDUSDT", **{field: figure}))
-    assert [one.pair for one in found.tickers] == ["BTCUSDT"]
+    assert [one.instrument.symbol for one in found.tickers] == ["BTCUSDT"]
     assert found.refused == ("ODDUSDT",)
 
 
@@ -265,7 +268,7 @@ def test_candles_keep_their_open_stamp_and_are_closed_by_their_close_time() -> N
             Candle(EPOCH_MS - HOUR, 100.0, 101.0, 99.0, 100.5, volume=12.5, closed=True),
             Candle(EPOCH_MS, 100.0, 101.0, 99.0, 100.5, volume=12.5, closed=False),
         ),
-        pair="BTCUSDT",
+        instrument=instrument("BTCUSDT"),
     )
 
 
@@ -509,7 +512,12 @@ def test_every_interval_is_served_newest_or_ranged(interval: Interval) -> None:
     assert binance.serves_klines(replace(RANGE, interval=interval), CONTEXT)
 
 
-@pytest.mark.parametrize("unknown", [{"pair": None}, {"pair": ""}, {"reference_price": None}])
+ELSEWHERE = instrument("BTCUSDT", "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"instruments": ()}, {"instruments": (ELSEWHERE,)}, {"reference_price": None}]
+)
 def test_no_candles_without_a_pair_and_a_price_to_know_it_by(unknown: dict[str, Any]) -> None:
     assert not binance.serves_klines(replace(NEWEST, **unknown), CONTEXT)
 

@@ -27,11 +27,12 @@ from backend.providers.client import parsed
 from backend.providers.vendors import binance_stream
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from tests.clocks import EPOCH_MS
+from tests.instruments import instrument
 
 CONTEXT = Context("binance", "push", EPOCH_MS)
 TOLD_MS = EPOCH_MS - 400
 ALL = "!miniTicker@arr"
-BTC_HOURS = CandleTicks("BTCUSDT", Interval.H1)
+BTC_HOURS = CandleTicks(instrument("BTCUSDT"), Interval.H1)
 
 
 def mini(symbol: str, **changes: Any) -> dict[str, Any]:
@@ -99,9 +100,7 @@ def test_a_row_becomes_a_ticker_with_its_change_and_percentage_computed() -> Non
         "binance",
         (
             PairTicker(
-                pair="BTCUSDT",
-                base="BTC",
-                quote="USDT",
+                instrument=instrument("BTCUSDT"),
                 price=97.5,
                 high=99.0,
                 low=96.0,
@@ -135,7 +134,10 @@ def test_change_and_percentage_are_rounded_to_the_venues_own_places(
 
 def test_pairs_against_dollars_count_and_others_do_not() -> None:
     symbols = ["BTCUSDT", "ETHBTC", "ETHUSDC", "BNBFDUSD", "USDTTRY", "BTCEUR", "USDT", "BTCBUSD"]
-    found = {ticker.pair: (ticker.base, ticker.quote) for ticker in told(*map(mini, symbols))}
+    found = {
+        ticker.instrument.symbol: (ticker.instrument.base, ticker.instrument.quote)
+        for ticker in told(*map(mini, symbols))
+    }
     assert found == {
         "BTCUSDT": ("BTC", "USDT"),
         "ETHUSDC": ("ETH", "USDC"),
@@ -145,12 +147,16 @@ def test_pairs_against_dollars_count_and_others_do_not() -> None:
 
 def test_every_dollar_pair_of_a_coin_is_told_the_best_quote_first() -> None:
     rows = [mini(symbol) for symbol in ("BTCUSDC", "BTCFDUSD", "BTCUSDT")]
-    assert [ticker.pair for ticker in told(*rows)] == ["BTCUSDT", "BTCFDUSD", "BTCUSDC"]
+    assert [one.instrument.symbol for one in told(*rows)] == [
+        "BTCUSDT",
+        "BTCFDUSD",
+        "BTCUSDC",
+    ]
 
 
 @pytest.mark.parametrize("symbol", ["EURUSDT", "TRYUSDT", "GBPUSDC"])
 def test_money_is_no_coin(symbol: str) -> None:
-    assert [ticker.pair for ticker in told(mini(symbol), mini("BTCUSDT"))] == ["BTCUSDT"]
+    assert [one.instrument.symbol for one in told(mini(symbol), mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
 @pytest.mark.parametrize("rows", [[], [mini("ETHBTC")], [mini("EURUSDT"), mini("BTCTRY")]])
@@ -160,7 +166,7 @@ def test_where_no_dollar_pair_changed_the_tick_only_proves_that_they_live(rows: 
 
 def test_a_symbol_need_not_be_ascii() -> None:
     (ticker,) = told(mini("\u5e01\u5b89\u4eba\u751fUSDT"))
-    assert ticker.base == "\u5e01\u5b89\u4eba\u751f"
+    assert ticker.instrument.base == "\u5e01\u5b89\u4eba\u751f"
 
 
 JUNK_ROWS: list[dict[str, Any]] = [
@@ -206,14 +212,14 @@ JUNK_ROWS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("junk", JUNK_ROWS, ids=str)
 def test_a_junk_row_is_left_out_and_the_others_are_told(junk: dict[str, Any]) -> None:
     tickers = told(mini("BTCUSDT"), mini("ODDUSDT", **junk), mini("ETHUSDT"))
-    assert [ticker.pair for ticker in tickers] == ["BTCUSDT", "ETHUSDT"]
+    assert [one.instrument.symbol for one in tickers] == ["BTCUSDT", "ETHUSDT"]
 
 
 @pytest.mark.parametrize("name", ["E", "c", "o", "h", "l", "q"])
 def test_a_row_without_a_field_is_left_out(name: str) -> None:
     row = mini("ODDUSDT")
     del row[name]
-    assert [ticker.pair for ticker in told(row, mini("BTCUSDT"))] == ["BTCUSDT"]
+    assert [one.instrument.symbol for one in told(row, mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +227,7 @@ def test_a_row_without_a_field_is_left_out(name: str) -> None:
 )
 def test_what_is_no_row_costs_itself_and_the_frames_good_rows_are_told(junk: Any) -> None:
     tickers = told(mini("BTCUSDT"), junk, mini("ETHBTC"), mini("ETHUSDT"))
-    assert [ticker.pair for ticker in tickers] == ["BTCUSDT", "ETHUSDT"]
+    assert [one.instrument.symbol for one in tickers] == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_more_rows_than_a_venue_has_pairs_are_junk() -> None:
@@ -244,7 +250,7 @@ def test_a_change_that_follows_from_an_absurd_open_is_unknown_and_the_row_is_tol
     "pair", ["BIT\nUSDT", "\u202eBTCUSDT", "B\x1b[31mUSDT", "B\ud800USDT"], ids=ascii
 )
 def test_a_pair_that_cannot_be_printed_is_left_out(pair: str) -> None:
-    assert [ticker.pair for ticker in told(mini(pair), mini("BTCUSDT"))] == ["BTCUSDT"]
+    assert [one.instrument.symbol for one in told(mini(pair), mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
 def test_a_clock_that_is_off_by_two_hours_is_borne() -> None:
@@ -271,7 +277,7 @@ def test_a_candle_becomes_one_open_or_with_its_last_word(is_closed: bool) -> Non
 @pytest.mark.parametrize("interval", list(Interval))
 def test_each_interval_is_read_as_it_is_asked_for(interval: Interval) -> None:
     tick = candle(kline(i=str(interval)))
-    assert tick.subject == CandleTicks("BTCUSDT", interval)
+    assert tick.subject == CandleTicks(instrument("BTCUSDT"), interval)
     assert PUSH_FEED.path([tick.subject]).endswith(f"btcusdt@kline_{interval.value}")
 
 
@@ -398,9 +404,9 @@ def test_any_other_frame_is_junk(junk: Any) -> None:
     ("subject", "name"),
     [
         (MarketTicks(), "!miniTicker@arr"),
-        (CandleTicks("BTCUSDT", Interval.M1), "btcusdt@kline_1m"),
-        (CandleTicks("BTCUSDT", Interval.MONTH), "btcusdt@kline_1M"),
-        (CandleTicks("1000SATSFDUSD", Interval.W1), "1000satsfdusd@kline_1w"),
+        (CandleTicks(instrument("BTCUSDT"), Interval.M1), "btcusdt@kline_1m"),
+        (CandleTicks(instrument("BTCUSDT"), Interval.MONTH), "btcusdt@kline_1M"),
+        (CandleTicks(instrument("1000SATSFDUSD"), Interval.W1), "1000satsfdusd@kline_1w"),
     ],
 )
 def test_symbols_are_lower_case_and_intervals_keep_their_case(
@@ -430,7 +436,9 @@ def test_commands_are_numbered_and_name_their_streams(
 
 
 def test_a_command_of_a_hundred_symbols_stays_small_and_is_ascii() -> None:
-    subjects = [CandleTicks(f"\u5e01{number}USDT", Interval.MONTH) for number in range(100)]
+    subjects = [
+        CandleTicks(instrument(f"\u5e01{number}USDT"), Interval.MONTH) for number in range(100)
+    ]
     text = PUSH_FEED.ask(subjects, 1)
     assert text.isascii()
     assert len(text) < 4_096
@@ -535,7 +543,7 @@ def is_plausible(tick: Tick) -> bool:
         row = tick.candle
         return 0 < row.low <= min(row.open, row.close) <= row.high < float("inf")
     return all(
-        ticker.pair == ticker.base + ticker.quote
+        ticker.instrument.symbol == ticker.instrument.base + ticker.instrument.quote
         and 0 < ticker.low <= ticker.high < float("inf")
         and ticker.low / 2 <= ticker.price <= ticker.high * 2
         and abs(ticker.closed_at.timestamp() * 1_000 - EPOCH_MS) <= 3 * HOUR

@@ -12,8 +12,9 @@ from backend.providers.adapter import Call, Context
 from backend.providers.client import parsed
 from backend.providers.vendors import coingecko_candles as candles
 from tests.clocks import EPOCH_MS
+from tests.instruments import instruments
 
-NEWEST = OhlcQuery("bitcoin", "BTCUSDT", Interval.H1)
+NEWEST = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1)
 HALF_PAST = EPOCH_MS + 30 * MINUTE
 
 
@@ -43,7 +44,7 @@ def native(interval: Interval, rows: Any, now_ms: int = HALF_PAST) -> Candles:
 def test_a_stamp_of_the_close_becomes_one_of_the_open_and_volume_is_none() -> None:
     series = native(Interval.H1, [bar(EPOCH_MS)])
     assert series.interval is Interval.H1
-    assert series.pair is None
+    assert series.instrument is None
     assert series.candles == (
         Candle(EPOCH_MS - HOUR, open=91, high=110, low=90, close=109, volume=None, closed=True),
     )
@@ -268,7 +269,7 @@ def test_a_range_is_cut_into_what_one_call_may_hold(
 ) -> None:
     start, now = EPOCH_MS - 1_000 * step, EPOCH_MS
     end = EPOCH_MS - 100 * step
-    query = OhlcQuery("bitcoin", None, Interval(interval), start, end)
+    query = OhlcQuery("bitcoin", (), Interval(interval), start, end)
     calls = [dict(call.params) for call in candles.build_range(query, context("pro", now))]
     spans = [(int(call["from"]) * 1000, int(call["to"]) * 1000) for call in calls]
     assert {call["interval"] for call in calls} == {name}
@@ -278,14 +279,14 @@ def test_a_range_is_cut_into_what_one_call_may_hold(
 
 
 def test_a_range_begins_where_the_vendors_history_does_and_asks_for_nothing_ahead() -> None:
-    query = OhlcQuery("bitcoin", None, Interval.D1, 1_400_000_000_000, EPOCH_MS + 400 * DAY)
+    query = OhlcQuery("bitcoin", (), Interval.D1, 1_400_000_000_000, EPOCH_MS + 400 * DAY)
     calls = [dict(call.params) for call in candles.build_range(query, context("pro", EPOCH_MS))]
     assert calls[0]["from"] == str(int(datetime(2018, 2, 10, tzinfo=UTC).timestamp()))
     assert int(calls[-1]["to"]) <= EPOCH_MS // 1000
 
 
 def test_a_range_before_the_vendors_history_is_not_served() -> None:
-    query = OhlcQuery("bitcoin", None, Interval.D1, 1_400_000_000_000, 1_500_000_000_000)
+    query = OhlcQuery("bitcoin", (), Interval.D1, 1_400_000_000_000, 1_500_000_000_000)
     assert not candles.serves_range(query, context("pro"))
 
 
