@@ -120,7 +120,6 @@ SHOWN = {
         "orchestration/test_demand_tracker.py",
         "test_only_so_many_are_remembered_and_the_oldest_goes",
     ),
-    "ExpiringSet._until": ("orchestration/test_expiring_set.py", "test_the_oldest_note_goes_first"),
     "NewsStore._articles": (
         "services/test_news_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",

@@ -1,26 +1,24 @@
-"""A provider at run time: an adapter with a credential, its guards and its health."""
+"""A provider: a vendor's adapter in use, with its key, limits and health."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from backend.bounded_map import BoundedMap
 from backend.clock import Clock, instant_of
 from backend.errors import (
     LeaseRefused,
-    MalformedResponse,
     ProviderError,
     QueryRefused,
     UnexpectedFailure,
     UpstreamFailed,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
-from backend.models.account import AccountQuery
 from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.executor import Executor, PlannedCalls
-from backend.orchestration.expiring_set import ExpiringSet
 from backend.orchestration.health.call_stats import CallStats
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, Lease
 from backend.orchestration.health.flap_detector import FlapDetector
@@ -32,8 +30,9 @@ from backend.providers.unexpected import UnexpectedErrors
 
 T = TypeVar("T")
 
-#: A query that the provider refused is not sent to it again for ten minutes.
-QUERY_REFUSAL_S = 600.0
+#: A query that the provider refused is not sent to it again for ten minutes; so many are
+#: remembered.
+QUERY_REFUSAL_S, MAX_REFUSED_QUERIES = 600.0, 1_024
 #: The usual answer time of a provider before its first answer, and the least that is assumed.
 DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
 
@@ -97,7 +96,9 @@ class Provider:
         self._stats = CallStats()
         self._flaps = FlapDetector(clock)
         self._unexpected = UnexpectedErrors()
-        self._refused = ExpiringSet(clock)
+        self._refused = BoundedMap[Query[Any], bool](
+            MAX_REFUSED_QUERIES, ttl_s=QUERY_REFUSAL_S, timer=clock.monotonic
+        )
         self._demand = DemandTracker(clock)
         self._executor = Executor(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
@@ -121,8 +122,12 @@ class Provider:
         return self._stats.consecutive_failures
 
     @property
+    def state(self) -> ProviderState:
+        return self._breaker.state
+
+    @property
     def is_configured(self) -> bool:
-        return self._breaker.state not in OFF
+        return self.state not in OFF
 
     @property
     def is_usable(self) -> bool:
@@ -223,25 +228,6 @@ class Provider:
             self._unexpected.log(f"an attempt of {self.name}", error)
             raise UnexpectedFailure(type(error).__name__) from error
 
-    async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> bool:
-        """Adopts the limits of the key's own plan, where the vendor has a call that returns them.
-
-        False where the call was not possible now but may be later.
-        """
-        offer = self.offer(AccountQuery())
-        if isinstance(offer, Refusal):
-            return not self.is_configured or offer.reason == "unsupported"
-        if self._breaker.state is not ProviderState.ACTIVE:
-            return False  # the first attempt after a failure is for a client's query
-        try:
-            answer = await self.fetch(AccountQuery(), timeout_s, offer=offer)
-        except (MalformedResponse, QueryRefused):
-            return True
-        except ProviderError:
-            return False
-        self._executor.endpoint().guard.redeclare(answer.data, keeps_limits=keeps_limits)
-        return True
-
     def status(self) -> ProviderStatus:
         """The provider's entry in `/api/status`, without I/O."""
         return provider_status(
@@ -281,7 +267,7 @@ class Provider:
 
     def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
         if isinstance(error, QueryRefused):
-            self._refused.add(query, QUERY_REFUSAL_S)
+            self._refused.set(query, True)
         self._breaker.record_failure(lease, error)
         self._on_block(self._breaker.block)
         if error.effect is ProviderState.COOLDOWN:

@@ -1,39 +1,35 @@
-"""Accounts that can't be asked at the start are asked again, ever less often, and then no more."""
+"""Accounts that cannot be asked at the start are asked again, at growing intervals."""
 
 import asyncio
 from itertools import pairwise
-from typing import cast
 
 import pytest
 
-from backend.orchestration.accounts import learn_accounts
+from backend.orchestration import accounts
 from backend.orchestration.provider import Provider
 from backend.settings import CallLimit, Configuration, ProviderSettings, Settings
+from tests.clocks import LoopClock
+from tests.walk import Walk
 
 NOWHERE = "NOBODY_SETS_THIS_"
 LIMITED = ProviderSettings(_env_prefix=NOWHERE, _env_file=None, limits=(CallLimit(10, 60.0),))
 
 
-class Reluctant:
-    """Tells at the fifth question."""
-
-    name = "a"
-
-    def __init__(self) -> None:
-        self.asked: list[float] = []
-
-    async def learn_account(self, timeout_s: float, *, keeps_limits: bool) -> bool:
-        assert timeout_s > 0
-        assert keeps_limits, "a user's own limits are taken from him"
-        self.asked.append(asyncio.get_running_loop().time())
-        return len(self.asked) == 5
-
-
 @pytest.mark.looptime
-async def test_who_cannot_be_asked_is_asked_again_ever_less_often() -> None:
+async def test_an_account_that_cannot_be_asked_is_asked_again_at_growing_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+
+    async def learn(_provider: Provider, timeout_s: float, *, keeps_limits: bool) -> bool:
+        assert timeout_s > 0
+        assert keeps_limits, "the user's own limits are kept"
+        asked.append(asyncio.get_running_loop().time())
+        return len(asked) == 5
+
+    monkeypatch.setattr(accounts, "learn_account", learn)
     settings = Settings(_env_prefix=NOWHERE, _env_file=None)
-    provider = Reluctant()
-    known = Configuration(settings, {"a": LIMITED})
-    await learn_accounts([cast("Provider", provider)], known)
-    pauses = [later - earlier for earlier, later in pairwise(provider.asked)]
+    provider = Walk(LoopClock()).add("a")
+    await accounts.learn_accounts([provider], Configuration(settings, {"a": LIMITED}))
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert pauses == pytest.approx([60, 600, 6_000, 21_600])

@@ -30,6 +30,7 @@ from backend.errors import (
 from backend.events import CallRetried, ProviderCalled, ProviderStateChanged
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.status import ProviderState, Refusal
+from backend.orchestration.accounts import learn_account
 from backend.orchestration.calls.executor import PARSE_IN_THREAD_BYTES
 from backend.orchestration.limits.ledger import CallStore, Ledger
 from backend.orchestration.provider import Offer, Provider
@@ -640,7 +641,7 @@ async def test_a_key_tells_the_limits_of_its_own_plan(
     walk.wire.scripts["a"] = [httpx.Response(200, json=told)]
     month = Window(100, 30 * 86_400.0, kind="month")
     provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(month,))
-    assert await provider.learn_account(3, keeps_limits=keeps)
+    assert await learn_account(provider, 3, keeps_limits=keeps)
     (quota,) = provider.status().quotas
     assert (quota.limit, quota.used) == (limit, 70)
 
@@ -648,7 +649,7 @@ async def test_a_key_tells_the_limits_of_its_own_plan(
 async def test_a_vendor_that_tells_no_limits_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", windows=(DAY,))
-    assert await provider.learn_account(3, keeps_limits=False)
+    assert await learn_account(provider, 3, keeps_limits=False)
     assert walk.wire.calls == {}
     assert provider.status().quotas[0].limit == 100
 
@@ -668,7 +669,7 @@ async def test_a_failed_question_for_the_limits_changes_none(
     walk = Walk(clock)
     walk.wire.scripts["a"] = script
     provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(DAY,))
-    assert await provider.learn_account(3, keeps_limits=False) is is_final
+    assert await learn_account(provider, 3, keeps_limits=False) is is_final
     assert walk.wire.calls == {"a": 1}
     assert provider.status().quotas[0].limit == 100
 
@@ -679,13 +680,13 @@ async def test_while_it_rests_it_is_not_asked_for_its_limits(clock: ManualClock)
     walk.wire.scripts["a"] = [status(500), price(), told]
     both = stub_adapter(account_operation(), price_operation())
     provider = walk.add("a", adapter=both)
-    assert not await provider.learn_account(3, keeps_limits=False)
-    assert not await provider.learn_account(3, keeps_limits=False)
+    assert not await learn_account(provider, 3, keeps_limits=False)
+    assert not await learn_account(provider, 3, keeps_limits=False)
     assert walk.wire.calls == {"a": 1}
     clock.advance(60)
-    assert not await provider.learn_account(3, keeps_limits=False), "readers come first"
+    assert not await learn_account(provider, 3, keeps_limits=False), "readers come first"
     await provider.fetch(QUERY, 3)
-    assert await provider.learn_account(3, keeps_limits=False)
+    assert await learn_account(provider, 3, keeps_limits=False)
     assert walk.wire.calls == {"a": 3}
 
 

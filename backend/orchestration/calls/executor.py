@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from backend.bounded_map import BoundedMap
 from backend.clock import Clock
 from backend.errors import (
     AuthFailed,
@@ -17,7 +18,6 @@ from backend.errors import (
 from backend.models.answer import Query
 from backend.orchestration.calls.endpoint import Endpoint, OnRetry
 from backend.orchestration.calls.gather import gather_or_cancel
-from backend.orchestration.expiring_set import ExpiringSet
 from backend.orchestration.limits.window import Cost
 from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
@@ -25,7 +25,7 @@ from backend.providers.client import parsed
 T = TypeVar("T")
 
 #: An operation that a plan does not include is not tried again for a day, in seconds.
-PLAN_RESTRICTION_S = 86_400.0
+PLAN_RESTRICTION_S, MAX_RESTRICTIONS = 86_400.0, 64
 #: Payloads larger than this are parsed in a thread: parsing as many bytes takes about 1 ms.
 PARSE_IN_THREAD_BYTES = 32 * 1024
 #: Parsing may end this long after the deadline of the calls, in seconds.
@@ -68,7 +68,10 @@ class Executor:
         self._keyless = keyless
         self._clock = clock
         self._on_retry = on_retry
-        self._restricted = ExpiringSet(clock)
+        #: Plans and the operations that they do not include.
+        self._restricted = BoundedMap[tuple[str, str], bool](
+            MAX_RESTRICTIONS, ttl_s=PLAN_RESTRICTION_S, timer=clock.monotonic
+        )
 
     def __repr__(self) -> str:
         return f"<Executor {self._keyed!r} {self._keyless!r}>"
@@ -130,7 +133,7 @@ class Executor:
             except PlanRestricted as restricted:
                 error, endpoint = restricted, planned.endpoint
                 plan_and_operation = (endpoint.plan.name, planned.operation.name)
-                self._restricted.add(plan_and_operation, PLAN_RESTRICTION_S)
+                self._restricted.set(plan_and_operation, True)
                 planned = self.plan(planned.query, endpoint)
                 hosts_left = endpoint.independent_hosts - 1
             except MalformedResponse as malformed:

@@ -1,11 +1,11 @@
 """Chooses the provider that is asked next: by tier, budget, series and rotation. No I/O."""
 
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from backend.bounded_map import BoundedMap
 from backend.clock import Clock
 from backend.models.answer import Query
 from backend.models.status import Refusal
@@ -43,7 +43,7 @@ class Chooser:
         self.providers = tuple(providers)
         self._clock = clock
         self._rotations: dict[tuple[str, int], SmoothRotation] = {}
-        self._series: OrderedDict[str, str] = OrderedDict()
+        self._series = BoundedMap[str, str](MAX_SERIES)
         self._probed_early_at: dict[str, float] = {}
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Chooser:
         rank = min(offer.rank for offer in offers)
         equals, over_budget = self.within_budget([one for one in offers if one.rank == rank])
         by_name = {offer.provider.name: offer for offer in equals}
-        offer = by_name.get(self._series.get(query.series or "", ""))
+        offer = by_name.get(self._series.get(query.series or "") or "")
         if len(equals) == 1:
             offer = equals[0]
             reason = f"the only eligible one of tier {offer.tier}"
@@ -138,12 +138,8 @@ class Chooser:
 
     def remember_series(self, query: Query[Any], provider: Provider) -> None:
         """The provider is asked first for later queries of the same series."""
-        if query.series is None:
-            return
-        self._series[query.series] = provider.name
-        self._series.move_to_end(query.series)
-        if len(self._series) > MAX_SERIES:
-            self._series.popitem(last=False)
+        if query.series is not None:
+            self._series.set(query.series, provider.name)
 
     def _over_budget(self, offer: Offer) -> Refusal:
         retry_at = self._clock.now() + timedelta(seconds=offer.budget_wait_s)
