@@ -64,6 +64,7 @@ ONE_FOR_EACH = {
 }
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
+    "UniverseSource._holders",
     "AgedRows._told",
     "CoinTagger._names",
     "CoinTagger._words",
@@ -107,10 +108,6 @@ SHOWN = {
     "Broadcaster._subscribers": (
         "api/stream/test_access.py",
         "test_one_address_leaves_places_for_others",
-    ),
-    "Chooser._series": (
-        "orchestration/test_provider_manager.py",
-        "test_forgotten_series_are_bounded",
     ),
     "ClientLimits._logs": (
         "api/test_client_limits.py",
