@@ -114,7 +114,7 @@ SHOWN = {
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
     ),
     "DemandTracker._asked": (
-        "orchestration/test_demand_tracker.py",
+        "orchestration/limits/test_demand_tracker.py",
         "test_only_so_many_are_remembered_and_the_oldest_goes",
     ),
     "NewsStore._articles": (
@@ -145,7 +145,7 @@ SHOWN = {
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
     ),
     "SlidingWindow._unsaved": (
-        "orchestration/test_sliding_window.py",
+        "orchestration/limits/test_sliding_window.py",
         "test_what_nobody_keeps_is_bounded",
     ),
     "SqliteStorage._owed": (

@@ -60,15 +60,15 @@ NOTES = (
 )
 #: What never fails to hold, and the property tests that say so.
 INVARIANTS = {
-    "permits are conserved": "tests/orchestration/test_rate_limit_guard.py",
+    "permits are conserved": "tests/orchestration/limits/test_rate_limit_guard.py",
     "`until` is monotone, only legal transitions": (
-        "tests/orchestration/test_circuit_breaker.py: BreakerMachine"
+        "tests/orchestration/health/test_circuit_breaker.py: BreakerMachine"
     ),
     "at most one flight a key; stale age is at most MAX_STALE and always flagged": (
         "tests/cache/test_cache_invariants.py"
     ),
     "the ledger is at least what the provider counted": (
-        "tests/orchestration/test_budget_machine.py"
+        "tests/orchestration/limits/test_budget_machine.py"
     ),
     "no figure of a row is older than it may be": "tests/services/test_aged_rows.py",
     "no price jumps without a second word or an hour": "tests/services/test_price_watch.py",
