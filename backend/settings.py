@@ -1,19 +1,18 @@
-"""Settings, read from the environment and `.env`: the only file that looks there.
+"""The settings, read from the environment and `.env`: the only file that reads them.
 
-Every setting has a type, bounds, a unit and a default. A wrong one raises `SettingsError`, whose
-text is one line that names the variable. Proxies and certificates are those of the process's
-environment, as for any other program; `.env` holds our own settings only.
+An invalid value raises `SettingsError`, whose text is one line that names the variable. Proxies and
+certificates come from the process's environment, as in any other program; `.env` holds our own
+settings only.
 """
 
 import logging
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.environment.env_file import read_env_file
@@ -25,7 +24,14 @@ from backend.environment.forms import (
     MONTH,
     CallLimit,
     parse_base_urls,
+    parse_folder,
+    parse_gateway_keys,
+    parse_host,
     parse_limits,
+    parse_log_level,
+    parse_origins,
+    parse_provider_key,
+    parse_proxy_count,
     parse_stream_url,
 )
 from backend.environment.names import misspelt
@@ -45,234 +51,180 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=BaseSettings)
-Seconds = Annotated[float, Field(gt=0, le=30 * DAY, allow_inf_nan=False)]
 
 ENV_FILE = ".env"
-#: More misspelt names than these are only counted.
-MOST_NAMED = 20
+#: Largest number of misspelt names that are logged one by one; more are counted.
+MAX_MISSPELT = 20
 
 
-class _Read(BaseSettings):
-    """What is read from the environment, or from `.env` where that has no word on it."""
+def _parsed(parse: Callable[[str], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+Seconds = Annotated[float, Field(gt=0, le=30 * DAY, allow_inf_nan=False)]
+Host = Annotated[str, _parsed(parse_host)]
+LogLevel = Annotated[str, _parsed(parse_log_level)]
+ProxyCount = Annotated[int, Field(ge=0, le=10), _parsed(parse_proxy_count)]
+Folder = Annotated[Path, _parsed(parse_folder)]
+OptionalPath = Annotated[Path | None, _parsed(lambda text: text or None)]
+Limits = Annotated[tuple[CallLimit, ...], NoDecode, _parsed(parse_limits)]
+Origins = Annotated[tuple[str, ...], NoDecode, _parsed(parse_origins)]
+GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(parse_gateway_keys)]
+ProviderKey = Annotated[SecretStr | None, _parsed(parse_provider_key)]
+BaseUrls = Annotated[tuple[str, ...], NoDecode, _parsed(parse_base_urls)]
+StreamUrl = Annotated[str | None, _parsed(parse_stream_url)]
+
+
+class _EnvironmentSettings(BaseSettings):
+    """Values of the environment; of `.env` where the environment has none."""
 
     model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _space_around_is_cut(cls, value: Any) -> Any:
+    def _strip(cls, value: Any) -> Any:
         return value.strip() if isinstance(value, str) else value
 
 
-class ProviderSettings(_Read):
-    """What each provider reads behind its own upper-cased name and an underscore."""
+class ProviderSettings(_EnvironmentSettings):
+    """The settings of one provider: variables that begin with its upper-case name."""
 
-    api_key: SecretStr | None = None
-    base_url: Annotated[tuple[str, ...], NoDecode] = ()
-    limits: Annotated[tuple[CallLimit, ...], NoDecode] = ()
+    #: Its key, if it takes one.
+    api_key: ProviderKey = None
+    #: Equivalent addresses, tried in order; none: the vendor's own.
+    base_url: BaseUrls = ()
+    #: Limits in place of the declared ones; none: the declared ones.
+    limits: Limits = ()
     enabled: bool = True
-    #: Which of several paid plans the key is of; only some providers have them.
+    #: The paid plan of the key, for a provider with several plans.
     plan: str = ""
-    #: Where it pushes ticks, if it does; None is the vendor's own address, empty is nowhere.
-    stream_url: str | None = None
-    #: The key is of the same account as the other one's, whose limits it then shares.
+    #: Address of its tick stream; None: the vendor's own, empty: no ticks.
+    stream_url: StreamUrl = None
+    #: Whether a backup key belongs to the account of the first key, and shares its limits.
     shares_account: bool = True
 
-    @field_validator("api_key")
-    @classmethod
-    def _key_is_sendable(cls, key: SecretStr | None) -> SecretStr | None:
-        text = key.get_secret_value().strip() if key else ""
-        if not text:
-            return None
-        if not re.fullmatch(r"[\x21-\x7e]{1,512}", text):
-            raise ValueError("holds a space or a character that no key has")
-        return SecretStr(text)
 
-    @field_validator("base_url", mode="before")
-    @classmethod
-    def _split_base_url(cls, value: Any) -> Any:
-        return parse_base_urls(value) if isinstance(value, str) else value
+class Settings(_EnvironmentSettings):
+    """The gateway's own settings. Durations are in seconds, fractions allowed."""
 
-    @field_validator("stream_url")
-    @classmethod
-    def _stream_url_is_one(cls, value: str | None) -> str | None:
-        return None if value is None else parse_stream_url(value)
-
-    @field_validator("limits", mode="before")
-    @classmethod
-    def _split_limits(cls, value: Any) -> Any:
-        return parse_limits(value) if isinstance(value, str) else value
-
-
-class Settings(_Read):
-    """The gateway's own settings. Durations in seconds, fractions allowed."""
-
-    host: str = Field("0.0.0.0", min_length=1)  # noqa: S104 - a container serves all interfaces
+    #: Address and port to listen on.
+    host: Host = "0.0.0.0"  # noqa: S104 - a container serves all interfaces
     port: int = Field(7860, ge=1, le=65_535)
-    log_dir: Path = Path("logs")
-    log_level: str = "INFO"
-    #: What outlives a restart; None: nothing does.
-    state_path: Path | None = Path("state/gateway.sqlite")
+    #: Folder of the JSON-lines logs, and level of standard output.
+    log_dir: Folder = Path("logs")
+    log_level: LogLevel = "INFO"
+    #: File for data that outlives a restart; None: nothing is stored.
+    state_path: OptionalPath = Path("state/gateway.sqlite")
 
+    #: Time for which an answer is fresh.
     cache_ttl_market: Seconds = 60
     cache_ttl_ohlc: Seconds = 15
     cache_ttl_news: Seconds = 300
     cache_ttl_sentiment: Seconds = 3600
     cache_ttl_gas: Seconds = 15
+    #: Largest age of an answer that is served while all providers fail.
     max_stale_market: Seconds = 6 * HOUR
     max_stale_ohlc: Seconds = 24 * HOUR
     max_stale_news: Seconds = 24 * HOUR
     max_stale_sentiment: Seconds = 48 * HOUR
     max_stale_gas: Seconds = 5 * MINUTE
 
+    #: Time limit of a client's request, and of one provider's attempt.
     request_deadline: float = Field(4, ge=0.5, le=60)
     provider_timeout: float = Field(3, ge=0.5, le=60)
+    #: Pause of a provider after its first failure; it doubles up to the longest pause.
     cooldown: float = Field(30, gt=0, le=DAY)
     cooldown_max: float = Field(300, gt=0, le=DAY)
 
-    #: Whoever asks for data sends one of these; none: open to all.
-    gateway_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    #: Of one client address; none: no limit.
-    client_rate_limit: Annotated[tuple[CallLimit, ...], NoDecode] = (CallLimit(600, MINUTE),)
-    #: Largest share of the stream's places, its series and the open connections that one client
-    #: address may have; 1 is no limit.
+    #: Keys of which a client must send one; none: no key is needed.
+    gateway_api_keys: GatewayKeys = ()
+    #: Limit of one client address, in units of work; none: no limit.
+    client_rate_limit: Limits = (CallLimit(600, MINUTE),)
+    #: Largest share of stream clients, series and open connections that one client address may
+    #: use, from 0 to 1; 1: no limit.
     client_max_share: float = Field(0.5, gt=0, le=1)
-    #: So many proxies of ours stand in front and add to X-Forwarded-For; true is one.
-    trust_proxy: int = Field(0, ge=0, le=10)
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
-    #: Readers of the stream at a time, by WebSocket and by SSE together.
+    #: Number of own proxies in front of the gateway that add to X-Forwarded-For.
+    trust_proxy: ProxyCount = 0
+    #: Origins that browsers may call from; *: all.
+    cors_origins: Origins = ("*",)
+
+    #: Largest number of stream clients, by WebSocket and SSE together.
     ws_max_clients: int = Field(1_000, ge=1, le=100_000)
-    #: Of these, one that reads nothing of what waits for it is closed after so long.
+    #: Time after which a stream client that does not read is disconnected.
     ws_stuck_seconds: float = Field(30, ge=0.5, le=HOUR)
-    #: Frames go straight to the server's transports; false is the plain way, one task a reader.
+    #: Whether frames are written to the server's transports; false: through ASGI.
     ws_direct: bool = True
-    #: What was just answered is answered again from memory in front of all layers.
+    #: Whether a repeated request is answered from memory, in front of the application.
     prepared_answers: bool = True
-    #: ... by the server itself; false is the plain way, through ASGI.
+    #: Whether such answers are written to the server's transports; false: through ASGI.
     http_direct: bool = True
 
-    @field_validator("host")
-    @classmethod
-    def _address_has_no_brackets(cls, value: str) -> str:
-        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _level_is_known(cls, value: Any) -> str:
-        level = str(value).strip().upper()
-        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            raise ValueError("wants DEBUG, INFO, WARNING or ERROR")
-        return level
+class _Unsupported(_EnvironmentSettings):
+    """Variables of the contract that this version does not support."""
 
-    @field_validator("log_dir", mode="before")
-    @classmethod
-    def _folder_has_a_name(cls, value: Any) -> Any:
-        if not str(value).strip():
-            raise ValueError("wants the name of a folder")
-        return value
-
-    @field_validator("state_path", mode="before")
-    @classmethod
-    def _nothing_is_no_file(cls, value: Any) -> Any:
-        return value if str(value or "").strip() else None
-
-    @field_validator("gateway_api_keys", mode="before")
-    @classmethod
-    def _split_keys(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        keys = [part.strip() for part in value.split(",") if part.strip()]
-        if not all(re.fullmatch(r"[\x21-\x7e]{8,512}", key) for key in keys):
-            raise ValueError("wants a comma list of keys of at least 8 characters, no spaces")
-        return tuple(SecretStr(key) for key in keys)
-
-    @field_validator("client_rate_limit", mode="before")
-    @classmethod
-    def _split_client_limits(cls, value: Any) -> Any:
-        return parse_limits(value) if isinstance(value, str) else value
-
-    @field_validator("trust_proxy", mode="before")
-    @classmethod
-    def _true_is_one_proxy(cls, value: Any) -> Any:
-        words = {"true": 1, "yes": 1, "on": 1, "false": 0, "no": 0, "off": 0, "": 0}
-        return words.get(str(value).strip().lower(), value)
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-        for origin in origins:
-            if origin != "*" and not re.fullmatch(r"https?://[\w.:\[\]-]+", origin):
-                raise ValueError("wants * or a comma list of origins like https://my.example")
-        return origins
+    redis_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was read: the gateway's own settings, each provider's, and the network's."""
+    """All settings: the gateway's own, each provider's, and the network's."""
 
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    #: What was set and is ignored: a line for each, to be logged at the start.
+    #: Variables that are set and ignored: a line for each, to be logged at the start.
     warnings: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every key and password that was configured, for the redaction filter."""
+        """Every key and password of the settings, for the redaction filter."""
         keys = [provider.api_key for provider in self.providers.values()]
         keys += self.gateway.gateway_api_keys
         own = tuple(key.get_secret_value() for key in keys if key)
         return own + self.network.secrets()
 
 
-class _NotYet(_Read):
-    """Variables of the contract that this version can't do: a user would count on them."""
-
-    redis_url: str = ""
-
-
 def load_configuration(provider_names: Iterable[str]) -> Configuration:
-    """Reads everything once. Raises SettingsError with one line that names the variable."""
-    logging.getLogger("dotenv.main").disabled = True  # it tells a wrong line at every reading
+    """Reads all settings once. Raises SettingsError with one line that names the variable."""
+    logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
-    in_file, wrong_lines = read_env_file(Path(ENV_FILE))
-    _refuse_what_is_not_built()
+    in_file, invalid_lines = read_env_file(Path(ENV_FILE))
+    _refuse_unsupported()
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
     network, ignored = read_network(os.environ)
-    warnings = (*wrong_lines, *_out_of_place(in_file), *ignored, *_misspelt(names, in_file))
+    warnings = (*invalid_lines, *_misplaced(in_file), *ignored, *_misspelt(names, in_file))
     return Configuration(gateway, providers, network, warnings)
 
 
 def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
     """Every variable that is read from the environment or from `.env`."""
-    own = [*Settings.model_fields, *_NotYet.model_fields]
+    own = [*Settings.model_fields, *_Unsupported.model_fields]
     each = [f"{name}_{one}" for name in provider_names for one in ProviderSettings.model_fields]
     return tuple(name.upper() for name in own + each)
 
 
-def _out_of_place(in_file: Iterable[str]) -> Iterable[str]:
+def _misplaced(in_file: Iterable[str]) -> Iterable[str]:
     for name in in_file:
         if name.upper() in NETWORK_VARIABLES:
-            yield f"{name} counts in the environment only and is ignored in {ENV_FILE}"
+            yield f"{name} is read from the environment only and is ignored in {ENV_FILE}"
 
 
 def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) -> Iterable[str]:
     known = setting_names(provider_names)
     providers = [name.upper() for name in provider_names]
     found = misspelt(in_file | os.environ, known, providers)
-    for name, meant in [*found.items()][:MOST_NAMED]:
+    for name, meant in [*found.items()][:MAX_MISSPELT]:
         where = f" (in {ENV_FILE})" if name not in os.environ else ""
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
-    if len(found) > MOST_NAMED:
-        yield f"{len(found) - MOST_NAMED} more variables look like settings and are ignored"
+    if len(found) > MAX_MISSPELT:
+        yield f"{len(found) - MAX_MISSPELT} more variables look like settings and are ignored"
 
 
-def _refuse_what_is_not_built() -> None:
-    for name, value in _load(_NotYet, ""):
+def _refuse_unsupported() -> None:
+    for name, value in _load(_Unsupported, ""):
         if value.strip():
             raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
 
@@ -285,8 +237,8 @@ def _load(kind: type[S], prefix: str) -> S:
 
 
 def _one_line(error: ValidationError, prefix: str) -> str:
-    """The first problem as `VARIABLE: what it wants`, without the value: it may be a secret."""
+    """The first problem as `VARIABLE: must be …`, without the value: it may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     variable = prefix + "_".join(str(part) for part in first["loc"][:1]).upper()
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
     return f"{variable}: {' '.join(message.split())}"

@@ -387,10 +387,10 @@ def test_a_file_in_another_encoding_is_refused() -> None:
 
 def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused_and_not_waited_for() -> None:
     os.mkfifo(".env")
-    assert refusal() == ".env: is no regular file"
+    assert refusal() == ".env: is not a regular file"
     Path(".env").unlink()
     Path(".env").mkdir()
-    assert refusal() == ".env: is no regular file"
+    assert refusal() == ".env: is not a regular file"
 
 
 def test_a_line_of_the_file_that_is_none_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -434,7 +434,7 @@ def test_a_proxy_is_one_of_the_environment_and_not_of_the_file(
     assert "hunter22" in configuration.secrets()
     assert "hunter22" not in repr(configuration)
     (warning,) = configuration.warnings
-    assert warning == "HTTPS_PROXY counts in the environment only and is ignored in .env"
+    assert warning == "HTTPS_PROXY is read from the environment only and is ignored in .env"
 
 
 @pytest.mark.parametrize(

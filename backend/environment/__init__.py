@@ -1,1 +1,1 @@
-"""What the process's surroundings mean: proxies, certificates, names. settings.py reads them."""
+"""Parsers of what settings.py reads: proxies, certificates, values, misspelt names."""

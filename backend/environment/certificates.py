@@ -1,4 +1,4 @@
-"""Which certificate authorities are believed: SSL_CERT_FILE and SSL_CERT_DIR, or Mozilla's list."""
+"""The trusted certificate authorities: SSL_CERT_FILE and SSL_CERT_DIR, or Mozilla's list."""
 
 import os
 import re
@@ -10,13 +10,13 @@ import certifi
 
 from backend.environment.errors import SettingsError
 
-#: How `openssl rehash` names them; OpenSSL looks for no others.
+#: File names that `openssl rehash` gives; OpenSSL ignores all others.
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 @lru_cache(maxsize=8)  # reading Mozilla's list takes a tenth of a second
 def tls_context(file: str = "", folder: str = "") -> ssl.SSLContext:
-    """For all clients; `folder` may be several, as in PATH. Raises SettingsError."""
+    """The context of all clients. `folder` may list several, as PATH does. Raises SettingsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks certificates and host names
     context.set_alpn_protocols(["http/1.1"])
     if not (file or folder):
@@ -24,7 +24,7 @@ def tls_context(file: str = "", folder: str = "") -> ssl.SSLContext:
     if file:
         _load_file(context, file)
     if folder:
-        _load_folder(context, folder, is_alone=not file)
+        _load_folder(context, folder, is_only=not file)
     return context
 
 
@@ -32,15 +32,15 @@ def _load_file(context: ssl.SSLContext, file: str) -> None:
     path = Path(file)
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
-            raise SettingsError("SSL_CERT_FILE: is no regular file")
+            raise SettingsError("SSL_CERT_FILE: is not a regular file")
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise SettingsError("SSL_CERT_FILE: holds no certificate in PEM format") from None
+        raise SettingsError("SSL_CERT_FILE: contains no certificate in PEM format") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"SSL_CERT_FILE: cannot be read: {_cause(error)}") from None
 
 
-def _load_folder(context: ssl.SSLContext, folders: str, *, is_alone: bool) -> None:
+def _load_folder(context: ssl.SSLContext, folders: str, *, is_only: bool) -> None:
     names: list[str] = []
     problem = ""
     for folder in filter(None, folders.split(os.pathsep)):
@@ -50,9 +50,9 @@ def _load_folder(context: ssl.SSLContext, folders: str, *, is_alone: bool) -> No
             problem = _cause(error)
     if problem and not names:
         raise SettingsError(f"SSL_CERT_DIR: cannot be read: {problem}")
-    if is_alone and not any(map(_HASHED.fullmatch, names)):
+    if is_only and not any(map(_HASHED.fullmatch, names)):
         raise SettingsError(
-            "SSL_CERT_DIR: holds no certificate under its hash; openssl rehash makes them"
+            "SSL_CERT_DIR: contains no certificate named by its hash; run openssl rehash"
         )
     context.load_verify_locations(capath=folders)
 

@@ -1,4 +1,4 @@
-"""The file `.env` itself: which variables it sets, and which lines set none."""
+"""Reads the file `.env`: its variables, and its invalid lines."""
 
 from io import StringIO
 from pathlib import Path
@@ -7,23 +7,23 @@ from dotenv.parser import parse_stream
 
 from backend.environment.errors import SettingsError
 
-#: Wrong lines that are told one by one.
-MOST_TOLD = 20
+#: Largest number of warnings about invalid lines.
+MAX_WARNINGS = 20
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str | None], list[str]]:
-    """The variables, and a warning for each line that is none. Raises SettingsError."""
+    """The variables, and a warning for each invalid line. Raises SettingsError."""
     name = path.name
     if not path.exists():
         return {}, []
-    if not path.is_file():  # a pipe would be waited for
-        raise SettingsError(f"{name}: is no regular file")
+    if not path.is_file():  # reading a pipe would wait for its writer
+        raise SettingsError(f"{name}: is not a regular file")
     try:
         bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: is not UTF-8 text") from None
     except OSError as error:
         raise SettingsError(f"{name}: cannot be read: {error.strerror}") from None
-    wrong = [one.original.line for one in bindings if one.error]
-    warnings = [f"{name}: line {line} is not like NAME=value and is ignored" for line in wrong]
-    return {one.key: one.value for one in bindings if one.key}, warnings[:MOST_TOLD]
+    invalid = [one.original.line for one in bindings if one.error]
+    warnings = [f"{name}: line {line} is not like NAME=value and is ignored" for line in invalid]
+    return {one.key: one.value for one in bindings if one.key}, warnings[:MAX_WARNINGS]

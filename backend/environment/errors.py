@@ -1,5 +1,5 @@
-"""What a wrong setting raises."""
+"""The error of an invalid setting."""
 
 
 class SettingsError(Exception):
-    """A setting is wrong. The text is one line and names the variable."""
+    """A setting is invalid. The text is one line that names the variable."""

@@ -1,4 +1,4 @@
-"""How calls leave this machine: by which proxies, and which authorities vouch for the others."""
+"""How calls leave this machine: through which proxies, with which certificate authorities."""
 
 import ssl
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ NETWORK_VARIABLES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """Proxies and certificates: those of the process's environment, as for any other program."""
+    """Proxies and certificates of the process's environment, as in any other program."""
 
     proxies: ProxySettings = field(default_factory=ProxySettings)
     cert_file: str = ""
     cert_dir: str = ""
 
     def tls(self) -> ssl.SSLContext:
-        """One for all clients. Raises SettingsError, but not after `read_network`."""
+        """The context of all clients. Raises SettingsError, but not after `read_network`."""
         return tls_context(self.cert_file, self.cert_dir)
 
     def secrets(self) -> tuple[str, ...]:
-        """What nobody may read of the proxies' users and passwords."""
+        """The proxies' users and passwords, in every form that must not be logged."""
         return tuple(secret for proxy in self.proxies.proxies for secret in proxy.secrets())
 
 
 def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple[str, ...]]:
-    """The settings and what to warn of. Raises SettingsError for what cannot work."""
+    """The settings, and warnings about ignored values. Raises SettingsError if one is invalid."""
     for_all = _proxy(environment, "all_proxy")
     exempt, warnings = _exempt(environment)
     proxies = ProxySettings(
@@ -48,12 +48,12 @@ def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple
     file, folder = (environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     network = NetworkSettings(proxies, file, folder)
     if file or folder:
-        network.tls()  # what is wrong with them is told now, not at the first call
+        network.tls()  # an error is raised now, not at the first call
     return network, warnings
 
 
 def _named(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """As curl looks: in lower case first; empty is unset."""
+    """As curl does: lower case first; empty is unset."""
     for spelling in (name, name.upper()):
         if value := environment.get(spelling, "").strip():
             return spelling, value
@@ -70,9 +70,9 @@ def _proxy(environment: Mapping[str, str], name: str) -> Proxy | None:
 
 def _exempt(environment: Mapping[str, str]) -> tuple[Exemptions, tuple[str, ...]]:
     variable, value = _named(environment, "no_proxy")
-    exempt, senseless = parse_no_proxy(value)
-    if not senseless:
+    exempt, invalid = parse_no_proxy(value)
+    if not invalid:
         return exempt, ()
-    which = ", ".join(map(str, senseless[:10]))
-    told = f"{variable}: no host, domain, address or network, and ignored: entry {which}"
-    return exempt, (told,)
+    which = ", ".join(map(str, invalid[:10]))
+    warning = f"{variable}: not a host, domain, address or network, and ignored: entry {which}"
+    return exempt, (warning,)

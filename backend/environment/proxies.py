@@ -1,4 +1,4 @@
-"""Which calls go by a proxy: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read as curl does."""
+"""The proxies of calls: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read as curl does."""
 
 import base64
 import re
@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 Scheme = Literal["http", "https", "socks5"]
 Network = IPv4Network | IPv6Network
 
-#: How users write them; names are looked up by a SOCKS proxy in either spelling.
+#: Spellings that users write. A SOCKS proxy looks names up itself in each of them.
 SCHEMES: Mapping[str, Scheme] = {
     "http": "http",
     "https": "https",
@@ -20,17 +20,17 @@ SCHEMES: Mapping[str, Scheme] = {
     "socks": "socks5",
 }
 DEFAULT_PORTS: Mapping[Scheme, int] = {"http": 80, "https": 443, "socks5": 1080}
-#: WebSockets go the way of the scheme that they begin as.
+#: Whether a scheme uses the proxy for secure addresses.
 SECURE = {"http": False, "ws": False, "https": True, "wss": True}
-#: RFC 1929: one byte tells their length.
-LONGEST_SOCKS_WORD = 255
-FORM = "wants an address like http://host:3128 or socks5://user:password@host:1080"
+#: Longest user or password of SOCKS: one byte holds the length (RFC 1929).
+MAX_SOCKS_CREDENTIAL = 255
+FORM = "must be an address like http://host:3128 or socks5://user:password@host:1080"
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where connections are made instead, and by which variable."""
+    """A proxy, and the variable that sets it."""
 
     scheme: Scheme
     host: str
@@ -41,16 +41,16 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        """Without user and password: for whoever may read it."""
+        """Without user and password: for logs."""
         return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
         """With user and password, percent-encoded: for libraries."""
         scheme = "socks5h" if self.scheme == "socks5" else self.scheme
-        words = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
-        who = words if self.has_credentials else ""
-        return f"{scheme}://{who}{bracketed(self.host)}:{self.port}"
+        credentials = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
+        prefix = credentials if self.has_credentials else ""
+        return f"{scheme}://{prefix}{bracketed(self.host)}:{self.port}"
 
     @property
     def has_credentials(self) -> bool:
@@ -64,7 +64,7 @@ class Proxy:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every form in which an error or an echo might repeat what it was told."""
+        """Every form of the password that an error or an echo might contain."""
         if self.authorization is None:
             return ()
         encoded = self.authorization.removeprefix("Basic ")
@@ -73,14 +73,14 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Exemptions:
-    """Which hosts are called directly. Names stand for their subdomains too; no port is any."""
+    """Hosts that are called directly. A name includes its subdomains; port None is every port."""
 
     all_hosts: bool = False
     names: tuple[tuple[str, int | None], ...] = ()
     networks: tuple[tuple[Network, int | None], ...] = ()
 
     def cover(self, host: str, port: int) -> bool:
-        """`host`: a name or an address, without brackets."""
+        """`host` is a name or an address, without brackets."""
         try:
             address = ip_address(host)
         except ValueError:
@@ -99,7 +99,7 @@ class Exemptions:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """The proxies for plain and for secure addresses, and who goes without."""
+    """The proxies for plain and for secure addresses, and the exempt hosts."""
 
     plain: Proxy | None = None
     secure: Proxy | None = None
@@ -111,7 +111,7 @@ class ProxySettings:
         return tuple(dict.fromkeys(one for one in (self.plain, self.secure) if one))
 
     def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """None: directly. `scheme` is http, https, ws or wss; no port is the scheme's own."""
+        """None is a direct call. `scheme` is http, https, ws or wss; port None is its default."""
         is_secure = SECURE[scheme]
         proxy = self.secure if is_secure else self.plain
         if proxy is None or self.exempt.cover(host, port or (443 if is_secure else 80)):
@@ -120,7 +120,7 @@ class ProxySettings:
 
 
 def parse_proxy(text: str, variable: str = "") -> Proxy:
-    """Raises ValueError with what is wanted, without anything of `text`: it may hold a password."""
+    """Raises ValueError without any part of `text`: it may contain a password."""
     text = text.strip()
     address = text if "://" in text else f"http://{text}"
     scheme = SCHEMES.get(address.partition("://")[0].lower())
@@ -129,46 +129,50 @@ def parse_proxy(text: str, variable: str = "") -> Proxy:
     try:
         parts = urlsplit(address)
         host, port = _host(parts.hostname or ""), parts.port
-        user, password = (_word(word) for word in (parts.username, parts.password))
-    except ValueError:  # also from reading a port that is none
-        raise ValueError(f"{FORM}; special characters of a password percent-encoded") from None
+        user, password = (_decoded(word) for word in (parts.username, parts.password))
+    except ValueError:  # also from reading an invalid port
+        raise ValueError(f"{FORM}; percent-encode special characters of a password") from None
     if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
-        raise ValueError(f"{FORM}, nothing behind it")
+        raise ValueError(f"{FORM}, with nothing after the port")
     if scheme == "socks5" and not _fit_socks(user, password):
-        raise ValueError("a SOCKS proxy takes user and password of 1 to 255 ASCII characters each")
+        raise ValueError(
+            "user and password of a SOCKS proxy must have 1 to 255 ASCII characters each"
+        )
     return Proxy(scheme, host, port or DEFAULT_PORTS[scheme], user, password, variable)
 
 
 def parse_no_proxy(text: str) -> tuple[Exemptions, tuple[int, ...]]:
-    """Who is exempt, and which entries (1 is the first) make no sense."""
+    """The exempt hosts, and the numbers of invalid entries (1 is the first)."""
     entries = [entry for entry in re.split(r"[\s,]+", text) if entry]
     names: list[tuple[str, int | None]] = []
     networks: list[tuple[Network, int | None]] = []
-    senseless = []
+    invalid = []
     for number, entry in enumerate(entries, 1):
         try:
             if entry != "*":
-                _sort_in(entry, names, networks)
+                _add_entry(entry, names, networks)
         except ValueError:
-            senseless.append(number)
-    return Exemptions("*" in entries, tuple(names), tuple(networks)), tuple(senseless)
+            invalid.append(number)
+    return Exemptions("*" in entries, tuple(names), tuple(networks)), tuple(invalid)
 
 
-def _fit_socks(*words: str) -> bool:
-    """Both or neither."""
-    are_sendable = all(word.isascii() and 0 < len(word) <= LONGEST_SOCKS_WORD for word in words)
-    return are_sendable or not any(words)
+def _fit_socks(*credentials: str) -> bool:
+    """Whether both are usable, or none is set."""
+    are_usable = all(
+        word.isascii() and 0 < len(word) <= MAX_SOCKS_CREDENTIAL for word in credentials
+    )
+    return are_usable or not any(credentials)
 
 
 def bracketed(host: str) -> str:
-    """As it stands in an address."""
+    """An IPv6 address needs brackets in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
-def _sort_in(
+def _add_entry(
     entry: str, names: list[tuple[str, int | None]], networks: list[tuple[Network, int | None]]
 ) -> None:
-    """Raises ValueError where `entry` is no name, address or network."""
+    """Raises ValueError if `entry` is not a name, address or network."""
     if (network := _network(entry)) is not None:
         networks.append((network, None))
         return
@@ -180,7 +184,7 @@ def _sort_in(
 
 
 def _network(text: str) -> Network | None:
-    """Of an address, an address in brackets, or either with a length of its network."""
+    """The network of an address, with or without brackets and prefix length."""
     address, slash, length = text.partition("/")
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
@@ -213,5 +217,5 @@ def _domain(text: str) -> str:
     return name
 
 
-def _word(text: str | None) -> str:
+def _decoded(text: str | None) -> str:
     return unquote(text or "", errors="strict")

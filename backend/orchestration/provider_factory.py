@@ -184,9 +184,9 @@ def keyed_plan(spec: ProviderSpec, name: str) -> Plan | None:
     for plan in plans:
         if plan.name == name:
             return plan
-    names = ", ".join(plan.name for plan in plans)
-    allowed = f"one of {names}" if names else "empty: the provider has no plans"
-    raise SettingsError(f"{spec.name.upper()}_PLAN must be {allowed}")
+    known = ", ".join(plan.name for plan in plans)
+    allowed = f"must be one of {known}" if known else "must be empty: the provider has no plans"
+    raise SettingsError(f"{spec.name.upper()}_PLAN: {allowed}")
 
 
 def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:

@@ -115,7 +115,7 @@ class StateFile:
         for suffix in ("", *COMPANIONS):
             beside = Path(f"{self._path}{suffix}")
             if beside.exists() and not beside.is_file():  # a pipe may keep us waiting
-                raise OSError(f"{beside.name} is no regular file")
+                raise OSError(f"{beside.name} is not a regular file")
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             with suppress(sqlite3.OperationalError):  # network disks have none: slower, not worse

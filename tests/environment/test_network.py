@@ -59,7 +59,7 @@ def test_variables_are_looked_up_as_curl_does(
 )
 def test_a_proxy_that_cannot_work_is_one_line_that_names_the_variable(name: str) -> None:
     message = refusal(**{name: "http://anna:secret@proxy.corp:port", "NO_PROXY": "*"})
-    assert message.startswith(f"{name}: wants an address like ")
+    assert message.startswith(f"{name}: must be an address like ")
     assert "secret" not in message
     assert len(message.splitlines()) == 1
 
@@ -90,7 +90,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path, content: bytes) 
     path = tmp_path / "authorities.pem"
     path.write_bytes(content)
     message = refusal(SSL_CERT_FILE=str(path))
-    assert message == "SSL_CERT_FILE: holds no certificate in PEM format"
+    assert message == "SSL_CERT_FILE: contains no certificate in PEM format"
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/cacert.pem", "gone.pem", "\x00"])
@@ -99,15 +99,15 @@ def test_a_file_that_is_gone_is_refused(path: str) -> None:
 
 
 def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
-    assert refusal(SSL_CERT_FILE=str(tmp_path)) == "SSL_CERT_FILE: is no regular file"
+    assert refusal(SSL_CERT_FILE=str(tmp_path)) == "SSL_CERT_FILE: is not a regular file"
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(SSL_CERT_FILE=str(tmp_path / "pipe")) == "SSL_CERT_FILE: is no regular file"
+    assert refusal(SSL_CERT_FILE=str(tmp_path / "pipe")) == "SSL_CERT_FILE: is not a regular file"
 
 
 def test_a_folder_that_is_gone_or_without_hashes_is_refused(tmp_path: Path) -> None:
     assert refusal(SSL_CERT_DIR="/nonexistent").startswith("SSL_CERT_DIR: cannot be read: ")
     (tmp_path / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
-    assert refusal(SSL_CERT_DIR=str(tmp_path)).startswith("SSL_CERT_DIR: holds no certificate")
+    assert refusal(SSL_CERT_DIR=str(tmp_path)).startswith("SSL_CERT_DIR: contains no certificate")
     (tmp_path / "12345678.0").write_bytes(b"")
     read(SSL_CERT_DIR=f"/nonexistent:{tmp_path}")
 

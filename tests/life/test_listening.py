@@ -66,7 +66,7 @@ async def test_a_gateway_that_is_open_to_all_says_so_once(
     [
         ({"HOST": "192.0.2.1"}, "HOST: is not an address of this machine"),
         ({"HOST": "[::"}, "HOST: cannot listen"),
-        ({"HTTPS_PROXY": "http://u:hunter22@proxy.corp:port"}, "HTTPS_PROXY: wants an address"),
+        ({"HTTPS_PROXY": "http://u:hunter22@proxy.corp:port"}, "HTTPS_PROXY: must be an address"),
         ({"SSL_CERT_FILE": "/nonexistent/cacert.pem"}, "SSL_CERT_FILE: cannot be read"),
     ],
 )

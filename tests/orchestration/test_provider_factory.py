@@ -66,9 +66,9 @@ def test_a_key_brings_the_first_plan_and_a_name_another(
 
 
 def test_an_unknown_plan_is_a_wrong_setting_that_lists_the_known(clock: ManualClock) -> None:
-    with pytest.raises(SettingsError, match="ONE_PLAN must be one of small, large"):
+    with pytest.raises(SettingsError, match="ONE_PLAN: must be one of small, large"):
         keyed_plan(SPEC, "huge")
-    with pytest.raises(SettingsError, match="PLAIN_PLAN must be empty"):
+    with pytest.raises(SettingsError, match="PLAIN_PLAN: must be empty"):
         keyed_plan(ProviderSpec("plain", stub_adapter(), keyless=OPEN), "huge")
 
 

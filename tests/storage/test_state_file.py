@@ -225,7 +225,7 @@ def test_a_pipe_in_place_of_a_file_is_neither_waited_for_nor_touched(
     pipe.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(pipe)
     file = StateFile(path)
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         file.read()
     assert [found.name for found in path.parent.iterdir()] == [pipe.name]
     pipe.unlink()
@@ -236,6 +236,6 @@ def test_a_pipe_in_place_of_a_file_is_neither_waited_for_nor_touched(
 def test_nothing_is_written_beside_a_device(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/dev/null")
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         StateFile(path).read()
     assert not Path("/dev/null-journal").exists()
