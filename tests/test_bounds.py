@@ -20,7 +20,7 @@ FIXED = {
     "Body.under_way": "codings",
     "CacheCounters.stale_by_reason": "reasons of the contract",
     "Channel.labels": "declared",
-    "ChoosingTransport._ways": "proxies of the settings",
+    "ChoosingTransport._transports": "proxies of the settings",
     "Chooser._probed_early_at": "categories",
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._backoffs": "effects",
@@ -122,7 +122,10 @@ SHOWN = {
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
     "PreparedAnswers._questions": ("api/test_response_cache.py", "test_what_is_kept_is_bounded"),
-    "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
+    "ConditionalBodies._validated": (
+        "providers/test_client_forms.py",
+        "test_kept_bodies_are_bounded",
+    ),
     "Question.variants": (
         "api/test_response_cache.py",
         "test_of_many_variants_the_newest_are_kept",
@@ -166,7 +169,7 @@ SHOWN = {
     ),
     "UnexpectedErrors._seen": (
         "providers/test_unexpected.py",
-        "test_the_memory_of_places_is_bounded",
+        "test_the_number_of_remembered_places_is_bounded",
     ),
 }
 TESTS = ROOT / "tests"
