@@ -115,7 +115,7 @@ SHOWN = {
     ),
     "DemandTracker._asked": (
         "orchestration/limits/test_demand_tracker.py",
-        "test_only_so_many_are_remembered_and_the_oldest_goes",
+        "test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped",
     ),
     "NewsStore._articles": (
         "services/test_news_store.py",
@@ -149,7 +149,7 @@ SHOWN = {
     ),
     "SlidingWindow._unsaved": (
         "orchestration/limits/test_sliding_window.py",
-        "test_what_nobody_keeps_is_bounded",
+        "test_unsaved_calls_are_bounded",
     ),
     "SqliteStorage._owed": (
         "storage/test_sqlite_storage.py",

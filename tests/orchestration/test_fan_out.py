@@ -21,7 +21,7 @@ def fan_out(walk: Walk) -> FanOut:
     return FanOut(walk.manager(), clock=walk.clock, emit=walk.events.append, timeout_s=3)
 
 
-async def test_all_are_asked_and_all_answers_given(clock: ManualClock) -> None:
+async def test_all_providers_are_asked_and_all_answers_returned(clock: ManualClock) -> None:
     walk = Walk(clock)
     for number, name in enumerate("abc", start=1):
         walk.wire.scripts[name] = [price(number)]
@@ -35,7 +35,9 @@ async def test_all_are_asked_and_all_answers_given(clock: ManualClock) -> None:
     assert chosen[0].reason == "asked together with 2 others"
 
 
-async def test_one_failure_empties_nothing_and_is_named(clock: ManualClock) -> None:
+async def test_one_failure_does_not_remove_the_other_answers_and_is_named(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [status(500)]
     walk.add("a")
@@ -48,7 +50,7 @@ async def test_one_failure_empties_nothing_and_is_named(clock: ManualClock) -> N
 
 
 @pytest.mark.looptime
-async def test_they_are_asked_at_the_same_time_and_the_silent_one_bounds_the_wait() -> None:
+async def test_providers_are_asked_concurrently_and_a_silent_one_ends_at_the_time_out() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts["a"] = hang
     walk.add("a")
@@ -59,7 +61,7 @@ async def test_they_are_asked_at_the_same_time_and_the_silent_one_bounds_the_wai
     assert answer.tried[0].outcome == "timeout"
 
 
-async def test_who_cannot_afford_a_call_is_not_asked(clock: ManualClock) -> None:
+async def test_a_provider_that_cannot_afford_a_call_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(Window(1, 60),))
     walk.add("b")
@@ -84,7 +86,9 @@ async def test_all_failing_gives_every_reason(clock: ManualClock) -> None:
     assert reasons == {"a": "upstream_5xx", "b": "rate_limited", "c": "not_configured"}
 
 
-async def test_nobody_configured_is_the_managers_precise_error(clock: ManualClock) -> None:
+async def test_without_a_configured_provider_the_managers_precise_error_is_raised(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.add("a", keyless=False, state=ProviderState.NOT_CONFIGURED)
     with pytest.raises(NoProviderConfigured):
@@ -106,7 +110,9 @@ async def test_while_all_cool_down_an_early_probe_goes_to_one(clock: ManualClock
     assert repr(source).startswith("<FanOut <ProviderManager [")
 
 
-async def test_whose_budget_is_kept_is_not_asked_while_others_are_rich(clock: ManualClock) -> None:
+async def test_a_provider_with_a_reserved_budget_is_not_asked_while_others_have_budget(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(Window(100, 86_400.0, kind="day"),))
     walk.add("b")
@@ -122,7 +128,7 @@ async def test_whose_budget_is_kept_is_not_asked_while_others_are_rich(clock: Ma
     assert (await source.fetch(QUERY)).source == ("a", "b")
 
 
-async def test_where_nobody_has_it_to_spare_all_lend_a_little(clock: ManualClock) -> None:
+async def test_where_no_budget_can_spare_a_call_all_borrow_a_little(clock: ManualClock) -> None:
     walk = Walk(clock)
     for name in "ab":
         walk.add(name, windows=(Window(100, 86_400.0, kind="day"),))
@@ -131,7 +137,7 @@ async def test_where_nobody_has_it_to_spare_all_lend_a_little(clock: ManualClock
         assert (await source.fetch(QUERY)).source == ("a", "b")
 
 
-async def test_an_exception_that_nobody_foresaw_ends_no_neighbours_attempt(
+async def test_an_unexpected_exception_does_not_end_the_other_attempts(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     walk = Walk(clock)

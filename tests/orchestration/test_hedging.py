@@ -43,7 +43,7 @@ async def timed(manager: ProviderManager, query: PriceQuery) -> tuple[Answer[flo
     return answer, asyncio.get_running_loop().time() - began
 
 
-async def test_a_slow_first_has_a_second_beside_it() -> None:
+async def test_a_slow_first_provider_is_hedged_by_a_second() -> None:
     walk = walk_of(hang, after(0.2, price(2.0)))
     answer, took_s = await timed(walk.manager(), URGENT)
     assert (answer.data, answer.source) == (2.0, "b")
@@ -52,7 +52,7 @@ async def test_a_slow_first_has_a_second_beside_it() -> None:
     assert walk.of(ProviderChosen)[-1].reason == "asked beside a, which is slow"
 
 
-async def test_who_has_something_stale_waits_for_the_first() -> None:
+async def test_with_a_stale_answer_at_hand_no_second_provider_is_asked() -> None:
     walk = walk_of(after(1.5, price()), price(2.0))
     answer, took_s = await timed(walk.manager(), QUERY)
     assert answer.source == "a"
@@ -60,14 +60,14 @@ async def test_who_has_something_stale_waits_for_the_first() -> None:
     assert walk.wire.calls["b"] == 0
 
 
-async def test_a_quick_first_is_asked_alone() -> None:
+async def test_a_quick_first_provider_is_not_hedged() -> None:
     walk = walk_of(after(0.9, price()), price(2.0))
     answer, _ = await timed(walk.manager(), URGENT)
     assert (answer.source, answer.late_answer) == ("a", None)
     assert walk.wire.calls["b"] == 0
 
 
-async def test_slow_is_what_takes_longer_than_nine_of_ten_did() -> None:
+async def test_slow_means_slower_than_the_90th_percentile() -> None:
     walk = walk_of(after(0.1, price()), price(2.0), tier=1)
     a = walk.providers[0]
     for _ in range(10):
@@ -85,14 +85,14 @@ async def test_slow_is_what_takes_longer_than_nine_of_ten_did() -> None:
         pytest.param((MINUTE, Window(10_000, 30 * 86_400.0)), id="a month to share out"),
     ],
 )
-async def test_scarce_calls_are_not_wasted(windows: tuple[Window, ...]) -> None:
+async def test_hedging_uses_no_scarce_calls(windows: tuple[Window, ...]) -> None:
     walk = walk_of(after(1.5, price()), price(2.0), *windows)
     answer, _ = await timed(walk.manager(), URGENT)
     assert answer.source == "a"
     assert walk.wire.calls["b"] == 0
 
 
-async def test_what_the_loser_brings_comes_later() -> None:
+async def test_the_slower_answer_comes_later() -> None:
     walk = walk_of(after(1.5, price(1.0)), after(0.1, price(2.0)))
     manager = walk.manager()
     answer = await manager.fetch_data(URGENT)
@@ -104,7 +104,7 @@ async def test_what_the_loser_brings_comes_later() -> None:
     assert walk.providers[0].success_rate == 1.0
 
 
-async def test_a_lesser_tiers_late_answer_takes_nobodys_place() -> None:
+async def test_a_late_answer_of_a_worse_tier_is_not_used() -> None:
     walk = walk_of(after(1.1, price(1.0)), after(0.5, price(2.0)), tier=1)
     answer = await walk.manager().fetch_data(URGENT)
     assert (answer.source, answer.late_answer) == ("a", None)
@@ -112,7 +112,7 @@ async def test_a_lesser_tiers_late_answer_takes_nobodys_place() -> None:
     assert walk.providers[1].success_rate == 1.0  # its health is told all the same
 
 
-async def test_a_better_tiers_late_answer_takes_over_the_series() -> None:
+async def test_a_late_answer_of_a_better_tier_takes_over_the_series() -> None:
     query = PriceQuery(is_series=True, is_urgent=True)
     walk = walk_of(after(1.5, price(1.0)), after(0.1, price(2.0)), tier=1)
     manager = walk.manager()
@@ -142,14 +142,14 @@ async def test_when_both_fail_the_next_one_is_asked() -> None:
     assert took_s == pytest.approx(1.2)
 
 
-async def test_when_all_fail_each_ones_reason_is_told() -> None:
+async def test_when_all_fail_the_error_has_each_reason() -> None:
     walk = walk_of(hang, hang)
     with pytest.raises(AllProvidersFailed) as caught:
         await walk.manager().fetch_data(URGENT)
     assert {r.provider: r.reason for r in caught.value.refusals} == {"a": "timeout", "b": "timeout"}
 
 
-async def test_a_late_failure_is_the_providers_own_affair() -> None:
+async def test_a_late_failure_concerns_only_the_providers_health() -> None:
     walk = walk_of(after(1.5, status(500)), price(2.0))
     answer = await walk.manager().fetch_data(URGENT)
     assert answer.late_answer is not None
@@ -158,7 +158,7 @@ async def test_a_late_failure_is_the_providers_own_affair() -> None:
     assert walk.providers[0].status().status == "cooldown"
 
 
-async def test_a_fetch_that_is_given_up_ends_both_attempts() -> None:
+async def test_a_cancelled_fetch_ends_both_attempts() -> None:
     walk = walk_of(hang, hang)
     flight = asyncio.create_task(walk.manager().fetch_data(URGENT))
     await asyncio.sleep(1.5)
@@ -169,7 +169,7 @@ async def test_a_fetch_that_is_given_up_ends_both_attempts() -> None:
     assert {p.status().status for p in walk.providers} == {"active"}
 
 
-async def test_closing_ends_what_nobody_waits_for() -> None:
+async def test_closing_ends_late_attempts() -> None:
     walk = walk_of(hang, price(2.0))
     manager = walk.manager()
     await manager.fetch_data(URGENT)

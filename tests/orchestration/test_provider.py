@@ -80,7 +80,7 @@ async def test_statistics_follow_the_outcomes(clock: ManualClock) -> None:
     assert told.cooldown_until == provider.retry_at
 
 
-async def test_a_callers_fault_is_not_a_failure(clock: ManualClock) -> None:
+async def test_a_refused_query_is_not_a_failure(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(400, "no_such_coin")]
     provider = walk.add("a")
@@ -90,7 +90,7 @@ async def test_a_callers_fault_is_not_a_failure(clock: ManualClock) -> None:
     assert provider.is_usable
 
 
-async def test_who_refuses_what_everybody_asks_is_at_fault_itself(clock: ManualClock) -> None:
+async def test_a_provider_that_refuses_a_fixed_query_has_failed(clock: ManualClock) -> None:
     """One odd 404 in the place of a list must not keep it from being asked for ten minutes."""
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(404, "no_such_coin"), price()]
@@ -137,7 +137,7 @@ async def test_a_parser_knows_the_host_that_answered(clock: ManualClock) -> None
     assert seen == ["https://two.example"]
 
 
-async def test_with_every_host_blocked_the_provider_is(clock: ManualClock) -> None:
+async def test_with_every_host_blocked_the_provider_is_geo_blocked(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts |= {"one": [status(451)], "two": [status(403)]}
     provider = walk.add("a", hosts=("one", "two"))
@@ -174,7 +174,7 @@ async def test_no_host_reachable_is_a_connect_error(clock: ManualClock) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_host_that_never_answers_goes_behind_the_others() -> None:
+async def test_a_host_that_never_answers_is_tried_last() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts["one"] = hang
     provider = walk.add("a", hosts=("one", "two"))
@@ -194,7 +194,7 @@ async def test_a_spurious_401_is_forgiven(clock: ManualClock) -> None:
     assert provider.status().reason is None
 
 
-async def test_a_key_refused_twice_gives_way_to_none(clock: ManualClock) -> None:
+async def test_after_two_refusals_of_the_key_the_keyless_plan_answers(clock: ManualClock) -> None:
     walk = Walk(clock)
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -229,7 +229,9 @@ async def test_a_refused_key_is_tried_again_after_a_quarter_then_an_hour(
     assert tried_at == [0, 15, 75]
 
 
-async def test_without_a_keyless_plan_a_refused_key_shuts_the_provider(clock: ManualClock) -> None:
+async def test_without_a_keyless_plan_a_refused_key_takes_the_provider_out(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(401, "bad_key")]
     provider = walk.add("a", key="secret", keyless=False)
@@ -261,7 +263,7 @@ async def test_a_plan_restricts_one_operation_for_a_day(clock: ManualClock) -> N
     assert walk.wire.requests[3].url.path == "/fine/btc"
 
 
-async def test_with_all_operations_restricted_it_is_unsupported(clock: ManualClock) -> None:
+async def test_with_all_operations_restricted_the_query_is_unsupported(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(401, "plan")]
     provider = walk.add("a")
@@ -321,7 +323,7 @@ async def test_a_second_attempt_while_probing_is_refused(clock: ManualClock) -> 
 
 
 @pytest.mark.looptime
-async def test_a_cancelled_attempt_is_no_verdict_but_counts_in_the_quota() -> None:
+async def test_a_cancelled_attempt_says_nothing_about_health_but_counts_in_the_quota() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts["a"] = hang
     provider = walk.add("a", windows=(Window(10, 60),))
@@ -351,7 +353,9 @@ async def test_several_calls_share_one_deadline() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(3)
 
 
-async def test_no_time_left_makes_no_call_and_is_no_verdict(clock: ManualClock) -> None:
+async def test_without_time_left_no_call_is_made_and_health_does_not_change(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     provider = walk.add("a")
     with pytest.raises(NoTimeLeft):
@@ -361,7 +365,7 @@ async def test_no_time_left_makes_no_call_and_is_no_verdict(clock: ManualClock) 
 
 
 @pytest.mark.looptime
-async def test_a_provider_that_was_given_too_little_time_is_not_condemned() -> None:
+async def test_a_provider_that_got_too_little_time_has_not_failed() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts["a"] = hang
     provider = walk.add("a", windows=(Window(10, 60),))
@@ -372,7 +376,7 @@ async def test_a_provider_that_was_given_too_little_time_is_not_condemned() -> N
 
 
 @pytest.mark.looptime
-async def test_calls_behind_the_first_go_out_together() -> None:
+async def test_the_calls_after_the_first_run_concurrently() -> None:
     walk = Walk(LoopClock())
 
     async def slow(_request: httpx.Request) -> httpx.Response:
@@ -387,7 +391,7 @@ async def test_calls_behind_the_first_go_out_together() -> None:
 
 
 @pytest.mark.looptime
-async def test_one_failing_call_ends_those_beside_it() -> None:
+async def test_one_failing_call_cancels_the_concurrent_ones() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts["a"] = [price(), hang, status(500), hang]
     provider = walk.add(
@@ -400,7 +404,7 @@ async def test_one_failing_call_ends_those_beside_it() -> None:
 
 
 @pytest.mark.looptime
-async def test_more_calls_than_slots_wait_and_harm_nobody() -> None:
+async def test_more_calls_than_slots_queue_without_failures() -> None:
     walk = Walk(LoopClock())
 
     async def slow(_request: httpx.Request) -> httpx.Response:
@@ -439,7 +443,7 @@ async def test_a_question_that_was_refused_is_not_asked_again_for_ten_minutes(
 
 
 @pytest.mark.looptime
-async def test_refusals_under_way_together_are_one_refusal() -> None:
+async def test_concurrent_refusals_of_a_key_are_one_refusal() -> None:
     walk = Walk(LoopClock())
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -462,7 +466,7 @@ async def test_refusals_under_way_together_are_one_refusal() -> None:
         (ProviderState.DISABLED, "A_ENABLED is false"),
     ],
 )
-async def test_one_that_is_off_says_what_would_switch_it_on(
+async def test_a_provider_that_is_off_says_what_would_switch_it_on(
     clock: ManualClock, state: ProviderState, hint: str
 ) -> None:
     provider = Walk(clock).add("a", keyless=False, state=state)
@@ -471,7 +475,7 @@ async def test_one_that_is_off_says_what_would_switch_it_on(
     assert provider.offer(QUERY) == Refusal("a", state)
 
 
-async def test_a_fall_and_a_recovery_are_told_once_each(clock: ManualClock) -> None:
+async def test_a_failure_and_a_recovery_emit_one_event_each(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [status(500), status(500), price(), price()]
     provider = walk.add("a")
@@ -486,7 +490,7 @@ async def test_a_fall_and_a_recovery_are_told_once_each(clock: ManualClock) -> N
     assert outcomes == ["upstream_5xx", "upstream_5xx", "ok", "ok"]
 
 
-async def test_reprs_tell_the_live_state_and_no_key(clock: ManualClock) -> None:
+async def test_reprs_show_the_state_and_no_key(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", key="secret-key", windows=(Window(5, 60),))
     assert repr(provider) == "<Provider a <CircuitBreaker active n=0 for 0.0 s>>"
@@ -496,7 +500,7 @@ async def test_reprs_tell_the_live_state_and_no_key(clock: ManualClock) -> None:
     assert repr(endpoint.credential) == "<Credential usable>"
 
 
-async def test_a_key_whose_refusal_cannot_be_confirmed_soon_is_believed_at_once(
+async def test_a_refusal_of_the_key_that_cannot_be_confirmed_soon_is_believed(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -508,7 +512,7 @@ async def test_a_key_whose_refusal_cannot_be_confirmed_soon_is_believed_at_once(
     assert walk.wire.calls["a"] == 1
 
 
-async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
+async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_query(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -523,14 +527,14 @@ async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_question(
     assert told.hint == "its wait is over: the next query will try it"
 
 
-async def test_an_endpoint_tells_its_plan_and_its_hosts(clock: ManualClock) -> None:
+async def test_the_repr_of_an_endpoint_shows_its_plan_and_hosts(clock: ManualClock) -> None:
     provider = Walk(clock).add("a", hosts=("one", "two"))
     endpoint = provider._executor._keyless
     assert endpoint is not None
     assert repr(endpoint).startswith("<Endpoint keyless <Hosts 2 of 2>")
 
 
-async def test_a_refusal_that_cannot_be_confirmed_gives_way_to_none_where_there_is_a_way(
+async def test_an_unconfirmed_refusal_of_the_key_falls_back_to_the_keyless_plan(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -581,7 +585,7 @@ class Store:
         self.kept.update(amounts)
 
 
-async def test_an_offer_tells_how_long_until_its_budget_has_it_to_spare(
+async def test_an_offer_states_when_its_budget_can_spare_the_call(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -604,7 +608,7 @@ async def test_an_offer_tells_how_long_until_its_budget_has_it_to_spare(
     assert (refused.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
 
 
-async def test_questions_asked_again_and_again_share_its_budget(clock: ManualClock) -> None:
+async def test_recurrent_queries_share_the_budget(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", windows=(DAY,))
     assert provider.interval_s(PriceQuery("eth")) == pytest.approx(86_400 / 93)
@@ -614,11 +618,11 @@ async def test_questions_asked_again_and_again_share_its_budget(clock: ManualClo
     assert provider.interval_s(PriceQuery("eth")) == pytest.approx(2 * 86_400 / 93)
 
 
-async def test_without_a_budget_there_is_nothing_to_care_for(clock: ManualClock) -> None:
+async def test_without_a_budget_the_interval_is_zero(clock: ManualClock) -> None:
     assert Walk(clock).add("a", windows=(Window(30, 60),)).interval_s(QUERY) == 0.0
 
 
-async def test_who_cannot_serve_a_question_affords_no_interval(clock: ManualClock) -> None:
+async def test_a_provider_that_cannot_answer_a_query_has_no_interval(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts |= {"a": [error(400, "no_such_coin")], "b": [status(500)]}
     refusing, failing = walk.add("a", windows=(DAY,)), walk.add("b", windows=(DAY,))
@@ -633,7 +637,7 @@ async def test_who_cannot_serve_a_question_affords_no_interval(clock: ManualCloc
 
 
 @pytest.mark.parametrize(("keeps", "limit"), [(False, 2_000), (True, 100)])
-async def test_a_key_tells_the_limits_of_its_own_plan(
+async def test_the_account_call_sets_the_limits_of_the_keys_plan(
     clock: ManualClock, keeps: bool, limit: int
 ) -> None:
     walk = Walk(clock)
@@ -646,7 +650,7 @@ async def test_a_key_tells_the_limits_of_its_own_plan(
     assert (quota.limit, quota.used) == (limit, 70)
 
 
-async def test_a_vendor_that_tells_no_limits_is_not_asked(clock: ManualClock) -> None:
+async def test_a_vendor_without_an_account_call_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", windows=(DAY,))
     assert await learn_account(provider, 3, keeps_limits=False)
@@ -663,7 +667,7 @@ async def test_a_vendor_that_tells_no_limits_is_not_asked(clock: ManualClock) ->
         ([httpx.Response(200, json={"per_minute": -1})], True),
     ],
 )
-async def test_a_failed_question_for_the_limits_changes_none(
+async def test_a_failed_account_call_changes_no_limits(
     clock: ManualClock, script: Handler | list[Any], is_final: bool
 ) -> None:
     walk = Walk(clock)
@@ -674,7 +678,7 @@ async def test_a_failed_question_for_the_limits_changes_none(
     assert provider.status().quotas[0].limit == 100
 
 
-async def test_while_it_rests_it_is_not_asked_for_its_limits(clock: ManualClock) -> None:
+async def test_during_a_cooldown_the_account_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     told = httpx.Response(200, json={"per_minute": None, "per_month": 2_000, "used_this_month": 70})
     walk.wire.scripts["a"] = [status(500), price(), told]
@@ -690,7 +694,7 @@ async def test_while_it_rests_it_is_not_asked_for_its_limits(clock: ManualClock)
     assert walk.wire.calls == {"a": 3}
 
 
-async def test_the_store_knows_of_a_call_before_it_leaves(clock: ManualClock) -> None:
+async def test_a_call_is_stored_before_it_is_sent(clock: ManualClock) -> None:
     walk, store, seen = Walk(clock), Store(), []
     provider = walk.add("a", windows=(DAY,))
     with_ledger(provider, store, clock)
@@ -707,7 +711,7 @@ async def test_the_store_knows_of_a_call_before_it_leaves(clock: ManualClock) ->
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(("wait_s", "ended_s"), [(1.9, 3.0), (2.9, 3.0)])
-async def test_a_slow_store_takes_from_the_calls_time_and_adds_none(
+async def test_the_time_of_a_slow_store_is_part_of_the_calls_time(
     wait_s: float, ended_s: float
 ) -> None:
     walk = Walk(LoopClock())
@@ -720,7 +724,7 @@ async def test_a_slow_store_takes_from_the_calls_time_and_adds_none(
 
 
 @pytest.mark.looptime
-async def test_what_a_too_slow_store_kept_from_leaving_is_given_back() -> None:
+async def test_a_call_not_sent_because_of_a_slow_store_is_released() -> None:
     walk, store = Walk(LoopClock()), Store(3.1)
     provider = walk.add("a", windows=(DAY,))
     ledger = with_ledger(provider, store, walk.clock)
@@ -765,7 +769,7 @@ async def test_a_redirect_loop_is_a_failure(clock: ManualClock) -> None:
     assert provider.status().status == "cooldown"
 
 
-async def test_an_unexpected_exception_is_the_providers_failure_and_cools_it_down(
+async def test_an_unexpected_exception_is_a_failure_of_the_provider(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     walk = Walk(clock)
@@ -784,7 +788,7 @@ async def test_an_unexpected_exception_is_the_providers_failure_and_cools_it_dow
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
-async def test_a_bug_in_the_choice_of_a_provider_makes_it_no_offer(
+async def test_a_bug_in_the_planning_of_calls_makes_no_offer(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def serves(_query: object, _context: object) -> bool:
@@ -798,7 +802,7 @@ async def test_a_bug_in_the_choice_of_a_provider_makes_it_no_offer(
     assert len(caplog.records) == 1
 
 
-async def test_a_large_answer_is_parsed_off_the_loop_and_a_small_one_on_it(
+async def test_large_replies_are_parsed_in_a_thread_and_small_ones_are_not(
     clock: ManualClock,
 ) -> None:
     threads = []
@@ -817,7 +821,7 @@ async def test_a_large_answer_is_parsed_off_the_loop_and_a_small_one_on_it(
     assert threads == [True, False]
 
 
-async def test_parsing_without_end_is_the_providers_failure(clock: ManualClock) -> None:
+async def test_endless_parsing_is_a_failure_of_the_provider(clock: ManualClock) -> None:
     is_over = threading.Event()
 
     def parse(_query: object, _payloads: object, _context: object) -> int:
@@ -833,7 +837,7 @@ async def test_parsing_without_end_is_the_providers_failure(clock: ManualClock) 
     assert provider.status().status == "cooldown"
 
 
-async def test_the_last_share_of_a_minute_is_kept_for_questions_that_many_ask(
+async def test_the_last_share_of_a_minute_is_reserved_for_recurrent_and_shared_queries(
     clock: ManualClock,
 ) -> None:
     """275 ranges from one reader were Binance's whole minute."""
@@ -880,7 +884,7 @@ async def test_a_host_that_takes_no_batches_is_asked_one_by_one(clock: ManualClo
     assert provider.status().quotas[0].used == 5, "each of them counts"
 
 
-async def test_a_refusal_of_batches_to_what_is_none_is_a_failure(clock: ManualClock) -> None:
+async def test_a_refusal_of_batches_without_a_batch_is_a_failure(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [httpx.Response(200, json={"code": "no_batches"})]
     adapter = replace(stub_adapter(), errors={(None, "no_batches"): BatchRefused})
@@ -899,7 +903,7 @@ async def test_a_host_that_refuses_the_parts_as_well_has_failed(clock: ManualClo
     assert provider.status().status == "cooldown"
 
 
-async def test_series_that_were_asked_once_stretch_nobodys_interval(clock: ManualClock) -> None:
+async def test_series_asked_once_do_not_lengthen_the_interval(clock: ManualClock) -> None:
     """40 series made of everybody's 568 s 8,374 s."""
     walk = Walk(clock)
     provider = walk.add("a", windows=(Window(100_000, 30 * 86_400.0, kind="month"),))

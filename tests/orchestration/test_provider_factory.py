@@ -51,12 +51,12 @@ def limits(provider: Provider) -> list[int]:
     return [quota.limit for quota in provider.status().quotas]
 
 
-def test_without_a_key_the_keyless_plan_is_in_force(clock: ManualClock) -> None:
+def test_without_a_key_the_keyless_plan_is_used(clock: ManualClock) -> None:
     (provider,) = build(clock, SPEC)
     assert limits(provider) == [5]
 
 
-def test_a_key_brings_the_first_plan_and_a_name_another(
+def test_a_key_selects_the_first_plan_and_a_plan_name_another(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONE_API_KEY", "secret-key")
@@ -72,7 +72,7 @@ def test_an_unknown_plan_is_a_wrong_setting_that_lists_the_known(clock: ManualCl
         keyed_plan(ProviderSpec("plain", stub_adapter(), keyless=OPEN), "huge")
 
 
-def test_a_needed_key_that_is_missing_leaves_it_off(clock: ManualClock) -> None:
+def test_without_a_required_key_the_provider_is_off(clock: ManualClock) -> None:
     (provider,) = build(clock, BACKUP)
     assert provider.offer(PriceQuery()) == Refusal("two", "not_configured")
 
@@ -151,7 +151,7 @@ def stored(
     )
 
 
-async def test_a_days_calls_are_told_to_the_store_and_known_after_a_restart(
+async def test_the_calls_of_a_day_are_stored_and_known_after_a_restart(
     clock: ManualClock,
 ) -> None:
     store, before = Store(), Remembered({"four/daily/day": {MINUTE: 40}}, seen_at=EPOCH.timestamp())
@@ -172,7 +172,7 @@ async def test_a_first_start_assumes_the_share_of_the_day_that_is_over(clock: Ma
     assert sum(store.told[0].values()) == 95 // 3
 
 
-async def test_calls_of_short_windows_are_told_to_the_store_by_the_second(
+async def test_calls_of_short_windows_are_stored_by_the_second(
     clock: ManualClock,
 ) -> None:
     store = Store()
@@ -207,7 +207,7 @@ async def test_a_ban_outlives_a_restart(clock: ManualClock) -> None:
     assert again.blocks == {"one/keyless": None}, "what is over is forgotten"
 
 
-async def test_a_refused_key_outlives_a_restart_and_another_key_does_not_suffer(
+async def test_the_refusal_of_a_key_outlives_a_restart_and_does_not_concern_another_key(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONE_API_KEY", "secret-key")
@@ -238,7 +238,7 @@ async def test_a_refused_key_outlives_a_restart_and_another_key_does_not_suffer(
         (status(451), True),
     ],
 )
-async def test_a_guessed_cooldown_is_over_with_the_run(
+async def test_a_cooldown_of_our_own_does_not_outlive_a_restart(
     clock: ManualClock, answer: httpx.Response, is_kept: bool
 ) -> None:
     store = Store()
@@ -249,13 +249,15 @@ async def test_a_guessed_cooldown_is_over_with_the_run(
 
 
 @pytest.mark.parametrize("state", ["disabled", "active", "", "no state", "probing"])
-def test_a_state_that_blocks_nobody_is_not_recalled(clock: ManualClock, state: str) -> None:
+def test_a_stored_state_that_is_no_block_is_not_restored(clock: ManualClock, state: str) -> None:
     block = KeptBlock(state, "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
     known = Remembered(blocks={"one/keyless": block})
     assert stored(clock, Store(), known).build(SPEC).is_usable
 
 
-def test_who_is_off_stays_off(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_is_off_stays_off(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ONE_ENABLED", "false")
     block = KeptBlock("rate_limited", "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
     known = Remembered(blocks={"one/keyless": block})
@@ -264,13 +266,13 @@ def test_who_is_off_stays_off(clock: ManualClock, monkeypatch: pytest.MonkeyPatc
     assert repr(factory._blocks) == "<SavedBlocks 1>"
 
 
-def test_a_block_that_is_over_is_not_recalled(clock: ManualClock) -> None:
+def test_a_block_that_is_over_is_not_restored(clock: ManualClock) -> None:
     block = KeptBlock("rate_limited", "x", EPOCH.timestamp(), True, EPOCH.timestamp())
     known = Remembered(blocks={"one/keyless": block})
     assert stored(clock, Store(), known).build(SPEC).is_usable
 
 
-async def test_without_a_store_a_block_is_of_this_run_only(clock: ManualClock) -> None:
+async def test_without_a_store_a_block_ends_with_the_process(clock: ManualClock) -> None:
     wire = answering(status(429))
     provider = stored(clock, None, None, wire).build(SPEC)
     with pytest.raises(RateLimited):

@@ -31,7 +31,9 @@ QUERY = PriceQuery()
 DAY = Window(100, 86_400.0, kind="day")  # 95 usable, 1 to save up or to borrow
 
 
-async def test_equals_take_turns_and_each_choice_has_its_reason(clock: ManualClock) -> None:
+async def test_providers_of_a_tier_take_turns_and_each_choice_has_its_reason(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     for name in "abc":
         walk.add(name)
@@ -41,7 +43,7 @@ async def test_equals_take_turns_and_each_choice_has_its_reason(clock: ManualClo
     assert walk.of(ProviderChosen)[-1].reason == "its turn in tier 0, weight 1.00"
 
 
-async def test_the_first_reader_after_a_failure_gets_the_next_ones_answer(
+async def test_the_client_that_meets_a_failure_gets_the_next_providers_answer(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -102,7 +104,9 @@ async def test_a_lower_tier_is_asked_only_when_the_higher_is_out(clock: ManualCl
     assert walk.of(ProviderChosen)[0].reason == "the only eligible one of tier 0"
 
 
-async def test_one_that_fails_again_and_again_comes_last_for_a_while(clock: ManualClock) -> None:
+async def test_a_provider_that_fails_repeatedly_is_asked_last_for_a_while(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.wire.scripts["first"] = [price(), status(500), price(), status(500), price()]
     walk.add("first")
@@ -136,7 +140,7 @@ async def test_a_flapping_provider_is_named_and_still_asked_when_it_is_the_only_
     assert (await manager.fetch_data(QUERY)).source == "first"
 
 
-async def test_turns_lean_to_whoever_has_more_quota_left(clock: ManualClock) -> None:
+async def test_providers_with_more_quota_left_get_more_turns(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("scarce", windows=(Window(12, 3_600),))
     walk.add("plenty")
@@ -216,7 +220,7 @@ async def test_the_error_gives_every_providers_reason_and_the_soonest_retry(
     assert caught.value.retry_at == clock.now() + timedelta(seconds=12)
 
 
-async def test_nobody_configured_is_an_error_of_its_own(clock: ManualClock) -> None:
+async def test_no_configured_provider_is_an_error_of_its_own(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a", keyless=False, state=ProviderState.NOT_CONFIGURED)
     walk.add("b", state=ProviderState.DISABLED)
@@ -238,7 +242,9 @@ async def test_quotas_all_spent_is_an_error_of_its_own(clock: ManualClock) -> No
     assert walk.wire.calls["a"] == 1
 
 
-async def test_a_callers_fault_asks_the_next_and_harms_nobody(clock: ManualClock) -> None:
+async def test_a_refused_query_goes_to_the_next_provider_and_is_no_failure(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(400, "no_such_coin")]
     walk.add("a")
@@ -300,7 +306,7 @@ async def test_each_attempt_leaves_time_for_those_that_may_follow() -> None:
 
 
 @pytest.mark.looptime
-async def test_everybody_silent_fails_within_the_deadline() -> None:
+async def test_with_all_providers_silent_the_fetch_fails_within_the_deadline() -> None:
     walk = Walk(LoopClock())
     for name in "abc":
         walk.wire.scripts[name] = hang
@@ -312,7 +318,7 @@ async def test_everybody_silent_fails_within_the_deadline() -> None:
     assert {refusal.reason for refusal in caught.value.refusals} == {"timeout"}
 
 
-async def test_a_deadline_that_passed_asks_nobody_else(clock: ManualClock) -> None:
+async def test_after_the_deadline_no_further_provider_is_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
 
     def late(_request: httpx.Request) -> httpx.Response:
@@ -329,7 +335,7 @@ async def test_a_deadline_that_passed_asks_nobody_else(clock: ManualClock) -> No
     assert reasons == {"a": "upstream_5xx", "b": "timeout"}
 
 
-async def test_get_next_provider_says_whom_and_why(clock: ManualClock) -> None:
+async def test_get_next_provider_returns_the_provider_and_the_reason(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a")
     walk.add("b", state=ProviderState.DISABLED)
@@ -342,14 +348,14 @@ async def test_get_next_provider_says_whom_and_why(clock: ManualClock) -> None:
     assert sum(walk.wire.calls.values()) == 0
 
 
-async def test_its_repr_tells_the_live_state(clock: ManualClock) -> None:
+async def test_the_repr_shows_the_current_state(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a")
     assert repr(walk.manager()).startswith("<ProviderManager [<Provider a ")
     assert repr(walk.manager().choosing) == "<Chooser 0 rotations, 0 series>"
 
 
-async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
+async def test_a_limit_reached_within_an_operation_states_when_it_ends(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -372,7 +378,7 @@ async def test_a_limit_that_is_reached_in_mid_operation_says_when_it_lifts(
     assert provider.is_usable
 
 
-async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
+async def test_eligible_providers_are_in_the_order_of_tiers_and_take_no_turn(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)
@@ -387,7 +393,9 @@ async def test_who_could_answer_stands_in_the_order_of_tiers_and_takes_no_turn(
 # Budgets of days and months
 
 
-async def test_a_scarce_budget_is_kept_while_an_equal_has_plenty(clock: ManualClock) -> None:
+async def test_a_scarce_budget_is_reserved_while_a_provider_of_the_tier_has_plenty(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(DAY,))
     walk.add("b")
@@ -403,7 +411,9 @@ async def test_a_scarce_budget_is_kept_while_an_equal_has_plenty(clock: ManualCl
     assert (kept.until - clock.now()).total_seconds() == pytest.approx(86_400 / 93)
 
 
-async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualClock) -> None:
+async def test_where_no_budget_of_the_tier_can_spare_a_call_they_borrow_a_little(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     for name in "ab":
         walk.add(name, windows=(DAY,))
@@ -416,7 +426,7 @@ async def test_where_no_equal_has_it_to_spare_they_lend_a_little(clock: ManualCl
     assert all(refusal.until for refusal in caught.value.refusals)
 
 
-async def test_a_lower_tier_spares_the_higher_no_budget(clock: ManualClock) -> None:
+async def test_a_budget_is_not_reserved_in_favour_of_a_worse_tier(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.add("a", windows=(DAY,))
     walk.add("b", tier=1)
@@ -425,7 +435,7 @@ async def test_a_lower_tier_spares_the_higher_no_budget(clock: ManualClock) -> N
     assert sources == ["a", "a", "b"]  # saved up, borrowed, nothing to spare
 
 
-async def test_the_failover_goes_to_the_one_that_was_kept(clock: ManualClock) -> None:
+async def test_failover_goes_to_the_provider_with_the_reserved_budget(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["b"] = [price(), status(500)]
     walk.add("a", windows=(DAY,))
@@ -434,7 +444,7 @@ async def test_the_failover_goes_to_the_one_that_was_kept(clock: ManualClock) ->
     assert [(await manager.fetch_data(QUERY)).source for _ in range(3)] == ["a", "b", "a"]
 
 
-async def test_refreshes_go_by_the_budget_that_affords_them_best(clock: ManualClock) -> None:
+async def test_the_refresh_interval_is_that_of_the_best_budget(clock: ManualClock) -> None:
     walk = Walk(clock)
     manager = walk.manager()
     assert manager.refresh_interval_s(QUERY) == 0.0
@@ -460,7 +470,9 @@ async def test_an_explanation_is_the_next_choice_and_takes_no_turn(clock: Manual
     assert walk.wire.calls == {}
 
 
-async def test_an_explanation_names_whose_budget_is_kept(clock: ManualClock) -> None:
+async def test_an_explanation_names_the_provider_with_the_reserved_budget(
+    clock: ManualClock,
+) -> None:
     walk = Walk(clock)
     a = walk.add("a", windows=(DAY,))
     b = walk.add("b")
@@ -471,7 +483,7 @@ async def test_an_explanation_names_whose_budget_is_kept(clock: ManualClock) -> 
     assert [(refusal.provider, refusal.detail) for refusal in refusals] == [("a", BUDGET_RESERVED)]
 
 
-async def test_where_nobody_is_eligible_an_explanation_has_only_reasons(
+async def test_without_an_eligible_provider_an_explanation_has_only_reasons(
     clock: ManualClock,
 ) -> None:
     walk = Walk(clock)

@@ -28,13 +28,13 @@ def test_each_further_block_of_a_host_lasts_twice_as_long_up_to_six_hours(
     assert waits == [1_800, 3_600, 7_200, 14_400, 21_600, 21_600]
 
 
-def test_a_host_that_names_a_time_is_believed(clock: ManualClock) -> None:
+def test_a_block_lasts_as_long_as_the_host_says(clock: ManualClock) -> None:
     hosts = Hosts(clock, (A,))
     hosts.block(A, 120)
     assert hosts.wait_s() == 120
 
 
-def test_with_all_blocked_the_soonest_sets_the_wait(clock: ManualClock) -> None:
+def test_with_all_hosts_blocked_the_wait_ends_with_the_first_of_them(clock: ManualClock) -> None:
     hosts = Hosts(clock, (A, B))
     hosts.block(A, 500)
     hosts.block(B, 200)
@@ -49,7 +49,7 @@ def test_a_failed_host_goes_to_the_end_of_the_queue(clock: ManualClock) -> None:
     assert hosts.available() == (B, C, A)
 
 
-def test_blocks_that_come_together_count_once_and_shorten_nothing(clock: ManualClock) -> None:
+def test_concurrent_blocks_count_once_and_shorten_nothing(clock: ManualClock) -> None:
     hosts = Hosts(clock, (A,))
     for retry_after_s in (None, None, 5.0):
         hosts.block(A, retry_after_s)

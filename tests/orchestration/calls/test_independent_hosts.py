@@ -32,7 +32,7 @@ async def test_the_next_host_answers_for_one_that_failed(
     assert provider.status().status == "active"
 
 
-async def test_the_questions_fault_is_not_carried_from_host_to_host(clock: ManualClock) -> None:
+async def test_a_refused_query_is_not_sent_to_the_next_host(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["one"] = [error(400, "no_such_coin")]
     provider = independent(walk, "one", "two")
@@ -41,7 +41,7 @@ async def test_the_questions_fault_is_not_carried_from_host_to_host(clock: Manua
     assert walk.wire.calls == {"one": 1}
 
 
-async def test_only_when_all_failed_has_the_provider(clock: ManualClock) -> None:
+async def test_the_provider_fails_only_when_all_hosts_failed(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts |= {"one": [status(500)], "two": [status(502)]}
     provider = independent(walk, "one", "two")
@@ -61,7 +61,7 @@ async def test_silent_hosts_share_the_time_evenly() -> None:
 
 
 @pytest.mark.looptime
-async def test_all_silent_end_in_time() -> None:
+async def test_hosts_that_are_all_silent_end_by_the_deadline() -> None:
     walk = Walk(LoopClock())
     walk.wire.scripts |= {"one": hang, "two": hang}
     provider = independent(walk, "one", "two")
@@ -70,7 +70,7 @@ async def test_all_silent_end_in_time() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(3)
 
 
-async def test_a_host_whose_answer_was_absurd_goes_behind_the_others(clock: ManualClock) -> None:
+async def test_a_host_with_a_malformed_reply_is_tried_last(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["one"] = lambda _request: httpx.Response(200, json={"price": -1})
     walk.wire.scripts["two"] = [price(2)]
@@ -82,7 +82,7 @@ async def test_a_host_whose_answer_was_absurd_goes_behind_the_others(clock: Manu
 
 
 @pytest.mark.looptime
-async def test_the_host_that_gave_the_absurd_answer_is_blamed_not_the_last_one_asked() -> None:
+async def test_the_host_of_the_malformed_reply_is_blamed_not_the_last_one_called() -> None:
     walk = Walk(LoopClock())
 
     async def late_and_absurd(_request: httpx.Request) -> httpx.Response:

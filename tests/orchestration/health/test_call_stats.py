@@ -28,7 +28,7 @@ def test_percentiles_are_latencies_that_were_measured() -> None:
     assert (latency.last, latency.p50, latency.p95) == (100.0, 50.0, 95.0)
 
 
-def test_a_success_ends_the_row_of_failures() -> None:
+def test_a_success_resets_consecutive_failures() -> None:
     stats = CallStats()
     stats.record_failure(EPOCH, "upstream_5xx: HTTP 500")
     stats.record_failure(EPOCH, "timeout: no answer")

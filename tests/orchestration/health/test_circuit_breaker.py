@@ -58,7 +58,9 @@ def wait_s(made: CircuitBreaker, clock: ManualClock) -> float:
         MalformedResponse(http_status=200),
     ],
 )
-def test_one_failure_opens_it_for_the_cooldown(clock: ManualClock, error: ProviderError) -> None:
+def test_one_failure_opens_the_breaker_for_the_cooldown(
+    clock: ManualClock, error: ProviderError
+) -> None:
     made = breaker(clock)
     fail(made, error)
     assert (made.state, made.reason) == (ProviderState.COOLDOWN, error.reason)
@@ -94,7 +96,7 @@ def test_a_retry_after_raises_the_cooldown_but_never_shortens_it(clock: ManualCl
     assert wait_s(other, clock) == 30
 
 
-def test_troubles_are_forgotten_one_per_ten_clean_minutes(clock: ManualClock) -> None:
+def test_one_failure_is_forgotten_per_ten_quiet_minutes(clock: ManualClock) -> None:
     made = breaker(clock)
     for _ in range(3):
         fail(made, UpstreamFailed())
@@ -136,7 +138,9 @@ def test_each_kind_of_refusal_has_its_own_backoff(
 
 
 @pytest.mark.parametrize("retry_after_s", [30.0, 53.0, 10 * 86_400.0])
-def test_what_the_provider_says_beats_the_backoff(clock: ManualClock, retry_after_s: float) -> None:
+def test_the_providers_retry_after_overrides_the_backoff(
+    clock: ManualClock, retry_after_s: float
+) -> None:
     made = breaker(clock)
     fail(made, RateLimited(retry_after_s=retry_after_s))
     assert wait_s(made, clock) == retry_after_s
@@ -163,7 +167,7 @@ def test_only_one_probe_is_admitted(clock: ManualClock) -> None:
     assert made.acquire() is None
 
 
-def test_a_probes_success_brings_it_back(clock: ManualClock) -> None:
+def test_a_successful_probe_closes_the_breaker(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, UpstreamFailed())
     clock.advance(30)
@@ -173,7 +177,7 @@ def test_a_probes_success_brings_it_back(clock: ManualClock) -> None:
     assert (made.state, made.reason, made.until) == (ProviderState.ACTIVE, None, None)
 
 
-def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> None:
+def test_a_probe_whose_lease_expires_has_failed(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, UpstreamFailed())
     clock.advance(30)
@@ -188,7 +192,7 @@ def test_a_probe_that_is_never_handed_back_has_failed(clock: ManualClock) -> Non
     assert not made.admits()
 
 
-def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) -> None:
+def test_a_neutral_outcome_releases_the_probe_and_changes_no_count(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, UpstreamFailed())
     clock.advance(30)
@@ -200,13 +204,13 @@ def test_a_neutral_end_frees_the_probe_and_moves_no_counter(clock: ManualClock) 
     assert wait_s(made, clock) == 60
 
 
-def test_a_callers_fault_does_not_open_it(clock: ManualClock) -> None:
+def test_a_refused_query_does_not_open_the_breaker(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, QueryRefused(http_status=400))
     assert made.state is ProviderState.ACTIVE
 
 
-def test_attempts_that_fall_together_count_once(clock: ManualClock) -> None:
+def test_concurrent_failures_count_once(clock: ManualClock) -> None:
     made = breaker(clock)
     leases = [made.acquire() for _ in range(5)]
     for lease in leases:
@@ -215,7 +219,7 @@ def test_attempts_that_fall_together_count_once(clock: ManualClock) -> None:
     assert wait_s(made, clock) == 30
 
 
-def test_a_late_success_from_before_the_fall_does_not_close_it(clock: ManualClock) -> None:
+def test_a_late_success_of_an_older_attempt_does_not_close_the_breaker(clock: ManualClock) -> None:
     made = breaker(clock)
     slow = made.acquire()
     fail(made, UpstreamFailed())
@@ -233,7 +237,7 @@ def test_a_late_success_from_before_the_fall_does_not_close_it(clock: ManualCloc
         (RateLimited(retry_after_s=5), ProviderState.RATE_LIMITED, 30),
     ],
 )
-def test_a_providers_own_word_outdoes_a_cooldown_however_late_it_comes(
+def test_a_stated_refusal_replaces_a_cooldown_even_when_it_comes_late(
     clock: ManualClock, error: ProviderError, state: ProviderState, wait: float
 ) -> None:
     made = breaker(clock)
@@ -245,7 +249,7 @@ def test_a_providers_own_word_outdoes_a_cooldown_however_late_it_comes(
     assert not made.may_probe_early()
 
 
-def test_refusals_that_come_together_climb_once_and_the_longest_word_counts(
+def test_concurrent_refusals_raise_the_backoff_once_and_the_longest_wait_counts(
     clock: ManualClock,
 ) -> None:
     made = breaker(clock)
@@ -259,7 +263,7 @@ def test_refusals_that_come_together_climb_once_and_the_longest_word_counts(
     assert wait_s(made, clock) == 300
 
 
-def test_a_late_503_with_a_time_is_a_word_too(clock: ManualClock) -> None:
+def test_a_late_503_with_retry_after_extends_the_wait(clock: ManualClock) -> None:
     made = breaker(clock)
     slow = made.acquire()
     fail(made, UpstreamFailed())
@@ -269,7 +273,7 @@ def test_a_late_503_with_a_time_is_a_word_too(clock: ManualClock) -> None:
     assert not made.may_probe_early()
 
 
-def test_a_late_failure_without_a_word_changes_nothing(clock: ManualClock) -> None:
+def test_a_late_failure_without_retry_after_changes_nothing(clock: ManualClock) -> None:
     made = breaker(clock)
     slow = made.acquire()
     fail(made, UpstreamFailed())
@@ -292,7 +296,7 @@ def test_a_guessed_cooldown_may_be_probed_early(clock: ManualClock) -> None:
 @pytest.mark.parametrize(
     "error", [UpstreamFailed(retry_after_s=120), RateLimited(), GeoBlocked(), AuthFailed()]
 )
-def test_what_a_provider_said_is_never_probed_early(
+def test_a_wait_set_by_the_provider_is_never_probed_early(
     clock: ManualClock, error: ProviderError
 ) -> None:
     made = breaker(clock)
@@ -302,14 +306,16 @@ def test_what_a_provider_said_is_never_probed_early(
 
 
 @pytest.mark.parametrize("state", [ProviderState.NOT_CONFIGURED, ProviderState.DISABLED])
-def test_one_that_is_off_admits_nobody_ever(clock: ManualClock, state: ProviderState) -> None:
+def test_a_disabled_provider_never_admits_an_attempt(
+    clock: ManualClock, state: ProviderState
+) -> None:
     made = breaker(clock, state=state)
     clock.advance(1e9)
     assert (made.state, made.reason, made.until) == (state, state, None)
     assert made.acquire(is_early_probe=True) is None
 
 
-def test_a_success_forgives_the_key(clock: ManualClock) -> None:
+def test_a_success_resets_the_backoff_of_the_key(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, AuthFailed())
     clock.advance(900)
@@ -320,7 +326,7 @@ def test_a_success_forgives_the_key(clock: ManualClock) -> None:
     assert wait_s(made, clock) == 900
 
 
-def test_its_repr_tells_the_live_state(clock: ManualClock) -> None:
+def test_the_repr_shows_the_current_state(clock: ManualClock) -> None:
     made = breaker(clock)
     fail(made, UpstreamFailed())
     clock.advance(10)

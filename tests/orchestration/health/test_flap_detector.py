@@ -17,14 +17,14 @@ def failed_twice(clock: ManualClock, apart_s: float, answers: int = 0) -> FlapDe
     return flaps
 
 
-def test_one_failure_is_no_habit(clock: ManualClock) -> None:
+def test_one_failure_is_not_flapping(clock: ManualClock) -> None:
     flaps = FlapDetector(clock)
     flaps.record_failure()
     assert not flaps.is_flapping
     assert repr(flaps) == "<FlapDetector steady>"
 
 
-def test_it_comes_last_for_twice_the_span_between_its_failures(clock: ManualClock) -> None:
+def test_it_is_asked_last_for_twice_the_time_between_its_failures(clock: ManualClock) -> None:
     flaps = failed_twice(clock, 100)
     clock.advance(199)
     assert flaps.is_flapping
@@ -39,12 +39,12 @@ def test_never_for_longer_than_six_hours(clock: ManualClock) -> None:
     assert not flaps.is_flapping
 
 
-def test_after_ten_good_answers_a_failure_is_history(clock: ManualClock) -> None:
+def test_after_ten_answers_a_failure_is_forgotten(clock: ManualClock) -> None:
     assert not failed_twice(clock, 100, answers=STEADY_AFTER).is_flapping
     assert failed_twice(clock, 100, answers=STEADY_AFTER - 1).is_flapping
 
 
-def test_two_at_once_shorten_nothing(clock: ManualClock) -> None:
+def test_two_failures_at_once_shorten_nothing(clock: ManualClock) -> None:
     flaps = failed_twice(clock, 100)
     clock.advance(10)
     flaps.record_failure()
@@ -53,7 +53,7 @@ def test_two_at_once_shorten_nothing(clock: ManualClock) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 7_200)), max_size=60))
-def test_it_is_always_first_again_after_six_hours(steps: list[tuple[bool, float]]) -> None:
+def test_flapping_ends_after_six_hours_at_most(steps: list[tuple[bool, float]]) -> None:
     clock = ManualClock()
     flaps = FlapDetector(clock)
     for is_good, seconds in steps:

@@ -14,7 +14,7 @@ def note_twice(hot: DemandTracker, *queries: PriceQuery) -> None:
         hot.record(query)
 
 
-def test_a_question_alone_has_every_turn(clock: ManualClock) -> None:
+def test_a_single_query_has_every_interval(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     assert hot.interval_factor(60, BTC) == 1
     note_twice(hot, BTC)
@@ -22,7 +22,7 @@ def test_a_question_alone_has_every_turn(clock: ManualClock) -> None:
     assert repr(hot) == "<DemandTracker 1>"
 
 
-def test_what_was_asked_once_takes_no_turns(clock: ManualClock) -> None:
+def test_a_query_answered_once_takes_no_share(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     for number in range(40):
         hot.record(SeriesQuery(str(number)))
@@ -30,7 +30,7 @@ def test_what_was_asked_once_takes_no_turns(clock: ManualClock) -> None:
     assert hot.interval_factor(568, BTC) == 1
 
 
-def test_others_that_were_asked_again_lately_share_the_turns(clock: ManualClock) -> None:
+def test_recurrent_queries_share_the_intervals(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     note_twice(hot, BTC, ETH, SOL)
     assert hot.interval_factor(60, BTC) == 3
@@ -40,7 +40,7 @@ def test_others_that_were_asked_again_lately_share_the_turns(clock: ManualClock)
 @pytest.mark.parametrize(
     ("series", "of_the_shared", "of_a_series"), [(0, 1, 2), (1, 2, 2), (3, 2, 6), (40, 2, 80)]
 )
-def test_shared_questions_have_half_of_the_turns_however_many_series_there_are(
+def test_shared_queries_have_half_of_the_intervals_whatever_the_number_of_series(
     clock: ManualClock, series: int, of_the_shared: int, of_a_series: int
 ) -> None:
     hot = DemandTracker(clock)
@@ -51,13 +51,15 @@ def test_shared_questions_have_half_of_the_turns_however_many_series_there_are(
     assert calls_a_turn <= 1 + 1e-9
 
 
-def test_without_a_shared_question_the_series_have_all_turns(clock: ManualClock) -> None:
+def test_without_a_shared_query_the_series_have_all_intervals(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     note_twice(hot, SeriesQuery("a"), SeriesQuery("b"), SeriesQuery("c"))
     assert hot.interval_factor(60, SeriesQuery("a")) == 3
 
 
-def test_one_that_was_not_asked_for_two_of_its_turns_is_cold(clock: ManualClock) -> None:
+def test_a_query_not_answered_for_two_of_its_intervals_is_no_longer_in_demand(
+    clock: ManualClock,
+) -> None:
     hot = DemandTracker(clock)
     note_twice(hot, ETH)
     clock.advance(4_000)  # two turns of two questions of 1 000 s
@@ -66,7 +68,7 @@ def test_one_that_was_not_asked_for_two_of_its_turns_is_cold(clock: ManualClock)
     assert hot.interval_factor(1_000, BTC) == 1
 
 
-def test_each_one_more_makes_turns_longer(clock: ManualClock) -> None:
+def test_each_further_query_lengthens_the_intervals(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     note_twice(hot, SOL)
     clock.advance(2_000)
@@ -77,7 +79,7 @@ def test_each_one_more_makes_turns_longer(clock: ManualClock) -> None:
     assert hot.interval_factor(1_000, BTC) == 1  # ETH is cold, and what is older too
 
 
-def test_what_was_asked_within_ten_minutes_counts_however_short_the_turns(
+def test_a_query_answered_within_ten_minutes_is_always_in_demand(
     clock: ManualClock,
 ) -> None:
     hot = DemandTracker(clock)
@@ -88,7 +90,7 @@ def test_what_was_asked_within_ten_minutes_counts_however_short_the_turns(
     assert hot.interval_factor(0.01, BTC) == 1
 
 
-def test_two_answers_far_apart_are_no_recurrence(clock: ManualClock) -> None:
+def test_two_answers_far_apart_are_not_recurrent(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     hot.record(ETH)
     assert not hot.is_recurrent(ETH)
@@ -102,7 +104,7 @@ def test_two_answers_far_apart_are_no_recurrence(clock: ManualClock) -> None:
     assert not hot.is_recurrent(BTC)
 
 
-def test_only_so_many_are_remembered_and_the_oldest_goes(clock: ManualClock) -> None:
+def test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped(clock: ManualClock) -> None:
     hot = DemandTracker(clock)
     for number in range(MAX_QUERIES + 10):
         note_twice(hot, PriceQuery(str(number)))

@@ -58,7 +58,7 @@ async def test_a_call_is_in_the_store_before_it_is_settled(clock: ManualClock) -
     assert repr(ledger) == "<Ledger acc/plan>"
 
 
-async def test_killed_in_the_middle_of_a_call_it_still_counts(clock: ManualClock) -> None:
+async def test_a_call_counts_even_if_the_process_is_killed_during_it(clock: ManualClock) -> None:
     store = Store()
     guard, ledger = opened(clock, store)
     for _ in range(3):
@@ -69,7 +69,7 @@ async def test_killed_in_the_middle_of_a_call_it_still_counts(clock: ManualClock
     assert guard.quotas()[0].assumed_usage == 0
 
 
-async def test_a_settled_call_is_not_told_twice(clock: ManualClock) -> None:
+async def test_a_settled_call_is_stored_once(clock: ManualClock) -> None:
     store = Store()
     guard, ledger = opened(clock, store)
     permit = take(guard)
@@ -79,7 +79,7 @@ async def test_a_settled_call_is_not_told_twice(clock: ManualClock) -> None:
     assert (store.kept, len(store.told)) == ({KEY: 1}, 1)
 
 
-async def test_one_that_never_left_is_given_back_at_its_minute(clock: ManualClock) -> None:
+async def test_a_call_that_was_not_sent_is_released_at_its_minute(clock: ManualClock) -> None:
     store = Store()
     guard, ledger = opened(clock, store)
     permit = take(guard)
@@ -91,7 +91,7 @@ async def test_one_that_never_left_is_given_back_at_its_minute(clock: ManualCloc
     assert opened(clock, store)[0].quotas()[0].used == 0
 
 
-async def test_reserved_and_given_back_at_once_costs_no_write(clock: ManualClock) -> None:
+async def test_a_call_released_at_once_costs_no_write(clock: ManualClock) -> None:
     store = Store()
     guard, ledger = opened(clock, store)
     guard.settle(take(guard), was_sent=False, may_have_succeeded=True)
@@ -99,13 +99,13 @@ async def test_reserved_and_given_back_at_once_costs_no_write(clock: ManualClock
     assert store.told == []
 
 
-async def test_before_it_keeps_a_guard_there_is_nothing_to_save(clock: ManualClock) -> None:
+async def test_without_a_guard_there_is_nothing_to_save(clock: ManualClock) -> None:
     store = Store()
     await Ledger("acc/plan", store, {}, None, clock).save()
     assert store.told == []
 
 
-async def test_each_window_remembers_its_own_past(clock: ManualClock) -> None:
+async def test_each_window_has_its_own_history(clock: ManualClock) -> None:
     remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
     ledger = Ledger("acc/plan", Store(), remembered, 5.0, clock)
     assert ledger.history("day") == UsageHistory({MINUTE: 7}, 5.0)

@@ -130,7 +130,7 @@ def test_calls_in_flight_that_fill_a_sliding_day_are_in_the_way_for_a_day(
     assert repr(guard) == "<RateLimitGuard <day 0+1/2>>"
 
 
-def test_before_the_period_nothing_counts(clock: ManualClock) -> None:
+def test_calls_before_the_period_do_not_count(clock: ManualClock) -> None:
     yesterday = UsageHistory({MINUTE - 8 * 60 - 1: 40, MINUTE - 8 * 60: 2}, EPOCH.timestamp())
     assert guard_of(clock, A_DAY, yesterday).quotas()[0].used == 2
 
@@ -169,7 +169,7 @@ def test_no_more_is_saved_up_than_two_percent(clock: ManualClock) -> None:
     assert went == 380  # and as much again is borrowed
 
 
-def test_what_costs_more_than_can_be_saved_up_goes_from_a_full_purse(clock: ManualClock) -> None:
+def test_a_cost_above_what_can_be_saved_up_passes_with_all_tokens_saved(clock: ManualClock) -> None:
     guard = guard_of(clock, ANY_DAY)
     three = Cost(3, 3)
     assert guard.budget_wait_s(three) == 0
@@ -190,7 +190,7 @@ def test_a_wait_for_the_pace_ends_with_the_day_at_the_latest() -> None:
     assert spend(guard)
 
 
-def test_a_debt_ends_with_the_period() -> None:
+def test_borrowed_tokens_are_forgiven_at_the_reset() -> None:
     clock = at("2026-11-30T23:59")
     guard = guard_of(clock, A_MONTH)
     while spend(guard):
@@ -202,7 +202,7 @@ def test_a_debt_ends_with_the_period() -> None:
 
 
 @pytest.mark.parametrize("window", [A_DAY, ANY_DAY])
-def test_a_day_of_greed_is_served_evenly_and_never_beyond_the_limit(window: Window) -> None:
+def test_constant_demand_is_served_evenly_and_never_beyond_the_limit(window: Window) -> None:
     clock = at("2026-11-22T00:00")
     guard = guard_of(clock, window)
     by_quarter = [spent_by_asking(guard, clock, n * DAY_S / 4, 60) for n in range(1, 5)]
@@ -269,7 +269,7 @@ def test_a_sliding_windows_headroom_is_what_may_still_be_borrowed(clock: ManualC
         ("2026-11-16T00:00", A_MONTH, 4_750),
     ],
 )
-def test_where_nothing_is_known_the_elapsed_share_counts(
+def test_without_history_the_elapsed_share_of_the_period_counts_as_used(
     start: str, window: Window, assumed: int
 ) -> None:
     guard = guard_of(at(start), window, NO_HISTORY)
@@ -289,7 +289,7 @@ def test_a_sign_of_life_a_minute_ago_leaves_no_gap(clock: ManualClock) -> None:
     assert guard_of(clock, A_DAY, past).quotas()[0].assumed_usage == 0
 
 
-def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock) -> None:
+def test_assumed_calls_leave_the_window_minute_by_minute(clock: ManualClock) -> None:
     guard = guard_of(clock, ANY_DAY, NO_HISTORY)
     uses = []
     for _ in range(24):
@@ -300,7 +300,7 @@ def test_what_was_assumed_leaves_the_window_minute_by_minute(clock: ManualClock)
     assert guard.quotas()[0].assumed_usage == 0
 
 
-def test_an_amount_of_minutes_more_than_there_are_is_spread_over_them() -> None:
+def test_more_calls_than_minutes_are_spread_over_the_minutes() -> None:
     clock = at("2026-11-22T00:10")
     guard = guard_of(clock, Window(100_000, DAY_S, kind="day"), NO_HISTORY)
     amounts = guard.unsaved()
@@ -309,7 +309,7 @@ def test_an_amount_of_minutes_more_than_there_are_is_spread_over_them() -> None:
     assert max(amounts.values()) - min(amounts.values()) <= 1
 
 
-def test_too_much_of_the_past_is_no_debt_beyond_the_reset() -> None:
+def test_excess_use_of_the_past_ends_at_the_reset() -> None:
     clock = at("2026-11-28T12:00")
     minute = int(clock.now().timestamp()) // 60 - 60
     past = UsageHistory({minute: 9_000}, clock.now().timestamp())
@@ -322,7 +322,7 @@ def test_too_much_of_the_past_is_no_debt_beyond_the_reset() -> None:
 # What others say
 
 
-def test_foreign_use_counts_but_is_no_debt(clock: ManualClock) -> None:
+def test_foreign_use_counts_against_the_limit_but_not_against_the_pace(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
     guard.observe({"x-used": "50"})
     quota = guard.quotas()[0]
@@ -343,7 +343,7 @@ def test_foreign_use_of_all_that_is_left_ends_at_the_reset() -> None:
     assert spend(guard)
 
 
-def test_a_calls_own_place_is_not_foreign(clock: ManualClock) -> None:
+def test_a_call_in_flight_is_not_foreign_use(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
     permit = guard.try_acquire(ONE)
     assert isinstance(permit, Permit)
@@ -352,7 +352,7 @@ def test_a_calls_own_place_is_not_foreign(clock: ManualClock) -> None:
     assert (guard.quotas()[0].used, guard.quotas()[0].foreign_usage) == (1, 0)
 
 
-def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
+def test_a_limit_stated_by_the_provider_applies_at_once(clock: ManualClock) -> None:
     window = PacedWindow(Window(10_000, DAY_S), clock, "day", UsageHistory({}, EPOCH.timestamp()))
     window.redeclare(100)
     assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
@@ -365,7 +365,7 @@ def test_a_limit_told_by_the_provider_holds_at_once(clock: ManualClock) -> None:
 # The forecast
 
 
-def test_calls_that_would_not_last_are_told_when_they_end(clock: ManualClock) -> None:
+def test_a_rate_that_exhausts_the_budget_has_a_forecast(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
     assert guard.quotas()[0].forecast_exhausted_at is None
     clock.advance(HOUR_S)
@@ -373,13 +373,13 @@ def test_calls_that_would_not_last_are_told_when_they_end(clock: ManualClock) ->
     assert guard.quotas()[0].forecast_exhausted_at == clock.now() + timedelta(hours=3.5)
 
 
-def test_calls_that_last_until_the_reset_are_no_end(clock: ManualClock) -> None:
+def test_a_rate_that_lasts_until_the_reset_has_no_forecast(clock: ManualClock) -> None:
     guard = guard_of(clock, A_DAY)
     guard.observe({"x-used": "20"})
     assert guard.quotas()[0].forecast_exhausted_at is None
 
 
-def test_what_was_only_assumed_makes_no_forecast() -> None:
+def test_assumed_calls_make_no_forecast() -> None:
     guard = guard_of(at("2026-11-22T18:00"), A_DAY, NO_HISTORY)
     assert guard.quotas()[0].forecast_exhausted_at is None
 
@@ -404,7 +404,7 @@ def test_a_jump_of_the_wall_clock_forgets_nothing_and_frees_nothing(
 
 
 @pytest.mark.parametrize("skew_s", [2 * HOUR_S, -2 * HOUR_S])
-def test_midnight_by_one_clock_alone_is_no_reset(skew_s: float) -> None:
+def test_midnight_by_only_one_clock_is_no_reset(skew_s: float) -> None:
     clock = at("2026-11-22T23:00")
     guard = guard_of(clock, A_DAY)
     assert spend(guard)
@@ -416,7 +416,7 @@ def test_midnight_by_one_clock_alone_is_no_reset(skew_s: float) -> None:
 
 @pytest.mark.parametrize("skew_s", [2 * HOUR_S, -2 * HOUR_S])
 @pytest.mark.parametrize("window", [A_DAY, ANY_DAY])
-def test_however_it_jumps_no_true_day_gets_more_than_the_limit(
+def test_whatever_the_wall_clock_does_no_real_day_exceeds_the_limit(
     window: Window, skew_s: float
 ) -> None:
     clock = at("2026-11-22T00:00")
@@ -451,7 +451,7 @@ def test_a_sliding_period_is_a_span_however_the_wall_clock_is_set() -> None:
 
 
 @pytest.mark.parametrize("skew_s", [2 * HOUR_S, -2 * HOUR_S])
-def test_who_reads_a_sliding_ledger_after_a_restart_finds_no_call_too_early(skew_s: float) -> None:
+def test_after_a_restart_no_call_of_a_sliding_window_is_counted_too_early(skew_s: float) -> None:
     clock = at("2026-11-22T00:00")
     guard = guard_of(clock, ANY_DAY)
     clock.skew = skew_s
@@ -472,7 +472,7 @@ def restarted(
 
 
 @pytest.mark.parametrize("window", [A_DAY, ANY_DAY])
-def test_restarts_all_day_long_give_nobody_more_than_the_limit(window: Window) -> None:
+def test_repeated_restarts_never_exceed_the_limit(window: Window) -> None:
     clock, kept = at("2026-11-22T00:00"), dict[int, int]()
     guard = guard_of(clock, window)
     went = 0
@@ -484,7 +484,7 @@ def test_restarts_all_day_long_give_nobody_more_than_the_limit(window: Window) -
     assert sum(kept.values()) <= 95
 
 
-def test_the_providers_own_figure_ends_what_was_assumed(clock: ManualClock) -> None:
+def test_the_providers_own_figure_replaces_assumed_calls(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(100, 86_400, kind="day")])
     before = guard.quotas()[0]
     assert before.assumed_usage == before.used > 20

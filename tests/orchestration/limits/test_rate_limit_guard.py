@@ -95,7 +95,7 @@ def test_the_refusal_names_the_moment_when_enough_has_left(clock: ManualClock) -
     assert guard.check(Cost(1, 95)) == Refused("minute", began + 70)
 
 
-def test_of_several_refusing_windows_the_latest_counts(clock: ManualClock) -> None:
+def test_of_several_refusing_windows_the_longest_wait_counts(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(2, 1), Window(2, 60)])
     spend(guard)
     refused = guard.check(ONE)
@@ -130,7 +130,7 @@ def test_settling_twice_counts_once(clock: ManualClock) -> None:
     assert guard.quotas()[0].used == 1
 
 
-def test_a_worse_count_of_the_provider_is_adopted_at_once(clock: ManualClock) -> None:
+def test_a_higher_count_of_the_provider_is_adopted_at_once(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(6_000, 60, unit="weight", header="x-used")])
     spend(guard, Cost(1, 80))
     guard.observe({"x-used": "5690"})
@@ -139,7 +139,7 @@ def test_a_worse_count_of_the_provider_is_adopted_at_once(clock: ManualClock) ->
 
 
 @pytest.mark.parametrize("text", ["10", "", "-5", "many", "9" * 40, "1.5"])
-def test_a_better_count_or_junk_changes_nothing(clock: ManualClock, text: str) -> None:
+def test_a_lower_count_or_junk_changes_nothing(clock: ManualClock, text: str) -> None:
     guard = RateLimitGuard(clock, [Window(6_000, 60, unit="weight", header="x-used")])
     spend(guard, Cost(1, 80))
     guard.observe({"x-used": text})
@@ -155,7 +155,7 @@ def test_headroom_is_the_smallest_share_left(clock: ManualClock) -> None:
     assert RateLimitGuard(clock, []).headroom() == 1.0
 
 
-def test_quotas_tell_when_the_oldest_call_leaves(clock: ManualClock) -> None:
+def test_quotas_state_when_the_oldest_call_leaves(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(5, 60)])
     assert guard.quotas()[0].resets_at is None
     spend(guard)

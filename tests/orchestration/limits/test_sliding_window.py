@@ -44,20 +44,20 @@ def usable(guard: RateLimitGuard, clock: ManualClock) -> int:
     return len(permits)
 
 
-def test_refused_near_the_limit_the_limit_is_lower_than_told(clock: ManualClock) -> None:
+def test_a_refusal_near_the_limit_lowers_the_limit(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
     refuse(guard, after=19)
     assert usable(guard, clock) == 18  # nine tenths of the twenty that were too many
 
 
-def test_refused_far_below_it_somebody_else_spends_it(clock: ManualClock) -> None:
+def test_a_refusal_far_below_the_limit_is_foreign_use(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
     refuse(guard, after=4)
     assert guard.quotas()[0].foreign_usage == 25
     assert usable(guard, clock) == 28
 
 
-def test_twice_at_the_same_count_it_is_the_limit_after_all(clock: ManualClock) -> None:
+def test_two_refusals_at_the_same_count_lower_the_limit(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
     refuse(guard, after=9)
     clock.advance(HOUR_S)
@@ -66,7 +66,7 @@ def test_twice_at_the_same_count_it_is_the_limit_after_all(clock: ManualClock) -
 
 
 @pytest.mark.parametrize(("pause_s", "after"), [(HOUR_S, 4), (7 * HOUR_S, 9)])
-def test_another_count_or_much_later_is_not_the_same(
+def test_refusals_at_other_counts_or_much_later_do_not_lower_it(
     clock: ManualClock, pause_s: float, after: int
 ) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
@@ -108,7 +108,7 @@ def permit_of(guard: RateLimitGuard) -> Permit:
     return permit
 
 
-def test_a_lowered_limit_is_held_for_a_day_and_grows_back_by_the_hour(clock: ManualClock) -> None:
+def test_a_lowered_limit_stays_for_a_day_and_then_grows_by_the_hour(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
     refuse(guard, after=19)
     learnt_at = clock.elapsed
@@ -123,7 +123,7 @@ def test_a_lowered_limit_is_held_for_a_day_and_grows_back_by_the_hour(clock: Man
     assert usable(guard, clock) == 28
 
 
-def test_each_time_it_is_held_twice_as_long(clock: ManualClock) -> None:
+def test_each_further_time_a_lowered_limit_stays_twice_as_long(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE])
     refuse(guard, after=19)
     clock.advance(3 * DAY_S)
@@ -134,7 +134,7 @@ def test_each_time_it_is_held_twice_as_long(clock: ManualClock) -> None:
     assert usable(guard, clock) > 18
 
 
-def test_it_never_falls_below_one_call(clock: ManualClock) -> None:
+def test_a_limit_is_never_lowered_below_one_call(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(2, 60)])
     refuse(guard, after=0)
     assert usable(guard, clock) == 1
@@ -166,7 +166,7 @@ def test_a_cut_from_thirty_to_ten_a_minute_costs_three_refusals_a_day_at_most(
     assert 1 <= len(refused) <= 3
 
 
-def test_a_call_that_was_alone_in_its_window_teaches_no_rate(clock: ManualClock) -> None:
+def test_a_refused_call_that_was_alone_in_its_window_lowers_nothing(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(5, 60)])
     for _ in range(3):
         refuse(guard, after=0)
@@ -189,7 +189,7 @@ def test_without_a_short_window_there_is_nothing_to_learn(clock: ManualClock) ->
     assert guard.quotas() == before
 
 
-def test_what_the_provider_says_that_others_used_is_told(clock: ManualClock) -> None:
+def test_foreign_use_stated_by_the_provider_is_shown(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(100, 60, header="x-used")])
     guard.observe({"x-used": "40"})
     guard.observe({"x-used": "45"})
@@ -206,7 +206,7 @@ def test_the_oldest_call_says_when_something_is_free_again(clock: ManualClock) -
 
 
 @pytest.mark.parametrize(("keeps", "limits"), [(False, [100, 2_000]), (True, [30, 10_000])])
-def test_the_providers_own_word_sets_limits_unless_the_user_did(
+def test_limits_stated_by_the_provider_apply_unless_the_user_set_some(
     clock: ManualClock, keeps: bool, limits: list[int]
 ) -> None:
     month = Window(10_000, 30 * DAY_S, kind="month")
@@ -219,7 +219,7 @@ def test_the_providers_own_word_sets_limits_unless_the_user_did(
     assert told.used == 9_000
 
 
-def test_what_an_account_does_not_say_changes_nothing(clock: ManualClock) -> None:
+def test_missing_account_figures_change_nothing(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [MINUTE, Window(10_000, 30 * DAY_S, kind="month")])
     before = guard.quotas()
     guard.redeclare(AccountLimits(None, None, None), keeps_limits=False)
@@ -283,7 +283,7 @@ def test_a_call_that_never_left_is_given_back_to_the_store(clock: ManualClock) -
 
 
 @pytest.mark.parametrize("skew_s", [-7_200.0, 7_200.0])
-def test_a_clock_that_is_set_during_a_restart_shuts_nobody_out(
+def test_a_clock_set_back_during_a_restart_blocks_no_calls(
     clock: ManualClock, skew_s: float
 ) -> None:
     guard, store = RateLimitGuard(clock, [MINUTE]), Store()
@@ -295,7 +295,7 @@ def test_a_clock_that_is_set_during_a_restart_shuts_nobody_out(
     assert again.check(ONE) is None
 
 
-def test_what_nobody_keeps_is_bounded(clock: ManualClock) -> None:
+def test_unsaved_calls_are_bounded(clock: ManualClock) -> None:
     guard = RateLimitGuard(clock, [Window(10, 1)])
     for _ in range(MAX_UNSAVED + 50):
         permit = guard.try_acquire(ONE)
@@ -316,5 +316,5 @@ def test_what_nobody_keeps_is_bounded(clock: ManualClock) -> None:
         (7 * DAY_S, "7 days"),
     ],
 )
-def test_a_window_is_called_by_its_period(clock: ManualClock, period_s: float, name: str) -> None:
+def test_a_window_is_named_by_its_period(clock: ManualClock, period_s: float, name: str) -> None:
     assert RateLimitGuard(clock, [Window(10, period_s)]).quotas()[0].window == name

@@ -89,7 +89,7 @@ def test_a_clock_that_stays_set_for_a_day_is_believed(clock: ManualClock, skew_s
     assert time.earliest == time.latest == EPOCH.timestamp() + DAY_S + 1 + skew_s
 
 
-def test_a_jump_that_is_taken_back_is_forgotten(clock: ManualClock) -> None:
+def test_a_jump_of_the_clock_that_is_undone_is_forgotten(clock: ManualClock) -> None:
     time = WallTime(clock)
     clock.skew = HOUR_S
     assert time.latest - time.earliest == HOUR_S

@@ -71,7 +71,7 @@ def test_each_subject_has_its_own_measure_of_silence(clock: ManualClock) -> None
     assert (subjects.is_silent(BTC), subjects.is_flowing(BTC)) == (True, False)
 
 
-def test_one_candle_that_is_heard_keeps_the_connection_of_candles_alive(clock: ManualClock) -> None:
+def test_one_candle_that_is_seen_keeps_the_connection_alive(clock: ManualClock) -> None:
     subjects = asked(clock, ETH, BTC)
     clock.advance(180)
     assert not subjects.is_dead
@@ -81,7 +81,7 @@ def test_one_candle_that_is_heard_keeps_the_connection_of_candles_alive(clock: M
     assert not subjects.is_dead
 
 
-def test_a_market_that_rests_is_dead_whatever_candles_tell(clock: ManualClock) -> None:
+def test_a_silent_market_is_dead_even_if_candles_arrive(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(30)
     subjects.mark_seen(BTC)
@@ -90,13 +90,13 @@ def test_a_market_that_rests_is_dead_whatever_candles_tell(clock: ManualClock) -
     assert subjects.is_dead
 
 
-def test_a_connection_that_was_asked_for_nothing_is_not_dead(clock: ManualClock) -> None:
+def test_a_connection_without_subscriptions_is_not_dead(clock: ManualClock) -> None:
     subjects = asked(clock)
     clock.advance(10_000)
     assert not subjects.is_dead
 
 
-def test_what_nobody_asked_for_is_no_tick_and_neither_flows_nor_is_silent(
+def test_a_subject_that_was_not_asked_for_neither_flows_nor_is_silent(
     clock: ManualClock,
 ) -> None:
     subjects = asked(clock, MARKET)
@@ -107,7 +107,7 @@ def test_what_nobody_asked_for_is_no_tick_and_neither_flows_nor_is_silent(
     assert not subjects.was_live
 
 
-def test_something_flowed_once_a_tick_came(clock: ManualClock) -> None:
+def test_a_tick_makes_the_connection_live(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET)
     assert not subjects.was_live
     subjects.mark_seen(MARKET)
@@ -195,7 +195,7 @@ def test_asking_again_does_not_end_the_silence(clock: ManualClock) -> None:
     assert subjects.is_dead
 
 
-def test_a_subject_heard_again_is_asked_for_in_its_next_silence(clock: ManualClock) -> None:
+def test_a_subject_seen_again_is_asked_for_in_its_next_silence(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     clock.advance(11)
     subjects.next_change((MARKET, BTC))
@@ -239,7 +239,7 @@ def test_a_command_asks_again_for_a_hundred_silent_subjects_at_most(clock: Manua
     ]
 
 
-def test_it_tells_how_many_flow(clock: ManualClock) -> None:
+def test_the_repr_shows_how_many_subjects_flow(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     subjects.mark_seen(BTC)
     assert repr(subjects) == "<TickSubscriptions 1 of 2 flowing>"

@@ -226,14 +226,14 @@ async def talk(line: Line, seconds: float, tick: Any = MARKET_TICK) -> None:
         await asyncio.sleep(1)
 
 
-async def test_nothing_is_opened_before_somebody_wants_ticks(bench: Bench) -> None:
+async def test_no_connection_is_opened_before_ticks_are_wanted(bench: Bench) -> None:
     assert bench.stream.status().state == "off"
     await asyncio.sleep(3_600)
     assert bench.venue.tried_at == []
     assert bench.stream.status() == TickStatus("venue", "off", None, EPOCH, 0)
 
 
-async def test_the_first_wish_opens_a_connection_at_once(bench: Bench) -> None:
+async def test_the_first_subscription_opens_a_connection_at_once(bench: Bench) -> None:
     await asyncio.sleep(100)
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
@@ -249,7 +249,7 @@ async def test_ticks_come_out_as_they_came_in(bench: Bench) -> None:
     assert bench.heard == [MARKET_TICK, BTC_TICK, BTC_TICK, other]
 
 
-async def test_a_tick_that_nobody_asked_for_is_not_passed_on(bench: Bench) -> None:
+async def test_a_tick_of_an_unwanted_subject_is_not_passed_on(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(BTC_TICK)
@@ -259,7 +259,7 @@ async def test_a_tick_that_nobody_asked_for_is_not_passed_on(bench: Bench) -> No
     assert bench.stream.flow(BTC) == Flow(False)
 
 
-async def test_the_parser_is_told_who_asks_and_when(bench: Bench) -> None:
+async def test_the_parser_receives_the_provider_and_the_time(bench: Bench) -> None:
     await asyncio.sleep(3)
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
@@ -270,7 +270,7 @@ async def test_the_parser_is_told_who_asks_and_when(bench: Bench) -> None:
     assert (context.provider, context.now_ms) == ("venue", now_ms)
 
 
-async def test_the_connection_closes_soon_after_nobody_wants_anything(bench: Bench) -> None:
+async def test_the_connection_closes_soon_after_the_last_subscription_ends(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     await talk(bench.venue.line, 3)
@@ -285,7 +285,7 @@ async def test_the_connection_closes_soon_after_nobody_wants_anything(bench: Ben
     assert bench.events == []
 
 
-async def test_who_wants_again_is_not_made_to_wait(bench: Bench) -> None:
+async def test_a_new_subscription_on_an_open_connection_does_not_wait(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(10)
     bench.stream.want(())
@@ -311,7 +311,7 @@ async def test_the_address_asks_for_fifty_subjects_and_commands_for_the_others(
     assert [text for _, text in bench.venue.line.sent] == [f"1 {words('ask', MANY[50:60])}"]
 
 
-async def test_no_more_is_wanted_than_the_venue_allows_on_a_connection(bench: Bench) -> None:
+async def test_subscriptions_stay_within_the_venues_limit_per_connection(bench: Bench) -> None:
     bench.stream.want(MANY)
     await asyncio.sleep(30)
     assert bench.stream.status().subjects == 1_000
@@ -319,7 +319,7 @@ async def test_no_more_is_wanted_than_the_venue_allows_on_a_connection(bench: Be
     assert asked == ["100:"] * 9 + ["50:"]
 
 
-async def test_other_wishes_are_told_on_the_open_connection(bench: Bench) -> None:
+async def test_changed_subscriptions_are_sent_on_the_open_connection(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(2.1)
     bench.stream.want((BTC,))
@@ -334,7 +334,7 @@ async def test_other_wishes_are_told_on_the_open_connection(bench: Bench) -> Non
     assert bench.heard == [BTC_TICK]
 
 
-async def test_wishes_that_changed_while_it_connected_are_told_afterwards(bench: Bench) -> None:
+async def test_subscriptions_changed_during_the_connect_are_sent_afterwards(bench: Bench) -> None:
     bench.venue.delay_s = 3
     bench.stream.want((MARKET,))
     await asyncio.sleep(1)
@@ -392,7 +392,7 @@ async def test_failed_connects_back_off_up_a_jittered_backoff(bench: Bench, jitt
     [(60, MARKET_TICK, 1.0), (59, MARKET_TICK, 5.0), (65, BTC_TICK, 5.0)],
     ids=["a good minute", "not quite", "a minute without ticks"],
 )
-async def test_back_off_begins_anew_after_a_good_minute(
+async def test_a_stable_minute_resets_the_backoff(
     bench: Bench, seconds: float, tick: Any, wait_s: float
 ) -> None:
     bench.venue.refusals += [REFUSED, REFUSED]
@@ -417,7 +417,7 @@ async def test_a_block_of_our_address_waits_half_an_hour_jittered(bench: Bench) 
     assert bench.told == [("geo_blocked", 0)]
 
 
-async def test_a_block_does_not_climb_the_short_backoff(bench: Bench) -> None:
+async def test_a_block_does_not_raise_the_short_backoff(bench: Bench) -> None:
     bench.venue.refusals += [GeoBlocked(), REFUSED]
     bench.stream.want((MARKET,))
     await asyncio.sleep(1_802)
@@ -425,7 +425,7 @@ async def test_a_block_does_not_climb_the_short_backoff(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("told_s", "wait_s"), [(77.0, 77.0), (0.3, 1.0), (None, 1.0)])
-async def test_a_told_wait_counts_where_it_is_longer_than_ours(
+async def test_a_stated_wait_counts_where_it_is_longer_than_ours(
     bench: Bench, told_s: float | None, wait_s: float
 ) -> None:
     bench.venue.refusals += [RateLimited(retry_after_s=told_s)]
@@ -461,7 +461,7 @@ async def test_coming_and_going_keeps_to_the_limit_of_connects_too(bench: Bench)
     assert min(apart) >= 2, "a connection that nobody wanted any more is not opened anew at once"
 
 
-async def test_a_goodbye_after_a_good_connection_reconnects_at_once(bench: Bench) -> None:
+async def test_a_shutdown_notice_after_a_stable_connection_reconnects_at_once(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     await talk(bench.venue.line, 60)
@@ -472,7 +472,7 @@ async def test_a_goodbye_after_a_good_connection_reconnects_at_once(bench: Bench
     assert len(bench.heard) == 60, "nothing is heard behind a goodbye"
 
 
-async def test_a_goodbye_on_a_fresh_connection_backs_off(bench: Bench) -> None:
+async def test_a_shutdown_notice_on_a_fresh_connection_backs_off(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     await talk(bench.venue.line, 50)
@@ -483,7 +483,9 @@ async def test_a_goodbye_on_a_fresh_connection_backs_off(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("junk", [JUNK, MalformedResponse("no JSON")])
-async def test_five_frames_of_junk_in_a_row_end_the_connection(bench: Bench, junk: Any) -> None:
+async def test_five_consecutive_malformed_frames_end_the_connection(
+    bench: Bench, junk: Any
+) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(*[junk] * 5)
@@ -493,7 +495,7 @@ async def test_five_frames_of_junk_in_a_row_end_the_connection(bench: Bench, jun
     assert bench.stream.flow(MARKET) == Flow(False, "bad_payload")
 
 
-async def test_four_frames_of_junk_are_borne(bench: Bench) -> None:
+async def test_four_malformed_frames_are_tolerated(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(JUNK, MalformedResponse("no JSON"), JUNK, JUNK)
@@ -504,7 +506,7 @@ async def test_four_frames_of_junk_are_borne(bench: Bench) -> None:
     assert bench.heard == [MARKET_TICK]
 
 
-async def test_a_good_tick_in_between_excuses_the_junk_before_it(bench: Bench) -> None:
+async def test_a_tick_in_between_resets_the_count_of_malformed_frames(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(*[JUNK] * 4, MARKET_TICK, *[JUNK] * 4)
@@ -515,7 +517,9 @@ async def test_a_good_tick_in_between_excuses_the_junk_before_it(bench: Bench) -
     assert bench.venue.open == []
 
 
-async def test_an_answer_to_a_command_excuses_no_junk(bench: Bench) -> None:
+async def test_an_answer_to_a_command_does_not_reset_the_count_of_malformed_frames(
+    bench: Bench,
+) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(*[JUNK] * 4, ACK, JUNK)
@@ -523,7 +527,7 @@ async def test_an_answer_to_a_command_excuses_no_junk(bench: Bench) -> None:
     assert bench.venue.open == []
 
 
-async def test_junk_of_one_connection_is_not_held_against_the_next(bench: Bench) -> None:
+async def test_malformed_frames_of_one_connection_do_not_count_for_the_next(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(*[JUNK] * 4, BROKEN)
@@ -533,7 +537,7 @@ async def test_junk_of_one_connection_is_not_held_against_the_next(bench: Bench)
     assert len(bench.venue.open) == 1
 
 
-async def test_silence_is_told_by_subject_and_the_silent_one_is_asked_for_again(
+async def test_silence_is_judged_per_subject_and_the_silent_one_is_asked_for_again(
     bench: Bench,
 ) -> None:
     bench.stream.want((MARKET, BTC))
@@ -560,7 +564,7 @@ async def test_silence_is_noticed_and_asked_about_without_any_frame(bench: Bench
     assert 10 < at <= 10 + POLL_S
 
 
-async def test_a_connection_that_says_nothing_of_anything_is_dead_after_three_silences(
+async def test_a_connection_silent_in_all_subjects_is_dead_after_three_silences(
     bench: Bench,
 ) -> None:
     bench.stream.want((MARKET,))
@@ -587,7 +591,7 @@ async def test_answers_to_commands_do_not_keep_a_connection_alive(bench: Bench) 
     assert 30 < closed_at <= 30 + POLL_S
 
 
-async def test_a_fall_is_told_once_and_so_is_the_return(bench: Bench) -> None:
+async def test_a_lost_connection_and_its_return_are_logged_once_each(bench: Bench) -> None:
     bench.venue.refusals += [REFUSED, GeoBlocked(retry_after_s=10), REFUSED]
     bench.stream.want((MARKET,))
     await asyncio.sleep(1_810)
@@ -602,7 +606,7 @@ async def test_a_fall_is_told_once_and_so_is_the_return(bench: Bench) -> None:
     assert back.at > down.at
 
 
-async def test_each_fall_after_a_return_is_told_again(bench: Bench) -> None:
+async def test_each_loss_after_a_return_is_logged_again(bench: Bench) -> None:
     bench.venue.greeting = (MARKET_TICK, BROKEN)
     bench.stream.want((MARKET,))
     await asyncio.sleep(1.5)
@@ -655,7 +659,7 @@ async def test_status_and_flow_go_through_all_states(bench: Bench) -> None:
     assert stream.status() == TickStatus("venue", "off", None, EPOCH + timedelta(seconds=14), 0)
 
 
-async def test_an_open_line_on_which_nothing_comes_is_told_as_down(bench: Bench) -> None:
+async def test_an_open_but_silent_connection_has_the_status_down(bench: Bench) -> None:
     bench.stream.want((BTC,))
     await asyncio.sleep(0.01)
     bench.venue.line.say(BTC_TICK)
@@ -685,7 +689,7 @@ async def test_waiting_out_a_block_does_not_make_the_next_wait_short(bench: Benc
     assert bench.venue.tried_at == pytest.approx([0, 1_800, 5_400, 12_600])
 
 
-async def test_after_a_bug_of_ours_nothing_is_called_live(bench: Bench) -> None:
+async def test_after_an_internal_error_nothing_is_live(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(0.01)
     await talk(bench.venue.line, 3)
@@ -708,7 +712,7 @@ async def test_coming_back_during_back_off_does_not_cut_it_short(bench: Bench) -
     assert bench.venue.tried_at[3] >= 8
 
 
-async def test_a_connect_that_fails_when_nobody_wants_it_any_more_is_no_fall(bench: Bench) -> None:
+async def test_a_failed_connect_that_is_no_longer_wanted_is_not_logged(bench: Bench) -> None:
     bench.venue.delay_s, bench.venue.refusal = 2, REFUSED
     bench.stream.want((MARKET,))
     await asyncio.sleep(1)
@@ -719,7 +723,7 @@ async def test_a_connect_that_fails_when_nobody_wants_it_any_more_is_no_fall(ben
     assert bench.events == []
 
 
-async def test_repr_tells_the_state_it_is_in(bench: Bench) -> None:
+async def test_the_repr_shows_the_state_of_the_stream(bench: Bench) -> None:
     assert repr(bench.stream) == "<TickStream venue off 0 wanted>"
     bench.stream.want((MARKET, BTC))
     await asyncio.sleep(0.01)
@@ -772,7 +776,7 @@ async def walk() -> AsyncIterator[Walk]:
 
 
 @pytest.mark.looptime(False)
-async def test_over_sockets_ticks_flow_until_nobody_wants_them(walk: Walk) -> None:
+async def test_over_sockets_ticks_flow_until_they_are_no_longer_wanted(walk: Walk) -> None:
     walk.stream.want((MARKET,))
     await walk.tell(50_000.0)
     await walk.until("live")
@@ -784,7 +788,7 @@ async def test_over_sockets_ticks_flow_until_nobody_wants_them(walk: Walk) -> No
 
 
 @pytest.mark.looptime(False)
-async def test_over_sockets_a_refused_handshake_is_tried_again_until_it_is_none(
+async def test_over_sockets_a_refused_handshake_is_repeated_until_it_succeeds(
     walk: Walk,
 ) -> None:
     walk.world.status = 503
@@ -813,7 +817,7 @@ async def test_over_sockets_a_venue_that_is_gone_comes_back(walk: Walk) -> None:
 
 
 @pytest.mark.looptime(False)
-async def test_over_sockets_a_goodbye_leads_to_a_new_connection(walk: Walk) -> None:
+async def test_over_sockets_a_shutdown_notice_leads_to_a_new_connection(walk: Walk) -> None:
     walk.stream.want((MARKET,))
     await walk.tell(50_000.0)
     await walk.until("live")
@@ -836,7 +840,7 @@ async def test_over_sockets_a_block_of_our_address_is_left_alone(walk: Walk) -> 
 
 
 @pytest.mark.looptime(False)
-async def test_over_sockets_junk_ends_a_connection_and_silence_does(walk: Walk) -> None:
+async def test_over_sockets_malformed_frames_and_silence_end_a_connection(walk: Walk) -> None:
     walk.stream.want((MARKET,))
     await walk.world.until_open()
     for text in ("<html>", "{}", "[1, 2]", '{"stream": "x", "data": {}}', "7"):
@@ -878,7 +882,7 @@ def made(*specs: ProviderSpec) -> TickStream | None:
 
 
 @pytest.mark.usefixtures("no_dotenv")
-def test_the_first_venue_that_pushes_is_the_one() -> None:
+def test_the_first_venue_with_a_push_feed_is_used() -> None:
     assert repr(made(PUSHES_NOT, PUSHES, PUSHES_TOO)) == "<TickStream binance off 0 wanted>"
     assert made(PUSHES_NOT) is None
 

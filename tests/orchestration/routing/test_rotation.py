@@ -21,13 +21,13 @@ def test_equals_take_turns() -> None:
     assert turns == ["a", "b", "c", "a", "b", "c"]
 
 
-def test_a_heavier_one_gets_its_share_without_a_burst() -> None:
+def test_a_larger_weight_gets_its_share_without_a_burst() -> None:
     rotation = SmoothRotation()
     turns = "".join(rotation.pick({"a": 5.0, "b": 1.0, "c": 1.0}) for _ in range(7))
     assert turns == "aabacaa"
 
 
-def test_one_that_comes_back_does_not_take_all_the_turns_that_it_missed() -> None:
+def test_a_provider_that_returns_does_not_take_the_turns_it_missed() -> None:
     rotation = SmoothRotation()
     for _ in range(100):
         rotation.pick({"a": 1.0})
@@ -35,7 +35,7 @@ def test_one_that_comes_back_does_not_take_all_the_turns_that_it_missed() -> Non
     assert Counter(turns) == {"a": 2, "b": 2}
 
 
-def test_nobody_eligible_is_an_error() -> None:
+def test_no_eligible_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty"):
         SmoothRotation().pick({})
 
@@ -49,7 +49,7 @@ def test_turns_are_spread_by_weight(weights: list[float]) -> None:
     assert repr(rotation).startswith("<SmoothRotation {")
 
 
-def test_a_peek_tells_whose_turn_it_is_and_takes_none() -> None:
+def test_a_peek_returns_the_next_name_and_takes_no_turn() -> None:
     rotation, weights = SmoothRotation(), {"a": 1.0, "b": 0.5}
     for _ in range(20):
         told = [rotation.peek(weights) for _ in range(3)]
