@@ -30,7 +30,6 @@ from api.routes.slashes import SlashRedirects
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
-from api.stream.limits import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.clock import Clock
@@ -86,7 +85,6 @@ def create_app(
     app.include_router(docs.router)
     app.mount(f"/{docs.ASSETS}", docs.docs_assets())
     problems.install(app)
-    app.state.stream_times = StreamTimes()
     app.server_hooks = ServerHooks(timeouts=timeouts or ConnectionTimeouts())
     _install_layers(app, configuration, counts)
     app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
@@ -122,7 +120,6 @@ def _life(
                 max_clients=settings.ws_max_clients,
                 stuck_s=settings.ws_stuck_seconds,
                 share=settings.client_max_share,
-                times=app.state.stream_times,
             )
             gateway.metrics.register(FloorMetrics(counts, broadcaster.counters))
             try:

@@ -48,6 +48,11 @@ class BoundedMap(Generic[K, V]):
         if len(self._entries) > self._most:
             self._entries.popitem(last=False)
 
+    def pop_oldest(self) -> tuple[K, V]:
+        """The least recently used entry. Raises KeyError if the map is empty."""
+        key, (value, _) = self._entries.popitem(last=False)
+        return key, value
+
     def pop(self, key: K) -> V | None:
         value, expires_at = self._entries.pop(key, (None, inf))
         return value if self._timer() < expires_at else None

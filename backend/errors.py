@@ -1,8 +1,7 @@
-"""The error tree. Class attributes say what each kind of error means for the provider.
+"""The error tree: what can go wrong, and as class attributes what each kind of trouble does.
 
-A `ProviderError` ends the attempt of one provider and never reaches a client of the gateway; a
-`GatewayError` is answered to the client. Exceptions of libraries become a ProviderError in
-`providers/client.py` and `providers/push_client.py`.
+A `ProviderError` is one provider's failed attempt and never reaches a reader; a `GatewayError`
+is what a reader is told. Foreign exceptions become one of these at the edge (`client.py`).
 """
 
 from collections.abc import Sequence
@@ -15,19 +14,19 @@ from backend.models.status import OFF, ProviderState, Refusal
 
 
 class ProviderError(Exception):
-    """One provider failed to answer one call.
+    """One provider could not answer one call.
 
     `retry_after_s` is the wait that the provider named, in seconds; None if it named none.
     """
 
     reason: ClassVar[str]
-    #: The state that the error puts the provider in; None if it says nothing about its health.
+    #: The state that the failure puts the provider in; None: it says nothing about its health.
     effect: ClassVar[ProviderState | None] = None
-    #: An equivalent host may be called at once.
+    #: An equivalent host may be asked at once.
     moves_host: ClassVar[bool] = False
     #: The provider may have counted the call against its limits.
     was_sent: ClassVar[bool] = True
-    #: Set by the provider at the end of the attempt.
+    #: Set when the attempt that it ended is over: the attempt itself, and why there is no answer.
     attempt: Attempt
     refusal: Refusal
 
@@ -56,14 +55,14 @@ class ConnectFailed(ProviderError):
 
 
 class NoDescriptor(ProviderError):
-    """This process has no file descriptor left for a connection. Nothing was sent."""
+    """We have no file descriptor left for a connection: our trouble, and nothing was sent."""
 
     reason = "connect_error"
     was_sent = False
 
 
 class ConnectionBroken(ProviderError):
-    """The connection was lost after the request was sent."""
+    """The connection was lost after the request had left."""
 
     reason = "connect_error"
     effect = ProviderState.COOLDOWN
@@ -75,28 +74,31 @@ class UpstreamFailed(ProviderError):
 
 
 class BatchRefused(ProviderError):
-    """The node accepts no JSON-RPC batches; the calls can be sent one by one."""
+    """The node accepts no JSON-RPC batches; its parts can be sent one by one."""
 
     reason = "upstream_5xx"
     effect = ProviderState.COOLDOWN
 
 
 class MalformedResponse(ProviderError):
-    """The answer cannot be parsed, or its content cannot be true."""
+    """An answer that does not parse, or that no honest provider would give."""
 
     reason = "bad_payload"
     effect = ProviderState.COOLDOWN
 
 
 class UnexpectedFailure(ProviderError):
-    """An unexpected exception ended the attempt; the log has its traceback."""
+    """An exception that nobody foresaw ended the attempt; the log has its traceback.
+
+    It counts as the provider's failure, so that the others are asked, and it is asked less often.
+    """
 
     reason = "bad_payload"
     effect = ProviderState.COOLDOWN
 
 
 class Moved(ProviderError):
-    """A redirect to `location` on the same host. The endpoint follows it, as it counts calls."""
+    """The same host has it at `location`. Followed where calls are counted; it reaches nobody."""
 
     reason = "bad_payload"
 
@@ -111,7 +113,7 @@ class RateLimited(ProviderError):
 
 
 class QuotaSpent(ProviderError):
-    """The provider says that a daily or monthly quota is used up."""
+    """A day's or month's allowance is gone, by the provider's own word."""
 
     reason = "quota_exhausted"
     effect = ProviderState.QUOTA_EXHAUSTED
@@ -123,7 +125,7 @@ class AuthFailed(ProviderError):
 
 
 class GeoBlocked(ProviderError):
-    """The host refuses our IP address: a legal block (451) or a firewall (403)."""
+    """This host does not serve our address: a legal block (451) or a firewall (403)."""
 
     reason = "geo_blocked"
     effect = ProviderState.GEO_BLOCKED
@@ -131,53 +133,53 @@ class GeoBlocked(ProviderError):
 
 
 class PlanRestricted(ProviderError):
-    """The plan does not include this operation; it may include others."""
+    """The plan does not include this operation; other operations are unharmed."""
 
     reason = "unsupported"
 
 
 class QueryRefused(ProviderError):
-    """The query is at fault, not the provider."""
+    """The question is at fault, not the provider."""
 
     reason = "unsupported"
 
 
 class NotAffordable(ProviderError):
-    """Our rate-limit guard refused the call. Nothing was sent."""
+    """Our own guard refused: the call would have gone over a limit. Nothing was sent."""
 
     reason = "rate_limited"
     was_sent = False
 
 
 class NoTimeLeft(ProviderError):
-    """The deadline left too little time for a call. It says nothing about the provider."""
+    """The request's time was over before a call was sent, or all but over. Says nothing of them."""
 
     reason = "timeout"
     was_sent = False
 
 
 class Busy(ProviderError):
-    """The largest number of concurrent calls is under way. Nothing was sent."""
+    """As many calls as we allow ourselves are under way. Nothing was sent."""
 
     reason = "rate_limited"
     was_sent = False
 
 
 class LeaseRefused(ProviderError):
-    """The circuit breaker refused the attempt, as a probe is under way. Nothing was sent."""
+    """Our own breaker refused: somebody else's probe is under way. Nothing was sent."""
 
     reason = "cooldown"
     was_sent = False
 
 
 class GatewayError(Exception):
-    """An error that is answered to the client. `code` is part of the contract."""
+    """What a reader is told. `code` is the contract's."""
 
     code: ClassVar[str]
 
     @property
     def reason(self) -> str:
-        """Why there is no fresh answer: a word of the contract."""
+        """In one word of the contract why there is nothing fresh."""
         return "timeout"
 
 
@@ -193,19 +195,19 @@ class InvalidParameter(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class UnknownName:
-    """A query parameter that a route does not know, with similar names that it knows."""
+    """A query parameter that a route does not know, and which ones were probably meant."""
 
     parameter: str
     suggestions: tuple[str, ...] = ()
 
     @property
     def detail(self) -> str:
-        hint = f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
-        return f"unknown parameter{hint}"
+        meant = f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
+        return f"unknown parameter{meant}"
 
 
 class UnknownParameter(GatewayError):
-    """At least one query parameter is unknown to the route; `allowed` are the known ones."""
+    """At least one query parameter that the route does not know; `allowed` are those it knows."""
 
     code = "unknown_parameter"
 
@@ -217,7 +219,7 @@ class UnknownParameter(GatewayError):
 
 
 class Unsupported(GatewayError):
-    """A valid value that no provider can serve; `available` are the values served."""
+    """A value that is well formed, and that no provider can serve; `available` are those served."""
 
     code = "unsupported"
 
@@ -237,18 +239,18 @@ class UnknownSymbol(GatewayError):
 
 
 class NotReady(GatewayError):
-    """The list of coins is not loaded yet, so the symbol cannot be resolved."""
+    """The question cannot be decided yet, as nothing has told us the universe of coins."""
 
     code = "not_ready"
 
 
 class ClientLimitReached(GatewayError):
-    """The request costs more units than the client has left. No provider was called."""
+    """This client's questions cost more units of work than it has left. Nothing was asked."""
 
     code = "rate_limited"
 
     def __init__(self, units: int, left: int, retry_after_s: int) -> None:
-        super().__init__(f"the request costs {units} units of the client's limit, {left} are left")
+        super().__init__(f"this costs {units} units of the client's limit, {left} are left")
         self.retry_after_s = retry_after_s
 
     @property
@@ -261,7 +263,8 @@ class DeadlineExceeded(GatewayError):
 
 
 class SourceUnavailable(GatewayError):
-    """No provider answered: the reason of each provider, and the attempts that were made."""
+    """No provider answered. `refusals` holds the reason of each provider, those that were called
+    first; `tried` holds the attempts that were made."""
 
     def __init__(
         self, detail: str, refusals: Sequence[Refusal] = (), tried: Sequence[Attempt] = ()
@@ -277,7 +280,8 @@ class SourceUnavailable(GatewayError):
 
     @property
     def reason(self) -> str:
-        """That of the last attempt, else of the last provider that is on, else of the last."""
+        """The outcome of the last attempt; if none was made, the last refusal of a provider that
+        is switched on, else of any."""
         on = [refusal.reason for refusal in self.refusals if refusal.reason not in OFF]
         reasons = [attempt.outcome for attempt in self.tried] or on
         reasons = reasons or [refusal.reason for refusal in self.refusals]

@@ -1,28 +1,20 @@
-"""The composition root: the only file that knows every class, and owns their lives."""
+"""The composition root: builds every part of the gateway, and owns their lifecycles."""
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
 
-from backend.cache.cached_source import CachedSource
-from backend.cache.last_answers import LastAnswers
+from backend.categories import CATEGORIES
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
-from backend.identity.instruments import guessed_instruments
-from backend.models.answer import Query
-from backend.models.gas import GasQuery
-from backend.models.market import QuotesQuery
-from backend.models.news import ReportsQuery
-from backend.models.ohlc import Interval, OhlcQuery
-from backend.models.sentiment import SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.history import RotationHistory
@@ -45,39 +37,24 @@ from backend.services.news import NewsService
 from backend.services.ohlc import OhlcService
 from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
-from backend.sources import Caches, Sources, build_sources
+from backend.sources import CacheFactory, Sources, build_sources
 from backend.status import StatusService
 from backend.storage import Remembered, Storage, open_storage, sound
-
-Q = TypeVar("Q", bound=Query[Any])
-T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
 
-#: What has readers is renewed so much of its TTL before it expires.
-AHEAD_SHARE = 0.15
-#: The books of days' and months' calls are brought up to date so often, in seconds.
-BOOKS_S = 300.0
-#: No period of a limit is longer, and no answer is served that is older.
-LONGEST_PERIOD_S, KEPT_ANSWERS_S = 62 * 86_400.0, 30 * 86_400.0
-#: Calls of windows of at most an hour are kept a little longer than that, in seconds.
-RECENT_S = 2 * 3_600.0
-
-
-#: The plainest question to the providers of each category: who could answer that?
-PLAIN: dict[str, Query[Any]] = {
-    "market": QuotesQuery(universe_known=True),
-    "ohlc": OhlcQuery("bitcoin", guessed_instruments("BTC"), Interval.H4, reference_price=1.0),
-    "news": ReportsQuery(),
-    "sentiment": SentimentQuery(),
-    "gas": GasQuery(),
-}
+#: An answer that is read is refreshed when about this share of its TTL is left.
+REFRESH_AHEAD_SHARE = 0.15
+#: Interval at which the counts of daily and monthly calls are saved, in seconds.
+SAVE_INTERVAL_S = 300.0
+#: Ages in seconds at which calls, calls of short windows (an hour at most) and answers are deleted.
+CALLS_KEPT_S, RECENT_CALLS_KEPT_S, ANSWERS_KEPT_S = 62 * 86_400.0, 2 * 3_600.0, 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What the HTTP floor is given."""
+    """The services that the API calls."""
 
     market: MarketService
     ohlc: OhlcService
@@ -99,7 +76,7 @@ def read_configuration() -> Configuration:
 
 
 def _jitter() -> float:
-    """Spreads cooldowns and refreshes, so that what fell due together doesn't return together."""
+    """Spreads cooldowns and refreshes, so that those that start together do not end together."""
     return random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
 
 
@@ -114,11 +91,12 @@ async def open_gateway(
     jitter: Callable[[], float] = _jitter,
     open_state: Callable[[Path | None, Clock], Storage] = open_storage,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that is ready to answer; ends its tasks and connections on leaving."""
+    """A gateway that is ready to answer; leaving ends its tasks and closes its connections."""
     clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
-    tell = _tell_all(emit or EventLog(), history, metrics)
+    emit = _emit_to(emit or EventLog(), history, metrics)
+    settings = configuration.gateway
     async with AsyncExitStack() as stack:
-        storage = open_state(configuration.gateway.state_path, clock)
+        storage = open_state(settings.state_path, clock)
         stack.push_async_callback(storage.aclose)
         remembered = _sound(await storage.remembered(), clock)
         transport = transport or open_transport(configuration.network)
@@ -127,51 +105,51 @@ async def open_gateway(
             configuration,
             client,
             clock=clock,
-            emit=tell,
+            emit=emit,
             jitter=jitter,
             redact=Redactor(configuration.secrets()),
             store=storage,
             remembered=remembered,
         )
         stack.push_async_callback(_save_all, factory.ledgers)
-        settings = configuration.gateway
-        manager = ProviderManager(
-            [factory.build(spec) for spec in registry],
-            clock=clock,
-            emit=tell,
-            deadline_s=settings.request_deadline,
-            attempt_timeout_s=settings.provider_timeout,
-        )
+        manager = _build_manager(factory, registry, settings, clock, emit)
         stack.push_async_callback(manager.aclose)
-        ticks = factory.tick_stream(registry)
-        _announce(manager, configuration)
-        answers = LastAnswers(storage, clock)
-        stack.push_async_callback(answers.aclose)
-        caches = Caches(
-            clock, tell, settings, stack, answers, ahead=lambda: 1 - AHEAD_SHARE * jitter()
+        _log_start(manager, configuration)
+        caches = CacheFactory(
+            clock, emit, settings, storage, lambda: 1 - REFRESH_AHEAD_SHARE * jitter()
         )
         sources = build_sources(caches, manager)
-        await answers.recall(remembered.answers)
-        gateway = _compose(
-            sources,
-            manager,
-            history,
-            metrics,
-            ticks,
-            clock=clock,
-            settings=settings,
+        stack.push_async_callback(sources.aclose)
+        await sources.restore(remembered.answers)
+        ticks = factory.tick_stream(registry)
+        gateway = _compose(sources, manager, history, metrics, ticks, clock, settings)
+        tasks = _start(
+            ticks=gateway.live.run(),
+            accounts=learn_accounts(manager.providers, configuration),
+            books=_keep_books(storage, factory.ledgers, clock),
         )
-        tasks = [
-            asyncio.create_task(gateway.live.run(), name="ticks"),
-            asyncio.create_task(learn_accounts(manager.providers, configuration), name="accounts"),
-            asyncio.create_task(_keep_books(storage, factory.ledgers, clock), name="books"),
-        ]
-        stack.push_async_callback(_cancelled, tasks)
+        stack.push_async_callback(_cancel, tasks)
         yield gateway
 
 
+def _build_manager(
+    factory: ProviderFactory,
+    registry: Sequence[ProviderSpec],
+    settings: Settings,
+    clock: Clock,
+    emit: EventSink,
+) -> ProviderManager:
+    return ProviderManager(
+        [factory.build(spec) for spec in registry],
+        clock=clock,
+        emit=emit,
+        deadline_s=settings.request_deadline,
+        attempt_timeout_s=settings.provider_timeout,
+    )
+
+
 def _sound(remembered: Remembered, clock: Clock) -> Remembered:
-    """What can be true of it; of the rest a warning."""
+    """The plausible part of the state; logs a warning for the rest."""
     remembered, problems = sound(remembered, clock.now().timestamp())
     for problem in problems:
         log.warning("STATE_PATH: %s and is set aside", problem)
@@ -179,15 +157,18 @@ def _sound(remembered: Remembered, clock: Clock) -> Remembered:
 
 
 async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
-    """Says now and then that we live: time without a sign counts as spent after a restart."""
+    """Saves the counts, and the time: after a restart, time without a saved sign of life counts as
+    used up. Deletes old state."""
     while True:
         now_s = clock.now().timestamp()
         await _save_all(ledgers)
         await storage.sign_of_life(now_s)
         await storage.forget_before(
-            int((now_s - LONGEST_PERIOD_S) // 60), int(now_s - RECENT_S), now_s - KEPT_ANSWERS_S
+            int((now_s - CALLS_KEPT_S) // 60),
+            int(now_s - RECENT_CALLS_KEPT_S),
+            now_s - ANSWERS_KEPT_S,
         )
-        await asyncio.sleep(BOOKS_S)
+        await asyncio.sleep(SAVE_INTERVAL_S)
 
 
 async def _save_all(ledgers: Sequence[Ledger]) -> None:
@@ -195,18 +176,22 @@ async def _save_all(ledgers: Sequence[Ledger]) -> None:
         await ledger.save()
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+def _start(**work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(each, name=name) for name, each in work.items()]
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _tell_all(*sinks: EventSink) -> EventSink:
-    def tell(event: Event) -> None:
+def _emit_to(*sinks: EventSink) -> EventSink:
+    def emit(event: Event) -> None:
         for sink in sinks:
             sink(event)
 
-    return tell
+    return emit
 
 
 def _compose(
@@ -215,33 +200,31 @@ def _compose(
     history: RotationHistory,
     metrics: EventMetrics,
     ticks: TickStream | None,
-    *,
     clock: Clock,
     settings: Settings,
 ) -> Gateway:
-    ohlc = OhlcService(
-        sources.ohlc, sources.names, clock=clock, deadline_s=settings.request_deadline
-    )
-    caches: dict[str, CachedSource[Any, Any]] = {name: getattr(sources, name) for name in PLAIN}
-    live = LiveService(ticks, caches, sources.universe, ohlc, clock=clock)
+    cached, coins = sources.cached, sources.coins
+    ohlc = OhlcService(cached["ohlc"], coins, clock=clock, deadline_s=settings.request_deadline)
+    live = LiveService(ticks, cached, sources.universe, ohlc, clock=clock)
+    ttls = {name: row.default_freshness(settings).ttl_s for name, row in CATEGORIES.items()}
     status = StatusService(
         manager,
         history,
-        caches,
-        PLAIN,
-        ttls={name: getattr(settings, f"cache_ttl_{name}") for name in PLAIN},
+        cached,
+        {name: row.provider_query for name, row in CATEGORIES.items()},
+        ttls=ttls,
         ticks=live.tick_status,
         clock=clock,
         spread=lambda: sources.universe.spread,
     )
-    counters = {name: cache.counters for name, cache in caches.items()}
+    counters = {name: source.counters for name, source in cached.items()}
     readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
     return Gateway(
-        market=sources.names,
+        market=coins,
         ohlc=ohlc,
-        news=NewsService(sources.news),
-        sentiment=SentimentService(sources.sentiment),
-        gas=GasService(sources.gas),
+        news=NewsService(cached["news"]),
+        sentiment=SentimentService(cached["sentiment"]),
+        gas=GasService(cached["gas"]),
         status=status,
         live=live,
         metrics=make_registry(metrics, readings, CacheReadings(counters)),
@@ -249,19 +232,19 @@ def _compose(
     )
 
 
-def _announce(manager: ProviderManager, configuration: Configuration) -> None:
-    """Who can serve what now, which variable would unlock the others, and what is ignored."""
+def _log_start(manager: ProviderManager, configuration: Configuration) -> None:
+    """Logs the providers of each category, how to enable the others, and what is ignored."""
     chains = {
-        name: " > ".join(provider.name for provider in manager.eligible(query)) or "nobody"
-        for name, query in PLAIN.items()
+        name: " > ".join(each.name for each in manager.eligible(category.provider_query)) or "none"
+        for name, category in CATEGORIES.items()
     }
     text = "; ".join(f"{name}: {chain}" for name, chain in chains.items())
     log.info("Provider Manager initialized  %s", text)
     for provider in manager.providers:
-        told = provider.status()
-        if told.hint:
-            log.info("%s is off: %s (%s)", told.name, told.hint, ", ".join(told.categories))
+        status = provider.status()
+        if status.hint:
+            log.info("%s is off: %s (%s)", status.name, status.hint, ", ".join(status.categories))
     for proxy in configuration.network.proxies.proxies:
-        log.info("providers are called by the proxy %s (%s)", proxy.address, proxy.variable)
+        log.info("providers are called through proxy %s (%s)", proxy.address, proxy.variable)
     for warning in configuration.warnings:
         log.warning("%s", warning)

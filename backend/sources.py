@@ -1,29 +1,17 @@
-"""The cached source of each category: what is asked, how long it keeps, how much of it."""
+"""The cached source of each category, over one provider manager."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from backend.cache import answer_codec
-from backend.cache.answer_keeper import Keeping
+from backend.cache.answer_store import AnswerStorage, AnswerStore, Retention
 from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import (
-    Freshness,
-    always,
-    ohlc_freshness,
-    sentiment_freshness,
-)
-from backend.cache.last_answers import LastAnswers
 from backend.cache.ttl_cache import TTLCache
+from backend.categories import CATEGORIES, GAS, MARKET, NEWS, Category
 from backend.clock import Clock
 from backend.events import EventSink
 from backend.models.answer import Answer, Query, Source
-from backend.models.gas import GasFees, GasQuery
-from backend.models.market import Market, MarketQuery, QuotesQuery
-from backend.models.news import News, NewsQuery
-from backend.models.ohlc import Candles, OhlcQuery
-from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.gas import GasSource
@@ -35,122 +23,106 @@ from backend.settings import Settings
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
-#: Candles are bounded by their number, about 30 MB of them; the other caches hold one entry.
-MOST_CANDLES = 100_000
-#: So many series' newest candles outlive a restart, about 2 MB of them, each written once a minute.
-KEPT_SERIES, KEPT_EVERY_S = 20, 60.0
-#: Of a reader's deadline, what the slowest of several providers may take.
+#: The share of a reader's deadline that the slowest of several providers may take.
 FAN_OUT_SHARE = 0.75
 
 
-@dataclass(frozen=True, slots=True)
-class Caches:
-    """Puts a cache in front of a source, and ends its flights with the gateway.
+#: A category's cached source, and the store that persists its answers.
+CachedAndStored = tuple[CachedSource[Any, Any], AnswerStore[Any, Any]]
 
-    Its last good answers are kept in `answers`.
-    """
+
+@dataclass(frozen=True)
+class CacheFactory:
+    """Puts a cache in front of a category's source, and an answer store behind it."""
 
     clock: Clock
     emit: EventSink
     settings: Settings
-    stack: AsyncExitStack
-    answers: LastAnswers
-    ahead: Callable[[], float]
+    storage: AnswerStorage
+    refresh_share: Callable[[], float]
 
-    def around(
+    def cached(
         self,
+        category: Category[Q, T],
         source: Source[Q, T],
-        freshness: Callable[[Q, Answer[T]], Freshness],
-        keeping: Keeping[Q, T],
         *,
-        capacity: int = 1,
-        size: Callable[[Answer[T]], int] = lambda _answer: 1,
-        affordable_s: Callable[[Q], float] = lambda _query: 0.0,
-    ) -> CachedSource[Q, T]:
-        keeper = self.answers.keeper(keeping)
+        budget_interval_s: Callable[[Q], float],
+        adopt: Callable[[Answer[T]], None] = lambda _answer: None,
+    ) -> tuple[CachedSource[Q, T], AnswerStore[Q, T]]:
+        """The two last arguments are those of CachedSource."""
+        retention = Retention(
+            category.name,
+            category.codec,
+            category.most_persisted,
+            category.persist_interval_s,
+            category.is_persisted,
+        )
+        store = AnswerStore(retention, self.storage, self.clock)
         cached = CachedSource(
             source,
-            TTLCache[Answer[T]](self.clock, capacity, size),
+            TTLCache[Answer[T]](self.clock, category.capacity, category.size),
             clock=self.clock,
             emit=self.emit,
-            freshness=freshness,
+            freshness=category.freshness(category.default_freshness(self.settings)),
             deadline_s=self.settings.request_deadline,
-            budget_interval_s=affordable_s,
-            save=keeper.keep,
-            adopt=keeping.adopt,
-            refresh_share=self.ahead,
+            budget_interval_s=budget_interval_s,
+            save=store.save,
+            adopt=adopt,
+            refresh_share=self.refresh_share,
         )
-        self.answers.add(keeper, cached.import_answer)
-        self.stack.push_async_callback(cached.aclose)
-        return cached
+        return cached, store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sources:
-    """Each behind its cache. `universe` is what stands behind the market's, `names` before it."""
+    """The cached sources by category, what stands behind and before the market's, and the stores
+    of their answers."""
 
     universe: UniverseSource
-    names: MarketService
-    market: CachedSource[MarketQuery, Market]
-    ohlc: CachedSource[OhlcQuery, Candles]
-    news: CachedSource[NewsQuery, News]
-    sentiment: CachedSource[SentimentQuery, FearGreedSeries]
-    gas: CachedSource[GasQuery, GasFees]
+    coins: MarketService
+    cached: Mapping[str, CachedSource[Any, Any]]
+    stores: Mapping[str, AnswerStore[Any, Any]] = field(repr=False)
+
+    async def restore(self, bodies: Mapping[str, bytes]) -> None:
+        """Caches what an earlier run persisted."""
+        for name, store in self.stores.items():
+            await store.restore(bodies, self.cached[name].import_answer)
+
+    async def aclose(self) -> None:
+        """Ends the refreshes, then writes the last answers."""
+        await asyncio.gather(*(cached.aclose() for cached in self.cached.values()))
+        await asyncio.gather(*(store.aclose() for store in self.stores.values()))
 
 
-def build_sources(caches: Caches, manager: ProviderManager) -> Sources:
-    """All of them over one manager; the news over all its providers together."""
-    settings = caches.settings
+def build_sources(factory: CacheFactory, manager: ProviderManager) -> Sources:
+    """The manager itself is the source of a category without a source of its own."""
+    settings, interval_s = factory.settings, manager.refresh_interval_s
     universe = UniverseSource(manager, max_age_s=settings.max_stale_market)
-    prices, affordable_s = QuotesQuery(universe_known=True), manager.refresh_interval_s
-    market = caches.around(
+    market = factory.cached(
+        MARKET,
         universe,
-        always(settings.cache_ttl_market, settings.max_stale_market),
-        Keeping(
-            "market",
-            answer_codec.MARKET,
-            adopt=lambda answer: universe.recall(answer.data),
-        ),
-        affordable_s=lambda _query: affordable_s(prices),
+        budget_interval_s=lambda _query: interval_s(MARKET.provider_query),
+        adopt=lambda answer: universe.recall(answer.data),
     )
-    names = MarketService(market)
+    coins = MarketService(market[0])
     timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
-    reports = FanOut(manager, clock=caches.clock, emit=caches.emit, timeout_s=timeout_s)
-    store = NewsStore(reports, names, clock=caches.clock)
-    gas = GasSource(manager)
+    reports = FanOut(manager, clock=factory.clock, emit=factory.emit, timeout_s=timeout_s)
+    articles = NewsStore(reports, coins, clock=factory.clock)
+    news = factory.cached(
+        NEWS,
+        articles,
+        budget_interval_s=lambda _query: 0.0,  # each provider has its share, whatever others have
+        adopt=lambda answer: articles.recall(answer.data),
+    )
+    fees = GasSource(manager)
+    gas = factory.cached(GAS, fees, budget_interval_s=interval_s, adopt=fees.recall)
+    built: dict[str, CachedAndStored] = {MARKET.name: market, NEWS.name: news, GAS.name: gas}
+    for name, category in CATEGORIES.items():
+        if name not in built:
+            built[name] = factory.cached(category, manager, budget_interval_s=interval_s)
     return Sources(
-        universe=universe,
-        names=names,
-        market=market,
-        ohlc=caches.around(
-            manager,
-            ohlc_freshness(settings),
-            Keeping(
-                "ohlc",
-                answer_codec.CANDLES,
-                places=KEPT_SERIES,
-                every_s=KEPT_EVERY_S,
-                is_wanted=lambda query: query.start_ms is None,
-            ),
-            capacity=MOST_CANDLES,
-            size=lambda answer: 1 + len(answer.data.candles),
-            affordable_s=affordable_s,
-        ),
-        news=caches.around(
-            store,
-            always(settings.cache_ttl_news, settings.max_stale_news),
-            Keeping("news", answer_codec.NEWS, adopt=lambda answer: store.recall(answer.data)),
-        ),
-        sentiment=caches.around(
-            manager,
-            sentiment_freshness(settings),
-            Keeping("sentiment", answer_codec.SENTIMENT),
-            affordable_s=affordable_s,
-        ),
-        gas=caches.around(
-            gas,
-            always(settings.cache_ttl_gas, settings.max_stale_gas),
-            Keeping("gas", answer_codec.GAS, adopt=gas.recall),
-            affordable_s=affordable_s,
-        ),
+        universe,
+        coins,
+        {name: built[name][0] for name in CATEGORIES},
+        {name: built[name][1] for name in CATEGORIES},
     )

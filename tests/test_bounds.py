@@ -14,13 +14,12 @@ GROWING |= {"WeakValueDictionary", "RequestCounts"}
 #: Of a fixed number by construction: of what.
 FIXED = {
     "Adapter.errors": "declared",
-    "AnswerKeeper._places": "places of a category",
     "Asset.coded": "codings",
     "Body.coded": "codings",
     "Body.under_way": "codings",
     "CacheCounters.stale_by_reason": "reasons of the contract",
     "Channel.labels": "declared",
-    "ChoosingTransport._transports": "proxies of the settings",
+    "ChoosingTransport._ways": "proxies of the settings",
     "Chooser._probed_early_at": "categories",
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._backoffs": "effects",
@@ -31,8 +30,6 @@ FIXED = {
     "Hosts._backoffs": "hosts of the settings",
     "Hosts._order": "hosts of the settings",
     "SavedBlocks._known": "providers and keys of the settings",
-    "LastAnswers._keepers": "categories",
-    "LastAnswers._takes": "categories",
     "MinuteLog._amounts": "minutes of the period",
     "MinuteLog._assumed": "minutes of the period",
     "PacedWindow._unsaved": "minutes between two calls, saved with each call",
@@ -49,7 +46,6 @@ ONE_FOR_EACH = {
     "Connections._addresses": "open connection",
     "Connections._open": "open connection",
     "Connections._unread": "open connection",
-    "CachedSource._late_answers": "refresh under way",
     "Feed._subscribers": "topic of the feed, and its subscribers",
     "Feed._topics": "choice of coins that a client follows",
     "LiveService._last_candles": "feed of the stream",
@@ -93,10 +89,6 @@ SHOWN = {
         "api/stream/test_address_limits.py",
         "test_of_an_address_that_holds_nothing_nothing_is_kept",
     ),
-    "AnswerKeeper._passed_over": (
-        "cache/test_answer_keeper.py",
-        "test_those_that_found_no_place_are_not_remembered_without_end",
-    ),
     "BoundedMap._entries": (
         "test_bounded_map.py",
         "test_the_least_recently_used_entry_goes_first",
@@ -122,10 +114,7 @@ SHOWN = {
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
     "PreparedAnswers._questions": ("api/test_response_cache.py", "test_what_is_kept_is_bounded"),
-    "ConditionalBodies._validated": (
-        "providers/test_client_forms.py",
-        "test_kept_bodies_are_bounded",
-    ),
+    "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
     "Question.variants": (
         "api/test_response_cache.py",
         "test_of_many_variants_the_newest_are_kept",
@@ -169,7 +158,7 @@ SHOWN = {
     ),
     "UnexpectedErrors._seen": (
         "providers/test_unexpected.py",
-        "test_the_number_of_remembered_places_is_bounded",
+        "test_the_memory_of_places_is_bounded",
     ),
 }
 TESTS = ROOT / "tests"

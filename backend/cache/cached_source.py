@@ -22,6 +22,7 @@ from backend.models.counters import CacheCounters
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
+Entry = CacheEntry[Answer[T]]
 
 #: Refreshes running at once. Each holds memory until a provider answers or its deadline passes;
 #: beyond this, a query without any cached answer is refused.
@@ -67,11 +68,11 @@ class CachedSource(Generic[Q, T]):
         self._save = save
         self._adopt = adopt
         self._refresh_share = refresh_share
-        self._refreshes: SingleFlight[Q, CacheEntry[Answer[T]]] = SingleFlight()
-        self._late_answers: set[asyncio.Task[None]] = set()
+        self._refreshes: SingleFlight[Q, Entry[T]] = SingleFlight("refresh")
+        self._late_answers: SingleFlight[int, None] = SingleFlight("late answer")
         self._failures = Failures(clock, emit)
         self._refresh_ids = count(1)
-        self._newest: CacheEntry[Answer[T]] | None = None
+        self._newest: Entry[T] | None = None
         self._is_closed = False
         self.counters = CacheCounters()
 
@@ -151,17 +152,15 @@ class CachedSource(Generic[Q, T]):
         Its times stay, unless `is_fresh`: then it counts as refreshed now.
         """
         entry = await self._cache.get(query)
-        changed = change(entry.value) if entry else None
-        if entry is None or changed is None:
+        if entry is None or (changed := change(entry.value)) is None:
             return
         if not is_fresh:
             await self._swap(query, entry, changed)
             return
-        succeeded = tuple(attempt for attempt in changed.tried if attempt.outcome == "ok")
         self._failures.clear(query)
-        await self._store_and_save(
-            query, replace(changed, stale=False, stale_reason=None, tried=succeeded)
-        )
+        tried = tuple(attempt for attempt in changed.tried if attempt.outcome == "ok")
+        fresh = replace(changed, stale=False, stale_reason=None, tried=tried)
+        await self._store_and_save(query, fresh)
 
     async def import_answer(self, query: Q, answer: Answer[T]) -> bool:
         """Stores an answer that another process fetched, at its age by the calendar.
@@ -180,10 +179,7 @@ class CachedSource(Generic[Q, T]):
         """Cancels running refreshes and ends every `watch`; no answer may be reused afterwards."""
         self._is_closed = True
         self._cache.close()
-        await self._refreshes.aclose()
-        for task in self._late_answers:
-            task.cancel()
-        await asyncio.gather(*self._late_answers, return_exceptions=True)
+        await asyncio.gather(self._refreshes.aclose(), self._late_answers.aclose())
 
     async def _first_answer(self, query: Q, failure: Failure | None) -> Answer[T]:
         """State MISS: waits for the refresh until the deadline."""
@@ -199,7 +195,7 @@ class CachedSource(Generic[Q, T]):
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s")
         return self._view(refresh.result(), "miss")
 
-    async def _fresh_or_stale(self, query: Q, entry: CacheEntry[Answer[T]]) -> Answer[T]:
+    async def _fresh_or_stale(self, query: Q, entry: Entry[T]) -> Answer[T]:
         """State STALE: waits for the refresh, but not for long."""
         self.counters.joined += query in self._refreshes
         refresh = self._refresh(query)
@@ -214,24 +210,22 @@ class CachedSource(Generic[Q, T]):
             raise error
         return await self._stale(query, entry, error)
 
-    def _refresh(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[CacheEntry[Answer[T]]]:
+    def _refresh(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[Entry[T]]:
         """The running refresh of `query`, started now if there is none."""
         asked = replace(query, is_urgent=is_urgent)
         return self._refreshes.join(query, lambda: self._fetch_and_store(asked))
 
-    async def _fetch_and_store(self, query: Q) -> CacheEntry[Answer[T]]:
+    async def _fetch_and_store(self, query: Q) -> Entry[T]:
         try:
             answer = await self._source.fetch(query)
         except Exception as error:  # of any kind: even a bug must not cost a call for each reader
             self._failures.record(query, error)
             raise
         self._failures.clear(query)
-        if answer.late_answer:
-            work = self._store_late(query, answer.late_answer)
-            task = asyncio.create_task(work, name=f"late answer {query}")
-            self._late_answers.add(task)
-            task.add_done_callback(self._late_answers.discard)
-        return await self._store_and_save(query, answer)
+        entry = await self._store_and_save(query, answer)
+        if late := answer.late_answer:
+            self._late_answers.join(entry.value.refresh_id, lambda: self._store_late(query, late))
+        return entry
 
     async def _store_late(self, query: Q, late: Callable[[], Awaitable[Answer[T]]]) -> None:
         """Stores the slower answer of a hedged call, unless a newer one is cached by then."""
@@ -241,14 +235,12 @@ class CachedSource(Generic[Q, T]):
             if entry is None or entry.value.fetched_at <= answer.fetched_at:
                 await self._store_and_save(query, answer)
 
-    async def _store_and_save(self, query: Q, answer: Answer[T]) -> CacheEntry[Answer[T]]:
+    async def _store_and_save(self, query: Q, answer: Answer[T]) -> Entry[T]:
         entry = await self._store(query, answer)
         self._save(query, entry.value)
         return entry
 
-    async def _store(
-        self, query: Q, answer: Answer[T], age_s: float = 0.0
-    ) -> CacheEntry[Answer[T]]:
+    async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Entry[T]:
         freshness, interval_s = self._freshness(query, answer), self._budget_interval_s(query)
         ttl_s = max(freshness.ttl_s, min(interval_s, freshness.max_stale_s))
         answer = replace(
@@ -269,18 +261,14 @@ class CachedSource(Generic[Q, T]):
         )
         return self._newest
 
-    async def _swap(
-        self, query: Q, entry: CacheEntry[Answer[T]], answer: Answer[T]
-    ) -> CacheEntry[Answer[T]]:
+    async def _swap(self, query: Q, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
         """`entry` with another answer and the same times; or what was stored in the meantime."""
         answer = replace(answer, refresh_id=next(self._refresh_ids))
         current = await self._cache.swap(query, entry, answer)
         self._newest = current if self._newest is entry else self._newest
         return current
 
-    async def _stale(
-        self, query: Q, entry: CacheEntry[Answer[T]], error: Exception | None
-    ) -> Answer[T]:
+    async def _stale(self, query: Q, entry: Entry[T], error: Exception | None) -> Answer[T]:
         """The stale answer, flagged with the reason (None: a timeout). The flagged answer takes its
         place in the cache, so that all readers get the same one."""
         reason = reason_of(error) if error else "timeout"
@@ -292,14 +280,14 @@ class CachedSource(Generic[Q, T]):
                 break
         return self._serve(entry)
 
-    def _serve(self, entry: CacheEntry[Answer[T]]) -> Answer[T]:
+    def _serve(self, entry: Entry[T]) -> Answer[T]:
         if entry.value.stale:
             self.counters.stale_by_reason[str(entry.value.stale_reason)] += 1
             return self._view(entry, "stale")
         self.counters.hits += 1
         return self._view(entry, "hit")
 
-    def _view(self, entry: CacheEntry[Answer[T]], cache: CacheState) -> Answer[T]:
+    def _view(self, entry: Entry[T], cache: CacheState) -> Answer[T]:
         """The answer as one reader gets it now."""
         now = self._clock.monotonic()
         validity = EntryValidity(ref(entry), self._clock, self.counters)

@@ -11,7 +11,9 @@ V = TypeVar("V")
 class SingleFlight(Generic[K, V]):
     """At most one running task for each key. A caller that stops waiting does not cancel it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name` is the first word of the tasks' names."""
+        self._name = name
         self._tasks: dict[K, asyncio.Task[V]] = {}
 
     def __len__(self) -> int:
@@ -24,7 +26,7 @@ class SingleFlight(Generic[K, V]):
         """The running task of `key`; if there is none, `work` is started."""
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = asyncio.create_task(work(), name=f"refresh {key}")
+            task = self._tasks[key] = asyncio.create_task(work(), name=f"{self._name} {key}")
             task.add_done_callback(lambda done: self._forget(key, done))
         return task
 

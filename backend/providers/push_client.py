@@ -1,4 +1,4 @@
-"""The only WebSocket client of upstream streams. Its errors become ProviderErrors here."""
+"""The one place that speaks WebSocket to a vendor. What goes wrong out there becomes our error."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,31 +26,31 @@ from backend.providers.unexpected import UnexpectedErrors
 
 OPEN_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 5.0
-#: Largest frame; one of all tickers has about 0.4 MB.
+#: All tickers at once are about 0.4 MB.
 MOST_BYTES = 4 * MIB
-#: The library answers the vendor's pings; our own pings detect a dead connection. In seconds.
+#: The library answers their pings with the payload that came; ours find a dead connection.
 PING_S, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S = 20.0, 20.0, 1.0
 
 
 class PushConnection(Protocol):
-    """An open connection that sends text and receives decoded JSON."""
+    """An open connection: text out, decoded JSON in."""
 
     async def send(self, text: str) -> None:
         """Raises ProviderError."""
 
     async def receive(self, timeout_s: float) -> Any:
-        """The next frame, None if none came in time. Raises ProviderError."""
+        """The next frame, None when none came in time. Raises ProviderError."""
 
 
 class _Direct(connect):
-    """A connection that follows no redirect: only the configured host is trusted."""
+    """Redirects are not followed: whoever answers for the vendor is configured, not told."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class PushClient:
-    """Opens connections, through a proxy if the settings name one. It never reconnects."""
+    """Opens connections, by a proxy where the settings name one; it never reconnects."""
 
     def __init__(self, clock: Clock, network: NetworkSettings | None = None) -> None:
         self._clock = clock
@@ -70,16 +70,16 @@ class PushClient:
                 ping_timeout=PONG_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MOST_BYTES,
-                **self._proxy_and_tls(url),
+                **self._way(url),
             )
         except InvalidStatus as error:
             raise self._refused(adapter, error) from None
         except InvalidProxyStatus as error:
-            status = error.response.status_code
-            raise ConnectFailed(f"the proxy answered {status}") from None
+            told = f"the proxy answered {error.response.status_code}"
+            raise ConnectFailed(told) from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
             raise ConnectFailed(type(error).__name__) from None
-        except Exception as error:  # a library's exception on what the server sent
+        except Exception as error:  # whatever a server makes the library raise is its own failure
             self._unexpected.log(f"the handshake with {adapter.vendor}", error)
             raise ConnectFailed(type(error).__name__) from None
         try:
@@ -87,27 +87,27 @@ class PushClient:
         finally:
             await _close(connection)
 
-    def _proxy_and_tls(self, url: str) -> dict[str, Any]:
-        """Proxy and certificates, set explicitly: the library would read the environment."""
+    def _way(self, url: str) -> dict[str, Any]:
+        """Proxy and certificates, told explicitly: the library would read the environment."""
         uri = parse_uri(url)
         proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
-        options: dict[str, Any] = {"proxy": proxy.url if proxy else None}
+        way: dict[str, Any] = {"proxy": proxy.url if proxy else None}
         if uri.secure:
-            options["ssl"] = self._network.tls()
+            way["ssl"] = self._network.tls()
         if proxy and proxy.scheme == "https":
-            options["proxy_ssl"] = self._network.tls()
-        return options
+            way["proxy_ssl"] = self._network.tls()
+        return way
 
     def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
-        """The error of a refused handshake, the same as of a refused request."""
+        """The handshake's answer means what the same answer to a request would."""
         status = error.response.status_code
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
-        return refusal or ConnectFailed(f"HTTP {status} instead of a handshake")
+        return refusal or ConnectFailed(f"HTTP {status} in place of a handshake")
 
 
 async def _close(connection: ClientConnection) -> None:
-    """Closes with a closing handshake, or aborts a connection that accepts no data."""
+    """Politely; one that takes nothing any more is torn down."""
     try:
         async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
             await connection.close()
@@ -143,5 +143,5 @@ class _Connection:
             raise ConnectionBroken(type(error).__name__) from None
         payload = decode_json(text.encode() if isinstance(text, str) else text)
         if payload is None:
-            raise MalformedResponse("the frame is not JSON")
+            raise MalformedResponse("a frame that is no JSON")
         return payload

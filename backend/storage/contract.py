@@ -45,8 +45,13 @@ class Storage(Protocol):
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         """Amounts by window and tick, added to those before; also a sign of life."""
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
-        """In place of what was kept for `question` before. False: it could not be kept now."""
+    async def keep_answer(
+        self, question: str, body: bytes, now_s: float, most: int | None = None
+    ) -> bool:
+        """Replaces what was kept for `question` before. False: it could not be kept now.
+
+        A question is `<category>/<query>`; of each category the `most` newest answers stay.
+        """
         ...
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None:
@@ -66,7 +71,9 @@ class NoStorage:
         return Remembered()
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None: ...
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+    async def keep_answer(
+        self, question: str, body: bytes, now_s: float, most: int | None = None
+    ) -> bool:
         return True
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None: ...

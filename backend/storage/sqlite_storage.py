@@ -72,9 +72,11 @@ class SqliteStorage:
         self._owe(amounts)
         await self._do(lambda: self._pay(now_s), None)
 
-    async def keep_answer(self, question: str, body: bytes, now_s: float) -> bool:
+    async def keep_answer(
+        self, question: str, body: bytes, now_s: float, most: int | None = None
+    ) -> bool:
         def keep() -> bool:
-            self._file.keep(question, body, now_s)
+            self._file.keep(question, body, now_s, most)
             return True
 
         return await self._do(keep, False)

@@ -32,7 +32,10 @@ ADD_CALLS = """INSERT INTO calls VALUES (?, ?, ?)
 SIGN_OF_LIFE = """INSERT INTO life VALUES (1, ?1, ?1)
     ON CONFLICT (one) DO UPDATE SET seen_at = excluded.seen_at"""
 
-
+#: Answers with a time in the future go too: a wrong clock wrote them, and they would never be old.
+TRIM_ANSWERS = """DELETE FROM answers WHERE substr(question, 1, length(?1)) = ?1
+    AND question NOT IN (SELECT question FROM answers WHERE substr(question, 1, length(?1)) = ?1
+        AND stored_at <= ?2 ORDER BY stored_at DESC LIMIT ?3)"""
 KEEP_BLOCK = "REPLACE INTO blocks VALUES (?,?,?,?,?,?)"
 READ_BLOCKS = "SELECT name, state, reason, until_s, was_told, noted_s FROM blocks"
 FORGET_BLOCK = "DELETE FROM blocks WHERE name = ?"
@@ -65,9 +68,18 @@ class StateFile:
 
         self._run(add)
 
-    def keep(self, question: str, body: bytes, now_s: float) -> None:
-        row = (question, body, now_s)
-        self._run(lambda connection: connection.execute("REPLACE INTO answers VALUES (?,?,?)", row))
+    def keep(self, question: str, body: bytes, now_s: float, most: int | None = None) -> None:
+        """In place of the answer before; of its category (the part before `/`) only the `most`
+        newest stay."""
+        prefix = f"{question.partition('/')[0]}/"
+
+        def keep(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                connection.execute("REPLACE INTO answers VALUES (?,?,?)", (question, body, now_s))
+                if most is not None:
+                    connection.execute(TRIM_ANSWERS, (prefix, now_s, most))
+
+        self._run(keep)
 
     def keep_block(self, name: str, block: KeptBlock | None) -> None:
         if block is None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.cache import answer_codec
 from backend.cache.answer_codec import AnswerCodec
+from backend.categories import GAS, MARKET, NEWS, OHLC, SENTIMENT
 from backend.identity.instruments import Instrument
 from backend.models.answer import Answer, Attempt
 from backend.models.gas import GasFees, GasQuery
@@ -127,11 +127,11 @@ series_queries = st.builds(
     maybe(st.integers(0, 10**13)),
 )
 CATEGORIES: dict[str, tuple[AnswerCodec[Any, Any], st.SearchStrategy[Any], Any]] = {
-    "market": (answer_codec.MARKET, st.just(MarketQuery()), markets),
-    "ohlc": (answer_codec.CANDLES, series_queries, candles()),
-    "news": (answer_codec.NEWS, st.just(NewsQuery()), news),
-    "sentiment": (answer_codec.SENTIMENT, st.just(SentimentQuery()), indices()),
-    "gas": (answer_codec.GAS, st.just(GasQuery()), fees()),
+    "market": (MARKET.codec, st.just(MarketQuery()), markets),
+    "ohlc": (OHLC.codec, series_queries, candles()),
+    "news": (NEWS.codec, st.just(NewsQuery()), news),
+    "sentiment": (SENTIMENT.codec, st.just(SentimentQuery()), indices()),
+    "gas": (GAS.codec, st.just(GasQuery()), fees()),
 }
 every_category = pytest.mark.parametrize("category", CATEGORIES)
 attempts = st.builds(Attempt, texts, texts, maybe(amounts))
@@ -182,13 +182,13 @@ def test_known_kinds_of_junk_are_nothing(category: str, body: bytes) -> None:
 
 def gas_body(change: Callable[[dict[str, Any]], Any]) -> bytes:
     data = GasFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, 1, "oracle")
-    body = json.loads(answer_codec.GAS.encoded(GasQuery(), Answer(data, "etherscan", EPOCH, 1.0)))
+    body = json.loads(GAS.codec.encoded(GasQuery(), Answer(data, "etherscan", EPOCH, 1.0)))
     change(body)
     return json.dumps(body).encode()
 
 
 def test_an_untouched_one_is_read() -> None:
-    assert answer_codec.GAS.decoded(gas_body(lambda body: None))
+    assert GAS.codec.decoded(gas_body(lambda body: None))
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,13 @@ def test_an_untouched_one_is_read() -> None:
     ],
 )
 def test_another_shape_or_an_absurd_value_is_nothing(change: Callable[[Any], Any]) -> None:
-    assert answer_codec.GAS.decoded(gas_body(change)) is None
+    assert GAS.codec.decoded(gas_body(change)) is None
 
 
 def test_candles_are_checked_as_a_series_again() -> None:
     rows = tuple(Candle(n * 3_600_000, 1.0, 1.0, 1.0, 1.0, None, True) for n in range(2))
     answer = Answer(Candles(Interval.H1, rows), "binance", EPOCH, 1.0)
     query = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1, reference_price=2.0)
-    body = answer_codec.CANDLES.encoded(query, answer)
-    assert answer_codec.CANDLES.decoded(body)
-    assert answer_codec.CANDLES.decoded(body.replace(b"3600000", b"3600001")) is None
+    body = OHLC.codec.encoded(query, answer)
+    assert OHLC.codec.decoded(body)
+    assert OHLC.codec.decoded(body.replace(b"3600000", b"3600001")) is None

@@ -1,4 +1,4 @@
-"""How long which answers stay fresh."""
+"""How long answers of each category are fresh."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from backend.cache.freshness import CLOSED_CANDLES_TTL_S, ohlc_freshness, sentiment_freshness
+from backend.categories import OHLC, SENTIMENT
 from backend.models.answer import Answer
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
@@ -34,7 +35,7 @@ def query(start_ms: int | None, end_ms: int | None) -> OhlcQuery:
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer", "is_kept"),
+    ("asked", "answer", "is_history"),
     [
         (query(EPOCH_MS - 10 * HOUR, EPOCH_MS), candles(True, True), True),
         (query(EPOCH_MS - 10 * HOUR, EPOCH_MS + HOUR), candles(True, True), False),
@@ -43,22 +44,23 @@ def query(start_ms: int | None, end_ms: int | None) -> OhlcQuery:
         (query(None, None), candles(True, True), False),
     ],
 )
-def test_only_what_is_over_and_closed_is_kept_for_a_day(
-    asked: OhlcQuery, answer: Answer[Candles], is_kept: bool
+def test_only_a_past_range_of_closed_candles_is_fresh_for_a_day(
+    asked: OhlcQuery, answer: Answer[Candles], is_history: bool
 ) -> None:
-    freshness = ohlc_freshness(Settings())(asked, answer)
-    assert freshness.ttl_s == (CLOSED_CANDLES_TTL_S if is_kept else 15)
+    freshness = ohlc_freshness(OHLC.default_freshness(Settings()))(asked, answer)
+    assert freshness.ttl_s == (CLOSED_CANDLES_TTL_S if is_history else 15)
 
 
 @pytest.mark.parametrize(
-    ("told_s", "ttl_s"), [(None, 3_600), (50_000.0, 3_600), (600.0, 600), (5.0, 60)]
+    ("announced_s", "ttl_s"), [(None, 3_600), (50_000.0, 3_600), (600.0, 600), (5.0, 60)]
 )
-def test_an_index_is_fresh_until_its_maker_changes_it_within_bounds(
-    told_s: float | None, ttl_s: float
+def test_an_index_is_fresh_until_its_announced_update_within_bounds(
+    announced_s: float | None, ttl_s: float
 ) -> None:
     day: dict[str, Any] = {"value": 50, "classification": "Neutral", "index": "a"}
     series = FearGreedSeries(
-        (FearGreed(**day, timestamp=EPOCH - timedelta(hours=8), attribution="by a"),), told_s
+        (FearGreed(**day, timestamp=EPOCH - timedelta(hours=8), attribution="by a"),), announced_s
     )
     answer = Answer(series, "a", EPOCH, 1.0)
-    assert sentiment_freshness(Settings())(SentimentQuery(), answer).ttl_s == ttl_s
+    rule = sentiment_freshness(SENTIMENT.default_freshness(Settings()))
+    assert rule(SentimentQuery(), answer).ttl_s == ttl_s

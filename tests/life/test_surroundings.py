@@ -25,7 +25,7 @@ async def test_providers_are_called_by_the_proxy_and_its_password_is_nowhere_tol
         asked = len(proxy.asked)
     assert asked >= 3
     assert proxy.refused == 0
-    assert f"providers are called by the proxy {scheme}://{proxy.address} (ALL_PROXY)" in (
+    assert f"providers are called through proxy {scheme}://{proxy.address} (ALL_PROXY)" in (
         ended.output
     )
     logs = [path.read_text() for path in (tmp_path / "logs").iterdir()]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import always
+from backend.cache.freshness import Freshness, constant
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer
@@ -77,7 +77,7 @@ class Scene:
             TTLCache[Answer[GasFees]](self.clock, 1),
             clock=self.clock,
             emit=self.walk.events.append,
-            freshness=always(TTL_S, MAX_STALE_S),
+            freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
             deadline_s=4.0,
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import always
+from backend.cache.freshness import Freshness, constant
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import GatewayError
 from backend.models.answer import Answer
@@ -157,7 +157,7 @@ class Gateway:
             TTLCache[Answer[float]](clock, 1_000),
             clock=clock,
             emit=_nobody,
-            freshness=always(TTL_S, MAX_STALE_S),
+            freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
             deadline_s=4,
             budget_interval_s=lambda query: (
                 self.manager.refresh_interval_s(query) if self.is_paced else 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from backend.cache.cached_source import CachedSource
-from backend.cache.freshness import always
+from backend.cache.freshness import Freshness, constant
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import GatewayError
 from backend.models.answer import Answer
@@ -175,7 +175,7 @@ async def month(seed: int) -> Storm:
         TTLCache[Answer[float]](clock, 1_000),
         clock=clock,
         emit=lambda _event: None,
-        freshness=always(TTL_S, MAX_STALE_S),
+        freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
         deadline_s=walk.deadline_s,
     )
     while clock.monotonic() < DAYS * DAY_S:

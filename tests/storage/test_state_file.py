@@ -75,6 +75,22 @@ def test_an_answer_takes_the_place_of_the_one_before(path: Path) -> None:
     file.close()
 
 
+def test_only_the_newest_answers_of_a_category_stay(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.db")
+    file.keep("market/0", b"market", 1.0, 1)
+    for number in (1, 2, 3, 4, 5):
+        file.keep(f"ohlc/{number}", b"x", float(number), 3)
+    file.keep("ohlc/3", b"again", 6.0, 3)
+    assert set(file.read().answers) == {"market/0", "ohlc/3", "ohlc/4", "ohlc/5"}
+
+
+def test_an_answer_from_the_future_does_not_displace_a_new_one(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.db")
+    file.keep("market/0", b"of a wrong clock", 9_000.0, 1)
+    file.keep("market/1", b"new", 10.0, 1)
+    assert file.read().answers == {"market/1": b"new"}
+
+
 def test_what_is_over_is_forgotten(path: Path) -> None:
     file = StateFile(path)
     file.add({(WINDOW, 1): 1, (WINDOW, 2): 2}, 0.0)

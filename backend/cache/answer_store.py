@@ -1,0 +1,144 @@
+"""The last good answers of a category, persisted so that a restart begins with them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from backend.bounded_map import BoundedMap
+from backend.cache.answer_codec import AnswerCodec
+from backend.clock import Clock
+from backend.models.answer import Answer, Query
+
+Q = TypeVar("Q", bound=Query[Any])
+T = TypeVar("T")
+
+log = logging.getLogger("gateway")
+
+#: The time for the last writes when the store closes, in seconds.
+CLOSE_S = 0.5
+#: Queries of which it is known that they were refreshed before: more than providers' limits allow
+#: within one TTL of candles, so that many queries asked once do not hide one that is asked again.
+MOST_REFRESHED = 4_096
+
+
+class AnswerStorage(Protocol):
+    """The part of backend.storage.contract.Storage that is needed here."""
+
+    async def keep_answer(
+        self, question: str, body: bytes, now_s: float, most: int | None = None
+    ) -> bool:
+        """False if it could not be stored now. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retention(Generic[Q, T]):
+    """Which answers of a category are persisted: the `most` newest, each batch of writes at least
+    `interval_s` seconds after the one before."""
+
+    category: str
+    codec: AnswerCodec[Q, T]
+    most: int = 1
+    interval_s: float = 0.0
+    is_kept: Callable[[Q], bool] = lambda _query: True
+
+
+class AnswerStore(Generic[Q, T]):
+    """Persists the newest answers of one category.
+
+    Where a category has many queries, an answer is persisted from the query's second refresh on:
+    queries that are asked only once cost no write. One task writes; `aclose` ends it.
+    """
+
+    def __init__(self, retention: Retention[Q, T], storage: AnswerStorage, clock: Clock) -> None:
+        self._retention = retention
+        self._storage = storage
+        self._clock = clock
+        self._refreshed: BoundedMap[Q, bool] = BoundedMap(MOST_REFRESHED)
+        self._pending: BoundedMap[Q, Answer[T]] = BoundedMap(retention.most)
+        self._next_write_at = float("-inf")
+        self._closing = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<AnswerStore {self._retention.category} {len(self._pending)} pending>"
+
+    def save(self, query: Q, answer: Answer[T]) -> None:
+        """Persists `answer` in the background, unless a newer one comes first."""
+        if self._retention.is_kept(query) and self._is_asked_again(query):
+            self._pending.set(query, answer)
+            self._start_writer()
+
+    async def restore(
+        self,
+        bodies: Mapping[str, bytes],
+        import_answer: Callable[[Q, Answer[T]], Awaitable[bool]],
+    ) -> None:
+        """Passes the answers that an earlier run persisted to `import_answer`, oldest first.
+
+        `import_answer` returns False for an answer that is of no use any more.
+        """
+        prefix, retention = f"{self._retention.category}/", self._retention
+        decoded = (
+            retention.codec.decoded(body)
+            for question, body in bodies.items()
+            if question.startswith(prefix)
+        )
+        found = [kept for kept in decoded if kept and retention.is_kept(kept.query)]
+        found.sort(key=lambda kept: kept.fetched_at)
+        for kept in found[-retention.most :]:
+            if await import_answer(kept.query, kept.answer):
+                self._refreshed.set(kept.query, True)
+
+    async def aclose(self) -> None:
+        """Writes what is pending, within `CLOSE_S`."""
+        self._closing.set()
+        writer = self._start_writer()
+        await asyncio.wait({writer}, timeout=CLOSE_S)
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+
+    def _is_asked_again(self, query: Q) -> bool:
+        if self._retention.most == 1 or query in self._refreshed:
+            return True
+        self._refreshed.set(query, True)
+        return False
+
+    def _start_writer(self) -> asyncio.Task[None]:
+        if self._writer is None or self._writer.done():
+            name = f"persist {self._retention.category}"
+            self._writer = asyncio.create_task(self._write_pending(), name=name)
+        return self._writer
+
+    async def _write_pending(self) -> None:
+        """Ends when nothing is pending, or when a write failed: the next answer, or the end of the
+        process, tries again."""
+        while self._pending:
+            await self._wait_for_next_write()
+            for _ in range(len(self._pending)):
+                query, answer = self._pending.pop_oldest()
+                if not await self._write(query, answer):
+                    if query not in self._pending:
+                        self._pending.set(query, answer)
+                    return
+
+    async def _wait_for_next_write(self) -> None:
+        wait_s = self._next_write_at - self._clock.monotonic()
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._closing.wait()
+        self._next_write_at = self._clock.monotonic() + self._retention.interval_s
+
+    async def _write(self, query: Q, answer: Answer[T]) -> bool:
+        retention = self._retention
+        try:
+            body = retention.codec.encoded(query, answer)
+        except ValueError:  # a bug, which no reader should notice
+            log.exception("an answer of %s cannot be persisted", retention.category)
+            return True
+        question, now_s = f"{retention.category}/{query.subject}", self._clock.now().timestamp()
+        return await self._storage.keep_answer(question, body, now_s, retention.most)
