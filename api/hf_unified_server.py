@@ -1,31 +1,31 @@
-"""The ASGI application: life, routes, layers, error handlers. No rule about data lives here."""
+"""The ASGI application: its routers, the edge in front of them, and what both share."""
 
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
+from typing import Any
 
-from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.applications import Starlette
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.cache.responder import Responder
-from api.cache.response_cache import PreparedAnswers
-from api.edge import problems
-from api.edge.access_control import CountClients, Doors, GatewayKeys
-from api.edge.client_limits import ClientLimits, client_address
-from api.edge.middleware import BugNet, HeadAsGet, LastWord, RequestId
-from api.edge.refusals import Refusals
-from api.edge.request_counts import (
-    CountRequests,
-    FloorMetrics,
-    RequestCounts,
-    templates_by_endpoint,
-)
-from api.edge.security_headers import SecurityHeaders
+from api.cache.response_cache import ResponseCache
+from api.edge import error_handlers
+from api.edge.client_address import client_address
+from api.edge.client_limits import ClientLimits
+from api.edge.gateway_keys import GatewayKeys
+from api.edge.layer import Edge, EdgeParts
+from api.edge.origins import AllowedOrigins
+from api.edge.path_policies import GatewayRouter, PathPolicies
+from api.edge.request_counts import ApiMetrics
+from api.edge.response_headers import ResponseHeaders
 from api.openapi import described
 from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
-from api.routes.common import DOORS, documented_errors
+from api.routes.common import EDGE_ERRORS, documented_errors
+from api.routes.responder import Responder
 from api.routes.slashes import SlashRedirects
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
@@ -36,20 +36,35 @@ from backend.clock import Clock
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
 
+DATA = (market, ohlc, news, sentiment, gas)
 TITLE = "Unified Crypto Data Platform"
-EXPOSED = ["Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id"]
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
 class Application(FastAPI):
-    """FastAPI behind the layers that stand outside of its own: those wrap `send`, and cost."""
+    """FastAPI behind the edge. `server_hooks` is its part in our server."""
 
-    outside: ASGIApp
+    edge: Edge
     server_hooks: ServerHooks
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.policies = PathPolicies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         remember_server_send(scope, send)
-        await self.outside(scope, receive, send)
+        await self.edge(scope, receive, send)
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """A GatewayRouter also declares its policy to the edge."""
+        super().include_router(router, **options)
+        if isinstance(router, GatewayRouter):
+            self.policies.declare(router, options.get("prefix", ""))
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """FastAPI's own, without the layers whose work the edge does: server errors, body sizes."""
+        routes = AsyncExitStackMiddleware(self.router)
+        return ExceptionMiddleware(routes, handlers=self.exception_handlers)
 
 
 def create_app(
@@ -62,32 +77,29 @@ def create_app(
     `opened` opens its gateway; `timeouts` are for the server's connections.
     """
     configuration = configuration or read_configuration()
-    counts = RequestCounts()
-
     app = Application(
         title=TITLE,
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
-        lifespan=_life(configuration, opened, counts),
+        lifespan=_lifespan(configuration, opened),
         openapi_url=None,  # api/routes/docs.py has these
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.router.default = SlashRedirects(app)
-    doors = documented_errors(*DOORS)
-    for module in (market, ohlc, news, sentiment, gas, status, metrics):
-        app.include_router(module.router, responses=doors)
-    # Last: /api/market/{coin} takes everything that stands behind it.
+    edge_errors = documented_errors(*EDGE_ERRORS)
+    for router in (*(module.router for module in DATA), status.router, status.probes):
+        app.include_router(router, responses=edge_errors)
+    app.include_router(metrics.router, responses=edge_errors)
+    # Last: /api/market/{coin} matches every path below /api/market.
     for router in (stream.router, stream.events_router, market.coin_router):
-        app.include_router(router, responses=doors)
+        app.include_router(router, responses=edge_errors)
     app.include_router(dashboard.router)
     app.include_router(docs.router)
-    app.mount(f"/{docs.ASSETS}", docs.docs_assets())
-    problems.install(app)
-    app.server_hooks = ServerHooks(timeouts=timeouts or ConnectionTimeouts())
-    _install_layers(app, configuration, counts)
-    app.openapi = lambda: described(app)  # type: ignore[method-assign] # FastAPI's documented way
+    error_handlers.install(app)
+    app.openapi = lambda: described(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
+    _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
     return app
 
 
@@ -103,17 +115,16 @@ def _connections(settings: Settings, clock: Clock) -> Connections:
     return Connections(address_of, clock, max_per_address=max_open)
 
 
-def _life(
-    configuration: Configuration, opened: OpenGateway, counts: RequestCounts
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What routes find in `app.state`, for as long as the application lives."""
+def _lifespan(
+    configuration: Configuration, opened: OpenGateway
+) -> Callable[[Application], AbstractAsyncContextManager[None]]:
+    """Opens the gateway and the stream, which routes find in `app.state`."""
     settings = configuration.gateway
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         async with opened(configuration) as gateway:
             app.state.gateway = gateway
-            app.state.responder = Responder(is_private=bool(settings.gateway_api_keys))
             app.state.ws_direct = settings.ws_direct
             app.state.broadcaster = broadcaster = Broadcaster(
                 gateway,
@@ -121,7 +132,7 @@ def _life(
                 stuck_s=settings.ws_stuck_seconds,
                 share=settings.client_max_share,
             )
-            gateway.metrics.register(FloorMetrics(counts, broadcaster.counters))
+            gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
             try:
                 yield
             finally:
@@ -130,49 +141,32 @@ def _life(
     return lifespan
 
 
-def _install_layers(app: Application, configuration: Configuration, counts: RequestCounts) -> None:
-    # The last one added is the outermost.
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(BugNet)
-    app.add_middleware(LastWord)
-    settings, hooks = configuration.gateway, app.server_hooks
-    # WebSockets may send their key after the handshake: the route asks the same keys.
-    app.state.keys = keys = GatewayKeys(settings.gateway_api_keys)
+def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTimeouts) -> None:
+    """The edge, its part in the server, and what routes share with it in `app.state`."""
+    hooks = ServerHooks(timeouts=timeouts)
+    keys = GatewayKeys(settings.gateway_api_keys)
     limits = ClientLimits(settings.client_rate_limit, hooks.clock)
-    app.add_middleware(
-        Doors,
+    origins = AllowedOrigins(settings.cors_origins)
+    headers = ResponseHeaders(origins, limits.policy)
+    cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
+    parts = EdgeParts(
+        policies=app.policies,
         keys=keys,
         limits=limits,
+        origins=origins,
+        headers=headers,
+        cache=cache,
         trusted_proxies=settings.trust_proxy,
-        origins=settings.cors_origins,
+        is_stopping=lambda: getattr(app.state, "is_ending", False),
     )
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "HEAD"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED,
-    )
-    refusals = Refusals(counts, limits, settings.trust_proxy)
-    hooks.refuse, hooks.count_refusal = refusals.app, refusals.count
+    app.state.keys = keys
+    app.state.responder = Responder(cache, is_private=bool(keys))
+    # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
+    app.edge = Edge(partial(Starlette.__call__, app), parts)
     hooks.connections = _connections(settings, hooks.clock)
-    app.add_middleware(CountClients, limits=limits, trusted_proxies=settings.trust_proxy)
-    app.add_middleware(SecurityHeaders)
-    templates = templates_by_endpoint(app.routes)
-    app.add_middleware(CountRequests, counts=counts, templates=templates)
-    app.add_middleware(RequestId)
-    inside: ASGIApp = partial(FastAPI.__call__, app)
-    if settings.prepared_answers:
-        prepared = PreparedAnswers(
-            inside,
-            keys=keys,
-            limits=limits,
-            trusted_proxies=settings.trust_proxy,
-            counts=counts,
-            templates=templates,
-        )
-        inside, hooks.cached_response = prepared, prepared.at_once
-    app.outside = inside
+    hooks.cached_response = app.edge.cached_response if settings.prepared_answers else None
+    hooks.refuse, hooks.count_refusal = app.edge.refuse, app.edge.count_refusal
+    app.server_hooks = hooks
 
 
 @cache

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api.edge.access_control import ALWAYS_OPEN
+from api.edge.path_policies import Access, PathPolicies
 from api.edge.problems import PROBLEM
 from api.routes.schemas import Problem
 
@@ -88,8 +88,8 @@ ASKED = {
 }
 
 
-def described(app: FastAPI) -> dict[str, Any]:
-    """Made once; nothing in it depends on settings."""
+def described(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
+    """The document. It is made once: nothing in it depends on settings."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -99,7 +99,7 @@ def described(app: FastAPI) -> dict[str, Any]:
             tags=TAGS,
         )
         _add_problem(document)
-        _add_headers(document)
+        _add_headers(document, policies)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
         document["servers"] = SERVERS
         document["components"]["securitySchemes"] = KEY_SCHEMES
@@ -137,23 +137,26 @@ def _add_problems(responses: dict[str, Any], problems: dict[str, Any]) -> None:
             response["content"][PROBLEM]["examples"] = shown
 
 
-def _add_headers(document: dict[str, Any]) -> None:
+def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
     for path, methods in document["paths"].items():
         responses = methods["get"]["responses"]
-        if path in ALWAYS_OPEN:
+        is_probe = policies.access(path) is Access.PROBE
+        if is_probe:
             for status in ("401", "429", *UNREAD):
                 responses.pop(status, None)
         is_data = "304" in responses
         responses["200"]["description"] = "`data`, and in `meta` how it came" if is_data else "now"
         for status, response in responses.items():
-            response["headers"] = _headers(path, status, response, is_data)
+            response["headers"] = _headers(status, response, is_data, is_probe)
         parameters = methods["get"].setdefault("parameters", [])
         parameters += [_asked(name) for name in ASKED if is_data or name == "X-Request-Id"]
 
 
-def _headers(path: str, status: str, response: dict[str, Any], is_data: bool) -> dict[str, Any]:
+def _headers(
+    status: str, response: dict[str, Any], is_data: bool, is_probe: bool
+) -> dict[str, Any]:
     names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
-    if path in ALWAYS_OPEN:
+    if is_probe:
         names = ["X-Request-Id"]  # nobody knows when it will be ready
     else:
         names += ["RateLimit", "RateLimit-Policy"]

@@ -14,15 +14,17 @@ GROWING |= {"WeakValueDictionary", "RequestCounts"}
 #: Of a fixed number by construction: of what.
 FIXED = {
     "Adapter.errors": "declared",
-    "Asset.coded": "codings",
     "Body.coded": "codings",
-    "Body.under_way": "codings",
+    "Body.tasks": "codings",
+    "PathPolicies._access": "declared",
+    "PathPolicies._renderers": "declared",
     "CacheCounters.stale_by_reason": "reasons of the contract",
     "Channel.labels": "declared",
     "ChoosingTransport._ways": "proxies of the settings",
     "Chooser._probed_early_at": "categories",
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._backoffs": "effects",
+    "EdgeParts.counts": "routes, statuses, values of X-Cache",
     "Endpoint._without_batches": "hosts of the settings",
     "Connections._next_warning": "kinds of warnings",
     "EventLog._loggers": "log files",
@@ -113,17 +115,13 @@ SHOWN = {
         "services/test_news_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
-    "PreparedAnswers._questions": ("api/test_response_cache.py", "test_what_is_kept_is_bounded"),
     "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
-    "Question.variants": (
-        "api/test_response_cache.py",
-        "test_of_many_variants_the_newest_are_kept",
-    ),
     "QueueSink._frames": (
         "api/stream/test_subscriber.py",
         "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",
     ),
-    "Responder._bodies": (
+    "ResponseCache._targets": ("api/test_response_cache.py", "test_the_cache_is_bounded"),
+    "ResponseCache._views": (
         "api/test_responder.py",
         "test_many_views_with_long_names_stay_within_the_bound",
     ),
@@ -132,7 +130,7 @@ SHOWN = {
         "cache/test_cached_source.py",
         "test_refreshes_under_way_are_bounded",
     ),
-    "SlidingLog._entries": (
+    "SlidingLog._older": (
         "api/test_client_limits.py",
         "test_addresses_are_bounded_and_so_is_the_work_for_each",
     ),
@@ -144,6 +142,8 @@ SHOWN = {
         "storage/test_sqlite_storage.py",
         "test_what_waits_for_a_store_that_fails_is_bounded",
     ),
+    "Target.variants": ("api/test_response_cache.py", "test_the_newest_variants_are_kept"),
+    "View.targets": ("api/test_response_cache.py", "test_the_cache_is_bounded"),
     "TTLCache._newest": (
         "cache/test_ttl_cache.py",
         "test_nothing_is_remembered_of_an_evicted_entry",

@@ -1,311 +1,188 @@
-"""Prepared answers: what was just answered is answered again from memory, in front of everything.
+"""The response cache: views encoded once a refresh, and the responses made of them.
 
-The first answer to a question (method, path, raw query) goes the whole way through all layers and
-FastAPI. On its way the `Responder` leaves word of what it depends on (`offer_again`), and what came
-out of the outermost layer is kept here: status, headers and body, for each set of the request's
-headers that it may depend on. While everything that it depends on is current (no refresh came, none
-is due), the same question gets the same bytes; only its age, its request id and what is left of the
-client's limit are made anew. Keys and limits are asked as ever. Whatever is not known here, or may
-not pass, goes on to the application untouched. `PREPARED_ANSWERS=false` leaves this layer out, and
-nobody can tell. A server that wants an answer without a task for it asks `at_once`.
+A view is one selection of one answer in one format, encoded. A route looks its view up by a key of
+its own and stores it here; several URLs may lead to the same view. The complete response to a URL
+is stored with its view, one for each combination of the request headers that it depends on. The
+edge sends it again, without routing, for as long as the view's answer is valid.
+`PREPARED_ANSWERS=false` stores views only: responses are the same, byte for byte.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
+from api.cache.body import Body
 from api.cache.etags import matches
-from api.edge.access_control import MAX_HEADER_BYTES, GatewayKeys
-from api.edge.client_limits import ClientLimits, client_address, rate_limit
-from api.edge.middleware import request_id_for
-from api.edge.request_counts import RequestCounts, template_of
+from api.cache.request_fields import Fields, RawHeaders
+from api.cache.stored_response import StoredResponse, stored_response
 from backend.models.answer import Validity
 
-#: Of all questions together; the one asked longest ago goes first.
-MOST_BYTES, OVERHEAD_BYTES = 32 * 1024 * 1024, 4_096
-#: A longer question is seldom asked twice.
-LONGEST_QUESTION = 1_024
-#: Kept of one question: combinations of codings, origins and 304s; those headers' longest.
-MOST_VARIANTS, LONGEST_HEADERS = 16, 512
-#: Request headers that say that there is a body.
-BODY = frozenset((b"content-length", b"transfer-encoding"))
-SLOT, START = "prepared", "http.response.start"
-#: What differs from answer to answer.
-AGE, REQUEST_ID, X_CACHE, RATE_LIMIT = b"age", b"x-request-id", b"x-cache", b"ratelimit"
-VOLATILE = AGE, REQUEST_ID, RATE_LIMIT
+#: Size of all views and responses together; the least recently used view is dropped first.
+MAX_BYTES = 32 * 1024 * 1024
+#: Bytes that a view costs besides its body, and a response besides its view.
+VIEW_BYTES, RESPONSE_BYTES = 1_024, 4_096
+#: A longer URL (path and query) is rarely asked for twice.
+MAX_TARGET_BYTES = 1_024
+#: URLs of one view; combinations of request headers for one URL; bytes of these headers. The
+#: oldest URL or response is dropped first.
+MAX_TARGETS, MAX_VARIANTS, MAX_VARIANT_BYTES = 16, 16, 512
+
+#: The request headers that a response depends on: Accept-Encoding, Origin, and whether
+#: If-None-Match names the view.
+VariantKey = tuple[bytes | None, bytes | None, bool]
+#: Adds the headers of the edge to those of a route, given the request's Origin.
+CompleteHeaders = Callable[[RawHeaders, bytes | None], RawHeaders]
 
 
-@dataclass(slots=True)
-class Slot:
-    """What the responder says of the answer under way."""
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One encoded view of one refresh, and the responses made of it by URL."""
 
-    validity: Validity | None = None
-    digest: str = ""
+    key: bytes
+    refresh_id: int
+    body: Body
+    targets: "dict[bytes, Target]" = field(default_factory=dict)
 
-
-def offer_again(scope: Scope, validity: Validity | None, digest: str) -> None:
-    """This answer may be reused while `validity` holds; `digest` identifies its body."""
-    slot: Slot | None = scope.get(SLOT)
-    if slot is not None:
-        slot.validity, slot.digest = validity, digest
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One answer as it left the outermost layer, and where in its headers the volatile ones are;
-    `lines` are the headers as they are sent, with gaps for those. Without a length there are none:
-    then the server has to have its say."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    places: dict[bytes, int]
-    lines: bytes
-    body: bytes
-    counted_as: tuple[str, int, str]
+    @property
+    def size(self) -> int:
+        """An estimate in bytes: all compressed bodies together are smaller than the plain one."""
+        responses = sum(len(target.variants) for target in self.targets.values())
+        return 2 * len(self.body.content) + VIEW_BYTES + responses * RESPONSE_BYTES
 
 
-#: A request's headers; by Accept-Encoding, Origin and 304 answers differ.
-Asked = dict[bytes, bytes]
-Key = tuple[bytes | None, bytes | None, bool]
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """The responses to one URL."""
 
-
-@dataclass(slots=True)
-class Question:
-    """What is kept of one path and query, all of one refresh."""
-
-    target: bytes
+    view: View
     validity: Validity
-    digest: str
-    variants: dict[Key | None, Prepared] = field(default_factory=dict)
-    size: int = 0
+    variants: dict[VariantKey, StoredResponse] = field(default_factory=dict)
 
 
-class Found(NamedTuple):
-    """What may be given again, to whom."""
+class Hit(NamedTuple):
+    """A stored response that may be sent, and the age of its data in seconds."""
 
-    question: Question
-    prepared: Prepared
-    asked: Asked
+    target: Target
+    response: StoredResponse
     age_s: float
 
 
-class PreparedAnswers:
-    """The outermost layer. `counts` are those of CountRequests, which it goes around."""
+class ResponseCache:
+    """One LRU of views with their responses, bounded in bytes."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        keys: GatewayKeys,
-        limits: ClientLimits,
-        trusted_proxies: int,
-        counts: RequestCounts,
-        templates: Mapping[object, str],
-    ) -> None:
-        self._app = app
-        self._keys = keys or None  # what asks nobody is not asked each time
-        self._limits = limits or None
-        self._trusted_proxies = trusted_proxies
-        self._counts = counts
-        self._templates = templates
-        self._questions: OrderedDict[bytes, Question] = OrderedDict()
+    def __init__(self, complete_headers: CompleteHeaders, *, stores_responses: bool = True) -> None:
+        self._complete_headers = complete_headers
+        self._stores_responses = stores_responses
+        self._views: OrderedDict[bytes, View] = OrderedDict()
+        self._targets: dict[bytes, Target] = {}
         self._bytes = 0
 
     def __repr__(self) -> str:
-        return f"<PreparedAnswers {len(self._questions)} questions, {self._bytes} bytes>"
+        counts = f"{len(self._views)} views, {len(self._targets)} URLs"
+        return f"<ResponseCache {counts}, {self._bytes} bytes>"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        target = _target(scope)
-        found = self._found(scope["method"], target, scope["headers"])
-        if found is not None:
-            left = self._left(scope)
-            if left is not None:
-                await self._again(found, left, scope, send)
-                return
-        if scope["method"] == "GET" and len(target) <= LONGEST_QUESTION:
-            await self._learn(target, scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+    # Views, for the routes
 
-    def at_once(self, scope: Scope, method: str, target: bytes) -> tuple[int, bytes, bytes] | None:
-        """Status, header lines and body, counted; None where it has to go the usual way. Of
-        `scope` only client and headers are asked, so a server need not have parsed the target."""
-        found = self._found(method, target, scope["headers"])
-        if found is None or not found.prepared.lines:
+    def view(self, key: bytes, refresh_id: int) -> View | None:
+        """The view, if it is of this refresh."""
+        view = self._views.get(key)
+        if view is None or view.refresh_id != refresh_id:
             return None
-        left = b""
-        if self._limits is not None:
-            verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
-            if not verdict.passes:
-                return None
-            left = rate_limit(verdict).encode()
-        self._count(found)
-        prepared = found.prepared
-        lines = prepared.lines % _volatile(found, left)
-        return prepared.status, lines, prepared.body if method == "GET" else b""
+        self._views.move_to_end(key)
+        return view
 
-    def _found(
-        self, method: str, target: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> Found | None:
-        question = self._questions.get(target)
-        if question is None or method not in ("GET", "HEAD"):
-            return None
-        age_s = question.validity.current_age_s()
-        asked = None if age_s is None else _read(headers)
-        if age_s is None or asked is None:
-            return None
-        if self._keys is not None and not _admitted(self._keys, asked):
-            return None
-        prepared = question.variants.get(_key(asked, question.digest))
-        return Found(question, prepared, asked, age_s) if prepared is not None else None
+    def add_view(self, view: View) -> None:
+        """Replaces the view of an earlier refresh, and drops its responses."""
+        self._drop(view.key)
+        self._views[view.key] = view
+        self._bytes += view.size
+        self._shrink()
 
-    async def _again(self, found: Found, left: bytes, scope: Scope, send: Send) -> None:
-        self._count(found)
-        prepared = found.prepared
-        headers, values = prepared.headers.copy(), _volatile(found, left)
-        for name, place in prepared.places.items():
-            headers[place] = name, values[name]
-        await send({"type": START, "status": prepared.status, "headers": headers})
-        body = prepared.body if scope["method"] == "GET" else b""
-        await send({"type": "http.response.body", "body": body})
-
-    def _left(self, scope: Scope) -> bytes | None:
-        """What the client's limits leave it; None if nothing: that is not counted then, so that
-        the application may refuse it in its own words."""
-        if self._limits is None:
-            return b""
-        verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
-        return rate_limit(verdict).encode() if verdict.passes else None
-
-    def _count(self, found: Found) -> None:
-        self._questions.move_to_end(found.question.target)
-        self._counts[found.prepared.counted_as] += 1
-        found.question.validity.note_hit()
-
-    async def _learn(self, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        """The whole way; what comes out is kept if the responder left word that it may be."""
-        slot = scope[SLOT] = Slot()
-        start: Message = {}
-        body: Message = {}
-
-        async def kept_send(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == START:
-                start = message
-            elif message["type"] == "http.response.body":
-                body = message if not body else {"more_body": True}  # in pieces: not kept
-            await send(message)
-
-        await self._app(scope, receive, kept_send)
-        validity = slot.validity
-        if validity is None or validity.current_age_s() is None:
-            return
-        if start and body and not body.get("more_body"):
-            asked = _read(scope["headers"])
-            if asked is not None and _is_short(asked):
-                template = template_of(scope, self._templates)
-                prepared = _prepared(start, body.get("body", b""), template)
-                self._keep(target, validity, slot.digest, asked, prepared)
-
-    def _keep(
-        self, target: bytes, validity: Validity, digest: str, asked: Asked, prepared: Prepared
+    def add_response(
+        self,
+        view: View,
+        validity: Validity,
+        target: bytes,
+        fields: Fields,
+        response: tuple[int, RawHeaders, bytes],
+        template: str,
     ) -> None:
-        question = self._questions.get(target)
-        if question is None or (question.validity, question.digest) != (validity, digest):
-            self._drop(target)
-            question = self._questions[target] = Question(target, validity, digest)
-        key = _key(asked, digest)
-        if len(question.variants) >= MOST_VARIANTS:
-            self._put(question, next(iter(question.variants)), None)  # the one kept longest
-        self._put(question, key, prepared)
-        while self._bytes > MOST_BYTES:
-            self._drop(next(iter(self._questions)))
+        """Stores a route's response (status, headers, body) to `target`, a request with `fields`.
 
-    def _put(self, question: Question, key: Key | None, prepared: Prepared | None) -> None:
-        last = question.variants.pop(key, None)
-        if prepared is not None:
-            question.variants[key] = prepared
-        grown = _size(prepared) - _size(last)
-        question.size += grown
-        self._bytes += grown
+        Nothing is stored that could not be reused: of an answer that is no longer valid, or for a
+        long URL or long headers.
+        """
+        named = fields.get(b"accept-encoding", b""), fields.get(b"origin", b"")
+        is_short = len(target) <= MAX_TARGET_BYTES and sum(map(len, named)) <= MAX_VARIANT_BYTES
+        is_current = self._views.get(view.key) is view and validity.current_age_s() is not None
+        if not (self._stores_responses and is_short and is_current):
+            return
+        status, headers, body = response
+        complete = self._complete_headers(headers, fields.get(b"origin"))
+        self._bytes -= view.size
+        variants = self._target(view, validity, target).variants
+        key = _variant_key(fields, view.body.digest)
+        variants.pop(key, None)
+        variants[key] = stored_response(status, complete, body, template)
+        if len(variants) > MAX_VARIANTS:
+            del variants[next(iter(variants))]
+        self._bytes += view.size
+        self._shrink()
 
-    def _drop(self, target: bytes) -> None:
-        question = self._questions.pop(target, None)
-        self._bytes -= question.size if question else 0
+    # Responses, for the edge
 
+    def find(self, target: bytes, fields: Fields) -> Hit | None:
+        """A response to a GET request of this URL and these header fields."""
+        found = self._targets.get(target)
+        if found is None:
+            return None
+        age_s = found.validity.current_age_s()
+        if age_s is None:
+            return None
+        response = found.variants.get(_variant_key(fields, found.view.body.digest))
+        return Hit(found, response, age_s) if response is not None else None
 
-def _admitted(keys: GatewayKeys, asked: Asked) -> bool:
-    sent = {name: asked.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
-    return keys.admits({name: text.decode("latin-1") for name, text in sent.items()})
+    def record_hit(self, hit: Hit) -> None:
+        """The response is sent: a use of its view, and a read of its answer."""
+        self._views.move_to_end(hit.target.view.key)
+        hit.target.validity.note_hit()
 
+    def _target(self, view: View, validity: Validity, target: bytes) -> Target:
+        """The URL's entry, moved here from another view or an earlier validity."""
+        known = self._targets.get(target)
+        if known is not None and known.view is view and known.validity == validity:
+            return known
+        if known is not None and known.view is not view:
+            self._bytes -= known.view.size
+            del known.view.targets[target]
+            self._bytes += known.view.size
+        view.targets.pop(target, None)
+        if len(view.targets) >= MAX_TARGETS:
+            oldest = next(iter(view.targets))
+            del view.targets[oldest], self._targets[oldest]
+        view.targets[target] = self._targets[target] = made = Target(view, validity)
+        return made
 
-def _size(prepared: Prepared | None) -> int:
-    return len(prepared.body) + OVERHEAD_BYTES if prepared is not None else 0
+    def _shrink(self) -> None:
+        while self._bytes > MAX_BYTES and len(self._views) > 1:
+            self._drop(next(iter(self._views)))
 
-
-def _is_short(asked: Asked) -> bool:
-    """What a variant is kept by is kept with it, and not counted."""
-    named = (b"accept-encoding", b"origin")
-    return sum(len(asked.get(name, b"")) for name in named) <= LONGEST_HEADERS
-
-
-def _target(scope: Scope) -> bytes:
-    """As it stands in the request's first line; a server in a test may not tell the path's."""
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    query: bytes = scope["query_string"]
-    return b"%b?%b" % (path, query) if query else path
-
-
-def _volatile(found: Found, left: bytes) -> dict[bytes, bytes]:
-    request_id = request_id_for(found.asked.get(REQUEST_ID, b""))
-    return {AGE: b"%d" % found.age_s, REQUEST_ID: request_id, RATE_LIMIT: left}
-
-
-def _prepared(start: Message, body: bytes, template: str) -> Prepared:
-    """From now on it is a hit, whatever it was the first time."""
-    headers = [(name, b"hit" if name == X_CACHE else text) for name, text in start["headers"]]
-    places = {name: place for place, (name, _) in enumerate(headers) if name in VOLATILE}
-    counted_as = template, start["status"], "hit"
-    return Prepared(start["status"], headers, places, _lines(start, headers), body, counted_as)
-
-
-def _lines(start: Message, headers: list[tuple[bytes, bytes]]) -> bytes:
-    names = {name for name, _ in headers}
-    if b"content-length" not in names and start["status"] != 304:
-        return b""
-    return b"".join(
-        b"%b: %%(%b)b\r\n" % (name, name)
-        if name in VOLATILE
-        else b"%b: %b\r\n" % (name, text.replace(b"%", b"%%"))
-        for name, text in headers
-    )
+    def _drop(self, key: bytes) -> None:
+        view = self._views.pop(key, None)
+        if view is not None:
+            self._bytes -= view.size
+            for target in view.targets:
+                del self._targets[target]
 
 
-def _read(headers: list[tuple[bytes, bytes]]) -> Asked | None:
-    """The headers; None where the application is to look closer: at a header that came twice, a
-    body, or headers without measure. All in C: this is done for each request."""
-    asked: Asked = dict(headers)
-    if len(asked) != len(headers) or not BODY.isdisjoint(asked):
-        return None
-    size = sum(map(len, asked)) + sum(map(len, asked.values()))
-    return asked if size <= MAX_HEADER_BYTES else None
+def _variant_key(fields: Fields, digest: str) -> VariantKey:
+    condition = fields.get(b"if-none-match")
+    is_known = condition is not None and _names(condition, digest)
+    return fields.get(b"accept-encoding"), fields.get(b"origin"), is_known
 
 
-def _key(asked: Asked | None, digest: str) -> Key | None:
-    if asked is None:
-        return None
-    condition = asked.get(b"if-none-match")
-    is_known = condition is not None and _matches(condition, digest)
-    return asked.get(b"accept-encoding"), asked.get(b"origin"), is_known
-
-
-@lru_cache(maxsize=512)  # who polls sends the same tag until there is another answer
-def _matches(condition: bytes, digest: str) -> bool:
+@lru_cache(maxsize=512)  # a polling client sends the same tag until the answer changes
+def _names(condition: bytes, digest: str) -> bool:
     return matches(condition.decode("latin-1"), digest)

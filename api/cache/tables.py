@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from api.cache.responder import Encode
+from api.cache.envelope import Encode
 from api.encoding import instant
 from backend.models.answer import Answer
 from backend.services.market import Page

@@ -1,214 +1,104 @@
-"""Access control: limits by client address, gateway keys, origins of browsers, sizes."""
+"""Access control of requests: client limits, sizes, gateway keys, origins of browsers."""
 
-import hmac
-from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from dataclasses import dataclass
 
-from pydantic import SecretStr
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from api.edge.client_limits import (
-    ACCOUNT,
-    ClientAccount,
-    ClientLimits,
-    Verdict,
-    client_address,
-    rate_limit,
-)
+from api.edge.client_address import client_address
+from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits, Verdict
+from api.edge.gateway_keys import GatewayKeys
+from api.edge.origins import AllowedOrigins, is_preflight
+from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
-
-#: Probes of the platform: neither keys nor limits.
-ALWAYS_OPEN = ("/healthz", "/readyz")
-#: What keys lock: the data and what is told of the gateway; pages and their files are for all.
-LOCKED = ("/api/", "/metrics")
-#: Where the count of a request stands in `scope["state"]`.
-VERDICT = "client_verdict"
-#: The close code of a WebSocket that is refused before its handshake.
-POLICY = 1008
-#: An address may hold all parameters at their longest, each character in twelve bytes.
-MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
-#: Parameters in an address: 63,000 empty ones took 70 ms to be parsed and refused.
-MAX_PARAMETERS = 256
+from api.edge.request_sizes import has_too_many_parameters, size_error
 
 
-class GatewayKeys:
-    """The keys of which one is asked for; none: the gateway is open."""
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """`rate_limit` is the header of the response; None without one. `response` is what answers the
+    request instead of a route: a refusal, or the answer to a preflight."""
 
-    def __init__(self, keys: Sequence[SecretStr]) -> None:
-        self._digests = tuple(_digest(key.get_secret_value()) for key in keys)
-
-    def __repr__(self) -> str:
-        return f"<GatewayKeys {len(self._digests)}>"
-
-    def __bool__(self) -> bool:
-        return bool(self._digests)
-
-    def knows(self, key: str) -> bool:
-        """In a time that tells nothing of how near a wrong key is."""
-        asked = _digest(key)
-        found = [hmac.compare_digest(asked, digest) for digest in self._digests]
-        return any(found)
-
-    def admits(self, headers: Mapping[str, str]) -> bool:
-        """By `X-API-Key` or `Authorization: Bearer`; always where there are no keys."""
-        if not self:
-            return True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        sent = (headers.get("x-api-key", ""), token.strip() if scheme.lower() == "bearer" else "")
-        return any(self.knows(key) for key in sent if key)
+    rate_limit: bytes | None = None
+    response: Response | None = None
 
 
-def _digest(key: str) -> bytes:
-    return blake2b(key.encode("utf-8", "replace"), digest_size=32).digest()
-
-
-def _route_path(scope: Scope) -> str:
-    """The path that routes are looked up by: without what the server was told stands before it."""
-    path: str = scope["path"]
-    prefix = f"{scope.get('root_path', '')}/"
-    return path[len(prefix) - 1 :] if path.startswith(prefix) else path
-
-
-class CountClients:
-    """The layer outside of CORS: every request of a client counts, also a browser's preflight and
-    what is refused further inside. Later layers charge what a question costs beyond that."""
-
-    def __init__(self, app: ASGIApp, *, limits: ClientLimits, trusted_proxies: int) -> None:
-        self._app = app
-        self._limits = limits
-        self._trusted_proxies = trusted_proxies
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _is_probe(scope):
-            await self._app(scope, receive, send)
-            return
-        account = ClientAccount(self._limits, client_address(scope, self._trusted_proxies))
-        state = scope.setdefault("state", {})
-        state[ACCOUNT] = account
-        if self._limits:
-            state[VERDICT] = verdict = self._limits.hit(account.address)
-            if scope["type"] == "websocket" and not verdict.passes:
-                await send({"type": "websocket.close", "code": POLICY})
-                return
-            send = self._with_headers(send, verdict)
-            if not verdict.passes and _is_preflight(scope):  # CORS would answer it
-                await too_often(scope, self._limits.policy, verdict)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _with_headers(self, send: Send, verdict: Verdict) -> Send:
-        """Every answer says what is left."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["RateLimit-Policy"] = self._limits.policy
-                headers["RateLimit"] = rate_limit(verdict)
-            await send(message)
-
-        return send_with_headers
-
-
-def _is_preflight(scope: Scope) -> bool:
-    return scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
-
-
-def too_often(scope: Scope, policy: str, verdict: Verdict) -> Response:
-    detail = f"this address may use {policy} (q units in w seconds; a request is one unit)"
-    return problem(
-        Request(scope),
-        "rate_limited",
-        detail,
-        headers={"Retry-After": str(verdict.reset_s)},
-        retry_after_seconds=verdict.reset_s,
-    )
-
-
-class Doors:
-    """A pure ASGI layer in front of every route. Its refusals are problem documents."""
+class AccessControl:
+    """`trusted_proxies` is the number of proxies in front of the gateway whose entries in
+    X-Forwarded-For are trusted."""
 
     def __init__(
         self,
-        app: ASGIApp,
+        policies: PathPolicies,
         *,
         keys: GatewayKeys,
         limits: ClientLimits,
+        origins: AllowedOrigins,
         trusted_proxies: int,
-        origins: Sequence[str],
     ) -> None:
-        self._app = app
+        self._policies = policies
         self._keys = keys
         self._limits = limits
+        self._origins = origins
         self._trusted_proxies = trusted_proxies
-        self._origins = frozenset(origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _is_probe(scope):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
+    def check(self, scope: Scope, headers: Headers) -> Admission:
+        """Counts an HTTP request for its client, and decides whether a route may answer it.
+
+        Preflights need no key, since browsers send none with them; health probes of the platform
+        need none and have no limit.
+        """
+        access = self._policies.access(route_path(scope))
+        preflight = self._origins.preflight(headers) if is_preflight(scope, headers) else None
+        if access is Access.PROBE and not has_too_many_parameters(scope):
+            return Admission(response=preflight)
+        verdict = self.charge(scope)
+        rate_limit = verdict.header if verdict is not None else None
+        if preflight is not None and (verdict is None or verdict.passes):
+            return Admission(rate_limit, preflight)
+        self._read_scheme(scope, headers)
+        return Admission(rate_limit, self._refusal(scope, headers, access, verdict))
+
+    def check_websocket(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the handshake may go on. A public path may still ask for a key after it."""
+        verdict = self.charge(scope)
+        self._read_scheme(scope, headers)
+        access = self._policies.access(route_path(scope))
+        return (
+            (verdict is None or verdict.passes)
+            and (access is not Access.KEY or self._keys.admits(headers))
+            and self._origins.admits_websocket(headers)
+        )
+
+    def charge(self, scope: Scope) -> Verdict | None:
+        """Counts one unit for the client; None where there are no limits. Routes charge further
+        units to the account in the scope's state."""
+        account = ClientAccount(self._limits, client_address(scope, self._trusted_proxies))
+        scope.setdefault("state", {})[ACCOUNT] = account
+        return self._limits.hit(account.address) if self._limits else None
+
+    def _refusal(
+        self, scope: Scope, headers: Headers, access: Access, verdict: Verdict | None
+    ) -> Response | None:
+        request = Request(scope)
+        if error := size_error(scope, headers):
+            return problem(request, *error, headers={"Connection": "close"})
+        if verdict is not None and not verdict.passes:
+            policy, wait_s = self._limits.policy, verdict.reset_s
+            return problem(
+                request,
+                "rate_limited",
+                f"this address may use {policy} (q units in w seconds; a request is one unit)",
+                headers={"Retry-After": str(wait_s)},
+                retry_after_seconds=wait_s,
+            )
+        if access is Access.KEY and not self._keys.admits(headers):
+            detail = "send one of the gateway's keys as X-API-Key, or as Authorization: Bearer"
+            return problem(request, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _read_scheme(self, scope: Scope, headers: Headers) -> None:
         if self._trusted_proxies and headers.get("x-forwarded-proto") == "https":
             scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
-        if scope["type"] == "websocket":
-            await self._websocket(scope, headers, receive, send)
-        else:
-            await self._http(scope, headers, receive, send)
-
-    async def _http(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        if refusal := _too_large(scope, headers):
-            answer = problem(Request(scope), *refusal, headers={"Connection": "close"})
-            await answer(scope, receive, send)
-            return
-        verdict: Verdict | None = scope["state"].get(VERDICT)
-        if verdict is not None and not verdict.passes:
-            await too_often(scope, self._limits.policy, verdict)(scope, receive, send)
-            return
-        if _route_path(scope).startswith(LOCKED) and not self._keys.admits(headers):
-            told = "send one of the gateway's keys as X-API-Key, or as Authorization: Bearer"
-            challenge = {"WWW-Authenticate": "Bearer"}
-            answer = problem(Request(scope), "unauthorized", told, headers=challenge)
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    async def _websocket(
-        self, scope: Scope, headers: Headers, receive: Receive, send: Send
-    ) -> None:
-        """Refused before the handshake. A key may still come as the first message."""
-        if self._is_wanted_origin(scope, headers):
-            await self._app(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": POLICY})
-
-    def _is_wanted_origin(self, scope: Scope, headers: Headers) -> bool:
-        """A browser's page from elsewhere only where CORS_ORIGINS lets it read by HTTP, too."""
-        origin = headers.get("origin")
-        if origin is None or "*" in self._origins:
-            return True
-        # Not by the scheme: behind a TLS proxy that nobody told us of, ours is not the page's.
-        host = headers.get("host")
-        return origin in self._origins or bool(host and origin.endswith(f"://{host}"))
-
-
-def _is_probe(scope: Scope) -> bool:
-    return _route_path(scope) in ALWAYS_OPEN and not _has_too_many_parameters(scope)
-
-
-def _has_too_many_parameters(scope: Scope) -> bool:
-    return bool(scope["query_string"].count(b"&") >= MAX_PARAMETERS)
-
-
-def _too_large(scope: Scope, headers: Headers) -> tuple[str, str] | None:
-    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
-        return "uri_too_long", f"an address has at most {MAX_URL_BYTES} bytes"
-    if _has_too_many_parameters(scope):
-        return "uri_too_long", f"an address has at most {MAX_PARAMETERS} parameters"
-    if sum(len(name) + len(text) for name, text in headers.raw) > MAX_HEADER_BYTES:
-        return "headers_too_large", f"headers have at most {MAX_HEADER_BYTES} bytes together"
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or len(length) > 12 or int(length) > MAX_BODY_BYTES:
-        return "body_too_large", f"no route wants a body, let alone over {MAX_BODY_BYTES} bytes"
-    return None

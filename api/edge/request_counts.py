@@ -1,73 +1,38 @@
-"""What the HTTP floor counts for Prometheus: requests by route and result, the stream's readers."""
+"""The request counters of `/metrics`, and the API's other metrics."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from backend.models.status import WebSocketStatus
 from backend.observability.families import counter, gauge
 
-#: The label of every path that no route knows.
+#: The route label of all paths that no route matches.
 UNMATCHED = "unmatched"
-#: The values of X-Cache that are labels; any other answer has none.
-CACHE = {b"hit": "hit", b"miss": "miss", b"stale": "stale"}
+#: Values of X-Cache that are labels; any other response has an empty label.
+_CACHE_LABELS = {b"hit": "hit", b"miss": "miss", b"stale": "stale"}
 
-#: How often: the route's template, the status, what X-Cache said.
-RequestCounts = Counter[tuple[str, int, str]]
-
-
-class CountRequests:
-    """Counts each answer as it begins: a stream's, too. Methods are no label."""
-
-    def __init__(
-        self, app: ASGIApp, counts: RequestCounts, templates: Mapping[object, str]
-    ) -> None:
-        self._app = app
-        self._counts = counts
-        self._templates = templates
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def counted_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cache = CACHE.get(dict(message["headers"]).get(b"x-cache", b""), "")
-                template = template_of(scope, self._templates)
-                self._counts[template, message["status"], cache] += 1
-            await send(message)
-
-        await self._app(scope, receive, counted_send)
+#: Labels of a response: the route's template, the status, X-Cache.
+Labels = tuple[str, int, str]
+RequestCounts = Counter[Labels]
 
 
-def template_of(scope: Scope, templates: Mapping[object, str]) -> str:
-    """The route's path as it is declared; never what a client asked for."""
-    route = scope.get("route")
-    if route is None:
-        return templates.get(scope.get("endpoint"), UNMATCHED)
-    template: str = getattr(route, "path_format", UNMATCHED)
-    return template
+def labels_of(template: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Labels:
+    """`headers` have names in lower case."""
+    return template, status, _CACHE_LABELS.get(dict(headers).get(b"x-cache", b""), "")
 
 
-def templates_by_endpoint(routes: Iterable[BaseRoute]) -> dict[object, str]:
-    """Of plain routes and mounts: FastAPI names its own routes in the scope, and not these."""
-    found: dict[object, str] = {}
-    for route in routes:
-        if isinstance(route, Mount):
-            found[route.app] = f"{route.path}/{{path}}"
-        elif isinstance(route, Route):
-            found[route.endpoint] = route.path_format
-    return found
+def template_of(scope: Scope) -> str:
+    """The declared path of the route that was found; never the path of the request."""
+    return getattr(scope.get("route"), "path_format", UNMATCHED)
 
 
-class FloorMetrics(Collector):
-    """The counts of the requests; of the stream's readers and the loop's tasks as they are now."""
+class ApiMetrics(Collector):
+    """Counters of requests; the stream's clients and the loop's tasks at the time of the scrape."""
 
     def __init__(self, requests: RequestCounts, stream: Callable[[], WebSocketStatus]) -> None:
         self._requests = requests
@@ -81,19 +46,19 @@ class FloorMetrics(Collector):
             {(route, str(code), cache): n for (route, code, cache), n in self._requests.items()},
         )
         stream = self._stream()
-        yield gauge("stream_clients", "Readers of the stream.", (), {(): stream.clients})
+        yield gauge("stream_clients", "Clients of the stream.", (), {(): stream.clients})
         yield counter(
-            "stream_messages_sent", "Frames sent to readers.", (), {(): stream.messages_sent}
+            "stream_messages_sent", "Frames sent to clients.", (), {(): stream.messages_sent}
         )
         yield counter(
             "stream_messages_dropped",
-            "Frames that lagging readers missed.",
+            "Frames that slow clients skipped.",
             (),
             {(): stream.dropped},
         )
         yield gauge(
             "asyncio_tasks",
-            "Tasks of the event loop, the server's own among them.",
+            "Tasks of the event loop, including the server's own.",
             (),
             {(): len(asyncio.all_tasks())},
         )

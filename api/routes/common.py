@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
-from api.cache.responder import Format, Responder
 from api.edge.problems import PROBLEM, STATUS, TITLES
+from api.routes.responder import Format, Responder
 from backend.errors import InvalidParameter, Unsupported
 from backend.gateway import Gateway
 from backend.services.market import MOST_NAMES
@@ -53,9 +53,15 @@ VsCurrency = Annotated[
 TableFormat = Annotated[Format, Query(description="csv has the rows only", examples=["csv"])]
 Served = Annotated[Gateway, Depends(_gateway)]
 
-#: Refusals at the door; of whoever asks providers; and of whoever looks names up, besides.
-DOORS = ("unauthorized", "body_too_large", "uri_too_long", "rate_limited", "headers_too_large")
-ASKING = (
+#: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
+EDGE_ERRORS = (
+    "unauthorized",
+    "body_too_large",
+    "uri_too_long",
+    "rate_limited",
+    "headers_too_large",
+)
+PROVIDER_ERRORS = (
     "invalid_parameter",
     "unknown_parameter",
     "all_providers_failed",
@@ -63,7 +69,7 @@ ASKING = (
     "quota_exhausted",
     "deadline_exceeded",
 )
-BY_NAME = (*ASKING, "unknown_symbol", "not_ready")
+SYMBOL_ERRORS = (*PROVIDER_ERRORS, "unknown_symbol", "not_ready")
 
 
 def refuse_other_currencies(currency: str | None, vs_currency: str | None) -> None:

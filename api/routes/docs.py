@@ -1,53 +1,64 @@
-"""`/openapi.json`, `/docs` and `/redoc`, whose assets are in a wheel: no outside host is asked."""
+"""`/openapi.json`, `/docs` and `/redoc`. Their files are in a wheel: browsers ask no other host."""
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
 
-from api.edge.security_headers import FRAMERS
+from api.cache.body import Body, body_of, respond_with
+from api.edge.path_policies import Access, GatewayRouter
+from api.edge.problems import problem
+from api.edge.response_headers import FRAME_ANCESTORS
 
-router = APIRouter(include_in_schema=False)
+router = GatewayRouter(access=Access.PUBLIC, include_in_schema=False)
 
 #: Relative, so that they also work behind a path prefix.
 ASSETS = "assets/docs"
-#: ReDoc's script shows a logo from its maker's host, unless that is none.
-REDOC = f"{ASSETS}/redoc.standalone.js"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+}
+#: ReDoc's script loads a logo from redoc.ly; it is removed here.
+REDOC = "redoc.standalone.js"
 LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 POLICY = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; worker-src blob:; base-uri 'none'; form-action 'none'; " + FRAMERS
+        "img-src 'self' data:; worker-src blob:; base-uri 'none'; form-action 'none'; "
+        + FRAME_ANCESTORS
     )
 }
 
 
-def _folder() -> Path:
-    """Swagger UI and ReDoc as fastapi-offline carries them; located, never imported."""
+@cache
+def _files() -> dict[str, Body]:
+    """Swagger UI and ReDoc by name, as fastapi-offline has them; it is never imported."""
     spec = find_spec("fastapi_offline")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "static"
+    paths = (Path(spec.origin).parent / "static").iterdir()
+    contents = {path.name: path.read_bytes() for path in paths if path.suffix in TYPES}
+    contents[REDOC] = contents[REDOC].replace(LOGO, b"data:,")
+    return {name: body_of(text, TYPES[Path(name).suffix]) for name, text in contents.items()}
 
 
-def docs_assets() -> StaticFiles:
-    return StaticFiles(directory=_folder())
-
-
-@router.get(f"/{REDOC}")
-def read_redoc_script() -> Response:
-    """As its makers published it, but for the logo: no outside host is asked."""
-    script = (_folder() / "redoc.standalone.js").read_bytes().replace(LOGO, b"data:,")
-    return Response(script, media_type="text/javascript", headers={"Cache-Control": "max-age=3600"})
+@router.get(f"/{ASSETS}/{{path}}")
+async def read_docs_file(request: Request, path: str) -> Response:
+    file = _files().get(path)
+    if file is None:
+        return problem(request, "not_found", "no file of the interactive documentation")
+    headers = {"Cache-Control": "max-age=3600", "Vary": "Accept-Encoding"}
+    return await respond_with(request, file, headers)
 
 
 @router.get("/openapi.json")
 async def read_openapi(request: Request) -> Response:
-    """Encoded once: it takes some 8 ms, which all others would wait for."""
+    """Encoded once: it takes about 8 ms, for which all other requests would wait."""
     state = request.app.state
     if not hasattr(state, "openapi_json"):
         state.openapi_json = orjson.dumps(request.app.openapi())
@@ -72,7 +83,7 @@ async def read_redoc(request: Request) -> HTMLResponse:
     page = get_redoc_html(
         openapi_url="openapi.json",
         title=f"{request.app.title} - reference",
-        redoc_js_url=REDOC,
+        redoc_js_url=f"{ASSETS}/{REDOC}",
         redoc_favicon_url=f"{ASSETS}/favicon.png",
         with_google_fonts=False,
     )

@@ -4,10 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.responder import Format, json_envelope
+from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
-from api.routes.common import ASKING, Served, TableFormat, documented, refuse_others, responder_of
+from api.routes.common import (
+    PROVIDER_ERRORS,
+    Served,
+    TableFormat,
+    documented,
+    refuse_others,
+    responder_of,
+)
 from api.routes.parameters import CheckedRoute
+from api.routes.responder import Format
 from api.routes.schemas import GasEnvelope
 from backend.models.gas import GasFees
 
@@ -19,7 +27,7 @@ CHAINS = ("ethereum",)
 @router.get(
     "/api/gas",
     summary="Ethereum gas prices",
-    responses=documented(GasEnvelope, *ASKING, "unsupported", formats=("text/csv",)),
+    responses=documented(GasEnvelope, *PROVIDER_ERRORS, "unsupported", formats=("text/csv",)),
     response_class=Response,
 )
 async def read_gas(

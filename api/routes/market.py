@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.cache.responder import Format, json_envelope
+from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.edge.problems import problem
 from api.routes.common import (
-    BY_NAME,
+    SYMBOL_ERRORS,
     Currency,
     Served,
     TableFormat,
@@ -19,6 +19,7 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
+from api.routes.responder import Format
 from api.routes.schemas import CoinEnvelope, MarketEnvelope
 from api.routes.slashes import redirect, reference_without_slashes
 from backend.models.market import Coin
@@ -49,7 +50,7 @@ SortField = Annotated[
 @router.get(
     "/api/market",
     summary="The market list",
-    responses=documented(MarketEnvelope, *BY_NAME, "unsupported", formats=("text/csv",)),
+    responses=documented(MarketEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
     response_class=Response,
 )
 async def read_market(
@@ -84,7 +85,7 @@ async def read_market(
     summary="One coin",
     responses={
         307: {"description": "to the same path without a slash behind it"},
-        **documented(CoinEnvelope, *BY_NAME, "unsupported", formats=("text/csv",)),
+        **documented(CoinEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
     },
     response_class=Response,
 )

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.responder import Format, json_envelope
+from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.routes.common import (
-    ASKING,
+    PROVIDER_ERRORS,
     Instant,
     Served,
     TableFormat,
@@ -17,6 +17,7 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
+from api.routes.responder import Format
 from api.routes.schemas import NewsEnvelope
 from backend.models.news import Article
 from backend.services.instants import parse_instant
@@ -30,7 +31,7 @@ Mood = Literal["positive", "neutral", "negative"]
 @router.get(
     "/api/news",
     summary="News",
-    responses=documented(NewsEnvelope, *ASKING, formats=("text/csv",)),
+    responses=documented(NewsEnvelope, *PROVIDER_ERRORS, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_news(

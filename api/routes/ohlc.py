@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.responder import JSON, OhlcFormat, json_envelope, meta
+from api.cache.envelope import JSON, json_envelope, meta
 from api.cache.tables import csv_table
 from api.edge.client_limits import account_of
 from api.encoding import to_json
 from api.routes.common import (
-    BY_NAME,
+    SYMBOL_ERRORS,
     Currency,
     Instant,
     Served,
@@ -19,6 +19,7 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
+from api.routes.responder import OhlcFormat
 from api.routes.schemas import OhlcEnvelope
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
@@ -52,7 +53,7 @@ MostCandles = Annotated[
 @router.get(
     "/api/market/ohlc",
     summary="Candles",
-    responses=documented(OhlcEnvelope, *BY_NAME, "unsupported", formats=("text/csv",)),
+    responses=documented(OhlcEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
     response_class=Response,
 )
 async def read_ohlc(

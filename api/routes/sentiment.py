@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.responder import Format, json_envelope
+from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
-from api.routes.common import ASKING, Served, TableFormat, documented, responder_of
+from api.routes.common import PROVIDER_ERRORS, Served, TableFormat, documented, responder_of
 from api.routes.parameters import CheckedRoute
+from api.routes.responder import Format
 from api.routes.schemas import SentimentEnvelope
 from backend.models.sentiment import FearGreed
 from backend.services.sentiment import MOST_DAYS
@@ -18,7 +19,7 @@ router = APIRouter(tags=["sentiment"], route_class=CheckedRoute)
 @router.get(
     "/api/sentiment",
     summary="Fear & Greed",
-    responses=documented(SentimentEnvelope, *ASKING, formats=("text/csv",)),
+    responses=documented(SentimentEnvelope, *PROVIDER_ERRORS, formats=("text/csv",)),
     response_class=Response,
 )
 async def read_sentiment(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.responder import JSON
+from api.cache.envelope import JSON
+from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.encoding import to_json
 from api.routes.common import Served, documented_errors
@@ -14,6 +15,9 @@ from api.ws_data_broadcaster import Broadcaster
 from backend.models.status import Explanation, GatewayStatus
 
 router = APIRouter(tags=["operations"], route_class=CheckedRoute)
+probes = GatewayRouter(access=Access.PROBE, tags=["operations"], route_class=CheckedRoute)
+#: Paths of the platform's health probes.
+PROBES = ("/healthz", "/readyz")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -50,8 +54,8 @@ async def read_explanation(
     return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
 
-@router.get(
-    "/healthz",
+@probes.get(
+    PROBES[0],
     summary="Is the process serving?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
     response_class=Response,
@@ -61,8 +65,8 @@ async def read_health() -> Response:
     return Response(to_json({"status": "ok"}), media_type=JSON, headers=NO_STORE)
 
 
-@router.get(
-    "/readyz",
+@probes.get(
+    PROBES[1],
     summary="Can market data be answered?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
     response_class=Response,

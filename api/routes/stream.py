@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
 from api.edge.client_limits import account_of
+from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
-from api.routes.common import BY_NAME, documented_errors
+from api.routes.common import SYMBOL_ERRORS, documented_errors
 from api.routes.parameters import CheckedRoute, check
 from api.stream.broadcaster import Broadcaster
 from api.stream.commands import CommandError, Subscribe, subscriptions_in_query
@@ -16,7 +17,8 @@ from api.stream.websocket import serve_websocket
 from backend.errors import InvalidParameter
 from backend.models.ohlc import Interval
 
-router = APIRouter(tags=["stream"])
+#: Public to the edge: browsers send their key as the first message, after the handshake.
+router = GatewayRouter(access=Access.PUBLIC, tags=["stream"])
 events_router = APIRouter(tags=["stream"], route_class=CheckedRoute)
 
 #: Query parameters of `/ws`, the same as those of `/api/stream`.
@@ -49,7 +51,7 @@ async def read_without_upgrade(request: Request) -> Response:
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        **documented_errors(*BY_NAME, "too_many_clients"),
+        **documented_errors(*SYMBOL_ERRORS, "too_many_clients"),
     },
     response_class=Response,
 )

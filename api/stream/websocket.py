@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.edge.access_control import GatewayKeys
 from api.edge.client_limits import account_of
+from api.edge.gateway_keys import GatewayKeys
 from api.server.ws_transport import (
     SERVER_SEND,
     abort,
@@ -64,7 +64,7 @@ async def _is_authorized(websocket: WebSocket, timeout_s: float) -> bool:
             message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1006))
-        return keys.knows(auth_key(message.get("text")))
+        return keys.is_valid(auth_key(message.get("text")))
     return False
 
 

@@ -11,8 +11,9 @@ from unittest.mock import patch
 import orjson
 from starlette.types import Message
 
-from api.edge.access_control import ALWAYS_OPEN, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
+from api.edge.request_sizes import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from api.hf_unified_server import Application, create_app
+from api.routes.status import PROBES
 from api.stream.sinks import QueueSink
 from backend.gateway import open_gateway, read_configuration
 from backend.providers.registry import REGISTRY
@@ -71,7 +72,7 @@ BY_NAME = {
     "/api/market/ohlc": "/api/market/ohlc?symbol=bitcion",
     "/api/stream": "/api/stream?symbols=bitcion",
 }
-LOCKED = {path: RIGHT.get(path, path) for path in UNKNOWN if path not in ALWAYS_OPEN}
+LOCKED = {path: RIGHT.get(path, path) for path in UNKNOWN if path not in PROBES}
 #: Whom those wait for who ask all right questions.
 FIRSTS = ("coingecko_free", "rss_coindesk", "alternative_me", "ethereum_rpc")
 REQUEST_ID = "3d2deb723e4b4628b4a36011f0f1243d"

@@ -4,9 +4,15 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
-from api.edge.access_control import MAX_PARAMETERS, Doors, GatewayKeys
-from api.edge.client_limits import ClientLimits, client_address
+from api.edge.access_control import AccessControl
+from api.edge.client_address import client_address
+from api.edge.client_limits import ClientLimits
+from api.edge.gateway_keys import GatewayKeys
+from api.edge.origins import AllowedOrigins
+from api.edge.path_policies import PathPolicies
+from api.edge.request_sizes import MAX_PARAMETERS
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
 
@@ -217,15 +223,14 @@ async def test_the_document_tells_of_keys_and_limits(client: httpx.AsyncClient) 
             assert {"401", "429"} <= set(item["get"]["responses"]), path
 
 
-async def test_an_address_longer_than_all_parameters_is_refused() -> None:
-    """By the layer itself: httpx would not send one."""
-    told: list[Any] = []
-    doors = Doors(
-        never,
+def test_a_url_longer_than_all_parameters_is_refused() -> None:
+    """By the access control itself: httpx would not send one."""
+    access = AccessControl(
+        PathPolicies(),
         keys=GatewayKeys(()),
         limits=ClientLimits((), SystemClock()),
+        origins=AllowedOrigins(("*",)),
         trusted_proxies=0,
-        origins=("*",),
     )
     scope: dict[str, Any] = {
         "type": "http",
@@ -236,16 +241,9 @@ async def test_an_address_longer_than_all_parameters_is_refused() -> None:
         "headers": [],
         "state": {"request_id": "1"},
     }
-
-    async def send(message: Any) -> None:
-        told.append(message)
-
-    await doors(scope, never, send)
-    assert told[0]["status"] == 414
-
-
-async def never(*_arguments: Any) -> Any:
-    raise AssertionError("it is not asked")
+    refusal = access.check(scope, Headers(scope=scope)).response
+    assert refusal is not None
+    assert refusal.status_code == 414
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.edge.client_address import client_address, normalized_address
 from api.edge.client_limits import (
     PARTS,
     ClientAccount,
     ClientLimits,
     Verdict,
-    client_address,
-    normalized_address,
 )
 from backend.errors import ClientLimitReached
 from backend.settings import CallLimit
@@ -118,7 +117,7 @@ def test_entries_ascend(clock: ManualClock) -> None:
         clock.advance(step)
         limits.hit("a")
     (log,) = limits._logs["a"]
-    assert all(one[0] < other[0] for one, other in pairwise(log._entries))
+    assert all(one[0] < other[0] for one, other in pairwise(log._older))
 
 
 def test_an_account_is_charged_before_the_work_is_done(clock: ManualClock) -> None:

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.cache.compression import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
-from api.cache.responder import Responder
 from backend.services.market import Page
 from tests.api.conftest import Serve
-from tests.api.test_responder import answer, request
+from tests.api.test_responder import answer, request, uncached_responder
 
 UNPACK = {
     "zstd": lambda body: zstandard.ZstdDecompressor().decompress(body),
@@ -140,8 +139,8 @@ async def test_a_large_body_is_compressed_once_however_many_wait_for_it(
         made.append(coding)
         return compressed(body, coding)
 
-    monkeypatch.setattr("api.cache.responder.compressed", watched)
-    responder, wanted = Responder(), request()
+    monkeypatch.setattr("api.cache.body.compressed", watched)
+    responder, wanted = uncached_responder(), request()
     wanted.scope["headers"] = [(b"accept-encoding", b"br")]
     large = b"[1]" * THREAD_BYTES
 

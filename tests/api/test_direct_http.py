@@ -151,7 +151,7 @@ async def test_answers_are_the_plain_ones_to_the_byte(
 async def test_a_known_answer_makes_no_task(servers: Servers) -> None:
     asked = request("/api/gas")
     await known(servers, asked)
-    servers.app.outside = None  # type: ignore[assignment] # whoever goes there fails
+    servers.app.edge = None  # type: ignore[assignment] # a request that goes there fails
     async with connected(servers.direct) as client:
         for _ in range(3):
             answer = await client.ask(asked)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from api.edge.problems import PROBLEM
-from api.edge.security_headers import HEADERS as SECURITY
+from api.edge.response_headers import SECURITY_HEADERS as SECURITY
 from api.openapi import EXAMPLES, PROTOCOL
 from api.stream.commands import auth_key, parse_command
 from api.stream.frames import error, shutdown

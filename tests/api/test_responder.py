@@ -1,4 +1,4 @@
-"""Prepared bodies: once a refresh, and never more than their bound."""
+"""Views: encoded once a refresh, and never more than their bound."""
 
 import threading
 from functools import partial
@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from api.cache.responder import MOST_BYTES, OVERHEAD_BYTES, Responder, json_envelope
+from api.cache.envelope import json_envelope
+from api.cache.response_cache import MAX_BYTES, VIEW_BYTES, ResponseCache
 from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
+from api.routes.responder import Responder
 from backend.errors import ClientLimitReached
 from backend.models.answer import Answer
 from backend.services.market import Page
@@ -18,6 +20,14 @@ from tests.clocks import EPOCH, ManualClock
 
 def request() -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+
+
+def empty_cache() -> ResponseCache:
+    return ResponseCache(lambda headers, _origin: headers)
+
+
+def uncached_responder() -> Responder:
+    return Responder(empty_cache())
 
 
 def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) -> Answer[Any]:
@@ -34,7 +44,7 @@ def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) ->
 
 
 async def test_a_view_is_made_once_a_refresh() -> None:
-    responder, made = Responder(), list[int]()
+    responder, made = uncached_responder(), list[int]()
 
     def page() -> Page[Any]:
         made.append(1)
@@ -46,7 +56,7 @@ async def test_a_view_is_made_once_a_refresh() -> None:
 
 
 async def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
-    response = await Responder().respond(
+    response = await uncached_responder().respond(
         request(),
         answer(age_s=20.0, ttl_left_s=40.0),
         "view",
@@ -68,14 +78,14 @@ async def ask(responder: Responder, account: ClientAccount, view: str, rows: int
 
 async def test_a_long_table_is_charged_once_before_it_is_made(clock: ManualClock) -> None:
     account = ClientAccount(limits := ClientLimits([CallLimit(30, 60.0)], clock), "a")
-    responder = Responder()
+    responder = Responder(cache := empty_cache())
     for _ in range(3):
         await ask(responder, account, "long", 10_000)
     await ask(responder, account, "short", 499)
     assert limits.hit("a", 0).left == 10
     with pytest.raises(ClientLimitReached):
         await ask(responder, account, "another long", 10_000)
-    assert repr(responder).startswith("<Responder 2 bodies")
+    assert repr(cache).startswith("<ResponseCache 2 views")
 
 
 async def test_a_long_table_is_made_off_the_loop() -> None:
@@ -87,17 +97,17 @@ async def test_a_long_table_is_made_off_the_loop() -> None:
 
     for rows in (10, 10_000):
         page = partial(Page, tuple(range(rows)), rows)
-        await Responder().respond(request(), answer(), "a", page, encode=encode)
+        await uncached_responder().respond(request(), answer(), "a", page, encode=encode)
     assert threads == [True, False]
 
 
 async def test_many_views_with_long_names_stay_within_the_bound() -> None:
-    responder = Responder()
-    for number in range(2 * MOST_BYTES // OVERHEAD_BYTES):
+    responder = Responder(cache := empty_cache())
+    for number in range(2 * MAX_BYTES // VIEW_BYTES):
         view = ("market", number, ("long name" * 5,))
         await responder.respond(
             request(), answer(), view, lambda: Page((), 0), encode=lambda _a, _p: (b"x", "a/b")
         )
-    assert responder._bytes <= MOST_BYTES
-    assert len(responder._bodies) <= MOST_BYTES // OVERHEAD_BYTES
-    assert all(len(key) == 16 for key in responder._bodies)
+    assert cache._bytes <= MAX_BYTES
+    assert len(cache._views) <= MAX_BYTES // VIEW_BYTES
+    assert all(len(key) == 16 for key in cache._views)

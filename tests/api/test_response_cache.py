@@ -1,4 +1,4 @@
-"""Prepared answers: the same as the application's, to the byte, and as well guarded."""
+"""Cached responses: the same bytes as the application's, with the same access control."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.cache.response_cache import LONGEST_QUESTION, MOST_BYTES, MOST_VARIANTS, PreparedAnswers
+from api.cache.response_cache import (
+    MAX_BYTES,
+    MAX_TARGET_BYTES,
+    MAX_TARGETS,
+    MAX_VARIANTS,
+    ResponseCache,
+)
 from api.hf_unified_server import Application, create_app
 from backend.cache.entry_state import EntryValidity
 from backend.gateway import Gateway, open_gateway, read_configuration
@@ -17,7 +23,7 @@ from tests.api.conftest import Serve
 from tests.clocks import ManualClock
 from tests.world.server import World
 
-QUESTIONS = (
+TARGETS = (
     "/api/market",
     "/api/market?limit=250&sort=-volume_24h",
     "/api/market?limit=5&format=csv",
@@ -45,7 +51,7 @@ ORIGINS = (None, "https://dashboard.example")
 async def one_gateway(
     world: World, surroundings: pytest.MonkeyPatch, **settings: str
 ) -> AsyncIterator[tuple[Application, Application, ManualClock]]:
-    """Applications with and without the layer, over one gateway whose clock is moved by hand."""
+    """Applications with and without stored responses, over one gateway with a manual clock."""
     environment = world.environment(CLIENT_RATE_LIMIT="", BINANCE_STREAM_URL="", **settings)
     for name, value in environment.items():
         surroundings.setenv(name, value)
@@ -89,29 +95,29 @@ def headers_of(coding: str | None, origin: str | None, tag: str | None) -> dict[
     return {"X-Request-Id": "the-same", **sent}
 
 
-@pytest.mark.parametrize("path", QUESTIONS)
-async def test_switched_off_every_answer_is_the_same(
+@pytest.mark.parametrize("path", TARGETS)
+async def test_responses_are_the_same_without_the_cache(
     world: World, surroundings: pytest.MonkeyPatch, path: str
 ) -> None:
-    async with one_gateway(world, surroundings) as (with_layer, without, clock):
-        first = await ask(without, "GET", path, {})
+    async with one_gateway(world, surroundings) as (cached, uncached, clock):
+        first = await ask(uncached, "GET", path, {})
         tag = first.headers.get("etag")
         tags = (None, tag, f'"other", W/{tag}', "*", '"other"') if tag else (None,)
         for coding, origin, one in product(CODINGS, ORIGINS, tags):
             headers = headers_of(coding, origin, one)
             for method in ("GET", "HEAD"):
-                plain = told(await ask(without, method, path, headers))
-                if path == "/api/status":  # it tells the caches' counts, which all this raises
+                plain = told(await ask(uncached, method, path, headers))
+                if path == "/api/status":  # has the caches' counts, which each request raises
                     plain = (*plain[:2], b"")
-                for _ in range(3):  # the application's own, the prepared one, and again
-                    answer = told(await ask(with_layer, method, path, headers))
+                for _ in range(3):  # of the application, then of the cache twice
+                    answer = told(await ask(cached, method, path, headers))
                     answer = (*answer[:2], b"") if path == "/api/status" else answer
                     assert answer == plain or path == "/api/status"
             clock.advance(0.3)
 
 
-@pytest.mark.parametrize("path", [*QUESTIONS[:6], *QUESTIONS[7:11]])
-async def test_a_known_question_does_not_reach_the_application(
+@pytest.mark.parametrize("path", [*TARGETS[:6], *TARGETS[7:11]])
+async def test_a_cached_response_does_not_reach_the_application(
     world: World, surroundings: pytest.MonkeyPatch, path: str
 ) -> None:
     async with one_gateway(world, surroundings) as (app, _, clock):
@@ -126,11 +132,11 @@ async def test_a_known_question_does_not_reach_the_application(
             assert answer.headers["etag"] == before.headers["etag"]
             assert answer.headers["x-request-id"] != before.headers["x-request-id"]
             assert answer._content == (before._content if method == "GET" else b"")
-        other = f"{path}{'&' if '?' in path else '?&'}"  # the same question in other bytes
+        other = f"{path}{'&' if '?' in path else '?&'}"  # the same query in other bytes
         assert (await ask(app, "GET", other, {})).status_code == 500
 
 
-async def test_a_refresh_drops_what_was_prepared(
+async def test_a_refresh_drops_cached_responses(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
     settings = {"CACHE_TTL_MARKET": "60", "COINGECKO_FREE_LIMITS": "30/minute"}
@@ -143,20 +149,20 @@ async def test_a_refresh_drops_what_was_prepared(
         assert (await ask(app, "GET", "/api/market", {})).headers["etag"] == renewed.headers["etag"]
 
 
-async def test_a_stale_answer_is_never_prepared(
+async def test_a_stale_answer_is_never_cached(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
-    async with one_gateway(world, surroundings, CACHE_TTL_GAS="10") as (app, without, clock):
+    async with one_gateway(world, surroundings, CACHE_TTL_GAS="10") as (app, uncached, clock):
         await ask(app, "GET", "/api/gas", {})
         world.faults |= dict.fromkeys(("etherscan", "ethereum_rpc"), "http500")
         clock.advance(100)
         for _ in range(3):
             answer = await ask(app, "GET", "/api/gas", {})
             assert answer.headers["x-cache"] == "stale"
-            assert (await ask(without, "GET", "/api/gas", {}))._content == answer._content
+            assert (await ask(uncached, "GET", "/api/gas", {}))._content == answer._content
 
 
-async def test_keys_are_asked_as_ever(serve: Serve) -> None:
+async def test_keys_are_checked_for_cached_responses(serve: Serve) -> None:
     key = "a-key-of-the-gateway-0001"
     client = await serve(GATEWAY_API_KEYS=key)
     for _ in range(3):
@@ -168,7 +174,7 @@ async def test_keys_are_asked_as_ever(serve: Serve) -> None:
         assert (await client.get("/api/gas", headers={"X-API-Key": "wrong"})).status_code == 401
 
 
-async def test_limits_count_as_ever(serve: Serve) -> None:
+async def test_cached_responses_count_for_client_limits(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="4/hour")
     answers = [await client.get("/api/gas") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
@@ -177,7 +183,7 @@ async def test_limits_count_as_ever(serve: Serve) -> None:
     assert answers[5].headers["retry-after"]
 
 
-async def test_hits_are_counted_as_ever(serve: Serve) -> None:
+async def test_cached_responses_are_counted(serve: Serve) -> None:
     client = await serve()
     for _ in range(10):
         await client.get("/api/gas")
@@ -187,65 +193,64 @@ async def test_hits_are_counted_as_ever(serve: Serve) -> None:
     assert (await client.get("/api/status")).json()["cache"]["hits"] == 9
 
 
-async def test_a_known_question_with_headers_without_measure_is_refused(serve: Serve) -> None:
+async def test_oversized_headers_are_refused_for_a_cached_url(serve: Serve) -> None:
     client = await serve()
     await client.get("/api/gas")
     assert (await client.get("/api/gas", headers={"X-Much": "x" * 40_000})).status_code == 431
     assert (await client.get("/api/gas", headers={"Content-Length": "9" * 9})).status_code == 413
 
 
-async def test_what_is_kept_is_bounded(serve: Serve) -> None:
+async def test_the_cache_is_bounded(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="")
     await client.get("/healthz")
-    layer = layer_of(client)
+    cache = cache_of(client)
     for number in range(300):
         same = "&" * (number % 250)
         await client.get(f"/api/market?limit=250&offset={number % 7}{same}")
         await client.get("/api/gas", headers={"Accept-Encoding": f"gzip, x-{number}"})
-    assert layer._bytes <= MOST_BYTES
-    assert layer._bytes == sum(one.size for one in layer._questions.values())
-    gas = layer._questions[b"/api/gas"]
-    assert len(gas.variants) == MOST_VARIANTS
-    await client.get("/api/market?symbols=" + "BTC," * LONGEST_QUESTION)
-    assert all(len(query) <= LONGEST_QUESTION for query in layer._questions)
+    assert cache._bytes <= MAX_BYTES
+    assert cache._bytes == sum(view.size for view in cache._views.values())
+    gas = cache._targets[b"/api/gas"]
+    assert len(gas.variants) == MAX_VARIANTS
+    assert max(len(view.targets) for view in cache._views.values()) == MAX_TARGETS
+    await client.get("/api/market?symbols=" + "BTC," * MAX_TARGET_BYTES)
+    assert all(len(target) <= MAX_TARGET_BYTES for target in cache._targets)
 
 
-async def test_headers_that_are_too_long_are_not_kept(serve: Serve) -> None:
+async def test_responses_to_long_headers_are_not_stored(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="")
     for number in range(20):
         origin = {"Origin": f"https://{number:0600}.example"}
         assert (await client.get("/api/gas", headers=origin)).status_code == 200
-    assert layer_of(client)._questions == {}
+    assert cache_of(client)._targets == {}
 
 
-async def test_of_many_variants_the_newest_are_kept(serve: Serve) -> None:
+async def test_the_newest_variants_are_kept(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="")
-    for number in range(MOST_VARIANTS + 4):
+    for number in range(MAX_VARIANTS + 4):
         await client.get("/api/gas", headers={"Accept-Encoding": f"gzip, x-{number}"})
-    (gas,) = layer_of(client)._questions.values()
+    (gas,) = cache_of(client)._targets.values()
     kept = {key[0] for key in gas.variants if key}
-    assert kept == {b"gzip, x-%d" % number for number in range(4, MOST_VARIANTS + 4)}
+    assert kept == {b"gzip, x-%d" % number for number in range(4, MAX_VARIANTS + 4)}
 
 
-async def test_what_is_due_is_not_kept_again_and_again(
+async def test_an_expired_response_is_not_stored_again(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
     async with one_gateway(world, surroundings) as (app, _, _clock):
         await ask(app, "GET", "/api/gas", {})
-        layer = app.outside
-        assert isinstance(layer, PreparedAnswers)
-        (question,) = layer._questions.values()
-        before = layer._bytes
-        held = question.validity
-        assert isinstance(held, EntryValidity)
-        object.__setattr__(held.entry(), "refresh_at", 0.0)  # a refresh is due, and none comes
+        cache: ResponseCache = app.state.responder._cache
+        (target,) = cache._targets.values()
+        before = cache._bytes
+        validity = target.validity
+        assert isinstance(validity, EntryValidity)
+        object.__setattr__(validity.entry(), "refresh_at", 0.0)  # a refresh is due
         for _ in range(10):
             await ask(app, "GET", "/api/gas", {})
-        assert layer._bytes == before == sum(one.size for one in layer._questions.values())
+        assert cache._bytes == before == sum(view.size for view in cache._views.values())
 
 
-def layer_of(client: httpx.AsyncClient) -> PreparedAnswers:
+def cache_of(client: httpx.AsyncClient) -> ResponseCache:
     transport: Any = client._transport
-    layer = transport.app.outside
-    assert isinstance(layer, PreparedAnswers)
-    return layer
+    cache: ResponseCache = transport.app.state.responder._cache
+    return cache

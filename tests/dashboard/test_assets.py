@@ -118,9 +118,9 @@ def test_no_module_makes_markup_of_text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("coding", UNPACK)
-def test_the_compressed_files_are_the_files(coding: str) -> None:
+async def test_the_compressed_files_are_the_files(coding: str) -> None:
     for asset in dashboard().files.values():
-        assert UNPACK[coding](asset.body(coding)) == asset.content
+        assert UNPACK[coding](await asset.in_coding(coding)) == asset.content
 
 
 @pytest.mark.parametrize("accepts", ["gzip;q=abc", "gzip;q=", "gzip;q=1e999", "gzip;q=nan"])

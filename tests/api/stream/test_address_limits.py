@@ -1,6 +1,6 @@
 """What one address may hold of the stream: bounded, and forgotten when it is given back."""
 
-from api.edge.client_limits import UNKNOWN
+from api.edge.client_address import UNKNOWN
 from api.stream.limits import AddressLimits
 
 ONE, TWO, THREE = ("ohlc", "btc", "1h"), ("ohlc", "btc", "4h"), ("ohlc", "eth", "1h")

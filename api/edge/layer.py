@@ -1,0 +1,188 @@
+"""The one ASGI layer in front of the application: what is true of every request and response.
+
+A request that the response cache can answer goes no further. For every other one the layer sets the
+request id, counts it for its client, checks sizes and gateway keys, answers CORS preflights, and
+turns HEAD into GET. On the way back it completes the headers and counts the response. It renders
+the errors that no route handles.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.cache.request_fields import plain_fields, target_of
+from api.cache.response_cache import ResponseCache
+from api.cache.stored_response import StoredResponse
+from api.edge.access_control import AccessControl
+from api.edge.client_address import client_address, normalized_address
+from api.edge.client_limits import ClientLimits
+from api.edge.exchange import Exchange
+from api.edge.gateway_keys import GatewayKeys
+from api.edge.origins import AllowedOrigins, Header
+from api.edge.path_policies import PathPolicies, route_path
+from api.edge.problems import RENDERER, problem
+from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
+from api.edge.request_id import request_id_for
+from api.edge.response_headers import ResponseHeaders
+from api.server.hooks import Refusal
+
+#: The close code of a WebSocket that is refused before its handshake (RFC 6455, 7.4.1).
+POLICY_VIOLATION = 1008
+
+log = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeParts:
+    """What the edge is made of."""
+
+    policies: PathPolicies
+    keys: GatewayKeys
+    limits: ClientLimits
+    origins: AllowedOrigins
+    headers: ResponseHeaders
+    cache: ResponseCache
+    counts: RequestCounts = field(default_factory=RequestCounts)
+    #: Proxies in front of the gateway whose entries in X-Forwarded-For are trusted.
+    trusted_proxies: int = 0
+    #: True once the server stops: it cancels the requests that are still unanswered.
+    is_stopping: Callable[[], bool] = lambda: False
+
+
+class Edge:
+    """Wraps `app`."""
+
+    def __init__(self, app: ASGIApp, parts: EdgeParts) -> None:
+        self._app = app
+        self._parts = parts
+        self._access = AccessControl(
+            parts.policies,
+            keys=parts.keys,
+            limits=parts.limits,
+            origins=parts.origins,
+            trusted_proxies=parts.trusted_proxies,
+        )
+        # Of each cached response only what is set is asked.
+        self._keys = parts.keys or None
+        self._limits = parts.limits or None
+        self._cache = parts.cache
+        self.counts = parts.counts
+        self._trusted_proxies = parts.trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            cached = self._find(scope, scope["method"], target_of(scope))
+            if cached is None:
+                await self._handle(scope, receive, send)
+                return
+            response, values = cached
+            headers = response.headers_with(values)
+            await send(
+                {"type": "http.response.start", "status": response.status, "headers": headers}
+            )
+            body = response.body if scope["method"] == "GET" else b""
+            await send({"type": "http.response.body", "body": body})
+        elif scope["type"] == "websocket":
+            if self._access.check_websocket(scope, Headers(scope=scope)):
+                await self._app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        else:
+            await self._app(scope, receive, send)
+
+    # Cached responses
+
+    def cached_response(
+        self, scope: Scope, method: str, target: bytes
+    ) -> tuple[int, bytes, bytes] | None:
+        """Status, header lines and body of a cached response, which is counted. None where the
+        request has to go through `__call__`. Of `scope` only client and headers are read."""
+        cached = self._find(scope, method, target)
+        if cached is None or not cached[0].lines:
+            return None
+        response, values = cached
+        return response.status, response.lines % values, response.body if method == "GET" else b""
+
+    def _find(
+        self, scope: Scope, method: str, target: bytes
+    ) -> tuple[StoredResponse, tuple[bytes, ...]] | None:
+        """A stored response, and the values of its headers for this request. A request without a
+        key or over its limit is not counted here: `_handle` counts and refuses it."""
+        if method not in ("GET", "HEAD"):
+            return None
+        fields = plain_fields(scope["headers"])
+        hit = self._cache.find(target, fields) if fields is not None else None
+        if hit is None or fields is None:
+            return None
+        if self._keys is not None and not self._keys.admits_fields(fields):
+            return None
+        age, request_id = b"%d" % hit.age_s, request_id_for(fields.get(b"x-request-id", b""))
+        values: tuple[bytes, ...] = (age, request_id)
+        if self._limits is not None:
+            verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
+            if not verdict.passes:
+                return None
+            values = (age, verdict.header, request_id)
+        self._cache.record_hit(hit)
+        self.counts[hit.response.labels] += 1
+        return hit.response, values
+
+    # All other requests
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = self._exchange(scope, send)
+        inner = exchange.scope
+        try:
+            admission = self._access.check(inner, exchange.request_headers)
+            exchange.rate_limit = admission.rate_limit
+            await (admission.response or self._app)(inner, receive, exchange.send)
+        except asyncio.CancelledError:
+            if not self._parts.is_stopping():
+                raise
+            detail = "the gateway stops, and no provider has answered in time"
+            await exchange.fail("deadline_exceeded", detail, receive)
+        except Exception:
+            log.exception("request %s failed", exchange.request_id.decode())
+            if exchange.has_begun:
+                raise
+            detail = "see the server log for this request id"
+            await exchange.fail("internal_error", detail, receive)
+
+    def _exchange(self, scope: Scope, send: Send) -> Exchange:
+        exchange = Exchange(scope, send, self._parts.headers, self._count)
+        scope["state"][RENDERER] = self._parts.policies.renderer(route_path(scope))
+        return exchange
+
+    def _count(self, scope: Scope, status: int, headers: list[Header]) -> None:
+        self.counts[labels_of(template_of(scope), status, headers)] += 1
+
+    # Refusals by the server
+
+    def refuse(self, refusal: Refusal) -> ASGIApp:
+        """An application that answers with this refusal. Like every request it is counted for its
+        client, and in the metrics."""
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            exchange = self._exchange(scope, send)
+            verdict = self._access.charge(exchange.scope)
+            exchange.rate_limit = verdict.header if verdict is not None else None
+            headers = {"Connection": "close", **refusal.headers}
+            request = Request(exchange.scope)
+            answer = problem(request, refusal.code, refusal.detail, headers=headers)
+            await answer(exchange.scope, receive, exchange.send)
+
+        return respond
+
+    def count_refusal(self, status: int, client: Sequence[object] | None) -> None:
+        """Counts a refusal that the server has answered itself: its bytes were no valid request.
+
+        Behind a proxy the bytes are the proxy's, so they count for no client.
+        """
+        self.counts[UNMATCHED, status, ""] += 1
+        if self._limits and client and not self._trusted_proxies:
+            self._limits.hit(normalized_address(str(client[0])))

@@ -1,0 +1,115 @@
+"""How data routes respond: with views that are encoded once a refresh, through the cache."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+from fastapi import Request, Response
+
+from api.cache.body import body_of, respond_with
+from api.cache.envelope import Encode
+from api.cache.request_fields import plain_fields, target_of
+from api.cache.response_cache import ResponseCache, View
+from api.edge.client_limits import account_of
+from api.edge.gateway_keys import KEY_HEADERS
+from api.edge.request_counts import template_of
+from backend.models.answer import Answer
+from backend.services.market import Page
+
+#: Rows of a table that cost its client one unit: encoded as CSV they take about 2 ms.
+ROWS_PER_UNIT = 500
+#: Rows from which on encoding takes over 5 ms, and runs in a thread.
+THREAD_ROWS = 1_500
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+class OhlcFormat(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+    ARRAYS = "arrays"
+
+
+class Responder:
+    """Responds with views of the cache; each is encoded once a refresh.
+
+    With `is_private` only clients with a key may have the data, so shared caches must not store it.
+    """
+
+    def __init__(self, cache: ResponseCache, *, is_private: bool = False) -> None:
+        self._cache = cache
+        self._cache_scope = "private" if is_private else "public"
+        # A cache that stores private responses must not give one client's to another.
+        self._vary = ", ".join(("Accept-Encoding", *(KEY_HEADERS if is_private else ())))
+
+    async def respond(
+        self,
+        request: Request,
+        answer: Answer[Any],
+        selection: Hashable,
+        page: Callable[[], Page[Any]],
+        *,
+        encode: Encode,
+    ) -> Response:
+        """The envelope of `answer`, or 304. `selection` names the view; `page` and `encode` make
+        it, and run once a refresh.
+
+        The client pays for a long table before it is made. Raises ClientLimitReached.
+        """
+        view = await self._view(request, answer, selection, page, encode)
+        headers = {
+            "Age": str(int(answer.age_s)),
+            "X-Cache": answer.cache,
+            # The whole lifetime: a cache subtracts Age from it (RFC 9111, 4.2).
+            "Cache-Control": f"{self._cache_scope}, max-age={_lifetime_s(answer)}",
+            "Vary": self._vary,
+        }
+        response = await respond_with(request, view.body, headers)
+        self._store(request, answer, view, response)
+        return response
+
+    def _store(self, request: Request, answer: Answer[Any], view: View, response: Response) -> None:
+        fields = plain_fields(request.scope["headers"])
+        if answer.stale or answer.validity is None or fields is None:
+            return
+        self._cache.add_response(
+            view,
+            answer.validity,
+            target_of(request.scope),
+            fields,
+            (response.status_code, response.raw_headers, bytes(response.body)),
+            template_of(request.scope),
+        )
+
+    async def _view(
+        self,
+        request: Request,
+        answer: Answer[Any],
+        selection: Hashable,
+        page: Callable[[], Page[Any]],
+        encode: Encode,
+    ) -> View:
+        # A digest: a selection may have hundreds of names that a client chose.
+        key = blake2b(repr(selection).encode(), digest_size=16).digest()
+        if (cached := self._cache.view(key, answer.refresh_id)) is not None:
+            return cached
+        shown = page()
+        rows = len(shown.rows) if isinstance(shown.rows, tuple) else 1
+        account_of(request.scope).charge(rows // ROWS_PER_UNIT)
+        if rows < THREAD_ROWS:
+            content, content_type = encode(answer, shown)
+        else:
+            content, content_type = await asyncio.to_thread(encode, answer, shown)
+        view = View(key, answer.refresh_id, body_of(content, content_type))
+        self._cache.add_view(view)
+        return view
+
+
+def _lifetime_s(answer: Answer[Any]) -> int:
+    # Both are differences of floats: 59.999 s are a minute.
+    return int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0
