@@ -102,7 +102,7 @@ def build_sources(factory: CacheFactory, manager: ProviderManager) -> Sources:
         MARKET,
         universe,
         budget_interval_s=lambda _query: interval_s(MARKET.provider_query),
-        adopt=lambda answer: universe.recall(answer.data),
+        adopt=universe.adopt,
     )
     coins = MarketService(market[0])
     timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)

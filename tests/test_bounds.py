@@ -39,6 +39,7 @@ FIXED = {
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
     "SmoothRotation._credit": "providers",
+    "UniverseSource._push_venues": "venues of the registry",
     "TickSubscriptions._asked_again": "subjects of a connection (`most_subjects`)",
     "TickSubscriptions._flowing": "subjects of a connection (`most_subjects`)",
 }
@@ -62,12 +63,12 @@ ONE_FOR_EACH = {
 }
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
-    "UniverseSource._holders",
-    "AgedRows._told",
+    "CoinBook._best",
+    "CoinBook._by_key",
+    "CoinBook._visible",
     "CoinTagger._names",
     "CoinTagger._words",
-    "PriceWatch._claims",
-    "PriceWatch._notes",
+    "OutlierFilter._notes",
     "SymbolIndex._by_id",
     "SymbolIndex._by_symbol",
 }
@@ -152,7 +153,7 @@ SHOWN = {
         "cache/test_ttl_cache.py",
         "test_the_least_recently_used_entry_goes_first",
     ),
-    "UniverseSource._told": (
+    "UniverseSource._pushed": (
         "services/test_universe.py",
         "test_what_was_told_of_a_coin_that_left_the_market_is_forgotten",
     ),

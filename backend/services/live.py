@@ -161,7 +161,7 @@ class LiveService:
 
     async def _apply(self, tick: Tick) -> None:
         if isinstance(tick, TickersTold):
-            market = self._universe.hear(tick.tickers, tick.source)
+            market = self._universe.apply_ticks(tick.tickers)
             if market is not None:
                 await self._sources[MarketQuery.category].update(
                     MarketQuery(), lambda answer: replace(answer, data=market)

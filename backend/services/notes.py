@@ -1,6 +1,6 @@
 """Warnings about what a refresh brought: the first few rows by name, the others counted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from backend.models.market import Market, Quotes, Ranking, market_cap_of
 
@@ -27,10 +27,10 @@ def supply_notes(ranking: Ranking) -> tuple[str, ...]:
     return few_of(notes, "more circulating supplies were left out")
 
 
-def blank_notes(market: Market, teller: str) -> tuple[str, ...]:
-    """What is computed from providers' figures and would be absurd is null: a warning of each.
+def blank_notes(market: Market, venues: Collection[str]) -> tuple[str, ...]:
+    """A warning for each figure that is null because its computation gave an absurd value.
 
-    `teller` is the venue whose ticks are laid over the market; its 24 h changes are computed.
+    `venues` are those that push tickers; the 24 h changes of these are computed.
     """
     caps = [
         f"the market cap of {coin.id} is unknown: price times circulating supply is implausible"
@@ -40,9 +40,9 @@ def blank_notes(market: Market, teller: str) -> tuple[str, ...]:
         and market_cap_of(coin.price, coin.circulating_supply) is None
     ]
     changes = [
-        f"the 24 h change of {coin.key} is unknown: {teller} told an implausible open"
+        f"the 24 h change of {coin.key} is unknown: {coin.source} told an implausible open"
         for coin in market.coins
-        if coin.source == teller and coin.price and coin.price_change_24h is None
+        if coin.source in venues and coin.price and coin.price_change_24h is None
     ]
     return (
         *few_of(caps, "more market caps are unknown"),

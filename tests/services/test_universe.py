@@ -26,9 +26,11 @@ from backend.models.market import (
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.providers.adapter import Context
 from backend.providers.vendors import coingecko
-from backend.services import universe
-from backend.services.price_watch import PriceWatch
-from backend.services.universe import MOST_TOLD, NO_UNIVERSE, UniverseSource
+from backend.services import overlay as rules
+from backend.services.coin_book import CoinBook, without_figures
+from backend.services.outlier_filter import OutlierFilter
+from backend.services.overlay import NO_UNIVERSE
+from backend.services.universe import MOST_TICKERS, UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.instruments import instrument, instruments, symbols_of
 from tests.providers.vendors.test_coingecko import coin_row
@@ -106,11 +108,21 @@ class QueuedSource:
 
 
 def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
-    return universe.absorb(known, quotes, source, PriceWatch())
+    book = book_of(known) if known else CoinBook()
+    warnings = rules.absorb(book, quotes, source, OutlierFilter())
+    return book.market, warnings
 
 
 def overlay(market: Market, told: PairTickers, source: str) -> Market:
-    return universe.overlay(market, told, source, PriceWatch())
+    book = book_of(market)
+    rules.overlay(book, told, source, OutlierFilter())
+    return book.market
+
+
+def book_of(market: Market) -> CoinBook:
+    book = CoinBook()
+    book.replace(market)
+    return book
 
 
 def by_id(market: Market) -> dict[str | None, Coin]:
@@ -220,7 +232,7 @@ async def test_a_supply_of_1_7e308_costs_neither_the_market_nor_a_tick() -> None
     answer = await source.fetch(MarketQuery())
     (bitcoin,) = answer.data.coins
     assert (bitcoin.price, bitcoin.market_cap, bitcoin.source) == (120.0, None, "binance")
-    told = source.hear([replace(ticker("BTC", 130.0), closed_at=LATEST)], "binance")
+    told = source.apply_ticks([replace(ticker("BTC", 130.0), closed_at=LATEST)])
     assert told is not None
     assert told.coins[0].price == 130.0
 
@@ -236,7 +248,7 @@ async def test_a_market_cap_that_would_be_absurd_is_null_with_a_warning(supply: 
         assert answer.warnings[-1] == (
             "the market cap of bitcoin is unknown: price times circulating supply is implausible"
         )
-    told = source.hear([replace(ticker("BTC", 130.0), closed_at=LATEST)], "binance")
+    told = source.apply_ticks([replace(ticker("BTC", 130.0), closed_at=LATEST)])
     assert told is not None
     assert (told.coins[0].price, told.coins[0].market_cap) == (130.0, None)
 
@@ -244,7 +256,7 @@ async def test_a_market_cap_that_would_be_absurd_is_null_with_a_warning(supply: 
 async def test_a_change_that_could_not_be_computed_is_null_with_a_warning() -> None:
     blank = replace(ticker("ALP"), change=None, change_percentage=None)
     source = await known(RANKED, LISTED)
-    told = source.hear([blank], "binance")
+    told = source.apply_ticks([blank])
     assert told is not None
     row = told.coins[0]
     assert (row.price, row.price_change_24h, row.price_change_percentage_24h) == (120.0, None, None)
@@ -281,24 +293,24 @@ def named(count: int) -> list[PairTicker]:
 
 async def test_a_hundred_thousand_names_before_any_market_are_not_all_remembered() -> None:
     source = UniverseSource(QueuedSource(RANKED))
-    source.hear(named(100_000), "binance")
-    assert len(source._told) == MOST_TOLD
+    source.apply_ticks(named(100_000))
+    assert len(source._pushed) == MOST_TICKERS
     await source.fetch(MarketQuery())
-    assert source._told == {}
+    assert source._pushed == {}
 
 
 async def test_only_coins_of_the_market_are_remembered_as_told() -> None:
     source = await known(RANKED)
-    source.hear([*named(100_000), ticker("ALP")], "binance")
-    assert list(source._told) == ["ALP"]
+    source.apply_ticks([*named(100_000), ticker("ALP")])
+    assert list(source._pushed) == ["ALP"]
 
 
 async def test_what_was_told_of_a_coin_that_left_the_market_is_forgotten() -> None:
     source = await known(RANKED)
-    source.hear([ticker("ALP"), ticker("BET")], "binance")
+    source.apply_ticks([ticker("ALP"), ticker("BET")])
     source._quotes = QueuedSource((Ranking((BETA,)), "coingecko_free"))
     await source.fetch(MarketQuery())
-    assert list(source._told) == ["BET"]
+    assert list(source._pushed) == ["BET"]
 
 
 def test_a_lesser_coin_with_a_famous_ticker_never_gets_the_famous_price() -> None:
@@ -410,7 +422,7 @@ async def test_the_source_says_whether_a_universe_is_known() -> None:
 async def test_a_universe_of_an_earlier_run_is_overlaid_not_replaced_by_bare_rows() -> None:
     quotes = QueuedSource((tickers(ticker("ALP")), "binance"))
     source = UniverseSource(quotes)
-    source.recall(UNIVERSE)
+    source.adopt(answered(UNIVERSE))
     answer = await source.fetch(MarketQuery())
     assert quotes.asked[0].universe_known
     assert answer.data.ranked
@@ -476,6 +488,11 @@ def quoted(base: str, quote: str, price: float, at: datetime = LATER) -> PairTic
     return replace(ticker(base, price), instrument=instrument(f"{base}{quote}"), closed_at=at)
 
 
+def answered(market: Market) -> Answer[Market]:
+    """An answer of another process."""
+    return Answer(market, "coingecko_free", EPOCH, 1.0)
+
+
 async def known(*answers: tuple[Quotes, str]) -> UniverseSource:
     """A source that had these answers."""
     source = UniverseSource(QueuedSource(*answers))
@@ -494,16 +511,15 @@ LISTED: tuple[Quotes, str] = (
 
 async def test_what_a_venue_tells_enters_by_the_rule_of_its_lists() -> None:
     source = await known(RANKED, LISTED)
-    market = source.hear([ticker("ALP")], "binance")
+    market = source.apply_ticks([ticker("ALP")])
     assert market is not None
     assert market.coins == overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins
 
 
 async def test_rows_that_nothing_was_told_of_are_the_same_objects() -> None:
     source = await known(RANKED, LISTED)
-    before = source._market
-    market = source.hear([ticker("ALP")], "binance")
-    assert before is not None
+    before = source._book.market
+    market = source.apply_ticks([ticker("ALP")])
     assert market is not None
     assert market.coins[0] is not before.coins[0]
     assert [new is old for new, old in zip(market.coins, before.coins, strict=True)] == [
@@ -517,32 +533,32 @@ async def test_rows_that_nothing_was_told_of_are_the_same_objects() -> None:
 async def test_of_a_listed_coin_only_the_pair_counts_that_was_found_for_it(pair: str) -> None:
     source = await known(RANKED, LISTED)
     other = quoted("ALP", pair.removeprefix("ALP"), 130.0, LATEST)
-    assert source.hear([other], "binance") is None
-    market = source.hear([other, ticker("ALP")], "binance")
+    assert source.apply_ticks([other]) is None
+    market = source.apply_ticks([other, ticker("ALP")])
     assert market is not None
     assert market.coins[0].price == 120.0
 
 
 async def test_the_pair_that_was_found_counts_though_its_quote_is_not_the_best() -> None:
     source = await known(RANKED, (tickers(quoted("ALP", "USDC", 100.0, EPOCH)), "binance"))
-    assert source.hear([ticker("ALP")], "binance") is None
-    market = source.hear([quoted("ALP", "USDC", 110.0)], "binance")
+    assert source.apply_ticks([ticker("ALP")]) is None
+    market = source.apply_ticks([quoted("ALP", "USDC", 110.0)])
     assert market is not None
     assert market.coins[0].price == 110.0
 
 
 async def test_a_coin_without_a_pair_hears_of_none() -> None:
     source = await known(RANKED, LISTED)
-    assert source.hear([ticker("BET"), ticker("NEW")], "binance") is None
+    assert source.apply_ticks([ticker("BET"), ticker("NEW")]) is None
 
 
 async def test_ticks_never_change_which_pair_stands_for_which_coin() -> None:
     source = await known(RANKED, LISTED)
     for price in (120.0, 49.0, 1_000.0, 0.1):
-        market = source.hear([ticker("ALP", price), ticker("BET", price)], "binance")
-        assert symbols_of(market or source._market or UNIVERSE) == {"ALP": "ALPUSDT"}
+        market = source.apply_ticks([ticker("ALP", price), ticker("BET", price)])
+        assert symbols_of(market or source._book.market) == {"ALP": "ALPUSDT"}
     source = await known(RANKED)
-    market = source.hear([ticker("ALP")], "binance")
+    market = source.apply_ticks([ticker("ALP")])
     assert market is not None
     assert market.instruments is None
 
@@ -552,7 +568,7 @@ async def test_before_a_list_the_best_quote_that_was_told_counts() -> None:
     prices = []
     for number, quote in enumerate(["USDC", "FDUSD", "USDC", "USDT", "FDUSD", "USDC", "USDT"]):
         at = LATER + timedelta(seconds=number)
-        market = source.hear([quoted("ALP", quote, 100.0 + number, at)], "binance")
+        market = source.apply_ticks([quoted("ALP", quote, 100.0 + number, at)])
         prices.append(market.coins[0].price if market else None)
     assert prices == [100.0, 101.0, None, 103.0, None, None, 106.0]
 
@@ -561,11 +577,11 @@ async def test_a_list_decides_anew_which_pair_counts() -> None:
     quotes = QueuedSource(RANKED, (tickers(quoted("ALP", "USDC", 101.0, EPOCH)), "binance"))
     source = UniverseSource(quotes)
     await source.fetch(MarketQuery())
-    source.hear([ticker("ALP")], "binance")
+    source.apply_ticks([ticker("ALP")])
     answer = await source.fetch(MarketQuery())
     assert symbols_of(answer.data) == {"ALP": "ALPUSDC"}
-    assert source.hear([replace(ticker("ALP"), closed_at=LATEST)], "binance") is None
-    market = source.hear([quoted("ALP", "USDC", 110.0, LATEST)], "binance")
+    assert source.apply_ticks([replace(ticker("ALP"), closed_at=LATEST)]) is None
+    market = source.apply_ticks([quoted("ALP", "USDC", 110.0, LATEST)])
     assert market is not None
     assert market.coins[0].price == 110.0
 
@@ -573,14 +589,14 @@ async def test_a_list_decides_anew_which_pair_counts() -> None:
 @pytest.mark.parametrize("at", [EPOCH - timedelta(seconds=1), EPOCH])
 async def test_what_is_told_of_a_time_that_the_row_already_knows_loses(at: datetime) -> None:
     source = await known(RANKED, LISTED)
-    assert source.hear([replace(ticker("ALP"), closed_at=at)], "binance") is None
+    assert source.apply_ticks([replace(ticker("ALP"), closed_at=at)]) is None
 
 
 async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
     source = await known(RANKED, LISTED)
-    assert source.hear([ticker("ALP")], "binance") is not None
-    assert source.hear([ticker("ALP")], "binance") is None
-    assert source.hear([ticker("ALP", 110.0)], "binance") is None, "nor another of its time"
+    assert source.apply_ticks([ticker("ALP")]) is not None
+    assert source.apply_ticks([ticker("ALP")]) is None
+    assert source.apply_ticks([ticker("ALP", 110.0)]) is None, "nor another of its time"
 
 
 @pytest.mark.parametrize(
@@ -588,18 +604,18 @@ async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
 )
 async def test_another_price_by_more_than_half_is_held_back(price: float, enters: bool) -> None:
     source = await known(RANKED, LISTED)
-    assert (source.hear([ticker("ALP", price)], "binance") is not None) is enters
+    assert (source.apply_ticks([ticker("ALP", price)]) is not None) is enters
 
 
 async def test_nothing_told_changes_nothing() -> None:
     source = await known(RANKED, LISTED)
-    assert source.hear([], "binance") is None
+    assert source.apply_ticks([]) is None
 
 
 async def test_a_ranked_market_stays_ranked_and_an_unranked_one_unranked() -> None:
-    ranked = (await known(RANKED, LISTED)).hear([ticker("ALP")], "binance")
+    ranked = (await known(RANKED, LISTED)).apply_ticks([ticker("ALP")])
     listed = tickers(quoted("ALP", "USDT", 100.0, EPOCH))
-    bare = (await known((listed, "binance"))).hear([ticker("ALP")], "binance")
+    bare = (await known((listed, "binance"))).apply_ticks([ticker("ALP")])
     assert ranked is not None
     assert bare is not None
     assert (ranked.ranked, bare.ranked) == (True, False)
@@ -608,7 +624,7 @@ async def test_a_ranked_market_stays_ranked_and_an_unranked_one_unranked() -> No
 
 async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh() -> None:
     source = UniverseSource(QueuedSource(RANKED))
-    assert source.hear([ticker("ALP")], "binance") is None
+    assert source.apply_ticks([ticker("ALP")]) is None
     answer = await source.fetch(MarketQuery())
     assert answer.data.coins[0].price == 120.0
     assert answer.data.coins[0].source == "binance"
@@ -618,14 +634,14 @@ async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh
 async def test_what_was_told_of_a_pair_that_does_not_count_is_not_laid_over_a_list() -> None:
     listed = tickers(quoted("ALP", "USDC", 101.0, EPOCH))
     source = UniverseSource(QueuedSource((listed, "binance")))
-    source.hear([ticker("ALP")], "binance")
+    source.apply_ticks([ticker("ALP")])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 101.0
 
 
 async def test_before_anything_is_known_the_best_quote_is_remembered() -> None:
     source = UniverseSource(QueuedSource(RANKED))
-    source.hear([quoted("ALP", "FDUSD", 110.0)], "binance")
-    source.hear([quoted("ALP", "USDC", 130.0, LATEST)], "binance")
+    source.apply_ticks([quoted("ALP", "FDUSD", 110.0)])
+    source.apply_ticks([quoted("ALP", "USDC", 130.0, LATEST)])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 110.0
 
 
@@ -636,7 +652,7 @@ async def test_what_was_told_stays_over_a_ranking_that_is_older_and_not_over_a_n
         QueuedSource(RANKED, (older, "coingecko_free"), (newer, "coingecko_free"))
     )
     await source.fetch(MarketQuery())
-    source.hear([ticker("ALP")], "binance")
+    source.apply_ticks([ticker("ALP")])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 120.0
     assert (await source.fetch(MarketQuery())).data.coins[0] == fresher
 
@@ -647,7 +663,7 @@ async def test_what_was_told_stays_over_a_list_that_is_older_and_not_over_a_newe
     source = UniverseSource(QueuedSource(RANKED, LISTED, (older, "binance"), (newer, "binance")))
     await source.fetch(MarketQuery())
     await source.fetch(MarketQuery())
-    source.hear([ticker("ALP")], "binance")
+    source.apply_ticks([ticker("ALP")])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 120.0
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 105.0
 
@@ -657,7 +673,7 @@ async def test_what_was_told_of_a_coin_that_is_another_now_is_not_laid_over_it()
     namesake = coin("alp-two", "ALP", 1, price=1.0, **unknown)
     source = UniverseSource(QueuedSource(RANKED, (Ranking((namesake,)), "coingecko_free")))
     await source.fetch(MarketQuery())
-    assert source.hear([ticker("ALP")], "binance") is not None
+    assert source.apply_ticks([ticker("ALP")]) is not None
     assert (await source.fetch(MarketQuery())).data.coins == (namesake,)
 
 
@@ -665,9 +681,10 @@ async def test_ticks_add_up() -> None:
     source = await known(RANKED, LISTED)
     for second in range(1, 6):
         at = LATER + timedelta(seconds=second)
-        source.hear([replace(ticker("ALP", 100.0 + 30 * second), closed_at=at)], "binance")
-    assert source._market is not None
-    assert source._market.coins[0].price == 250.0, "each within a factor of two of the one before"
+        source.apply_ticks([replace(ticker("ALP", 100.0 + 30 * second), closed_at=at)])
+    assert source._book.market.coins[0].price == 250.0, (
+        "each within a factor of two of the one before"
+    )
 
 
 @given(universes(), st.lists(st.builds(ticker, SYMBOLS, PRICES), max_size=6))
@@ -681,12 +698,72 @@ def test_what_is_heard_is_what_an_overlay_of_the_pairs_that_count_gives(
         if base in symbols
     }
     source = UniverseSource(QueuedSource())
-    source.recall(Market(market.coins, True, chosen))
-    heard = source.hear(rows, "binance")
+    source.adopt(answered(Market(market.coins, True, chosen)))
+    heard = source.apply_ticks(rows)
     counting = tuple(
         row for row in rows if symbols.get(row.instrument.base) == row.instrument.symbol
     )
     expected = overlay(market, PairTickers(counting), "binance").coins
     assert (heard.coins if heard else market.coins) == expected
     assert (heard is None) == (expected == market.coins)
-    assert source._market == Market(expected, True, chosen)
+    assert source._book.market == Market(expected, True, chosen)
+
+
+# Answers of another process
+
+
+async def test_ticks_are_laid_over_an_adopted_market() -> None:
+    other = await known(RANKED, LISTED)
+    source = UniverseSource(QueuedSource())
+    source.adopt(answered(other._book.visible_market()))
+    assert source.apply_ticks([ticker("ALP")]) == other.apply_ticks([ticker("ALP")])
+    assert source.apply_ticks([quoted("ALP", "USDC", 130.0, LATEST), ticker("BET")]) is None
+
+
+async def test_a_price_that_jumps_from_an_adopted_one_is_quarantined_until_confirmed() -> None:
+    jumped = replace(ALPHA, price=300.0, market_cap=None, high_24h=None, last_updated=LATEST)
+    source = UniverseSource(QueuedSource((Ranking((jumped,)), "coingecko_free")))
+    source.adopt(answered((await known(RANKED, LISTED))._book.visible_market()))
+    assert source.apply_ticks([ticker("ALP", 300.0)]) is None
+    answer = await source.fetch(MarketQuery())
+    assert answer.data.coins[0].price == 300.0, "the list confirms the venue"
+
+
+async def test_adopting_the_same_answer_again_changes_nothing() -> None:
+    source = await known(RANKED, LISTED)
+    answer = answered(source._book.visible_market())
+    for _ in range(2):
+        before = source._book.records
+        source.adopt(answer)
+        assert source._book.records == before, "the same records"
+    source.apply_ticks([ticker("ALP", 49.0)])
+    source.adopt(answer)
+    assert source._book.records[0].pending is not None
+
+
+async def test_an_adopted_market_replaces_the_rows_and_keeps_newer_pushed_tickers() -> None:
+    source = await known(RANKED, LISTED)
+    source.apply_ticks([ticker("ALP")])
+    newer = replace(BETA, price=101.0, last_updated=LATER)
+    source.adopt(answered(Market((ALPHA, newer), True, source._book.instruments)))
+    assert [each.price for each in source._book.market.coins] == [120.0, 101.0]
+    late = replace(ALPHA, price=90.0, last_updated=LATEST)
+    source.adopt(answered(Market((late, newer), True, source._book.instruments)))
+    assert source._book.market.coins == (late, newer)
+
+
+async def test_figures_that_have_expired_elsewhere_still_measure_later_prices() -> None:
+    source = await known(RANKED, LISTED)
+    bare = without_figures(BETA)
+    source.adopt(answered(Market((ALPHA, bare), True, source._book.instruments)))
+    assert source._book.visible_market().coins == (ALPHA, bare)
+    assert source._book.market.coins == (ALPHA, BETA)
+
+
+async def test_an_adopted_market_without_ranks_gives_way_to_the_first_ranking() -> None:
+    bare = (await known((tickers(ticker("ALP")), "binance")))._book.visible_market()
+    quotes = QueuedSource(RANKED)
+    source = UniverseSource(quotes)
+    source.adopt(answered(bare))
+    assert (await source.fetch(MarketQuery())).data.coins == UNIVERSE.coins
+    assert not quotes.asked[0].universe_known

@@ -1,13 +1,14 @@
 """Rows that nobody renews: named for ever, with figures as long as they may be served."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.models.market import Market, MarketQuery
-from backend.services.aged_rows import AgedRows
+from backend.services.coin_book import CoinBook
+from backend.services.quote_expiry import QuoteExpiry
 from backend.services.universe import UniverseSource
 from tests.clocks import EPOCH
 from tests.services.test_universe import (
@@ -25,8 +26,21 @@ MARKET = Market((ALPHA, BETA), True)
 RENEWED = replace(MARKET, coins=(replace(ALPHA), BETA))  # one row was told anew
 
 
+class Expiring:
+    """A book whose figures expire after `max_age_h` hours."""
+
+    def __init__(self, max_age_h: int) -> None:
+        self.book, self._expiry = CoinBook(), QuoteExpiry(max_age_h * 3_600)
+
+    def judge(self, market: Market, now: datetime) -> tuple[Market, tuple[str, ...]]:
+        """The visible market at `now`, after a refresh that brought `market`."""
+        self.book.replace(market)
+        notes = self._expiry.expire(self.book, now)
+        return self.book.visible_market(), notes
+
+
 def test_what_nobody_told_for_so_long_has_no_figures() -> None:
-    aged = AgedRows(6 * 3_600)
+    aged = Expiring(6)
     aged.judge(MARKET, EPOCH)
     market, notes = aged.judge(RENEWED, EPOCH + 7 * HOUR)
     assert market.coins[0] is RENEWED.coins[0]
@@ -34,51 +48,56 @@ def test_what_nobody_told_for_so_long_has_no_figures() -> None:
     assert (row.id, row.market_cap_rank, row.last_updated) == ("beta", 2, BETA.last_updated)
     figures = OVERLAID - {"last_updated", "source"}
     assert {getattr(row, name) for name in figures} == {None}
-    assert notes == ("1 rows have no figures: nobody has told their price for 6 h",)
+    assert notes == ("1 rows have no figures: no provider has told their price for 6 h",)
 
 
 def test_a_coin_that_is_told_with_an_old_stamp_is_shown_as_it_is_told() -> None:
     """The list has coins that nobody trades any more."""
     dead = replace(MARKET, coins=(ALPHA, replace(BETA, last_updated=EPOCH - 99 * HOUR)))
-    market, notes = AgedRows(6 * 3_600).judge(dead, EPOCH)
-    assert market is dead
+    market, notes = Expiring(6).judge(dead, EPOCH)
+    assert market == dead
     assert notes == ()
 
 
 def test_rows_of_an_earlier_run_were_told_when_their_stamps_say() -> None:
-    aged = AgedRows(6 * 3_600)
-    aged.remember(MARKET)
+    aged = Expiring(6)
+    aged.book.adopt(MARKET)
     market, _ = aged.judge(RENEWED, EPOCH + 7 * HOUR)
     assert [coin.price for coin in market.coins] == [ALPHA.price, None]
 
 
 def test_an_unchanged_row_stays_the_same_object() -> None:
     """Streams tell a changed row by that."""
-    aged = AgedRows(3_600)
+    aged = Expiring(1)
     aged.judge(MARKET, EPOCH)
-    first, _ = aged.judge(MARKET, EPOCH + 2 * HOUR)
-    assert repr(aged) == "<AgedRows 2>"
-    assert aged.show(MARKET).coins[1] is first.coins[1]
+    first, notes = aged.judge(MARKET, EPOCH + 2 * HOUR)
+    assert notes[0].startswith("2 rows")
+    assert aged.book.visible_market().coins[1] is first.coins[1]
     second, _ = aged.judge(MARKET, EPOCH + 3 * HOUR)
     assert second.coins[1] is first.coins[1]
-    aged.judge(replace(MARKET, coins=(replace(ALPHA),)), EPOCH + 3 * HOUR)
-    assert repr(aged) == "<AgedRows 0>"
+    _, notes = aged.judge(replace(MARKET, coins=(replace(ALPHA),)), EPOCH + 3 * HOUR)
+    assert notes == ()
 
 
 def test_before_the_first_judgement_all_is_shown() -> None:
-    assert AgedRows(0.0).show(MARKET).coins == MARKET.coins
+    book = CoinBook()
+    book.replace(MARKET)
+    assert book.visible_market().coins == MARKET.coins
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), min_size=1, max_size=20))
 def test_no_figure_is_older_than_it_may_be(steps: list[tuple[float, bool]]) -> None:
-    aged, market, now = AgedRows(6 * 3_600), MARKET, EPOCH
+    aged, market, now = Expiring(6), MARKET, EPOCH
     told_at = now
     for hours, is_renewed in steps:
         now += hours * HOUR
         if is_renewed:
             market, told_at = replace(market, coins=(replace(ALPHA), BETA)), now
         shown, _ = aged.judge(market, now)
-        first_seen = aged._told["beta"].at
+        beta = aged.book.get("beta")
+        assert beta is not None
+        assert beta.seen_at is not None
+        first_seen = beta.seen_at
         assert (shown.coins[0].price is None) is (now - max(told_at, first_seen) > 6 * HOUR)
         assert (shown.coins[1].price is None) is (now - first_seen > 6 * HOUR)
 
@@ -93,7 +112,7 @@ async def test_a_venue_alone_renews_its_own_coins_and_the_others_fade() -> None:
     shown = {coin.id: coin.price for coin in answer.data.coins}
     assert shown == {"alpha": 120.0, "beta": None, "pegged-alpha": None}
     assert answer.warnings[-1].startswith("2 rows have no figures")
-    told = source.hear([replace(ticker("ALP", 130.0), closed_at=late + HOUR)], "binance")
+    told = source.apply_ticks([replace(ticker("ALP", 130.0), closed_at=late + HOUR)])
     assert told is not None
     assert told.coins[1] is answer.data.coins[1]
     # What is not shown is still what a venue's prices are measured by.

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.models.answer import Answer
-from backend.models.market import Market, MarketQuery, PairTicker, Quotes, Ranking
+from backend.models.market import Coin, Market, MarketQuery, PairTicker, Quotes, Ranking
+from backend.services.coin_book import CoinBook, CoinRecord
 from backend.services.notes import MOST_NAMED
-from backend.services.price_watch import JUMP, PriceWatch, Verdict
+from backend.services.outlier_filter import JUMP, OutlierFilter, Verdict
 from backend.services.universe import UniverseSource
 from tests.clocks import EPOCH
 from tests.services.test_universe import ALPHA, BETA, QueuedSource, coin, ticker, tickers
@@ -37,6 +38,10 @@ def venue(price: float, at: datetime) -> tuple[Quotes, str]:
 
 def pair(price: float, at: datetime) -> PairTicker:
     return replace(ticker("ALP", price), closed_at=at)
+
+
+def record_of(known: Coin) -> CoinRecord:
+    return CoinRecord(known, known, 0)
 
 
 async def prices(*answers: tuple[Quotes, str]) -> tuple[list[Any], Answer[Market], UniverseSource]:
@@ -150,7 +155,7 @@ async def test_without_a_universe_a_venues_own_jump_is_held_back_too() -> None:
 
 async def test_a_tick_that_jumps_is_held_back() -> None:
     _, _, source = await prices(ranking(100.0, EPOCH), venue(101.0, EPOCH + MINUTE))
-    assert source.hear([pair(300.0, EPOCH + 2 * MINUTE)], "binance") is None
+    assert source.apply_ticks([pair(300.0, EPOCH + 2 * MINUTE)]) is None
 
 
 async def test_of_many_held_prices_a_few_are_named() -> None:
@@ -191,11 +196,12 @@ async def test_one_provider_is_not_compared_with_itself() -> None:
 def test_no_price_jumps_without_a_second_word_or_an_hour(
     told: list[tuple[float, bool, int]],
 ) -> None:
-    watch, known, at = PriceWatch(), replace(ALPHA, last_updated=EPOCH), EPOCH
+    outliers, record, at = OutlierFilter(), record_of(replace(ALPHA, last_updated=EPOCH)), EPOCH
     words: list[tuple[float, datetime, bool]] = []
     for price, by_venue, after_s in told:
         at += timedelta(seconds=after_s)
-        verdict = watch.judge(known, price, at, "x", by_venue=by_venue)
+        known = record.coin
+        verdict = outliers.judge(record, price, at, "x", is_venue=by_venue)
         assert known.price is not None
         assert known.last_updated is not None
         has_jumped = abs(price / known.price - 1) > JUMP
@@ -205,12 +211,12 @@ def test_no_price_jumps_without_a_second_word_or_an_hour(
             for other, when, venue in words
         )
         if has_jumped and is_measurable and not second:
-            assert verdict is Verdict.HELD
+            assert verdict is Verdict.QUARANTINED
         if not has_jumped:
             assert verdict is Verdict.STEADY
         words.append((price, at, by_venue))
-        if verdict is not Verdict.HELD:
-            known = replace(
+        if verdict is not Verdict.QUARANTINED:
+            record.coin = replace(
                 known,
                 price=price,
                 market_cap=None,
@@ -222,25 +228,28 @@ def test_no_price_jumps_without_a_second_word_or_an_hour(
 
 async def test_claims_and_notes_of_a_hundred_thousand_coins_go_with_their_market() -> None:
     """250 other coins at each refresh, each of which jumps before it leaves."""
-    source = UniverseSource(QueuedSource())
+    book, outliers = CoinBook(), OutlierFilter()
     for number in range(400):
-        first = [coin(f"c{number}-{n}", f"C{n}", n) for n in range(1, 251)]
-        source._know(Market(tuple(first), True))
-        for one in first:
-            source._watch.judge(one, 900.0, EPOCH, "coingecko_free", by_venue=False)
-        assert len(source._watch._claims) == len(source._watch._notes) == 250
-    source._know(Market((ALPHA,), True))
-    assert (source._watch._claims, source._watch._notes) == ({}, {})
+        rows = tuple(coin(f"c{number}-{n}", f"C{n}", n) for n in range(1, 251))
+        book.replace(Market(rows, True))
+        outliers.forget_others(book)
+        for record in book.records:
+            outliers.judge(record, 900.0, EPOCH, "coingecko_free", is_venue=False)
+        assert len(book.records) == len(book._by_key) == len(outliers._notes) == 250
+        assert all(record.pending for record in book.records)
+    book.replace(Market((ALPHA,), True))
+    outliers.forget_others(book)
+    assert ([record.pending for record in book.records], outliers._notes) == ([None], {})
 
 
 @pytest.mark.parametrize("price", [1e-29, 9e29])
 def test_prices_of_any_size_can_be_judged(price: float) -> None:
     known = replace(ALPHA, price=1e-29, market_cap=None, high_24h=None, low_24h=None)
-    verdict = PriceWatch().judge(known, price, EPOCH, "binance", by_venue=True)
-    assert verdict is (Verdict.STEADY if price == 1e-29 else Verdict.HELD)
+    verdict = OutlierFilter().judge(record_of(known), price, EPOCH, "binance", is_venue=True)
+    assert verdict is (Verdict.STEADY if price == 1e-29 else Verdict.QUARANTINED)
 
 
 def test_its_repr_tells_how_many_are_held() -> None:
-    watch = PriceWatch()
-    watch.judge(ALPHA, 300.0, EPOCH, "binance", by_venue=True)
-    assert repr(watch) == "<PriceWatch 1 held>"
+    outliers = OutlierFilter()
+    outliers.judge(record_of(ALPHA), 300.0, EPOCH, "binance", is_venue=True)
+    assert repr(outliers) == "<OutlierFilter 1 notes>"

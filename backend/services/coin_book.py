@@ -1,0 +1,127 @@
+"""One record for each coin of the market: its row, and what is known of it besides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from backend.identity.instruments import Instrument
+from backend.models.market import Coin, Market
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPrice:
+    """An outlier that waits for confirmation; `origin` is the venue, or `list` for a ranking."""
+
+    price: float
+    at: datetime
+    origin: str
+
+
+@dataclass(slots=True, eq=False)
+class CoinRecord:
+    """What is known of one coin.
+
+    `coin` is the row with the newest figures. `visible` is the row that readers get: the same
+    object, or the row without figures once they have expired. `seen_at` is when a provider last
+    reported the row, None where that was after the last check for expired rows.
+    """
+
+    coin: Coin
+    visible: Coin
+    place: int
+    seen_at: datetime | None = None
+    pending: PendingPrice | None = None
+
+
+class CoinBook:
+    """The market between two refreshes, best rank first.
+
+    A refresh replaces all rows, an update costs one row only. `instruments` are those of Market.
+    """
+
+    def __init__(self) -> None:
+        self.records: tuple[CoinRecord, ...] = ()
+        self.ranked = False
+        self.instruments: Mapping[str, tuple[Instrument, ...]] | None = None
+        self._by_key: dict[str, CoinRecord] = {}
+        self._best: dict[str, CoinRecord] = {}
+        self._visible: list[Coin] = []
+
+    def __repr__(self) -> str:
+        return f"<CoinBook {len(self.records)} coins>"
+
+    @property
+    def market(self) -> Market:
+        """All rows with the newest figures, however old they are."""
+        coins = tuple(record.coin for record in self.records)
+        return Market(coins, self.ranked, self.instruments)
+
+    def visible_market(self) -> Market:
+        """All rows as readers get them."""
+        return Market(tuple(self._visible), self.ranked, self.instruments)
+
+    def get(self, key: str) -> CoinRecord | None:
+        """By Coin.key."""
+        return self._by_key.get(key)
+
+    def best_ranked(self, symbol: str) -> CoinRecord | None:
+        """The best-ranked coin with this ticker."""
+        return self._best.get(symbol)
+
+    def replace(self, market: Market) -> None:
+        """Takes over the rows of `market`. A row that is the same object was not reported again."""
+        self._fill(market, [self._carried(coin) for coin in market.coins])
+
+    def adopt(self, market: Market) -> None:
+        """Takes over rows as readers of another process, or of an earlier run, got them.
+
+        Rows that the book has already stay as they are, with figures that have expired.
+        """
+        self._fill(market, [self._adopted(coin) for coin in market.coins])
+
+    def update(self, record: CoinRecord, coin: Coin) -> None:
+        """A provider reported the row of one coin."""
+        record.coin, record.seen_at = coin, None
+        self.show(record, coin)
+
+    def show(self, record: CoinRecord, visible: Coin) -> None:
+        record.visible = self._visible[record.place] = visible
+
+    def _carried(self, coin: Coin) -> CoinRecord:
+        known = self._by_key.get(coin.key)
+        if known is not None and known.coin is coin:
+            return known
+        return CoinRecord(coin, coin, 0, pending=known.pending if known else None)
+
+    def _adopted(self, coin: Coin) -> CoinRecord:
+        known = self._by_key.get(coin.key)
+        if known is not None and coin == known.visible:
+            return known
+        if known is not None and coin.price is None and coin == without_figures(known.coin):
+            known.visible = coin
+            return known
+        pending = known.pending if known else None
+        return CoinRecord(coin, coin, 0, seen_at=coin.last_updated, pending=pending)
+
+    def _fill(self, market: Market, records: list[CoinRecord]) -> None:
+        for place, record in enumerate(records):
+            record.place = place
+        self.records = tuple(records)
+        self.ranked, self.instruments = market.ranked, market.instruments
+        self._by_key = {record.coin.key: record for record in records}
+        self._best = {record.coin.symbol: record for record in reversed(records)}
+        self._visible = [record.visible for record in records]
+
+
+def without_figures(coin: Coin) -> Coin:
+    """The row with its names, rank, supply and stamp only."""
+    return replace(
+        coin,
+        price=None,
+        market_cap=None,
+        volume_24h=None,
+        high_24h=None,
+        low_24h=None,
+        price_change_24h=None,
+        price_change_percentage_24h=None,
+    )
