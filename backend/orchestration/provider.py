@@ -33,6 +33,8 @@ T = TypeVar("T")
 #: A query that the provider refused is not sent to it again for ten minutes; so many are
 #: remembered.
 QUERY_REFUSAL_S, MAX_REFUSED_QUERIES = 600.0, 1_024
+REFUSED_LATELY = "it refused this query less than ten minutes ago"
+NO_OPERATION = "it has no operation that answers this query"
 #: The usual answer time of a provider before its first answer, and the least that is assumed.
 DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
 
@@ -127,17 +129,13 @@ class Provider:
 
     @property
     def is_configured(self) -> bool:
+        """False where the settings switch it off, or a required key is missing."""
         return self.state not in OFF
 
     @property
     def is_usable(self) -> bool:
         """True when its state admits an attempt, whatever the query."""
         return self._breaker.admits()
-
-    @property
-    def may_probe_early(self) -> bool:
-        """True while it waits for a cooldown of our own choice, so that a probe is harmless."""
-        return self._breaker.may_probe_early()
 
     @property
     def retry_at(self) -> datetime | None:
@@ -155,10 +153,12 @@ class Provider:
         """The calls that would answer `query` now, or why it cannot be asked. Calls nobody."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
-        planned = None if query in self._refused else self._plan(query)
+        if query in self._refused:
+            return Refusal(self.name, "unsupported", detail=REFUSED_LATELY)
+        planned = self._plan(query)
         if planned is None:
-            return Refusal(self.name, "unsupported", detail=self._why_unsupported(query))
-        if not (self._breaker.admits() or (is_early_probe and self.may_probe_early)):
+            return Refusal(self.name, "unsupported", detail=NO_OPERATION)
+        if not self._breaker.admits(is_early_probe=is_early_probe):
             return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
         guard, cost = planned.endpoint.guard, planned.cost
         refused = guard.check(cost, self._priority(query))
@@ -197,36 +197,24 @@ class Provider:
         lease = self._breaker.acquire(is_early_probe=offer is not None and offer.is_early_probe)
         if lease is None:
             raise self._ended(LeaseRefused(), 0.0)
+        deadline = began + timeout_s
         try:
-            data = await self._execute(query, offer, began + timeout_s)
-        except ProviderError as error:
-            was = self._breaker.state
+            planned = offer.planned if offer else self._executor.plan(query)
+            data = await self._executor.execute(planned, query, deadline)
+        except Exception as cause:
+            error, was = self._as_provider_error(cause, query), self._breaker.state
             self._record_failure(query, lease, error)
-            self._emit_end(query, began, was, error)
-            self._ended(error, self._ms_since(began))
-            raise
+            self._ended(error, self._emit_end(query, began, was, error))
+            if error is cause:
+                raise
+            raise error from cause
         except BaseException:  # cancelled: this says nothing about the provider
             self._breaker.release(lease)
             raise
-        latency_ms, was = self._ms_since(began), self._breaker.state
-        self._record_success(query, lease, latency_ms)
-        self._emit_end(query, began, was, None)
+        was = self._breaker.state
+        self._record_success(query, lease, (self._clock.monotonic() - began) * 1000)
+        latency_ms = self._emit_end(query, began, was, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
-
-    async def _execute(self, query: Query[T], offer: Offer | None, deadline: float) -> T:
-        """Converts every failure to a ProviderError."""
-        try:
-            planned = offer.planned if offer else self._executor.plan(query)
-            return await self._executor.execute(planned, query, deadline)
-        except QueryRefused as error:
-            if query.is_fixed:  # a 404 in the place of a list: the provider is at fault
-                raise UpstreamFailed(str(error), http_status=error.http_status) from error
-            raise
-        except ProviderError:
-            raise
-        except Exception as error:
-            self._unexpected.log(f"an attempt of {self.name}", error)
-            raise UnexpectedFailure(type(error).__name__) from error
 
     def status(self) -> ProviderStatus:
         """The provider's entry in `/api/status`, without I/O."""
@@ -238,6 +226,15 @@ class Provider:
             key_is_refused=self._executor.key_is_refused(),
             clock=self._clock,
         )
+
+    def _as_provider_error(self, cause: Exception, query: Query[Any]) -> ProviderError:
+        if isinstance(cause, QueryRefused) and query.is_fixed:
+            # A 404 in the place of a list: the provider is at fault, not the query.
+            return UpstreamFailed(str(cause), http_status=cause.http_status)
+        if isinstance(cause, ProviderError):
+            return cause
+        self._unexpected.log(f"an attempt of {self.name}", cause)
+        return UnexpectedFailure(type(cause).__name__)
 
     def _plan(self, query: Query[Any]) -> PlannedCalls[Any] | None:
         """None where no operation answers `query`. Never raises: a bug in one vendor's file must
@@ -252,11 +249,6 @@ class Provider:
         if query.is_shared:
             return Priority.SHARED
         return Priority.RECURRENT if self._demand.is_recurrent(query) else Priority.ONE_OFF
-
-    def _why_unsupported(self, query: Query[Any]) -> str:
-        if query in self._refused:
-            return "it refused this query less than ten minutes ago"
-        return "it has no operation that answers this query"
 
     def _record_success(self, query: Query[Any], lease: Lease, latency_ms: float) -> None:
         self._demand.record(query)
@@ -291,15 +283,17 @@ class Provider:
 
     def _emit_end(
         self, query: Query[Any], began: float, was: ProviderState, error: ProviderError | None
-    ) -> None:
+    ) -> float:
+        """Returns the latency in milliseconds."""
         now, status = self._clock.now(), self._breaker.state
+        latency_ms = (self._clock.monotonic() - began) * 1000
         self._emit(
             ProviderCalled(
                 at=now,
                 provider=self.name,
                 category=query.category,
                 outcome=error.reason if error else "ok",
-                latency_ms=self._ms_since(began),
+                latency_ms=latency_ms,
                 success_rate=self.success_rate,
                 http_status=error.http_status if error else None,
                 detail=str(error) if error else None,
@@ -309,6 +303,4 @@ class Provider:
         if status is not was:
             reason = self._breaker.reason
             self._emit(ProviderStateChanged(now, self.name, was, status, reason, self.retry_at))
-
-    def _ms_since(self, began: float) -> float:
-        return (self._clock.monotonic() - began) * 1000
+        return latency_ms

@@ -1,9 +1,9 @@
 """One plan of a provider in use: its hosts, limits and key. Every HTTP call passes here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
@@ -41,6 +41,14 @@ MAX_REDIRECTS = 2
 FAIR_TIME_S = 0.25
 #: Called with the error and what is tried next, when a call failed and will be tried again.
 OnRetry = Callable[[ProviderError, str], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What may have become of a call, for the count of calls."""
+
+    was_sent: bool = False
+    may_have_succeeded: bool = True
 
 
 class Endpoint:
@@ -161,38 +169,46 @@ class Endpoint:
     async def _send(self, call: Call, url: str, deadline: float) -> Reply:
         """Sends one request and follows redirects; each of them counts against the limits."""
         for _ in range(1 + MAX_REDIRECTS):
+            left_s = 0.0
             try:
-                return await self._send_counted(call, url, deadline)
+                with self._counted(call) as outcome:
+                    if self._ledger:  # saved before it is sent: it counts even if we die
+                        await self._ledger.save()
+                    left_s = deadline - self._clock.monotonic()
+                    if left_s <= 0:
+                        raise NoTimeLeft
+                    outcome.was_sent = True
+                    reply = await self._client.call(self._adapter, call, url, self._auth(), left_s)
+                    self.guard.observe(reply.headers)
+                    return reply
+            except ProviderTimeout as error:
+                if left_s < FAIR_TIME_S:
+                    raise NoTimeLeft from error
+                raise
             except Moved as moved:
                 call = replace(call, moved_to=moved.location)
         raise MalformedResponse("redirect loop")
 
-    async def _send_counted(self, call: Call, url: str, deadline: float) -> Reply:
+    @contextmanager
+    def _counted(self, call: Call) -> Iterator[Outcome]:
         """Reserves the call in all windows, and settles it whatever becomes of it."""
-        permit = self._reserve(Cost(1, call.weight))
-        was_sent, may_have_succeeded, left_s = False, True, 0.0
+        permit, outcome = self._reserve(Cost(1, call.weight)), Outcome()
         try:
-            if self._ledger:  # saved before it is sent: it counts even if this process dies
-                await self._ledger.save()
-            left_s = deadline - self._clock.monotonic()
-            if left_s <= 0:
-                raise NoTimeLeft
-            was_sent = True
-            reply = await self._client.call(self._adapter, call, url, self._auth(), left_s)
-            self.guard.observe(reply.headers)
-            return reply
-        except ProviderTimeout as error:
-            if left_s < FAIR_TIME_S:
-                raise NoTimeLeft from error
-            raise
+            yield outcome
+        except ProviderTimeout:
+            raise  # it was sent, and may have succeeded
         except ProviderError as error:
             if isinstance(error, RateLimited) and error.http_status == HTTP_TOO_MANY:
                 self.guard.learn()
-            was_sent = error.was_sent
-            may_have_succeeded = error.http_status is None or error.http_status < 300
+            outcome.was_sent = error.was_sent
+            outcome.may_have_succeeded = error.http_status is None or error.http_status < 300
             raise
         finally:  # a cancelled call, too: the provider may have counted it
-            self.guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)
+            self.guard.settle(
+                permit,
+                was_sent=outcome.was_sent,
+                may_have_succeeded=outcome.may_have_succeeded,
+            )
 
     def _reserve(self, cost: Cost) -> Permit:
         permit = self.guard.try_acquire(cost)

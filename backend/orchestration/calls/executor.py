@@ -1,7 +1,7 @@
 """Answers a query at one provider: selects the key and the operation, calls, and parses."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -19,7 +19,7 @@ from backend.models.answer import Query
 from backend.orchestration.calls.endpoint import Endpoint, OnRetry
 from backend.orchestration.calls.gather import gather_or_cancel
 from backend.orchestration.limits.window import Cost
-from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec
+from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec, Reply
 from backend.providers.client import parsed
 
 T = TypeVar("T")
@@ -128,12 +128,17 @@ class Executor:
         error: ProviderError = PlanRestricted("the plan has no operation that answers this")
         hosts_left = planned.endpoint.independent_hosts - 1 if planned else 0
         while planned:
+            endpoint, (first, *others) = planned.endpoint, planned.calls
             try:
-                return await self._call(planned, deadline)
+                # The first reply shows whether the others, which run together, are worth it.
+                replies = [await endpoint.call(first, deadline, self._on_retry)]
+                replies += await gather_or_cancel(
+                    endpoint.call(call, deadline, self._on_retry) for call in others
+                )
+                return await self._parse(planned, replies, deadline)
             except PlanRestricted as restricted:
-                error, endpoint = restricted, planned.endpoint
-                plan_and_operation = (endpoint.plan.name, planned.operation.name)
-                self._restricted.set(plan_and_operation, True)
+                error = restricted
+                self._restricted.set((endpoint.plan.name, planned.operation.name), True)
                 planned = self.plan(planned.query, endpoint)
                 hosts_left = endpoint.independent_hosts - 1
             except MalformedResponse as malformed:
@@ -143,14 +148,11 @@ class Executor:
                 hosts_left -= 1
         raise error
 
-    async def _call(self, planned: PlannedCalls[T], deadline: float) -> T:
+    async def _parse(
+        self, planned: PlannedCalls[T], replies: Sequence[Reply], deadline: float
+    ) -> T:
+        """Raises MalformedResponse, and blames the host, where the replies cannot be true."""
         endpoint, operation = planned.endpoint, planned.operation
-        first, *others = planned.calls
-        # The first reply tells whether the other calls are worth their price; those run together.
-        replies = [await endpoint.call(first, deadline, self._on_retry)]
-        replies += await gather_or_cancel(
-            endpoint.call(call, deadline, self._on_retry) for call in others
-        )
         payloads = [reply.payload for reply in replies]
         context = self._context(endpoint.plan, replies[0].base_url)
         parse: Callable[[], T] = partial(parsed, operation.parse, planned.query, payloads, context)

@@ -105,14 +105,15 @@ class CircuitBreaker:
         """Clock.monotonic() until which no attempt is admitted; None where no time is set."""
         return self._until if self.state not in (ProviderState.ACTIVE, *OFF) else None
 
-    def admits(self) -> bool:
-        """True when an attempt may begin now."""
+    def admits(self, *, is_early_probe: bool = False) -> bool:
+        """True when an attempt may begin now. An early probe need not wait for a cooldown."""
         state = self.state
         if state is ProviderState.ACTIVE:
             return True
         if self._probe or state in OFF:
             return False
-        return self._clock.monotonic() >= self._until
+        is_over = self._clock.monotonic() >= self._until
+        return is_over or (is_early_probe and self.may_probe_early())
 
     @property
     def block(self) -> Block | None:
@@ -135,8 +136,8 @@ class CircuitBreaker:
         return is_guess and self._probe is None
 
     def acquire(self, *, is_early_probe: bool = False) -> Lease | None:
-        """A lease for one attempt, or None. `is_early_probe`: do not wait for a cooldown to end."""
-        if not (self.admits() or (is_early_probe and self.may_probe_early())):
+        """A lease for one attempt, or None where `admits` is False."""
+        if not self.admits(is_early_probe=is_early_probe):
             return None
         lease = Lease(next(self._numbers), self._epoch, self._clock.monotonic() + self._lease_s)
         if self._state is not ProviderState.ACTIVE:
