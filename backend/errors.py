@@ -1,7 +1,8 @@
-"""The error tree: what can go wrong, and as class attributes what each kind of trouble does.
+"""The error tree. Class attributes say what each kind of error means for the provider.
 
-A `ProviderError` is one provider's failed attempt and never reaches a reader; a `GatewayError`
-is what a reader is told. Foreign exceptions become one of these at the edge (`client.py`).
+A `ProviderError` ends the attempt of one provider and never reaches a client of the gateway; a
+`GatewayError` is answered to the client. Exceptions of libraries become a ProviderError in
+`providers/client.py` and `providers/push_client.py`.
 """
 
 from collections.abc import Sequence
@@ -14,19 +15,19 @@ from backend.models.status import OFF, ProviderState, Refusal
 
 
 class ProviderError(Exception):
-    """One provider could not answer one call.
+    """One provider failed to answer one call.
 
     `retry_after_s` is the wait that the provider named, in seconds; None if it named none.
     """
 
     reason: ClassVar[str]
-    #: The state that the failure puts the provider in; None: it says nothing about its health.
+    #: The state that the error puts the provider in; None if it says nothing about its health.
     effect: ClassVar[ProviderState | None] = None
-    #: An equivalent host may be asked at once.
+    #: An equivalent host may be called at once.
     moves_host: ClassVar[bool] = False
     #: The provider may have counted the call against its limits.
     was_sent: ClassVar[bool] = True
-    #: Set when the attempt that it ended is over: the attempt itself, and why there is no answer.
+    #: Set by the provider at the end of the attempt.
     attempt: Attempt
     refusal: Refusal
 
@@ -55,14 +56,14 @@ class ConnectFailed(ProviderError):
 
 
 class NoDescriptor(ProviderError):
-    """We have no file descriptor left for a connection: our trouble, and nothing was sent."""
+    """This process has no file descriptor left for a connection. Nothing was sent."""
 
     reason = "connect_error"
     was_sent = False
 
 
 class ConnectionBroken(ProviderError):
-    """The connection was lost after the request had left."""
+    """The connection was lost after the request was sent."""
 
     reason = "connect_error"
     effect = ProviderState.COOLDOWN
@@ -74,31 +75,28 @@ class UpstreamFailed(ProviderError):
 
 
 class BatchRefused(ProviderError):
-    """The node accepts no JSON-RPC batches; its parts can be sent one by one."""
+    """The node accepts no JSON-RPC batches; the calls can be sent one by one."""
 
     reason = "upstream_5xx"
     effect = ProviderState.COOLDOWN
 
 
 class MalformedResponse(ProviderError):
-    """An answer that does not parse, or that no honest provider would give."""
+    """The answer cannot be parsed, or its content cannot be true."""
 
     reason = "bad_payload"
     effect = ProviderState.COOLDOWN
 
 
 class UnexpectedFailure(ProviderError):
-    """An exception that nobody foresaw ended the attempt; the log has its traceback.
-
-    It counts as the provider's failure, so that the others are asked, and it is asked less often.
-    """
+    """An unexpected exception ended the attempt; the log has its traceback."""
 
     reason = "bad_payload"
     effect = ProviderState.COOLDOWN
 
 
 class Moved(ProviderError):
-    """The same host has it at `location`. Followed where calls are counted; it reaches nobody."""
+    """A redirect to `location` on the same host. The endpoint follows it, as it counts calls."""
 
     reason = "bad_payload"
 
@@ -113,7 +111,7 @@ class RateLimited(ProviderError):
 
 
 class QuotaSpent(ProviderError):
-    """A day's or month's allowance is gone, by the provider's own word."""
+    """The provider says that a daily or monthly quota is used up."""
 
     reason = "quota_exhausted"
     effect = ProviderState.QUOTA_EXHAUSTED
@@ -125,7 +123,7 @@ class AuthFailed(ProviderError):
 
 
 class GeoBlocked(ProviderError):
-    """This host does not serve our address: a legal block (451) or a firewall (403)."""
+    """The host refuses our IP address: a legal block (451) or a firewall (403)."""
 
     reason = "geo_blocked"
     effect = ProviderState.GEO_BLOCKED
@@ -133,53 +131,53 @@ class GeoBlocked(ProviderError):
 
 
 class PlanRestricted(ProviderError):
-    """The plan does not include this operation; other operations are unharmed."""
+    """The plan does not include this operation; it may include others."""
 
     reason = "unsupported"
 
 
 class QueryRefused(ProviderError):
-    """The question is at fault, not the provider."""
+    """The query is at fault, not the provider."""
 
     reason = "unsupported"
 
 
 class NotAffordable(ProviderError):
-    """Our own guard refused: the call would have gone over a limit. Nothing was sent."""
+    """Our rate-limit guard refused the call. Nothing was sent."""
 
     reason = "rate_limited"
     was_sent = False
 
 
 class NoTimeLeft(ProviderError):
-    """The request's time was over before a call was sent, or all but over. Says nothing of them."""
+    """The deadline left too little time for a call. It says nothing about the provider."""
 
     reason = "timeout"
     was_sent = False
 
 
 class Busy(ProviderError):
-    """As many calls as we allow ourselves are under way. Nothing was sent."""
+    """The largest number of concurrent calls is under way. Nothing was sent."""
 
     reason = "rate_limited"
     was_sent = False
 
 
 class LeaseRefused(ProviderError):
-    """Our own breaker refused: somebody else's probe is under way. Nothing was sent."""
+    """The circuit breaker refused the attempt, as a probe is under way. Nothing was sent."""
 
     reason = "cooldown"
     was_sent = False
 
 
 class GatewayError(Exception):
-    """What a reader is told. `code` is the contract's."""
+    """An error that is answered to the client. `code` is part of the contract."""
 
     code: ClassVar[str]
 
     @property
     def reason(self) -> str:
-        """In one word of the contract why there is nothing fresh."""
+        """Why there is no fresh answer: a word of the contract."""
         return "timeout"
 
 
@@ -195,19 +193,19 @@ class InvalidParameter(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class UnknownName:
-    """A query parameter that a route does not know, and which ones were probably meant."""
+    """A query parameter that a route does not know, with similar names that it knows."""
 
     parameter: str
     suggestions: tuple[str, ...] = ()
 
     @property
     def detail(self) -> str:
-        meant = f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
-        return f"unknown parameter{meant}"
+        hint = f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
+        return f"unknown parameter{hint}"
 
 
 class UnknownParameter(GatewayError):
-    """At least one query parameter that the route does not know; `allowed` are those it knows."""
+    """At least one query parameter is unknown to the route; `allowed` are the known ones."""
 
     code = "unknown_parameter"
 
@@ -219,7 +217,7 @@ class UnknownParameter(GatewayError):
 
 
 class Unsupported(GatewayError):
-    """A value that is well formed, and that no provider can serve; `available` are those served."""
+    """A valid value that no provider can serve; `available` are the values served."""
 
     code = "unsupported"
 
@@ -239,18 +237,18 @@ class UnknownSymbol(GatewayError):
 
 
 class NotReady(GatewayError):
-    """The question cannot be decided yet, as nothing has told us the universe of coins."""
+    """The list of coins is not loaded yet, so the symbol cannot be resolved."""
 
     code = "not_ready"
 
 
 class ClientLimitReached(GatewayError):
-    """This client's questions cost more units of work than it has left. Nothing was asked."""
+    """The request costs more units than the client has left. No provider was called."""
 
     code = "rate_limited"
 
     def __init__(self, units: int, left: int, retry_after_s: int) -> None:
-        super().__init__(f"this costs {units} units of the client's limit, {left} are left")
+        super().__init__(f"the request costs {units} units of the client's limit, {left} are left")
         self.retry_after_s = retry_after_s
 
     @property
@@ -263,8 +261,7 @@ class DeadlineExceeded(GatewayError):
 
 
 class SourceUnavailable(GatewayError):
-    """No provider answered. `refusals` holds the reason of each provider, those that were called
-    first; `tried` holds the attempts that were made."""
+    """No provider answered: the reason of each provider, and the attempts that were made."""
 
     def __init__(
         self, detail: str, refusals: Sequence[Refusal] = (), tried: Sequence[Attempt] = ()
@@ -280,8 +277,7 @@ class SourceUnavailable(GatewayError):
 
     @property
     def reason(self) -> str:
-        """The outcome of the last attempt; if none was made, the last refusal of a provider that
-        is switched on, else of any."""
+        """That of the last attempt, else of the last provider that is on, else of the last."""
         on = [refusal.reason for refusal in self.refusals if refusal.reason not in OFF]
         reasons = [attempt.outcome for attempt in self.tried] or on
         reasons = reasons or [refusal.reason for refusal in self.refusals]

@@ -20,7 +20,7 @@ FIXED = {
     "PathPolicies._renderers": "declared",
     "CacheCounters.stale_by_reason": "reasons of the contract",
     "Channel.labels": "declared",
-    "ChoosingTransport._ways": "proxies of the settings",
+    "ChoosingTransport._transports": "proxies of the settings",
     "Chooser._probed_early_at": "categories",
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._backoffs": "effects",
@@ -116,7 +116,10 @@ SHOWN = {
         "services/test_news_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
-    "ProviderClient._validated": ("providers/test_client_forms.py", "test_kept_bodies_are_bounded"),
+    "ConditionalBodies._validated": (
+        "providers/test_client_forms.py",
+        "test_kept_bodies_are_bounded",
+    ),
     "QueueSink._frames": (
         "api/stream/test_subscriber.py",
         "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",
@@ -159,7 +162,7 @@ SHOWN = {
     ),
     "UnexpectedErrors._seen": (
         "providers/test_unexpected.py",
-        "test_the_memory_of_places_is_bounded",
+        "test_the_number_of_remembered_places_is_bounded",
     ),
 }
 TESTS = ROOT / "tests"

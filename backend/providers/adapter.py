@@ -1,4 +1,4 @@
-"""The adapter contract: a vendor's API as declared facts and pure functions, nothing more."""
+"""The adapter contract: a vendor's API as declared facts and pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,11 @@ KIB, MIB = 1024, 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` per `period_s` seconds, as the vendor counts it.
+    """A rate limit: at most `limit` per `period_s` seconds, as the vendor counts it.
 
-    `kind`: within any such span, or within a calendar's `day` or `month` in UTC (a month that
-    begins on `anchor_day`). `unit`: each request counts one, or its weight. `counts_on`: every
-    attempt, or only answers that succeeded. `header`: the response header in which the vendor
-    tells our use of it.
+    `kind`: `sliding` for any such period, or a calendar `day` or `month` in UTC (the month begins
+    on `anchor_day`). `unit`: a request counts 1, or its weight. `counts_on`: every attempt, or only
+    successful answers. `header`: the response header with the current usage.
     """
 
     limit: int
@@ -33,7 +32,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Where a key goes: a request header, or a query parameter."""
+    """Where the key is sent: in a request header or in a query parameter."""
 
     place: Literal["header", "query"]
     name: str
@@ -41,10 +40,10 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one kind of credential buys: hosts (tried in order), limits, where the key goes.
+    """A plan of a vendor: its hosts in the order in which they are tried, its limits, its key.
 
-    Hosts and key belong to one plan, so that they can't drift apart. `independent_hosts`: they are
-    run by different people, so whatever one does wrong, the next is asked.
+    `independent_hosts`: different operators run the hosts, so that after any failure of one the
+    next is called.
     """
 
     name: str
@@ -56,13 +55,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, described. `path` stands behind the base URL, `max_bytes` caps the body.
+    """The description of one HTTP request.
 
-    With `json_body` it is a POST; of a JSON-RPC batch `parts` are the bodies of its single calls,
-    whose answers in a list, in order, are as good as the batch's. `decode` says what the payload
-    is: JSON, or the body's bytes.
-    A `conditional` one carries the validators of the last answer; unchanged, that is given again.
-    `moved_to` is where the host sent us on, in place of base URL, path and parameters.
+    `path` is appended to the base URL; `max_bytes` limits the answer's body. With `json_body` the
+    request is a POST. `parts` are the single calls of a JSON-RPC batch: their answers as a list, in
+    this order, can replace the batch's answer. `decode`: the payload is JSON, or the body's bytes.
+    `conditional`: the validators of the last answer are sent, and a 304 gives the last body again.
+    `moved_to` is the target of a redirect, instead of base URL, path and parameters.
     """
 
     path: str = ""
@@ -72,15 +71,15 @@ class Call:
     json_body: bytes | None = None
     decode: Literal["json", "bytes"] = "json"
     conditional: bool = False
-    moved_to: str | None = field(default=None, repr=False)  # it may hold the key
+    moved_to: str | None = field(default=None, repr=False)  # it may contain the key
     parts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a pure vendor function may know besides the query: who asks, under which plan, when.
+    """What a vendor's function knows besides the query: provider, plan, time and host.
 
-    `now_ms` is epoch ms. `base_url` is the host that answered, empty before one did.
+    `now_ms` is in epoch milliseconds. `base_url` is the host that answered, empty before a call.
     """
 
     provider: str
@@ -91,7 +90,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A good HTTP answer: whose it is, its headers, its body as JSON or as bytes, its size."""
+    """A successful HTTP answer: host, headers, body as JSON or bytes, size in bytes."""
 
     base_url: str
     headers: Mapping[str, str]
@@ -101,11 +100,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that a vendor can do. Plans are restricted by operation.
+    """One operation of a vendor's API. A plan can be refused single operations.
 
-    `build` gives the calls of a query; `parse` turns their payloads into the model, or raises
-    any exception: the client converts it to a MalformedResponse. `serves` is True where the
-    operation can answer the query under the context's plan.
+    `build` returns the calls for a query. `parse` returns the model from their payloads, in the
+    order of the calls; any exception that it raises becomes a MalformedResponse. `serves` is True
+    if the operation can answer the query under the context's plan.
     """
 
     name: str
@@ -113,19 +112,19 @@ class Operation:
     build: Callable[[Any, Context], tuple[Call, ...]]
     parse: Callable[[Any, Sequence[Any], Context], Any]
     serves: Callable[[Any, Context], bool] = lambda _query, _context: True
-    #: Parsing takes long enough (tens of ms) to be done in a thread.
+    #: Parsing takes tens of milliseconds, so that it is done in a thread.
     parse_in_thread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One vendor.
+    """One vendor: its operations and its errors.
 
-    `error_code` reads the vendor's own code out of an error body; `errors` maps (HTTP status,
-    code) to what it means, None in a pair standing for any; what the table does not name falls
-    to the client's defaults. `banned_until_ms` reads an end of a ban that stands in the text.
-    `quota_reset_s` (code, now in epoch ms): seconds to the reset of the quota that `code` calls
-    spent, None where the vendor's documentation does not fix it.
+    `error_code` reads the vendor's code from an error body. `errors` maps (HTTP status, code) to
+    an error; None matches any value; other answers have the defaults of `refusals.py`.
+    `banned_until_ms` reads the end of a ban from the body, in epoch milliseconds. `quota_reset_s`
+    (code, now in epoch ms) gives the seconds to the reset of the quota that `code` calls spent,
+    None if the vendor's documentation does not say.
     """
 
     vendor: str
@@ -143,13 +142,14 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class PushFeed:
-    """A vendor's WebSocket that pushes ticks, described.
+    """The description of a vendor's WebSocket stream of ticks.
 
-    `path` stands behind the base URL and asks for the first subjects; `ask` and `drop` give the
-    text frame that asks for more subjects, or lets some go (the number tells its answer apart).
-    `parse` turns one decoded frame into a tick, None for one that holds none, and raises on junk;
-    `is_shutdown_notice` knows the frame that announces the connection's end. A subject that says
-    nothing for `silence_s` is not flowing; one that `always_tells` is then not just quiet.
+    `path` is appended to the base URL and subscribes to the first subjects. `subscribe` and
+    `unsubscribe` return the text frame for further subjects, with the number of the command.
+    `parse` returns the tick of a decoded frame, None for a frame without one, and raises on a
+    malformed frame. `is_shutdown_notice` is True for the frame that announces the connection's
+    end. A subject without a tick for `silence_s` seconds is not live; a subject that is
+    `always_active` never pauses that long by itself.
     """
 
     base_url: str
@@ -157,22 +157,22 @@ class PushFeed:
     commands_per_s: float
     most_subjects: int
     path: Callable[[Sequence[TickSubject]], str]
-    ask: Callable[[Sequence[TickSubject], int], str]
-    drop: Callable[[Sequence[TickSubject], int], str]
+    subscribe: Callable[[Sequence[TickSubject], int], str]
+    unsubscribe: Callable[[Sequence[TickSubject], int], str]
     parse: Callable[[Any, Context], Tick | None]
     is_shutdown_notice: Callable[[Any], bool]
     silence_s: Callable[[TickSubject], float]
-    always_tells: Callable[[TickSubject], bool] = lambda _subject: False
+    always_active: Callable[[TickSubject], bool] = lambda _subject: False
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """A provider's place in the registry: a vendor, and the plans that a key or none gives.
+    """A provider: a vendor, with its plans with and without a key.
 
-    Without `keyless` the provider needs a key; without `keyed` it takes none. `other_plans` are
-    keyed ones that `<NAME>_PLAN` chooses in place of `keyed`. Providers with the same `ledger` may
-    share one account's limits. `push` describes its push stream. `tiers` maps a kind of query, or
-    `kind.operation`, to the provider's tier; the registry fills it in from its table.
+    Without `keyless` the provider needs a key; without `keyed` it accepts none. `other_plans` are
+    keyed plans that `<NAME>_PLAN` selects instead of `keyed`. Providers with the same `ledger` can
+    share the limits of one account. `push` describes its stream. `tiers` maps a kind of query, or
+    `kind.operation`, to a tier; the registry fills it from its table.
     """
 
     name: str
@@ -190,7 +190,7 @@ class ProviderSpec:
         return tuple(dict.fromkeys(kind.category for kind in found if kind is not AccountQuery))
 
     def tier(self, query: Query[Any], operation: Operation) -> int:
-        """0 is asked first. Providers of the same tier take turns."""
+        """Tier 0 is called first. Providers of one tier take turns."""
         default = self.tiers.get(query.kind, 0)
         return self.tiers.get(f"{query.kind}.{operation.name}", default)
 

@@ -1,4 +1,4 @@
-"""A body as it comes in: unpacked here, and never more of it in memory than it may have."""
+"""Reads and decompresses an answer's body, with a limit on its size in memory."""
 
 import asyncio
 import mmap
@@ -7,52 +7,52 @@ from collections.abc import AsyncIterable, Iterable
 
 from backend.errors import MalformedResponse
 
-#: What we ask for, and all that we unpack: of it a limit can be set on what comes out.
+#: The only coding requested and decompressed: its output can be limited while it is read.
 ACCEPT_ENCODING = "gzip"
-#: zlib's name for "gzip or zlib, by the header".
+#: zlib's value for "gzip or zlib, by the header".
 ANY_HEADER = 47
+#: Bytes decompressed at once.
 STEP_BYTES = 256 * 1024
-#: What is longer stands in memory of its own, which the system has back as soon as it is read.
+#: Larger bodies are stored in a memory mapping, which is returned to the system after reading.
 LARGE_BYTES = 1024 * 1024
-
-
-#: More members than any honest gzip body has, and more pieces than any honest body comes in: each
-#: costs us microseconds, however few bytes it has.
-MOST_MEMBERS, MOST_PIECES = 1_000, 20_000
-#: Pieces after which the event loop runs others.
-PIECES_AT_ONCE = 100
-#: Codings that are none of those we ask for (the IANA registry of content codings).
+#: Most gzip members, and most chunks of a body: each costs microseconds, also if it is empty.
+MOST_MEMBERS, MOST_CHUNKS = 1_000, 20_000
+#: Chunks after which other tasks of the event loop run.
+CHUNKS_AT_ONCE = 100
+#: Registered content codings (IANA) that are not requested.
 FOREIGN = frozenset("br zstd compress x-compress dcb dcz exi pack200-gzip aes128gcm".split())
 GZIP = frozenset(("gzip", "x-gzip", "deflate"))
+TOO_LARGE = "the body is too large"
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str, max_bytes: int) -> bytes:
-    """All of it, unpacked. Raises MalformedResponse where it is longer than `max_bytes`, ends in
-    the middle, or cannot be unpacked.
+    """The whole decompressed body. Raises MalformedResponse if it is longer than `max_bytes`,
+    incomplete, or cannot be decompressed.
 
-    A library's decoder would unpack each chunk whole: 64 KiB of a bomb make 64 MiB.
+    A library's decoder would decompress each chunk whole: 64 KiB of a gzip bomb become 64 MiB.
     """
-    unpacker = _unpacker(encoding)
-    body, pieces, taken = _Body(max_bytes), 0, 0
+    decoder = _decoder(encoding)
+    body, number, size = _Body(max_bytes), 0, 0
     try:
         async for chunk in chunks:
-            pieces, taken = pieces + 1, taken + len(chunk)
-            if pieces > MOST_PIECES or taken > max_bytes + STEP_BYTES:
-                raise MalformedResponse("the body is larger than any honest one")
-            for piece in unpacker.unpacked(chunk):
+            number, size = number + 1, size + len(chunk)
+            if number > MOST_CHUNKS or size > max_bytes + STEP_BYTES:
+                raise MalformedResponse(TOO_LARGE)
+            for piece in decoder.decode(chunk):
                 body.add(piece)
-            if pieces % PIECES_AT_ONCE == 0:
+            if number % CHUNKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        unpacker.end()
+        decoder.end()
         return body.whole()
     finally:
         body.release()
 
 
 class _Body:
-    """Small as pieces, large in a mapping: freed pieces of 32 MB would stay with malloc for good.
+    """Collects a small body as pieces and a large one in a mapping: malloc would not return the
+    freed pieces of 32 MB to the system.
 
-    Neither grows by moving, so only the whole body stands in memory twice, for a moment.
+    Neither is copied while it grows; only `whole` needs the memory twice, for a moment.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -64,7 +64,7 @@ class _Body:
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._max_bytes:
-            raise MalformedResponse("the body is larger than any honest one")
+            raise MalformedResponse(TOO_LARGE)
         if self._mapping is None and self._size > LARGE_BYTES:
             self._map()
         (self._mapping.write if self._mapping else self._pieces.append)(piece)
@@ -77,7 +77,7 @@ class _Body:
             self._mapping.close()
 
     def _map(self) -> None:
-        """Pages that nobody writes to cost nothing."""
+        """Reserves `max_bytes`; pages that are not written need no memory."""
         self._mapping = mmap.mmap(-1, self._max_bytes, access=mmap.ACCESS_COPY)
         for piece in self._pieces:
             self._mapping.write(piece)
@@ -85,7 +85,7 @@ class _Body:
 
 
 class _Plain:
-    def unpacked(self, chunk: bytes) -> Iterable[bytes]:
+    def decode(self, chunk: bytes) -> Iterable[bytes]:
         return (chunk,)
 
     def end(self) -> None:
@@ -93,34 +93,34 @@ class _Plain:
 
 
 class _Gzip:
-    """One or more members, one behind the other (RFC 1952, 2.2), perhaps padded with zeros."""
+    """One or more gzip members (RFC 1952, 2.2), possibly padded with zeros."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=ANY_HEADER)
         self._members = 0
         self._is_in_member = False
 
-    def unpacked(self, chunk: bytes) -> Iterable[bytes]:
-        """In pieces: zlib too would hold what comes out twice."""
-        while chunk := self._begun(chunk):
+    def decode(self, chunk: bytes) -> Iterable[bytes]:
+        """The decompressed chunk in pieces, which limits zlib's own memory."""
+        while chunk := self._in_member(chunk):
             is_more = True
             while is_more:
                 piece = self._decompressed(chunk)
                 yield piece
                 chunk = self._inflate.unconsumed_tail
-                # At a member's end zlib has what follows in `unconsumed_tail`, too, for ever.
+                # At a member's end zlib keeps the following bytes in `unconsumed_tail`, too.
                 is_more = not self._inflate.eof and (bool(chunk) or len(piece) == STEP_BYTES)
             if not self._inflate.eof:
                 return
             self._is_in_member, chunk = False, self._inflate.unused_data
 
     def end(self) -> None:
-        """Raises MalformedResponse where the last member is not complete."""
+        """Raises MalformedResponse if the last member is incomplete."""
         if self._is_in_member:
-            raise MalformedResponse("the body ends in the middle of its compression")
+            raise MalformedResponse("the compressed body is incomplete")
 
-    def _begun(self, chunk: bytes) -> bytes:
-        """`chunk` from where a member goes on or begins."""
+    def _in_member(self, chunk: bytes) -> bytes:
+        """`chunk` from the first byte that belongs to a member; begins a new member if needed."""
         if self._is_in_member:
             return chunk
         if self._members:
@@ -128,7 +128,7 @@ class _Gzip:
         if chunk:
             self._members += 1
             if self._members > MOST_MEMBERS:
-                raise MalformedResponse("the body has more parts than any honest one")
+                raise MalformedResponse("the body has too many gzip members")
             self._inflate, self._is_in_member = zlib.decompressobj(wbits=ANY_HEADER), True
         return chunk
 
@@ -136,16 +136,16 @@ class _Gzip:
         try:
             return self._inflate.decompress(chunk, STEP_BYTES)
         except zlib.error:
-            raise MalformedResponse("the body's compression is broken") from None
+            raise MalformedResponse("the body cannot be decompressed") from None
 
 
-def _unpacker(encoding: str) -> _Plain | _Gzip:
-    """By the codings of the header; a name that is no coding (S3 sends `aws-chunked`, others
-    `UTF-8` or `none`) means nothing."""
+def _decoder(encoding: str) -> _Plain | _Gzip:
+    """The decoder for a Content-Encoding. A name that is not a content coding is ignored (S3 sends
+    `aws-chunked`, others `UTF-8` or `none`)."""
     names = [name.strip().lower() for name in encoding.split(",")]
     known = [name for name in names if name in GZIP or name in FOREIGN]
     if not known:
         return _Plain()
     if len(known) > 1 or known[0] in FOREIGN:
-        raise MalformedResponse("the body comes in a compression that was not asked for")
+        raise MalformedResponse("the body has a content coding that was not requested")
     return _Gzip()

@@ -1,16 +1,12 @@
-"""The one place that speaks HTTP. Every foreign exception becomes a ProviderError here.
+"""The only HTTP client of upstream calls. Exceptions of libraries become ProviderErrors here.
 
-One request, one connection: bytes that a server sends behind a complete answer have no next
-request to be taken for (docs/decisions/0017). There is no cookie jar, and no redirect is followed
-here.
+Each request has its own connection, so that bytes behind a complete answer cannot be taken for the
+next answer (docs/decisions/0017). There are no cookies, and no redirect is followed here.
 """
 
 import asyncio
 import errno
-import re
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -34,6 +30,7 @@ from backend.errors import (
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
+from backend.providers.conditional import ConditionalBodies
 from backend.providers.json_body import decode_json, plain_json, repaired_json
 from backend.providers.refusals import refusal_in
 from backend.providers.transport import open_transport
@@ -42,61 +39,36 @@ from backend.spellings import spellings
 
 T = TypeVar("T")
 
-#: Library user agents meet firewalls; a named one is asked for by several vendors.
+#: Several vendors require a named client, and firewalls block the names of libraries.
 USER_AGENT = f"unified-crypto-data-platform/{__version__}"
-#: Bodies that are kept for conditional requests.
-MOST_VALIDATED = 16
 REDIRECTS = (301, 302, 303, 307, 308)
-#: Redirects after which a POST is still one.
+#: Redirects that keep the method of a POST.
 SAME_METHOD = (307, 308)
-#: A body that arrived cut short must not be called unchanged for ever: asked anew each hour.
-LONGEST_UNCHANGED_S = 3_600.0
-#: Descriptors are free again as soon as somebody leaves: no reason to wait longer, in seconds.
+#: Wait after a call that found no free file descriptor, in seconds.
 DESCRIPTOR_WAIT_S = 1.0
-#: Of an error: causes may go in circles.
+#: Causes of an error that are followed; a chain of causes may be circular.
 DEEPEST_CAUSE = 10
-
-
-#: A larger body is decoded in a thread: decoding takes about 5 ms for each MiB.
+#: Larger bodies are decoded in a thread: decoding takes about 5 ms per MiB.
 DECODE_IN_THREAD_BYTES = 256 * 1024
-#: ... and repairing it ten times as long.
+#: Larger bodies are repaired in a thread: a repair takes about 50 ms per MiB.
 REPAIR_IN_THREAD_BYTES = 16 * 1024
-#: Validators that may be sent back: of these characters and no longer (RFC 9110, 8.8.2 and 8.8.3).
-_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')
-_LAST_MODIFIED = re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Validated:
-    """An answer's body with the validators, as bytes, that make the next request conditional."""
-
-    etag: bytes | None
-    last_modified: bytes | None
-    body: bytes
-    kept_until: float
-
-    def conditions(self) -> list[tuple[bytes, bytes]]:
-        """Request headers; a validator with bytes that no header may hold is left out."""
-        found = []
-        if self.etag and _ETAG.fullmatch(self.etag):
-            found.append((b"If-None-Match", self.etag))
-        if self.last_modified and _LAST_MODIFIED.fullmatch(self.last_modified):
-            found.append((b"If-Modified-Since", self.last_modified))
-        return found
 
 
 class ProviderClient:
-    """Makes single calls, bounded in time and size. It never retries."""
+    """Makes single calls, limited in time and size. It never retries.
+
+    An async context manager; leaving it closes the transport.
+    """
 
     def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._clock = clock
-        self._validated: OrderedDict[str, Validated] = OrderedDict()
-        # A transport, not a client: a client keeps cookies, and reads each Location.
+        self._bodies = ConditionalBodies(clock)
+        # A transport instead of a client: a client keeps cookies and parses each Location.
         self._transport = transport or open_transport(NetworkSettings())
         self._unexpected = UnexpectedErrors()
 
     async def __aenter__(self) -> Self:
-        # Loads its backend: later there may be no descriptor left to load it with.
+        # Imports anyio's backend now: later there may be no file descriptor for the import.
         await anyio.lowlevel.checkpoint()
         return self
 
@@ -116,9 +88,9 @@ class ProviderClient:
         auth: tuple[Auth, SecretStr] | None,
         timeout_s: float,
     ) -> Reply:
-        """The decoded answer. Raises ProviderError for all else, within `timeout_s` in total.
+        """The decoded answer, within `timeout_s` seconds in total. Raises ProviderError.
 
-        Raises Moved where the same host has it elsewhere; what leads to another host is refused.
+        Raises Moved for a redirect within the host; a redirect to another host is an error.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -127,7 +99,7 @@ class ProviderClient:
             raise
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
-        except Exception as error:  # whatever a server makes a library raise is its own failure
+        except Exception as error:  # a library's exception on what the server sent
             raise self._failure(adapter, error) from None
 
     async def _call(
@@ -136,8 +108,8 @@ class ProviderClient:
         request = self._request(call, base_url, auth)
         status, headers, body = await self._send(request, call.max_bytes)
         if call.conditional:
-            status, body = self._revalidated(request, status, headers, body)
-        if auth:  # some providers echo the key; from here on nobody sees it
+            status, body = self._bodies.revalidated(str(request.url), status, headers, body)
+        if auth:  # some providers echo the key
             for spelling in spellings(auth[1].get_secret_value()):
                 body = body.replace(spelling.encode(), b"[redacted]")
         if location := _location(request, status, headers):
@@ -145,10 +117,8 @@ class ProviderClient:
         return await self._reply(adapter, call, base_url, status, headers, body)
 
     def forget(self, base_url: str) -> None:
-        """What came from that host was absurd: not to be taken for unchanged."""
-        host = httpx.URL(base_url).netloc
-        for url in [url for url in self._validated if httpx.URL(url).netloc == host]:
-            del self._validated[url]
+        """Makes the next call to the host unconditional, as its last body was wrong."""
+        self._bodies.forget(base_url)
 
     def _request(
         self, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
@@ -168,12 +138,12 @@ class ProviderClient:
                 content=call.json_body,
             )
         except Exception:
-            if call.moved_to is None:  # our own address: a bug of ours
+            if call.moved_to is None:  # the declared address is wrong
                 raise
-            raise MalformedResponse("the redirect leads to no address") from None
-        known = self._validated.get(str(request.url)) if call.conditional else None
-        if known and self._clock.monotonic() < known.kept_until:
-            request.headers = httpx.Headers([*request.headers.raw, *known.conditions()])
+            raise MalformedResponse("the redirect is not a valid URL") from None
+        if call.conditional:
+            conditions = self._bodies.conditions(str(request.url))
+            request.headers = httpx.Headers([*request.headers.raw, *conditions])
         return request
 
     async def _send(
@@ -187,22 +157,6 @@ class ProviderClient:
             return response.status_code, response.headers, body
         finally:
             await response.aclose()
-
-    def _revalidated(
-        self, request: httpx.Request, status: int, headers: httpx.Headers, body: bytes
-    ) -> tuple[int, bytes]:
-        """Status and body; of an unchanged answer the last body, as if it had just come."""
-        url = str(request.url)
-        if status == 304 and (known := self._validated.get(url)):
-            return 200, known.body
-        raw = {name.lower(): value for name, value in headers.raw}
-        kept_until = self._clock.monotonic() + LONGEST_UNCHANGED_S
-        validated = Validated(raw.get(b"etag"), raw.get(b"last-modified"), body, kept_until)
-        if status == 200 and validated.conditions():
-            self._validated[url] = validated
-            if len(self._validated) > MOST_VALIDATED:
-                self._validated.popitem(last=False)
-        return status, body
 
     async def _reply(
         self,
@@ -220,11 +174,11 @@ class ProviderClient:
         if call.decode == "bytes":
             payload = body or None
         if payload is None:
-            raise MalformedResponse("a success without content", http_status=status)
+            raise MalformedResponse("the answer has no content", http_status=status)
         return Reply(base_url, headers, payload, len(body))
 
     def _failure(self, adapter: Adapter, error: Exception) -> ProviderError:
-        """What a foreign exception means. One of a kind that we don't know is logged once."""
+        """The meaning of a library's exception. An unexpected one is logged once."""
         name = type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ProxyError):
             return _connect_failure(error)
@@ -235,7 +189,7 @@ class ProviderClient:
 
 
 async def _decoded(body: bytes) -> Any:
-    """As decode_json; what takes more than some milliseconds, in a thread."""
+    """As decode_json, in a thread if it takes more than some milliseconds."""
     if len(body) <= DECODE_IN_THREAD_BYTES:
         try:
             return plain_json(body)
@@ -258,7 +212,7 @@ def _own_headers(call: Call) -> dict[str, str]:
 
 
 def _location(request: httpx.Request, status: int, headers: httpx.Headers) -> str | None:
-    """Where the same host sends us on, complete; None where it does not, or where it may not."""
+    """The absolute URL of a redirect within the host; None for any other answer."""
     if status not in REDIRECTS or "location" not in headers:
         return None
     if request.method != "GET" and status not in SAME_METHOD:
@@ -266,25 +220,25 @@ def _location(request: httpx.Request, status: int, headers: httpx.Headers) -> st
     try:
         there = request.url.join(headers["location"]).copy_with(fragment=None)
         is_same = (there.scheme, there.netloc) == (request.url.scheme, request.url.netloc)
-    except Exception:  # httpx raises several kinds on odd ones
-        raise MalformedResponse("the Location is no address", http_status=status) from None
+    except Exception:  # httpx raises several types on invalid URLs
+        raise MalformedResponse("the Location is not a valid URL", http_status=status) from None
     plain = request.url.copy_with(fragment=None)
     is_safer = plain.scheme == "http" and there == plain.copy_with(scheme="https")
     return str(there) if is_same or is_safer else None
 
 
 def parsed(parse: Callable[..., T], *arguments: Any) -> T:
-    """`parse(*arguments)`; whatever it raises on junk becomes MalformedResponse."""
+    """`parse(*arguments)`; any exception that it raises becomes MalformedResponse."""
     try:
         return parse(*arguments)
     except ProviderError:
         raise
-    except Exception as error:  # a parser may raise anything on junk; all of it means junk
+    except Exception as error:  # a parser may raise anything on a malformed payload
         raise MalformedResponse(f"{type(error).__name__} in {parse.__name__}") from error
 
 
 def _connect_failure(error: httpx.TransportError) -> ProviderError:
-    """Theirs, unless we have no descriptor left: that must condemn nobody."""
+    """The provider's failure, unless this process has no file descriptor left."""
     if _is_out_of_descriptors(error):
         return NoDescriptor("no file descriptor is left", retry_after_s=DESCRIPTOR_WAIT_S)
     return ConnectFailed(type(error).__name__)

@@ -1,5 +1,4 @@
-"""JSON as providers send it: with a byte order mark, a character that no text may hold, or a number
-that no float can be."""
+"""Decodes providers' JSON, also with a byte order mark, invalid characters or oversized numbers."""
 
 import json
 import re
@@ -8,24 +7,24 @@ from typing import Any
 import orjson
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-#: Text up to an escape that is half of a surrogate pair, and that escape. Read from the start, so
-#: that a backslash that is itself escaped begins no escape. Linear: nothing is read twice.
+#: Text up to a lone surrogate escape, and that escape. It is matched from the start of the text, so
+#: that an escaped backslash cannot begin an escape. Linear time: no character is read twice.
 _LONE_SURROGATE = re.compile(
     rb"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\(?!u[dD][89a-fA-F]).)*+)(?:(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|(.)|\Z)",
     re.DOTALL,
 )
 REPLACEMENT = rb"\ufffd"
-#: More repairs than any honest body needs; each costs a microsecond.
+#: Most repairs in one body; each costs a microsecond.
 MOST_REPAIRS = 10_000
 
 
 def decode_json(body: bytes) -> Any:
-    """The value; None for what is no JSON (RFC 8259), and for `null`.
+    """The value; None for `null`, and for a body that is not JSON (RFC 8259).
 
-    One odd character or number in one field must not cost all rows: a lone surrogate, which is no
-    character, and bytes that are no UTF-8 become U+FFFD, control characters in texts stay, and so
-    do `NaN` and `Infinity`, which no model takes; a number too large for a float is infinite.
+    One invalid character or number must not cost all rows: lone surrogates and bytes that are not
+    UTF-8 become U+FFFD, and control characters in texts are kept. `NaN` and `Infinity` are kept,
+    and a number too large for a float becomes infinite; the models refuse them.
     """
     try:
         return plain_json(body)
@@ -34,12 +33,12 @@ def decode_json(body: bytes) -> Any:
 
 
 def plain_json(body: bytes) -> Any:
-    """The value of sound JSON. Raises orjson.JSONDecodeError."""
+    """The value of valid JSON. Raises orjson.JSONDecodeError."""
     return orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
 
 
 def repaired_json(body: bytes) -> Any:
-    """As decode_json, for what plain_json cannot read; ten times as slow."""
+    """As decode_json, for a body that plain_json cannot read; ten times slower."""
     text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace").encode()
     repaired, count = _LONE_SURROGATE.subn(_repaired, text, MOST_REPAIRS)
     if count == MOST_REPAIRS:

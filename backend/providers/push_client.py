@@ -1,4 +1,4 @@
-"""The one place that speaks WebSocket to a vendor. What goes wrong out there becomes our error."""
+"""The only WebSocket client of upstream streams. Its errors become ProviderErrors here."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,31 +26,31 @@ from backend.providers.unexpected import UnexpectedErrors
 
 OPEN_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 5.0
-#: All tickers at once are about 0.4 MB.
+#: Largest frame; one of all tickers has about 0.4 MB.
 MOST_BYTES = 4 * MIB
-#: The library answers their pings with the payload that came; ours find a dead connection.
+#: The library answers the vendor's pings; our own pings detect a dead connection. In seconds.
 PING_S, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S = 20.0, 20.0, 1.0
 
 
 class PushConnection(Protocol):
-    """An open connection: text out, decoded JSON in."""
+    """An open connection that sends text and receives decoded JSON."""
 
     async def send(self, text: str) -> None:
         """Raises ProviderError."""
 
     async def receive(self, timeout_s: float) -> Any:
-        """The next frame, None when none came in time. Raises ProviderError."""
+        """The next frame, None if none came in time. Raises ProviderError."""
 
 
 class _Direct(connect):
-    """Redirects are not followed: whoever answers for the vendor is configured, not told."""
+    """A connection that follows no redirect: only the configured host is trusted."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class PushClient:
-    """Opens connections, by a proxy where the settings name one; it never reconnects."""
+    """Opens connections, through a proxy if the settings name one. It never reconnects."""
 
     def __init__(self, clock: Clock, network: NetworkSettings | None = None) -> None:
         self._clock = clock
@@ -70,16 +70,16 @@ class PushClient:
                 ping_timeout=PONG_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MOST_BYTES,
-                **self._way(url),
+                **self._proxy_and_tls(url),
             )
         except InvalidStatus as error:
             raise self._refused(adapter, error) from None
         except InvalidProxyStatus as error:
-            told = f"the proxy answered {error.response.status_code}"
-            raise ConnectFailed(told) from None
+            status = error.response.status_code
+            raise ConnectFailed(f"the proxy answered {status}") from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
             raise ConnectFailed(type(error).__name__) from None
-        except Exception as error:  # whatever a server makes the library raise is its own failure
+        except Exception as error:  # a library's exception on what the server sent
             self._unexpected.log(f"the handshake with {adapter.vendor}", error)
             raise ConnectFailed(type(error).__name__) from None
         try:
@@ -87,27 +87,27 @@ class PushClient:
         finally:
             await _close(connection)
 
-    def _way(self, url: str) -> dict[str, Any]:
-        """Proxy and certificates, told explicitly: the library would read the environment."""
+    def _proxy_and_tls(self, url: str) -> dict[str, Any]:
+        """Proxy and certificates, set explicitly: the library would read the environment."""
         uri = parse_uri(url)
         proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
-        way: dict[str, Any] = {"proxy": proxy.url if proxy else None}
+        options: dict[str, Any] = {"proxy": proxy.url if proxy else None}
         if uri.secure:
-            way["ssl"] = self._network.tls()
+            options["ssl"] = self._network.tls()
         if proxy and proxy.scheme == "https":
-            way["proxy_ssl"] = self._network.tls()
-        return way
+            options["proxy_ssl"] = self._network.tls()
+        return options
 
     def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
-        """The handshake's answer means what the same answer to a request would."""
+        """The error of a refused handshake, the same as of a refused request."""
         status = error.response.status_code
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
-        return refusal or ConnectFailed(f"HTTP {status} in place of a handshake")
+        return refusal or ConnectFailed(f"HTTP {status} instead of a handshake")
 
 
 async def _close(connection: ClientConnection) -> None:
-    """Politely; one that takes nothing any more is torn down."""
+    """Closes with a closing handshake, or aborts a connection that accepts no data."""
     try:
         async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
             await connection.close()
@@ -143,5 +143,5 @@ class _Connection:
             raise ConnectionBroken(type(error).__name__) from None
         payload = decode_json(text.encode() if isinstance(text, str) else text)
         if payload is None:
-            raise MalformedResponse("a frame that is no JSON")
+            raise MalformedResponse("the frame is not JSON")
         return payload

@@ -1,8 +1,8 @@
-"""What an HTTP answer means that is no success: which error, and for how long.
+"""Maps an HTTP answer to an error and to the time until a retry.
 
-What the vendor says in its own fields comes first: its code, then its Retry-After, the end of a
-ban, its X-RateLimit-Reset. The words of a body are a guess: they may call a refusal that says
-nothing else a spent quota, but never say for how long.
+The vendor's own fields come first: its error code, then Retry-After, the end of a ban, and
+X-RateLimit-Reset. The words of a body are only a hint: they can turn a rate limit without further
+information into a spent quota, but never give a time.
 """
 
 import re
@@ -26,11 +26,11 @@ from backend.providers.adapter import Adapter
 
 T = TypeVar("T")
 
-#: Longer than any provider's honest word; a larger figure is a unit error and says nothing.
+#: Longest plausible Retry-After, in seconds; a larger figure has the wrong unit and is ignored.
 LONGEST_RETRY_AFTER_S = 31 * 86_400.0
-#: Of a body, so much is searched for words.
+#: Bytes of a body that are searched for words.
 WORDS_BYTES = 2_000
-#: A refusal that speaks of these, and of no shorter time, may be a spent quota.
+#: A refusal that names a long period and no short one may be a spent quota.
 _LONG = re.compile(
     r"\bquota\b|\b(daily|weekly|monthly)\b|(\b(per|a|this|your) |/ ?)(day|week|month)\b",
     re.IGNORECASE,
@@ -39,9 +39,9 @@ _SHORT = re.compile(
     r"\b(seconds?|secs?|minutes?|mins?|hours?|hourly|rps|qps)\b|/ ?[smh]\b", re.IGNORECASE
 )
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
-#: Names of the header that tells when a window's calls are given back, in use by many vendors.
+#: Common names of the header with the reset of a rate-limit window.
 _RESETS = ("x-ratelimit-reset", "ratelimit-reset")
-#: A reset at or above this is an instant in epoch seconds, at or above the other in milliseconds.
+#: A reset from these figures on is a time in epoch seconds, or in epoch milliseconds.
 _EPOCH_S, _EPOCH_MS = 1e9, 1e12
 
 DEFAULT_ERRORS: dict[int, type[ProviderError]] = {
@@ -63,18 +63,18 @@ def refusal_in(
     body: bytes,
     now: datetime,
 ) -> ProviderError | None:
-    """The error that an answer is, by the vendor's table and then by HTTP; None for a success.
+    """The error of an answer, by the vendor's table, then by HTTP; None for a success.
 
-    Its text holds the status and the vendor's code, nothing of the body: that may echo a key.
+    Its text has the status and the vendor's code, and nothing of the body, which may echo a key.
     """
-    code = _told(adapter.error_code, payload)
+    code = _read(adapter.error_code, payload)
     kind = _kind(adapter, status, code)
     if kind is None:
         return None
     retry_after_s = _retry_after_s(adapter, headers, payload, now)
     if kind is RateLimited and retry_after_s is None:
         retry_after_s = _reset_s(headers, now)
-        if retry_after_s is None and not _names(adapter, status, code) and _says_quota(body):
+        if retry_after_s is None and not _is_named(adapter, status, code) and _has_quota(body):
             kind = QuotaSpent
     elif kind is QuotaSpent and retry_after_s is None and code is not None:
         retry_after_s = adapter.quota_reset_s(code, int(now.timestamp() * 1000))
@@ -82,23 +82,23 @@ def refusal_in(
     return kind(detail, http_status=status, retry_after_s=retry_after_s)
 
 
-def _told(read: Callable[[Any], T], payload: Any) -> T | None:
-    """What an adapter reads out of a body; nothing where it stumbles over junk."""
+def _read(read: Callable[[Any], T], payload: Any) -> T | None:
+    """What the adapter's function reads from a body; None if it fails on the payload."""
     try:
         return read(payload)
-    except Exception:  # such as lists a thousand deep where a text should stand
+    except Exception:  # a malformed payload can raise anything
         return None
 
 
 def _kind(adapter: Adapter, status: int, code: int | str | None) -> type[ProviderError] | None:
-    """The most particular entry of the table counts."""
+    """The most specific entry of the vendor's table, else the default for the status."""
     pairs = [(status, code), *([(None, code)] if code is not None else []), (status, None)]
     named = (adapter.errors[pair] for pair in pairs if pair in adapter.errors)
     return next(named, None) or _default_error(status)
 
 
-def _names(adapter: Adapter, status: int, code: int | str | None) -> bool:
-    """The vendor's own code says what this is. One that repeats the HTTP status says no more."""
+def _is_named(adapter: Adapter, status: int, code: int | str | None) -> bool:
+    """True if the vendor's table has the code; a code that repeats the status does not count."""
     if code is None or code == status:
         return False
     return (status, code) in adapter.errors or (None, code) in adapter.errors
@@ -111,31 +111,30 @@ def _default_error(status: int) -> type[ProviderError] | None:
         return UpstreamFailed
     if 400 <= status < 500:
         return DEFAULT_ERRORS.get(status, QueryRefused)
-    return MalformedResponse  # 1xx and redirects: nobody we ask has reason to
+    return MalformedResponse  # 1xx, or a redirect that is not followed
 
 
 def _retry_after_s(
     adapter: Adapter, headers: Mapping[str, str], payload: Any, now: datetime
 ) -> float | None:
-    """What the provider says, in seconds; nothing usable gives None."""
+    """The wait that the provider names, in seconds; None without a usable one."""
     seconds = _usable(_header_seconds(headers, now))
-    until_ms = _told(adapter.banned_until_ms, payload)
+    until_ms = _read(adapter.banned_until_ms, payload)
     return seconds or _usable(until_ms / 1000 - now.timestamp() if until_ms else None)
 
 
 def _usable(seconds: float | None) -> float | None:
-    """0 would have us hammer a provider that just refused, a year forget it: our own ladder is
-    better than either."""
+    """`seconds` if it is plausible, else None: then our own back-off applies."""
     return seconds if seconds and 0 < seconds <= LONGEST_RETRY_AFTER_S else None
 
 
 def _reset_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to the end of a spent window, told as seconds or as an instant; None where the
-    window is not the spent one, or not told."""
+    """Seconds to the reset of a spent window, given as seconds or as a time; None if the window
+    is not spent or has no header."""
     if headers.get("x-ratelimit-remaining", "0").strip() != "0":
         return None
-    told = (headers.get(name, "").strip() for name in _RESETS)
-    text = next((text for text in told if _SECONDS.fullmatch(text)), None)
+    resets = (headers.get(name, "").strip() for name in _RESETS)
+    text = next((text for text in resets if _SECONDS.fullmatch(text)), None)
     if text is None:
         return None
     figure = float(text)
@@ -143,15 +142,15 @@ def _reset_s(headers: Mapping[str, str], now: datetime) -> float | None:
     return _usable(epoch_s - now.timestamp() if epoch_s >= _EPOCH_S else figure)
 
 
-def _says_quota(body: bytes) -> bool:
-    """A guess by words. A page is written for people, and speaks of days and months anyway."""
+def _has_quota(body: bytes) -> bool:
+    """True if the words of the body suggest a spent quota. An HTML page is not searched."""
     text = body[:WORDS_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     return not text.startswith("<") and bool(_LONG.search(text)) and not _SHORT.search(text)
 
 
 def _header_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Retry-After as seconds or as a date, the date read by the sender's own clock. Of several
-    values the longest."""
+    """Retry-After in seconds; a date is compared with the answer's Date. Of several values the
+    longest."""
     text = headers.get("retry-after", "").strip()
     values = [value.strip() for value in text.split(",")]
     if all(map(_SECONDS.fullmatch, values)):
@@ -166,5 +165,5 @@ def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except Exception:  # it promises ValueError, and has raised others on junk
+    except Exception:  # it documents ValueError, and raises others too
         return None

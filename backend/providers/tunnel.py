@@ -1,7 +1,7 @@
-"""How a connection is made, beneath the pool that keeps it: directly, by CONNECT, or by SOCKS5.
+"""Opens connections for the pool: directly, by CONNECT, or by SOCKS5.
 
-httpcore has its proxies above its pool: there a call that is given up while the proxy or the TLS
-handshake keeps silent leaves its connection behind.
+httpcore's own proxies work above its pool: there a call that is cancelled during the handshake
+with a silent proxy leaks its connection.
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Any
 
 import anyio.abc
 import httpcore
-from httpcore._backends.anyio import AnyIOStream  # it has no public maker
+from httpcore._backends.anyio import AnyIOStream  # it has no public constructor
 from python_socks import ProxyError, ProxyType
 from python_socks.async_.asyncio import Proxy as SocksClient
 
 from backend.environment.proxies import Proxy, bracketed
 
-#: Of a proxy's answer to CONNECT.
+#: Largest head of a proxy's answer to CONNECT, in bytes.
 MOST_HEAD_BYTES = 16_384
-#: What is read at once is taken in one go: thousands of informational answers, at worst. A record
-#: of TLS has as much.
+#: Most bytes read at once, as many as in a TLS record. A read is parsed without a pause, and could
+#: contain thousands of informational answers.
 MOST_READ_BYTES = 16_384
-#: The library's own limit is a minute; whoever calls has a shorter one.
+#: The library's own limit; the caller's timeout is shorter.
 SOCKS_TIMEOUT_S = 60.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 class Direct(httpcore.AsyncNetworkBackend):
-    """Opens connections to the host itself."""
+    """Opens connections to the host."""
 
     def __init__(self) -> None:
         self._backend = httpcore.AnyIOBackend()
@@ -45,7 +45,7 @@ class Direct(httpcore.AsyncNetworkBackend):
 
 
 class Tunnel(httpcore.AsyncNetworkBackend):
-    """Opens connections to a host by way of a proxy, which looks up the host's name."""
+    """Opens connections to a host through a proxy, which resolves the host's name."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
         self._proxy = proxy
@@ -63,20 +63,20 @@ class Tunnel(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Raises httpcore.ProxyError where the proxy refuses, and what a direct one raises."""
+        """Raises httpcore.ProxyError if the proxy refuses, else as a direct connection."""
         if self._proxy.scheme == "socks5":
-            return ClosingStream(await self._by_socks(host, port))
+            return ClosingStream(await self._connect_socks(host, port))
         stream = await self._direct.connect_tcp(self._proxy.host, self._proxy.port, timeout)
         try:
             if self._proxy.scheme == "https":
                 stream = await stream.start_tls(self._tls, self._proxy.host, timeout)
-            await self._ask_for(stream, f"{bracketed(host)}:{port}")
+            await self._request_tunnel(stream, f"{bracketed(host)}:{port}")
         except BaseException:
             await stream.aclose()
             raise
         return ClosingStream(stream)
 
-    async def _ask_for(self, stream: httpcore.AsyncNetworkStream, target: str) -> None:
+    async def _request_tunnel(self, stream: httpcore.AsyncNetworkStream, target: str) -> None:
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self._proxy.authorization:
             lines.append(f"Proxy-Authorization: {self._proxy.authorization}")
@@ -88,7 +88,7 @@ class Tunnel(httpcore.AsyncNetworkBackend):
         if not answer[1].startswith(b"2"):
             raise httpcore.ProxyError(f"the proxy answered {int(answer[1])}")
 
-    async def _by_socks(self, host: str, port: int) -> httpcore.AsyncNetworkStream:
+    async def _connect_socks(self, host: str, port: int) -> httpcore.AsyncNetworkStream:
         proxy = self._proxy
         client = SocksClient(
             ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True
@@ -97,7 +97,7 @@ class Tunnel(httpcore.AsyncNetworkBackend):
             sock = await client.connect(host, port, timeout=SOCKS_TIMEOUT_S)
         except OSError as error:
             raise httpcore.ConnectError(type(error).__name__) from error
-        except (ProxyError, ValueError) as error:  # also of addresses in its answer that are none
+        except (ProxyError, ValueError) as error:  # also for invalid addresses in its answer
             raise httpcore.ProxyError("the proxy refused, or does not speak SOCKS5") from error
         try:
             return AnyIOStream(await anyio.abc.SocketStream.from_socket(sock))
@@ -107,7 +107,7 @@ class Tunnel(httpcore.AsyncNetworkBackend):
 
 
 class ClosingStream(httpcore.AsyncNetworkStream):
-    """A stream that is closed when its TLS handshake is given up, too: httpcore leaves it open."""
+    """A stream that is closed if its TLS handshake is cancelled; httpcore leaves it open."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -138,13 +138,13 @@ class ClosingStream(httpcore.AsyncNetworkStream):
 
 
 async def _read_head(stream: httpcore.AsyncNetworkStream) -> bytes:
-    """Up to the empty line, behind which a host says nothing before it is spoken to."""
+    """The answer up to the empty line; a host sends nothing after it before it is asked."""
     head = b""
     while b"\r\n\r\n" not in head:
         data = await stream.read(MOST_HEAD_BYTES)
         head += data
         if not data or len(head) > MOST_HEAD_BYTES:
-            raise httpcore.ProxyError("the proxy's answer has no end")
+            raise httpcore.ProxyError("the proxy's answer is incomplete or too long")
     if not head.endswith(b"\r\n\r\n"):
-        raise httpcore.ProxyError("the proxy's answer has more than a head")
+        raise httpcore.ProxyError("the proxy sent bytes after its answer")
     return head

@@ -1,16 +1,16 @@
-"""Exceptions that nobody foresaw: logged with their traceback, once for each place and kind."""
+"""Logs unexpected exceptions with their traceback, once for each type and line of code."""
 
 import logging
 from traceback import walk_tb
 
 log = logging.getLogger("gateway")
 
-#: Places and kinds that are remembered; what comes after that many is not logged.
+#: Types and lines remembered; further ones are not logged.
 MOST_KINDS = 256
 
 
 class UnexpectedErrors:
-    """Logs the first exception of each type and line, so that a fault at each call fills no log."""
+    """Logs only the first exception of each type and line, so that the log cannot fill up."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, int]] = set()
@@ -19,7 +19,7 @@ class UnexpectedErrors:
         return f"<UnexpectedErrors {len(self._seen)} kinds>"
 
     def log(self, where: str, error: Exception) -> None:
-        """`where` says in words what failed."""
+        """`where` describes what failed, for the log line."""
         kind = (type(error).__name__, *_place(error))
         if kind in self._seen or len(self._seen) >= MOST_KINDS:
             return
@@ -28,7 +28,7 @@ class UnexpectedErrors:
 
 
 def _place(error: Exception) -> tuple[str, int]:
-    """File and line where it was raised."""
+    """File and line that raised it."""
     frames = list(walk_tb(error.__traceback__))
     if not frames:
         return "", 0

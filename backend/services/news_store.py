@@ -13,7 +13,7 @@ from backend.models.answer import Answer, Source
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
 from backend.models.text import one_line
-from backend.providers.rows import NOT_OF_NOW_MS
+from backend.providers.rows import CURRENT_WITHIN_MS
 from backend.services.news_sentiment import sentiment_of
 from backend.services.news_tags import CoinTagger
 from backend.services.news_text import (
@@ -32,7 +32,7 @@ KEPT_FOR = timedelta(hours=72)
 #: A publisher's clock may be ahead of the present by this; what is later is not published yet.
 CLOCK_ERROR = timedelta(minutes=2)
 #: Our own clock may be behind by two hours, and a list's newest article is an hour old.
-MOST_BEHIND = timedelta(milliseconds=NOT_OF_NOW_MS)
+MOST_BEHIND = timedelta(milliseconds=CURRENT_WITHIN_MS)
 MOST_ARTICLES = 2_000
 #: The same title at another address is the same story, if it is this near in time.
 SAME_STORY_WITHIN = timedelta(hours=6)

@@ -122,7 +122,7 @@ def response(status: int, body: Any, **headers: str) -> httpx.Response:
         *((binance.ADAPTER, *answer) for answer in BINANCE_ANSWERS),
     ],
 )
-async def test_a_vendors_refusal_becomes_the_error_that_says_what_to_do(
+async def test_a_refusal_becomes_the_error_of_the_vendors_table(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     adapter: Adapter,
@@ -166,7 +166,7 @@ IN_90_S = "Sun, 22 Nov 2026 08:01:30 GMT"
         ({"Retry_After": "60", "Date": "1 Jan 99999999999999999999 00:00:00 GMT"}, 60.0),
     ],
 )
-async def test_retry_after_is_read_as_seconds_or_date_and_never_trusted_blindly(
+async def test_retry_after_is_read_as_seconds_or_as_a_plausible_date(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     headers: dict[str, str],
@@ -178,7 +178,7 @@ async def test_retry_after_is_read_as_seconds_or_date_and_never_trusted_blindly(
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_an_outage_says_itself_how_long_it_lasts(
+async def test_retry_after_applies_to_an_outage_too(
     client: ProviderClient, respx_mock: respx.MockRouter, status: int
 ) -> None:
     respx_mock.get(ADDRESS).mock(return_value=response(status, HTML, Retry_After="120"))
@@ -198,7 +198,7 @@ async def test_an_outage_says_itself_how_long_it_lasts(
         (EPOCH_MS - 1, {}, None),
     ],
 )
-async def test_a_ban_lasts_as_its_header_says_else_as_its_text_says(
+async def test_the_end_of_a_ban_is_in_its_header_else_in_its_text(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     until_ms: int,
@@ -221,7 +221,7 @@ async def test_a_ban_lasts_as_its_header_says_else_as_its_text_says(
         "limited to 100/day",
     ],
 )
-async def test_a_text_that_names_a_month_or_a_day_may_be_a_spent_quota_for_nobody_knows_how_long(
+async def test_a_text_about_a_month_or_a_day_is_a_spent_quota_without_a_time(
     client: ProviderClient, respx_mock: respx.MockRouter, text: str
 ) -> None:
     body = {"status": {"error_code": 429, "error_message": text}}
@@ -243,7 +243,7 @@ async def test_a_text_that_names_a_month_or_a_day_may_be_a_spent_quota_for_nobod
     ],
     ids=lambda body: repr(body[:24]),
 )
-async def test_a_success_without_json_is_no_answer(
+async def test_a_success_without_json_is_malformed(
     client: ProviderClient, respx_mock: respx.MockRouter, body: bytes
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -253,7 +253,7 @@ async def test_a_success_without_json_is_no_answer(
 
 
 @pytest.mark.parametrize("status", [204, 301, 302, 307, 308, 304])
-async def test_a_redirect_or_nothing_is_no_answer_and_is_not_followed(
+async def test_a_redirect_without_location_or_content_is_malformed(
     client: ProviderClient, respx_mock: respx.MockRouter, status: int
 ) -> None:
     moved = {"Location": "https://elsewhere.example/"}
@@ -283,7 +283,7 @@ class Stream(httpx.AsyncByteStream):
         self.is_closed = True
 
 
-async def test_a_body_over_its_bound_is_dropped_without_reading_it_all(
+async def test_a_body_over_its_limit_is_not_read_to_the_end(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     stream = Stream()
@@ -295,7 +295,7 @@ async def test_a_body_over_its_bound_is_dropped_without_reading_it_all(
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
-async def test_the_bound_counts_the_unpacked_body(
+async def test_the_limit_applies_to_the_decompressed_body(
     client: ProviderClient, respx_mock: respx.MockRouter, spare: int, fits: bool
 ) -> None:
     body = b"[" + b" " * 50_000 + b"]"
@@ -319,7 +319,7 @@ async def test_the_bound_counts_the_unpacked_body(
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_within_the_host_says_where(
+async def test_a_redirect_within_the_host_raises_moved(
     client: ProviderClient, respx_mock: respx.MockRouter, status: int, location: str, there: str
 ) -> None:
     moved_to = {"Location": location}
@@ -329,7 +329,7 @@ async def test_a_redirect_within_the_host_says_where(
     assert error.location == there
 
 
-async def test_what_was_moved_is_asked_for_at_its_new_place_with_the_key(
+async def test_the_call_to_the_new_location_has_the_key(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get("https://vendor.example/new?page=2").mock(
@@ -362,7 +362,7 @@ async def test_a_redirect_to_another_host_is_refused(
     assert type(await fail(client)) is MalformedResponse
 
 
-async def test_a_host_may_send_us_to_its_safer_self(
+async def test_a_redirect_from_http_to_https_of_the_host_is_accepted(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     respx_mock.get("http://vendor.example/api/things").mock(
@@ -374,7 +374,7 @@ async def test_a_host_may_send_us_to_its_safer_self(
 
 
 @pytest.mark.parametrize(("status", "kind"), [(302, MalformedResponse), (308, Moved)])
-async def test_a_post_is_sent_on_only_as_a_post(
+async def test_a_post_is_redirected_only_if_it_stays_a_post(
     client: ProviderClient, respx_mock: respx.MockRouter, status: int, kind: type[ProviderError]
 ) -> None:
     respx_mock.post(ADDRESS).mock(
@@ -393,7 +393,7 @@ async def test_a_post_is_sent_on_only_as_a_post(
         (httpx.RemoteProtocolError, ConnectionBroken),
     ],
 )
-async def test_trouble_on_the_wire_tells_whether_the_request_had_left(
+async def test_a_connection_error_says_whether_the_request_was_sent(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     trouble: type[httpx.TransportError],
@@ -427,7 +427,7 @@ class Lacking(httpx.AsyncBaseTransport):
         (errno.ECONNREFUSED, ConnectFailed),
     ],
 )
-async def test_our_own_lack_of_descriptors_is_nobody_elses_fault(
+async def test_a_lack_of_file_descriptors_is_not_the_providers_failure(
     clock: ManualClock, number: int, kind: type[ProviderError]
 ) -> None:
     async with ProviderClient(clock, Lacking(number)) as client:
@@ -449,7 +449,7 @@ async def test_a_host_that_never_answers_times_out(
     assert type(await fail(client, timeout_s=0.05)) is ProviderTimeout
 
 
-async def test_the_timeout_is_for_the_body_too(
+async def test_the_timeout_includes_the_body(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     stream = Stream(stalls=True)
@@ -458,7 +458,7 @@ async def test_the_timeout_is_for_the_body_too(
     assert stream.is_closed
 
 
-async def test_a_cancelled_call_is_cancelled_and_no_timeout(
+async def test_a_cancelled_call_is_not_a_timeout(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     arrived = asyncio.Event()
@@ -497,7 +497,7 @@ QUERY_AUTH = Auth("query", "apikey")
         ((QUERY_AUTH, SecretStr(KEY)), None, f"a=1&b=x%2Cy&apikey={KEY}"),
     ],
 )
-async def test_a_request_is_named_carries_its_parameters_and_the_key_in_its_place(
+async def test_a_request_has_the_user_agent_its_parameters_and_the_key(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     auth: tuple[Auth, SecretStr] | None,
@@ -534,7 +534,7 @@ def everything_told(error: BaseException) -> str:
     ids=lambda answer: getattr(answer, "__name__", str(answer)),
 )
 @pytest.mark.parametrize("auth", [HEADER_AUTH, QUERY_AUTH], ids=lambda auth: auth.place)
-async def test_no_error_tells_the_address_or_the_key(
+async def test_no_error_contains_the_address_or_the_key(
     client: ProviderClient, respx_mock: respx.MockRouter, answer: Any, auth: Auth
 ) -> None:
     respx_mock.get(ADDRESS).mock(
@@ -556,16 +556,16 @@ def refuse(detail: str) -> int:
     raise QueryRefused(detail)
 
 
-def test_what_a_parser_returns_is_passed_on() -> None:
+def test_the_result_of_a_parser_is_returned() -> None:
     assert parsed(explode, "7") == 7
 
 
-def test_what_a_parser_raises_on_junk_is_malformed_and_names_only_its_kind() -> None:
+def test_an_exception_of_a_parser_is_malformed_and_shows_only_its_type() -> None:
     with pytest.raises(MalformedResponse) as caught:
         parsed(explode, "<html>")
     assert str(caught.value) == "ValueError in explode"
 
 
-def test_an_error_of_ours_passes_through_a_parser() -> None:
+def test_a_provider_error_of_a_parser_is_passed_on() -> None:
     with pytest.raises(QueryRefused, match="namesake"):
         parsed(refuse, "namesake")

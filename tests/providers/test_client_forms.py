@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from backend.errors import MalformedResponse, UpstreamFailed
 from backend.providers.adapter import Adapter, Auth, Call
-from backend.providers.client import MOST_VALIDATED, ProviderClient
+from backend.providers.client import ProviderClient
+from backend.providers.conditional import MOST_BODIES
 from tests.clocks import ManualClock
 from tests.walk import stub_adapter
 
@@ -39,7 +40,7 @@ async def test_a_json_body_makes_it_a_post(
     assert request.headers["content-type"] == "application/json"
 
 
-async def test_a_body_of_bytes_is_given_as_it_came(
+async def test_a_body_of_bytes_is_returned_unchanged(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get(BASE_URL).respond(content=b"<rss/>")
@@ -47,7 +48,7 @@ async def test_a_body_of_bytes_is_given_as_it_came(
     assert route.calls.last.request.headers["accept"] == "*/*"
 
 
-async def test_an_empty_body_of_bytes_is_no_answer(
+async def test_an_empty_body_of_bytes_is_malformed(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     respx_mock.get(BASE_URL).respond(content=b"")
@@ -55,7 +56,7 @@ async def test_an_empty_body_of_bytes_is_no_answer(
         await payload(client, Call(decode="bytes"))
 
 
-async def test_an_unchanged_answer_is_given_again(
+async def test_a_304_returns_the_last_body(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     modified = "Sun, 22 Nov 2026 07:00:00 GMT"
@@ -77,7 +78,7 @@ async def test_an_unchanged_answer_is_given_again(
     assert "if-modified-since" not in asked[4]
 
 
-async def test_an_error_does_not_replace_what_was_known(
+async def test_an_error_does_not_replace_the_last_body(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get(BASE_URL)
@@ -92,7 +93,7 @@ async def test_an_error_does_not_replace_what_was_known(
     assert await payload(client, FEED) == b"<rss/>"
 
 
-async def test_a_304_that_nobody_asked_for_is_no_answer(
+async def test_a_304_without_a_known_body_is_malformed(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     respx_mock.get(BASE_URL).respond(304)
@@ -100,7 +101,7 @@ async def test_a_304_that_nobody_asked_for_is_no_answer(
         await payload(client, FEED)
 
 
-async def test_an_answer_without_validators_is_asked_for_anew(
+async def test_an_answer_without_validators_is_not_requested_conditionally(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get(BASE_URL).respond(content=b"<rss/>")
@@ -109,7 +110,7 @@ async def test_an_answer_without_validators_is_asked_for_anew(
     assert "if-none-match" not in route.calls.last.request.headers
 
 
-async def test_what_was_absurd_is_not_called_unchanged(
+async def test_a_forgotten_body_is_not_requested_conditionally(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     route = respx_mock.get(BASE_URL).respond(content=b"soon back", headers={"ETag": '"one"'})
@@ -119,7 +120,9 @@ async def test_what_was_absurd_is_not_called_unchanged(
     assert "if-none-match" not in route.calls.last.request.headers
 
 
-async def test_an_unchanged_body_is_asked_for_anew_each_hour(respx_mock: respx.MockRouter) -> None:
+async def test_an_unchanged_body_is_requested_again_after_an_hour(
+    respx_mock: respx.MockRouter,
+) -> None:
     clock = ManualClock()
     route = respx_mock.get(BASE_URL).respond(content=b"<rss/>", headers={"ETag": '"one"'})
     async with ProviderClient(clock) as client:
@@ -130,7 +133,7 @@ async def test_an_unchanged_body_is_asked_for_anew_each_hour(respx_mock: respx.M
 
 
 @pytest.mark.parametrize("place", ["header", "query"])
-async def test_a_key_that_is_echoed_is_redacted_before_anybody_reads_it(
+async def test_an_echoed_key_is_redacted_before_the_body_is_parsed(
     client: ProviderClient, respx_mock: respx.MockRouter, place: Literal["header", "query"]
 ) -> None:
     respx_mock.get(url__startswith=BASE_URL).respond(json={"next": "/?token=the-secret-key"})
@@ -140,7 +143,7 @@ async def test_a_key_that_is_echoed_is_redacted_before_anybody_reads_it(
 
 
 @pytest.mark.parametrize("url", [f"{BASE_URL}/", f"{BASE_URL}?format=rss&n=1"])
-async def test_without_a_path_the_base_url_is_the_whole_address(
+async def test_without_a_path_the_base_url_is_the_address(
     client: ProviderClient, respx_mock: respx.MockRouter, url: str
 ) -> None:
     route = respx_mock.get(url__startswith=BASE_URL).respond(content=b"<rss/>")
@@ -152,6 +155,6 @@ async def test_kept_bodies_are_bounded(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     respx_mock.get(url__regex=".*").respond(content=b"<rss/>", headers={"ETag": '"one"'})
-    for number in range(MOST_VALIDATED + 5):
+    for number in range(MOST_BODIES + 5):
         await payload(client, FEED, f"{BASE_URL}/{number}")
-    assert len(client._validated) == MOST_VALIDATED
+    assert len(client._bodies._validated) == MOST_BODIES

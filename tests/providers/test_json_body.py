@@ -26,7 +26,7 @@ from backend.providers.json_body import decode_json
         (b'["\xed\xa0\xbd"]', ["���"]),
     ],
 )
-def test_what_is_no_character_becomes_the_replacement(body: bytes, value: Any) -> None:
+def test_an_invalid_character_becomes_the_replacement_character(body: bytes, value: Any) -> None:
     assert decode_json(body) == value
 
 
@@ -43,7 +43,7 @@ def test_what_is_no_character_becomes_the_replacement(body: bytes, value: Any) -
     ],
     ids=lambda body: repr(body[:12]),
 )
-def test_what_is_no_json_has_no_value(body: bytes) -> None:
+def test_a_body_that_is_not_json_has_no_value(body: bytes) -> None:
     assert decode_json(body) is None
 
 
@@ -58,11 +58,13 @@ def test_what_is_no_json_has_no_value(body: bytes) -> None:
     ],
     ids=lambda cell: repr(cell)[:12],
 )
-def test_an_odd_number_or_control_character_costs_its_cell_only(cell: bytes, value: Any) -> None:
+def test_an_invalid_number_or_control_character_costs_only_its_field(
+    cell: bytes, value: Any
+) -> None:
     assert decode_json(b'[{"id": "a"}, {"id": %b}]' % cell) == [{"id": "a"}, {"id": value}]
 
 
-def test_what_is_not_a_number_stays_none_and_no_row_with_it_is_taken() -> None:
+def test_nan_stays_nan_and_no_row_with_it_is_accepted() -> None:
     (value,) = decode_json(b"[NaN]")
     assert math.isnan(value)
 
@@ -76,12 +78,12 @@ def test_repairs_take_linear_time(piece: bytes) -> None:
 
 
 @given(st.recursive(st.text() | st.integers(0, 9), st.lists))
-def test_what_is_json_is_read_as_the_standard_library_reads_it(value: Any) -> None:
+def test_valid_json_is_read_as_by_the_standard_library(value: Any) -> None:
     assert decode_json(json.dumps(value).encode()) == value
 
 
 @given(st.text(st.characters(max_codepoint=0xFFFF)).filter(lambda text: not text.isascii()))
-def test_no_lone_surrogate_comes_out(text: str) -> None:
+def test_the_result_has_no_lone_surrogate(text: str) -> None:
     body = json.dumps([text + "\ud83d"]).encode()
     (found,) = decode_json(body)
     found.encode()

@@ -92,7 +92,7 @@ async def raw_server(
         await asyncio.gather(*served)
 
 
-async def test_frames_come_out_decoded_in_their_order(world: PushWorld) -> None:
+async def test_frames_are_received_decoded_and_in_order(world: PushWorld) -> None:
     async with connect(world.url + TICKERS) as connection:
         await world.until_open()
         await world.tell({"stream": "a", "data": [1.5, None, "\N{SNOWMAN}"]})
@@ -102,7 +102,7 @@ async def test_frames_come_out_decoded_in_their_order(world: PushWorld) -> None:
     assert world.paths == [TICKERS]
 
 
-async def test_text_goes_out_as_it_is(world: PushWorld) -> None:
+async def test_text_is_sent_unchanged(world: PushWorld) -> None:
     command = {"method": "SUBSCRIBE", "params": ["btcusdt@kline_1M"], "id": 7}
     async with connect(world.url + TICKERS) as connection:
         await connection.send(json.dumps(command))
@@ -110,7 +110,9 @@ async def test_text_goes_out_as_it_is(world: PushWorld) -> None:
     assert world.sessions[0].commands == [command]
 
 
-async def test_the_handshake_tells_our_name_and_asks_for_no_compression(world: PushWorld) -> None:
+async def test_the_handshake_has_the_user_agent_and_requests_no_compression(
+    world: PushWorld,
+) -> None:
     async with connect(world.url + TICKERS):
         await world.until_open()
         request = world.sessions[0].connection.request
@@ -126,7 +128,7 @@ async def test_leaving_closes_the_connection(world: PushWorld) -> None:
     assert [session.connection.close_code for session in world.sessions] == [1000]
 
 
-async def test_a_bug_of_the_reader_closes_the_connection_too(world: PushWorld) -> None:
+async def test_an_exception_of_the_caller_closes_the_connection(world: PushWorld) -> None:
     async def read() -> None:
         async with connect(world.url + TICKERS):
             await world.until_open()
@@ -137,7 +139,7 @@ async def test_a_bug_of_the_reader_closes_the_connection_too(world: PushWorld) -
     await world.until_closed()
 
 
-async def test_silence_is_no_frame_and_costs_none_of_those_that_come(world: PushWorld) -> None:
+async def test_a_timeout_returns_none_and_loses_no_later_frame(world: PushWorld) -> None:
     async with connect(world.url + TICKERS) as connection:
         await world.until_open()
         assert await connection.receive(0.05) is None
@@ -150,7 +152,7 @@ async def test_silence_is_no_frame_and_costs_none_of_those_that_come(world: Push
 
 
 @pytest.mark.parametrize("text", ["<html>", "", "{", "nan", '{"a": nan}', "[" * 5_000, "{'a': 1}"])
-async def test_a_frame_that_is_no_json_is_junk_and_the_next_one_is_not(
+async def test_a_frame_that_is_not_json_is_malformed_and_the_next_one_is_read(
     world: PushWorld, text: str
 ) -> None:
     async with connect(world.url + TICKERS) as connection:
@@ -163,7 +165,7 @@ async def test_a_frame_that_is_no_json_is_junk_and_the_next_one_is_not(
 
 
 @pytest.mark.parametrize(("payload", "is_good"), [(b'{"number": 1}', True), (b"\xff\xfe", False)])
-async def test_a_binary_frame_is_read_as_json_or_is_junk(
+async def test_a_binary_frame_is_json_or_malformed(
     world: PushWorld, payload: bytes, is_good: bool
 ) -> None:
     async with connect(world.url + TICKERS) as connection:
@@ -195,7 +197,7 @@ async def test_a_frame_over_four_mib_breaks_the_connection(world: PushWorld) -> 
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011])
-async def test_a_connection_that_they_close_is_broken_both_ways(
+async def test_a_closed_connection_is_broken_in_both_directions(
     world: PushWorld, code: int
 ) -> None:
     async with connect(world.url + TICKERS) as connection:
@@ -209,7 +211,7 @@ async def test_a_connection_that_they_close_is_broken_both_ways(
             await connection.send("{}")
 
 
-async def test_a_connection_that_is_cut_off_without_a_word_is_broken(world: PushWorld) -> None:
+async def test_an_aborted_connection_is_broken(world: PushWorld) -> None:
     async with connect(world.url + TICKERS) as connection:
         await world.until_open()
         world.sessions[0].connection.transport.abort()
@@ -217,7 +219,7 @@ async def test_a_connection_that_is_cut_off_without_a_word_is_broken(world: Push
             await connection.receive(5)
 
 
-async def test_what_cannot_be_sent_in_time_breaks_the_connection(
+async def test_a_send_timeout_breaks_the_connection(
     world: PushWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(_connection: ClientConnection, _text: str) -> None:
@@ -245,7 +247,7 @@ async def test_what_cannot_be_sent_in_time_breaks_the_connection(
         (204, ConnectFailed, "connect_error"),
     ],
 )
-async def test_a_refused_handshake_is_what_the_same_answer_to_a_request_would_be(
+async def test_a_refused_handshake_is_the_same_error_as_a_refused_request(
     world: PushWorld, status: int, kind: type[ProviderError], reason: str
 ) -> None:
     world.status = status
@@ -255,14 +257,14 @@ async def test_a_refused_handshake_is_what_the_same_answer_to_a_request_would_be
     assert str(status) in str(error)
 
 
-async def test_a_refused_handshake_may_tell_how_long_to_wait() -> None:
+async def test_a_refused_handshake_may_have_a_retry_after() -> None:
     async with refusing(429, Retry_After="77") as url:
         error = await failure(url)
     assert isinstance(error, RateLimited)
     assert (error.http_status, error.retry_after_s) == (429, 77.0)
 
 
-async def test_without_a_word_on_waiting_there_is_none(world: PushWorld) -> None:
+async def test_a_refused_handshake_without_retry_after_has_no_wait(world: PushWorld) -> None:
     world.status = 429
     assert (await failure(world.url)).retry_after_s is None
 
@@ -275,13 +277,13 @@ async def test_a_redirect_is_not_followed(world: PushWorld, status: int) -> None
     assert world.paths == []
 
 
-async def test_a_venue_that_is_gone_cannot_be_connected_to(world: PushWorld) -> None:
+async def test_a_closed_port_is_a_failed_connection(world: PushWorld) -> None:
     url = world.url + TICKERS
     await world.stop()
     assert isinstance(await failure(url), ConnectFailed)
 
 
-async def test_a_venue_that_came_back_can_be_connected_to(world: PushWorld) -> None:
+async def test_a_venue_that_is_back_can_be_connected_to(world: PushWorld) -> None:
     async with connect(world.url + TICKERS) as connection:
         await world.until_open()
         await world.stop()
@@ -297,7 +299,7 @@ async def test_a_venue_that_came_back_can_be_connected_to(world: PushWorld) -> N
 @pytest.mark.parametrize(
     "answer", [b"", b"junk\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 101 Go\r\n\r\n"]
 )
-async def test_whoever_speaks_no_websocket_cannot_be_connected_to(answer: bytes) -> None:
+async def test_a_server_that_speaks_no_websocket_is_a_failed_connection(answer: bytes) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -307,7 +309,7 @@ async def test_whoever_speaks_no_websocket_cannot_be_connected_to(answer: bytes)
         assert isinstance(await failure(url), ConnectFailed)
 
 
-async def test_a_handshake_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_handshake_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_client, "OPEN_TIMEOUT_S", 0.1)
 
     async def handle(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -320,11 +322,11 @@ async def test_a_handshake_is_not_waited_for_for_ever(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/stream", "ws://", "nonsense"])
-async def test_an_address_that_is_none_cannot_be_connected_to(url: str) -> None:
+async def test_an_invalid_address_is_a_failed_connection(url: str) -> None:
     assert isinstance(await failure(url), ConnectFailed)
 
 
-async def test_a_name_that_nobody_knows_cannot_be_connected_to(
+async def test_an_unknown_host_is_a_failed_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def unknown(*_arguments: Any, **_more: Any) -> None:
@@ -336,7 +338,7 @@ async def test_a_name_that_nobody_knows_cannot_be_connected_to(
     assert str(error) == "gaierror"
 
 
-async def test_nothing_of_what_was_asked_stands_in_an_error(world: PushWorld) -> None:
+async def test_no_error_contains_the_requested_address(world: PushWorld) -> None:
     world.status = 500
     error = await failure(world.url + "/stream?key=secret")
     assert "secret" not in str(error)

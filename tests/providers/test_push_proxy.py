@@ -39,9 +39,7 @@ async def heard(url: str, **environment: str) -> object:
         return await connection.receive(5)
 
 
-async def test_it_goes_through_a_tunnel_with_the_hosts_own_certificate(
-    secure: int, cert_file: str
-) -> None:
+async def test_a_tunnel_uses_the_certificate_of_the_host(secure: int, cert_file: str) -> None:
     async with HttpProxy("anna", "p@ss/w%rd") as proxy:
         address = f"http://anna:p%40ss%2Fw%25rd@{proxy.address}"
         url = f"wss://{HOST}:{secure}/stream"
@@ -49,7 +47,7 @@ async def test_it_goes_through_a_tunnel_with_the_hosts_own_certificate(
     assert proxy.asked == [f"{HOST}:{secure}"]
 
 
-async def test_a_proxy_may_itself_be_asked_by_https(
+async def test_the_connection_to_the_proxy_may_use_https(
     secure: int, cert_file: str, server_tls: ssl.SSLContext
 ) -> None:
     async with HttpProxy(tls=server_tls) as proxy:
@@ -58,7 +56,7 @@ async def test_a_proxy_may_itself_be_asked_by_https(
     assert proxy.asked == [f"{HOST}:{secure}"]
 
 
-async def test_without_tls_it_goes_by_the_proxy_for_plain_http(plain: int) -> None:
+async def test_a_stream_without_tls_uses_the_proxy_for_plain_http(plain: int) -> None:
     async with HttpProxy() as proxy, HttpProxy() as other:
         url = f"ws://{HOST}:{plain}/stream"
         environment = {"HTTP_PROXY": proxy.address, "HTTPS_PROXY": other.address}
@@ -67,14 +65,14 @@ async def test_without_tls_it_goes_by_the_proxy_for_plain_http(plain: int) -> No
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
-async def test_a_socks_proxy_looks_up_the_name(secure: int, cert_file: str, scheme: str) -> None:
+async def test_a_socks_proxy_resolves_the_name(secure: int, cert_file: str, scheme: str) -> None:
     async with SocksProxy("anna", "p@ss") as proxy:
         address, url = f"{scheme}://anna:p%40ss@{proxy.address}", f"wss://{HOST}:{secure}/stream"
         assert await heard(url, ALL_PROXY=address, SSL_CERT_FILE=cert_file) == "hello"
     assert proxy.asked == [f"{HOST}:{secure}"]
 
 
-async def test_who_is_exempt_is_connected_to_directly(secure: int, cert_file: str) -> None:
+async def test_an_exempt_host_is_connected_to_directly(secure: int, cert_file: str) -> None:
     async with HttpProxy() as proxy:
         url = f"wss://127.0.0.1:{secure}/stream"
         environment = {"ALL_PROXY": proxy.address, "NO_PROXY": f"127.0.0.1:{secure}"}
@@ -82,7 +80,7 @@ async def test_who_is_exempt_is_connected_to_directly(secure: int, cert_file: st
     assert proxy.asked == []
 
 
-async def test_the_environment_of_the_process_is_not_read_behind_the_settings(
+async def test_only_the_settings_and_not_the_environment_name_the_proxy(
     plain: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WS_PROXY", "SOCKS_PROXY"):
@@ -97,7 +95,7 @@ async def test_a_certificate_of_another_authority_is_refused(secure: int) -> Non
 
 @pytest.mark.parametrize("answer", [b"", b"junk\r\n\r\n", b"HTTP/1.1 407 No\r\n\r\n", b"\x05\xff"])
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_refuses_or_answers_junk_is_a_failed_connection(
+async def test_a_proxy_that_refuses_or_answers_wrongly_is_a_failed_connection(
     scheme: str, answer: bytes
 ) -> None:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,7 +110,7 @@ async def test_a_proxy_that_refuses_or_answers_junk_is_a_failed_connection(
     assert "secret" not in str(caught.value)
 
 
-async def test_a_proxy_that_wants_another_password_is_named_as_such(secure: int) -> None:
+async def test_a_proxy_that_refuses_the_password_is_named_in_the_error(secure: int) -> None:
     async with HttpProxy("anna", "right") as proxy:
         with pytest.raises(ConnectFailed, match="the proxy answered 407"):
             await heard(f"wss://{HOST}:{secure}/", ALL_PROXY=f"anna:wrong@{proxy.address}")

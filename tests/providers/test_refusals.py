@@ -133,7 +133,7 @@ BY_VENDOR: list[tuple[Adapter, int, Any, Told]] = [
 @pytest.mark.parametrize(
     ("adapter", "status", "body", "told"), BY_VENDOR, ids=lambda value: repr(value)[:60]
 )
-def test_a_limit_of_seconds_stays_one_and_only_a_vendors_code_tells_how_long_a_quota_is_spent(
+def test_a_limit_of_seconds_stays_a_rate_limit_and_only_a_vendors_code_gives_the_reset_of_a_quota(
     adapter: Adapter, status: int, body: Any, told: Told
 ) -> None:
     assert refused(adapter, status, body) == told
@@ -144,21 +144,19 @@ WORDS = ["per day", "monthly", "quota", "Daily limit of 100/day reached, your qu
 
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("adapter", [coingecko.ADAPTER, PLAIN, rss.ADAPTER, binance.ADAPTER])
-def test_a_told_retry_after_is_the_whole_wait_whatever_the_words_say(
-    adapter: Adapter, words: str
-) -> None:
+def test_retry_after_comes_before_the_words_of_the_body(adapter: Adapter, words: str) -> None:
     told = refused(adapter, 429, gecko(words), {"retry-after": "53"})
     assert told == (RateLimited, 53.0)
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_no_words_make_an_outage_a_spent_quota(words: str) -> None:
+def test_words_do_not_turn_an_outage_into_a_spent_quota(words: str) -> None:
     error = refusal_in(PLAIN, 503, {}, None, words.encode(), EPOCH)
     assert error is not None
     assert error.reason == "upstream_5xx"
 
 
-def test_a_code_that_calls_the_quota_spent_stands_and_its_retry_after_is_the_wait() -> None:
+def test_a_vendors_code_for_a_spent_quota_is_kept_with_its_retry_after() -> None:
     headers = {"retry-after": "600"}
     assert refused(cryptopanic.ADAPTER, 429, panic(PANIC_QUOTA), headers) == (QuotaSpent, 600.0)
     daily = scan("Max daily rate limit reached")
@@ -191,7 +189,7 @@ RETRY_AFTERS: list[tuple[str, float | None]] = [
 
 
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTERS, ids=ascii)
-def test_retry_after_is_read_as_it_is_meant_or_not_at_all(text: str, seconds: float | None) -> None:
+def test_each_form_of_retry_after_is_read_or_ignored(text: str, seconds: float | None) -> None:
     assert refused(PLAIN, 429, {}, {"retry-after": text}) == (RateLimited, seconds)
 
 
@@ -213,13 +211,13 @@ RESETS: list[tuple[dict[str, str], float | None]] = [
 
 
 @pytest.mark.parametrize(("headers", "seconds"), RESETS, ids=str)
-def test_the_end_of_the_spent_window_is_a_wait_that_is_told(
+def test_the_reset_of_a_spent_window_is_the_wait(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert refused(PLAIN, 429, {}, headers) == (RateLimited, seconds)
 
 
-def test_the_end_of_a_window_says_nothing_of_an_outage() -> None:
+def test_the_reset_of_a_window_does_not_apply_to_an_outage() -> None:
     error = refusal_in(PLAIN, 503, {"x-ratelimit-reset": "3000"}, {}, b"{}", EPOCH)
     assert error is not None
     assert error.retry_after_s is None

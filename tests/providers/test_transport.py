@@ -74,7 +74,7 @@ async def test_without_proxies_calls_go_directly() -> None:
 
 
 @pytest.mark.parametrize("words", [("", ""), WORDS], ids=["open", "with a password"])
-async def test_plain_http_is_asked_of_the_proxy_by_the_whole_address(
+async def test_plain_http_is_requested_from_the_proxy_with_the_absolute_url(
     words: tuple[str, str],
 ) -> None:
     async with origin() as one, HttpProxy(*words) as proxy:
@@ -96,7 +96,7 @@ def httpx_quoted(text: str) -> str:
 
 
 @pytest.mark.parametrize("words", [("", ""), WORDS], ids=["open", "with a password"])
-async def test_https_goes_through_a_tunnel_with_the_hosts_own_certificate(
+async def test_an_https_tunnel_uses_the_certificate_of_the_host(
     words: tuple[str, str], server_tls: ssl.SSLContext, cert_file: str
 ) -> None:
     async with origin(server_tls) as one, HttpProxy(*words) as proxy:
@@ -107,7 +107,7 @@ async def test_https_goes_through_a_tunnel_with_the_hosts_own_certificate(
     assert "Proxy-" not in one.heads[0]
 
 
-async def test_a_proxy_may_itself_be_asked_by_https(
+async def test_the_connection_to_the_proxy_may_use_https(
     server_tls: ssl.SSLContext, cert_file: str
 ) -> None:
     async with (
@@ -123,7 +123,7 @@ async def test_a_proxy_may_itself_be_asked_by_https(
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
 @pytest.mark.parametrize("words", [("", ""), ("anna", "p@ss")])
-async def test_a_socks_proxy_takes_names_and_both_schemes(
+async def test_a_socks_proxy_gets_names_and_serves_both_schemes(
     scheme: str, words: tuple[str, str], server_tls: ssl.SSLContext, cert_file: str
 ) -> None:
     async with origin(server_tls) as secure, origin() as plain, SocksProxy(*words) as proxy:
@@ -133,7 +133,7 @@ async def test_a_socks_proxy_takes_names_and_both_schemes(
     assert proxy.asked == [f"{HOST}:{secure.port}", f"{HOST}:{plain.port}"]
 
 
-async def test_who_is_exempt_is_called_directly() -> None:
+async def test_an_exempt_host_is_called_directly() -> None:
     async with origin() as one, HttpProxy() as proxy:
         environment = {"HTTP_PROXY": of(proxy), "NO_PROXY": "127.0.0.0/8"}
         urls = f"http://127.0.0.1:{one.port}/", f"http://{HOST}:{one.port}/"
@@ -141,7 +141,7 @@ async def test_who_is_exempt_is_called_directly() -> None:
     assert proxy.asked == [f"GET {urls[1]}"]
 
 
-async def test_a_host_of_other_letters_is_exempt_by_its_name(
+async def test_an_internationalised_host_is_exempt_by_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def unknown(*_arguments: object, **_more: object) -> None:
@@ -155,13 +155,13 @@ async def test_a_host_of_other_letters_is_exempt_by_its_name(
     assert proxy.asked == []
 
 
-async def test_the_proxy_for_https_is_not_asked_for_plain_http() -> None:
+async def test_the_proxy_for_https_is_not_used_for_plain_http() -> None:
     async with origin() as one, HttpProxy() as proxy:
         assert await get({"HTTPS_PROXY": of(proxy)}, f"http://127.0.0.1:{one.port}/") == ["ok"]
     assert proxy.asked == []
 
 
-async def test_the_environment_of_the_process_is_not_read_behind_the_settings(
+async def test_only_the_settings_and_not_the_environment_name_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -170,7 +170,7 @@ async def test_the_environment_of_the_process_is_not_read_behind_the_settings(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_wants_another_password_is_a_proxys_failure(scheme: str) -> None:
+async def test_a_refused_proxy_password_is_a_proxy_error(scheme: str) -> None:
     async with HttpProxy("anna", "right") as proxy:
         with pytest.raises(httpx.ProxyError, match="the proxy answered 407") as caught:
             await get({"ALL_PROXY": f"anna:wrong@{proxy.address}"}, f"{scheme}://{HOST}/")
@@ -179,7 +179,7 @@ async def test_a_proxy_that_wants_another_password_is_a_proxys_failure(scheme: s
 
 
 @pytest.mark.parametrize(("user", "password"), [("anna", "wrong"), ("", "")])
-async def test_a_socks_proxy_that_refuses_is_a_proxys_failure(user: str, password: str) -> None:
+async def test_a_refusing_socks_proxy_is_a_proxy_error(user: str, password: str) -> None:
     words = f"{user}:{password}@" if user else ""
     async with SocksProxy("anna", "right") as proxy:
         with pytest.raises(httpx.ProxyError):
@@ -187,7 +187,7 @@ async def test_a_socks_proxy_that_refuses_is_a_proxys_failure(user: str, passwor
     assert proxy.refused == 1
 
 
-async def test_a_proxy_that_is_gone_cannot_be_connected_to() -> None:
+async def test_an_unreachable_proxy_is_a_failed_connection() -> None:
     async with HttpProxy() as proxy:
         address = proxy.address
     for scheme in ("http", "socks5"):
@@ -213,7 +213,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=range(len(ANSWERS)))
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_answers_junk_is_a_proxys_failure(scheme: str, answer: bytes) -> None:
+async def test_an_invalid_answer_of_the_proxy_is_a_proxy_error(scheme: str, answer: bytes) -> None:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(answer)
@@ -228,9 +228,7 @@ async def test_a_proxy_that_answers_junk_is_a_proxys_failure(scheme: str, answer
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 200 OK\r\n\r\n"])
-async def test_a_call_that_is_given_up_leaves_no_connection_behind(
-    scheme: str, greeting: bytes
-) -> None:
+async def test_a_cancelled_call_leaks_no_connection(scheme: str, greeting: bytes) -> None:
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(greeting)
@@ -258,7 +256,7 @@ async def test_a_certificate_of_another_authority_is_refused(server_tls: ssl.SSL
             await get({}, f"https://127.0.0.1:{one.port}/")
 
 
-async def test_a_folder_of_authorities_is_believed_by_their_hashes(
+async def test_a_folder_of_authorities_is_read_by_hash_names(
     authority: trustme.CA, server_tls: ssl.SSLContext, tmp_path: Path
 ) -> None:
     (tmp_path / f"{HASH}.0").write_bytes(authority.cert_pem.bytes())

@@ -21,7 +21,9 @@ def caught(number: int) -> Exception:
     raise AssertionError
 
 
-def test_each_place_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_line_of_code_is_logged_once_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     errors = UnexpectedErrors()
     for number in (0, 0, 1, 0, 1):
         errors.log("the call to acme", caught(number))
@@ -31,7 +33,7 @@ def test_each_place_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureF
     assert all(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)
 
 
-def test_the_memory_of_places_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_number_of_remembered_places_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     errors = UnexpectedErrors()
     for number in range(MOST_KINDS + 50):
         errors.log("a test", type(f"Odd{number}", (Exception,), {})())

@@ -64,7 +64,7 @@ class TickSubscriptions:
         """Open, perhaps answering pings, but silent in all subjects or in one that never rests."""
         dead = [subject for subject in self._seen if self._silences(subject) > DEAD_SILENCES]
         is_all = len(dead) == len(self._seen) > 0
-        return is_all or any(map(self._feed.always_tells, dead))
+        return is_all or any(map(self._feed.always_active, dead))
 
     def next_change(self, wanted: Sequence[TickSubject]) -> SubscriptionChange | None:
         """Drops what is no longer wanted, asks for what is new, and again for what is silent."""

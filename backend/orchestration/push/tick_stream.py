@@ -189,7 +189,7 @@ class TickStream:
         if change is None:
             return
         self._next_command = now + 1.0 / self._feed.commands_per_s
-        command = self._feed.ask if change.kind == "ask" else self._feed.drop
+        command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
         await connection.send(command(change.subjects, next(self._numbers)))
 
     async def _received(self, connection: Connection) -> Any:

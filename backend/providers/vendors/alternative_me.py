@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import NOT_OF_NOW_MS, newest_days, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, newest_days, parse_rows
 
 PUBLIC = Plan("public", ("https://api.alternative.me",), (Window(60, 60),))
 
@@ -35,7 +35,7 @@ def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context)
     payload = payloads[0]
     if payload["metadata"]["error"] is not None:
         raise ValueError("an error in place of the index")
-    latest = datetime.fromtimestamp((context.now_ms + NOT_OF_NOW_MS) / 1000, UTC)
+    latest = datetime.fromtimestamp((context.now_ms + CURRENT_WITHIN_MS) / 1000, UTC)
     parsed, refused = parse_rows(
         payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
     )

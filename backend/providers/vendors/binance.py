@@ -24,8 +24,8 @@ from backend.models.market import (
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery, sifted
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
+    CURRENT_WITHIN_MS,
     LONGEST_NAME,
-    NOT_OF_NOW_MS,
     bounded,
     decimal_number,
     decimal_numbers,
@@ -194,7 +194,7 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
 
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
-    if row[0] - context.now_ms > NOT_OF_NOW_MS:
+    if row[0] - context.now_ms > CURRENT_WITHIN_MS:
         raise ValueError("the candle lies ahead")
     if not _is_newest(query) and not query.start_ms <= row[0] < query.end_ms:
         raise ValueError("the candle is of another time than was asked for")
@@ -211,7 +211,7 @@ def _refuse_other_market(query: OhlcQuery, series: Candles, context: Context) ->
         raise QueryRefused("no candles of this pair")
     newest = series.candles[-1]
     ended_ms = series.interval.next_open(newest.timestamp)
-    if context.now_ms - ended_ms >= NOT_OF_NOW_MS:  # a live pair's newest ends ahead of now
+    if context.now_ms - ended_ms >= CURRENT_WITHIN_MS:  # a live pair's newest ends ahead of now
         if series.refused:
             raise ValueError("no candle of now is well-formed")
         raise QueryRefused("the pair is no longer traded")

@@ -23,7 +23,7 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.providers.adapter import Context, PushFeed, Window
-from backend.providers.rows import NOT_OF_NOW_MS, bounded, decimal_numbers, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, bounded, decimal_numbers, parse_rows
 from backend.providers.vendors.binance import MOST_TICKERS, by_quote, instrument_of
 
 ALL_TICKERS = "!miniTicker@arr"
@@ -42,11 +42,11 @@ def build_path(subjects: Sequence[TickSubject]) -> str:
     return f"/stream?streams={'/'.join(map(stream_name, subjects))}"
 
 
-def build_ask(subjects: Sequence[TickSubject], number: int) -> str:
+def build_subscribe(subjects: Sequence[TickSubject], number: int) -> str:
     return _command("SUBSCRIBE", subjects, number)
 
 
-def build_drop(subjects: Sequence[TickSubject], number: int) -> str:
+def build_unsubscribe(subjects: Sequence[TickSubject], number: int) -> str:
     return _command("UNSUBSCRIBE", subjects, number)
 
 
@@ -129,8 +129,8 @@ def _change(
 
 
 def _of_now(event_ms: int, context: Context) -> int:
-    if abs(event_ms - context.now_ms) > NOT_OF_NOW_MS:
-        raise ValueError("the tick is not of now")
+    if abs(event_ms - context.now_ms) > CURRENT_WITHIN_MS:
+        raise ValueError("the tick is not current")
     return event_ms
 
 
@@ -146,8 +146,8 @@ def _candle(data: Any, context: Context) -> CandleTold | None:
         raise TypeError("a symbol must be a text")
     instrument = instrument_of(context.provider, row["s"])
     ended_ms = interval.next_open(row["t"])
-    if not row["t"] - NOT_OF_NOW_MS <= context.now_ms <= ended_ms + NOT_OF_NOW_MS:
-        raise ValueError("the candle is not of now")
+    if not row["t"] - CURRENT_WITHIN_MS <= context.now_ms <= ended_ms + CURRENT_WITHIN_MS:
+        raise ValueError("the candle is not current")
     opened, high, low, close, volume = decimal_numbers(_prices(row))
     candle = Candle(row["t"], opened, high, low, close, volume, row["x"])
     if instrument is None:
@@ -163,10 +163,10 @@ PUSH_FEED = PushFeed(
     commands_per_s=3,
     most_subjects=1_000,  # of 1,024
     path=build_path,
-    ask=build_ask,
-    drop=build_drop,
+    subscribe=build_subscribe,
+    unsubscribe=build_unsubscribe,
     parse=parse_frame,
     is_shutdown_notice=is_shutdown_notice,
     silence_s=silence_s,
-    always_tells=lambda subject: isinstance(subject, MarketTicks),
+    always_active=lambda subject: isinstance(subject, MarketTicks),
 )

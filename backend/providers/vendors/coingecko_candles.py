@@ -15,7 +15,7 @@ from urllib.parse import quote
 from backend.models.market import NAMESAKE_FACTOR, agree
 from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery, sifted
 from backend.providers.adapter import Call, Context, Operation
-from backend.providers.rows import NOT_OF_NOW_MS, bounded, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, bounded, parse_rows
 
 PAID_PLAN = "pro"
 #: `days`, the grain that it gives, and what whole candles that grain makes.
@@ -141,7 +141,7 @@ def _opened(step_ms: int, row: Any) -> int:
 def _candle(step_ms: int, context: Context, row: Any) -> Candle:
     """Stamped with its open. It is surely over once the vendor's cache has run out behind it."""
     at = _opened(step_ms, row)
-    if at - context.now_ms > NOT_OF_NOW_MS:
+    if at - context.now_ms > CURRENT_WITHIN_MS:
         raise ValueError("the candle lies ahead")
     return Candle(
         timestamp=at,
@@ -171,10 +171,10 @@ def _refuse_other(query: OhlcQuery, series: Candles, context: Context) -> None:
     if not series.candles:
         raise ValueError("no candles")
     newest = series.candles[-1]
-    earliest = newest.timestamp - NOT_OF_NOW_MS
-    latest = newest.timestamp + series.interval.step_ms + NOT_OF_NOW_MS
+    earliest = newest.timestamp - CURRENT_WITHIN_MS
+    latest = newest.timestamp + series.interval.step_ms + CURRENT_WITHIN_MS
     if not earliest <= context.now_ms <= latest:
-        raise ValueError("the newest candle is not of now")
+        raise ValueError("the newest candle is not current")
     known = query.reference_price
     if known is not None and not agree(newest.close, known, NAMESAKE_FACTOR):
         raise ValueError("the newest candle's price is not the coin's")

@@ -13,7 +13,7 @@ from typing import Any
 from backend.errors import AuthFailed, QuotaSpent, RateLimited
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import NOT_OF_NOW_MS, newest_days, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, newest_days, parse_rows
 
 KEYLESS = Plan("keyless", ("https://pro-api.coinmarketcap.com",), (Window(1, 60),))
 
@@ -40,7 +40,7 @@ def parse_fear_greed(
     payload = payloads[0]
     if str(payload["status"]["error_code"]) != "0":
         raise ValueError("an error in place of the index")
-    latest = datetime.fromtimestamp((context.now_ms + NOT_OF_NOW_MS) / 1000, UTC)
+    latest = datetime.fromtimestamp((context.now_ms + CURRENT_WITHIN_MS) / 1000, UTC)
     parsed, refused = parse_rows(
         payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
     )

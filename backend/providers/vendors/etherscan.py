@@ -19,7 +19,7 @@ from backend.errors import (
 )
 from backend.models.gas import GasFees, GasQuery
 from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import JUNK
+from backend.providers.rows import MALFORMED
 
 FREE = Plan(
     "free",
@@ -54,7 +54,7 @@ def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) 
         fees = _fees(payloads[0])
         query.refuse_other_heads(fees.block, context.now_ms)
         return fees
-    except JUNK:
+    except MALFORMED:
         # The body may echo the key, and an exception may quote its input: neither goes on.
         raise ValueError("no answer of the gas oracle") from None
 

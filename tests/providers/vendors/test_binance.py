@@ -157,7 +157,7 @@ def test_pairs_against_other_than_dollars_are_no_prices_in_dollars(pair: str) ->
 
 @pytest.mark.parametrize("off_ms", [-13 * HOUR, 13 * HOUR])
 def test_a_list_that_is_not_of_now_is_refused(off_ms: int) -> None:
-    with pytest.raises(ValueError, match="not of now"):
+    with pytest.raises(ValueError, match="not current"):
         tickers(ticker("BTCUSDT", closeTime=EPOCH_MS + off_ms))
 
 

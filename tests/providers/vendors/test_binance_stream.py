@@ -423,7 +423,8 @@ def test_the_address_asks_for_all_its_subjects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "method"), [(PUSH_FEED.ask, "SUBSCRIBE"), (PUSH_FEED.drop, "UNSUBSCRIBE")]
+    ("build", "method"),
+    [(PUSH_FEED.subscribe, "SUBSCRIBE"), (PUSH_FEED.unsubscribe, "UNSUBSCRIBE")],
 )
 def test_commands_are_numbered_and_name_their_streams(
     build: Callable[[Any, int], str], method: str
@@ -439,7 +440,7 @@ def test_a_command_of_a_hundred_symbols_stays_small_and_is_ascii() -> None:
     subjects = [
         CandleTicks(instrument(f"\u5e01{number}USDT"), Interval.MONTH) for number in range(100)
     ]
-    text = PUSH_FEED.ask(subjects, 1)
+    text = PUSH_FEED.subscribe(subjects, 1)
     assert text.isascii()
     assert len(text) < 4_096
 

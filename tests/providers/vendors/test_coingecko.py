@@ -288,7 +288,7 @@ def test_rows_from_the_future_cost_themselves_unless_they_are_most(ahead: int) -
     ranking = markets(*many(12, *rows))
     assert len(ranking.coins) == 12
     assert set(ranking.refused) == {f"ahead-{n}" for n in range(ahead)}
-    with pytest.raises(ValueError, match="not of now"):
+    with pytest.raises(ValueError, match="not current"):
         markets(*many(ahead - 1), *rows)
 
 
@@ -300,7 +300,7 @@ def test_a_row_that_is_days_old_is_kept_with_its_date() -> None:
 
 @pytest.mark.parametrize("text", ["2026-11-21T08:00:00Z", "2026-11-23T08:00:00Z"])
 def test_a_list_whose_newest_row_is_not_of_now_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not of now"):
+    with pytest.raises(ValueError, match="not current"):
         markets(coin_row(last_updated=text))
 
 

@@ -211,9 +211,9 @@ def test_more_candles_than_twice_the_days_asked_for_are_no_answer(
 
 def test_candles_of_yesterday_are_refused() -> None:
     rows = [bar(EPOCH_MS - DAY - 30 * MINUTE), bar(EPOCH_MS - DAY)]
-    with pytest.raises(ValueError, match="not of now"):
+    with pytest.raises(ValueError, match="not current"):
         merged(Interval.H1, rows)
-    with pytest.raises(ValueError, match="not of now"):
+    with pytest.raises(ValueError, match="not current"):
         native(Interval.H1, rows)
 
 

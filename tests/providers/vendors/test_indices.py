@@ -158,7 +158,7 @@ def test_an_index_of_the_day_before_yesterday_is_out_of_date(
     if is_taken:
         assert index.series(*rows, now_ms=TODAY_MS + age_ms).days[0].timestamp == TODAY
     else:
-        with pytest.raises(ValueError, match="not of now"):
+        with pytest.raises(ValueError, match="not current"):
             index.series(*rows, now_ms=TODAY_MS + age_ms)
 
 

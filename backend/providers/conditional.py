@@ -1,0 +1,73 @@
+"""Conditional requests (RFC 9110, 13): the last bodies, with the validators that confirm them."""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import httpx
+
+from backend.clock import Clock
+
+#: Bodies kept; a new one replaces the oldest.
+MOST_BODIES = 16
+#: Longest time that 304 answers may keep a body in use, in seconds: it may have arrived truncated.
+LONGEST_UNCHANGED_S = 3_600.0
+#: Validators that may be sent back, by their characters and length (RFC 9110, 8.8.2 and 8.8.3).
+_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')
+_LAST_MODIFIED = re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A body and its validators; `until` is on Clock.monotonic()."""
+
+    etag: bytes | None
+    last_modified: bytes | None
+    body: bytes
+    until: float
+
+    def conditions(self) -> list[tuple[bytes, bytes]]:
+        """Request headers; a validator with characters that no header may contain is left out."""
+        found = []
+        if self.etag and _ETAG.fullmatch(self.etag):
+            found.append((b"If-None-Match", self.etag))
+        if self.last_modified and _LAST_MODIFIED.fullmatch(self.last_modified):
+            found.append((b"If-Modified-Since", self.last_modified))
+        return found
+
+
+class ConditionalBodies:
+    """The last body of each URL that has validators."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._validated: OrderedDict[str, Validated] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<ConditionalBodies {len(self._validated)}/{MOST_BODIES}>"
+
+    def conditions(self, url: str) -> list[tuple[bytes, bytes]]:
+        """The headers that make a request for `url` conditional; none without a body."""
+        known = self._validated.get(url)
+        return known.conditions() if known and self._clock.monotonic() < known.until else []
+
+    def revalidated(
+        self, url: str, status: int, headers: httpx.Headers, body: bytes
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer; a 304 becomes a 200 with the last body."""
+        if status == 304 and (known := self._validated.get(url)):
+            return 200, known.body
+        raw = {name.lower(): value for name, value in headers.raw}
+        until = self._clock.monotonic() + LONGEST_UNCHANGED_S
+        validated = Validated(raw.get(b"etag"), raw.get(b"last-modified"), body, until)
+        if status == 200 and validated.conditions():
+            self._validated[url] = validated
+            if len(self._validated) > MOST_BODIES:
+                self._validated.popitem(last=False)
+        return status, body
+
+    def forget(self, base_url: str) -> None:
+        """Drops the bodies of a host."""
+        host = httpx.URL(base_url).netloc
+        for url in [url for url in self._validated if httpx.URL(url).netloc == host]:
+            del self._validated[url]
