@@ -30,6 +30,7 @@ from api.routes.slashes import SlashRedirects
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
+from api.stream.limits import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.clock import Clock
@@ -98,6 +99,7 @@ def create_app(
     app.include_router(dashboard.router)
     app.include_router(docs.router)
     error_handlers.install(app)
+    app.state.stream_times = StreamTimes()
     app.openapi = lambda: described(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
     return app
@@ -131,6 +133,7 @@ def _lifespan(
                 max_clients=settings.ws_max_clients,
                 stuck_s=settings.ws_stuck_seconds,
                 share=settings.client_max_share,
+                times=app.state.stream_times,
             )
             gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
             try:

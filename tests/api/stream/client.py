@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
+import uvicorn.server
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
 import run_server
+from api.stream.limits import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend.gateway import read_configuration
 
@@ -76,10 +79,28 @@ class Reader:
         raise AssertionError(f"{frame} came")
 
 
+class QuickPolls:
+    """asyncio for uvicorn's server, which polls every 0.1 s until it stops."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s / 10)
+
+
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Served]:
+async def serving(*, times: StreamTimes | None = None, **options: Any) -> AsyncIterator[Served]:
     """By run_server's own server, with the settings that the environment gives now."""
     server = run_server.server(read_configuration(), host="127.0.0.1", port=0, **options)
+    server.app.state.stream_times = times or StreamTimes()
+    with patch.object(uvicorn.server, "asyncio", QuickPolls()):
+        async with _running(server) as served:
+            yield served
+
+
+@asynccontextmanager
+async def _running(server: run_server.Server) -> AsyncIterator[Served]:
     task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.server.hooks import ConnectionTimeouts
-from api.stream.limits import ABORT_BUFFERED_BYTES
+from api.stream.limits import ABORT_BUFFERED_BYTES, StreamTimes
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 from tests.api.stream.test_lag import WAYS, flood, gone, healthy_readers
@@ -18,7 +18,12 @@ from tests.world.push import PushWorld
 from tests.world.server import World
 
 PING, CLOSE, TEXT = 0x89, 0x88, 0x81
-QUICK = {"WS_STUCK_SECONDS": "1"}
+#: A stuck client is closed after 0.5 s, and its connection ends 0.2 s later.
+STUCK = {"WS_STUCK_SECONDS": "0.5"}
+QUICK = {
+    "timeouts": ConnectionTimeouts(close_s=0.2),
+    "times": StreamTimes(lag_check_s=0.05, stuck_check_s=0.1, drain_s=0.2),
+}
 DIRECT = pytest.mark.parametrize("direct", ["true", "false"])
 
 
@@ -62,7 +67,7 @@ async def test_a_stuck_reader_leaves_whatever_it_says(
 ) -> None:
     """Its connection too: one that no longer counts must not stay open either."""
     async with AsyncExitStack() as stack:
-        served = await stack.enter_async_context(serve_stream(WS_DIRECT=direct, **QUICK))
+        served = await stack.enter_async_context(serve_stream(QUICK, WS_DIRECT=direct, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
         stuck = await stack.enter_async_context(raw(served, "?channels=market"))
         await push.until_open()
@@ -101,9 +106,9 @@ async def test_the_servers_own_keepalive_leaves_no_ghost(
     serve_stream: ServeStream, push: PushWorld
 ) -> None:
     """It gives up a reader that answers no ping, and then waits for its buffer for ever."""
-    keepalive = {"ws_ping_interval": 0.5, "ws_ping_timeout": 0.5}
+    keepalive = {"ws_ping_interval": 0.2, "ws_ping_timeout": 0.2}
     async with AsyncExitStack() as stack:
-        serve = serve_stream(server=keepalive, WS_STUCK_SECONDS="3")
+        serve = serve_stream(QUICK | keepalive, WS_STUCK_SECONDS="1")
         served = await stack.enter_async_context(serve)
         healthy = await healthy_readers(stack, served, 1)
         await stack.enter_async_context(raw(served, "?channels=market"))
@@ -119,7 +124,7 @@ async def test_a_stuck_event_stream_leaves_no_connection(
     serve_stream: ServeStream, push: PushWorld
 ) -> None:
     async with AsyncExitStack() as stack:
-        served = await stack.enter_async_context(serve_stream(**QUICK))
+        served = await stack.enter_async_context(serve_stream(QUICK, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
         _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
         writer.write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")

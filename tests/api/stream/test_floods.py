@@ -20,6 +20,8 @@ FIN = 0x80
 KEY = "a-gateway-key-1"
 #: At 2 MB a second for a second, which took the others 4 to 13 seconds.
 FLOOD_BYTES, PIECES = 2_000_000, 50
+#: A client that goes on after the close frame is cut off 0.2 s later.
+SHORT_CLOSE = {"timeouts": ConnectionTimeouts(close_s=0.2)}
 WAYS = pytest.mark.parametrize("direct", ["true", "false"])
 
 
@@ -106,7 +108,7 @@ async def test_who_floods_is_shown_out_and_others_do_not_wait(
 ) -> None:
     """Before a key was sent, too."""
     async with (
-        serve_stream(WS_DIRECT=direct, GATEWAY_API_KEYS=keys) as served,
+        serve_stream(SHORT_CLOSE, WS_DIRECT=direct, GATEWAY_API_KEYS=keys) as served,
         talking(served.port) as talker,
     ):
         if "fragments" in name:

@@ -8,11 +8,13 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from api.stream.limits import StreamTimes
 from tests.api.stream.client import Reader, Served
 from tests.api.stream.conftest import ServeStream
 from tests.world.push import PushWorld, mini_ticker, now_ms
 
 WAYS = pytest.mark.parametrize("direct", ["true", "false"])
+QUICK = {"times": StreamTimes(lag_check_s=0.05, stuck_check_s=0.1, drain_s=0.2)}
 #: Enough to fill what the kernel takes for a reader that does not read, and 64 KiB of ours.
 MOST_ROUNDS = 900
 
@@ -81,8 +83,8 @@ async def test_a_reader_that_stays_stuck_is_closed(
     serve_stream: ServeStream, push: PushWorld, direct: str
 ) -> None:
     async with AsyncExitStack() as stack:
-        settings = {"WS_DIRECT": direct, "WS_STUCK_SECONDS": "0.5"}
-        served = await stack.enter_async_context(serve_stream(**settings))
+        serve = serve_stream(QUICK, WS_DIRECT=direct, WS_STUCK_SECONDS="0.5")
+        served = await stack.enter_async_context(serve)
         healthy = await healthy_readers(stack, served, 2)
         lagging = await stack.enter_async_context(stalled(served))
         await push.until_open()
@@ -104,7 +106,7 @@ async def test_an_event_stream_that_stays_stuck_is_ended(
     serve_stream: ServeStream, push: PushWorld
 ) -> None:
     async with AsyncExitStack() as stack:
-        served = await stack.enter_async_context(serve_stream(WS_STUCK_SECONDS="0.5"))
+        served = await stack.enter_async_context(serve_stream(QUICK, WS_STUCK_SECONDS="0.5"))
         healthy = await healthy_readers(stack, served, 1)
         opened = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
         opened[1].write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")

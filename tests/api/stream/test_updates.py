@@ -126,18 +126,18 @@ def changed_rows(reader: Reader) -> list[dict[str, Any]]:
 async def test_ticks_that_come_in_save_the_polls(
     serve_stream: ServeStream, push: PushWorld, world: World
 ) -> None:
-    async with serve_stream(CACHE_TTL_OHLC="1") as served, served.reader(CANDLES) as reader:
+    async with serve_stream(CACHE_TTL_OHLC="0.6") as served, served.reader(CANDLES) as reader:
         open_ms = (await reader.next(op="data"))["data"][-1]["timestamp"]
         await push.until_asked("btcusdt@kline_1h")
-        await asyncio.sleep(0.2)
         before = world.calls["binance"]
-        for number in range(10):
+        for number in range(12):  # for twice the TTL
             row = candle_told("BTCUSDT", "1h", open_ms, 50_600.0 + number)
             await push.tell_candle(row)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.1)
         assert world.calls["binance"] == before
-        await asyncio.sleep(2.5)
-        assert world.calls["binance"] > before
+        async with asyncio.timeout(5):
+            while world.calls["binance"] == before:
+                await asyncio.sleep(0.02)
 
 
 async def test_readers_are_told_when_ticks_begin_and_end(served: Served, push: PushWorld) -> None:
