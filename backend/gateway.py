@@ -39,7 +39,7 @@ from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import CacheFactory, Sources, build_sources
 from backend.status import StatusService
-from backend.storage import Remembered, Storage, open_storage, sound
+from backend.storage import SavedState, Storage, discard_invalid, open_storage
 
 log = logging.getLogger("gateway")
 
@@ -98,7 +98,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
         stack.push_async_callback(storage.aclose)
-        remembered = _sound(await storage.remembered(), clock)
+        saved = _valid(await storage.load(), clock)
         transport = transport or open_transport(configuration.network)
         client = await stack.enter_async_context(ProviderClient(clock, transport))
         factory = ProviderFactory(
@@ -109,7 +109,7 @@ async def open_gateway(
             jitter=jitter,
             redact=Redactor(configuration.secrets()),
             store=storage,
-            remembered=remembered,
+            saved=saved,
         )
         stack.push_async_callback(_save_all, factory.ledgers)
         manager = _build_manager(factory, registry, settings, clock, emit)
@@ -120,7 +120,7 @@ async def open_gateway(
         )
         sources = build_sources(caches, manager)
         stack.push_async_callback(sources.aclose)
-        await sources.restore(remembered.answers)
+        await sources.restore(saved.answers)
         ticks = factory.tick_stream(registry)
         gateway = _compose(sources, manager, history, metrics, ticks, clock, settings)
         tasks = _start(
@@ -148,22 +148,22 @@ def _build_manager(
     )
 
 
-def _sound(remembered: Remembered, clock: Clock) -> Remembered:
-    """The plausible part of the state; logs a warning for the rest."""
-    remembered, problems = sound(remembered, clock.now().timestamp())
+def _valid(saved: SavedState, clock: Clock) -> SavedState:
+    """The valid part of the saved state; a warning for each discarded part."""
+    saved, problems = discard_invalid(saved, clock.now().timestamp())
     for problem in problems:
         log.warning("STATE_PATH: %s and is set aside", problem)
-    return remembered
+    return saved
 
 
 async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
-    """Saves the counts, and the time: after a restart, time without a saved sign of life counts as
+    """Saves the counts, and the time: after a restart, time without a heartbeat counts as
     used up. Deletes old state."""
     while True:
         now_s = clock.now().timestamp()
         await _save_all(ledgers)
-        await storage.sign_of_life(now_s)
-        await storage.forget_before(
+        await storage.heartbeat(now_s)
+        await storage.delete_before(
             int((now_s - CALLS_KEPT_S) // 60),
             int(now_s - RECENT_CALLS_KEPT_S),
             now_s - ANSWERS_KEPT_S,

@@ -57,7 +57,7 @@ ONE_FOR_EACH = {
     "ProviderManager._late": "refresh under way",
     "SlidingWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "SlidingWindow._log": "call that the window's limit allows",
-    "SqliteStorage._blocks_under_way": "block of a provider",
+    "SqliteStorage._block_writes": "block of a provider",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
     "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
 }
@@ -75,9 +75,9 @@ OF_THE_MARKET = {
 #: Made for one request, answer or start, and gone with it.
 SHORT_LIVED = {
     "Refusal.headers",
-    "Remembered.answers",
-    "Remembered.blocks",
-    "Remembered.calls",
+    "SavedState.answers",
+    "SavedState.blocks",
+    "SavedState.calls",
     "_Body._pieces",
     "_Shelf._by_title",
     "_Shelf.articles",
@@ -142,9 +142,9 @@ SHOWN = {
         "orchestration/limits/test_sliding_window.py",
         "test_unsaved_calls_are_bounded",
     ),
-    "SqliteStorage._owed": (
+    "SqliteStorage._pending_calls": (
         "storage/test_sqlite_storage.py",
-        "test_what_waits_for_a_store_that_fails_is_bounded",
+        "test_pending_calls_of_a_failing_file_are_bounded",
     ),
     "Target.variants": ("api/test_response_cache.py", "test_the_newest_variants_are_kept"),
     "View.targets": ("api/test_response_cache.py", "test_the_cache_is_bounded"),

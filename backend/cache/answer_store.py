@@ -27,7 +27,7 @@ MOST_REFRESHED = 4_096
 class AnswerStorage(Protocol):
     """The part of backend.storage.contract.Storage that is needed here."""
 
-    async def keep_answer(
+    async def save_answer(
         self, question: str, body: bytes, now_s: float, most: int | None = None
     ) -> bool:
         """False if it could not be stored now. Never raises."""
@@ -141,4 +141,4 @@ class AnswerStore(Generic[Q, T]):
             log.exception("an answer of %s cannot be persisted", retention.category)
             return True
         question, now_s = f"{retention.category}/{query.subject}", self._clock.now().timestamp()
-        return await self._storage.keep_answer(question, body, now_s, retention.most)
+        return await self._storage.save_answer(question, body, now_s, retention.most)

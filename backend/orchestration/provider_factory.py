@@ -23,7 +23,7 @@ from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
 from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
-from backend.storage import Remembered
+from backend.storage import SavedState
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
@@ -46,9 +46,9 @@ class ProviderFactory:
         jitter: Callable[[], float],
         redact: Callable[[str], str],
         store: StateStore | None = None,
-        remembered: Remembered | None = None,
+        saved: SavedState | None = None,
     ) -> None:
-        """`store` keeps calls and blocks; `remembered` are those of earlier runs."""
+        """`store` saves calls and blocks; `saved` are those of earlier runs."""
         self._configuration = configuration
         self._client = client
         self._clock = clock
@@ -56,8 +56,8 @@ class ProviderFactory:
         self._jitter = jitter
         self._redact = redact
         self._store = store
-        self._remembered = remembered or Remembered()
-        self._blocks = SavedBlocks(store, self._remembered.blocks, clock)
+        self._saved = saved or SavedState()
+        self._blocks = SavedBlocks(store, self._saved.blocks, clock)
         self._accounts: dict[str, tuple[RateLimitGuard, Ledger | None]] = {}
         self.ledgers: list[Ledger] = []
 
@@ -157,7 +157,7 @@ class ProviderFactory:
     ) -> tuple[RateLimitGuard, Ledger | None]:
         if self._store is None:
             return RateLimitGuard(self._clock, windows), None
-        known = self._remembered
+        known = self._saved
         ledger = Ledger(name, self._store, known.calls, known.seen_at, self._clock)
         guard = RateLimitGuard(self._clock, windows, ledger.history)
         ledger.attach(guard)

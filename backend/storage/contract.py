@@ -1,4 +1,4 @@
-"""What a storage does, and the one that does nothing."""
+"""The interface of a storage, and the storage that keeps nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,77 +6,79 @@ from typing import Protocol
 
 #: Ticks from here on are seconds of the epoch, smaller ones are minutes: no second of this century
 #: is smaller, and no minute before the year 3871 is larger.
-FIRST_SECOND = 1_000_000_000
+FIRST_SECOND_TICK = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptBlock:
-    """A provider or a key that must not be asked before `until_s`; noted at `noted_s` (both epoch
-    seconds). `state` and `reason` are the contract's; `was_told`: in the provider's own word."""
+class SavedBlock:
+    """A provider or a key that must not be called before `until_s`, recorded at `recorded_s` (both
+    in epoch seconds). `state` and `reason` are those of the API; `from_provider`: the provider
+    itself stated the time."""
 
     state: str
     reason: str
     until_s: float
-    was_told: bool
-    noted_s: float
+    from_provider: bool
+    recorded_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """What earlier runs left. `calls`: amounts by window and tick, which is the minute of the
-    epoch, or of a window of at most an hour its second; `blocks` by the name of who is blocked.
+class SavedState:
+    """What earlier runs saved.
 
-    All calls between `known_since` and `seen_at` (epoch seconds) are among them; before and after
-    there may have been others, everywhere where these are None.
+    `calls` are amounts by window and tick. A tick is the minute of the epoch, or its second for
+    windows of at most an hour. All calls until `seen_at` (epoch seconds) are among them; None if
+    that is not known. `blocks` are by the name of the provider or key.
     """
 
     calls: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     answers: Mapping[str, bytes] = field(default_factory=dict)
-    known_since: float | None = None
     seen_at: float | None = None
-    blocks: Mapping[str, KeptBlock] = field(default_factory=dict)
+    blocks: Mapping[str, SavedBlock] = field(default_factory=dict)
 
 
 class Storage(Protocol):
-    """Where state is kept. No method raises; what cannot be kept is told once in the log."""
+    """Saves state across restarts. No method raises; a failure is logged once."""
 
-    async def remembered(self) -> Remembered: ...
+    async def load(self) -> SavedState: ...
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """Amounts by window and tick, added to those before; also a sign of life."""
+        """Adds amounts by window and tick to the saved ones. Includes a heartbeat."""
 
-    async def keep_answer(
-        self, question: str, body: bytes, now_s: float, most: int | None = None
+    async def save_answer(
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
     ) -> bool:
-        """Replaces what was kept for `question` before. False: it could not be kept now.
+        """Replaces the answer of this key. False if it could not be saved.
 
-        A question is `<category>/<query>`; of each category the `most` newest answers stay.
+        A key is `<category>/<query>`. Of each category the `max_answers` newest answers stay.
         """
         ...
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None:
-        """Begins to keep it, or to forget it where it is None; waits for nothing."""
+    def save_block(self, name: str, block: SavedBlock | None) -> None:
+        """Starts to save a block, or to delete it if it is None. Does not wait."""
 
-    async def forget_before(self, minute: int, second: int, answers_before_s: float) -> None:
-        """Calls of windows with ticks of minutes and of seconds, and answers."""
+    async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
+        """Deletes calls with older ticks of minutes or seconds, and older answers."""
 
-    async def sign_of_life(self, now_s: float) -> None: ...
+    async def heartbeat(self, now_s: float) -> None:
+        """Records that the gateway runs and that all its calls are saved."""
+
     async def aclose(self) -> None: ...
 
 
 class NoStorage:
-    """Memory only: each start knows nothing of the time before."""
+    """Saves nothing."""
 
-    async def remembered(self) -> Remembered:
-        return Remembered()
+    async def load(self) -> SavedState:
+        return SavedState()
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None: ...
-    async def keep_answer(
-        self, question: str, body: bytes, now_s: float, most: int | None = None
+    async def save_answer(
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
     ) -> bool:
         return True
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
-    async def forget_before(self, minute: int, second: int, answers_before_s: float) -> None: ...
-    async def sign_of_life(self, now_s: float) -> None: ...
+    def save_block(self, name: str, block: SavedBlock | None) -> None: ...
+    async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None: ...
+    async def heartbeat(self, now_s: float) -> None: ...
     async def aclose(self) -> None: ...

@@ -1,7 +1,6 @@
-"""The storage over an SQLite file, whose thread nobody waits for longer than a moment.
+"""The storage in an SQLite file. Its thread may hang; no request and no shutdown waits for it long.
 
-Nothing that goes wrong with it stops an answer: it is told once, and the gateway goes on with what
-it has in memory.
+A failure does not stop an answer: it is logged once, and the gateway continues with its memory.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from backend.clock import Clock
-from backend.storage.contract import FIRST_SECOND, KeptBlock, NoStorage, Remembered, Storage
+from backend.storage.contract import FIRST_SECOND_TICK, NoStorage, SavedBlock, SavedState, Storage
 from backend.storage.daemon_thread import DaemonThread
 from backend.storage.state_file import BUSY_TIMEOUT_S, StateFile
 
@@ -21,24 +20,24 @@ T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
-#: A write that takes longer waits for nobody: the call that it is for goes out uncounted there.
+#: Time limit of an operation, in seconds. After it the call goes out, and is saved later.
 TIMEOUT_S = 2.0
-#: At the end the last write gets less: a server has seconds to stop.
+#: Time limit of an operation while the storage closes, in seconds.
 CLOSE_S = 0.5
-#: Entries that wait for a store that fails; of more, those of short windows are given up, which are
-#: over within the hour.
-MOST_OWED = 10_000
-#: What failed is left alone so long, so that no call waits for it again and again.
+#: Largest number of amounts that wait for a failing file. Over it those of short windows, which
+#: end within the hour, are dropped.
+MAX_PENDING = 10_000
+#: Pause after a failure, in seconds, so that not every call waits for the time limit.
 RETRY_S = 10.0
 
 
 def open_storage(path: Path | None, clock: Clock, **times: float) -> Storage:
-    """The storage at `path`; None keeps nothing. `times` are those of SqliteStorage."""
+    """The storage at `path`; None saves nothing. `times` are those of SqliteStorage."""
     return SqliteStorage(path, clock, **times) if path else NoStorage()
 
 
 class SqliteStorage:
-    """One file, one thread. Calls that could not be written are, with the next ones that can."""
+    """One file, one thread. Calls that could not be saved are saved with the next ones."""
 
     def __init__(
         self,
@@ -54,84 +53,85 @@ class SqliteStorage:
         self._timeout_s = timeout_s
         self._retry_s = retry_s
         self._thread = DaemonThread("storage")
-        self._owed: dict[tuple[str, int], int] = {}
-        self._owed_lock = Lock()
+        self._pending_calls: dict[tuple[str, int], int] = {}
+        self._pending_lock = Lock()
         self._hanging: Future[Any] | None = None
-        self._blocks_under_way: set[asyncio.Task[None]] = set()
+        self._block_writes: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
         self._is_failing = False
 
     def __repr__(self) -> str:
         return f"<SqliteStorage {self._file!r}{' failing' if self._is_failing else ''}>"
 
-    async def remembered(self) -> Remembered:
-        return await self._do(self._file.read, Remembered())
+    async def load(self) -> SavedState:
+        return await self._run(self._file.load, SavedState())
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """They survive a kill of the process once this has returned, or it is told in the log."""
-        self._owe(amounts)
-        await self._do(lambda: self._pay(now_s), None)
+        """They survive a kill of the process once this has returned without a warning."""
+        self._add_pending(amounts)
+        await self._run(lambda: self._write_pending(now_s), None)
 
-    async def keep_answer(
-        self, question: str, body: bytes, now_s: float, most: int | None = None
+    async def save_answer(
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
     ) -> bool:
-        def keep() -> bool:
-            self._file.keep(question, body, now_s, most)
+        def save() -> bool:
+            self._file.save_answer(key, body, now_s, max_answers)
             return True
 
-        return await self._do(keep, False)
+        return await self._run(save, False)
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None:
-        task = asyncio.create_task(self._do(lambda: self._file.keep_block(name, block), None))
-        self._blocks_under_way.add(task)
-        task.add_done_callback(self._blocks_under_way.discard)
+    def save_block(self, name: str, block: SavedBlock | None) -> None:
+        task = asyncio.create_task(self._run(lambda: self._file.save_block(name, block), None))
+        self._block_writes.add(task)
+        task.add_done_callback(self._block_writes.discard)
 
-    async def forget_before(self, minute: int, second: int, answers_before_s: float) -> None:
-        await self._do(lambda: self._file.forget(minute, second, answers_before_s), None)
+    async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
+        await self._run(lambda: self._file.delete_before(minute, second, answers_before_s), None)
 
-    async def sign_of_life(self, now_s: float) -> None:
-        await self._do(lambda: self._pay(now_s, is_alive=True), None)
+    async def heartbeat(self, now_s: float) -> None:
+        await self._run(lambda: self._write_pending(now_s, is_heartbeat=True), None)
 
     async def aclose(self) -> None:
         self._timeout_s = CLOSE_S
-        await asyncio.gather(*self._blocks_under_way)
-        await self._do(self._file.close, None)
+        await asyncio.gather(*self._block_writes)
+        await self._run(self._file.close, None)
         self._thread.stop()
 
-    def _owe(self, amounts: Mapping[tuple[str, int], int]) -> None:
-        with self._owed_lock:
+    def _add_pending(self, amounts: Mapping[tuple[str, int], int]) -> None:
+        with self._pending_lock:
+            pending = self._pending_calls
             for key, amount in amounts.items():
-                self._owed[key] = self._owed.get(key, 0) + amount
-            if len(self._owed) > MOST_OWED:
-                long = {key: n for key, n in self._owed.items() if key[1] < FIRST_SECOND}
-                self._owed = dict(list(long.items())[-MOST_OWED:])
+                pending[key] = pending.get(key, 0) + amount
+            if len(pending) > MAX_PENDING:
+                long = [(key, n) for key, n in pending.items() if key[1] < FIRST_SECOND_TICK]
+                self._pending_calls = dict(long[-MAX_PENDING:])
 
-    def _pay(self, now_s: float, *, is_alive: bool = False) -> None:
-        """In the thread: everything at once, so that a sign of life says that nothing is owed."""
-        with self._owed_lock:
-            owed, self._owed = self._owed, {}
-        if not owed and not is_alive:
-            return  # another one's writing took it along
+    def _write_pending(self, now_s: float, *, is_heartbeat: bool = False) -> None:
+        """Runs in the thread. Writes all at once: after a heartbeat nothing is pending."""
+        with self._pending_lock:
+            pending, self._pending_calls = self._pending_calls, {}
+        if not pending and not is_heartbeat:
+            return  # another call has written them
         try:
-            self._file.add(owed, now_s)
+            self._file.add_calls(pending, now_s)
         except BaseException:
-            self._owe(owed)
+            self._add_pending(pending)
             raise
 
-    async def _do(self, work: Callable[[], T], otherwise: T) -> T:
+    async def _run(self, work: Callable[[], T], otherwise: T) -> T:
         now = self._clock.monotonic()
         if now < self._retry_at or (self._hanging and not self._hanging.done()):
             return otherwise
         try:
-            done = await self._in_thread(work)
-        except Exception as error:  # a bug of ours must not cost an answer either
+            result = await self._in_thread(work)
+        except Exception as error:  # a bug must not cost an answer either
             self._retry_at = now + self._retry_s
-            self._tell(error)
+            self._log_failure(error)
             return otherwise
-        if self._is_failing and now >= self._retry_at:  # it began after the failure
+        if self._is_failing and now >= self._retry_at:  # it started after the failure
             self._is_failing = False
             log.info("STATE_PATH works again")
-        return done
+        return result
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         future = self._thread.submit(work)
@@ -139,12 +139,12 @@ class SqliteStorage:
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            if future.running():  # else it was cancelled before its turn
+            if future.running():  # otherwise it was cancelled before it started
                 self._hanging = future
             raise TimeoutError(f"nothing within {self._timeout_s:g} s") from None
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         if not self._is_failing:
             self._is_failing = True
-            detail = f"{type(error).__name__}: {error}"
-            log.warning("STATE_PATH cannot be used, a restart would forget: %s", detail)
+            text = "STATE_PATH cannot be used, its data would be lost in a restart: %s: %s"
+            log.warning(text, type(error).__name__, error)

@@ -1,4 +1,4 @@
-"""The SQLite file itself: blocking, for one thread. Everything that goes wrong is raised."""
+"""The SQLite file: blocking, for one thread. Every failure is raised."""
 
 import logging
 import sqlite3
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from backend.storage.contract import FIRST_SECOND, KeptBlock, Remembered
+from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState
 
 T = TypeVar("T")
 
@@ -15,9 +15,10 @@ log = logging.getLogger("gateway")
 
 #: Time that SQLite waits for the transaction of another process, in seconds.
 BUSY_TIMEOUT_S = 1.0
-#: What SQLite keeps beside the file, by the end of its name.
+#: Suffixes of the files that SQLite keeps beside the database.
 COMPANIONS = ("-wal", "-shm", "-journal")
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# Names of columns are those of existing files: `minute` is a tick, `question` an answer's key.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (window TEXT, minute INTEGER, amount INTEGER NOT NULL,
     PRIMARY KEY (window, minute)) WITHOUT ROWID;
@@ -29,22 +30,22 @@ CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY CHECK (one = 1),
 """
 ADD_CALLS = """INSERT INTO calls VALUES (?, ?, ?)
     ON CONFLICT (window, minute) DO UPDATE SET amount = amount + excluded.amount"""
-SIGN_OF_LIFE = """INSERT INTO life VALUES (1, ?1, ?1)
+HEARTBEAT = """INSERT INTO life VALUES (1, ?1, ?1)
     ON CONFLICT (one) DO UPDATE SET seen_at = excluded.seen_at"""
-
-#: Answers with a time in the future go too: a wrong clock wrote them, and they would never be old.
+SAVE_ANSWER = "REPLACE INTO answers VALUES (?,?,?)"
+#: Also deletes answers with a time in the future: a wrong clock wrote them, and they never get old.
 TRIM_ANSWERS = """DELETE FROM answers WHERE substr(question, 1, length(?1)) = ?1
     AND question NOT IN (SELECT question FROM answers WHERE substr(question, 1, length(?1)) = ?1
         AND stored_at <= ?2 ORDER BY stored_at DESC LIMIT ?3)"""
-KEEP_BLOCK = "REPLACE INTO blocks VALUES (?,?,?,?,?,?)"
+SAVE_BLOCK = "REPLACE INTO blocks VALUES (?,?,?,?,?,?)"
 READ_BLOCKS = "SELECT name, state, reason, until_s, was_told, noted_s FROM blocks"
-FORGET_BLOCK = "DELETE FROM blocks WHERE name = ?"
+DELETE_BLOCK = "DELETE FROM blocks WHERE name = ?"
 
 
 class StateFile:
-    """Opened when first needed, and anew after each failure: a disk may have got room again.
+    """Opened at the first use, and again after each failure: a full disk may have space again.
 
-    A file that is damaged is set aside, with one warning; what was in it is not remembered.
+    A damaged file is renamed, with one warning; its content is lost.
     """
 
     def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -54,50 +55,53 @@ class StateFile:
     def __repr__(self) -> str:
         return f"<StateFile {self._path} {'open' if self._connection else 'closed'}>"
 
-    def read(self) -> Remembered:
-        return self._run(_read)
+    def load(self) -> SavedState:
+        return self._run(_load)
 
-    def add(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """All of them and the sign of life, or nothing."""
-        rows = [(window, minute, amount) for (window, minute), amount in amounts.items()]
+    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+        """Saves all amounts and a heartbeat, or nothing."""
+        rows = [(window, tick, amount) for (window, tick), amount in amounts.items()]
 
         def add(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
                 connection.executemany(ADD_CALLS, rows)
-                connection.execute(SIGN_OF_LIFE, (now_s,))
+                connection.execute(HEARTBEAT, (now_s,))
 
         self._run(add)
 
-    def keep(self, question: str, body: bytes, now_s: float, most: int | None = None) -> None:
-        """In place of the answer before; of its category (the part before `/`) only the `most`
-        newest stay."""
-        prefix = f"{question.partition('/')[0]}/"
+    def save_answer(
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
+    ) -> None:
+        """Replaces the answer of this key. Of its category (the part before `/`) only the
+        `max_answers` newest answers stay."""
+        prefix = f"{key.partition('/')[0]}/"
 
-        def keep(connection: sqlite3.Connection) -> None:
+        def save(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                connection.execute("REPLACE INTO answers VALUES (?,?,?)", (question, body, now_s))
-                if most is not None:
-                    connection.execute(TRIM_ANSWERS, (prefix, now_s, most))
+                connection.execute(SAVE_ANSWER, (key, body, now_s))
+                if max_answers is not None:
+                    connection.execute(TRIM_ANSWERS, (prefix, now_s, max_answers))
 
-        self._run(keep)
+        self._run(save)
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None:
+    def save_block(self, name: str, block: SavedBlock | None) -> None:
         if block is None:
-            self._run(lambda connection: connection.execute(FORGET_BLOCK, (name,)))
+            self._run(lambda connection: connection.execute(DELETE_BLOCK, (name,)))
             return
-        row = (name, block.state, block.reason, block.until_s, block.was_told, block.noted_s)
-        self._run(lambda connection: connection.execute(KEEP_BLOCK, row))
+        times = block.until_s, block.from_provider, block.recorded_s
+        row = (name, block.state, block.reason, *times)
+        self._run(lambda connection: connection.execute(SAVE_BLOCK, row))
 
-    def forget(self, minute: int, second: int, answers_before_s: float) -> None:
-        def forget(connection: sqlite3.Connection) -> None:
+    def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
+        def delete(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
                 connection.execute("DELETE FROM calls WHERE minute < ?", (minute,))
-                seconds = (FIRST_SECOND, second - 1)
+                seconds = (FIRST_SECOND_TICK, second - 1)
                 connection.execute("DELETE FROM calls WHERE minute BETWEEN ? AND ?", seconds)
                 connection.execute("DELETE FROM blocks WHERE until_s < ?", (second,))
                 connection.execute("DELETE FROM answers WHERE stored_at < ?", (answers_before_s,))
 
-        self._run(forget)
+        self._run(delete)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -125,14 +129,14 @@ class StateFile:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         for suffix in ("", *COMPANIONS):
-            beside = Path(f"{self._path}{suffix}")
-            if beside.exists() and not beside.is_file():  # a pipe may keep us waiting
-                raise OSError(f"{beside.name} is not a regular file")
+            file = Path(f"{self._path}{suffix}")
+            if file.exists() and not file.is_file():  # opening a pipe may hang
+                raise OSError(f"{file.name} is not a regular file")
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
-            with suppress(sqlite3.OperationalError):  # network disks have none: slower, not worse
+            with suppress(sqlite3.OperationalError):  # not on network disks: slower, but safe
                 connection.execute("PRAGMA journal_mode = WAL")
-            # A killed process loses nothing; a power cut may cost the last moments.
+            # A killed process loses nothing; a power cut may lose the last moments.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
         except BaseException:
@@ -147,26 +151,26 @@ class StateFile:
                 damaged.replace(f"{damaged}.damaged")
 
 
-def _read(connection: sqlite3.Connection) -> Remembered:
+def _load(connection: sqlite3.Connection) -> SavedState:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":  # better now than in the middle of a run
+    if verdict != "ok":  # found now rather than in the middle of a run
         raise _damaged(verdict)
     calls: dict[str, dict[int, int]] = {}
     try:
-        for window, minute, amount in connection.execute("SELECT * FROM calls"):
-            calls.setdefault(window, {})[int(minute)] = int(amount)
+        for window, tick, amount in connection.execute("SELECT * FROM calls"):
+            calls.setdefault(window, {})[int(tick)] = int(amount)
         answers = dict(
             connection.execute("SELECT question, body FROM answers WHERE typeof(body) = 'blob'")
         )
-        life = connection.execute("SELECT known_since, seen_at FROM life").fetchone()
-        since, seen = map(float, life) if life else (None, None)
+        life = connection.execute("SELECT seen_at FROM life").fetchone()
+        seen_at = float(life[0]) if life else None
         blocks = {
-            str(name): KeptBlock(str(state), str(reason), float(until), bool(told), float(noted))
-            for name, state, reason, until, told, noted in connection.execute(READ_BLOCKS)
+            str(name): SavedBlock(str(state), str(reason), float(until), bool(told), float(at))
+            for name, state, reason, until, told, at in connection.execute(READ_BLOCKS)
         }
-    except (TypeError, ValueError) as error:  # SQLite keeps any text in any column
+    except (TypeError, ValueError) as error:  # SQLite accepts any text in any column
         raise _damaged(str(error)) from None
-    return Remembered(calls, answers, since, seen, blocks)
+    return SavedState(calls, answers, seen_at, blocks)
 
 
 def _damaged(detail: str) -> sqlite3.DatabaseError:
@@ -176,7 +180,7 @@ def _damaged(detail: str) -> sqlite3.DatabaseError:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)  # the module's own errors have none
+    code = getattr(error, "sqlite_errorcode", 0)  # errors of the module itself have none
     return code & 0xFF in DAMAGE
 
 
@@ -187,6 +191,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # a full disk has ended it already
+        if connection.in_transaction:  # a full disk has already ended it
             connection.execute("ROLLBACK")
         raise

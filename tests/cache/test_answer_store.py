@@ -44,7 +44,7 @@ class Storage:
     writes: list[tuple[str, float]] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
 
-    async def keep_answer(
+    async def save_answer(
         self, question: str, body: bytes, now_s: float, most: int | None = None
     ) -> bool:
         await asyncio.sleep(self.delay_s)
@@ -243,7 +243,7 @@ async def written(*coins: str) -> Storage:
     storage = Storage()
     for value, coin in enumerate(coins):
         body = CODEC.encoded(CoinQuery(coin), answer(float(value)))
-        await storage.keep_answer(f"price/{value}", body, 0.0)
+        await storage.save_answer(f"price/{value}", body, 0.0)
         await asyncio.sleep(1)
     return storage
 

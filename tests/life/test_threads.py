@@ -117,10 +117,10 @@ async def test_a_storage_without_a_thread_is_told_once_and_works_later(
     storage = SqliteStorage(tmp_path / "gateway.sqlite", SystemClock(), retry_s=0.0)
     with caplog.at_level(logging.INFO):
         for _ in range(3):
-            await storage.keep_answer("a question", b"answer", 1.0)
+            await storage.save_answer("a question", b"answer", 1.0)
         no_threads.undo()
-        await storage.keep_answer("a question", b"answer", 1.0)
-    assert (await storage.remembered()).answers == {"a question": b"answer"}
+        await storage.save_answer("a question", b"answer", 1.0)
+    assert (await storage.load()).answers == {"a question": b"answer"}
     await storage.aclose()
     told = [record.message for record in caplog.records if record.name == "gateway"]
     assert [text.split(",")[0] for text in told] == [

@@ -16,7 +16,7 @@ from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import SettingsError, load_configuration
-from backend.storage import KeptBlock, Remembered
+from backend.storage import SavedBlock, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter
 
@@ -118,12 +118,12 @@ class Store:
     def __init__(self) -> None:
         self.told: list[dict[tuple[str, int], int]] = []
 
-        self.blocks: dict[str, KeptBlock | None] = {}
+        self.blocks: dict[str, SavedBlock | None] = {}
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         self.told.append(dict(amounts))
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None:
+    def save_block(self, name: str, block: SavedBlock | None) -> None:
         self.blocks[name] = block
 
 
@@ -135,7 +135,7 @@ MINUTE = EPOCH_MS // 60_000
 def stored(
     clock: ManualClock,
     store: Store | None,
-    remembered: Remembered | None,
+    saved: SavedState | None,
     wire: Wire | None = None,
 ) -> ProviderFactory:
     events: list[Event] = []
@@ -147,14 +147,14 @@ def stored(
         jitter=lambda: 1.0,
         redact=str,
         store=store,
-        remembered=remembered,
+        saved=saved,
     )
 
 
 async def test_the_calls_of_a_day_are_stored_and_known_after_a_restart(
     clock: ManualClock,
 ) -> None:
-    store, before = Store(), Remembered({"four/daily/day": {MINUTE: 40}}, seen_at=EPOCH.timestamp())
+    store, before = Store(), SavedState({"four/daily/day": {MINUTE: 40}}, seen_at=EPOCH.timestamp())
     factory = stored(clock, store, before)
     provider = factory.build(SCARCE)
     assert provider.status().quotas[0].used == 40
@@ -180,7 +180,7 @@ async def test_calls_of_short_windows_are_stored_by_the_second(
     await factory.build(SPEC).fetch(PriceQuery(), 3)
     second = EPOCH_MS // 1_000 + COUNTED_LATE_S
     assert store.told == [{("one/open/minute", second): 1}]
-    known = Remembered({"one/open/minute": {second: 3}}, seen_at=EPOCH.timestamp())
+    known = SavedState({"one/open/minute": {second: 3}}, seen_at=EPOCH.timestamp())
     assert stored(clock, Store(), known).build(SPEC).status().quotas[0].used == 3
 
 
@@ -195,9 +195,9 @@ async def test_a_ban_outlives_a_restart(clock: ManualClock) -> None:
         await provider.fetch(PriceQuery(), 3)
     kept = store.blocks["one/keyless"]
     now_s = EPOCH.timestamp()
-    assert kept == KeptBlock("rate_limited", "rate_limited", now_s + 7_200, True, now_s)
+    assert kept == SavedBlock("rate_limited", "rate_limited", now_s + 7_200, True, now_s)
     clock.advance(600)
-    again, known = Store(), Remembered(blocks={"one/keyless": kept})
+    again, known = Store(), SavedState(blocks={"one/keyless": kept})
     provider = stored(clock, again, known, answering(price())).build(SPEC)
     assert (provider.status().status, provider.is_usable) == ("rate_limited", False)
     assert provider.retry_at == EPOCH + timedelta(seconds=7_200)
@@ -218,13 +218,13 @@ async def test_the_refusal_of_a_key_outlives_a_restart_and_does_not_concern_anot
     assert not any("secret" in name for name in kept)
 
     wire = answering(price())
-    provider = stored(clock, Store(), Remembered(blocks=kept), wire).build(SPEC)
+    provider = stored(clock, Store(), SavedState(blocks=kept), wire).build(SPEC)
     await provider.fetch(PriceQuery(), 3)
     assert "x-key" not in wire.requests[-1].headers
     assert provider.status().reason == "auth_failed"
 
     monkeypatch.setenv("ONE_API_KEY", "another-key")
-    provider = stored(clock, Store(), Remembered(blocks=kept), wire).build(SPEC)
+    provider = stored(clock, Store(), SavedState(blocks=kept), wire).build(SPEC)
     await provider.fetch(PriceQuery(), 3)
     assert wire.requests[-1].headers["x-key"] == "another-key"
 
@@ -250,8 +250,8 @@ async def test_a_cooldown_of_our_own_does_not_outlive_a_restart(
 
 @pytest.mark.parametrize("state", ["disabled", "active", "", "no state", "probing"])
 def test_a_stored_state_that_is_no_block_is_not_restored(clock: ManualClock, state: str) -> None:
-    block = KeptBlock(state, "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
-    known = Remembered(blocks={"one/keyless": block})
+    block = SavedBlock(state, "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
+    known = SavedState(blocks={"one/keyless": block})
     assert stored(clock, Store(), known).build(SPEC).is_usable
 
 
@@ -259,16 +259,16 @@ def test_a_provider_that_is_off_stays_off(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONE_ENABLED", "false")
-    block = KeptBlock("rate_limited", "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
-    known = Remembered(blocks={"one/keyless": block})
+    block = SavedBlock("rate_limited", "x", EPOCH.timestamp() + 60, True, EPOCH.timestamp())
+    known = SavedState(blocks={"one/keyless": block})
     factory = stored(clock, Store(), known)
     assert factory.build(SPEC).status().status == "disabled"
     assert repr(factory._blocks) == "<SavedBlocks 1>"
 
 
 def test_a_block_that_is_over_is_not_restored(clock: ManualClock) -> None:
-    block = KeptBlock("rate_limited", "x", EPOCH.timestamp(), True, EPOCH.timestamp())
-    known = Remembered(blocks={"one/keyless": block})
+    block = SavedBlock("rate_limited", "x", EPOCH.timestamp(), True, EPOCH.timestamp())
+    known = SavedState(blocks={"one/keyless": block})
     assert stored(clock, Store(), known).build(SPEC).is_usable
 
 

@@ -1,4 +1,4 @@
-"""A thread that neither the loop nor the end of the process waits for."""
+"""A thread that delays neither the event loop nor the end of the process."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ DaemonThread("hanging").submit(threading.Event().wait)
 """
 
 
-def test_work_is_done_in_order_in_one_thread_that_is_not_ours() -> None:
+def test_work_runs_in_order_in_one_other_thread() -> None:
     thread, done = DaemonThread("one"), list[int]()
 
     def work(place: int) -> int:
@@ -30,7 +30,7 @@ def test_work_is_done_in_order_in_one_thread_that_is_not_ours() -> None:
     thread.stop()
 
 
-def test_what_the_work_raises_reaches_who_waits_and_the_thread_goes_on() -> None:
+def test_an_error_reaches_the_caller_and_the_thread_goes_on() -> None:
     thread = DaemonThread("raising")
     with pytest.raises(ZeroDivisionError):
         thread.submit(lambda: 1 / 0).result(5)
@@ -38,7 +38,7 @@ def test_what_the_work_raises_reaches_who_waits_and_the_thread_goes_on() -> None
     thread.stop()
 
 
-def test_what_was_cancelled_before_its_turn_is_not_done() -> None:
+def test_cancelled_work_does_not_run() -> None:
     thread, gate, done = DaemonThread("cancelled"), threading.Event(), list[str]()
     thread.submit(gate.wait)
     late = thread.submit(lambda: done.append("late"))
@@ -49,7 +49,7 @@ def test_what_was_cancelled_before_its_turn_is_not_done() -> None:
     thread.stop()
 
 
-def test_it_ends_after_what_was_submitted_and_takes_nothing_more() -> None:
+def test_stop_finishes_submitted_work_and_refuses_more() -> None:
     thread, done = DaemonThread("ending"), list[str]()
     last = thread.submit(lambda: done.append("last"))
     thread.stop()

@@ -1,4 +1,4 @@
-"""The storage over real files: kills, faults of the disk, locks; and nobody waits for it."""
+"""The storage over real files: kills, disk faults, locks. None of them delays a caller."""
 
 import asyncio
 import logging
@@ -15,15 +15,15 @@ from threading import Event
 import pytest
 
 from backend.clock import SystemClock
-from backend.storage import NoStorage, Remembered, SqliteStorage, Storage, open_storage
-from backend.storage.contract import FIRST_SECOND
-from backend.storage.sqlite_storage import MOST_OWED
+from backend.storage import NoStorage, SavedState, SqliteStorage, Storage, open_storage
+from backend.storage.contract import FIRST_SECOND_TICK
+from backend.storage.sqlite_storage import MAX_PENDING
 from backend.storage.state_file import StateFile
 
 WINDOW = "coingecko/month"
 LOG = "gateway"
 Open = Callable[..., SqliteStorage]
-CANNOT = "STATE_PATH cannot be used, a restart would forget: "
+CANNOT = "STATE_PATH cannot be used, its data would be lost in a restart: "
 CHILD = """
 import asyncio, sys
 from pathlib import Path
@@ -32,10 +32,10 @@ from backend.storage import open_storage
 
 async def main():
     storage = open_storage(Path(sys.argv[1]), SystemClock())
-    await storage.remembered()
+    await storage.load()
     for number in range(int(sys.argv[2])):
         await storage.add_calls({("w", number % 50): 1, ("v", 0): 2}, float(number))
-        await storage.keep_answer("market/0", b"%d" % number * 5_000, float(number))
+        await storage.save_answer("market/0", b"%d" % number * 5_000, float(number))
         print(number + 1, flush=True)
     await storage.aclose()
 
@@ -60,15 +60,15 @@ async def opened() -> AsyncIterator[Open]:
         yield opened
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == LOG]
 
 
 async def calls_of(path: Path) -> dict[str, dict[int, int]]:
     storage = SqliteStorage(path, SystemClock())
-    remembered = await storage.remembered()
+    state = await storage.load()
     await storage.aclose()
-    return {window: dict(amounts) for window, amounts in remembered.calls.items()}
+    return {window: dict(amounts) for window, amounts in state.calls.items()}
 
 
 def child(path: Path, rounds: int, *prefix: str) -> "subprocess.Popen[str]":
@@ -76,35 +76,35 @@ def child(path: Path, rounds: int, *prefix: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-async def test_a_reopened_one_remembers_what_was_written(opened: Open, path: Path) -> None:
+async def test_a_reopened_storage_loads_what_was_saved(opened: Open, path: Path) -> None:
     first = opened(path)
-    assert await first.remembered() == Remembered()
+    assert await first.load() == SavedState()
     await first.add_calls({(WINDOW, 1): 2, (WINDOW, 2): 1}, 60.0)
     await first.add_calls({(WINDOW, 1): 3}, 70.0)
-    await first.keep_answer("gas/0", b"{}", 75.0)
-    await first.sign_of_life(80.0)
+    await first.save_answer("gas/0", b"{}", 75.0)
+    await first.heartbeat(80.0)
     await first.aclose()
-    expected = Remembered({WINDOW: {1: 5, 2: 1}}, {"gas/0": b"{}"}, 60.0, 80.0)
-    assert await opened(path).remembered() == expected
+    expected = SavedState({WINDOW: {1: 5, 2: 1}}, {"gas/0": b"{}"}, 80.0)
+    assert await opened(path).load() == expected
 
 
-async def test_what_is_over_is_forgotten(opened: Open, path: Path) -> None:
+async def test_old_entries_are_deleted(opened: Open, path: Path) -> None:
     storage = opened(path)
     await storage.add_calls({(WINDOW, 1): 2, (WINDOW, 2): 1}, 60.0)
-    await storage.keep_answer("gas/0", b"{}", 75.0)
-    await storage.forget_before(2, 0, 76.0)
-    left = await storage.remembered()
+    await storage.save_answer("gas/0", b"{}", 75.0)
+    await storage.delete_before(2, 0, 76.0)
+    left = await storage.load()
     assert (left.calls, left.answers) == ({WINDOW: {2: 1}}, {})
 
 
-async def test_calls_that_are_added_together_are_all_there(opened: Open, path: Path) -> None:
+async def test_calls_added_at_the_same_time_are_all_saved(opened: Open, path: Path) -> None:
     storage = opened(path)
     await asyncio.gather(*(storage.add_calls({(WINDOW, n % 3): 1}, 0.0) for n in range(300)))
-    assert (await storage.remembered()).calls == {WINDOW: {0: 100, 1: 100, 2: 100}}
+    assert (await storage.load()).calls == {WINDOW: {0: 100, 1: 100, 2: 100}}
 
 
 @pytest.mark.parametrize("after", [1, 20, 150])
-async def test_a_kill_loses_nothing_that_was_said_to_be_written(path: Path, after: int) -> None:
+async def test_a_kill_loses_no_confirmed_write(path: Path, after: int) -> None:
     process = child(path, 100_000)
     assert process.stdout
     for _ in range(after):
@@ -129,17 +129,17 @@ async def test_two_processes_may_share_a_file(path: Path) -> None:
     connection.close()
 
 
-async def test_a_damaged_file_is_told_once_and_forgotten(
+async def test_a_damaged_file_is_logged_once_and_replaced(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.mkdir()
     path.write_bytes(b"junk" * 5_000)
     storage = opened(path)
-    assert await storage.remembered() == Remembered()
+    assert await storage.load() == SavedState()
     await storage.add_calls({(WINDOW, 1): 2}, 60.0)
-    assert len(told(caplog)) == 1
-    assert "damaged" in told(caplog)[0]
-    assert await storage.remembered() == Remembered({WINDOW: {1: 2}}, {}, 60.0, 60.0)
+    assert len(messages(caplog)) == 1
+    assert "damaged" in messages(caplog)[0]
+    assert await storage.load() == SavedState({WINDOW: {1: 2}}, {}, 60.0)
 
 
 def a_folder(path: Path) -> None:
@@ -151,7 +151,7 @@ def below_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("obstacle", [a_folder, below_a_file])
-async def test_a_path_that_cannot_be_is_told_once_and_once_when_it_works(
+async def test_an_unusable_path_is_logged_once_and_its_recovery_once(
     opened: Open,
     path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -160,64 +160,63 @@ async def test_a_path_that_cannot_be_is_told_once_and_once_when_it_works(
     obstacle(path)
     storage = opened(path)
     with caplog.at_level(logging.INFO):
-        assert await use(storage) == Remembered()
-        assert len(told(caplog)) == 1
-        assert told(caplog)[0].startswith(CANNOT)
+        assert await use(storage) == SavedState()
+        assert len(messages(caplog)) == 1
+        assert messages(caplog)[0].startswith(CANNOT)
         assert "failing" in repr(storage)
         a_file_in_the_way = path if path.exists() else path.parent
         (a_file_in_the_way.rmdir if a_file_in_the_way.is_dir() else a_file_in_the_way.unlink)()
-        await storage.sign_of_life(90.0)
-        await storage.sign_of_life(91.0)
-    assert told(caplog)[1:] == ["STATE_PATH works again"]
+        await storage.heartbeat(90.0)
+        await storage.heartbeat(91.0)
+    assert messages(caplog)[1:] == ["STATE_PATH works again"]
     assert "failing" not in repr(storage)
 
 
-async def use(storage: Storage) -> Remembered:
+async def use(storage: Storage) -> SavedState:
     """Every method once; the calls are those of minute 1."""
-    remembered = await storage.remembered()
+    state = await storage.load()
     await storage.add_calls({(WINDOW, 1): 2}, 60.0)
-    await storage.keep_answer("market/0", b"x" * 5_000, 60.0)
-    storage.keep_block("a/keyless", None)
-    await storage.forget_before(0, 0, 0.0)
-    await storage.sign_of_life(61.0)
-    return remembered
+    await storage.save_answer("market/0", b"x" * 5_000, 60.0)
+    storage.save_block("a/keyless", None)
+    await storage.delete_before(0, 0, 0.0)
+    await storage.heartbeat(61.0)
+    return state
 
 
-async def test_calls_that_could_not_be_written_are_with_the_next_ones(
-    opened: Open, path: Path
-) -> None:
+async def test_unsaved_calls_are_saved_with_the_next_ones(opened: Open, path: Path) -> None:
     path.mkdir(parents=True)
     storage = opened(path)
     await storage.add_calls({(WINDOW, 1): 2, (WINDOW, 2): 1}, 60.0)
     await storage.add_calls({(WINDOW, 1): 2}, 60.0)
     path.rmdir()
-    await storage.sign_of_life(90.0)
-    assert (await storage.remembered()).calls == {WINDOW: {1: 4, 2: 1}}
+    await storage.heartbeat(90.0)
+    assert (await storage.load()).calls == {WINDOW: {1: 4, 2: 1}}
 
 
-async def test_what_waits_for_a_store_that_fails_is_bounded(opened: Open, path: Path) -> None:
+async def test_pending_calls_of_a_failing_file_are_bounded(opened: Open, path: Path) -> None:
     path.mkdir(parents=True)
     storage = opened(path, retry_s=3_600.0)
-    for second in range(0, 3 * MOST_OWED, 1_000):
-        ticks = range(FIRST_SECOND + second, FIRST_SECOND + second + 1_000)
+    for second in range(0, 3 * MAX_PENDING, 1_000):
+        ticks = range(FIRST_SECOND_TICK + second, FIRST_SECOND_TICK + second + 1_000)
         await storage.add_calls({("a/minute", tick): 1 for tick in ticks}, 60.0)
         await storage.add_calls({(WINDOW, 1): 1}, 60.0)
-    assert len(storage._owed) <= MOST_OWED
-    assert storage._owed[WINDOW, 1] == 3 * MOST_OWED // 1_000, "a month's calls are not given up"
-    await storage.add_calls({(WINDOW, tick): 1 for tick in range(2 * MOST_OWED)}, 60.0)
-    assert len(storage._owed) == MOST_OWED
+    assert len(storage._pending_calls) <= MAX_PENDING
+    added = 3 * MAX_PENDING // 1_000
+    assert storage._pending_calls[WINDOW, 1] == added, "calls of a month are not dropped"
+    await storage.add_calls({(WINDOW, tick): 1 for tick in range(2 * MAX_PENDING)}, 60.0)
+    assert len(storage._pending_calls) == MAX_PENDING
 
 
-async def test_what_failed_is_left_alone_for_a_while(opened: Open, path: Path) -> None:
+async def test_a_failed_file_is_not_used_for_a_while(opened: Open, path: Path) -> None:
     path.mkdir(parents=True)
     storage = opened(path, retry_s=10.0)
-    await storage.sign_of_life(60.0)
+    await storage.heartbeat(60.0)
     path.rmdir()
-    await storage.sign_of_life(61.0)
+    await storage.heartbeat(61.0)
     assert not path.exists()
 
 
-async def test_what_was_under_way_when_another_write_failed_says_nothing_of_the_file(
+async def test_a_write_that_started_before_a_failure_does_not_end_it(
     opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A disk may have room for a call and none for an answer."""
@@ -226,22 +225,22 @@ async def test_what_was_under_way_when_another_write_failed_says_nothing_of_the_
         raise sqlite3.OperationalError("disk I/O error")
 
     storage = opened(path, retry_s=0.2)
-    monkeypatch.setattr(StateFile, "keep", fail)
+    monkeypatch.setattr(StateFile, "save_answer", fail)
     with caplog.at_level(logging.INFO):
         kept, _ = await asyncio.gather(
-            storage.keep_answer("market/0", b"x", 61.0),
+            storage.save_answer("market/0", b"x", 61.0),
             storage.add_calls({(WINDOW, 1): 1}, 61.0),
         )
         assert not kept
-        assert told(caplog) == [f"{CANNOT}OperationalError: disk I/O error"]
+        assert messages(caplog) == [f"{CANNOT}OperationalError: disk I/O error"]
         monkeypatch.undo()
-        assert not await storage.keep_answer("market/0", b"x", 61.0)
+        assert not await storage.save_answer("market/0", b"x", 61.0)
         await asyncio.sleep(0.25)
-        assert await storage.keep_answer("market/0", b"x", 61.0)
-    assert told(caplog)[1:] == ["STATE_PATH works again"]
+        assert await storage.save_answer("market/0", b"x", 61.0)
+    assert messages(caplog)[1:] == ["STATE_PATH works again"]
 
 
-async def test_a_full_disk_is_told_once_and_nothing_is_torn(
+async def test_a_full_disk_is_logged_once_and_tears_no_write(
     opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = tmp_path / "disk"
@@ -259,13 +258,13 @@ async def test_a_full_disk_is_told_once_and_nothing_is_torn(
         with caplog.at_level(logging.INFO):
             for minute in range(2, 200):
                 await storage.add_calls({(WINDOW, minute): 1}, 61.0)
-                await storage.keep_answer("market/0", b"x" * 100_000, 61.0)
-            assert len(told(caplog)) == 1
+                await storage.save_answer("market/0", b"x" * 100_000, 61.0)
+            assert len(messages(caplog)) == 1
             (disk / "other").unlink()
-            await storage.sign_of_life(62.0)
-            assert told(caplog)[-1] == "STATE_PATH works again"
-        remembered = await storage.remembered()
-        assert sum(remembered.calls[WINDOW].values()) == 200
+            await storage.heartbeat(62.0)
+            assert messages(caplog)[-1] == "STATE_PATH works again"
+        state = await storage.load()
+        assert sum(state.calls[WINDOW].values()) == 200
         await storage.aclose()
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -291,7 +290,7 @@ async def test_a_limit_on_the_files_size_is_a_full_disk(path: Path) -> None:
     assert 0 < sum(calls["w"].values()) < 200
 
 
-async def test_a_read_only_folder_is_told_once(tmp_path: Path) -> None:
+async def test_a_read_only_folder_is_logged_once(tmp_path: Path) -> None:
     """In a child that is nobody in particular: root may write everywhere."""
     script = CHILD.replace(
         "asyncio.run(main())",
@@ -314,7 +313,7 @@ async def test_a_read_only_folder_is_told_once(tmp_path: Path) -> None:
         folder.rmdir()
 
 
-async def test_a_lock_of_another_process_delays_nobody_and_is_told_once(
+async def test_a_lock_of_another_process_is_logged_once_and_blocks_nothing(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = opened(path)
@@ -329,13 +328,13 @@ async def test_a_lock_of_another_process_delays_nobody_and_is_told_once(
             await asyncio.sleep(0.01)
             slept = max(slept, time.monotonic() - before)
         assert slept < 0.3
-        assert len(told(caplog)) == 1
-        assert "locked" in told(caplog)[0]
+        assert len(messages(caplog)) == 1
+        assert "locked" in messages(caplog)[0]
         holder.execute("COMMIT")
         holder.close()
-        await storage.sign_of_life(70.0)
-    assert told(caplog)[1:] == ["STATE_PATH works again"]
-    assert (await storage.remembered()).calls == {WINDOW: {1: 2 + writing.result()}}
+        await storage.heartbeat(70.0)
+    assert messages(caplog)[1:] == ["STATE_PATH works again"]
+    assert (await storage.load()).calls == {WINDOW: {1: 2 + writing.result()}}
 
 
 async def write_until(storage: Storage, end: float) -> int:
@@ -346,14 +345,12 @@ async def write_until(storage: Storage, end: float) -> int:
     return written
 
 
-async def test_a_file_that_is_locked_at_the_start_is_still_remembered(
-    opened: Open, path: Path
-) -> None:
+async def test_a_file_that_is_locked_at_the_start_is_still_loaded(opened: Open, path: Path) -> None:
     first = opened(path)
     await first.add_calls({(WINDOW, 1): 2}, 60.0)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    assert (await opened(path).remembered()).calls == {WINDOW: {1: 2}}
+    assert (await opened(path).load()).calls == {WINDOW: {1: 2}}
     holder.close()
 
 
@@ -364,9 +361,9 @@ class HangingFile(StateFile):
         super().__init__(path)
         self.goes_on = Event()
 
-    def add(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         self.goes_on.wait()
-        super().add(amounts, now_s)
+        super().add_calls(amounts, now_s)
 
 
 @pytest.fixture
@@ -380,32 +377,34 @@ def hanging(path: Path) -> Iterator[tuple[SqliteStorage, HangingFile]]:
     file.goes_on.set()
 
 
-async def test_a_disk_that_hangs_is_waited_for_once(
+async def test_a_hanging_disk_delays_one_operation(
     hanging: tuple[SqliteStorage, HangingFile], caplog: pytest.LogCaptureFixture
 ) -> None:
     storage, file = hanging
     began = time.monotonic()
     with caplog.at_level(logging.INFO):
-        both = storage.add_calls({(WINDOW, 1): 1}, 61.0), storage.keep_answer("gas/0", b"x", 61.0)
+        both = storage.add_calls({(WINDOW, 1): 1}, 61.0), storage.save_answer("gas/0", b"x", 61.0)
         await asyncio.gather(*both)
         for _ in range(50):
             await storage.add_calls({(WINDOW, 1): 1}, 61.0)
-            await storage.keep_answer("market/0", b"x", 61.0)
+            await storage.save_answer("market/0", b"x", 61.0)
         assert time.monotonic() - began < 1
-        assert told(caplog) == [f"{CANNOT}TimeoutError: nothing within 0.2 s"]
+        assert messages(caplog) == [f"{CANNOT}TimeoutError: nothing within 0.2 s"]
         file.goes_on.set()
         await until(lambda: storage._hanging is not None and storage._hanging.done())
-        await storage.sign_of_life(70.0)
-    assert told(caplog)[1:] == ["STATE_PATH works again"]
-    left = await storage.remembered()
+        await storage.heartbeat(70.0)
+    assert messages(caplog)[1:] == ["STATE_PATH works again"]
+    left = await storage.load()
     assert (left.calls, left.answers) == ({WINDOW: {1: 51}}, {})
     await storage.aclose()
 
 
-async def test_the_end_waits_for_no_disk(hanging: tuple[SqliteStorage, HangingFile]) -> None:
+async def test_close_does_not_wait_for_a_hanging_disk(
+    hanging: tuple[SqliteStorage, HangingFile],
+) -> None:
     storage, _ = hanging
     storage._timeout_s = 60.0
-    writing = asyncio.create_task(storage.sign_of_life(60.0))
+    writing = asyncio.create_task(storage.heartbeat(60.0))
     await asyncio.sleep(0.05)
     began = time.monotonic()
     await storage.aclose()
@@ -413,21 +412,21 @@ async def test_the_end_waits_for_no_disk(hanging: tuple[SqliteStorage, HangingFi
     writing.cancel()
 
 
-async def test_after_the_end_nothing_is_kept_and_nothing_raised(
+async def test_after_close_nothing_is_saved_and_nothing_raised(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = opened(path)
     await storage.aclose()
-    assert await use(storage) == Remembered()
+    assert await use(storage) == SavedState()
     assert not path.exists()
-    assert len(told(caplog)) == 1
+    assert len(messages(caplog)) == 1
 
 
-async def test_without_a_path_nothing_is_kept() -> None:
+async def test_without_a_path_nothing_is_saved() -> None:
     storage = open_storage(None, SystemClock())
     assert isinstance(storage, NoStorage)
-    assert await use(storage) == Remembered()
-    assert await use(storage) == Remembered()
+    assert await use(storage) == SavedState()
+    assert await use(storage) == SavedState()
     await storage.aclose()
 
 

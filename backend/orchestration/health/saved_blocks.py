@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from backend.clock import Clock
 from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import Block
-from backend.storage import KeptBlock
+from backend.storage import SavedBlock
 
 #: States that last long enough to be kept; a cooldown only where the provider set the wait.
 KEPT_STATES = frozenset(
@@ -26,14 +26,14 @@ KEPT_STATES = frozenset(
 class BlockStore(Protocol):
     """Stores blocks. Never raises."""
 
-    def keep_block(self, name: str, block: KeptBlock | None) -> None: ...
+    def save_block(self, name: str, block: SavedBlock | None) -> None: ...
 
 
 class SavedBlocks:
     """Blocks by name. Their times are on the monotonic clock of this run."""
 
     def __init__(
-        self, store: BlockStore | None, known: Mapping[str, KeptBlock], clock: Clock
+        self, store: BlockStore | None, known: Mapping[str, SavedBlock], clock: Clock
     ) -> None:
         self._store = store
         self._known = dict(known)
@@ -50,7 +50,7 @@ class SavedBlocks:
         left_s = kept.until_s - self._clock.now().timestamp()
         until = self._clock.monotonic() + left_s
         return (
-            Block(ProviderState(kept.state), kept.reason, until, kept.was_told)
+            Block(ProviderState(kept.state), kept.reason, until, kept.from_provider)
             if left_s > 0
             else None
         )
@@ -67,12 +67,12 @@ class SavedBlocks:
         else:
             self._known[name] = kept
         if self._store:
-            self._store.keep_block(name, kept)
+            self._store.save_block(name, kept)
 
-    def _kept(self, block: Block) -> KeptBlock:
+    def _kept(self, block: Block) -> SavedBlock:
         now = self._clock.now()
         until = now + timedelta(seconds=block.until - self._clock.monotonic())
-        return KeptBlock(
+        return SavedBlock(
             block.state, block.reason, until.timestamp(), block.is_provider_set, now.timestamp()
         )
 
