@@ -57,12 +57,6 @@ class WebSocketTransport:
     def is_closing(self) -> bool:
         return self._protocol.close_sent or self._protocol.transport.is_closing()
 
-    def write_bytes(self, frames: bytes) -> None:
-        """Writes complete WebSocket frames; does nothing once the connection is closing."""
-        protocol = self._protocol  # not by is_closing: this runs for each client
-        if not (protocol.close_sent or protocol.transport.is_closing()):
-            protocol.transport.write(frames)
-
     def close(self, code: int, reason: str) -> None:
         """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
 

@@ -9,21 +9,12 @@ import logging
 from collections.abc import Iterable
 
 from api.edge.client_limits import UNLIMITED, ClientAccount
+from api.stream import limits
 from api.stream.channels import ChannelKey, Channels, Subscription
 from api.stream.commands import Command, CommandError, Ping, Subscribe, Unsubscribe
 from api.stream.feed import Feed
 from api.stream.frames import HEARTBEAT_S, error, frame, heartbeat, hello, shutdown
-from api.stream.limits import (
-    DEFAULT_TIMES,
-    GOING_AWAY,
-    MAX_FRAME_BYTES,
-    MAX_ROWS,
-    MAX_SERIES,
-    MAX_TOPICS,
-    MESSAGES_PER_S,
-    AddressLimits,
-    StreamTimes,
-)
+from api.stream.limits import DEFAULT_TIMES, AddressLimits, StreamTimes
 from api.stream.sinks import Sink
 from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import Topic
@@ -54,7 +45,7 @@ class Broadcaster:
         """A client that reads nothing for `stuck_s` seconds is closed. One address gets at most
         `share` (0 to 1) of the clients and of the candle series."""
         self.times = times
-        self._addresses = AddressLimits(max_clients, MAX_SERIES, share)
+        self._addresses = AddressLimits(max_clients, limits.MAX_SERIES, share)
         self._gateway = gateway
         self._channels = Channels(gateway, self.counters)
         self._clock = gateway.clock
@@ -76,13 +67,13 @@ class Broadcaster:
     def limits(self) -> dict[str, float]:
         return {
             "clients": self._max_clients,
-            "topics": MAX_TOPICS,
-            "symbols": MAX_ROWS,
-            "series": MAX_SERIES,
+            "topics": limits.MAX_TOPICS,
+            "symbols": limits.MAX_ROWS,
+            "series": limits.MAX_SERIES,
             "clients_of_an_address": self._addresses.clients,
             "series_of_an_address": self._addresses.series,
-            "frame_bytes": MAX_FRAME_BYTES,
-            "messages_per_second": MESSAGES_PER_S,
+            "frame_bytes": limits.MAX_FRAME_BYTES,
+            "messages_per_second": limits.MESSAGES_PER_S,
             "stuck_seconds": self._stuck_s,
         }
 
@@ -117,7 +108,7 @@ class Broadcaster:
         notice = shutdown()
         for subscriber in list(self._subscribers):
             subscriber.send(notice)
-            subscriber.close(GOING_AWAY, "the gateway is stopping")
+            subscriber.close(limits.GOING_AWAY, "the gateway is stopping")
         self._maintenance.cancel()
         feeds = [feed.aclose() for feed in self._feeds.values()]
         await asyncio.gather(self._maintenance, *feeds, *self._closing, return_exceptions=True)
@@ -175,13 +166,15 @@ class Broadcaster:
                 self._end_subscription(subscriber, topic)
 
     def _check_limits(self, wanted: set[ChannelKey], address: str) -> None:
-        if len(wanted) > MAX_TOPICS:
-            raise CommandError("too_many_topics", f"a client follows at most {MAX_TOPICS} topics")
+        if len(wanted) > limits.MAX_TOPICS:
+            raise CommandError(
+                "too_many_topics", f"a client follows at most {limits.MAX_TOPICS} topics"
+            )
         wanted_series = {key for key in wanted if _is_series(key)}
         series = {key for key in self._feeds if _is_series(key)}
         new = wanted_series - series
-        if new and len(series) + len(new) > MAX_SERIES:
-            limit = f"all clients together follow at most {MAX_SERIES} series"
+        if new and len(series) + len(new) > limits.MAX_SERIES:
+            limit = f"all clients together follow at most {limits.MAX_SERIES} series"
             raise CommandError("too_many_topics", limit)
         if not self._addresses.allows_series(address, wanted_series):
             limit = f"one address follows at most {self._addresses.series} series"
@@ -192,18 +185,10 @@ class Broadcaster:
             problem = f"unsubscribe {command.channel} as a whole, or subscribe with other symbols"
             raise CommandError("invalid_parameter", problem)
         coins = self._channels.known_coins(command.symbols or ())
-        keys = {coin.key for coin in coins}
         for topic in list(subscriber.topics):
-            labels = topic.channel.labels
-            is_meant = topic.channel.name == command.channel
-            if labels and command.symbols:
-                is_meant = is_meant and labels["id"] in keys
-            if labels and command.interval:
-                is_meant = is_meant and labels["interval"] == command.interval
-            if is_meant:
+            if _is_selected(topic.channel.key, command, {coin.key for coin in coins}):
                 self._end_subscription(subscriber, topic)
-        symbols = [coin.symbol for coin in coins]
-        fields: dict[str, object] = {"symbols": symbols} if symbols else {}
+        fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins]} if coins else {}
         fields |= {"interval": command.interval} if command.interval else {}
         subscriber.send(frame("unsubscribed", id=command.id, channel=command.channel, **fields))
 
@@ -243,7 +228,7 @@ class Broadcaster:
                 log.exception("the stream's maintenance failed")
 
     async def _check_clients(self) -> None:
-        for subscriber in [one for one in self._subscribers if one.is_lagging]:
+        for subscriber in self._subscribers:
             subscriber.catch_up()
         for feed in list(self._feeds.values()):
             await feed.check_flow()
@@ -266,6 +251,14 @@ def _keys(followed: Iterable[Topic | Subscription]) -> set[ChannelKey]:
 def _is_series(key: ChannelKey) -> bool:
     """True for candles: each series may cost one provider call per refresh."""
     return key[0] == "ohlc"
+
+
+def _is_selected(key: ChannelKey, command: Unsubscribe, coins: set[str]) -> bool:
+    name, *series = key
+    if name != command.channel or not series:
+        return name == command.channel
+    has_coin = series[0] in coins or not command.symbols
+    return has_coin and command.interval in (None, series[1])
 
 
 def _replaced_topics(subscriber: Subscriber, command: Subscribe) -> list[Topic]:

@@ -12,7 +12,7 @@ from api.cache.envelope import meta
 from api.stream.commands import Subscribe
 from api.stream.limits import MAX_ROWS
 from backend.gateway import Gateway
-from backend.models.answer import Answer
+from backend.models.answer import Answer, Query
 from backend.models.gas import GasQuery
 from backend.models.market import Coin, MarketQuery
 from backend.models.news import NewsQuery
@@ -94,12 +94,8 @@ class Channels:
                 return [Subscription(self.market(), _sorted(coin.key for coin in coins))]
             case "news":
                 return [Subscription(self.news(), _sorted(coin.symbol for coin in coins))]
-            case "sentiment":
-                return [Subscription(self.sentiment())]
-            case "gas":
-                return [Subscription(self.gas())]
-            case "status":
-                return [Subscription(self.status())]
+        makers = {"sentiment": self.sentiment, "gas": self.gas, "status": self.status}
+        return [Subscription(makers[command.channel]())]
 
     async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
         """The coins of these names, each once, and warnings about ambiguous names. Raises
@@ -121,26 +117,22 @@ class Channels:
 
     def market(self) -> Channel:
         """`/api/market?limit=250`, or with `&symbols=`."""
-        service, live = self._gateway.market, self._gateway.live
-        return Channel(
-            ("market",),
-            lambda: live.watch(MarketQuery()),
-            lambda answer, coins: _content(
-                answer, service.top(answer.data, MarketView(MAX_ROWS, names=coins))
-            ),
-            flow=live.flow,
+        top = self._gateway.market.top
+        return self._channel(
+            MarketQuery(),
+            lambda answer, coins: top(answer.data, MarketView(MAX_ROWS, names=coins)),
+            flow=self._gateway.live.flow,
             row_key=lambda coin: coin.key,
             order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
         )
 
     def ohlc(self, coin: Coin, interval: Interval) -> Channel:
         """`/api/market/ohlc?symbol=&interval=`: the newest 200 candles."""
-        view = OhlcView(interval)
-        service, live = self._gateway.ohlc, self._gateway.live
+        view, live, cut = OhlcView(interval), self._gateway.live, self._gateway.ohlc.cut
         return Channel(
             ("ohlc", coin.key, str(interval)),
             lambda: live.watch_candles(coin.key, view),
-            lambda answer, _coins: _content(answer, service.cut(answer, view)),
+            lambda answer, _coins: _content(answer, cut(answer, view)),
             flow=live.flow,
             row_key=lambda candle: candle.timestamp,
             order=lambda candle: candle.timestamp,
@@ -151,36 +143,28 @@ class Channels:
 
     def news(self) -> Channel:
         """`/api/news`, or with `&symbols=`."""
-        service, live = self._gateway.news, self._gateway.live
-        return Channel(
-            ("news",),
-            lambda: live.watch(NewsQuery()),
-            lambda answer, coins: _content(
-                answer, service.pick(answer.data, NewsView(symbols=coins))
-            ),
+        pick = self._gateway.news.pick
+        return self._channel(
+            NewsQuery(),
+            lambda answer, coins: pick(answer.data, NewsView(symbols=coins)),
             row_key=lambda article: article.id,
             order=lambda article: -article.published_at.timestamp(),
         )
 
     def sentiment(self) -> Channel:
         """`/api/sentiment`."""
-        service, live = self._gateway.sentiment, self._gateway.live
-        return Channel(
-            ("sentiment",),
-            lambda: live.watch(SentimentQuery()),
-            lambda answer, _coins: _content(answer, service.cut(answer, 1)),
+        cut = self._gateway.sentiment.cut
+        return self._channel(
+            SentimentQuery(),
+            lambda answer, _coins: cut(answer, 1),
             row_key=lambda day: day.timestamp,
             order=lambda day: -day.timestamp.timestamp(),
         )
 
     def gas(self) -> Channel:
         """`/api/gas`."""
-        service, live = self._gateway.gas, self._gateway.live
-        return Channel(
-            ("gas",),
-            lambda: live.watch(GasQuery()),
-            lambda answer, _coins: _content(answer, service.page(answer.data)),
-        )
+        page = self._gateway.gas.page
+        return self._channel(GasQuery(), lambda answer, _coins: page(answer.data))
 
     def status(self) -> Channel:
         """`/api/status`."""
@@ -191,6 +175,17 @@ class Channels:
                 await asyncio.sleep(STATUS_INTERVAL_S)
 
         return Channel(("status",), watch, lambda overview, _coins: Content(overview, None))
+
+    def _channel(
+        self, query: Query[Any], page: Callable[[Answer[Any], Coins], Any], **rules: Any
+    ) -> Channel:
+        """A channel with the name of the query's category; `page` is the page of REST."""
+        return Channel(
+            (query.category,),
+            lambda: self._gateway.live.watch(query),
+            lambda answer, coins: _content(answer, page(answer, coins)),
+            **rules,
+        )
 
 
 def _sorted(names: Iterable[str]) -> Coins:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -78,8 +77,12 @@ class Feed:
         """Sends the same frames to all present subscribers of the topic."""
         subscribers = list(self._subscribers.get(topic, ()))
         for start in range(0, len(subscribers), SUBSCRIBERS_PER_TURN):
-            turn = subscribers[start : start + SUBSCRIBERS_PER_TURN]
-            _send(topic, frames, [one for one in turn if topic in one.topics])
+            for subscriber in subscribers[start : start + SUBSCRIBERS_PER_TURN]:
+                if topic not in subscriber.topics:
+                    continue  # it has unsubscribed since the last turn
+                for frame in frames:
+                    if not subscriber.send_update(topic, frame):
+                        break
             if start + SUBSCRIBERS_PER_TURN < len(subscribers):
                 await asyncio.sleep(0)
 
@@ -118,10 +121,3 @@ class Feed:
             return topic.update(self._channel.content(answer, topic.coins))
         except GatewayError as error:  # for example: the coins are no longer in the market
             return topic.fail(error)
-
-
-def _send(topic: Topic, frames: Iterable[Frame], subscribers: Iterable[Subscriber]) -> None:
-    for subscriber in subscribers:
-        for frame in frames:
-            if not subscriber.send_update(topic, frame):
-                break

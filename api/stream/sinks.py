@@ -14,7 +14,10 @@ class TransportSink(WebSocketTransport):
     """Writes the same bytes for every client straight to its WebSocket's transport."""
 
     def write(self, frame: Frame) -> None:
-        self.write_bytes(frame.wire)
+        """Does nothing once the connection is closing."""
+        protocol = self._protocol  # not by is_closing: this runs once for each client and frame
+        if not (protocol.close_sent or protocol.transport.is_closing()):
+            protocol.transport.write(frame.wire)
 
 
 class QueueSink:

@@ -43,10 +43,6 @@ class Subscriber:
         """False while too many bytes are buffered; True once the connection is closing."""
         return self._sink.buffered_bytes <= MAX_BUFFERED_BYTES or self._sink.is_closing
 
-    @property
-    def is_lagging(self) -> bool:
-        return bool(self._missed)
-
     def send(self, frame: Frame) -> None:
         """Sends a reply or a notice, however much is buffered."""
         self._sink.write(frame)

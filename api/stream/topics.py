@@ -74,7 +74,8 @@ class Topic:
         """There is no new content: an error if there was none before, and the state `stale`."""
         frames = []
         if self._content is None and self._error is None:
-            self._error = error(problem.code, str(problem), **self._labels)
+            labels = {"channel": self.channel.name, **self.channel.labels}
+            self._error = error(problem.code, str(problem), **labels)
             frames.append(self._error)
         return [*frames, *self._set_stale(problem.reason)]
 
@@ -104,10 +105,6 @@ class Topic:
             self._snapshot = self._data_frame("snapshot", self._content.data)
         return self._snapshot
 
-    @property
-    def _labels(self) -> dict[str, str]:
-        return {"channel": self.channel.name, **self.channel.labels}
-
     def _changed(self, before: Any, after: Any) -> Any:
         """The data of an update; None where only a snapshot leads from `before` to `after`."""
         row_key, order = self.channel.row_key, self.channel.order
@@ -125,40 +122,29 @@ class Topic:
         self._is_ordered = _is_led_to(after, applied(self.channel, after, (), len(after)))
         return None
 
-    def _data_frame(self, kind: str, data: Any) -> Frame:
-        assert self._content is not None
-        if row_key := self.channel.row_key:
-            data = [self._rows.encoded(row_key(row), row) for row in data]
-        return frame(
-            "data",
-            **self._labels,
-            type=kind,
-            seq=self.seq,
-            time=self._time,
-            data=data,
-            meta=self._content.meta,
-        )
-
     def _set_stale(self, reason: str | None) -> list[Frame]:
         if reason == self._stale_reason:
             return []
         self._stale_reason, self._has_sent_status = reason, True
         return [self._status_frame()]
 
+    def _data_frame(self, kind: str, data: Any) -> Frame:
+        assert self._content is not None
+        if row_key := self.channel.row_key:
+            data = [self._rows.encoded(row_key(row), row) for row in data]
+        meta = self._content.meta
+        return self._frame("data", type=kind, seq=self.seq, time=self._time, data=data, meta=meta)
+
     def _status_frame(self) -> Frame:
-        state = "stale" if self._stale_reason else "live"
-        return frame(
-            "status", **self._labels, state=state, reason=self._stale_reason, time=self._clock.now()
-        )
+        state, reason = "stale" if self._stale_reason else "live", self._stale_reason
+        return self._frame("status", state=state, reason=reason, time=self._clock.now())
 
     def _feed_frame(self) -> Frame:
-        return frame(
-            "feed",
-            **self._labels,
-            feed="ticks" if self._flow.is_live else "polled",
-            reason=self._flow.reason,
-            time=self._clock.now(),
-        )
+        feed, reason = "ticks" if self._flow.is_live else "polled", self._flow.reason
+        return self._frame("feed", feed=feed, reason=reason, time=self._clock.now())
+
+    def _frame(self, op: str, **fields: Any) -> Frame:
+        return frame(op, channel=self.channel.name, **self.channel.labels, **fields)
 
 
 def applied(

@@ -17,18 +17,10 @@ from api.server.ws_transport import (
     limit_kernel_buffer,
     websocket_protocol,
 )
+from api.stream import limits
 from api.stream.broadcaster import Broadcaster, TooManyClients
 from api.stream.commands import CommandError, Subscribe, auth_key, parse_command
 from api.stream.frames import error
-from api.stream.limits import (
-    MAX_FRAME_BYTES,
-    MAX_REJECTED,
-    MESSAGE_TOO_BIG,
-    MESSAGES_PER_S,
-    POLICY_VIOLATION,
-    TRY_AGAIN_LATER,
-    UNAUTHORIZED,
-)
 from api.stream.sinks import QueueSink, Sink, TransportSink
 from api.stream.subscriber import Subscriber
 from backend.clock import Clock
@@ -49,7 +41,7 @@ async def serve_websocket(websocket: WebSocket, read_query: ReadQuery) -> None:
             await _serve_client(websocket, broadcaster, read_query)
         else:
             reason = "send a key, in a header or as the first message"
-            await websocket.close(UNAUTHORIZED, reason)
+            await websocket.close(limits.UNAUTHORIZED, reason)
             abort_later(websocket.scope)
 
 
@@ -75,7 +67,7 @@ async def _serve_client(
         try:
             subscriber = broadcaster.join(sink, account_of(websocket.scope))
         except TooManyClients as full:
-            sink.close(TRY_AGAIN_LATER, str(full))
+            sink.close(limits.TRY_AGAIN_LATER, str(full))
             while (await websocket.receive())["type"] != "websocket.disconnect":
                 pass
             return
@@ -140,17 +132,17 @@ class Conversation:
         self._subscriber = subscriber
         self._clock = clock
         #: Times of the last messages within the rate limit.
-        self._accepted_at: deque[float] = deque(maxlen=MESSAGES_PER_S)
+        self._accepted_at: deque[float] = deque(maxlen=limits.MESSAGES_PER_S)
         self._rejected = 0
 
     async def handle(self, text: str | None) -> None:
         """Handles one message; None is a binary one."""
-        if text is not None and len(text) > MAX_FRAME_BYTES:
-            reason = f"a message has at most {MAX_FRAME_BYTES} bytes"
-            self._subscriber.close(MESSAGE_TOO_BIG, reason)
+        if text is not None and len(text) > limits.MAX_FRAME_BYTES:
+            reason = f"a message has at most {limits.MAX_FRAME_BYTES} bytes"
+            self._subscriber.close(limits.MESSAGE_TOO_BIG, reason)
             return
         if self._is_too_fast():
-            self._reject(f"at most {MESSAGES_PER_S} messages per second are allowed")
+            self._reject(f"at most {limits.MESSAGES_PER_S} messages per second are allowed")
             return
         try:
             self._subscriber.account.charge(1)
@@ -169,14 +161,14 @@ class Conversation:
 
     def _is_too_fast(self) -> bool:
         now = self._clock.monotonic()
-        if len(self._accepted_at) == MESSAGES_PER_S and now - self._accepted_at[0] < 1.0:
+        if len(self._accepted_at) == limits.MESSAGES_PER_S and now - self._accepted_at[0] < 1.0:
             return True
         self._accepted_at.append(now)
         return False
 
     def _reject(self, reason: str) -> None:
         self._rejected += 1
-        if self._rejected > MAX_REJECTED:
-            self._subscriber.close(POLICY_VIOLATION, "too many messages")
+        if self._rejected > limits.MAX_REJECTED:
+            self._subscriber.close(limits.POLICY_VIOLATION, "too many messages")
         else:
             self._subscriber.send(error("rate_limited", reason))
