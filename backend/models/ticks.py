@@ -1,4 +1,4 @@
-"""Ticks: what a venue pushes by itself between two questions, and how well it flows."""
+"""Ticks: updates that a venue pushes between two refreshes, and the state of its stream."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,12 @@ from backend.models.ohlc import Candle, Interval
 
 @dataclass(frozen=True, slots=True)
 class MarketTicks:
-    """Asks for the 24 h tickers of all instruments as they change."""
+    """A subscription to the 24 h tickers of all instruments that change."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandleTicks:
-    """Asks for the forming candle of one instrument as it changes."""
+    """A subscription to the newest candle of one instrument."""
 
     instrument: Instrument
     interval: Interval
@@ -26,8 +26,8 @@ TickSubject = MarketTicks | CandleTicks
 
 
 @dataclass(frozen=True, slots=True)
-class TickersTold:
-    """Tickers of the instruments against dollars that just changed. `source` is the venue."""
+class TickerUpdates:
+    """The changed tickers of instruments against dollar coins. `source` is the venue."""
 
     source: str
     tickers: tuple[PairTicker, ...]
@@ -38,20 +38,20 @@ class TickersTold:
 
 
 @dataclass(frozen=True, slots=True)
-class CandleTold:
-    """The newest candle of an instrument, whole; `closed` with its last word."""
+class CandleUpdate:
+    """The newest candle of an instrument; its last update has `closed` set."""
 
     source: str
     subject: CandleTicks
     candle: Candle
 
 
-Tick = TickersTold | CandleTold
+Tick = TickerUpdates | CandleUpdate
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Whether ticks of a subject come in, and if not, why: a reason of the contract."""
+    """Whether a subject receives ticks, and if not, why: a reason of the contract."""
 
     is_live: bool
     reason: str | None = None
@@ -63,9 +63,9 @@ TICK_STATES: tuple[str, ...] = get_args(TickState)
 
 @dataclass(frozen=True, slots=True)
 class TickStatus:
-    """A venue's push connection. `since` is when `state` was entered.
+    """A venue's push connection, with the time of its last change of state.
 
-    `state` is `off` (nobody listens), `connecting`, `live` or `down` (also when it is silent).
+    `state` is `off` (without subscribers), `connecting`, `live` or `down` (also if it is silent).
     """
 
     provider: str

@@ -1,10 +1,9 @@
-"""Reads publishers' feeds: RSS 2.0, RSS 1.0 and Atom, as bytes, item by item.
+"""Parses feeds (RSS 2.0, RSS 1.0 and Atom) from bytes, item by item.
 
-Most feeds are almost XML. An XML parser has to stop at the first mistake, and those that go on
-lose characters or the borders of items (docs/decisions/0016). So items are cut out first, and
-whatever is wrong with one of them harms no other. Every step takes time that is linear in the
-length of the feed. There are no entities of a feed's own, no files and no addresses: nothing is
-expanded, nothing is opened.
+Many feeds are not well-formed XML. An XML parser stops at the first error, and tolerant parsers
+lose characters or the borders of items (docs/decisions/0016). Here the items are split first, so
+that an error in one item affects no other. Every step takes linear time. No entity of the feed is
+expanded, no file and no address is opened.
 """
 
 import codecs
@@ -18,26 +17,26 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from backend.models.text import unescaped
 
 #: Declared encodings that browsers read as a larger one (encoding.spec.whatwg.org), by Python's
-#: names; and names that Python does not know.
+#: names, and names that Python does not know.
 READ_AS = (
     {"iso8859_9": "cp1254", "iso8859_11": "cp874", "tis_620": "cp874", "cp874": "cp874"}
     | {"koi8_u": "koi8_u", "big5": "big5hkscs", "euc_kr": "cp949"}
     | dict.fromkeys(("shift_jis", "sjis", "cp31j"), "cp932")
     | dict.fromkeys(("gb2312", "gb_2312", "gb_2312_80", "gbk"), "gb18030")
 )
-#: Python's names of encodings that a declaration in ASCII may be of. Any other one, and bytes that
-#: don't fit it, is windows-1252.
+#: Python's names of the accepted encodings, all supersets of ASCII. A feed in any other encoding,
+#: and bytes that are invalid in the declared one, are read as windows-1252.
 _TEXT_CODEC = re.compile(
     r"cp(?:12|8|9)\d\d?|(?:iso8859|mac|koi8|euc|iso2022)_\w+|gb18030|johab|hz", re.ASCII
 )
 TEXT_CODECS = frozenset(filter(_TEXT_CODEC.fullmatch, aliases.values()))
-#: Of these, text is in bytes that are ASCII, too, and so UTF-8.
+#: Encodings whose bytes are all ASCII, and therefore valid UTF-8 too.
 SHIFTED = ("iso2022", "hz")
 DEFAULT_CODEC = "cp1252"
-#: Of an element's content no more is looked at; of honest ones a summary is the longest.
+#: Characters of an element that are read; the longest valid element is a summary.
 LONGEST_CONTENT = 20_000
-#: An honest item has some twenty elements, and all of them end.
-MOST_ELEMENTS, MOST_UNENDED = 1_000, 32
+#: Most elements of an item, and most without an end tag; a valid item has about twenty.
+MOST_ELEMENTS, MOST_UNCLOSED = 1_000, 32
 
 _DECLARED = re.compile(rb"<\?xml[^<>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
 _BEFORE_ITEM = re.compile(rb"(?=<(?:[\w.-]{1,32}:)?(?:item|entry)[\s/>])")
@@ -45,7 +44,7 @@ ROOTS = ("rss", "feed", "rdf:rdf")
 _ROOT = re.compile(r"<(?:([\w.-]{1,32}):)?(rss|RDF|feed)(?=[\s>])")
 _ITEM = {name: re.compile(rf"<{name}(?=[\s/>])") for name in ("item", "entry")}
 _END_WITH_SPACE = re.compile(r"(</[\w.:-]++)\s++>")
-#: A start tag; where its quotes don't fit, up to the first bracket.
+#: A start tag; with unbalanced quotes it ends at the first bracket.
 _START = re.compile(r"""<([A-Za-z_][\w.:-]*+)((?>[^<>"']++|"[^"<]*+"|'[^'<]*+')*+|[^<>]*+)>""")
 _ATTRIBUTE = re.compile(
     r"""(?<![\w.:-])([\w.:-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))"""
@@ -54,7 +53,7 @@ _ATTRIBUTE = re.compile(
 
 @dataclass(frozen=True)
 class Element:
-    """`name` is in lower case, with its prefix; the rest is markup as it came, CDATA escaped."""
+    """One element: its name in lower case with its prefix, and its raw markup, CDATA escaped."""
 
     name: str
     markup: str
@@ -68,14 +67,14 @@ class Element:
 
     @cached_property
     def text(self) -> str:
-        """Its text; its markup where it has elements of its own."""
+        """The text; the markup if the element contains elements."""
         content = self.content.strip()[:LONGEST_CONTENT]
         return content if _START.search(content) else unescaped(content)
 
 
 @dataclass(frozen=True)
 class Item:
-    """The elements of one item, and the absolute address that its links are relative to."""
+    """The elements of one item, and the base URL of its links."""
 
     elements: tuple[Element, ...]
     base: str
@@ -84,16 +83,15 @@ class Item:
         return [element for name in names for element in self.elements if element.name == name]
 
     def text(self, *names: str) -> str:
-        """Of the first of these elements that has any, else an empty one."""
+        """The text of the first of these elements that has a text, else an empty text."""
         return next(filter(None, (element.text for element in self.named(*names))), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The markup of its items in their order, empty for one that has no end.
+    """The markup of the items in their order; empty for an item without an end tag.
 
-    `is_whole`: it did not end before its own end. `base` is the address that links are relative
-    to, empty where nobody says.
+    `is_whole`: the feed has its end tag. `base` is the base URL of the links, empty if unknown.
     """
 
     items: list[str]
@@ -102,18 +100,18 @@ class Feed:
 
 
 def read_feed(body: bytes, address: str) -> Feed:
-    """Cuts a feed that came from `address` ("": unknown) into items.
+    """Splits a feed from `address` (empty if unknown) into items.
 
-    The item during which the feed ends is left out. Raises ValueError for what is no feed, or
-    has a DTD, TypeError for what is not bytes.
+    An incomplete last item is left out. Raises ValueError if the body is not a feed or has a DTD,
+    TypeError if it is not bytes.
     """
     text = _END_WITH_SPACE.sub(r"\1>", _without_comments(_without_cdata(_decoded(body))))
     root = _ROOT.search(text)
     if root is None or "<!doctype" in text[: root.start()].lower():
-        raise ValueError("no feed, or one with a DTD")
+        raise ValueError("not a feed, or a feed with a DTD")
     prefix, kind = root.groups()
     text = text[root.start() :]
-    if prefix and kind != "RDF":  # of all its elements: <atom:feed><atom:entry>
+    if prefix and kind != "RDF":  # on all elements: <atom:feed><atom:entry>
         text = text.replace(f"<{prefix}:", "<").replace(f"</{prefix}:", "</")
     name = "entry" if kind == "feed" else "item"
     head, *rows = _ITEM[name].split(text)
@@ -125,38 +123,38 @@ def read_feed(body: bytes, address: str) -> Feed:
 
 
 def read_item(markup: str, base: str) -> Item:
-    """Raises ValueError for more elements than any honest item has."""
+    """The item of a piece of markup. Raises ValueError if it has too many elements."""
     own = Element("item", markup.partition(">")[0], "").attributes.get("xml:base", "")
     return Item(tuple(elements(markup)), absolute(own, base) if own else base)
 
 
 def elements(markup: str) -> Iterator[Element]:
-    """The elements at the top of `markup`; what is inside them is their content.
+    """The top-level elements of `markup`; an element without an end tag has no content.
 
-    One that does not end has none. Raises ValueError for more than any honest item has.
+    Raises ValueError if there are too many elements.
     """
-    at = unended = 0
+    at = unclosed = 0
     for _ in range(MOST_ELEMENTS):
         start = _START.search(markup, at)
         if start is None:
             return
         name, attributes, at = start[1], start[2], start.end()
         end = -1 if attributes.endswith("/") else markup.find(f"</{name}>", at)
-        unended += end < 0 and not attributes.endswith("/")
-        if unended > MOST_UNENDED:
+        unclosed += end < 0 and not attributes.endswith("/")
+        if unclosed > MOST_UNCLOSED:
             break
         yield Element(name.lower(), attributes, markup[at : max(at, end)])
         at = max(at, end)
-    raise ValueError("more elements than any honest item has")
+    raise ValueError("the item has too many elements")
 
 
 def absolute(address: str, base: str) -> str:
-    """An absolute address as it is, another one relative to `base`. Raises ValueError."""
+    """The absolute form of `address`, relative to `base`. Raises ValueError."""
     return address if re.match(r"[A-Za-z][\w+.-]*:", address) else urljoin(base, address)
 
 
 def _base(head: str, address: str) -> str:
-    """The base that the feed declares, else its site, else its own link, else `address`."""
+    """The declared base URL, else the site's, else the feed's own link, else `address`."""
     for declared in filter(None, _bases(head)):
         try:
             base = absolute(declared, address)
@@ -165,12 +163,12 @@ def _base(head: str, address: str) -> str:
             continue
         if parts.scheme in ("http", "https") and parts.hostname:
             return base
-    parts = urlsplit(address)  # without user, password and query: an article's address is public
+    parts = urlsplit(address)  # without credentials and query, as links are public
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _bases(head: str) -> list[str]:
-    """What a feed's head says of its address, the most precise first."""
+    """The addresses in the feed's head, the most specific first."""
     try:
         found = list(elements(head))
         found += [
@@ -189,8 +187,8 @@ def _bases(head: str) -> list[str]:
 
 
 def _decoded(body: bytes) -> str:
-    """As UTF-8 where that fits, else as declared: item by item, so that one wrong byte spoils
-    one item."""
+    """The text, each item as UTF-8 if that is valid, else in the declared encoding: a wrong byte
+    affects only its item."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return body.decode("utf-16", "replace")
     declared = _DECLARED.search(body, 0, 1_024)
@@ -199,7 +197,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _codec(label: str) -> str | None:
-    """Python's name of a declared encoding, None where nobody knows it."""
+    """Python's name of a declared encoding, None if it is unknown."""
     name = label.replace("-", "_").removeprefix("x_")
     for prefix in ("windows_", "win_", "cp_", "ms_"):
         if name.startswith(prefix):
@@ -219,7 +217,7 @@ def _piece(piece: bytes, declared: str | None) -> str:
 
 
 def _without_cdata(text: str) -> str:
-    """CDATA as escaped text. One that has not ended where the next begins is none."""
+    """CDATA sections become escaped text; a section without an end is kept as it is."""
     first, *rest = text.split("<![CDATA[")
     return first + "".join(map(_escaped, rest))
 
@@ -232,7 +230,7 @@ def _escaped(piece: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """One that has not ended where the next begins is none."""
+    """Comments are removed; only the opening of a comment without an end is removed."""
     first, *rest = text.split("<!--")
     parts = (piece.partition("-->") for piece in rest)
     return first + "".join(after if end else inner for inner, end, after in parts)

@@ -3,22 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from backend.models.numbers import has_host
+from backend.models.sentiment import FearGreed
 
 M = TypeVar("M")
 
 #: The name of a row: a field, or a function of the row.
 Name = str | Callable[[Any], Any]
 
-
-class Dated(Protocol):
-    @property
-    def timestamp(self) -> datetime: ...
-
-
-D = TypeVar("D", bound=Dated)
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
 
@@ -120,10 +114,10 @@ def not_ahead(instant: datetime, now_ms: int) -> datetime:
     return instant
 
 
-def newest_days(days: Iterable[D], now_ms: int) -> tuple[D, ...]:
+def newest_days(days: Iterable[FearGreed], now_ms: int) -> tuple[FearGreed, ...]:
     """The days of an index, newest first, the first row of each day. Raises ValueError if the
     newest is older than yesterday or in the future."""
-    unique: dict[datetime, D] = {}
+    unique: dict[datetime, FearGreed] = {}
     for day in days:
         unique.setdefault(day.timestamp, day)
     ranked = tuple(unique[at] for at in sorted(unique, reverse=True))

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Candles
-from backend.models.ticks import CandleTold
+from backend.models.ticks import CandleUpdate
 from backend.services.ohlc import BLOCK
 
 
-def with_candle(answer: Answer[Candles], told: CandleTold, now: datetime) -> Answer[Candles] | None:
+def with_candle(
+    answer: Answer[Candles], told: CandleUpdate, now: datetime
+) -> Answer[Candles] | None:
     """The series with the candle that its own venue told; None where it does not follow on.
 
     With it the series is as whole as one fetched `now`. A new candle enters only behind one whose

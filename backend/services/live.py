@@ -15,11 +15,11 @@ from backend.models.market import Market, MarketQuery
 from backend.models.ohlc import Candles, OhlcQuery
 from backend.models.ticks import (
     CandleTicks,
-    CandleTold,
+    CandleUpdate,
     Flow,
     MarketTicks,
     Tick,
-    TickersTold,
+    TickerUpdates,
     TickStatus,
     TickSubject,
 )
@@ -71,7 +71,7 @@ class LiveService:
         #: Of each running watch: the ticks that it needs, and the query that they change.
         self._wanted: dict[object, tuple[TickSubject, Query[Any]]] = {}
         #: The last candle tick of each watched series, and when it came.
-        self._last_candles: dict[CandleTicks, tuple[CandleTold, datetime]] = {}
+        self._last_candles: dict[CandleTicks, tuple[CandleUpdate, datetime]] = {}
 
     def __repr__(self) -> str:
         return f"<LiveService {len(self._wanted)} watches with ticks>"
@@ -160,7 +160,7 @@ class LiveService:
             self._ticks.want(tuple(subjects))
 
     async def _apply(self, tick: Tick) -> None:
-        if isinstance(tick, TickersTold):
+        if isinstance(tick, TickerUpdates):
             market = self._universe.apply_ticks(tick.tickers)
             if market is not None:
                 await self._sources[MarketQuery.category].update(
@@ -181,7 +181,7 @@ class LiveService:
         if came_at > refresh_began and tick.candle not in answer.data.candles[-1:]:
             await self._apply_candle(tick)
 
-    async def _apply_candle(self, tick: CandleTold) -> None:
+    async def _apply_candle(self, tick: CandleUpdate) -> None:
         """Updates each watched series of the tick; it is then as fresh as after a refresh."""
         queries = {query for subject, query in self._wanted.values() if subject == tick.subject}
         for query in queries:

@@ -18,7 +18,7 @@ from backend.models.market import Coin, PairTicker, PairTickers, Ranking
 from backend.models.news import Article, Reports
 from backend.models.ohlc import Candles
 from backend.models.sentiment import FearGreedSeries
-from backend.models.ticks import CandleTold, TickersTold
+from backend.models.ticks import CandleUpdate, TickerUpdates
 from tests.clocks import EPOCH, EPOCH_MS
 
 #: The most that a clock, ours or theirs, may be wrong by (backend/providers/rows.py).
@@ -118,7 +118,7 @@ def _(answer: PairTickers) -> None:
 
 
 @assert_sensible.register
-def _(answer: TickersTold) -> None:
+def _(answer: TickerUpdates) -> None:
     for ticker in answer.tickers:
         assert_ticker(ticker, SLACK)
 
@@ -146,7 +146,7 @@ def _(answer: Candles) -> None:
 
 
 @assert_sensible.register
-def _(answer: CandleTold) -> None:
+def _(answer: CandleUpdate) -> None:
     candle, interval = answer.candle, answer.subject.interval
     assert answer.subject.instrument.symbol
     assert candle.high >= candle.low > 0

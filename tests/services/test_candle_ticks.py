@@ -8,7 +8,7 @@ import pytest
 
 from backend.models.answer import Answer
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval
-from backend.models.ticks import CandleTicks, CandleTold
+from backend.models.ticks import CandleTicks, CandleUpdate
 from backend.services.candle_ticks import with_candle
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.instruments import instrument
@@ -40,11 +40,11 @@ def answer(*candles: Candle, **changes: Any) -> Answer[Candles]:
     )
 
 
-def told(row: Candle, **changes: Any) -> CandleTold:
-    return replace(CandleTold("binance", BTC_HOURS, row), **changes)
+def told(row: Candle, **changes: Any) -> CandleUpdate:
+    return replace(CandleUpdate("binance", BTC_HOURS, row), **changes)
 
 
-def rows(held: Answer[Candles], tick: CandleTold) -> tuple[Candle, ...] | None:
+def rows(held: Answer[Candles], tick: CandleUpdate) -> tuple[Candle, ...] | None:
     changed = with_candle(held, tick, NOW)
     return changed.data.candles if changed else None
 
@@ -147,7 +147,9 @@ def test_neither_an_older_candle_nor_one_behind_a_gap_enters(
         "an empty series",
     ],
 )
-def test_a_candle_of_something_else_does_not_enter(held: Answer[Candles], tick: CandleTold) -> None:
+def test_a_candle_of_something_else_does_not_enter(
+    held: Answer[Candles], tick: CandleUpdate
+) -> None:
     assert with_candle(held, tick, NOW) is None
 
 

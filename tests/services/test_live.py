@@ -28,11 +28,11 @@ from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import SentimentQuery
 from backend.models.ticks import (
     CandleTicks,
-    CandleTold,
+    CandleUpdate,
     Flow,
     MarketTicks,
     Tick,
-    TickersTold,
+    TickerUpdates,
     TickStatus,
     TickSubject,
 )
@@ -84,9 +84,9 @@ def candles(price: float = 100.0, pair: str | None = "BTCUSDT", source: str = "b
     )
 
 
-def candle_told(price: float, **changes: Any) -> CandleTold:
+def candle_told(price: float, **changes: Any) -> CandleUpdate:
     row = Candle(EPOCH_MS, price, price, price, price, 13.0, False)
-    return replace(CandleTold("binance", BTC_HOURS, row), **changes)
+    return replace(CandleUpdate("binance", BTC_HOURS, row), **changes)
 
 
 class ScriptedCache:
@@ -354,7 +354,7 @@ async def test_ticker_ticks_update_the_market_and_reach_its_watchers(bench: Benc
     await bench.know()
     await bench.run()
     await bench.follow(bench.live.watch(MarketQuery()))
-    bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+    bench.source.say(TickerUpdates("binance", (ticker("BTC", 51_000.0),)))
     await asyncio.sleep(0.01)
     before, after = bench.heard
     assert [row.price for row in before.data.coins] == [50_000.0, 3_000.0]
@@ -367,7 +367,7 @@ async def test_ticker_ticks_update_the_market_and_reach_its_watchers(bench: Benc
 async def test_ticker_ticks_that_change_nothing_update_nothing(bench: Bench) -> None:
     await bench.know()
     await bench.run()
-    bench.source.say(TickersTold("binance", (ticker("BTC", 500_000.0), ticker("NEW", 1.0))))
+    bench.source.say(TickerUpdates("binance", (ticker("BTC", 500_000.0), ticker("NEW", 1.0))))
     await asyncio.sleep(0.01)
     assert bench.cache.updated == []
 
@@ -459,7 +459,7 @@ async def test_a_bug_in_the_ticks_is_logged_and_they_restart_after_five_seconds(
     assert bench.source.began_at == pytest.approx([0, RESTART_S, RESTART_S * 2], abs=0.1)
     assert [record.message for record in caplog.records] == ["the ticks stopped"] * 2
     assert all(record.exc_info for record in caplog.records)
-    bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+    bench.source.say(TickerUpdates("binance", (ticker("BTC", 51_000.0),)))
     await asyncio.sleep(0.01)
     assert bench.cache.updated == [(MarketQuery(), False)]
 
@@ -471,7 +471,7 @@ async def test_a_bug_while_a_tick_is_applied_closes_the_ticks_and_they_restart(
     await bench.run()
     bench.cache.bug = KeyError("bug")
     with caplog.at_level(logging.CRITICAL, "gateway"):
-        bench.source.say(TickersTold("binance", (ticker("BTC", 51_000.0),)))
+        bench.source.say(TickerUpdates("binance", (ticker("BTC", 51_000.0),)))
         await asyncio.sleep(1)
     assert (bench.source.ended, len(bench.source.began_at)) == (1, 1)
     bench.cache.bug = None

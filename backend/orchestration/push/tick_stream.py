@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from backend.backoff import Backoff
 from backend.clock import Clock
@@ -24,6 +24,7 @@ from backend.orchestration.limits.window import Cost, Refused
 from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
+from backend.providers.push_client import PushConnection
 
 #: Waits before a reconnect, in seconds; each is multiplied by the jitter.
 RECONNECT_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -40,13 +41,8 @@ MAX_MALFORMED = 5
 SUBJECTS_IN_PATH = 50
 
 
-class Connection(Protocol):
-    async def send(self, text: str) -> None: ...
-    async def receive(self, timeout_s: float) -> Any: ...
-
-
 #: Opens a connection to a path. Raises ProviderError.
-Connect = Callable[[str], AbstractAsyncContextManager[Connection]]
+Connect = Callable[[str], AbstractAsyncContextManager[PushConnection]]
 
 
 class _ShutdownNotice(ConnectionBroken):
@@ -166,7 +162,7 @@ class TickStream:
         self._subjects = TickSubscriptions(self._clock, self._feed, asked)
         self._opened, self._malformed = self._clock.monotonic(), 0
 
-    async def _read(self, connection: Connection) -> AsyncGenerator[Tick]:
+    async def _read(self, connection: PushConnection) -> AsyncGenerator[Tick]:
         """Ticks until none are wanted. Raises ProviderError, also for a shutdown notice."""
         assert self._subjects is not None
         while self._wanted:
@@ -182,7 +178,7 @@ class TickStream:
                 raise ProviderTimeout("the connection is open but silent")
 
     async def _sync_subscriptions(
-        self, connection: Connection, subjects: TickSubscriptions
+        self, connection: PushConnection, subjects: TickSubscriptions
     ) -> None:
         now = self._clock.monotonic()
         change = subjects.next_change(self._wanted) if now >= self._next_command else None
@@ -192,7 +188,7 @@ class TickStream:
         command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
         await connection.send(command(change.subjects, next(self._numbers)))
 
-    async def _received(self, connection: Connection) -> Any:
+    async def _received(self, connection: PushConnection) -> Any:
         try:
             return await connection.receive(POLL_S)
         except MalformedResponse as error:

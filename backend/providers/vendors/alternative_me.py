@@ -1,6 +1,6 @@
-"""Alternative.me: the Crypto Fear & Greed Index, without a key. It is published daily at 00:00 UTC.
+"""Alternative.me's Crypto Fear & Greed Index, keyless, published daily at 00:00 UTC.
 
-Documentation: alternative.me/crypto/api (2026-02). Use is free if the source is named beside it.
+Documentation: alternative.me/crypto/api (2026-02). Use is free if the source is named.
 """
 
 import re
@@ -19,22 +19,22 @@ ATTRIBUTION = (
     "Fear & Greed Index by Alternative.me (https://alternative.me/crypto/fear-and-greed-index/)"
 )
 FIRST_DAY = datetime(2018, 2, 1, tzinfo=UTC)
-ASKED_DAYS, MOST_DAYS = 365, 800
-#: A year of days takes 40 KiB.
+DAYS, MOST_DAYS = 365, 800
+#: Largest body; a year of days has 40 KiB.
 MOST_BYTES = 512 * KIB
 
 
 def build_fng(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
-    """A year in one call. With `date_format` times would be texts and the wait negative."""
-    params = (("limit", str(ASKED_DAYS)), ("format", "json"))
+    """A year in one call. With `date_format` the times would be texts and the wait negative."""
+    params = (("limit", str(DAYS)), ("format", "json"))
     return (Call("/fng/", params, max_bytes=MOST_BYTES),)
 
 
 def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context) -> FearGreedSeries:
-    """Days, newest first; malformed ones and those of a time to come are refused by name."""
+    """The days, newest first. Malformed days and days in the future are refused by name."""
     payload = payloads[0]
     if payload["metadata"]["error"] is not None:
-        raise ValueError("an error in place of the index")
+        raise ValueError("an error instead of the index")
     latest = datetime.fromtimestamp((context.now_ms + CURRENT_WITHIN_MS) / 1000, UTC)
     parsed, refused = parse_rows(
         payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
@@ -46,7 +46,7 @@ def parse_fng(_query: SentimentQuery, payloads: Sequence[Any], context: Context)
 def _day(row: Any, latest: datetime) -> FearGreed:
     timestamp = datetime.fromtimestamp(_whole(row["timestamp"]), UTC)
     if not FIRST_DAY <= timestamp <= latest:
-        raise ValueError("older than the index, or of a time to come")
+        raise ValueError("older than the index, or in the future")
     return FearGreed(
         value=_whole(row["value"]),
         classification=row.get("value_classification") or None,
@@ -57,14 +57,14 @@ def _day(row: Any, latest: datetime) -> FearGreed:
 
 
 def _whole(text: str) -> int:
-    """Digits alone: int() would take `1_3`, ` 13 `, 13.5 and True."""
+    """Digits only: int() would also accept `1_3`, ` 13 `, 13.5 and True."""
     if not re.fullmatch(r"[0-9]{1,10}", text):
         raise ValueError("not a whole number")
     return int(text)
 
 
 def _next_update_s(newest_row: Any) -> float | None:
-    """Seconds to the next value; None where the row tells no wait of at most some 28 hours."""
+    """Seconds to the next value; None without a plausible wait of at most 28 hours."""
     text: Any = newest_row.get("time_until_update") if isinstance(newest_row, dict) else None
     is_wait = isinstance(text, str) and re.fullmatch(r"[1-9][0-9]{0,4}", text)
     return float(text) if is_wait else None

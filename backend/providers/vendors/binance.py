@@ -1,4 +1,4 @@
-"""Binance spot market data, without a key: 24 h tickers of all pairs, and candles.
+"""Binance spot market data, keyless: 24 h tickers of all pairs, and candles.
 
 Documentation: github binance/binance-spot-api-docs (rest-api.md, errors.md, 2026-07).
 """
@@ -36,62 +36,63 @@ from backend.providers.rows import (
 PUBLIC = Plan(
     "public",
     (
-        "https://data-api.binance.vision",  # market data only, reachable where others are not
+        "https://data-api.binance.vision",  # market data only; reachable from more countries
         "https://api.binance.com",
         "https://api-gcp.binance.com",
     ),
-    # Per address, over all hosts. The documents differ on raw requests: the smaller figure.
+    # Per IP address, over all hosts. The documents differ on raw requests: this is the lower one.
     (
         Window(6_000, 60, unit="weight", header="x-mbx-used-weight-1m"),
         Window(61_000, 300),
     ),
 )
 
-#: A pair that last traded longer before the newest one than this is delisted.
+#: A pair whose last trade is older than this, relative to the list, is delisted. In ms.
 DEAD_AFTER_MS = HOUR
 PAGE = 1_000
-#: Some 3,500 pairs were ever listed.
+#: Most rows; about 3,500 pairs were ever listed.
 MOST_TICKERS = 10_000
 ALL_TICKERS_WEIGHT = 80
 KLINES_WEIGHT = 2
 
 
 def build_tickers(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
-    """All TRADING pairs in one call; CoinGecko-sized lists cost the same as one page."""
+    """All TRADING pairs in one call of weight 80; about 2.5 MB."""
     params = (("symbolStatus", "TRADING"),)
     return (Call("/api/v3/ticker/24hr", params, ALL_TICKERS_WEIGHT, max_bytes=8 * MIB),)
 
 
 def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> PairTickers:
-    """Live dollar pairs, one a coin: dead, frozen and fiat ones are left out, absurd ones named."""
-    rows, illegible = parse_rows(payloads[0], _legible, "symbol", most=MOST_TICKERS)
+    """One pair against a dollar coin for each coin. Delisted and fiat pairs are left out,
+    malformed rows are named."""
+    rows, malformed = parse_rows(payloads[0], _identified, "symbol", most=MOST_TICKERS)
     traded = [row for row in rows if row["count"] > 0]
-    # The venue's own now, as our clock may be wrong; dead pairs are few among those with trades.
+    # The venue's time, as our clock may be wrong; few pairs with trades are delisted.
     venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
     ahead = [row for row in traded if row["closeTime"] - venue_ms > DEAD_AFTER_MS]
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
     priced = ((row, instrument_of(context.provider, row["symbol"])) for row in live)
     dollar = [(row, instrument) for row, instrument in priced if instrument]
     dollar.sort(key=by_quote)
-    tickers, absurd = parse_rows(dollar, _ticker, _symbol, most=MOST_TICKERS)
+    tickers, wrong = parse_rows(dollar, _ticker, _symbol, most=MOST_TICKERS)
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
         best.setdefault(ticker.instrument.base, ticker)
-    refused = (*illegible, *(row["symbol"][:LONGEST_NAME] for row in ahead), *absurd)
+    refused = (*malformed, *(row["symbol"][:LONGEST_NAME] for row in ahead), *wrong)
     return PairTickers(tuple(best.values()), refused)
 
 
-def _legible(row: Any) -> Any:
-    """The row, if it says of what it is, whether that is traded, and when it was."""
+def _identified(row: Any) -> Any:
+    """The row, if it has a printable symbol, a count of trades and a time."""
     if not row["symbol"].isprintable():
-        raise ValueError("a symbol that cannot be shown")
+        raise ValueError("a symbol that is not printable")
     index(row["count"]), index(row["closeTime"])
     return row
 
 
 @lru_cache(maxsize=MOST_TICKERS)
 def instrument_of(venue: str, symbol: str) -> Instrument | None:
-    """A coin against a dollar coin; None where `symbol` is another pair, or of money."""
+    """The instrument of a coin against a dollar coin; None for any other pair."""
     for quote in QUOTES:
         if symbol.endswith(quote):
             base = symbol.removesuffix(quote)
@@ -123,7 +124,7 @@ def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
         low=low,
         quote_volume=volume,
         change=change,
-        change_percentage=percentage,  # already percent
+        change_percentage=percentage,  # in percent
         closed_at=datetime.fromtimestamp(row["closeTime"] / 1000, UTC),
     )
 
@@ -132,7 +133,7 @@ _figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 
 def serves_klines(query: OhlcQuery, context: Context) -> bool:
-    # Without a known price nothing tells the coin's pair from a namesake's.
+    # Without a known price, another coin's pair of the same symbol cannot be detected.
     return _instrument(query, context) is not None and query.reference_price is not None
 
 
@@ -141,7 +142,7 @@ def _instrument(query: OhlcQuery, context: Context) -> Instrument | None:
 
 
 def build_klines(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
-    """The newest 1,000 candles, or pages of 1,000 behind a probe of today's price."""
+    """The newest 1,000 candles; or, for a range, one current candle and pages of 1,000."""
     instrument = _instrument(query, context)
     assert instrument is not None, "serves_klines() was asked before"
     call = partial(_klines, instrument.symbol)
@@ -165,7 +166,7 @@ def _klines(
 
 
 def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
-    """Candles in time order. Raises QueryRefused where the pair is dead or a namesake's."""
+    """The candles, oldest first. Raises QueryRefused if the pair is delisted or another coin's."""
     if _is_newest(query):
         series = _series(query, payloads, context)
         _refuse_other_market(query, series, context)
@@ -180,14 +181,14 @@ def _is_newest(query: OhlcQuery) -> bool:
 
 
 def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:
-    """The candles of all pages. Raises ValueError where most of them are malformed."""
+    """The candles of all pages. Raises ValueError if most of them are malformed."""
     rows = [row for page in pages for row in bounded(page, 2 * PAGE)]
     instrument = _instrument(query, context)
     if not rows:
         return Candles(query.interval, (), instrument)
     candle = partial(_candle, query, context)
-    told, malformed = parse_rows(rows, candle, itemgetter(0), most=len(rows))
-    series = sifted(query.interval, told, instrument, malformed)
+    candles, malformed = parse_rows(rows, candle, itemgetter(0), most=len(rows))
+    series = sifted(query.interval, candles, instrument, malformed)
     if len(series.refused) > len(series.candles):
         raise ValueError("most candles are malformed")
     return series
@@ -195,27 +196,27 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
     if row[0] - context.now_ms > CURRENT_WITHIN_MS:
-        raise ValueError("the candle lies ahead")
+        raise ValueError("the candle is in the future")
     if not _is_newest(query) and not query.start_ms <= row[0] < query.end_ms:
-        raise ValueError("the candle is of another time than was asked for")
+        raise ValueError("the candle is outside the requested range")
     if not row[0] < row[6] < query.interval.next_open(row[0]):
-        raise ValueError("the candle does not end before the next one begins")
+        raise ValueError("the candle overlaps the next one")
     opened, high, low, close, volume = decimal_numbers(row[1:6])
     return Candle(row[0], opened, high, low, close, volume, closed=row[6] < context.now_ms)
 
 
 def _refuse_other_market(query: OhlcQuery, series: Candles, context: Context) -> None:
-    """The newest candle must be of now and of the known price: a delisted pair's candles end
-    long ago, and a namesake's have another price."""
+    """Requires a current newest candle near the known price: the candles of a delisted pair end
+    earlier, and those of another coin have another price."""
     if not series.candles:
         raise QueryRefused("no candles of this pair")
     newest = series.candles[-1]
     ended_ms = series.interval.next_open(newest.timestamp)
-    if context.now_ms - ended_ms >= CURRENT_WITHIN_MS:  # a live pair's newest ends ahead of now
+    if context.now_ms - ended_ms >= CURRENT_WITHIN_MS:  # a live candle ends in the future
         if series.refused:
-            raise ValueError("no candle of now is well-formed")
+            raise ValueError("every current candle is malformed")
         raise QueryRefused("the pair is no longer traded")
-    # Coarser than the tickers' rule: the known price may be hours old.
+    # A wider tolerance than for tickers: the known price may be hours old.
     known = query.reference_price
     if known is None or not agree(newest.close, known, NAMESAKE_FACTOR):
         raise QueryRefused("the pair's price is not the coin's")
@@ -227,7 +228,7 @@ def error_code(payload: Any) -> int | None:
 
 
 def banned_until_ms(payload: Any) -> int | None:
-    """`IP banned until 1785050129644` (epoch ms) stands only in the text."""
+    """The end of `IP banned until 1785050129644` in epoch ms, which is only in the text."""
     text = str(payload.get("msg", "")) if isinstance(payload, dict) else ""
     match = re.search(r"banned until (\d{13})", text)
     return int(match[1]) if match else None
@@ -247,7 +248,7 @@ ADAPTER = Adapter(
     ),
     error_code=error_code,
     errors={
-        (418, None): RateLimited,  # banned, on all hosts, for calling on after a 429
+        (418, None): RateLimited,  # banned on all hosts for calls after a 429
         (451, None): GeoBlocked,
         (403, None): GeoBlocked,  # the firewall
         (None, -1121): QueryRefused,  # invalid symbol

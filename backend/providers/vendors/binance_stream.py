@@ -1,7 +1,7 @@
-"""Binance's market-data stream: tickers of changed pairs each second, forming candles.
+"""Binance's market-data stream: the tickers of changed pairs each second, and newest candles.
 
 Documentation: github binance/binance-spot-api-docs (web-socket-streams.md, 2026-07). `!ticker@arr`
-is retired; `!miniTicker@arr` has neither the change nor the percentage: both follow from the open.
+is retired; `!miniTicker@arr` has no change, which is computed from the open.
 """
 
 import json
@@ -16,10 +16,10 @@ from backend.models.market import NAMESAKE_FACTOR, PairTicker
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
     CandleTicks,
-    CandleTold,
+    CandleUpdate,
     MarketTicks,
     Tick,
-    TickersTold,
+    TickerUpdates,
     TickSubject,
 )
 from backend.providers.adapter import Context, PushFeed, Window
@@ -27,7 +27,7 @@ from backend.providers.rows import CURRENT_WITHIN_MS, bounded, decimal_numbers, 
 from backend.providers.vendors.binance import MOST_TICKERS, by_quote, instrument_of
 
 ALL_TICKERS = "!miniTicker@arr"
-#: Sent each second while anything trades at all; candles of a quiet pair only when it trades.
+#: Silence after which a stream is not live. Tickers are sent each second, candles with trades.
 SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
 
 
@@ -60,7 +60,7 @@ def silence_s(subject: TickSubject) -> float:
 
 
 def is_shutdown_notice(frame: Any) -> bool:
-    """`serverShutdown`, in a combined stream under a name of its own (since 2026-05)."""
+    """True for `serverShutdown`, which has its own name in a combined stream (since 2026-05)."""
     if not isinstance(frame, dict):
         return False
     data = frame.get("data", frame)
@@ -70,26 +70,26 @@ def is_shutdown_notice(frame: Any) -> bool:
 def parse_frame(frame: Any, context: Context) -> Tick | None:
     """The tick of a combined stream's frame; None for the answer to a command."""
     if not isinstance(frame, dict):
-        raise TypeError("a frame is an object")
+        raise TypeError("a frame must be an object")
     if "stream" not in frame:
         if "id" in frame or "result" in frame or "code" in frame:
             return None
-        raise ValueError("neither a stream's frame nor an answer")
+        raise ValueError("neither a tick nor the answer to a command")
     name, data = frame["stream"], frame["data"]
     return _tickers(data, context) if name == ALL_TICKERS else _candle(data, context)
 
 
-def _tickers(rows: Any, context: Context) -> TickersTold:
-    """The good rows of a frame. Raises ValueError where most of its dollar pairs are junk."""
+def _tickers(rows: Any, context: Context) -> TickerUpdates:
+    """The valid rows of a frame. Raises ValueError if most of its dollar pairs are malformed."""
     if not bounded(rows, MOST_TICKERS):
-        return TickersTold(context.provider, ())
+        return TickerUpdates(context.provider, ())
     found, _ = parse_rows(rows, partial(_priced, context), "s", most=MOST_TICKERS)
     dollar = [row for row in found if row is not None]
     if not dollar:
-        return TickersTold(context.provider, ())
+        return TickerUpdates(context.provider, ())
     dollar.sort(key=by_quote)
     tickers, _ = parse_rows(dollar, partial(_ticker, context), itemgetter(0), most=MOST_TICKERS)
-    return TickersTold(context.provider, tuple(tickers))
+    return TickerUpdates(context.provider, tuple(tickers))
 
 
 def _priced(context: Context, row: Any) -> tuple[Any, Instrument] | None:
@@ -109,7 +109,7 @@ def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
         quote_volume=volume,
         change=change,
         change_percentage=percentage,
-        closed_at=datetime.fromtimestamp(_of_now(row["E"], context) / 1000, UTC),
+        closed_at=datetime.fromtimestamp(_current(row["E"], context) / 1000, UTC),
     )
 
 
@@ -119,16 +119,16 @@ _figures = itemgetter("c", "o", "h", "l", "q")
 def _change(
     price: float, opened: float, low: float, high: float
 ) -> tuple[float | None, float | None]:
-    """The amount and the percentage, to the places that Binance itself gives: floats would add
-    noise behind them. None for both where the open is no price of this pair's day."""
+    """The change and the percentage, rounded to Binance's own number of digits. None for both if
+    the open is not a price of this day."""
     if not opened > 0:
-        raise ValueError("an absurd open")
+        raise ValueError("the open must be positive")
     if not low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR:
         return None, None
     return round(price - opened, 8), round((price - opened) / opened * 100, 3)
 
 
-def _of_now(event_ms: int, context: Context) -> int:
+def _current(event_ms: int, context: Context) -> int:
     if abs(event_ms - context.now_ms) > CURRENT_WITHIN_MS:
         raise ValueError("the tick is not current")
     return event_ms
@@ -137,9 +137,9 @@ def _of_now(event_ms: int, context: Context) -> int:
 _prices = itemgetter("o", "h", "l", "c", "v")
 
 
-def _candle(data: Any, context: Context) -> CandleTold | None:
+def _candle(data: Any, context: Context) -> CandleUpdate | None:
     """None for an instrument that is never asked for."""
-    _of_now(data["E"], context)
+    _current(data["E"], context)
     row = data["k"]
     interval = Interval(row["i"])
     if not isinstance(row["s"], str) or not row["s"]:
@@ -152,14 +152,15 @@ def _candle(data: Any, context: Context) -> CandleTold | None:
     candle = Candle(row["t"], opened, high, low, close, volume, row["x"])
     if instrument is None:
         return None
-    return CandleTold(context.provider, CandleTicks(instrument, interval), candle)
+    return CandleUpdate(context.provider, CandleTicks(instrument, interval), candle)
 
 
 PUSH_FEED = PushFeed(
-    # Port 443: what a Hugging Face Space lets out, and reachable where stream.binance.com is not.
+    # Port 443 is open in a Hugging Face Space; reachable from more countries than
+    # stream.binance.com.
     base_url="wss://data-stream.binance.vision:443",
     connects=Window(300, 300),
-    # 5 a second are allowed, answers to their pings included.
+    # 5 per second are allowed, including pongs.
     commands_per_s=3,
     most_subjects=1_000,  # of 1,024
     path=build_path,

@@ -1,4 +1,4 @@
-"""CoinGecko v3: the ranked market list and candles. Pro, Demo key and keyless are three plans.
+"""CoinGecko v3: the ranked market list and candles, with the plans Pro, Demo and keyless.
 
 Documentation: docs.coingecko.com (reference of 2026-06); errors: /docs/errors-and-rate-limits.
 """
@@ -23,20 +23,20 @@ from backend.providers.rows import (
 from backend.providers.vendors import coingecko_candles as candles
 
 MONTH_S = 30 * 86_400.0
-#: As many rows as a page may have.
+#: Largest page, in rows.
 PAGE = 250
 
 PRO = Plan(
     candles.PAID_PLAN,
     ("https://pro-api.coingecko.com/api/v3",),
-    # Basic, the smallest paid plan, until /key has told which it is.
+    # Basic, the smallest paid plan, until /key has returned the real limits.
     (Window(300, 60), Window(100_000, MONTH_S, kind="month", counts_on="success")),
     Auth("header", "x-cg-pro-api-key"),
 )
 DEMO = Plan(
     "demo",
     ("https://api.coingecko.com/api/v3",),
-    # Sources say 30 or 100 a minute: the smaller one is safe.
+    # The documents say 30 or 100 per minute: the lower one is safe.
     (Window(30, 60), Window(10_000, MONTH_S, kind="month", counts_on="success")),
     Auth("header", "x-cg-demo-api-key"),
 )
@@ -44,7 +44,7 @@ KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
 
 
 def serves_key(_query: AccountQuery, context: Context) -> bool:
-    """Other plans are refused it (10005)."""
+    """Only Pro: other plans get error 10005."""
     return context.plan == PRO.name
 
 
@@ -53,11 +53,11 @@ def build_key(_query: AccountQuery, _context: Context) -> tuple[Call, ...]:
 
 
 def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) -> AccountLimits:
-    """The key's own figures before the plan's: a plan may be shared out among keys."""
-    told = payloads[0]
+    """The limits of the key, else of the plan: a plan may be divided among keys."""
+    limits = payloads[0]
 
     def figure(*names: str) -> Any:
-        return next((told[name] for name in names if told.get(name) is not None), None)
+        return next((limits[name] for name in names if limits.get(name) is not None), None)
 
     rate, credit = "rate_limit_request_per_minute", "monthly_call_credit"
     used = figure("api_key_current_total_monthly_calls", "current_total_monthly_calls")
@@ -65,27 +65,29 @@ def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) 
 
 
 def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
-    """The top 250 by market cap in one call: one page serves every reader."""
+    """The top 250 by market cap in USD, in one call."""
     params = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", str(PAGE)))
     return (Call("/coins/markets", (*params, ("page", "1")), max_bytes=2 * MIB),)
 
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
-    """The ranked list, best rank first. Absurd rows are left out and named."""
-    told, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
-    stamps_ms = [_stamp_ms(coin) for coin, _ in told]
+    """The ranked list, best rank first. Malformed rows are left out and named."""
+    rows, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
+    stamps_ms = [_stamp_ms(coin) for coin, _ in rows]
     own_ms = refuse_other_times(filter(None, stamps_ms), context.now_ms)
-    # A row that is old says so itself; one from the future is nobody's honest word.
+    # An old row shows its age; a row from the future is refused.
     ahead = {
         coin.id: None
-        for (coin, _), ms in zip(told, stamps_ms, strict=True)
+        for (coin, _), ms in zip(rows, stamps_ms, strict=True)
         if ms > own_ms + AHEAD_MS
     }
-    unique = {coin.id: (coin, is_odd) for coin, is_odd in reversed(told) if coin.id not in ahead}
+    unique = {
+        coin.id: (coin, is_wrong) for coin, is_wrong in reversed(rows) if coin.id not in ahead
+    }
     return Ranking(
         coins_by_rank(coin for coin, _ in unique.values()),
         (*refused, *map(str, ahead)),
-        tuple(str(coin.id) for coin, has_odd_supply in unique.values() if has_odd_supply),
+        tuple(str(coin.id) for coin, has_wrong_supply in unique.values() if has_wrong_supply),
     )
 
 
@@ -94,19 +96,19 @@ def _stamp_ms(coin: Coin) -> int:
 
 
 def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
-    """The coin, and whether its supply was left out: no market has so many of anything."""
+    """The coin, and whether its supply was left out as impossibly large."""
     if row["id"] is None:
         raise ValueError("a row without an id")
-    # What says of which coin, and for how much, has to be there; a key that is left out is null.
+    # Id, symbol and price are required; any other missing key is null.
     market_cap, supply = _known(row.get("market_cap")), row.get("circulating_supply")
-    # Beside a market cap 0 is what it tells: it ranks some coins by a supply of its own.
+    # With a market cap, a supply of 0 is kept: CoinGecko ranks some coins by another supply.
     supply = _known(supply) if market_cap is None else supply
-    has_odd_supply = isinstance(supply, float | int) and supply >= LARGEST
+    has_wrong_supply = isinstance(supply, float | int) and supply >= LARGEST
     coin = Coin(
         id=row["id"],
         symbol=row["symbol"].upper(),
         name=row.get("name"),
-        image=usable_image(row.get("image")),  # "missing_large.png" is none
+        image=usable_image(row.get("image")),  # "missing_large.png" is not a URL
         market_cap_rank=row.get("market_cap_rank"),
         price=row["current_price"],
         market_cap=market_cap,
@@ -115,25 +117,25 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
         low_24h=row.get("low_24h"),
         price_change_24h=row.get("price_change_24h"),
         price_change_percentage_24h=row.get("price_change_percentage_24h"),
-        circulating_supply=None if has_odd_supply else supply,
+        circulating_supply=None if has_wrong_supply else supply,
         last_updated=_instant(row.get("last_updated")),
         source=provider,
     )
-    return coin, has_odd_supply
+    return coin, has_wrong_supply
 
 
 def _known(amount: Any) -> Any:
-    """CoinGecko tells 0 where it does not know the supply, nor what follows from it."""
+    """The amount; None for 0, which CoinGecko sends for an unknown supply or market cap."""
     return None if amount == 0 and amount is not False else amount
 
 
 def _instant(text: str | None) -> datetime | None:
-    """CoinGecko mixes `Z` and offsets, cuts milliseconds, and may not know."""
+    """A time with `Z` or an offset, with or without milliseconds, or null."""
     return None if text is None else iso_instant(text)
 
 
 def error_code(payload: Any) -> int | None:
-    """The code from any of the four body shapes; None where a body has none."""
+    """The code from any of the four forms of an error body; None without a code."""
     error = payload.get("error") if isinstance(payload, dict) else None
     inner = error.get("status") if isinstance(error, dict) else None
     outer = payload.get("status") if isinstance(payload, dict) else None
@@ -156,6 +158,6 @@ ADAPTER = Adapter(
         (None, 10005): PlanRestricted,
         (None, 10010): AuthFailed,  # a Pro key on the public host
         (None, 10011): AuthFailed,  # a Demo key on the Pro host
-        (None, 10012): QueryRefused,  # further back than the plan reaches
+        (None, 10012): QueryRefused,  # older than the plan allows
     },
 )

@@ -1,8 +1,8 @@
-"""CoinGecko's candles. They are stamped with their close and have no volume.
+"""CoinGecko's candles, whose timestamp is their close and which have no volume.
 
-`/coins/{id}/ohlc` picks its own grain by `days`: 1 gives 30 minutes, 30 gives 4 hours; whole hours
-and days are merged from these. The paid plans have `interval=hourly|daily` and `/ohlc/range`.
-The last candle is still forming, its stamp lies ahead (docs.coingecko.com/reference/coins-id-ohlc).
+`/coins/{id}/ohlc` chooses the interval by `days`: 1 gives 30 minutes, 30 gives 4 hours; longer
+candles are merged from these. The paid plans have `interval=hourly|daily` and `/ohlc/range`. The
+last candle is incomplete, its timestamp in the future (docs.coingecko.com/reference/coins-id-ohlc).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from backend.providers.adapter import Call, Context, Operation
 from backend.providers.rows import CURRENT_WITHIN_MS, bounded, parse_rows
 
 PAID_PLAN = "pro"
-#: `days`, the grain that it gives, and what whole candles that grain makes.
+#: `days`, the interval that it gives, and the intervals that can be merged from it.
 FINE = (1, Interval.M30, frozenset({Interval.M30, Interval.H1, Interval.H2}))
 COARSE = (30, Interval.H4, frozenset({Interval.H4, Interval.H8, Interval.H12, Interval.D1}))
-#: The paid plans' `interval`: its name, the most `days`, the most candles of one range call.
+#: `interval` of the paid plans: its name, the largest `days`, the most candles of a range call.
 NATIVE = {Interval.H1: ("hourly", 90, 744), Interval.D1: ("daily", 180, 180)}
-FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the beginning of /ohlc/range
-#: The endpoints are cached for a quarter of an hour on every plan.
+FIRST_CANDLE_MS = 1_518_134_400_000  # 2018-02-09, the first candle of /ohlc/range
+#: CoinGecko caches these endpoints for 15 minutes on every plan.
 CACHE_MS = 15 * MINUTE
 
 
@@ -54,7 +54,7 @@ def build_native(query: OhlcQuery, _context: Context) -> tuple[Call, ...]:
 
 
 def build_range(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
-    """As many calls as the range needs. `from` and `to` are both inclusive, and closes."""
+    """One call for each page of the range. `from` and `to` are inclusive close times."""
     name, _, most = NATIVE[query.interval]
     step_ms = query.interval.step_ms
     first = max(query.start_ms or 0, FIRST_CANDLE_MS) + step_ms
@@ -74,7 +74,7 @@ def build_range(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
 
 
 def parse_merged(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
-    """Whole candles of the asked length out of shorter ones; one with a hole is left out."""
+    """Candles merged from shorter ones; a candle with a missing part is left out."""
     days, grain, _ = _grain(query.interval) or COARSE
     series = _series(payloads, grain, days * DAY // grain.step_ms, context)
     _refuse_other(query, series, context)
@@ -83,7 +83,7 @@ def parse_merged(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     merged = (_merged(parts, at, at + query.interval.step_ms, grain.step_ms) for at in opens)
     whole = tuple(candle for candle in merged if candle)
     if not whole:
-        raise ValueError("no candle is whole")
+        raise ValueError("no candle is complete")
     return Candles(query.interval, whole, refused=series.refused)
 
 
@@ -95,12 +95,12 @@ def parse_native(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
 
 
 def parse_range(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
-    """What opens in the range, out of all pages. No candle at all is an answer, too."""
+    """The candles of all pages that open in the range. An empty range is a valid answer."""
     series = _series(payloads, query.interval, NATIVE[query.interval][2], context)
     start, end = query.start_ms or 0, query.end_ms or context.now_ms
     kept = tuple(candle for candle in series.candles if start <= candle.timestamp < end)
     if series.candles and not kept:
-        raise ValueError("candles of another time than was asked for")
+        raise ValueError("the candles are outside the requested range")
     return replace(series, candles=kept)
 
 
@@ -118,31 +118,31 @@ def _path(query: OhlcQuery) -> str:
 
 
 def _series(pages: Sequence[Any], interval: Interval, most: int, context: Context) -> Candles:
-    """The candles of all pages, of which each was asked for `most`. Raises ValueError where most
-    of them are malformed."""
+    """The candles of all pages, each of at most `most`. Raises ValueError if most of them are
+    malformed."""
     rows = [row for page in pages for row in bounded(page, 2 * most)]
     if not rows:
         return Candles(interval, ())
     step_ms = interval.step_ms
     candle = partial(_candle, step_ms, context)
     opened = partial(_opened, step_ms)
-    told, malformed = parse_rows(rows, candle, opened, most=len(rows))
-    series = sifted(interval, told, refused=malformed)
+    candles, malformed = parse_rows(rows, candle, opened, most=len(rows))
+    series = sifted(interval, candles, refused=malformed)
     if len(series.refused) > len(series.candles):
         raise ValueError("most candles are malformed")
     return _final(series)
 
 
 def _opened(step_ms: int, row: Any) -> int:
-    """Rows are stamped with their close."""
+    """The open time of a row, whose timestamp is its close."""
     return index(row[0]) - step_ms
 
 
 def _candle(step_ms: int, context: Context, row: Any) -> Candle:
-    """Stamped with its open. It is surely over once the vendor's cache has run out behind it."""
+    """The candle of a row. It is closed once the vendor's cache expired after its close."""
     at = _opened(step_ms, row)
     if at - context.now_ms > CURRENT_WITHIN_MS:
-        raise ValueError("the candle lies ahead")
+        raise ValueError("the candle is in the future")
     return Candle(
         timestamp=at,
         open=row[1],
@@ -155,7 +155,7 @@ def _candle(step_ms: int, context: Context, row: Any) -> Candle:
 
 
 def _final(series: Candles) -> Candles:
-    """A candle that another one follows is final, too."""
+    """Marks candles that have a successor as closed."""
     last = len(series.candles) - 1
     early = [at for at, candle in enumerate(series.candles[:last]) if not candle.closed]
     if not early:
@@ -167,7 +167,7 @@ def _final(series: Candles) -> Candles:
 
 
 def _refuse_other(query: OhlcQuery, series: Candles, context: Context) -> None:
-    """The newest candle is of now, and of the coin's price as it is known: see a venue's rule."""
+    """Requires a current newest candle near the known price of the coin."""
     if not series.candles:
         raise ValueError("no candles")
     newest = series.candles[-1]
@@ -183,7 +183,7 @@ def _refuse_other(query: OhlcQuery, series: Candles, context: Context) -> None:
 def _merged(
     parts: Mapping[int, Candle], start_ms: int, end_ms: int, grain_ms: int
 ) -> Candle | None:
-    """The candle from start to end; None where a part is missing before the newest one."""
+    """The candle from start to end; None if a part before the newest one is missing."""
     newest_ms = max(parts)
     expected = [at for at in range(start_ms, end_ms, grain_ms) if at <= newest_ms]
     if not all(at in parts for at in expected):

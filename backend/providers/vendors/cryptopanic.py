@@ -1,7 +1,7 @@
-"""CryptoPanic v2: posts with readers' votes, on paid plans only. The plan is part of the path.
+"""CryptoPanic v2: posts with votes, on paid plans only. The plan is part of the path.
 
 Documentation: cryptopanic.com/developers/api, as its clients quote it (2026-09); no answer of v2
-is publicly recorded. `next` and `previous` carry the token: nothing here reads them.
+is publicly recorded. `next` and `previous` contain the token and are not read.
 """
 
 import re
@@ -18,18 +18,18 @@ DAY_S = 86_400.0
 HOSTS = ("https://cryptopanic.com",)
 TOKEN = Auth("query", "auth_token")
 
-# The spacing makes the allowance last: spent in a burst, it would leave weeks without news.
+# The second window spreads the quota: used in a burst, it would leave weeks without news.
 GROWTH = Plan("growth", HOSTS, (Window(3_000, 30 * DAY_S), Window(1, 870)), TOKEN)
 GROWTH_WEEKLY = Plan("growth_weekly", HOSTS, (Window(600, 7 * DAY_S), Window(1, 1_020)), TOKEN)
 ENTERPRISE = Plan("enterprise", HOSTS, (Window(1, 60),), TOKEN)
 
-#: A page holds some 20 posts of 2 KiB; enterprise plans have larger ones.
+#: Largest page; it has about 20 posts of 2 KiB, more on enterprise plans.
 MOST_POSTS, MOST_BYTES = 200, 2 * MIB
 
 FOR = ("positive", "liked")
 AGAINST = ("negative", "disliked", "toxic")
-#: What `info` means, in our own words. The first that fits counts: a quota of requests per second
-#: is a rate, and "API monthly quota exceeded" is none.
+#: Our code for the text in `info`; the first match counts. A quota of requests per second is a rate
+#: limit, "API monthly quota exceeded" is a quota.
 MEANINGS = (
     ("rate limit", re.compile(r"\b(second|sec|minute|min|hour)s?\b|/ ?[smh]\b", re.IGNORECASE)),
     ("quota", re.compile(r"\bquota|\b(daily|weekly|monthly)\b", re.IGNORECASE)),
@@ -39,17 +39,17 @@ MEANINGS = (
 
 
 def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
-    """The newest page, for all coins: one call serves every reader."""
+    """The newest page, for all coins."""
     params = (("public", "true"), ("kind", "news"))
     return (Call(f"/api/{context.plan}/v2/posts/", params, max_bytes=MOST_BYTES),)
 
 
 def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
-    """The page's posts; those without any address are left out, as small plans give none."""
-    told = bounded(payloads[0]["results"], MOST_POSTS)
-    if not told:
+    """The posts of the page. Posts without an address, as on small plans, are left out."""
+    posts = bounded(payloads[0]["results"], MOST_POSTS)
+    if not posts:
         return Reports(())
-    rows = [row for row in told if not isinstance(row, dict) or _address(row)]
+    rows = [row for row in posts if not isinstance(row, dict) or _address(row)]
     reports, refused = parse_rows(rows, partial(_report, context), "id", most=MOST_POSTS)
     return Reports(tuple(reports), len(refused))
 
@@ -69,7 +69,7 @@ def _report(context: Context, row: Any) -> Report:
 
 
 def _address(row: Any) -> Any:
-    """The publisher's own page, else CryptoPanic's; small plans have had neither."""
+    """The publisher's page, else CryptoPanic's; small plans have neither."""
     return row.get("original_url") or row.get("url")
 
 
@@ -86,12 +86,12 @@ def _votes(row: Any, names: tuple[str, ...]) -> int:
     votes = row.get("votes") or {}
     counts = [votes.get(name) or 0 for name in names]
     if min(counts) < 0:
-        raise ValueError("fewer votes than none")
+        raise ValueError("a negative number of votes")
     return sum(counts)
 
 
 def error_code(payload: Any) -> str | None:
-    """Our own word for what `info` says: `refused` where it is none that we know."""
+    """Our code for the text in `info`; `refused` if the text is unknown."""
     if not isinstance(payload, dict) or payload.get("status") != "api_error":
         return None
     info = str(payload.get("info"))
@@ -103,13 +103,13 @@ ADAPTER = Adapter(
     operations=(Operation("posts", ReportsQuery, build_posts, parse_posts),),
     error_code=error_code,
     errors={
-        # 403 and 429, without Retry-After; a plan's month begins on a day that nobody tells.
+        # 403 and 429, without Retry-After; the begin of a plan's month is not documented.
         (None, "quota"): QuotaSpent,
         (None, "rate limit"): RateLimited,
         (200, "token"): AuthFailed,
         (400, None): AuthFailed,  # "Token not found"; the documents say 401
         (403, "token"): AuthFailed,
-        (403, "refused"): PlanRestricted,  # without JSON it is the firewall
-        (404, None): AuthFailed,  # no such plan, as HTML: key and plan do not fit
+        (403, "refused"): PlanRestricted,  # without JSON it is a firewall
+        (404, None): AuthFailed,  # an unknown plan, as HTML: the key is for another plan
     },
 )

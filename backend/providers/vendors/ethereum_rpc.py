@@ -1,6 +1,6 @@
-"""Gas prices from recent Ethereum blocks, over public JSON-RPC endpoints that need no key.
+"""Gas prices computed from recent Ethereum blocks, over keyless public JSON-RPC endpoints.
 
-Documentation: ethereum.github.io/execution-apis (eth_feeHistory). An error comes as HTTP 200.
+Documentation: ethereum.github.io/execution-apis (eth_feeHistory). Errors have status 200.
 """
 
 import re
@@ -30,39 +30,39 @@ PUBLIC = Plan(
     independent_hosts=True,
 )
 
-#: Our ids in the batch; answers may come in any order.
+#: Ids of the calls in the batch; its answers have any order.
 CHAIN, HISTORY = 1, 2
 MAINNET = "0x1"
 BLOCKS, PERCENTILES = 20, 3
-#: Two answers were asked for; in bytes, a history of 20 blocks takes 5 KiB.
+#: Most answers of the batch of two; largest body, as a history of 20 blocks has 5 KiB.
 MOST_ANSWERS, MOST_BYTES = 10, 256 * KIB
-#: In wei, a million gwei: the models' own bound.
+#: Largest tip in wei (a million gwei), as in the models.
 MOST_TIP = 10**15
-#: The tips at the 10th, 50th and 70th percentile come nearest to the oracle's three prices. The
-#: 90th is the two gwei that wallets offer by default, far above what is needed.
+#: The tips at the 10th, 50th and 70th percentile are nearest to the oracle's prices; the 90th is the
+#: default of wallets, 2 gwei, which is far too high.
 PARTS = (
     b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}',
     b'{"jsonrpc":"2.0","id":2,"method":"eth_feeHistory","params":["0x14","latest",[10,50,70]]}',
 )
 BATCH = b"[" + b",".join(PARTS) + b"]"
 LIMIT_EXCEEDED, INVALID_REQUEST, PARSE_ERROR = -32005, -32600, -32700
-#: "generate your key" is not about a rate.
+#: `\b` excludes "generate your key".
 RATE_TEXT = re.compile(r"\brate|too many request", re.IGNORECASE)
 QUOTA_TEXT = re.compile(r"\b(daily|monthly)\b|(\bper |/ ?)(day|month)\b", re.IGNORECASE)
 SECONDS_TEXT = re.compile(r"\bper (sec|min)|/ ?(s|sec|m|min)\b", re.IGNORECASE)
-#: What a server says that cannot read a list of requests.
+#: Texts of a server that does not support batches.
 BATCH_TEXT = re.compile(r"\bbatch|\barray\b", re.IGNORECASE)
 
 
 def build_fee_history(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
-    """One batch, so that each answer's chain is vouched for by the node that gave it."""
+    """One batch, so that the same node gives the chain and the history."""
     return (Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES),)
 
 
 def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context) -> BlockFees:
-    """The next block's base fee, plus for each tier the median tip over the last blocks.
+    """Gas prices in gwei: the next base fee plus the median tips of the last blocks.
 
-    What is wrong with a block costs that block; a majority of such condemns the history.
+    A malformed block is left out and named; a malformed majority refuses the history.
     """
     history = _history(payloads[0])
     ratios = bounded(history["gasUsedRatio"], BLOCKS)
@@ -88,12 +88,12 @@ def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context
 def _history(batch: Any) -> Any:
     answers = bounded(batch, MOST_ANSWERS)
     if _result(answers, CHAIN) != MAINNET:
-        raise ValueError("not Ethereum's main chain")
+        raise ValueError("not the Ethereum main chain")
     return _result(answers, HISTORY)
 
 
 def _result(answers: list[Any], number: int) -> Any:
-    """Of the answer with our id; answers may come in any order."""
+    """The result of the call with this id."""
     for answer in answers:
         if isinstance(answer, dict) and answer.get("id") == number:
             return answer["result"]
@@ -101,16 +101,16 @@ def _result(answers: list[Any], number: int) -> Any:
 
 
 def _base_fee(history: Any, blocks: int) -> int:
-    """In wei; the last one is the next block's, the others are not needed."""
+    """The base fee of the next block in wei: the last of the list."""
     fees = bounded(history["baseFeePerGas"], BLOCKS + 1)
     if len(fees) != blocks + 1:
-        raise ValueError("not one base fee a block and one ahead")
+        raise ValueError("the number of base fees is not that of the blocks plus one")
     return _quantity(fees[-1])
 
 
 def _tips(oldest: int, ratios: list[Any], rewards: list[Any]) -> tuple[list[int], tuple[str, ...]]:
-    """The median tips in wei, slow to fast, and the numbers of the malformed blocks. Empty blocks,
-    whose tips are all 0, say nothing."""
+    """The median tips in wei, slow to fast, and the numbers of the malformed blocks. Empty blocks
+    are skipped, as their tips are 0."""
     rows = [
         {"block": oldest + place, "ratio": ratio, "tips": tips}
         for place, (ratio, tips) in enumerate(zip(ratios, rewards, strict=True))
@@ -118,17 +118,17 @@ def _tips(oldest: int, ratios: list[Any], rewards: list[Any]) -> tuple[list[int]
     blocks, refused = parse_rows(rows, _block_tips, "block", most=BLOCKS)
     used = [tips for tips in blocks if tips]
     if not used:
-        raise ValueError("no block was used")
+        raise ValueError("all blocks are empty")
     return [round(median(tips)) for tips in zip(*used, strict=True)], refused
 
 
 def _block_tips(row: Any) -> list[int]:
-    """One block's tips at the three percentiles; none of an empty block."""
+    """The tips of a block at the three percentiles; an empty list for an empty block."""
     tips = [_quantity(text) for text in bounded(row["tips"], PERCENTILES)]
     if len(tips) != PERCENTILES or tips != sorted(tips) or tips[-1] > MOST_TIP:
-        raise ValueError("not the tips at rising percentiles")
+        raise ValueError("the tips are not in rising order")
     if not 0 <= row["ratio"] <= 1:
-        raise ValueError("blocks are not fuller than full")
+        raise ValueError("the gas ratio is not between 0 and 1")
     return tips if row["ratio"] > 0 else []
 
 
@@ -139,34 +139,34 @@ def _quantity(text: str) -> int:
 
 
 def _gwei(wei: int) -> float:
-    """Whole wei are nine places, and the division is rightly rounded: no digit is invented."""
+    """Wei as gwei, with at most nine decimals."""
     return wei / 10**9
 
 
 def error_code(payload: Any) -> str | None:
-    """What a batch's or a single answer tells: `rate`, `quota`, `no_batches`, `rpc_error` or
-    `wrong_chain`; None for a good one."""
-    told = payload[:MOST_ANSWERS] if isinstance(payload, list) else [payload]
-    answers = [answer for answer in told if isinstance(answer, dict)]
+    """Our code for a batch's or a single answer: `rate`, `quota`, `no_batches`, `rpc_error` or
+    `wrong_chain`; None for a success."""
+    parts = payload[:MOST_ANSWERS] if isinstance(payload, list) else [payload]
+    answers = [answer for answer in parts if isinstance(answer, dict)]
     errors = [answer["error"] for answer in answers if answer.get("error") is not None]
     if errors:
-        return _meaning(errors, is_one_answer=len(told) == 1)
+        return _meaning(errors, is_one_answer=len(parts) == 1)
     chains = [answer.get("result") for answer in answers if answer.get("id") == CHAIN]
     return "wrong_chain" if any(chain != MAINNET for chain in chains) else None
 
 
 def _meaning(errors: list[Any], *, is_one_answer: bool) -> str:
-    if any(_says(QUOTA_TEXT, error) and not _says(SECONDS_TEXT, error) for error in errors):
+    if any(_matches(QUOTA_TEXT, error) and not _matches(SECONDS_TEXT, error) for error in errors):
         return "quota"
-    if any(_says(RATE_TEXT, error) or _code(error) == LIMIT_EXCEEDED for error in errors):
+    if any(_matches(RATE_TEXT, error) or _code(error) == LIMIT_EXCEEDED for error in errors):
         return "rate"
-    if all(_says(BATCH_TEXT, error) for error in errors):
+    if all(_matches(BATCH_TEXT, error) for error in errors):
         return "no_batches"
     is_about_all = is_one_answer and _code(errors[0]) in (INVALID_REQUEST, PARSE_ERROR)
     return "no_batches" if is_about_all else "rpc_error"
 
 
-def _says(pattern: re.Pattern[str], error: Any) -> bool:
+def _matches(pattern: re.Pattern[str], error: Any) -> bool:
     text = error.get("message") if isinstance(error, dict) else error
     return bool(pattern.search(str(text)))
 
@@ -184,11 +184,11 @@ ADAPTER = Adapter(
         (None, "quota"): QuotaSpent,
         (None, "no_batches"): BatchRefused,
         (None, "rpc_error"): UpstreamFailed,
-        # Whatever else the text says: a limit, or a key that this node asks for.
+        # Regardless of the text: a rate limit, or a node that requires a key.
         **dict.fromkeys(((429, code) for code in ("no_batches", "rpc_error")), RateLimited),
         **dict.fromkeys(((status, "no_batches") for status in (401, 403)), UpstreamFailed),
         (None, "wrong_chain"): MalformedResponse,
-        # The question never changes, so whatever is refused is the host's fault: ask the next.
+        # The query is constant, so every refusal is the host's failure, and the next is called.
         **dict.fromkeys(
             ((status, None) for status in (400, 401, 402, 404, 405, 410, 413, 422)), UpstreamFailed
         ),

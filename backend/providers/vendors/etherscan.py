@@ -1,7 +1,7 @@
-"""Etherscan's gas oracle for Ethereum, API V2. The limits are of an account, not of a key.
+"""Etherscan's gas oracle for Ethereum, API V2. The limits are per account, not per key.
 
 Documentation: docs.etherscan.io (/api-reference/endpoint/gasoracle, /common-error-messages,
-/rate-limits; 2026). All errors come as HTTP 200, and one of them echoes the caller's key.
+/rate-limits; 2026). All errors have status 200, and one echoes the key.
 """
 
 import re
@@ -29,10 +29,10 @@ FREE = Plan(
 )
 
 DAY_S = 86_400
-#: An answer takes half a KiB.
+#: Largest body; an answer has half a KiB.
 MOST_BYTES = 256 * KIB
-#: What a refusal's text means. The first that fits counts: texts about a rate name keys and limits
-#: of a day, too.
+#: Our code for the text of a refusal; the first match counts, as texts about a rate also name keys
+#: and daily limits.
 MEANINGS = (
     ("key", re.compile(r"(missing|invalid) api key", re.IGNORECASE)),
     ("rate", re.compile(r"\bper sec|/ ?s(ec)?\b", re.IGNORECASE)),
@@ -49,18 +49,18 @@ def build_gasoracle(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
 
 
 def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
-    """The oracle's three prices, base fee included. Raises ValueError on anything else."""
+    """The oracle's three prices in gwei, base fee included. Raises ValueError."""
     try:
         fees = _fees(payloads[0])
         query.refuse_other_heads(fees.block, context.now_ms)
         return fees
     except MALFORMED:
-        # The body may echo the key, and an exception may quote its input: neither goes on.
-        raise ValueError("no answer of the gas oracle") from None
+        # The body may echo the key, and an exception may quote the body.
+        raise ValueError("not an answer of the gas oracle") from None
 
 
 def _fees(payload: Any) -> GasFees:
-    if payload["status"] != "1":  # the message of a success is not always OK
+    if payload["status"] != "1":  # `message` is not always OK
         raise ValueError
     result = payload["result"]
     base_fee = result.get("suggestBaseFee")
@@ -77,7 +77,7 @@ def _fees(payload: Any) -> GasFees:
 
 
 def _gwei(text: str) -> float:
-    """A plain decimal to nine places, one wei. Decimal would take `1e9`, `NaN` and `1_0` too."""
+    """A plain decimal, rounded to one wei. Decimal would also accept `1e9`, `NaN` and `1_0`."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", text):
         raise ValueError
     return float(round(Decimal(text), 9))
@@ -90,15 +90,15 @@ def _block(text: str) -> int:
 
 
 def error_code(payload: Any) -> str | None:
-    """What the text of a refusal means; `unknown` where nobody knows it. None for a success."""
+    """Our code for the text of a refusal, else `unknown`; None for a success."""
     if not isinstance(payload, dict) or payload.get("status") != "0":
         return None
-    text = str(payload.get("result")).partition("|")[0]  # behind it stands the key
+    text = str(payload.get("result")).partition("|")[0]  # followed by the key
     return next((code for code, pattern in MEANINGS if pattern.search(text)), "unknown")
 
 
 def quota_reset_s(code: int | str, now_ms: int) -> float | None:
-    """The day's allowance comes back at midnight UTC."""
+    """The daily quota is reset at midnight UTC."""
     return DAY_S - now_ms / 1000 % DAY_S if code == "daily" else None
 
 

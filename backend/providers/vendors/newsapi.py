@@ -1,4 +1,4 @@
-"""NewsAPI.org v2: articles that name crypto in title or description, a day late without pay.
+"""NewsAPI.org v2: articles with crypto words in title or description; free ones a day late.
 
 Documentation: newsapi.org/docs/endpoints/everything and /docs/errors (2026).
 """
@@ -22,24 +22,24 @@ from backend.providers.rows import bounded, iso_instant, not_ahead, parse_rows, 
 DEVELOPER = Plan(
     "developer",
     ("https://newsapi.org",),
-    # 100 a day, given out as 50 per 12 h; the spacing makes them last.
+    # 100 a day as 50 per 12 h; the second window spreads them.
     (Window(50, 43_200), Window(1, 870)),
     Auth("header", "X-Api-Key"),
 )
 
-#: At most 500 characters.
+#: The search query, at most 500 characters.
 WORDS = (
     "bitcoin OR ethereum OR crypto OR cryptocurrency OR cryptocurrencies OR blockchain OR"
     " stablecoin OR stablecoins OR altcoin OR altcoins OR memecoin OR defi OR web3 OR solana OR"
     " xrp OR dogecoin OR cardano OR binance OR coinbase OR tether"
 )
-ASKED_ARTICLES, MOST_ARTICLES = 100, 200
-#: An article takes 1 to 2 KiB.
+PAGE, MOST_ARTICLES = 100, 200
+#: Largest body; an article has 1 to 2 KiB.
 MOST_BYTES = 2 * MIB
-#: What stands in every field of an article that was taken back.
+#: The text in every field of a removed article.
 REMOVED = "[Removed]"
 
-#: The vendor's codes; any other is not repeated, as nobody knows what stands in it.
+#: The vendor's documented codes; any other is ignored, as its content is unknown.
 CODES: dict[str, type[ProviderError]] = {
     "apiKeyMissing": AuthFailed,
     "apiKeyInvalid": AuthFailed,
@@ -47,39 +47,39 @@ CODES: dict[str, type[ProviderError]] = {
     "apiKeyExhausted": QuotaSpent,
     "rateLimited": RateLimited,
     "parametersMissing": QueryRefused,
-    "parameterInvalid": QueryRefused,  # also further back than the plan reaches (426)
+    "parameterInvalid": QueryRefused,  # also for a time before the plan's limit (426)
     "maximumResultsReached": QueryRefused,
     "corsNotAllowed": QueryRefused,
     "unexpectedError": UpstreamFailed,
 }
-#: Our own code: `rateLimited` is also what the day's cap answers, and only its text says which. It
-#: is "50 requests available every 12 hours", without the hour at which they begin.
+#: Our code for the daily limit, which has the code `rateLimited` too, with another text. Its
+#: reset is not documented ("50 requests available every 12 hours").
 CAP = "cap"
 
 
 def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
-    """The newest hundred: a developer's key gets no second page."""
+    """The newest 100 articles: a developer key has no second page."""
     params = (
         ("q", WORDS),
         ("searchIn", "title,description"),
         ("language", "en"),
         ("sortBy", "publishedAt"),
-        ("pageSize", str(ASKED_ARTICLES)),
+        ("pageSize", str(PAGE)),
     )
     return (Call("/v2/everything", params, max_bytes=MOST_BYTES),)
 
 
 def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
-    """Title and description only; `content`, the article's text, is never read."""
-    told = bounded(payloads[0]["articles"], MOST_ARTICLES)
-    if not told:
+    """The articles with title and description; `content` is not read."""
+    articles = bounded(payloads[0]["articles"], MOST_ARTICLES)
+    if not articles:
         return Reports(())
-    rows = [row for row in told if not _was_taken_back(row)]
+    rows = [row for row in articles if not _is_removed(row)]
     reports, refused = parse_rows(rows, partial(_report, context), "url", most=MOST_ARTICLES)
     return Reports(tuple(reports), len(refused))
 
 
-def _was_taken_back(row: Any) -> bool:
+def _is_removed(row: Any) -> bool:
     return isinstance(row, dict) and row.get("title") == REMOVED
 
 
@@ -95,7 +95,7 @@ def _report(context: Context, row: Any) -> Report:
 
 
 def error_code(payload: Any) -> str | None:
-    """The vendor's code where we know it, or `cap`."""
+    """The vendor's code if it is documented, or `cap`."""
     if not isinstance(payload, dict) or payload.get("status") != "error":
         return None
     code = str(payload.get("code"))

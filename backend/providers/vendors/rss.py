@@ -1,7 +1,6 @@
-"""Publishers' own feeds (RSS 2.0, RSS 1.0 or Atom), without a key: one plan a feed, whose address
-is its base URL.
+"""Publishers' feeds (RSS 2.0, RSS 1.0 or Atom), keyless. Each feed is a plan with its URL.
 
-Feeds as seen in 2026-07 and 2026-10.
+The feeds were examined in 2026-07 and 2026-10.
 """
 
 import re
@@ -17,8 +16,8 @@ from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Pl
 from backend.providers.feeds import Item, absolute, elements, read_feed, read_item
 from backend.providers.rows import iso_instant, not_ahead, parse_rows, usable_image
 
-#: Publishers ask for five to eight minutes between polls. Twelve in the hour are a refresh every
-#: five minutes, and the margin that stays unused is on top.
+#: Publishers ask for five to eight minutes between polls: twelve per hour, plus the reserve of the
+#: rate-limit guard.
 WINDOWS = (Window(14, 3_600),)
 COINDESK = Plan("feed", ("https://www.coindesk.com/arc/outboundfeeds/rss",), WINDOWS)
 COINTELEGRAPH = Plan("feed", ("https://cointelegraph.com/rss",), WINDOWS)
@@ -31,7 +30,8 @@ PUBLISHERS = {
     "rss_theblock": "The Block",
     "rss_decrypt": "Decrypt",
 }
-#: Publishers that write about much else; "token" alone is a word of language models, too.
+#: Publishers with other topics too; only their items with these words are used. "token" is missing,
+#: as it is a word of language models too.
 MIXED = frozenset({"rss_decrypt"})
 CRYPTO = re.compile(
     r"\b(?:crypto\w*|\w*coins?|coinbase|btc|eth|ether|ethereum|solana|xrp|cardano|tether|usd[ct]"
@@ -41,14 +41,14 @@ CRYPTO = re.compile(
 )
 TAG = re.compile(r"<[^<>]*>")
 PODCAST = re.compile(r"/podcasts?/")
-#: The end of a time: an offset in any spelling, or a name of UTC, and perhaps a comment.
+#: The end of a time: an offset in any form or a name of UTC, and an optional comment.
 ZONE = re.compile(
     r"\s*(?:([+-]\d\d):?(\d\d)|(?<![a-z])(?:Z|UTC?|GMT))\s*(?:\([^()]*\))?\Z",
     re.IGNORECASE | re.ASCII,
 )
 ISO_DATE = re.compile(r"\d{4}-\d\d", re.ASCII)
 LONGEST_DATE = 100
-#: By the size of the body, more items than this have no room for what an article needs.
+#: Most items; a body of the largest size has room for fewer valid ones.
 MOST_ITEMS = 10_000
 OLDEST = timedelta(days=7)
 
@@ -58,21 +58,21 @@ def build_feed(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
 
 
 def parse_feed(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
-    """The whole items of the last days. Raises ValueError where most items are none."""
+    """The complete items of the last seven days. Raises ValueError if most are malformed."""
     feed = read_feed(payloads[0], context.base_url)
     read = partial(_report, base=feed.base, context=context)
     reports, refused = parse_rows(feed.items, read, "", most=MOST_ITEMS)
     oldest = datetime.fromtimestamp(context.now_ms / 1000, UTC) - OLDEST
     news = tuple(one for one in reports if one and one.published_at >= oldest)
-    ended_early = f"the feed ended early; {len(reports)} whole items were read"
+    ended_early = f"the feed is incomplete; {len(reports)} complete items were read"
     return Reports(news, len(refused), () if feed.is_whole else (ended_early,))
 
 
 def _report(markup: str, *, base: str, context: Context) -> Report | None:
-    """None for podcasts, and for what a mixed publisher writes about something else."""
+    """None for a podcast, and for another topic of a mixed publisher."""
     item = read_item(markup, base)
     title, url = item.text("title"), _address(item)
-    if not title:  # of what it is about nothing is known
+    if not title:  # its topic is unknown
         raise ValueError("an item without a title")
     if _is_podcast(item, url) or (context.provider in MIXED and not _is_about_crypto(item)):
         return None
@@ -88,9 +88,9 @@ def _report(markup: str, *, base: str, context: Context) -> Report | None:
 
 
 def _address(item: Item) -> str:
-    """The guid where it is the link without its tracking (Cointelegraph), else the link.
+    """The guid if it is the link without tracking parameters (Cointelegraph), else the link.
 
-    A guid stands in for a missing link unless it says that it is no permanent one.
+    A guid replaces a missing link unless it is marked as not permanent.
     """
     guid = item.text("guid", "id")
     address = absolute(_link(item) or _permalink(item), item.base)
@@ -98,7 +98,7 @@ def _address(item: Item) -> str:
 
 
 def _link(item: Item) -> str:
-    """RSS has it as the text, Atom as an attribute."""
+    """The link: the text in RSS, an attribute in Atom."""
     addresses = [
         one.attributes.get("href", "")
         for one in item.named("link")
@@ -128,12 +128,12 @@ def _is_about_crypto(item: Item) -> bool:
 
 
 def _instant(text: str) -> datetime:
-    """RFC 822 or ISO 8601. Offsets differ from item to item; a time without one is nobody's.
+    """A time of RFC 822 or ISO 8601, in UTC. Raises ValueError without an offset.
 
-    -0000 is UTC of a place that is not told (RFC 5322), and what Python writes for UTC.
+    -0000 is UTC with an unknown local zone (RFC 5322), and Python's form of UTC.
     """
     if len(text) > LONGEST_DATE:
-        raise ValueError("longer than any date")
+        raise ValueError("too long for a date")
     zone = ZONE.search(text)
     body, offset = (text[: zone.start()], "+0000") if zone else (text, "")
     if zone and zone[1] and zone[1] + zone[2] != "-0000":
@@ -142,7 +142,7 @@ def _instant(text: str) -> datetime:
         return iso_instant(body + offset)
     instant = parsedate_to_datetime(f"{body} {offset}")
     if instant.tzinfo is None:
-        raise ValueError("an instant without a time zone")
+        raise ValueError("a time without a time zone")
     return instant.astimezone(UTC)
 
 
@@ -160,6 +160,6 @@ def _image(item: Item) -> str | None:
 ADAPTER = Adapter(
     vendor="rss",
     operations=(Operation("feed", ReportsQuery, build_feed, parse_feed, parse_in_thread=True),),
-    # A feed has no questions to refuse: one that is gone is down.
+    # A feed has no query that could be wrong: a missing feed is down.
     errors={(404, None): UpstreamFailed, (410, None): UpstreamFailed},
 )

@@ -27,10 +27,10 @@ from backend.models.ohlc import Candle, Interval
 from backend.models.status import Refusal
 from backend.models.ticks import (
     CandleTicks,
-    CandleTold,
+    CandleUpdate,
     Flow,
     MarketTicks,
-    TickersTold,
+    TickerUpdates,
     TickStatus,
     TickSubject,
 )
@@ -53,8 +53,8 @@ BTC = CandleTicks(instrument("BTCUSDT"), Interval.H1)
 MANY: tuple[TickSubject, ...] = tuple(
     CandleTicks(instrument(f"C{number}USDT"), Interval.M1) for number in range(2_000)
 )
-MARKET_TICK = TickersTold("venue", ())
-BTC_TICK = CandleTold("venue", BTC, Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False))
+MARKET_TICK = TickerUpdates("venue", ())
+BTC_TICK = CandleUpdate("venue", BTC, Candle(0, 1.0, 1.0, 1.0, 1.0, 1.0, False))
 ACK, JUNK, GOODBYE = "ack", "junk", "goodbye"
 BROKEN = ConnectionBroken("lost")
 REFUSED = ConnectFailed("refused")

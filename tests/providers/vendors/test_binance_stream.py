@@ -16,10 +16,10 @@ from backend.models.market import PairTicker
 from backend.models.ohlc import HOUR, Candle, Interval
 from backend.models.ticks import (
     CandleTicks,
-    CandleTold,
+    CandleUpdate,
     MarketTicks,
     Tick,
-    TickersTold,
+    TickerUpdates,
     TickSubject,
 )
 from backend.providers.adapter import Context
@@ -85,18 +85,18 @@ def parse(frame: Any) -> Tick | None:
 
 def told(*rows: Any) -> tuple[PairTicker, ...]:
     tick = parse(framed(list(rows)))
-    assert isinstance(tick, TickersTold)
+    assert isinstance(tick, TickerUpdates)
     return tick.tickers
 
 
-def candle(frame: dict[str, Any]) -> CandleTold:
+def candle(frame: dict[str, Any]) -> CandleUpdate:
     tick = parse(framed(frame, "btcusdt@kline_1h"))
-    assert isinstance(tick, CandleTold)
+    assert isinstance(tick, CandleUpdate)
     return tick
 
 
 def test_a_row_becomes_a_ticker_with_its_change_and_percentage_computed() -> None:
-    assert parse(framed([mini("BTCUSDT")])) == TickersTold(
+    assert parse(framed([mini("BTCUSDT")])) == TickerUpdates(
         "binance",
         (
             PairTicker(
@@ -161,7 +161,7 @@ def test_money_is_no_coin(symbol: str) -> None:
 
 @pytest.mark.parametrize("rows", [[], [mini("ETHBTC")], [mini("EURUSDT"), mini("BTCTRY")]])
 def test_where_no_dollar_pair_changed_the_tick_only_proves_that_they_live(rows: list[Any]) -> None:
-    assert parse(framed(rows)) == TickersTold("binance", ())
+    assert parse(framed(rows)) == TickerUpdates("binance", ())
 
 
 def test_a_symbol_need_not_be_ascii() -> None:
@@ -269,7 +269,7 @@ def test_half_of_the_rows_may_be_junk_and_no_more() -> None:
 
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_candle_becomes_one_open_or_with_its_last_word(is_closed: bool) -> None:
-    assert candle(kline(x=is_closed)) == CandleTold(
+    assert candle(kline(x=is_closed)) == CandleUpdate(
         "binance", BTC_HOURS, Candle(EPOCH_MS, 100.0, 101.0, 99.0, 100.5, 12.5, is_closed)
     )
 
@@ -540,7 +540,7 @@ def mutated(draw: st.DrawFn) -> Any:
 
 
 def is_plausible(tick: Tick) -> bool:
-    if isinstance(tick, CandleTold):
+    if isinstance(tick, CandleUpdate):
         row = tick.candle
         return 0 < row.low <= min(row.open, row.close) <= row.high < float("inf")
     return all(

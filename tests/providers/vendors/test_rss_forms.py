@@ -326,7 +326,7 @@ def test_a_feed_cut_short_gives_its_whole_items_and_says_so(tail: str) -> None:
     found = reports(feed(item(1), item(2), tail=tail))
     assert [report.url[-1] for report in found.reports] == ["1", "2"]
     assert found.refused == 0
-    assert found.warnings == ("the feed ended early; 2 whole items were read",)
+    assert found.warnings == ("the feed is incomplete; 2 complete items were read",)
 
 
 @pytest.mark.parametrize(
