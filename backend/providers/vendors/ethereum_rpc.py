@@ -38,7 +38,7 @@ BLOCKS, PERCENTILES = 20, 3
 MOST_ANSWERS, MOST_BYTES = 10, 256 * KIB
 #: Largest tip in wei (a million gwei), as in the models.
 MOST_TIP = 10**15
-#: The tips at the 10th, 50th and 70th percentile are nearest to the oracle's prices; the 90th is the
+#: The tips at the 10th, 50th and 70th percentile are near the oracle's prices; the 90th is the
 #: default of wallets, 2 gwei, which is far too high.
 PARTS = (
     b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}',

@@ -59,7 +59,7 @@ def test_the_first_row_says_when_the_next_update_comes(text: Any, seconds: float
 
 @pytest.mark.parametrize("error", ["limit is no number", "", {"code": 1}, False])
 def test_an_error_is_no_answer_though_data_stand_beside_it(error: Any) -> None:
-    with pytest.raises(ValueError, match="error in place"):
+    with pytest.raises(ValueError, match="error instead"):
         INDEX.parse(INDEX.envelope(INDEX.row(), error=error))
 
 

@@ -62,7 +62,7 @@ def test_no_error_is_zero_as_a_number_or_a_text(code: Any) -> None:
 
 @pytest.mark.parametrize("code", [1011, "1011", 500, "x", None, "", True, 0.5])
 def test_an_error_is_no_answer_though_data_stand_beside_it(code: Any) -> None:
-    with pytest.raises(ValueError, match="error in place"):
+    with pytest.raises(ValueError, match="error instead"):
         INDEX.parse(INDEX.envelope(INDEX.row(), code=code))
 
 
