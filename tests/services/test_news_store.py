@@ -297,9 +297,7 @@ async def test_each_provider_keeps_its_newest_up_to_an_equal_share() -> None:
 
 
 async def test_what_a_provider_warns_of_reaches_readers_with_its_name() -> None:
-    wire = Wire(
-        [{"one": [report()]}], warnings=("the feed is incomplete; 1 item was read",)
-    )
+    wire = Wire([{"one": [report()]}], warnings=("the feed is incomplete; 1 item was read",))
     answer = await NewsStore(wire, NoMarket(), clock=ManualClock()).fetch(NewsQuery())
     assert answer.warnings == ("one: the feed is incomplete; 1 item was read",)
 
