@@ -27,7 +27,6 @@ FIXED = {
     "EdgeParts.counts": "routes, statuses, values of X-Cache",
     "Endpoint._without_batches": "hosts of the settings",
     "Connections._next_warning": "kinds of warnings",
-    "EventLog._loggers": "log files",
     "Hosts._blocked_until": "hosts of the settings",
     "Hosts._backoffs": "hosts of the settings",
     "Hosts._order": "hosts of the settings",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import structlog
 
 from backend.events import (
     CallRetried,
@@ -26,9 +27,7 @@ class EventLog:
     """The event sink of the logs. A line is a JSON object with `event`, `at` and the fields."""
 
     def __init__(self) -> None:
-        self._loggers = {name: logging.getLogger(name) for name in FILES}
-        for logger in self._loggers.values():
-            logger.setLevel(logging.INFO)  # LOG_LEVEL applies to the console only
+        self._rotation, self._failures, self._health = map(_json_logger, FILES)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -46,48 +45,41 @@ class EventLog:
                 self._ticks_changed(event)
 
     def _chosen(self, event: ProviderChosen) -> None:
-        self._write(
-            ROTATION,
+        self._rotation.info(
             "provider.chosen" if event.provider else "provider.none_left",
-            event.at,
+            at=event.at,
             category=event.category,
             chosen=event.provider,
             reason=event.reason,
             passed_over=[
-                {"provider": each.provider, "reason": each.reason, "until": _iso(each.until)}
+                {"provider": each.provider, "reason": each.reason, "until": each.until}
                 for each in event.passed_over
             ],
         )
 
     def _called(self, event: ProviderCalled) -> None:
-        self._write(
-            HEALTH,
+        call = {"at": event.at, "provider": event.provider, "category": event.category}
+        self._health.info(
             "provider.called",
-            event.at,
-            provider=event.provider,
-            category=event.category,
+            **call,
             outcome=event.outcome,
             latency_ms=round(event.latency_ms, 1),
             success_rate=event.success_rate,
         )
         if event.outcome != "ok":
-            self._write(
-                FAILURES,
+            self._failures.info(
                 "provider.failed",
-                event.at,
-                provider=event.provider,
-                category=event.category,
+                **call,
                 reason=event.outcome,
                 status=event.http_status,
                 detail=event.detail,
-                retry_at=_iso(event.retry_at),
+                retry_at=event.retry_at,
             )
 
     def _retried(self, event: CallRetried) -> None:
-        self._write(
-            FAILURES,
+        self._failures.info(
             "call.retried",
-            event.at,
+            at=event.at,
             provider=event.provider,
             reason=event.reason,
             status=event.http_status,
@@ -96,15 +88,14 @@ class EventLog:
         )
 
     def _state_changed(self, event: ProviderStateChanged) -> None:
-        self._write(
-            HEALTH,
+        self._health.info(
             "provider.state_changed",
-            event.at,
+            at=event.at,
             provider=event.provider,
             was=event.was,
             now=event.now,
             reason=event.reason,
-            until=_iso(event.until),
+            until=event.until,
         )
 
     def _refresh_changed(self, event: RefreshFailing) -> None:
@@ -112,10 +103,9 @@ class EventLog:
             CONSOLE.warning("refresh of %s failing: %s", event.subject, event.reason)
         else:
             CONSOLE.info("refresh of %s recovered", event.subject)
-        self._write(
-            HEALTH,
+        self._health.info(
             "refresh.failed" if event.reason else "refresh.recovered",
-            event.at,
+            at=event.at,
             category=event.category,
             subject=event.subject,
             reason=event.reason,
@@ -126,27 +116,34 @@ class EventLog:
             CONSOLE.warning("tick stream of %s lost: %s", event.provider, event.reason)
         else:
             CONSOLE.info("tick stream of %s recovered", event.provider)
-        self._write(
-            HEALTH,
+        self._health.info(
             "ticks.lost" if event.reason else "ticks.recovered",
-            event.at,
+            at=event.at,
             provider=event.provider,
             reason=event.reason,
-            retry_at=_iso(event.retry_at),
+            retry_at=event.retry_at,
         )
 
-    def _write(self, file: str, name: str, at: datetime, **fields: Any) -> None:
-        self._loggers[file].info(_json({"event": name, "at": _iso(at), **fields}))
+
+def _json_logger(file: str) -> structlog.stdlib.BoundLogger:
+    logger = logging.getLogger(file)
+    logger.setLevel(logging.INFO)  # LOG_LEVEL applies to the console only
+    wrapped: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logger,
+        processors=[structlog.processors.JSONRenderer(serializer=_json)],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return wrapped
 
 
-def _json(line: dict[str, Any]) -> str:
+def _json(line: dict[str, Any], **_options: Any) -> str:
     try:
-        return orjson.dumps(line, default=str).decode()
+        return orjson.dumps(line, _plain, orjson.OPT_PASSTHROUGH_DATETIME).decode()
     except TypeError:  # half of a surrogate pair in a provider's text
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=_plain)
 
 
-def _iso(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
