@@ -1,4 +1,4 @@
-"""Faults over real sockets: the first reader gets the next provider's answer, junk never enters."""
+"""What a reader sees when providers fail; the fault table (tests/chaos) has the rest."""
 
 import asyncio
 import time
@@ -10,31 +10,18 @@ import pytest
 from tests.api.conftest import Serve
 from tests.world.server import World
 
-#: fault -> (the state that it leads to, its reason)
+#: Faults that the fault table does not have: the state they lead to, and its reason.
 FAULTS = {
     "http500": ("cooldown", "upstream_5xx"),
-    "http503": ("cooldown", "upstream_5xx"),
-    "429": ("rate_limited", "rate_limited"),
-    "451": ("geo_blocked", "geo_blocked"),
-    "403": ("geo_blocked", "geo_blocked"),
     "401": ("auth_failed", "auth_failed"),
-    "html": ("cooldown", "bad_payload"),
     "empty": ("cooldown", "bad_payload"),
     "empty_list": ("cooldown", "bad_payload"),
     "null": ("cooldown", "bad_payload"),
-    "redirect": ("cooldown", "bad_payload"),
-    "truncated": ("cooldown", "bad_payload"),
-    "nan": ("cooldown", "bad_payload"),
-    "zero": ("cooldown", "bad_payload"),
-    "negative": ("cooldown", "bad_payload"),
-    "times_1000": ("cooldown", "bad_payload"),
-    "renamed": ("cooldown", "bad_payload"),
-    "silence": ("cooldown", "timeout"),
-    "drip": ("cooldown", "timeout"),
     "reset": ("cooldown", "connect_error"),
-    "endless": ("cooldown", "bad_payload"),
 }
 QUICK = {"PROVIDER_TIMEOUT": "1", "REQUEST_DEADLINE": "3"}
+#: Time-outs cost no real time: the loop's time passes only while all sockets are silent.
+virtual_time = pytest.mark.looptime(idle_step=0.01)
 
 
 async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]:
@@ -43,71 +30,17 @@ async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_failing_coingecko_is_passed_over_at_once(
+async def test_the_next_provider_answers_the_first_reader_and_the_answer_names_both(
     world: World, serve: Serve, fault: str
 ) -> None:
     world.faults["coingecko_free"] = fault
-    client = await serve(**QUICK)
-    began = time.monotonic()
+    client = await serve()
     answer = await client.get("/api/market?limit=250")
     assert answer.status_code == 200
-    assert time.monotonic() - began < 3
     assert {row["source"] for row in answer.json()["data"]} == {"binance"}
     tried = {row["provider"]: row["outcome"] for row in answer.json()["meta"]["tried"]}
     assert tried == {"coingecko_free": FAULTS[fault][1], "binance": "ok"}
     assert (await states(client))["coingecko_free"] == FAULTS[fault]
-
-
-@pytest.mark.parametrize("fault", [*sorted(set(FAULTS) - {"401", "times_1000", "renamed"}), "418"])
-async def test_a_failing_binance_leaves_the_candles_to_coingecko(
-    world: World, serve: Serve, fault: str
-) -> None:
-    client = await serve(**QUICK)
-    await client.get("/api/market")
-    world.faults["binance"] = fault if fault not in ("nan", "zero", "negative") else "html"
-    answer = await client.get("/api/market/ohlc?symbol=BTC&interval=4h")
-    assert answer.status_code == 200
-    assert answer.json()["meta"]["source"] == "coingecko_free"
-
-
-async def test_a_refused_connection_is_passed_over(world: World, client: httpx.AsyncClient) -> None:
-    await world.stop("coingecko_free")
-    answer = await client.get("/api/market")
-    assert answer.json()["meta"]["source"] == "binance"
-    assert (await states(client))["coingecko_free"] == ("cooldown", "connect_error")
-
-
-async def test_a_fallen_provider_is_left_alone_and_comes_back_by_a_probe(
-    world: World, serve: Serve
-) -> None:
-    world.faults["coingecko_free"] = "http500"
-    client = await serve(CACHE_TTL_MARKET="0.05", COOLDOWN="1", COINGECKO_FREE_LIMITS="1000/minute")
-    for _ in range(5):
-        await client.get("/api/market")
-        await asyncio.sleep(0.11)
-    assert world.calls["coingecko_free"] == 1
-    world.faults.clear()
-    await asyncio.sleep(1.2)
-    await client.get("/api/market")
-    assert world.calls["coingecko_free"] == 2
-    assert (await states(client))["coingecko_free"] == ("active", None)
-
-
-async def test_a_wrong_demo_key_turns_into_keyless_and_stands_nowhere(
-    world: World, serve: Serve
-) -> None:
-    key = "CG-wrongdemokey00000000001"
-    client = await serve(COINGECKO_FREE_API_KEY=key, CACHE_TTL_MARKET="0.05")
-    texts = []
-    for _ in range(3):
-        answer = await client.get("/api/market")
-        assert answer.status_code == 200
-        texts.append(answer.text)
-        await asyncio.sleep(0.11)
-    assert world.keys["coingecko_free"].count(key) == 2
-    status = await client.get("/api/status")
-    assert (await states(client))["coingecko_free"] == ("active", "auth_failed")
-    assert all(key not in text for text in (*texts, status.text))
 
 
 async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
@@ -119,30 +52,20 @@ async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
     async with asyncio.timeout(10):  # it is asked at the start what the key may do
         while (await states(client))["coingecko_pro"][0] != "auth_failed":
             await asyncio.sleep(0.01)
-    for _ in range(5):
+    for _ in range(3):
         assert (await client.get("/api/market")).status_code == 200
-        await asyncio.sleep(0.11)
+        await asyncio.sleep(0.06)
     assert world.calls["coingecko_pro"] == 2
     assert (await states(client))["coingecko_pro"] == ("auth_failed", "auth_failed")
-
-
-async def test_keyless_limits_are_never_overrun(world: World, serve: Serve) -> None:
-    client = await serve(CACHE_TTL_MARKET="0.01")
-    for _ in range(40):
-        assert (await client.get("/api/market")).status_code == 200
-        await asyncio.sleep(0.03)
-    assert world.calls["coingecko_free"] <= 5
-    assert world.calls["binance"] > 5
-    assert world.overruns == []
 
 
 async def test_everything_down_is_stale_first_and_then_the_precise_error(
     world: World, serve: Serve
 ) -> None:
-    client = await serve(CACHE_TTL_MARKET="0.1", MAX_STALE_MARKET="1")
+    client = await serve(CACHE_TTL_MARKET="0.05", MAX_STALE_MARKET="0.6")
     fresh = await client.get("/api/market")
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "http500")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)
     stale = await client.get("/api/market")
     again = await client.get("/api/market")
     assert stale.headers["x-cache"] == "stale"
@@ -153,7 +76,7 @@ async def test_everything_down_is_stale_first_and_then_the_precise_error(
     )
     assert stale.json()["data"] == fresh.json()["data"]
     assert stale.content == again.content
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.6)
     gone = await client.get("/api/market", headers={"Origin": "http://example.org"})
     problem: dict[str, Any] = gone.json()
     assert (gone.status_code, problem["code"]) == (503, "all_providers_failed")
@@ -180,6 +103,7 @@ async def test_a_switched_off_provider_is_not_asked(world: World, serve: Serve) 
     assert (await states(client))["binance"] == ("disabled", "disabled")
 
 
+@virtual_time
 async def test_a_silent_binance_costs_nobody_elses_health(world: World, serve: Serve) -> None:
     client = await serve(**QUICK)
     await client.get("/api/market")
@@ -195,6 +119,7 @@ async def test_a_silent_binance_costs_nobody_elses_health(world: World, serve: S
     assert (await client.get("/api/market")).json()["meta"]["stale"] is False
 
 
+@virtual_time
 async def test_a_wide_range_from_a_slow_venue_is_answered_and_harms_nobody(
     world: World, serve: Serve
 ) -> None:
@@ -210,6 +135,7 @@ async def test_a_wide_range_from_a_slow_venue_is_answered_and_harms_nobody(
     assert (await states(client))["binance"] == ("active", None)
 
 
+@virtual_time
 async def test_several_cold_readers_of_silent_providers_get_the_precise_error_all(
     world: World, serve: Serve
 ) -> None:
@@ -221,18 +147,6 @@ async def test_several_cold_readers_of_silent_providers_get_the_precise_error_al
         reasons = {row["provider"]: row["reason"] for row in answer.json()["providers"]}
         assert reasons["coingecko_free"] == reasons["binance"] == "timeout"
         assert int(answer.headers["retry-after"]) > 0
-
-
-async def test_who_obeys_retry_after_is_served_when_the_provider_is_back(
-    world: World, serve: Serve
-) -> None:
-    world.faults |= dict.fromkeys(("coingecko_free", "binance"), "http500")
-    client = await serve(COOLDOWN="1", COOLDOWN_MAX="1")
-    answer = await client.get("/api/market")
-    assert answer.status_code == 503
-    world.faults.clear()
-    await asyncio.sleep(int(answer.headers["retry-after"]))
-    assert (await client.get("/api/market")).status_code == 200
 
 
 async def test_a_wrong_sort_costs_no_upstream_call(world: World, client: httpx.AsyncClient) -> None:

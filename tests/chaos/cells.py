@@ -12,10 +12,10 @@ from tests.chaos.scene import Scene
 from tests.chaos.subjects import PROVIDER_TIMEOUT_S
 
 QUARTER_S, A_LITTLE_S = 900.0, 15.0
-#: 500 readers a second for so many; in real time.
+#: Readers of a crowd, and how many of them come in a second.
 CROWD, CROWD_PER_S = 50, 500.0
-#: A pause, or what a time-out adds, between a call and the state that follows from it.
-LATE_S = 2.5
+#: The longest between a call and the state that follows from it: a time-out, in seconds.
+LATE_S = PROVIDER_TIMEOUT_S + 0.1
 #: A question that a provider refused is kept from it for so long.
 QUESTION_REFUSED_S = 601.0
 READS, MOST_PROBES = 4, 8
@@ -75,22 +75,19 @@ class Watch:
         await read()
         if self.scene.calls() > counted:
             await self._verdict()
-        document = await self.scene.status()
-        status = next(
-            row for row in document["providers"] if row["name"] == self.scene.subject.name
-        )
+        status = self.scene.provider()
         until = monotonic_of(self.scene, status["cooldown_until"])
         times = self._times(counted, until)
         if not times:
             return
         assert len(times) <= self.row.calls, f"{len(times)} calls where one attempt was due"
-        self._check_when(times[0], document["rotation"])
+        self._check_when(times[0])
         self._check_state(status, until, times[-1])
 
     async def _verdict(self) -> None:
         """Another may have answered beside it; its own silence is judged in its own time."""
         for _ in range(int(2 * PROVIDER_TIMEOUT_S / 0.05)):
-            status = await self.scene.provider()
+            status = self.scene.provider()
             until = monotonic_of(self.scene, status["cooldown_until"])
             if until is not None and until > self.scene.clock.monotonic():
                 return
@@ -103,12 +100,13 @@ class Watch:
         is_new = until is not None and abs(until - (self.until or 0.0)) > 0.1
         return [self.scene.clock.monotonic()] if is_new else []
 
-    def _check_when(self, at: float, rotation: list[dict[str, str]]) -> None:
+    def _check_when(self, at: float) -> None:
         """Never before `until`, but for the early probe of a category of which nobody is left."""
         if self.until is None or at >= self.until - 0.1:
             return
         early = f"called {self.until - at:.1f} s before its time"
         assert not self.row.is_the_providers_word, early
+        rotation = self.scene.rotation()
         chosen = [one for one in rotation if one["provider"] == self.scene.subject.name][-1]
         assert chosen["reason"].startswith("no provider is eligible"), early
         assert at - self._last_at >= 5, f"probed again after {at - self._last_at:.1f} s"
@@ -195,7 +193,7 @@ class Life:
 async def due(scene: Scene) -> None:
     """On to when the subject may be asked, by its state and by its limits."""
     now = scene.clock.monotonic()
-    until = monotonic_of(scene, (await scene.provider())["cooldown_until"]) or now
+    until = monotonic_of(scene, scene.provider()["cooldown_until"]) or now
     scene.clock.step(max(0.0, until - now) + 1.0)
     scene.clock.step(max(scene.subject.spacing_s, QUESTION_REFUSED_S))
     while scene.comes_last():
@@ -209,7 +207,7 @@ class Blind(Watch):
         counted = self.scene.calls()
         await read()
         self.attempts += self.scene.calls() - counted
-        status = await self.scene.provider()
+        status = self.scene.provider()
         assert (status["status"], status["reason"]) == ("active", None)
 
 
@@ -233,7 +231,7 @@ async def heal(scene: Scene) -> None:
     asked = scene.calls()
     for _ in range(MOST_PROBES):
         reading = await scene.ask()
-        status = await scene.provider()
+        status = scene.provider()
         if scene.calls() > asked and status["status"] == "active":
             assert reading.status == 200, reading.body[:300]
             assert status["reason"] is None
@@ -247,14 +245,13 @@ async def _next_turn(scene: Scene) -> None:
     scene.clock.step(scene.subject.spacing_s)
 
 
-async def trouble_of(limit: asyncio.Semaphore, work: Awaitable[None]) -> str | None:
+async def trouble_of(work: Awaitable[None]) -> str | None:
     """What does not hold, in words; None where all does."""
-    async with limit:
-        try:
-            await work
-        except AssertionError as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            return (str(error) or f"{where.name}: {where.line}").splitlines()[0]
-        except TimeoutError:
-            return "what should come about did not"
+    try:
+        await work
+    except AssertionError as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return (str(error) or f"{where.name}: {where.line}").splitlines()[0]
+    except TimeoutError:
+        return "what should come about did not"
     return None

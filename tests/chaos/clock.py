@@ -1,21 +1,22 @@
-"""Clocks that follow real time and can be stepped, or be wrong, in between."""
+"""Clocks that follow the loop's virtual time and can be stepped, or be wrong, in between."""
 
-import time
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from backend.clock import Clock
 
 
 class SteppedClock:
-    """Real time, so that sockets and time-outs are real; hours pass by `step`."""
+    """The running loop's time, so that time-outs are on it; hours pass by `step`."""
 
     def __init__(self, start: datetime | None = None) -> None:
         self._start = start or datetime.now(UTC)
-        self._began = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self._stepped = 0.0
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._stepped
+        return self._loop.time() + self._stepped
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.monotonic() - self._began)

@@ -39,6 +39,7 @@ ELSEWHERE = {
 }
 NOTES = (
     "Bytes drip every 0.2 s, so that no time-out between two bytes would end it.",
+    "Tests with a real process (kill −9, state file, logs) run in real time.",
     "2,000 readers ask at once for a cold key over the application; see above for 10,000.",
     "The hour's outage, crowds on cold keys and leavers are played once a category.",
     "1000× a gas price is not held for absurd: gas does leap like that.",
@@ -55,8 +56,6 @@ NOTES = (
     " gas has no rows, and what a fault says nothing about is n.a.",
     "14,500 rows and 26 MB are refused, by their number or their size, and readers of the rivals"
     " are answered within their deadline.",
-    "Several tests run at a time, and time-outs are real: who fails is tried once more by itself,"
-    " and that counts.",
 )
 #: What never fails to hold, and the property tests that say so.
 INVARIANTS = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.subjects import FEEDS, PLAIN, Changes, Subject
+from tests.chaos.subjects import FEEDS, Subject
 from tests.world.faults import DATED_S, TEN_DAYS_S
 
 Span = tuple[float, float]
@@ -11,7 +11,6 @@ Span = tuple[float, float]
 FIRST_COOLDOWN, ANY_COOLDOWN = (24.0, 36.0), (24.0, 360.0)
 NEWS = ("cryptopanic", "newsapi", *FEEDS)
 SENTIMENT = ("alternative_me", "coinmarketcap")
-UNHURRIED = Changes(gateway={"provider_timeout": 5.0, "request_deadline": 8.0})
 GAS = ("etherscan", "etherscan_backup", "ethereum_rpc")
 
 
@@ -35,15 +34,6 @@ class Row:
     not_for: dict[str, str] = field(default_factory=dict)
     tolerant: tuple[str, ...] = ()
     is_told: bool = False
-
-    @property
-    def is_silent(self) -> bool:
-        return self.reasons == ("timeout",)
-
-    @property
-    def changes(self) -> Changes:
-        """Where nothing hangs, a time-out would only tell that this machine is busy."""
-        return PLAIN if self.is_silent else UNHURRIED
 
     def tolerates(self, subject: Subject) -> bool:
         return bool({"all", subject.name, subject.label}.intersection(self.tolerant))

@@ -1,8 +1,7 @@
 """A gateway in front of its own world, on a clock that can be stepped."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 from api.encoding import to_json
 from api.hf_unified_server import create_app
 from backend.gateway import Gateway, open_gateway
+from backend.orchestration.provider import Provider
 from backend.providers.transport import PooledTransport
 from backend.providers.tunnel import Direct
 from backend.settings import Configuration
@@ -24,13 +24,11 @@ from tests.world.server import World
 
 #: Made once: each gateway would read the authorities' certificates anew.
 TLS = client_context()
-#: A reader's deadline is checked with as much on top: this machine has other work, too.
-GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one reader got. `at` is the gateway's own instant when it came, `took_s` real time."""
+    """What one reader got. `at` is the gateway's own instant when it came, `took_s` its time."""
 
     status: int
     headers: dict[str, str]
@@ -55,11 +53,11 @@ class Scene:
 
     async def read(self, route: str = "") -> Reading:
         """One reader's answer, told as an ASGI server would be told."""
-        began = time.monotonic()
+        began = self.clock.monotonic()
         messages = await _asked(self.app, route or self.subject.route)
         start, body = messages[0], b"".join(part.get("body", b"") for part in messages[1:])
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        took_s = time.monotonic() - began
+        took_s = self.clock.monotonic() - began
         return Reading(start["status"], headers, body, took_s, self.wrong.now())
 
     async def ask(self) -> Reading:
@@ -70,11 +68,11 @@ class Scene:
         return reading
 
     async def crowd(self, count: int, per_s: float) -> list[Reading]:
-        """So many readers, who come one after the other at this rate, in real time."""
-        began, tasks = time.monotonic(), []
-        for number in range(count):
+        """This many readers, one after the other at this rate."""
+        tasks = []
+        for _ in range(count):
             tasks.append(asyncio.create_task(self.read()))
-            await asyncio.sleep(began + (number + 1) / per_s - time.monotonic())
+            await asyncio.sleep(1 / per_s)
         readings = list(await asyncio.gather(*tasks))
         self.readings += readings
         await self.settle()
@@ -87,26 +85,28 @@ class Scene:
             while flights := [task for one in caches for task in one._flights.values()]:
                 await asyncio.wait(flights)
 
-    async def status(self) -> dict[str, Any]:
-        """What `/api/status` answers, without the way through the application."""
-        state = self.app.state
-        overview = state.gateway.status.overview(state.broadcaster.counters())
-        document: dict[str, Any] = orjson.loads(to_json(overview))
-        return document
+    def rotation(self) -> list[dict[str, Any]]:
+        """The newest choices, as `/api/status` lists them."""
+        found: list[dict[str, Any]] = self._document(self.app.state.gateway.status._history.choices)
+        return found
 
-    async def provider(self, name: str = "") -> dict[str, Any]:
-        """What `/api/status` says of it."""
-        rows = (await self.status())["providers"]
-        found: dict[str, Any] = next(
-            row for row in rows if row["name"] == (name or self.subject.name)
-        )
+    def provider(self) -> dict[str, Any]:
+        """What `/api/status` says of the subject, without the cost of the other providers."""
+        found: dict[str, Any] = self._document(self._provider.status())
         return found
 
     def comes_last(self) -> bool:
-        """It failed again and again: others, where there are any, are asked before it."""
-        providers = self.app.state.gateway.status._manager.providers
-        found = next(one for one in providers if one.name == self.subject.name)
-        return bool(self.subject.rivals and found._relapses.is_flapping)
+        """It failed repeatedly: its rivals, if there are any, are asked before it."""
+        return bool(self.subject.rivals and self._provider._flaps.is_flapping)
+
+    @property
+    def _provider(self) -> Provider:
+        providers: Iterable[Provider] = self.app.state.gateway.status._manager.providers
+        return next(one for one in providers if one.name == self.subject.name)
+
+    @staticmethod
+    def _document(model: object) -> Any:
+        return orjson.loads(to_json(model))
 
     def calls(self) -> int:
         """Of the subject; what a key's account is, is not asked by any reader."""

@@ -58,9 +58,8 @@ class Subject:
 
 
 FEEDS = tuple(PUBLISHERS)
-#: Without months, of which thousands of calls would be made up anew for each gateway.
-PRO_LIMITS = (CallLimit(300, 60.0),)
-OFF_LIMITS = {"cryptopanic": (CallLimit(1, 60.0),)}
+#: Without months: each gateway would assume thousands of calls for the unknown time before it.
+NO_MONTHS = {"coingecko_pro": (CallLimit(300, 60.0),), "coingecko_free": (CallLimit(5, 60.0),)}
 SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
@@ -120,11 +119,11 @@ def _provider(
 ) -> ProviderSettings:
     is_on = name in names
     keys = {key: text for key, text in KEYS.items() if key != "coingecko_free"} | changes.keys
-    limits = {"coingecko_pro": PRO_LIMITS} | changes.limits
+    limits = NO_MONTHS | changes.limits
     own = {
         "enabled": is_on,
-        "api_key": SecretStr(keys[name]) if name in keys else None,
+        "api_key": SecretStr(keys[name]) if is_on and name in keys else None,
         "base_url": (world.url(name),) if is_on else (),
-        "limits": (limits if is_on else OFF_LIMITS).get(name, ()),
+        "limits": limits.get(name, ()) if is_on else (),
     }
     return PLAIN_PROVIDER.model_copy(update=own)

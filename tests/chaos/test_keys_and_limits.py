@@ -1,6 +1,5 @@
 """Keys that are taken back, hiccups, limits cut in silence, a share of calls that fails."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from backend.settings import CallLimit
 from tests.chaos.answers import check_all
 from tests.chaos.cells import begin, due, trouble_of
 from tests.chaos.record import Cell, judge
-from tests.chaos.rows import UNHURRIED
 from tests.chaos.scene import Scene, staged
-from tests.chaos.subjects import KEYS, SUBJECTS, Changes, Subject
+from tests.chaos.subjects import KEYS, PLAIN, SUBJECTS, Changes, Subject
 
-AT_ONCE = 3
-DEMO = Changes(UNHURRIED.gateway, keys={"coingecko_free": KEYS["coingecko_free"]})
+DEMO = Changes(keys={"coingecko_free": KEYS["coingecko_free"]}, limits={"coingecko_free": ()})
 #: Declared; the provider will allow a third of it.
 THIRTY = (CallLimit(30, 60.0),)
 KEYED = tuple(one for one in SUBJECTS if one.is_keyed or one.name == "coingecko_free")
@@ -25,14 +22,11 @@ Play = Callable[[Subject], Awaitable[None]]
 
 
 async def judged(row: str, how: str, play: Play, subjects: Sequence[Subject]) -> None:
-    limit = asyncio.Semaphore(AT_ONCE)
-    errors = await asyncio.gather(*(trouble_of(limit, play(one)) for one in subjects))
-    pairs = zip(subjects, errors, strict=True)
-    judge([Cell(row, subject.label, how, error) for subject, error in pairs])
+    judge([Cell(row, one.label, how, await trouble_of(play(one))) for one in subjects])
 
 
 async def revoke(subject: Subject) -> None:
-    changes = DEMO if subject.name == "coingecko_free" else UNHURRIED
+    changes = DEMO if subject.name == "coingecko_free" else PLAIN
     async with staged(subject, changes=changes) as scene:
         if subject.name == "coingecko_free":
             scene.world.limits[subject.name] = (30, 60.0)  # with a Demo key
@@ -44,7 +38,7 @@ async def revoke(subject: Subject) -> None:
             await scene.ask()
             refused = max(refused, scene.calls() - before)
             scene.clock.step(15)
-        status = await scene.provider()
+        status = scene.provider()
         assert status["reason"] == "auth_failed", status["reason"]
         if subject.name == "coingecko_free":
             assert status["status"] == "active"
@@ -63,14 +57,14 @@ async def test_a_revoked_key_fails_twice_at_most_and_status_shows_it() -> None:
 
 
 async def hiccup(subject: Subject) -> None:
-    async with staged(subject, changes=UNHURRIED) as scene:
+    async with staged(subject) as scene:
         await begin(scene, "none")
         scene.world.scripts[subject.name] = iter(["401"])
         before = scene.calls()
         for _ in range(6):
             await due(scene)  # where its limits leave no second call, it is forgiven when due
             await scene.ask()
-        status = await scene.provider()
+        status = scene.provider()
         assert scene.calls() > before
         assert (status["status"], status["reason"]) == ("active", None)
         check_all(scene, are_errors_allowed=not subject.rivals)
@@ -83,7 +77,7 @@ async def test_one_spurious_401_is_forgiven() -> None:
 
 
 async def cut(subject: Subject) -> None:
-    changes = Changes({**UNHURRIED.gateway, "cache_ttl_" + subject.category: 1.0})
+    changes = Changes({"cache_ttl_" + subject.category: 1.0})
     changes.limits[subject.name] = THIRTY
     async with staged(subject, alone=True, changes=changes) as scene:
         world, name = scene.world, subject.name
@@ -128,7 +122,7 @@ READS = 30
 
 async def calls_of(subject: Subject, pace: Pace, faults: Iterator[str]) -> int:
     """Calls to all providers of a category, in so many rounds of readers who all get an answer."""
-    async with staged(subject, changes=UNHURRIED) as scene:
+    async with staged(subject) as scene:
         await begin(scene, "none")
         scene.world.scripts[subject.name] = faults
         before = sum(scene.world.calls.values())

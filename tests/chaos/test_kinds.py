@@ -1,6 +1,5 @@
 """One provider's odd bytes, rows and words, one kind after the other in one life of a gateway."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,12 +9,12 @@ from tests.chaos.answers import check_all
 from tests.chaos.cells import Blind, Watch, begin, due, four_a_minute, heal, trouble_of
 from tests.chaos.kinds import KINDS, TLS_KIND
 from tests.chaos.record import Cell, judge
-from tests.chaos.rows import UNHURRIED, Row
+from tests.chaos.rows import Row
 from tests.chaos.scene import Scene, staged
 from tests.chaos.subjects import SUBJECTS, Subject
 
-#: Gateways at a time, and tests that share the subjects.
-AT_ONCE, PARTS = 3, 4
+#: Tests that share the subjects.
+PARTS = 4
 
 
 async def meet(scene: Scene, row: Row, *, alone: bool) -> None:
@@ -44,7 +43,7 @@ async def life(subject: Subject, rows: Sequence[Row], *, alone: bool, is_tls: bo
     waiting = [row for row in rows if row.why_not(subject) is None]
     cells: list[Cell] = []
     while waiting:
-        scene_of = staged(subject, alone=alone, changes=UNHURRIED, is_tls=is_tls)
+        scene_of = staged(subject, alone=alone, is_tls=is_tls)
         async with scene_of as scene:
             await begin(scene, "none")
             trouble = None
@@ -52,7 +51,7 @@ async def life(subject: Subject, rows: Sequence[Row], *, alone: bool, is_tls: bo
                 row = waiting.pop(0)
                 # In so long a life it may have been in cooldown before, and then is so for longer.
                 lasting = replace(row, first_s=row.later_s)
-                trouble = await trouble_of(asyncio.Semaphore(), meet(scene, lasting, alone=alone))
+                trouble = await trouble_of(meet(scene, lasting, alone=alone))
                 how = f"4 a minute{', alone' * alone}"
                 cells.append(Cell(row.name, subject.label, how, trouble))
     return cells
@@ -61,15 +60,11 @@ async def life(subject: Subject, rows: Sequence[Row], *, alone: bool, is_tls: bo
 async def judge_lives(
     subjects: Sequence[Subject], rows: Sequence[Row], *, is_tls: bool = False
 ) -> None:
-    limit = asyncio.Semaphore(AT_ONCE)
-
-    async def one(subject: Subject, alone: bool) -> list[Cell]:
-        async with limit:
-            return await life(subject, rows, alone=alone, is_tls=is_tls)
-
-    ways = [(subject, alone) for subject in subjects for alone in {True, not subject.rivals}]
-    found = await asyncio.gather(*(one(*way) for way in ways))
-    judge([cell for cells in found for cell in cells])
+    cells: list[Cell] = []
+    for subject in subjects:
+        for alone in {True, not subject.rivals}:
+            cells += await life(subject, rows, alone=alone, is_tls=is_tls)
+    judge(cells)
 
 
 @pytest.mark.timeout(240)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.matrix import DOCUMENT, judged, table
+from tests.chaos.matrix import DOCUMENT, table
 from tests.chaos.names import ELSEWHERE, FAULTS, PROVIDERS
 from tests.chaos.record import Cell
 
@@ -35,11 +35,3 @@ def test_a_trouble_is_shown_and_hides_no_other_cell() -> None:
     row = table(cells).splitlines()[2].strip("| ").split(" | ")
     assert row[2] == "FAILED (x) 4 an hour: late"
     assert row[3:5] == ["ok", "–"]
-
-
-def test_a_second_chance_speaks_for_its_own_cells_only() -> None:
-    late, fine = Cell("a", "b", "c", "late"), Cell("a", "b", "c", None)
-    other = Cell("a", "b", "d", "wrong")
-    assert judged([late, other], [fine]) == [other, fine]
-    assert judged([late, other], []) == [late, other]
-    assert judged([late], [late]) == [late]
