@@ -112,10 +112,10 @@ def build_sources(factory: CacheFactory, manager: ProviderManager) -> Sources:
         NEWS,
         articles,
         budget_interval_s=lambda _query: 0.0,  # each provider has its share, whatever others have
-        adopt=lambda answer: articles.recall(answer.data),
+        adopt=articles.adopt,
     )
     fees = GasSource(manager)
-    gas = factory.cached(GAS, fees, budget_interval_s=interval_s, adopt=fees.recall)
+    gas = factory.cached(GAS, fees, budget_interval_s=interval_s, adopt=fees.adopt)
     built: dict[str, CachedAndStored] = {MARKET.name: market, NEWS.name: news, GAS.name: gas}
     for name, category in CATEGORIES.items():
         if name not in built:

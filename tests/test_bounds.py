@@ -78,8 +78,8 @@ SHORT_LIVED = {
     "SavedState.blocks",
     "SavedState.calls",
     "_Body._pieces",
-    "_Shelf._by_title",
-    "_Shelf.articles",
+    "_ArticleIndex._by_title",
+    "_ArticleIndex.articles",
 }
 #: The test that fills it beyond its bound, or shows that nothing is left behind.
 SHOWN = {

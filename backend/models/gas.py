@@ -11,19 +11,19 @@ from backend.models.numbers import STRICT
 
 #: Ethereum makes at most one block in each slot of 12 s ...
 SLOT_S = 12
-#: ... and even when half of the slots are missed, one in so many seconds.
+#: ... and one block in this many seconds even if half of the slots are missed.
 SLOWEST_BLOCK_S = 2 * SLOT_S
-#: A node may be so many blocks behind the best one.
+#: Blocks that a node may be behind the best one.
 MOST_BEHIND = 3
-#: A height so many blocks ahead of what the slots allow is explained by no delay of ours.
+#: A height this many blocks ahead of what the slots allow cannot be explained by our own delay.
 MOST_AHEAD = 10
-#: A height that was first seen this long ago says too little about now, in seconds. It is no longer
-#: than a stale answer is served, so that a chain which stands still itself is no outage.
+#: A height that was first seen this long ago is no guide to the present, in seconds. Not longer
+#: than a stale answer is served, so that a chain that stands still is no outage.
 GUARD_S = 300.0
-#: A height that is the newest one for so long is told to readers, in seconds: an honest chain makes
-#: a block in each 24 s, and a node lags by three.
+#: Readers are warned of a height that has been the newest one for this long, in seconds: an honest
+#: chain makes a block in each 24 s, and a node lags by three.
 STANDING_S = (MOST_BEHIND + 1) * SLOWEST_BLOCK_S
-#: The dearest day of Ethereum saw some thousands; beyond this it is a unit error (wei).
+#: Ethereum's most expensive day saw some thousands; more is a unit error (wei).
 Gwei = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
@@ -59,7 +59,7 @@ class BlockFees(GasFees):
 
     @property
     def fees(self) -> GasFees:
-        """What readers get."""
+        """The fees alone, for readers."""
         return GasFees(
             self.chain,
             self.unit,
@@ -92,7 +92,7 @@ class GasQuery(Query[GasFees]):
         While the newest known block was first seen less than five minutes ago, the chain has grown
         since by at least a block in each 24 s (half of the slots missed), less the three blocks
         that a node may lag. So a node that stands still is refused after 96 s. After five minutes
-        any block is taken: nobody told a better one, so the chain itself may stand still.
+        any block is accepted: no provider reported a better one, so the chain may stand still.
         """
         if self.newest_block is None or self.guard_is_over(now_ms):
             return
@@ -101,8 +101,8 @@ class GasQuery(Query[GasFees]):
             raise ValueError(f"block {block} is older than {least}")
 
     def is_ahead_of_all_slots(self, block: int, now_ms: int) -> bool:
-        """True where the chain cannot have grown so far: either `block` or the known one is wrong,
-        and one answer does not tell which."""
+        """True if the chain cannot have grown so far: either `block` or the known one is wrong,
+        and a single answer does not show which."""
         if self.newest_block is None or self.guard_is_over(now_ms):
             return False
         return block > self.newest_block + 2 * self._elapsed_s(now_ms) // SLOT_S + MOST_AHEAD
@@ -111,7 +111,7 @@ class GasQuery(Query[GasFees]):
         return max(0, now_ms - (self.newest_block_at_ms or now_ms)) // 1000
 
     def guard_is_over(self, now_ms: int) -> bool:
-        """True where nothing is known, or what is known is no guide to `now_ms`: five minutes old,
-        or of a time to come, as after a clock was set back."""
+        """True if no block is known, or if the known one is no guide to `now_ms`: it is five
+        minutes old, or lies in the future because a clock was set back."""
         at_ms = self.newest_block_at_ms
         return at_ms is None or abs(now_ms - at_ms) >= GUARD_S * 1000

@@ -1,4 +1,4 @@
-"""Gas prices: one answer for everybody, and none of a block that cannot be current."""
+"""Gas prices: one answer for all readers, and none of a block that cannot be current."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,54 +12,62 @@ from backend.services.refused_rows import refused_warning
 
 
 class GasSource:
-    """Stands between the cache and the providers, and remembers the chain's newest block.
+    """Asks the providers for gas prices, and tracks the chain's newest block.
 
-    It goes with each question, so that the answer of a node that lags or stands still is refused
-    where it is parsed, and somebody else is asked.
+    Each query carries that block, so that the answer of a lagging or stalled node is refused where
+    it is parsed, and another provider is asked. `fetch` raises SourceUnavailable.
     """
 
     def __init__(self, fees: Source[GasQuery, GasFees]) -> None:
         self._fees = fees
         self._known = GasQuery()
-        #: A height that no growth of the chain explains, until a second answer is of it as well.
-        self._claimed = GasQuery()
-        #: When the known height was first seen, epoch ms; asking again does not make it younger.
+        #: A height that the chain's growth does not explain, until a second answer confirms it.
+        self._unconfirmed = GasQuery()
+        #: When the known height was first seen, epoch ms; answers of the same block do not move it.
         self._standing_since_ms = 0
+        #: Time and block of the last answer that was tracked.
+        self._last: tuple[datetime, int] | None = None
 
     def __repr__(self) -> str:
         return f"<GasSource block {self._known.newest_block}>"
 
     async def fetch(self, query: GasQuery) -> Answer[GasFees]:
-        """Raises SourceUnavailable."""
         answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
-        self.recall(answer)
+        self._track(answer)
         return replace(self._shown(answer), late_answer=self._later(answer))
 
-    def recall(self, answer: Answer[GasFees]) -> None:
-        """An answer that was accepted, in this run or in an earlier one: its block is remembered
-        as of then, if it is higher than the known one or that is too old to be a guide.
+    def adopt(self, answer: Answer[GasFees]) -> None:
+        """Goes on from an answer of an earlier run or of another process. May be called at any
+        time; the same answer again changes nothing, and confirms no height."""
+        if (answer.fetched_at, answer.data.block) != self._last:
+            self._track(answer)
 
-        A single absurd height is not remembered: it would keep all honest nodes out.
+    def _track(self, answer: Answer[GasFees]) -> None:
+        """Takes over the answer's block if it is higher than the known one, or if the known one is
+        too old to compare with.
+
+        A single absurd height is not taken over: all honest nodes would be refused.
         """
+        self._last = answer.fetched_at, answer.data.block
         block, at_ms = answer.data.block, _epoch_ms(answer.fetched_at)
-        told = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
+        reported = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
         newest = self._known.newest_block
-        if self._known.is_ahead_of_all_slots(block, at_ms) and not self._is_claimed(block, at_ms):
-            self._claimed = told
+        if self._known.is_ahead_of_all_slots(block, at_ms) and not self._is_confirmed(block, at_ms):
+            self._unconfirmed = reported
         elif newest is None or block > newest or self._known.guard_is_over(at_ms):
             if block != newest:
                 self._standing_since_ms = at_ms
-            self._known, self._claimed = told, GasQuery()
+            self._known, self._unconfirmed = reported, GasQuery()
 
-    def _is_claimed(self, block: int, at_ms: int) -> bool:
-        """True where an answer before this one was of the same chain's growth."""
-        if self._claimed.newest_block is None or self._claimed.guard_is_over(at_ms):
+    def _is_confirmed(self, block: int, at_ms: int) -> bool:
+        """True if an earlier answer had a height from which the chain may have grown to `block`."""
+        if self._unconfirmed.newest_block is None or self._unconfirmed.guard_is_over(at_ms):
             return False
         try:
-            self._claimed.refuse_other_heads(block, at_ms)
+            self._unconfirmed.refuse_other_heads(block, at_ms)
         except ValueError:
             return False
-        return not self._claimed.is_ahead_of_all_slots(block, at_ms)
+        return not self._unconfirmed.is_ahead_of_all_slots(block, at_ms)
 
     def _later(self, answer: Answer[GasFees]) -> Callable[[], Awaitable[Answer[GasFees]]] | None:
         later = answer.late_answer
@@ -67,20 +75,19 @@ class GasSource:
             return None
 
         async def checked_later() -> Answer[GasFees]:
-            """It was asked before the block of the first answer was known."""
+            """Checks it again: the first answer's block was not known when it was requested."""
             late = await later()
             try:
                 self._known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
             except ValueError as error:
                 raise MalformedResponse(str(error)) from None
-            self.recall(late)
+            self._track(late)
             return self._shown(late)
 
         return checked_later
 
     def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
-        """What readers get; blocks that were left out are a warning, and so is a height that
-        stands still."""
+        """The answer for readers, with warnings about refused blocks and a stalled height."""
         fees, warnings = answer.data, self._standing(answer)
         if isinstance(fees, BlockFees):
             warnings += refused_warning(fees.refused, "block")
@@ -91,8 +98,8 @@ class GasSource:
         standing_s = (_epoch_ms(answer.fetched_at) - self._standing_since_ms) // 1000
         if answer.data.block != self._known.newest_block or standing_s < STANDING_S:
             return ()
-        told = f"block {answer.data.block} has been the newest one for {standing_s} s"
-        return (f"{told}: the chain or the nodes that were asked stand still",)
+        stalled = f"block {answer.data.block} has been the newest one for {standing_s} s"
+        return (f"{stalled}: the chain or the nodes that were asked stand still",)
 
 
 def _epoch_ms(at: datetime) -> int:

@@ -263,9 +263,34 @@ async def test_after_five_minutes_a_lower_block_is_the_known_one() -> None:
 async def test_the_block_of_an_earlier_run_is_known() -> None:
     scripted = Scripted([fees(101)])
     source = GasSource(scripted)
-    source.recall(fees(100, after(-60)))
+    source.adopt(fees(100, after(-60)))
     await source.fetch(GasQuery())
     assert scripted.known == [(100, EPOCH_MS - 60_000)]
+
+
+async def test_an_adopted_height_that_no_growth_explains_needs_an_answer_of_its_own() -> None:
+    """The same answer again, as a cache gives it, confirms nothing."""
+    absurd = fees(10**9, after(2))
+    scripted = Scripted([fees(100), fees(10**9, after(3))])
+    source = GasSource(scripted)
+    await source.fetch(GasQuery())
+    for _ in range(3):
+        source.adopt(absurd)
+    await source.fetch(GasQuery())
+    source.adopt(absurd)
+    assert scripted.known == [(None, None), (100, EPOCH_MS)]
+    assert source._known.newest_block == 10**9, "the second answer confirmed it"
+
+
+async def test_an_adopted_block_refuses_nodes_that_lag_behind_it() -> None:
+    scripted = Scripted([fees(101)])
+    source = GasSource(scripted)
+    await source.fetch(GasQuery())
+    source.adopt(fees(105, after(60)))
+    source.adopt(fees(105, after(60)))
+    source.adopt(fees(104, after(61)))
+    await source.fetch(GasQuery())
+    assert scripted.known[-1] == (105, EPOCH_MS + 60_000)
 
 
 def answering_later(first: Answer[GasFees], late: Answer[GasFees]) -> Answer[GasFees]:

@@ -13,7 +13,8 @@ from backend.errors import AllProvidersFailed
 from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
-from backend.services.news_store import MOST_ARTICLES, NewsStore
+from backend.services.news_merge import MOST_ARTICLES
+from backend.services.news_store import NewsStore
 from backend.services.symbols import SymbolIndex
 from tests.clocks import EPOCH, ManualClock
 
@@ -96,9 +97,24 @@ async def test_what_an_earlier_run_had_in_store_is_added_to() -> None:
     kept = await stored({"one": [report("Kept"), report("Told again")]})
     wire = Wire([{"one": [report("New"), report("Told again")]}])
     store = NewsStore(wire, NoMarket(), clock=ManualClock())
-    store.recall(News(kept))
+    store.adopt(Answer(News(kept), ("one",), EPOCH, 1.0))
     answer = await store.fetch(NewsQuery())
     assert sorted(one.title for one in answer.data.articles) == ["Kept", "New", "Told again"]
+
+
+async def test_adopting_the_same_answer_again_changes_nothing() -> None:
+    store = NewsStore(Wire([{"one": [report()]}]), NoMarket(), clock=ManualClock())
+    answer = await store.fetch(NewsQuery())
+    other = NewsStore(
+        Wire([{"two": [report("New", url="https://b.example/new")]}]),
+        NoMarket(),
+        clock=ManualClock(),
+    )
+    for _ in range(2):
+        other.adopt(answer)
+    merged = await other.fetch(NewsQuery())
+    assert {one.title for one in merged.data.articles} == {"Bitcoin soars", "New"}
+    assert set(merged.source) == {"one", "two"}
 
 
 async def test_one_address_is_one_article_whatever_it_is_tracked_with() -> None:
@@ -245,7 +261,7 @@ async def test_what_was_kept_while_our_clock_was_far_ahead_leaves() -> None:
     kept = await stored({"one": [report("Kept")]})
     of_next_year = replace(kept[0], published_at=EPOCH + timedelta(days=365))
     store = NewsStore(Wire([{"one": [report("New")]}]), NoMarket(), clock=ManualClock())
-    store.recall(News((of_next_year,)))
+    store.adopt(Answer(News((of_next_year,)), ("one",), EPOCH, 1.0))
     assert [one.title for one in (await store.fetch(NewsQuery())).data.articles] == ["New"]
 
 
