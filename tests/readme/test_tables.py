@@ -9,6 +9,9 @@ from backend.providers.registry import REGISTRY
 from backend.settings import Settings
 from tests.readme.document import README, ROOT, table, text_of
 
+#: Values that the table of parameters names, and a second name of `currency`.
+VALUES, ALIASES = {"1m", "1M", "usd", "ethereum"}, {"vs_currency"}
+
 
 def settings() -> dict[str, str]:
     """The default of each variable, as the table writes it; `empty` for nothing."""
@@ -57,3 +60,13 @@ def test_the_table_of_errors_has_every_code_under_its_status() -> None:
 
 def test_the_readme_counts_the_providers() -> None:
     assert f"over {len(REGISTRY)} providers" in text_of(README)
+
+
+def test_the_table_of_parameters_has_those_of_the_api_document() -> None:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
+    for paths, text in table("docs/api.md", "| route | parameters |"):
+        named = {name for name in re.findall(r"`(\w+)`", text) if name not in VALUES}
+        for path in set(re.findall(r"`([^`]+)`", paths)) & set(document["paths"]):
+            parameters = document["paths"][path]["get"]["parameters"]
+            described = {one["name"] for one in parameters if one["in"] == "query"}
+            assert named == described - ALIASES, path
