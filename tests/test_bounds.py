@@ -85,11 +85,11 @@ SHORT_LIVED = {
 SHOWN = {
     "AddressLimits._followers": (
         "api/stream/test_address_limits.py",
-        "test_of_an_address_that_holds_nothing_nothing_is_kept",
+        "test_an_address_without_clients_and_series_uses_no_memory",
     ),
     "AddressLimits._clients": (
         "api/stream/test_address_limits.py",
-        "test_of_an_address_that_holds_nothing_nothing_is_kept",
+        "test_an_address_without_clients_and_series_uses_no_memory",
     ),
     "BoundedMap._entries": (
         "test_bounded_map.py",
@@ -97,11 +97,11 @@ SHOWN = {
     ),
     "Broadcaster._feeds": (
         "api/stream/test_access.py",
-        "test_one_address_leaves_series_for_others",
+        "test_one_address_cannot_take_all_series",
     ),
     "Broadcaster._subscribers": (
         "api/stream/test_access.py",
-        "test_one_address_leaves_places_for_others",
+        "test_one_address_cannot_take_all_connections",
     ),
     "ClientLimits._logs": (
         "api/test_client_limits.py",
@@ -121,7 +121,7 @@ SHOWN = {
     ),
     "QueueSink._frames": (
         "api/stream/test_subscriber.py",
-        "test_one_for_whom_ever_more_is_waiting_is_ended_at_once",
+        "test_a_client_with_far_too_many_buffered_bytes_is_aborted",
     ),
     "ResponseCache._targets": ("api/test_response_cache.py", "test_the_cache_is_bounded"),
     "ResponseCache._views": (

@@ -1,8 +1,8 @@
-"""A reader that knows only docs/stream.md: it applies snapshots and updates, checks numbers."""
+"""A client that knows only docs/stream.md: it applies snapshots and updates, checks numbers."""
 
 from typing import Any
 
-#: channel -> (what tells rows apart, what orders them, whether the last ones are kept)
+#: channel -> (key of a row, order of rows, whether the last rows are kept)
 RULES: dict[str, tuple[Any, Any, bool]] = {
     "market": (
         lambda row: row["id"] or row["symbol"],
@@ -20,7 +20,7 @@ def _descending(text: str) -> tuple[int, ...]:
 
 
 class Applied:
-    """What one channel shows to such a reader."""
+    """The content of one channel for such a client."""
 
     def __init__(self, channel: str) -> None:
         self._channel = channel

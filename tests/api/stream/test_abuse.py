@@ -1,4 +1,4 @@
-"""Readers that mean harm, or are broken in a harmful way: they leave, and leave nothing."""
+"""Clients that are malicious, or broken in a harmful way, are disconnected and leave nothing."""
 
 import asyncio
 import json
@@ -61,11 +61,11 @@ def open_connections(served: Served) -> int:
 
 
 @WAYS
-@pytest.mark.parametrize("last_word", [None, PING, CLOSE])
-async def test_a_stuck_reader_leaves_whatever_it_says(
-    serve_stream: ServeStream, push: PushWorld, direct: str, last_word: int | None
+@pytest.mark.parametrize("last_frame", [None, PING, CLOSE])
+async def test_a_stuck_client_is_disconnected_whatever_it_sends(
+    serve_stream: ServeStream, push: PushWorld, direct: str, last_frame: int | None
 ) -> None:
-    """Its connection too: one that no longer counts must not stay open either."""
+    """Its connection ends, too, not only its subscriptions."""
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serve_stream(QUICK, WS_DIRECT=direct, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
@@ -73,8 +73,8 @@ async def test_a_stuck_reader_leaves_whatever_it_says(
         await push.until_open()
         await flood(push, served, healthy)
         stuck.say_json(op="ping")
-        if last_word is not None:
-            stuck.say(last_word, b"")
+        if last_frame is not None:
+            stuck.say(last_frame, b"")
         async with asyncio.timeout(20):
             while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
                 await asyncio.sleep(0.05)
@@ -82,8 +82,8 @@ async def test_a_stuck_reader_leaves_whatever_it_says(
         await healthy[0].next(op="pong")
 
 
-async def test_a_reader_that_pings_and_never_reads_is_not_a_store(served: Served) -> None:
-    """Not even for a while: it is shown out for its pings, by then few are answered."""
+async def test_pongs_for_a_client_that_never_reads_are_bounded(served: Served) -> None:
+    """It is closed for the number of its pings; few of them are answered before."""
     async with raw(served) as greedy:
         most = 0
         with suppress(ConnectionError):
@@ -102,10 +102,10 @@ async def test_a_reader_that_pings_and_never_reads_is_not_a_store(served: Served
     assert most < ABORT_BUFFERED_BYTES
 
 
-async def test_the_servers_own_keepalive_leaves_no_ghost(
+async def test_a_client_closed_by_the_servers_keepalive_leaves_no_connection(
     serve_stream: ServeStream, push: PushWorld
 ) -> None:
-    """It gives up a reader that answers no ping, and then waits for its buffer for ever."""
+    """The keepalive closes a client that answers no ping, then waits for its buffer without end."""
     keepalive = {"ws_ping_interval": 0.2, "ws_ping_timeout": 0.2}
     async with AsyncExitStack() as stack:
         serve = serve_stream(QUICK | keepalive, WS_STUCK_SECONDS="1")
@@ -113,7 +113,7 @@ async def test_the_servers_own_keepalive_leaves_no_ghost(
         healthy = await healthy_readers(stack, served, 1)
         await stack.enter_async_context(raw(served, "?channels=market"))
         await push.until_open()
-        with suppress(AssertionError):  # the ghost is given up before it lags
+        with suppress(AssertionError):  # the client is closed before it lags
             await flood(push, served, healthy)
         async with asyncio.timeout(20):
             while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
@@ -137,13 +137,13 @@ async def test_a_stuck_event_stream_leaves_no_connection(
 
 
 SSE = b"GET /api/stream?channels=gas HTTP/1.1\r\nHost: x\r\n\r\n"
-WELL_MEANT = b"GET /api/gas HTTP/1.1\r\nHost: x\r\n\r\n"
+VALID_REQUEST = b"GET /api/gas HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @DIRECT
-@pytest.mark.parametrize("behind", [SSE, WELL_MEANT, SSE * 20, b"\r\n", b"GET / HT"])
+@pytest.mark.parametrize("behind", [SSE, VALID_REQUEST, SSE * 20, b"\r\n", b"GET / HT"])
 @pytest.mark.parametrize("is_one_packet", [True, False])
-async def test_an_event_stream_gives_its_place_back_whatever_stands_behind_it(
+async def test_bytes_after_the_request_do_not_keep_an_event_stream_open(
     serve_stream: ServeStream, direct: str, behind: bytes, is_one_packet: bool
 ) -> None:
     async with serve_stream(HTTP_DIRECT=direct) as served:
@@ -160,7 +160,7 @@ async def test_an_event_stream_gives_its_place_back_whatever_stands_behind_it(
 
 
 @DIRECT
-async def test_nothing_that_is_sent_behind_its_request_cuts_an_event_stream(
+async def test_bytes_after_the_request_do_not_end_an_event_stream(
     serve_stream: ServeStream, direct: str
 ) -> None:
     timeouts = ConnectionTimeouts(head_s=0.2)
@@ -172,13 +172,13 @@ async def test_nothing_that_is_sent_behind_its_request_cuts_an_event_stream(
         await asyncio.sleep(0.3)
         assert served.broadcaster.counters().clients == 1
         await served.broadcaster.aclose()
-        told = await asyncio.wait_for(reader.read(), 5)
-        assert told.count(b"HTTP/1.1") == 1
-        assert told.endswith(b"0\r\n\r\n")
+        received = await asyncio.wait_for(reader.read(), 5)
+        assert received.count(b"HTTP/1.1") == 1
+        assert received.endswith(b"0\r\n\r\n")
         writer.close()
 
 
-async def test_who_floods_an_event_streams_connection_loses_it(served: Served) -> None:
+async def test_a_client_that_floods_an_event_stream_is_disconnected(served: Served) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(SSE)
     with suppress(ConnectionError):
@@ -190,7 +190,7 @@ async def test_who_floods_an_event_streams_connection_loses_it(served: Served) -
     writer.transport.abort()
 
 
-async def test_coming_and_going_does_not_use_up_the_venues_connects(
+async def test_repeated_subscriptions_reuse_the_connection_to_the_venue(
     served: Served, push: PushWorld
 ) -> None:
     async with served.reader() as reader:
@@ -219,13 +219,13 @@ async def test_gas_by_events_does_not_need_the_market(
     assert dict(world.calls) == {"ethereum_rpc": 1}
 
 
-async def test_a_connection_that_does_not_upgrade_is_told_so(served: Served) -> None:
+async def test_a_request_without_upgrade_is_refused(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url) as client:
         answer = await client.get("/ws")
     assert (answer.status_code, answer.json()["code"]) == (426, "upgrade_required")
 
 
 @pytest.mark.parametrize("query", ["?channels=gas&channels=market", "?symbols=BTC&symbols=ETH"])
-async def test_an_address_that_says_a_thing_twice_is_told_so(served: Served, query: str) -> None:
+async def test_a_repeated_query_parameter_is_an_error(served: Served, query: str) -> None:
     async with served.reader(query) as reader:
         assert (await reader.next(op="error"))["code"] == "invalid_parameter"

@@ -1,4 +1,4 @@
-"""Who may follow the stream: keys by header or as the first message, origins, limits."""
+"""Access to the stream: keys in a header or as the first message, origins, limits."""
 
 import asyncio
 import json
@@ -13,14 +13,14 @@ from tests.api.stream.conftest import ServeStream
 KEY = "a-gateway-key-1"
 
 
-async def test_a_key_comes_as_the_first_message(serve_stream: ServeStream) -> None:
+async def test_a_key_may_come_as_the_first_message(serve_stream: ServeStream) -> None:
     async with serve_stream(GATEWAY_API_KEYS=KEY) as served, served.reader("?channels=gas") as one:
         await one.say(op="auth", key=KEY)
         assert (await one.any())["op"] == "hello"
         assert (await one.next(op="data"))["channel"] == "gas"
 
 
-async def test_a_key_may_come_by_header(serve_stream: ServeStream) -> None:
+async def test_a_key_may_come_in_a_header(serve_stream: ServeStream) -> None:
     async with (
         serve_stream(GATEWAY_API_KEYS=KEY) as served,
         served.reader(additional_headers={"Authorization": f"Bearer {KEY}"}) as one,
@@ -39,7 +39,7 @@ async def test_a_key_may_come_by_header(serve_stream: ServeStream) -> None:
         b"\x00",
     ],
 )
-async def test_without_a_good_key_nothing_is_told(
+async def test_without_a_valid_key_nothing_is_sent(
     serve_stream: ServeStream, first: str | bytes
 ) -> None:
     async with serve_stream(GATEWAY_API_KEYS=KEY) as served, served.reader() as one:
@@ -52,13 +52,13 @@ async def test_without_a_good_key_nothing_is_told(
         assert served.broadcaster.counters().clients == 0
 
 
-async def test_without_keys_nobody_is_asked(serve_stream: ServeStream) -> None:
+async def test_without_keys_clients_need_none(serve_stream: ServeStream) -> None:
     async with serve_stream() as served, served.reader() as one:
         assert (await one.any())["op"] == "hello"
 
 
 @pytest.mark.parametrize(
-    ("origin", "enters"),
+    ("origin", "is_allowed"),
     [
         (None, True),
         ("https://page.example", True),
@@ -68,13 +68,13 @@ async def test_without_keys_nobody_is_asked(serve_stream: ServeStream) -> None:
         ("null", False),
     ],
 )
-async def test_pages_of_other_origins_stay_outside(
-    serve_stream: ServeStream, origin: str | None, enters: bool
+async def test_pages_of_other_origins_are_refused(
+    serve_stream: ServeStream, origin: str | None, is_allowed: bool
 ) -> None:
     async with serve_stream(CORS_ORIGINS="https://page.example") as served:
         own = {"own": served.url, "own behind TLS": served.url.replace("http:", "https:")}
         sent = own.get(origin or "", origin)
-        if enters:
+        if is_allowed:
             async with served.reader(origin=sent) as one:
                 assert (await one.any())["op"] == "hello"
         else:
@@ -84,7 +84,7 @@ async def test_pages_of_other_origins_stay_outside(
             assert refused.value.response.status_code == 403
 
 
-async def test_who_connects_too_often_is_refused(serve_stream: ServeStream) -> None:
+async def test_a_client_that_connects_too_often_is_refused(serve_stream: ServeStream) -> None:
     async with serve_stream(CLIENT_RATE_LIMIT="1/hour") as served:
         async with served.reader() as one:
             assert (await one.any())["op"] == "hello"
@@ -93,7 +93,7 @@ async def test_who_connects_too_often_is_refused(serve_stream: ServeStream) -> N
                 pass
 
 
-async def test_one_address_leaves_places_for_others(serve_stream: ServeStream) -> None:
+async def test_one_address_cannot_take_all_connections(serve_stream: ServeStream) -> None:
     async with (
         serve_stream(WS_MAX_CLIENTS="6", CLIENT_MAX_SHARE="0.5") as served,
         served.reader() as one,
@@ -112,7 +112,7 @@ async def test_one_address_leaves_places_for_others(serve_stream: ServeStream) -
     assert served.broadcaster._addresses._clients == {}
 
 
-async def test_one_address_leaves_series_for_others(serve_stream: ServeStream) -> None:
+async def test_one_address_cannot_take_all_series(serve_stream: ServeStream) -> None:
     limits = AddressLimits(10, 4, 0.5)
     async with serve_stream() as served, served.reader() as one, served.reader() as two:
         served.broadcaster._addresses = limits  # two of four series for one address
@@ -142,7 +142,7 @@ async def test_messages_and_new_series_are_charged(serve_stream: ServeStream) ->
         await one.next(op="error", code="rate_limited")
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():
+        while not condition():
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Over real sockets: a reader that applies what it gets agrees with REST, whatever happens."""
+"""Over real sockets: a client that applies snapshots and updates agrees with REST."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ async def apply(reader: Reader, states: dict[str, Applied]) -> None:
 
 
 async def agrees(served: Served, states: dict[str, Applied]) -> None:
-    """Soon: REST's body and the reader's state are the same refresh."""
+    """Waits until REST's body and the client's state are the same refresh."""
     async with httpx.AsyncClient(base_url=served.url) as client, asyncio.timeout(5):
         for channel, path in PATHS.items():
             while True:
@@ -40,7 +40,7 @@ async def agrees(served: Served, states: dict[str, Applied]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_reader_always_comes_to_equal_rest(
+async def test_a_client_that_applies_updates_agrees_with_rest(
     serve_stream: ServeStream, push: PushWorld, world: World, seed: int
 ) -> None:
     chance = random.Random(seed)

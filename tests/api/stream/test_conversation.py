@@ -22,7 +22,7 @@ REST = {
 }
 
 
-async def closed_with(reader: Reader) -> int | None:
+async def close_code(reader: Reader) -> int | None:
     """The close code, once all that was sent before has been read."""
     with suppress(ConnectionClosed):
         while True:
@@ -30,7 +30,7 @@ async def closed_with(reader: Reader) -> int | None:
     return reader.connection.close_code
 
 
-async def test_it_greets_with_protocol_and_limits(served: Served) -> None:
+async def test_hello_states_protocol_and_limits(served: Served) -> None:
     async with served.reader() as reader:
         hello = await reader.any()
     assert (hello["op"], hello["protocol"], hello["heartbeat_seconds"]) == ("hello", 1, 15)
@@ -68,17 +68,15 @@ async def test_the_conversation_of_the_contract(served: Served) -> None:
 
 
 @pytest.mark.parametrize("channel", ["market", "ohlc"])
-async def test_a_name_that_may_mean_another_coin_is_told_of_as_by_rest(
-    served: Served, channel: str
-) -> None:
+async def test_an_ambiguous_name_gives_the_warnings_of_rest(served: Served, channel: str) -> None:
     about = {"interval": "1h"} if channel == "ohlc" else {}
     async with served.reader() as reader:
         await reader.say(op="subscribe", id=1, channel=channel, symbols=["BTC"], **about)
-        told = await reader.next(op="subscribed")
+        received = await reader.next(op="subscribed")
         async with httpx.AsyncClient(base_url=served.url) as client:
             answer = (await client.get("/api/market?symbols=BTC")).json()
-        assert "BTC is ambiguous" in told["warnings"][0]
-        assert told["warnings"] == answer["meta"]["warnings"]
+        assert "BTC is ambiguous" in received["warnings"][0]
+        assert received["warnings"] == answer["meta"]["warnings"]
 
 
 @pytest.mark.parametrize("channel", REST)
@@ -90,25 +88,27 @@ async def test_a_snapshot_is_what_rest_answers(served: Served, channel: str) -> 
     assert (snapshot["data"], snapshot["meta"]) == (answer["data"], answer["meta"])
 
 
-async def test_candles_are_those_of_rest_and_say_whose_they_are(served: Served) -> None:
+async def test_candles_are_those_of_rest_with_coin_and_interval(served: Served) -> None:
     async with served.reader("?channels=ohlc&symbols=bitcoin,ETH&interval=4h") as reader:
-        told = {frame["symbol"]: frame for frame in [await reader.next(op="data") for _ in "ab"]}
+        received = {
+            frame["symbol"]: frame for frame in [await reader.next(op="data") for _ in "ab"]
+        }
         async with httpx.AsyncClient(base_url=served.url) as client:
             answer = (await client.get("/api/market/ohlc?symbol=BTC&interval=4h")).json()
-    assert set(told) == {"BTC", "ETH"}
-    assert told["BTC"]["interval"] == "4h"
-    assert told["BTC"]["data"] == answer["data"]
+    assert set(received) == {"BTC", "ETH"}
+    assert received["BTC"]["interval"] == "4h"
+    assert received["BTC"]["data"] == answer["data"]
     assert len(answer["data"]) == 200
 
 
-async def test_news_can_be_narrowed_to_coins(served: Served) -> None:
+async def test_news_can_be_limited_to_coins(served: Served) -> None:
     async with served.reader("?channels=news&symbols=bitcoin") as reader:
         snapshot = await reader.next(op="data")
     assert snapshot["data"]
     assert all("BTC" in row["symbols"] for row in snapshot["data"])
 
 
-async def test_the_gateways_state_is_a_channel(served: Served) -> None:
+async def test_the_gateways_status_is_a_channel(served: Served) -> None:
     async with served.reader("?channels=status") as reader:
         snapshot = await reader.next(op="data")
     assert snapshot["meta"] is None
@@ -116,7 +116,7 @@ async def test_the_gateways_state_is_a_channel(served: Served) -> None:
     assert {row["name"] for row in snapshot["data"]["providers"]} >= {"binance", "etherscan"}
 
 
-async def test_another_choice_of_coins_takes_the_first_ones_place(served: Served) -> None:
+async def test_a_second_subscription_to_a_channel_replaces_the_first(served: Served) -> None:
     async with served.reader("?channels=market&symbols=BTC") as reader:
         await reader.next(op="data")
         await reader.say(op="subscribe", channel="market", symbols=["ETH"])
@@ -127,7 +127,7 @@ async def test_another_choice_of_coins_takes_the_first_ones_place(served: Served
         assert (await reader.next(op="data"))["type"] == "snapshot"
 
 
-async def test_some_candles_can_be_let_go(served: Served) -> None:
+async def test_single_candle_series_can_be_unsubscribed(served: Served) -> None:
     async with served.reader("?channels=ohlc&symbols=BTC,ETH&interval=1h") as reader:
         await reader.say(op="unsubscribe", channel="ohlc", symbols=["bitcoin"], interval="1h")
         await reader.next(op="unsubscribed")
@@ -175,25 +175,27 @@ async def test_a_bad_frame_gets_an_error_and_the_connection_stays(
 ) -> None:
     async with served.reader() as reader:
         await reader.connection.send(said)
-        told = await reader.next(op="error")
-        assert (told["code"], told["id"]) == (code, None)
-        assert told["message"]
+        received = await reader.next(op="error")
+        assert (received["code"], received["id"]) == (code, None)
+        assert received["message"]
         await reader.say(op="ping", id=1)
         assert (await reader.next(op="pong"))["id"] == 1
 
 
-async def test_an_error_names_what_it_answers_and_what_might_be_meant(served: Served) -> None:
+async def test_an_error_has_the_commands_id_and_suggestions(served: Served) -> None:
     async with served.reader() as reader:
         await reader.say(op="subscribe", id=4, channel="market", symbols=["bitcoinn"])
-        told = await reader.next(op="error")
-    assert (told["id"], told["code"]) == (4, "unknown_symbol")
-    assert "bitcoin" in told["message"].partition("did you mean")[2]
+        received = await reader.next(op="error")
+    assert (received["id"], received["code"]) == (4, "unknown_symbol")
+    assert "bitcoin" in received["message"].partition("did you mean")[2]
 
 
 @pytest.mark.parametrize(
     "query", ["?channels=weather", "?channels=ohlc&symbols=BTC", "?channels=market&symbols=NOSUCH"]
 )
-async def test_an_address_that_asks_for_nonsense_gets_an_error(served: Served, query: str) -> None:
+async def test_an_invalid_query_gets_an_error_and_the_connection_stays(
+    served: Served, query: str
+) -> None:
     async with served.reader(query) as reader:
         await reader.next(op="error")
         await reader.say(op="ping")
@@ -201,7 +203,7 @@ async def test_an_address_that_asks_for_nonsense_gets_an_error(served: Served, q
 
 
 @pytest.mark.parametrize(
-    ("query", "code", "told"),
+    ("query", "code", "received"),
     [
         ("?channel=market", "unknown_parameter", "did you mean channels?"),
         ("?channels=market&symbol=BTC", "unknown_parameter", "allowed: channels, symbols, inter"),
@@ -213,50 +215,50 @@ async def test_an_address_that_asks_for_nonsense_gets_an_error(served: Served, q
         ("?channels=market&interval=1h", "invalid_parameter", "interval needs the channel ohlc"),
     ],
 )
-async def test_nothing_of_an_address_is_ignored(
-    served: Served, query: str, code: str, told: str
+async def test_no_query_parameter_is_ignored(
+    served: Served, query: str, code: str, received: str
 ) -> None:
     async with served.reader(query) as reader:
         error = await reader.next(op="error")
     assert error["code"] == code
-    assert told in error["message"]
+    assert received in error["message"]
 
 
 async def test_a_message_that_is_too_large_closes_the_connection(served: Served) -> None:
     async with served.reader() as reader:
         await reader.connection.send("x" * 1_000_000)
-        assert await closed_with(reader) == 1009
+        assert await close_code(reader) == 1009
     async with served.reader() as reader:  # the server itself would take this one
         await reader.connection.send("{" + " " * (MAX_FRAME_BYTES - 2) + "}")
         assert (await reader.next(op="error"))["code"] == "unknown_op"
 
 
-async def test_who_talks_too_fast_is_told_and_then_shown_out(served: Served) -> None:
+async def test_a_client_that_sends_too_fast_is_warned_and_then_closed(served: Served) -> None:
     async with served.reader() as reader:
         for number in range(1_000):
             try:
                 await reader.say(op="subscribe", id=number, channel="gas")
             except ConnectionClosed:
                 break
-        assert await closed_with(reader) == 1008
+        assert await close_code(reader) == 1008
     codes = {frame.get("code") for frame in reader.seen if frame["op"] == "error"}
     assert codes == {"rate_limited"}
-    heard = [frame for frame in reader.seen if frame["op"] == "subscribed"]
-    assert MESSAGES_PER_S <= len(heard) < 100
+    accepted = [frame for frame in reader.seen if frame["op"] == "subscribed"]
+    assert MESSAGES_PER_S <= len(accepted) < 100
 
 
-async def test_a_client_follows_a_bounded_number_of_topics(served: Served) -> None:
+async def test_the_topics_of_a_client_are_bounded(served: Served) -> None:
     names = ",".join(f"C{number}" for number in range(MAX_TOPICS + 1))
     async with served.reader(f"?channels=ohlc&symbols={names}&interval=1h") as reader:
         assert (await reader.next(op="error"))["code"] == "too_many_topics"
         assert repr(served.broadcaster) == "<Broadcaster 1 clients, 0 feeds>"
 
 
-async def test_one_reader_too_many_is_asked_to_come_later(serve_stream: ServeStream) -> None:
+async def test_one_client_too_many_is_closed_with_1013(serve_stream: ServeStream) -> None:
     async with serve_stream(WS_MAX_CLIENTS="1") as served, served.reader() as first:
         await first.next(op="hello")
         async with served.reader() as second:
-            assert await closed_with(second) == 1013
+            assert await close_code(second) == 1013
         async with httpx.AsyncClient(base_url=served.url) as client:
             refused = await client.get("/api/stream")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_clients")
@@ -265,7 +267,7 @@ async def test_one_reader_too_many_is_asked_to_come_later(serve_stream: ServeStr
         await first.next(op="pong")
 
 
-async def test_nobody_listening_costs_no_call(world: World, served: Served) -> None:
+async def test_without_subscriptions_no_provider_is_called(world: World, served: Served) -> None:
     async with served.reader() as reader:
         await reader.next(op="hello")
         assert sum(world.calls.values()) == 0
@@ -274,11 +276,11 @@ async def test_nobody_listening_costs_no_call(world: World, served: Served) -> N
         assert dict(world.calls) == {"ethereum_rpc": 1}
 
 
-async def test_status_counts_readers_and_frames(served: Served) -> None:
+async def test_status_counts_clients_and_frames(served: Served) -> None:
     async def counted() -> dict[str, Any]:
         async with httpx.AsyncClient(base_url=served.url) as client:
-            told: dict[str, Any] = (await client.get("/api/status")).json()["websocket"]
-            return told
+            received: dict[str, Any] = (await client.get("/api/status")).json()["websocket"]
+            return received
 
     async with served.reader("?channels=gas") as reader:
         await reader.next(op="data")
@@ -287,22 +289,22 @@ async def test_status_counts_readers_and_frames(served: Served) -> None:
         pass
 
 
-async def test_some_of_a_chosen_view_cannot_be_let_go(served: Served) -> None:
+async def test_single_symbols_of_the_market_cannot_be_unsubscribed(served: Served) -> None:
     async with served.reader("?channels=market&symbols=BTC,ETH") as reader:
         await reader.next(op="data")
         await reader.say(op="unsubscribe", id=3, channel="market", symbols=["BTC"])
-        told = await reader.next(op="error")
-        assert (told["id"], told["code"]) == (3, "invalid_parameter")
+        received = await reader.next(op="error")
+        assert (received["id"], received["code"]) == (3, "invalid_parameter")
         assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"
 
 
-async def test_two_coins_of_one_ticker_are_told_apart(served: Served) -> None:
+async def test_two_coins_with_the_same_ticker_are_distinguished(served: Served) -> None:
     query = "?channels=ohlc&symbols=bitcoin,fake-bitcoin&interval=4h"
     async with served.reader(query) as reader:
-        told: set[str] = set()
-        while told != {"bitcoin", "fake-bitcoin"}:  # data of the one, trouble of the other
+        received: set[str] = set()
+        while received != {"bitcoin", "fake-bitcoin"}:  # data of the first, an error of the second
             frame = await reader.next(channel="ohlc", symbol="BTC")
-            told.add(frame["id"] if frame["op"] != "error" else "fake-bitcoin")
+            received.add(frame["id"] if frame["op"] != "error" else "fake-bitcoin")
         await reader.say(op="unsubscribe", channel="ohlc", symbols=["fake-bitcoin"])
         assert (await reader.next(op="unsubscribed"))["symbols"] == ["BTC"]
         assert repr(served.broadcaster) == "<Broadcaster 1 clients, 1 feeds>"

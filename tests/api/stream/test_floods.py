@@ -1,4 +1,4 @@
-"""Floods over one WebSocket: each frame counts, the flooder is shown out, others do not wait."""
+"""Floods over one WebSocket: each frame counts, the client is closed, others do not wait."""
 
 import asyncio
 import time
@@ -82,8 +82,8 @@ async def flood(talker: Talker, block: bytes) -> None:
             await asyncio.sleep(1 / PIECES)
 
 
-async def waits_s(served: Served, while_: Callable[[], bool]) -> list[float]:
-    """What others wait for an answer."""
+async def response_times(served: Served, while_: Callable[[], bool]) -> list[float]:
+    """The times that other clients wait for a response."""
     took = []
     async with httpx.AsyncClient(base_url=served.url) as client:
         while while_():
@@ -94,19 +94,19 @@ async def waits_s(served: Served, while_: Callable[[], bool]) -> list[float]:
     return took
 
 
-async def with_others_waiting(served: Served, doing: Awaitable[None]) -> list[float]:
+async def response_times_during(served: Served, doing: Awaitable[None]) -> list[float]:
     task = asyncio.ensure_future(doing)
-    took = await waits_s(served, lambda: not task.done())
+    took = await response_times(served, lambda: not task.done())
     await task
     return took
 
 
 @pytest.mark.parametrize(("direct", "keys"), [("true", ""), ("false", ""), ("true", KEY)])
 @pytest.mark.parametrize("name", FLOODS)
-async def test_who_floods_is_shown_out_and_others_do_not_wait(
+async def test_a_flooding_client_is_closed_and_others_do_not_wait(
     serve_stream: ServeStream, name: str, direct: str, keys: str
 ) -> None:
-    """Before a key was sent, too."""
+    """Also before it has sent its key."""
     async with (
         serve_stream(SHORT_CLOSE, WS_DIRECT=direct, GATEWAY_API_KEYS=keys) as served,
         talking(served.port) as talker,
@@ -114,7 +114,7 @@ async def test_who_floods_is_shown_out_and_others_do_not_wait(
         if "fragments" in name:
             await talker.say(frame(TEXT, b"{"))
         ending = asyncio.create_task(talker.end())
-        took = await with_others_waiting(served, flood(talker, FLOODS[name]))
+        took = await response_times_during(served, flood(talker, FLOODS[name]))
         code = int.from_bytes((await ending)[:2], "big")
     assert code in ((1008, 4401) if name == "small texts" else (1008,))
     assert max(took) < 1, took  # and a quarter of that where nothing else runs
@@ -137,7 +137,7 @@ async def test_frames_over_the_budget_are_not_parsed(
     assert parsed < 2 * BURST_FRAMES * len(FLOODS["empty pings"])
 
 
-async def test_a_client_within_its_budget_stays(served: Served) -> None:
+async def test_a_client_within_the_limits_stays_connected(served: Served) -> None:
     async with served.reader() as reader:
         await reader.next(op="hello")
         for _ in range(300):
@@ -146,8 +146,8 @@ async def test_a_client_within_its_budget_stays(served: Served) -> None:
         await reader.next(op="pong")
 
 
-async def test_messages_in_one_packet_are_heard_one_by_one(serve_stream: ServeStream) -> None:
-    """They wait with the protocol, not in a queue of the application's."""
+async def test_messages_in_one_packet_are_handled_one_by_one(serve_stream: ServeStream) -> None:
+    """They wait in the protocol, not in a queue of the application."""
     waiting: list[int] = []
     async with serve_stream() as served, talking(served.port) as talker:
         await talker.say(*[frame(FIN | TEXT, b'{"op":"ping"}'.ljust(1_000)) for _ in range(18)])
@@ -161,7 +161,7 @@ async def test_messages_in_one_packet_are_heard_one_by_one(serve_stream: ServeSt
     assert max(waiting) <= 2
 
 
-async def test_pings_of_a_client_that_does_not_read_are_not_piled_up(
+async def test_pongs_for_a_client_that_does_not_read_do_not_pile_up(
     serve_stream: ServeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.server.bounded_websocket.BURST_FRAMES", 1_000_000)
@@ -190,17 +190,17 @@ QUICK = {"timeouts": ConnectionTimeouts(message_s=0.3)}
         frame(FIN | TEXT)[:3],
     ],
 )
-async def test_a_message_without_end_is_ended(
+async def test_an_incomplete_message_closes_the_connection_in_time(
     serve_stream: ServeStream, direct: str, begun: bytes
 ) -> None:
     async with serve_stream(QUICK, WS_DIRECT=direct) as served, talking(served.port) as talker:
         await talker.say(begun)
-        told = await talker.end(3)
-    assert told[:2] == (1008).to_bytes(2, "big")
-    assert b"a message must be complete within 0.3 s" in told
+        received = await talker.end(3)
+    assert received[:2] == (1008).to_bytes(2, "big")
+    assert b"a message must be complete within 0.3 s" in received
 
 
-async def test_pings_between_fragments_give_a_message_no_more_time(
+async def test_pings_between_fragments_do_not_extend_the_time_of_a_message(
     serve_stream: ServeStream,
 ) -> None:
     async with serve_stream(QUICK) as served, talking(served.port) as talker:
@@ -212,8 +212,8 @@ async def test_pings_between_fragments_give_a_message_no_more_time(
         assert (await talker.end(1))[:2] == (1008).to_bytes(2, "big")
 
 
-async def test_message_after_message_has_its_own_time(serve_stream: ServeStream) -> None:
-    """Also where each one begins in the packet that ends the one before."""
+async def test_each_message_has_its_own_time(serve_stream: ServeStream) -> None:
+    """Also if each one begins in the packet that ends the one before."""
     begun, ended = frame(TEXT, b'{"op":'), frame(FIN | CONTINUATION, b'"ping"}')
     async with serve_stream(QUICK) as served, talking(served.port) as talker:
         await talker.say(begun)
@@ -224,28 +224,30 @@ async def test_message_after_message_has_its_own_time(serve_stream: ServeStream)
         assert await talker.end(2) == b"\x03\xe8"
 
 
-async def test_fragments_together_have_the_size_of_one_message(served: Served) -> None:
+async def test_fragments_count_together_against_the_size_limit(served: Served) -> None:
     async with talking(served.port) as talker:
         await talker.say(frame(TEXT, b"x" * 40_000), frame(CONTINUATION, b"x" * 40_000))
         assert (await talker.end(2))[:2] == (1009).to_bytes(2, "big")
 
 
-async def goes_on(talker: Talker) -> None:
+async def send_on(talker: Talker) -> None:
     async with asyncio.timeout(2):
         while True:
             await talker.say(b"x" * 65_536)
 
 
-async def test_who_goes_on_after_the_goodbye_is_cut_off(serve_stream: ServeStream) -> None:
+async def test_a_client_that_sends_on_after_the_close_frame_is_cut_off(
+    serve_stream: ServeStream,
+) -> None:
     async with serve_stream() as served, talking(served.port) as talker:
         await talker.say(frame(0x83))  # an opcode that there is not
         with pytest.raises(ConnectionError):
-            await goes_on(talker)
+            await send_on(talker)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000])
 @WAYS
-async def test_a_goodbye_is_answered_at_once(
+async def test_a_close_frame_is_answered_at_once(
     serve_stream: ServeStream, direct: str, code: int
 ) -> None:
     async with serve_stream(WS_DIRECT=direct) as served, served.reader() as reader:
@@ -260,7 +262,7 @@ async def test_a_goodbye_is_answered_at_once(
         assert reader.connection.close_code == code
 
 
-def test_a_token_bucket_has_a_burst_and_a_pace() -> None:
+def test_a_token_bucket_limits_burst_and_rate() -> None:
     bucket = TokenBucket(10, 2.0, now=0.0)
     assert bucket.take(10, now=0.0)
     assert not bucket.take(1, now=0.4)

@@ -1,4 +1,4 @@
-"""Handshakes that cannot be made are answered, counted, and their connections end."""
+"""Invalid handshakes are answered and counted, and their connections end."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.world.server import World
 
 OPEN = HANDSHAKE.removesuffix(b"\r\n")
 TOO_MANY = b"".join(b"X-%d: a\r\n" % number for number in range(130))
-#: What the library would not answer at all, by the status that it gets from us.
+#: Handshakes that the library does not answer, and the status of the gateway's answer.
 UNANSWERED = {
     OPEN + b"Content-Length: 2\r\n\r\n{}": 400,
     OPEN + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n": 400,
@@ -34,7 +34,7 @@ REFUSED = UNANSWERED | {
     OPEN + b"Origin: http://a\r\nOrigin: http://b\r\n\r\n": 400,
     OPEN + b"Sec-WebSocket-Protocol: a b\r\n\r\n": 400,
 }
-SOUND = [
+VALID = [
     HANDSHAKE,
     OPEN + b"Content-Length: 0 \r\n\r\n",
     OPEN + b"X-Long: " + b"a" * 8_100 + b"\r\n\r\n",
@@ -47,9 +47,7 @@ WAYS = pytest.mark.parametrize("direct", ["true", "false"])
 
 
 @WAYS
-async def test_a_handshake_that_cannot_be_made_is_refused(
-    serve_stream: ServeStream, direct: str
-) -> None:
+async def test_an_invalid_handshake_is_refused(serve_stream: ServeStream, direct: str) -> None:
     async with serve_stream(HTTP_DIRECT=direct, WS_DIRECT=direct) as served:
         for asked, status in REFUSED.items():
             before = await counted(served.port, status)
@@ -61,10 +59,10 @@ async def test_a_handshake_that_cannot_be_made_is_refused(
                 await asyncio.sleep(0.02)
 
 
-async def test_what_the_library_refuses_in_silence_is_answered_in_its_place(
+async def test_a_handshake_that_the_library_drops_silently_is_answered(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever gets past what we know of it: another version may refuse more."""
+    """Another version of the library may refuse more than the known cases."""
     monkeypatch.setattr("api.server.strict_http.handshake_refusal", lambda *_: None)
     for asked, status in UNANSWERED.items():
         before = await counted(served.port, status)
@@ -73,14 +71,14 @@ async def test_what_the_library_refuses_in_silence_is_answered_in_its_place(
         assert await counted(served.port, status) == before + 1
 
 
-async def test_a_handshake_within_the_bounds_is_made(served: Served) -> None:
-    answers = await asyncio.gather(*(said(served.port, asked, within_s=0.5) for asked in SOUND))
-    assert [statuses(answer) for answer, _ in answers] == [[101]] * len(SOUND)
+async def test_a_handshake_within_the_limits_succeeds(served: Served) -> None:
+    answers = await asyncio.gather(*(said(served.port, asked, within_s=0.5) for asked in VALID))
+    assert [statuses(answer) for answer, _ in answers] == [[101]] * len(VALID)
 
 
 @pytest.mark.parametrize("keys", ["", "a-gateway-key-1"])
 @WAYS
-async def test_who_leaves_before_the_key_or_at_any_moment_is_no_bug_of_ours(
+async def test_a_client_that_leaves_at_any_moment_causes_no_error_in_the_log(
     serve_stream: ServeStream, caplog: pytest.LogCaptureFixture, direct: str, keys: str
 ) -> None:
     async with serve_stream(WS_DIRECT=direct, GATEWAY_API_KEYS=keys) as served:
@@ -97,8 +95,8 @@ async def test_who_leaves_before_the_key_or_at_any_moment_is_no_bug_of_ours(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_client_that_talks_before_it_is_let_in_is_heard_then() -> None:
-    """Not before: a pong in front of our handshake would be none."""
+async def test_messages_before_the_accept_are_handled_after_it() -> None:
+    """Not before it: a pong before the handshake's response would be invalid."""
 
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -110,28 +108,26 @@ async def test_a_client_that_talks_before_it_is_let_in_is_heard_then() -> None:
     frames = b"\x89\x80\0\0\0\0", b"\x81\x82\0\0\0\0hi"
     async with serving_bare(app, http=BoundedHttp, ws=BoundedWebSocket) as (port, _):
         answer, _ = await said(port, HANDSHAKE, *frames, within_s=0.5)
-    head, _, told = answer.partition(b"\r\n\r\n")
+    head, _, received = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101")
-    assert told == b"\x8a\x00\x88\x02\x03\xe8"
+    assert received == b"\x8a\x00\x88\x02\x03\xe8"
 
 
-async def test_a_handshake_is_not_made_in_the_middle_of_an_answer(
-    world: World, served: Served
-) -> None:
+async def test_an_upgrade_during_a_response_is_refused(world: World, served: Served) -> None:
     world.delay_s = 0.3
     asked = b"GET /api/gas HTTP/1.1\r\nHost: g\r\n\r\n"
     answer, is_closed = await said(served.port, asked, HANDSHAKE, within_s=2)
     assert (statuses(answer), is_closed) == ([200, 400], True)
 
 
-async def test_a_key_may_have_white_space_behind_it(serve_stream: ServeStream) -> None:
+async def test_a_key_may_be_followed_by_white_space(serve_stream: ServeStream) -> None:
     asked = OPEN + b"X-API-Key: a-gateway-key-1 \r\n\r\n"
     async with serve_stream(GATEWAY_API_KEYS="a-gateway-key-1") as served:
         answer, _ = await said(served.port, asked, within_s=0.3)
         assert b'{"op":"hello"' in answer
 
 
-async def test_the_metrics_tell_no_path_of_a_refused_request(served: Served) -> None:
+async def test_metrics_do_not_contain_the_path_of_a_refused_handshake(served: Served) -> None:
     await said(served.port, next(iter(UNANSWERED)).replace(b"/ws", b"/anything"))
     text, _ = await said(served.port, b"GET /metrics HTTP/1.0\r\n\r\n")
     read = samples(text.partition(b"\r\n\r\n")[2].decode())

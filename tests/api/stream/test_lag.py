@@ -1,4 +1,4 @@
-"""Readers that lag, stop reading or vanish: the others don't notice, and nothing is piled up."""
+"""Clients that lag, stop reading or vanish do not affect others, and buffers stay bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.world.push import PushWorld, mini_ticker, now_ms
 
 WAYS = pytest.mark.parametrize("direct", ["true", "false"])
 QUICK = {"times": StreamTimes(lag_check_s=0.05, stuck_check_s=0.1, drain_s=0.2)}
-#: Enough to fill what the kernel takes for a reader that does not read, and 64 KiB of ours.
+#: Enough updates to fill the buffers of the kernel and of the gateway for one client.
 MOST_ROUNDS = 900
 
 
@@ -28,14 +28,14 @@ async def move_everything(push: PushWorld, number: int) -> None:
 
 @asynccontextmanager
 async def stalled(served: Served) -> AsyncIterator[Reader]:
-    """It subscribes and reads nothing: the library stops to take bytes off the socket."""
+    """A client that subscribes and reads nothing: the library stops reading the socket."""
     async with served.reader("?channels=market", max_queue=1, close_timeout=1) as reader:
         yield reader
 
 
 async def flood(push: PushWorld, served: Served, healthy: list[Reader]) -> int:
-    """Updates, one at a time, until a reader has missed some, or was closed for being stuck; gives
-    the last seq."""
+    """Sends updates until a client has missed some or was closed as stuck. Returns the last
+    seq."""
     before = served.broadcaster.counters().clients
     for number in range(1, MOST_ROUNDS):
         await move_everything(push, number)
@@ -44,7 +44,7 @@ async def flood(push: PushWorld, served: Served, healthy: list[Reader]) -> int:
         now = served.broadcaster.counters()
         if now.dropped > 5 or now.clients < before:
             return number + 1
-    raise AssertionError("nobody lags")
+    raise AssertionError("no client lags")
 
 
 async def healthy_readers(stack: AsyncExitStack, served: Served, count: int) -> list[Reader]:
@@ -57,7 +57,7 @@ async def healthy_readers(stack: AsyncExitStack, served: Served, count: int) -> 
 
 
 @pytest.mark.parametrize(("direct", "others"), [("true", 99), ("false", 9)])
-async def test_a_stalled_reader_among_many_costs_the_others_nothing_and_catches_up(
+async def test_a_stalled_client_does_not_delay_others_and_catches_up(
     serve_stream: ServeStream, push: PushWorld, direct: str, others: int
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -69,7 +69,7 @@ async def test_a_stalled_reader_among_many_costs_the_others_nothing_and_catches_
         seqs = [(await lagging.next(op="data"))["seq"]]
         while seqs[-1] < last:
             seqs.append((await lagging.next(op="data"))["seq"])
-        # What was on the way came; what was missed is one snapshot, and the numbers go on from it.
+        # Buffered updates came; one snapshot replaces the missed ones, and the numbers continue.
         assert seqs[:-1] == list(range(1, len(seqs)))
         assert seqs[-1] == last > len(seqs)
         assert lagging.seen[-1]["type"] == "snapshot"
@@ -79,7 +79,7 @@ async def test_a_stalled_reader_among_many_costs_the_others_nothing_and_catches_
 
 
 @WAYS
-async def test_a_reader_that_stays_stuck_is_closed(
+async def test_a_client_that_stays_stuck_is_closed(
     serve_stream: ServeStream, push: PushWorld, direct: str
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -95,7 +95,7 @@ async def test_a_reader_that_stays_stuck_is_closed(
         with suppress(ConnectionClosed):
             while True:
                 await lagging.any()
-        if direct == "true":  # the plain way cannot put a goodbye behind what is not read
+        if direct == "true":  # through ASGI no close frame can be sent to it
             assert lagging.connection.close_code == 1008
         for reader in healthy:
             await reader.say(op="ping")
@@ -120,7 +120,7 @@ async def test_an_event_stream_that_stays_stuck_is_ended(
 
 @WAYS
 @pytest.mark.parametrize("frames", [0, 1, 2, 3, 4])
-async def test_readers_that_vanish_at_any_moment_leave_nothing_behind(
+async def test_clients_that_vanish_at_any_moment_leave_nothing_behind(
     serve_stream: ServeStream, push: PushWorld, direct: str, frames: int
 ) -> None:
     async with serve_stream(WS_DIRECT=direct) as served:
@@ -138,7 +138,7 @@ async def test_readers_that_vanish_at_any_moment_leave_nothing_behind(
 
 
 async def vanish_after(served: Served, frames: int) -> None:
-    """Reads so many frames and drops the connection without a word."""
+    """Reads this number of frames and aborts the connection."""
     query = "?channels=market,ohlc,gas&symbols=BTC&interval=1h"
     async with served.reader(query) as reader:
         for _ in range(frames):
@@ -156,7 +156,7 @@ async def gone(served: Served) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_vanished_event_stream_readers_leave_nothing_behind(served: Served) -> None:
+async def test_vanished_event_stream_clients_leave_nothing_behind(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url) as client:
         for _ in range(5):
             async with client.stream("GET", "/api/stream?channels=gas,market") as answer:
@@ -167,10 +167,10 @@ async def test_vanished_event_stream_readers_leave_nothing_behind(served: Served
     assert repr(served.broadcaster) == "<Broadcaster 0 clients, 0 feeds>"
 
 
-async def test_a_reader_that_does_not_listen_is_not_heard(
+async def test_messages_of_a_client_that_does_not_read_are_not_handled(
     serve_stream: ServeStream, push: PushWorld
 ) -> None:
-    """Answers to it would pile up, however fast it asks."""
+    """Replies to it would pile up."""
     async with serve_stream() as served, stalled(served) as reader:
         async with AsyncExitStack() as stack:
             healthy = await healthy_readers(stack, served, 1)
@@ -181,5 +181,5 @@ async def test_a_reader_that_does_not_listen_is_not_heard(
                 await reader.say(op="ping", id=number)
             await asyncio.sleep(0.5)
             assert served.broadcaster.counters().messages_sent - before <= 2
-        for number in range(15):  # and once it reads, it is answered
+        for number in range(15):  # once it reads, it gets its replies
             assert (await reader.next(op="pong"))["id"] == number

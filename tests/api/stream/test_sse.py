@@ -36,8 +36,8 @@ async def test_events_are_named_by_channel_and_numbered_by_seq(
     ):
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["cache-control"] == "no-store"
-        told = events(answer)
-        seen = [await anext(told) for _ in range(5)]
+        received = events(answer)
+        seen = [await anext(received) for _ in range(5)]
         assert [event for event, _, _ in seen][:3] == ["hello", "market", "gas"]
         data = {event: (id, frame) for event, id, frame in seen if frame["op"] == "data"}  # noqa: A001
         assert set(data) == {"market", "gas"}
@@ -45,11 +45,11 @@ async def test_events_are_named_by_channel_and_numbered_by_seq(
         assert data["market"][1]["data"][0]["id"] == "bitcoin"
         await push.until_open()
         await push.tell_tickers([mini_ticker("BTCUSDT", 51_000.0)])
-        event, number, update = await anext(told)
+        event, number, update = await anext(received)
         assert (event, number, update["type"]) == ("market", "2", "update")
 
 
-async def test_who_comes_back_gets_a_snapshot(served: Served) -> None:
+async def test_a_client_that_reconnects_gets_a_snapshot(served: Served) -> None:
     async with (
         httpx.AsyncClient(base_url=served.url) as client,
         client.stream("GET", "/api/stream", headers={"Last-Event-ID": "41"}) as answer,
@@ -77,7 +77,7 @@ async def test_who_comes_back_gets_a_snapshot(served: Served) -> None:
         (MANY, 422, "invalid_parameter"),
     ],
 )
-async def test_nonsense_is_a_problem_and_no_stream(
+async def test_an_invalid_query_is_a_problem_document(
     served: Served, path: str, status: int, code: str
 ) -> None:
     async with httpx.AsyncClient(base_url=served.url) as client:
@@ -92,14 +92,14 @@ async def test_head_ends_at_once(served: Served) -> None:
     assert served.broadcaster.counters().clients == 0
 
 
-async def test_it_ends_with_a_goodbye_when_the_gateway_stops(served: Served) -> None:
+async def test_shutdown_is_the_last_event_when_the_gateway_stops(served: Served) -> None:
     async with (
         httpx.AsyncClient(base_url=served.url) as client,
         client.stream("GET", "/api/stream?channels=gas") as answer,
     ):
-        told = events(answer)
-        await anext(told)
+        received = events(answer)
+        await anext(received)
         closing = asyncio.create_task(served.broadcaster.aclose())
-        frames = [frame async for _, _, frame in told]
+        frames = [frame async for _, _, frame in received]
         await closing
     assert frames[-1] == {"op": "shutdown", "reconnect_after_ms": 1_500}

@@ -1,4 +1,4 @@
-"""The stream's readers, its frames and the tick feed in `/metrics`."""
+"""The stream's clients, its frames and the tick feed in `/metrics`."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.api.stream.client import Served
 from tests.scrape import samples
 
 
-async def test_readers_frames_and_ticks_can_be_read(served: Served) -> None:
+async def test_metrics_have_clients_frames_and_the_tick_feed(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
         before = samples((await client.get("/metrics")).text)
         async with served.reader("?channels=market") as reader:
@@ -19,11 +19,11 @@ async def test_readers_frames_and_ticks_can_be_read(served: Served) -> None:
     assert during["gateway_stream_clients"] == 1
     assert during["gateway_stream_messages_sent_total"] >= 1
     assert during["gateway_stream_messages_dropped_total"] == 0
-    told = served.broadcaster.counters().messages_sent
-    assert during["gateway_stream_messages_sent_total"] <= told
+    sent = served.broadcaster.counters().messages_sent
+    assert during["gateway_stream_messages_sent_total"] <= sent
 
 
-async def test_the_loops_tasks_can_be_read(served: Served) -> None:
+async def test_metrics_have_the_number_of_tasks(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
         tasks = len(asyncio.all_tasks())
         read = samples((await client.get("/metrics")).text)["gateway_asyncio_tasks"]

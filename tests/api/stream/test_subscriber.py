@@ -1,4 +1,4 @@
-"""One reader's bookkeeping, over a sink whose buffer the test fills."""
+"""One client's bookkeeping, over a sink whose buffer the test fills."""
 
 import asyncio
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def counters() -> Counters:
 
 
 @pytest.fixture
-def reader(sink: StubSink, counters: Counters, clock: ManualClock) -> Subscriber:
+def client(sink: StubSink, counters: Counters, clock: ManualClock) -> Subscriber:
     return Subscriber(sink, clock, counters)
 
 
@@ -73,148 +73,148 @@ def update(shows: Topic) -> Frame:
     return shows.update(Content({"n": shows.seq + 1}, {}))[0]
 
 
-def test_a_reader_that_reads_gets_every_frame(
-    reader: Subscriber, sink: StubSink, clock: ManualClock, counters: Counters
+def test_a_client_that_reads_gets_every_frame(
+    client: Subscriber, sink: StubSink, clock: ManualClock, counters: Counters
 ) -> None:
     gas = topic("gas", clock)
     frames = [update(gas) for _ in range(3)]
-    assert [reader.send_update(gas, told) for told in frames] == [True] * 3
+    assert [client.send_update(gas, sent) for sent in frames] == [True] * 3
     assert sink.written == frames
     assert (counters.sent, counters.dropped) == (3, 0)
-    assert not reader._missed
+    assert not client._missed
 
 
-def test_a_lagging_one_gets_one_snapshot_a_topic_in_place_of_what_it_missed(
-    reader: Subscriber, sink: StubSink, clock: ManualClock, counters: Counters
+def test_a_lagging_client_gets_one_snapshot_per_topic_instead_of_missed_updates(
+    client: Subscriber, sink: StubSink, clock: ManualClock, counters: Counters
 ) -> None:
     gas, news = topic("gas", clock), topic("news", clock)
     sink.fill()
     for _ in range(4):
-        assert not reader.send_update(gas, update(gas))
-    assert not reader.send_update(news, update(news))
-    assert reader._missed
-    assert repr(reader) == "<Subscriber 0 topics, missed updates of 2>"
-    reader.catch_up()
+        assert not client.send_update(gas, update(gas))
+    assert not client.send_update(news, update(news))
+    assert client._missed
+    assert repr(client) == "<Subscriber 0 topics, missed updates of 2>"
+    client.catch_up()
     assert sink.written == []
     sink.empty()
-    reader.catch_up()
+    client.catch_up()
     assert gas.snapshot() in sink.written
     assert news.snapshot() in sink.written
     assert len(sink.written) == 2
     assert counters.dropped == 5
-    assert not reader._missed
-    assert reader.send_update(gas, update(gas))
+    assert not client._missed
+    assert client.send_update(gas, update(gas))
 
 
-def test_what_comes_before_the_snapshot_is_in_the_snapshot(
-    reader: Subscriber, sink: StubSink, clock: ManualClock
+def test_updates_before_the_snapshot_are_part_of_it(
+    client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
     gas = topic("gas", clock)
     sink.fill()
-    reader.send_update(gas, update(gas))
+    client.send_update(gas, update(gas))
     sink.empty()
-    assert not reader.send_update(gas, update(gas))  # else it would come before the snapshot
-    reader.catch_up()
+    assert not client.send_update(gas, update(gas))  # else it would come before the snapshot
+    client.catch_up()
     assert sink.written[0] is gas.snapshot()
     assert gas.seq == 3
 
 
-def test_it_is_stuck_when_it_takes_nothing_for_so_long(
-    reader: Subscriber, sink: StubSink, clock: ManualClock
+def test_a_client_that_reads_nothing_for_stuck_s_is_closed(
+    client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
     sink.buffered = MAX_BUFFERED_BYTES + 500
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     clock.advance(29)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     sink.buffered -= 1  # slow, but alive
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     clock.advance(30)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed is None
     clock.advance(0.1)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed == (1008, "nothing was read for 30 s")
 
 
-def test_one_that_takes_all_is_not_stuck_however_long_nothing_came(
-    reader: Subscriber, sink: StubSink, clock: ManualClock
+def test_a_client_that_has_read_everything_is_not_stuck(
+    client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
     clock.advance(1_000)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     sink.buffered = MAX_BUFFERED_BYTES
     clock.advance(1_000)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed is None
 
 
 @pytest.mark.parametrize("buffered", [0, 100, MAX_BUFFERED_BYTES])
-def test_one_that_the_server_gave_up_is_ended_however_little_waits(
-    reader: Subscriber, sink: StubSink, clock: ManualClock, buffered: int
+def test_a_closing_connection_is_ended_however_few_bytes_are_buffered(
+    client: Subscriber, sink: StubSink, clock: ManualClock, buffered: int
 ) -> None:
-    """The server itself would wait for its buffer for as long as the peer keeps the connection."""
+    """The server itself would wait as long as the peer keeps the connection."""
     sink.buffered = buffered
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     clock.advance(1_000)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed is None
     sink.is_closing = True
     clock.advance(30)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed is None
     clock.advance(0.1)
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed == (1008, "nothing was read for 30 s")
 
 
-def test_one_for_whom_ever_more_is_waiting_is_ended_at_once(
-    reader: Subscriber, sink: StubSink
+def test_a_client_with_far_too_many_buffered_bytes_is_aborted(
+    client: Subscriber, sink: StubSink
 ) -> None:
     sink.buffered = ABORT_BUFFERED_BYTES
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed is None
     sink.buffered += 1
-    reader.close_if_stuck(30)
+    client.close_if_stuck(30)
     assert sink.closed == (1006, "")
 
 
-def test_a_state_that_it_was_shown_already_is_no_news(
-    reader: Subscriber, sink: StubSink, clock: ManualClock
+def test_content_that_a_client_already_has_is_not_sent_again(
+    client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
     gas = topic("gas", clock)
-    told = update(gas)
-    reader.send_state(gas)
-    assert reader.send_update(gas, told)
+    sent = update(gas)
+    client.send_state(gas)
+    assert client.send_update(gas, sent)
     assert sink.written == [gas.snapshot()]
-    assert reader.send_update(gas, update(gas))
+    assert client.send_update(gas, update(gas))
     assert len(sink.written) == 2
 
 
-def test_a_topic_that_was_left_is_not_caught_up_with(
-    reader: Subscriber, sink: StubSink, clock: ManualClock
+def test_an_unsubscribed_topic_is_not_sent_after_a_lag(
+    client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
     gas = topic("gas", clock)
-    reader.topics[gas] = 0
+    client.topics[gas] = 0
     sink.fill()
-    reader.send_update(gas, update(gas))
-    reader.remove_topic(gas)
+    client.send_update(gas, update(gas))
+    client.remove_topic(gas)
     sink.empty()
-    reader.catch_up()
+    client.catch_up()
     assert sink.written == []
-    assert not reader._missed
+    assert not client._missed
 
 
-def test_heartbeats_are_for_those_who_read(reader: Subscriber, sink: StubSink) -> None:
-    reader.send_heartbeat(frame("heartbeat"))
+def test_a_client_without_room_gets_no_heartbeat(client: Subscriber, sink: StubSink) -> None:
+    client.send_heartbeat(frame("heartbeat"))
     sink.fill()
-    reader.send_heartbeat(frame("heartbeat"))
+    client.send_heartbeat(frame("heartbeat"))
     assert len(sink.written) == 1
-    reader.send(frame("pong"))
+    client.send(frame("pong"))
     assert len(sink.written) == 2
-    reader.close(1008, "too slow")
+    client.close(1008, "too slow")
     assert sink.closed == (1008, "too slow")
 
 
-async def test_a_queue_counts_what_waits_until_it_is_sent() -> None:
+async def test_a_queue_counts_a_frame_until_it_is_sent() -> None:
     sink, large = QueueSink(), Frame(b"x" * MAX_BUFFERED_BYTES, "market")
     frames = sink.frames()
     sink.write(large)
@@ -229,22 +229,22 @@ async def test_a_queue_counts_what_waits_until_it_is_sent() -> None:
     await frames.aclose()
 
 
-async def test_a_closed_queue_gives_what_it_has_and_takes_nothing() -> None:
+async def test_a_closed_queue_sends_its_frames_and_takes_no_more() -> None:
     sink, last = QueueSink(), Frame(b"bye", "shutdown")
     sink.write(last)
     sink.close(1001, "over")
     sink.close(1008, "too late")
     sink.write(Frame(b"late", "market"))
-    assert [told async for told in sink.frames()] == [last]
+    assert [sent async for sent in sink.frames()] == [last]
     assert (sink.code, sink.reason) == (1001, "over")
 
 
-async def test_a_waiting_queue_wakes_when_there_is_something_and_when_it_closes() -> None:
+async def test_a_waiting_queue_wakes_on_a_frame_and_on_close() -> None:
     sink = QueueSink()
     seen: list[Frame] = []
 
     async def read() -> None:
-        seen.extend([told async for told in sink.frames()])
+        seen.extend([sent async for sent in sink.frames()])
 
     reading = asyncio.create_task(read())
     await asyncio.sleep(0)
@@ -253,4 +253,4 @@ async def test_a_waiting_queue_wakes_when_there_is_something_and_when_it_closes(
     await asyncio.sleep(0)
     sink.close(1000, "")
     await reading
-    assert [told.text for told in seen] == [b"1"]
+    assert [sent.text for sent in seen] == [b"1"]

@@ -1,4 +1,4 @@
-"""Topics: whoever applies what they say is always where they are."""
+"""Topics: a client that applies their frames always has their content."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ async def no_answers() -> AsyncGenerator[Any]:
 
 
 def channel(name: str) -> Channel:
-    """Channels whose rows are dictionaries, as they stand on the wire."""
+    """Channels whose rows are dictionaries, as on the wire."""
     rules: dict[str, dict[str, Any]] = {
         "market": {
             "row_key": lambda row: row["id"],
@@ -43,7 +43,7 @@ def topic(name: str = "market") -> Topic:
     return Topic(channel(name), (), RowCache(), ManualClock())
 
 
-def shown(data: Any, reason: str | None = None) -> Content:
+def content(data: Any, reason: str | None = None) -> Content:
     return Content(data, {"count": len(data), "stale_reason": reason}, reason)
 
 
@@ -52,7 +52,7 @@ def coin(id: str, rank: int | None, price: float) -> dict[str, Any]:  # noqa: A0
 
 
 def read(frames: list[Frame]) -> list[dict[str, Any]]:
-    return [json.loads(told.text) for told in frames]
+    return [json.loads(frame.text) for frame in frames]
 
 
 COINS = st.lists(
@@ -71,59 +71,59 @@ CANDLES = st.lists(
 
 @pytest.mark.parametrize(("name", "states"), [("market", COINS), ("ohlc", CANDLES)])
 @given(data=st.data())
-def test_a_reader_that_applies_what_it_gets_always_equals_rest(
+def test_a_client_that_applies_the_frames_always_equals_rest(
     name: str, states: st.SearchStrategy[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
-    """From whatever moment it joins, and whatever it missed while it lagged."""
-    shows, early = topic(name), Applied(name)
+    """Whenever it joins, and whatever it missed while it lagged."""
+    subject, early = topic(name), Applied(name)
     late: Applied | None = None
     for number, state in enumerate(data.draw(st.lists(states, min_size=1, max_size=8))):
-        frames = read(shows.update(Content(state, {"count": len(state), "number": number})))
+        frames = read(subject.update(Content(state, {"count": len(state), "number": number})))
         early.take(frames[0])
         if late and data.draw(st.booleans()):
             late.take(frames[0])
-        elif late or data.draw(st.booleans()):  # it joins, or has missed this one
+        elif late or data.draw(st.booleans()):  # it joins, or has missed this update
             late = late or Applied(name)
-            late.take(read(shows.current_frames(after_lag=True))[0])
+            late.take(read(subject.current_frames(after_lag=True))[0])
         assert early.data == state
         assert late is None or (late.data, late.seq) == (early.data, early.seq)
 
 
-def test_an_update_holds_only_the_rows_that_changed() -> None:
-    shows = topic()
+def test_an_update_has_only_the_rows_that_changed() -> None:
+    subject = topic()
     one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)
-    shows.update(shown([one, two]))
-    (update,) = read(shows.update(shown([one, {**two, "price": 2.0}])))
+    subject.update(content([one, two]))
+    (update,) = read(subject.update(content([one, {**two, "price": 2.0}])))
     assert (update["type"], update["seq"]) == ("update", 2)
     assert update["data"] == [{**two, "price": 2.0}]
 
 
-def test_what_an_update_cannot_say_a_snapshot_says() -> None:
-    shows = topic()
+def test_a_change_that_no_update_can_express_is_a_snapshot() -> None:
+    subject = topic()
     one, two, three = coin("a", None, 1.0), coin("b", None, 1.0), coin("c", None, 1.0)
-    shows.update(shown([one, two, three]))
-    (dropped,) = read(shows.update(shown([two, three])))
+    subject.update(content([one, two, three]))
+    (dropped,) = read(subject.update(content([two, three])))
     assert (dropped["type"], dropped["data"]) == ("snapshot", [two, three])
-    (turned,) = read(shows.update(shown([three, two])))
+    (turned,) = read(subject.update(content([three, two])))
     assert (turned["type"], turned["data"], turned["seq"]) == ("snapshot", [three, two], 3)
 
 
-def test_an_object_comes_whole() -> None:
-    shows = topic("gas")
-    shows.update(Content({"fast": 1}, {}))
-    (update,) = read(shows.update(Content({"fast": 2}, {})))
+def test_an_update_of_an_object_is_the_whole_object() -> None:
+    subject = topic("gas")
+    subject.update(Content({"fast": 1}, {}))
+    (update,) = read(subject.update(Content({"fast": 2}, {})))
     assert (update["type"], update["data"]) == ("update", {"fast": 2})
 
 
-def test_a_snapshot_is_encoded_once_for_all_until_the_next_state() -> None:
-    shows = topic()
-    shows.update(shown([coin("a", 1, 1.0)]))
-    first = shows.snapshot()
-    assert shows.snapshot() is first
+def test_a_snapshot_is_encoded_once_until_the_content_changes() -> None:
+    subject = topic()
+    subject.update(content([coin("a", 1, 1.0)]))
+    first = subject.snapshot()
+    assert subject.snapshot() is first
     assert first.wire is first.wire
     assert first.sse is first.sse
-    shows.update(shown([coin("a", 1, 2.0)]))
-    assert shows.snapshot() is not first
+    subject.update(content([coin("a", 1, 2.0)]))
+    assert subject.snapshot() is not first
 
 
 def test_rows_are_encoded_once_for_all_topics() -> None:
@@ -135,77 +135,77 @@ def test_rows_are_encoded_once_for_all_topics() -> None:
     assert len(rows) <= MAX_CACHED_ROWS
 
 
-def test_going_stale_and_live_again_is_told_once_each() -> None:
-    shows = topic()
-    assert len(shows.update(shown([]))) == 1
-    told = read(shows.update(shown([], "timeout")))
-    assert [(frame["op"], frame.get("reason")) for frame in told] == [
+def test_stale_and_live_are_sent_once_each() -> None:
+    subject = topic()
+    assert len(subject.update(content([]))) == 1
+    sent = read(subject.update(content([], "timeout")))
+    assert [(frame["op"], frame.get("reason")) for frame in sent] == [
         ("data", None),
         ("status", "timeout"),
     ]
-    assert shows.update(shown([], "timeout")) == []
-    assert read(shows.update(shown([])))[-1]["state"] == "live"
+    assert subject.update(content([], "timeout")) == []
+    assert read(subject.update(content([])))[-1]["state"] == "live"
 
 
-def test_trouble_before_there_is_anything_is_an_error_told_once() -> None:
-    shows = topic()
-    problem = AllProvidersFailed("nobody", [Refusal("a", "upstream_5xx")])
-    told = read(shows.fail(problem))
-    assert [frame["op"] for frame in told] == ["error", "status"]
-    assert (told[0]["code"], told[1]["reason"]) == ("all_providers_failed", "upstream_5xx")
-    assert shows.fail(problem) == []
-    assert [frame["op"] for frame in read(shows.current_frames())] == ["error", "status"]
-    assert [frame["op"] for frame in read(shows.update(shown([])))] == ["data", "status"]
-    assert [frame["op"] for frame in read(shows.current_frames())] == ["data"]
+def test_a_failure_before_the_first_content_is_one_error() -> None:
+    subject = topic()
+    problem = AllProvidersFailed("none", [Refusal("a", "upstream_5xx")])
+    sent = read(subject.fail(problem))
+    assert [frame["op"] for frame in sent] == ["error", "status"]
+    assert (sent[0]["code"], sent[1]["reason"]) == ("all_providers_failed", "upstream_5xx")
+    assert subject.fail(problem) == []
+    assert [frame["op"] for frame in read(subject.current_frames())] == ["error", "status"]
+    assert [frame["op"] for frame in read(subject.update(content([])))] == ["data", "status"]
+    assert [frame["op"] for frame in read(subject.current_frames())] == ["data"]
 
 
-def test_trouble_afterwards_is_a_change_of_state() -> None:
-    shows = topic()
-    shows.update(shown([]))
-    (told,) = read(shows.fail(DeadlineExceeded("too long")))
-    assert (told["op"], told["state"], told["reason"]) == ("status", "stale", "timeout")
+def test_a_later_failure_is_a_change_to_stale() -> None:
+    subject = topic()
+    subject.update(content([]))
+    (sent,) = read(subject.fail(DeadlineExceeded("too long")))
+    assert (sent["op"], sent["state"], sent["reason"]) == ("status", "stale", "timeout")
 
 
-def test_the_way_that_updates_come_is_told_when_it_changes() -> None:
-    shows = topic()
-    assert shows.set_flow(None) == []
-    assert shows.set_flow(Flow(False)) == []
-    assert read(shows.set_flow(Flow(True)))[0]["feed"] == "ticks"
-    assert shows.set_flow(Flow(True)) == []
-    assert read(shows.current_frames())[-1]["feed"] == "ticks"
-    told = read(shows.set_flow(Flow(False, "timeout")))[0]
-    assert (told["feed"], told["reason"]) == ("polled", "timeout")
+def test_a_feed_frame_is_sent_when_ticks_begin_or_end() -> None:
+    subject = topic()
+    assert subject.set_flow(None) == []
+    assert subject.set_flow(Flow(False)) == []
+    assert read(subject.set_flow(Flow(True)))[0]["feed"] == "ticks"
+    assert subject.set_flow(Flow(True)) == []
+    assert read(subject.current_frames())[-1]["feed"] == "ticks"
+    sent = read(subject.set_flow(Flow(False, "timeout")))[0]
+    assert (sent["feed"], sent["reason"]) == ("polled", "timeout")
 
 
-def test_who_returns_is_told_all_that_may_have_changed() -> None:
-    shows = topic()
-    shows.update(shown([]))
-    assert [frame["op"] for frame in read(shows.current_frames(after_lag=True))] == ["data"]
-    shows.update(shown([], "timeout"))
-    shows.update(shown([]))
-    shows.set_flow(Flow(True))
-    shows.set_flow(Flow(False))
-    told = read(shows.current_frames(after_lag=True))
-    assert [frame["op"] for frame in told] == ["data", "status", "feed"]
-    assert [frame["op"] for frame in read(shows.current_frames())] == ["data"]
+def test_after_a_lag_the_client_gets_the_whole_state() -> None:
+    subject = topic()
+    subject.update(content([]))
+    assert [frame["op"] for frame in read(subject.current_frames(after_lag=True))] == ["data"]
+    subject.update(content([], "timeout"))
+    subject.update(content([]))
+    subject.set_flow(Flow(True))
+    subject.set_flow(Flow(False))
+    sent = read(subject.current_frames(after_lag=True))
+    assert [frame["op"] for frame in sent] == ["data", "status", "feed"]
+    assert [frame["op"] for frame in read(subject.current_frames())] == ["data"]
 
 
-def test_a_state_that_is_the_same_is_no_state() -> None:
-    shows = topic()
+def test_the_same_content_gives_no_frame() -> None:
+    subject = topic()
     one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)
-    shows.update(Content((one, two), {"count": 2}))
-    assert shows.update(Content((one, dict(two)), {"count": 2})) == []
-    assert shows.seq == 1
-    (told,) = read(shows.update(Content((one, two), {"count": 2, "stale": False})))
-    assert (told["seq"], told["data"]) == (2, [])  # refreshed, and nothing has changed
+    subject.update(Content((one, two), {"count": 2}))
+    assert subject.update(Content((one, dict(two)), {"count": 2})) == []
+    assert subject.seq == 1
+    (sent,) = read(subject.update(Content((one, two), {"count": 2, "stale": False})))
+    assert (sent["seq"], sent["data"]) == (2, [])  # refreshed, and nothing has changed
 
 
-def test_a_topic_tells_its_state() -> None:
+def test_the_repr_of_a_topic() -> None:
     assert repr(topic()) == "<Topic market () seq 0>"
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 200_000])
-def test_a_frame_on_the_wire_is_what_the_protocol_wants(size: int) -> None:
+def test_the_websocket_encoding_follows_the_protocol(size: int) -> None:
     from websockets.frames import Opcode
     from websockets.protocol import CLIENT, Protocol
 
@@ -216,6 +216,6 @@ def test_a_frame_on_the_wire_is_what_the_protocol_wants(size: int) -> None:
     assert (event.opcode, event.data, event.fin) == (Opcode.TEXT, text, True)  # type: ignore[union-attr] # a frame
 
 
-def test_an_event_is_what_a_browser_wants() -> None:
+def test_the_sse_encoding_follows_the_specification() -> None:
     assert Frame(b"{}", "market", 7).sse == b"event: market\nid: 7\ndata: {}\n\n"
     assert Frame(b"{}", "hello").sse == b"event: hello\ndata: {}\n\n"

@@ -1,4 +1,4 @@
-"""The way around ASGI, against the uvicorn that is installed."""
+"""The direct access to uvicorn's transport, with the installed uvicorn."""
 
 import pytest
 from starlette.types import Message
@@ -17,7 +17,7 @@ from tests.api.stream.conftest import ServeStream
 
 
 async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served) -> None:
-    """What this file reaches for is there: else the plain way would be taken without a word."""
+    """The attributes that it uses exist: without them, frames would silently go by ASGI."""
     async with served.reader("?channels=gas") as reader:
         await reader.next(op="data")
         (subscriber,) = served.broadcaster._subscribers
@@ -33,7 +33,7 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
     assert (reader.connection.close_code, reader.connection.close_reason) == (1008, "enough")
 
 
-async def test_with_direct_off_the_plain_way_is_taken(serve_stream: ServeStream) -> None:
+async def test_without_ws_direct_frames_go_through_a_queue(serve_stream: ServeStream) -> None:
     async with serve_stream(WS_DIRECT="false") as served, served.reader() as reader:
         await reader.next(op="hello")
         (subscriber,) = served.broadcaster._subscribers
@@ -50,4 +50,4 @@ async def test_behind_an_unknown_server_there_is_no_transport() -> None:
     remember_server_send(scope, send)
     assert scope[SERVER_SEND] is send
     assert websocket_protocol(scope) is None
-    abort(scope)  # nothing to reach for: the server's own patience decides
+    abort(scope)  # has no effect: the server's own timeouts apply

@@ -1,4 +1,4 @@
-"""Updates: ticks and refreshes reach every reader, and lead to what REST answers."""
+"""Updates: ticks and refreshes reach every client, and lead to what REST answers."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ async def get(served: Served, path: str) -> dict[str, Any]:
         return answer
 
 
-async def test_a_tick_reaches_all_readers_and_rest(served: Served, push: PushWorld) -> None:
+async def test_a_tick_reaches_all_clients_and_rest(served: Served, push: PushWorld) -> None:
     async with (
         served.reader("?channels=market") as all_of,
         served.reader("?channels=market&symbols=BTC") as one,
@@ -46,7 +46,7 @@ async def test_a_tick_reaches_all_readers_and_rest(served: Served, push: PushWor
     assert rest["meta"] == updates[0]["meta"]
 
 
-async def test_a_namesakes_tick_enters_nothing(served: Served, push: PushWorld) -> None:
+async def test_a_tick_of_a_namesake_changes_nothing(served: Served, push: PushWorld) -> None:
     async with served.reader("?channels=market") as reader:
         await reader.next(op="data")
         await push.until_open()
@@ -61,9 +61,9 @@ async def test_a_venue_that_pushes_does_not_fill_the_rotation_log(
     async with serve_stream() as served, served.reader("?channels=market") as reader:
         await reader.next(op="data")
         await push.until_open()
-        told_ms = now_ms()
+        begun_ms = now_ms()
         for number in range(100):
-            row = mini_ticker("BTCUSDT", 51_000.0 + number, E=told_ms + number)
+            row = mini_ticker("BTCUSDT", 51_000.0 + number, E=begun_ms + number)
             await push.tell_tickers([row])
         while (await reader.next(op="data"))["data"][0]["price"] != 51_099.0:
             pass
@@ -73,7 +73,7 @@ async def test_a_venue_that_pushes_does_not_fill_the_rotation_log(
     assert status["ticks"]["provider"] == "binance"
 
 
-async def test_a_thousand_readers_cost_the_calls_of_one(served: Served, world: World) -> None:
+async def test_many_clients_cost_the_calls_of_one(served: Served, world: World) -> None:
     async with asyncio.TaskGroup() as group:
 
         async def read() -> None:
@@ -85,7 +85,7 @@ async def test_a_thousand_readers_cost_the_calls_of_one(served: Served, world: W
     assert dict(world.calls) == {"coingecko_free": 1, "ethereum_rpc": 1}
 
 
-async def test_the_connection_to_the_venue_lives_with_its_listeners(
+async def test_the_connection_to_the_venue_ends_with_the_last_subscription(
     served: Served, push: PushWorld
 ) -> None:
     async with served.reader("?channels=gas") as reader:
@@ -97,7 +97,7 @@ async def test_the_connection_to_the_venue_lives_with_its_listeners(
         await push.until_closed()
 
 
-async def test_candles_form_as_the_venue_tells(served: Served, push: PushWorld) -> None:
+async def test_candle_ticks_update_the_forming_candle(served: Served, push: PushWorld) -> None:
     async with served.reader(CANDLES) as reader:
         snapshot = await reader.next(op="data")
         open_ms = snapshot["data"][-1]["timestamp"]
@@ -117,13 +117,13 @@ async def test_candles_form_as_the_venue_tells(served: Served, push: PushWorld) 
 
 
 def changed_rows(reader: Reader) -> list[dict[str, Any]]:
-    """The last state of each candle that an update told."""
+    """The last state of each candle that an update received."""
     updates = [frame for frame in reader.seen if frame.get("type") == "update"]
     rows = {row["timestamp"]: row for frame in updates for row in frame["data"]}
     return list(rows.values())
 
 
-async def test_ticks_that_come_in_save_the_polls(
+async def test_candles_are_not_polled_while_ticks_come_in(
     serve_stream: ServeStream, push: PushWorld, world: World
 ) -> None:
     async with serve_stream(CACHE_TTL_OHLC="0.6") as served, served.reader(CANDLES) as reader:
@@ -140,7 +140,9 @@ async def test_ticks_that_come_in_save_the_polls(
                 await asyncio.sleep(0.02)
 
 
-async def test_readers_are_told_when_ticks_begin_and_end(served: Served, push: PushWorld) -> None:
+async def test_feed_frames_announce_that_ticks_begin_and_end(
+    served: Served, push: PushWorld
+) -> None:
     async with served.reader("?channels=market") as reader:
         await reader.next(op="data")
         await push.until_open()
@@ -159,23 +161,23 @@ async def test_readers_are_told_when_ticks_begin_and_end(served: Served, push: P
         assert (await reader.next(op="feed"))["feed"] == "ticks"
 
 
-async def test_without_ticks_the_stream_goes_on_from_polled_refreshes(
+async def test_without_ticks_the_stream_continues_with_refreshes(
     serve_stream: ServeStream, push: PushWorld, world: World
 ) -> None:
     push.status = 451
     quick = {"CACHE_TTL_MARKET": "0.5"}
     async with serve_stream(**quick) as served, served.reader("?channels=market") as reader:
         await reader.next(op="data", type="snapshot")
-        told = await reader.next(op="feed")
-        assert (told["feed"], told["reason"]) == ("polled", "geo_blocked")
+        received = await reader.next(op="feed")
+        assert (received["feed"], received["reason"]) == ("polled", "geo_blocked")
         update = await reader.next(op="data")
     assert update["type"] == "update"
     assert update["meta"]["source"] in {"coingecko_free", "binance"}
     assert world.overruns == []
-    assert len(push.paths) == 1  # a block is not asked again soon
+    assert len(push.paths) == 1  # a blocked address is not retried soon
 
 
-async def test_readers_are_told_when_data_goes_stale_and_is_live_again(
+async def test_status_frames_announce_stale_and_live(
     serve_stream: ServeStream, world: World
 ) -> None:
     quick = {"CACHE_TTL_GAS": "0.3", "COOLDOWN": "0.5", "COOLDOWN_MAX": "0.5"}
@@ -190,14 +192,14 @@ async def test_readers_are_told_when_data_goes_stale_and_is_live_again(
         assert (live["state"], live["reason"]) == ("live", None)
 
 
-async def test_a_topic_that_cannot_be_had_says_why_and_comes_later(
+async def test_an_unavailable_topic_gives_an_error_and_its_data_later(
     serve_stream: ServeStream, world: World
 ) -> None:
     world.faults["ethereum_rpc"] = "http500"
     quick = {"COOLDOWN": "0.5", "COOLDOWN_MAX": "0.5"}
     async with serve_stream(**quick) as served, served.reader("?channels=gas") as reader:
-        told = await reader.next(op="error")
-        assert (told["code"], told["channel"]) == ("all_providers_failed", "gas")
+        received = await reader.next(op="error")
+        assert (received["code"], received["channel"]) == ("all_providers_failed", "gas")
         assert (await reader.next(op="status"))["state"] == "stale"
         async with served.reader("?channels=gas") as late:
             assert (await late.next(op="error"))["code"] == "all_providers_failed"
@@ -207,7 +209,9 @@ async def test_a_topic_that_cannot_be_had_says_why_and_comes_later(
     assert len([frame for frame in reader.seen if frame["op"] == "error"]) == 1
 
 
-async def test_what_is_refreshed_without_a_change_says_so(serve_stream: ServeStream) -> None:
+async def test_a_refresh_without_a_change_is_an_update_without_rows(
+    serve_stream: ServeStream,
+) -> None:
     quick = {"CACHE_TTL_SENTIMENT": "0.3"}
     async with serve_stream(**quick) as served, served.reader("?channels=sentiment") as reader:
         first = await reader.next(op="data")
@@ -216,7 +220,7 @@ async def test_what_is_refreshed_without_a_change_says_so(serve_stream: ServeStr
     assert second["meta"]["fetched_at"] > first["meta"]["fetched_at"]
 
 
-async def test_junk_from_the_venue_enters_nothing_and_ends_the_connection(
+async def test_malformed_ticks_change_nothing_and_end_the_connection(
     served: Served, push: PushWorld, tmp_path: Path
 ) -> None:
     async with served.reader("?channels=market") as reader:
@@ -239,7 +243,7 @@ async def test_junk_from_the_venue_enters_nothing_and_ends_the_connection(
     assert [row["price"] for row in update["data"]] == [51_000.0]
 
 
-async def test_a_candle_that_closed_while_a_refresh_was_under_way_stays_closed(
+async def test_a_candle_that_closed_during_a_refresh_stays_closed(
     serve_stream: ServeStream, push: PushWorld, world: World
 ) -> None:
     async with serve_stream(CACHE_TTL_OHLC="1") as served, served.reader(CANDLES) as reader:
@@ -250,7 +254,7 @@ async def test_a_candle_that_closed_while_a_refresh_was_under_way_stays_closed(
             await asyncio.sleep(0.01)
         await push.tell_candle(candle_told("BTCUSDT", "1h", open_ms, 50_777.0, closed=True))
         assert (await reader.next(op="data"))["data"][0]["closed"] is True
-        await asyncio.sleep(0.6)  # it has landed, with the candle as it was before
+        await asyncio.sleep(0.6)  # the refresh has landed, with the candle as it was before
         await push.tell_candle(candle_told("BTCUSDT", "1h", open_ms + HOUR_MS, 50_780.0))
         async with asyncio.timeout(5):
             while not any(row["timestamp"] > open_ms for row in changed_rows(reader)):
@@ -259,7 +263,7 @@ async def test_a_candle_that_closed_while_a_refresh_was_under_way_stays_closed(
     assert (rows[open_ms]["close"], rows[open_ms]["closed"]) == (50_777.0, True)
 
 
-async def test_the_usdt_pair_stands_for_its_coin_whichever_is_told_last(
+async def test_the_usdt_pair_gives_the_price_even_if_another_pair_is_later(
     served: Served, push: PushWorld
 ) -> None:
     async with served.reader("?channels=market&symbols=BTC") as reader:
