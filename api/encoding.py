@@ -1,4 +1,4 @@
-"""How values become JSON: instants in UTC with milliseconds and Z, unknown as null."""
+"""JSON of values: times in UTC with milliseconds and Z, unknown as null."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,19 +10,19 @@ import orjson
 
 def instant(at: datetime) -> str:
     """`2026-11-22T08:00:00.000Z`, cut to the millisecond."""
-    text = orjson.dumps(at.astimezone(UTC)).decode()  # a third of what isoformat() takes
+    text = orjson.dumps(at.astimezone(UTC)).decode()  # takes a third of the time of isoformat()
     return f"{text[1:24]}Z" if at.microsecond else f"{text[1:20]}.000Z"
 
 
 def to_json(value: Any) -> bytes:
-    """Dataclasses, mappings and sequences as JSON; refuses what it does not know.
+    """Dataclasses, mappings and sequences as JSON. Raises TypeError for other types.
 
-    Half a surrogate pair, for which UTF-8 has no bytes, becomes `?`: one odd text of a provider
-    must not cost a whole answer.
+    A lone surrogate, which UTF-8 cannot encode, becomes `?`: one odd text of a provider must not
+    fail a whole response.
     """
     try:
         return _dumps(value)
-    except orjson.JSONEncodeError:  # too seldom to look for it before
+    except orjson.JSONEncodeError:  # too rare to check for it first
         return _dumps(_without_surrogates(value))
 
 
@@ -45,4 +45,4 @@ def _without_surrogates(value: Any) -> Any:
 def _default(value: Any) -> str:
     if isinstance(value, datetime):
         return instant(value)
-    raise TypeError(f"{type(value).__name__} has no place in an answer")
+    raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")

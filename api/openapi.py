@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows, with groups, keys, headers and real examples."""
+"""The OpenAPI document: FastAPI's own, with groups, keys, headers and real examples."""
 
 from pathlib import Path
 from typing import Any
@@ -12,79 +12,91 @@ from api.edge.path_policies import Access, PathPolicies
 from api.edge.problems import PROBLEM
 from api.routes.schemas import Problem
 
-#: By path, media type and code what gateways answer in front of the tests' providers;
-#: `python -m tests.api.examples` writes it.
+#: Responses of gateways in front of the tests' providers, by path, media type and error code.
+#: `python -m tests.api.examples` writes the file.
 EXAMPLES = Path(__file__).with_name("examples.json")
-#: The stream in short; docs/stream.md has all of it.
+#: The stream in short; docs/stream.md describes it in full.
 PROTOCOL = Path(__file__).with_name("stream") / "protocol.md"
-#: Where GATEWAY_API_KEYS are set, either is taken; else neither is asked for.
+#: With GATEWAY_API_KEYS one of them is required, without it neither.
 KEY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
 
-#: Where this document is, whatever stands in front of it.
+#: Relative to the document's own URL, so that it is right behind any proxy.
 SERVERS = [{"url": "./", "description": "this gateway"}]
 
-#: In this order the interactive documentation shows them.
+#: In the order of the interactive documentation.
 TAGS = [
     {"name": "market", "description": "Coins by market-cap rank, in USD."},
-    {"name": "candles", "description": "Open, high, low, close and volume; one provider's."},
-    {"name": "news", "description": "Articles of all providers, merged, tagged, each story once."},
+    {"name": "candles", "description": "Open, high, low, close and volume, all from one provider."},
+    {
+        "name": "news",
+        "description": "Articles of all providers: merged, tagged, without duplicates.",
+    },
     {"name": "sentiment", "description": "Fear & Greed, day by day."},
-    {"name": "gas", "description": "What a transaction on Ethereum costs now, in gwei."},
+    {"name": "gas", "description": "Current price of gas on Ethereum, in gwei."},
     {"name": "stream", "description": PROTOCOL.read_text(encoding="utf-8")},
-    {"name": "operations", "description": "What the gateway and its providers are doing."},
+    {"name": "operations", "description": "State of the gateway and its providers."},
 ]
-#: What each header tells, and a value of it.
+#: A description and a value of each response header.
 HEADERS = {
-    "Age": ("Seconds since the provider was asked.", "12"),
-    "X-Cache": ("`hit`, `miss`, or `stale`: older than it should be, and says why.", "hit"),
+    "Age": ("Seconds since the data was fetched from the provider.", "12"),
+    "X-Cache": ("`hit`, `miss`, or `stale`: too old, and `meta.stale_reason` says why.", "hit"),
     "Cache-Control": (
-        "For how long it may be kept, counted from when it was new; `private` where keys are set.",
+        "How long it may be cached, counted from when it was fetched; `private` with gateway keys.",
         "public, max-age=60",
     ),
-    "ETag": ("Names body and coding; sent back in If-None-Match it gives a 304.", '"5f1c-br"'),
+    "ETag": ("Identifies body and coding. Sent back in If-None-Match it gives 304.", '"5f1c-br"'),
     "X-Request-Id": (
-        "The client's own, or a new one; of a failure of ours the log has it.",
+        "The client's own, or a new one. The server log names it for internal errors.",
         "3d2deb723e4b4628",
     ),
-    "RateLimit": ("What the client has left, and for how many seconds.", '"client";r=599;t=60'),
-    "RateLimit-Policy": ("How many requests in how many seconds.", '"client";q=600;w=60'),
-    "Retry-After": ("Seconds after which it may be otherwise, where that is known.", "28"),
-    "WWW-Authenticate": ("How a key may be sent; `X-API-Key` does, too.", "Bearer"),
-    "Location": ("The same path without a slash behind it, relative to this one.", "../bitcoin"),
+    "RateLimit": (
+        "Units left to the client, and the seconds until there are more.",
+        '"client";r=599;t=60',
+    ),
+    "RateLimit-Policy": (
+        "Units per window, in seconds; a request costs one unit.",
+        '"client";q=600;w=60',
+    ),
+    "Retry-After": ("Seconds after which to try again, where that is known.", "28"),
+    "WWW-Authenticate": ("How to send a key; `X-API-Key` works too.", "Bearer"),
+    "Location": ("The same path without the slash at its end, relative to this one.", "../bitcoin"),
     "Vary": (
-        "The answer depends on these headers of the request; where keys are set, on theirs, too.",
+        "Request headers that the response depends on; with gateway keys also theirs.",
         "Accept-Encoding, Origin",
     ),
-    "Content-Encoding": ("`zstd`, `br` or `gzip`, if taken and the body is long enough.", "br"),
-    "Connection": ("What else was sent is not read.", "close"),
-    "X-Accel-Buffering": ("A proxy is to pass each event on at once.", "no"),
+    "Content-Encoding": (
+        "`zstd`, `br` or `gzip`, if the client accepts it and the body is long enough.",
+        "br",
+    ),
+    "Connection": ("The server closes the connection, and reads nothing further.", "close"),
+    "X-Accel-Buffering": ("Tells proxies to pass each event on at once.", "no"),
 }
-NO_STORE = ("It is not to be kept.", "no-store")
-#: Of answers with data, by the status.
+NO_STORE = ("Must not be cached.", "no-store")
+#: Headers of data routes, by status.
 DATA_HEADERS = {
     "200": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary", "Content-Encoding"),
     "304": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary"),
 }
-#: Refused at the door, before anything else.
-UNREAD = ("413", "414", "431")
+#: Refusals after which the connection is closed.
+CLOSING = ("413", "414", "431")
 STATUS_HEADERS = {
     "401": ("WWW-Authenticate",),
     "429": ("Retry-After",),
     "503": ("Retry-After",),
     "307": ("Location",),
-    **dict.fromkeys(UNREAD, ("Connection",)),
+    **dict.fromkeys(CLOSING, ("Connection",)),
 }
 STREAM = "text/event-stream"
-#: Headers of a request: what each does, and a value of it.
-ASKED = {
+#: A description and a value of each request header.
+REQUEST_HEADERS = {
     "X-Request-Id": (
-        "Comes back: up to 128 letters, digits and `._:-`; for anything else a new one.",
+        "Sent back if it has at most 128 letters, digits and `._:-`; else replaced.",
         "3d2deb723e4b4628",
     ),
-    "If-None-Match": ("An `ETag` that one has: 304 while that is the answer.", '"5f1c-br"'),
+    "If-None-Match": ("An `ETag` of an earlier response: 304 while it is current.", '"5f1c-br"'),
 }
 
 
@@ -109,7 +121,7 @@ def described(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
 
 
 def _add_problem(document: dict[str, Any]) -> None:
-    """The one schema that every error answer shares."""
+    """The schema of all error responses."""
     schemas = document["components"]["schemas"]
     schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
     schemas |= schema.pop("$defs", {})
@@ -119,7 +131,7 @@ def _add_problem(document: dict[str, Any]) -> None:
 def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for parameter in methods["get"].get("parameters", ()):
-            if parameter["required"]:  # Swagger UI fills it in: "Try it out" works at once
+            if parameter["required"]:  # filled in by Swagger UI, so that "Try it out" works at once
                 parameter["example"] = parameter["schema"]["examples"][0]
         responses = methods["get"]["responses"]
         answers = dict(examples.get(path, {}))
@@ -129,12 +141,13 @@ def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
 
 
 def _add_problems(responses: dict[str, Any], problems: dict[str, Any]) -> None:
-    """Each where its status is."""
+    """Each example under its status."""
     for status, response in responses.items():
-        told = {code: one for code, one in problems.items() if str(one["status"]) == status}
-        if told:
-            shown = {code: {"value": problem} for code, problem in told.items()}
-            response["content"][PROBLEM]["examples"] = shown
+        examples = {
+            code: {"value": one} for code, one in problems.items() if str(one["status"]) == status
+        }
+        if examples:
+            response["content"][PROBLEM]["examples"] = examples
 
 
 def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
@@ -142,14 +155,18 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
         responses = methods["get"]["responses"]
         is_probe = policies.access(path) is Access.PROBE
         if is_probe:
-            for status in ("401", "429", *UNREAD):
+            for status in ("401", "429", *CLOSING):
                 responses.pop(status, None)
         is_data = "304" in responses
-        responses["200"]["description"] = "`data`, and in `meta` how it came" if is_data else "now"
+        responses["200"]["description"] = (
+            "`data`, and its provenance in `meta`" if is_data else "now"
+        )
         for status, response in responses.items():
             response["headers"] = _headers(status, response, is_data, is_probe)
         parameters = methods["get"].setdefault("parameters", [])
-        parameters += [_asked(name) for name in ASKED if is_data or name == "X-Request-Id"]
+        parameters += [
+            _request_header(name) for name in REQUEST_HEADERS if is_data or name == "X-Request-Id"
+        ]
 
 
 def _headers(
@@ -157,7 +174,7 @@ def _headers(
 ) -> dict[str, Any]:
     names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
     if is_probe:
-        names = ["X-Request-Id"]  # nobody knows when it will be ready
+        names = ["X-Request-Id"]  # no Retry-After: it is unknown when it will be ready
     else:
         names += ["RateLimit", "RateLimit-Policy"]
     names += DATA_HEADERS.get(status, ()) if is_data else ()
@@ -168,8 +185,8 @@ def _headers(
     return headers
 
 
-def _asked(name: str) -> dict[str, Any]:
-    text, example = ASKED[name]
+def _request_header(name: str) -> dict[str, Any]:
+    text, example = REQUEST_HEADERS[name]
     schema = {"type": "string", "examples": [example]}
     return {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
 

@@ -1,4 +1,4 @@
-"""Entity tags: one name for a body, another for each coding that it comes in."""
+"""Entity tags: a different one for each coding of a body."""
 
 from api.cache.compression import CODINGS, IDENTITY
 
@@ -9,10 +9,10 @@ def etag_of(digest: str, coding: str) -> str:
 
 
 def matches(if_none_match: str | None, digest: str) -> bool:
-    """True when one of the tags is of this body, in whatever coding the client has it.
+    """Whether one of the tags is of this body, in any coding.
 
-    `*` is any body (RFC 9110, 13.1.2); `"*"` is only a tag. Tags compare weakly, and a client that
-    lost the quotes is understood.
+    `*` matches any body (RFC 9110, 13.1.2); `"*"` is only a tag. Tags compare weakly, and quotes
+    may be missing.
     """
     if not if_none_match:
         return False

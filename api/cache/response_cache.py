@@ -23,7 +23,7 @@ from backend.models.answer import Validity
 MAX_BYTES = 32 * 1024 * 1024
 #: Bytes that a view costs besides its body, and a response besides its view.
 VIEW_BYTES, RESPONSE_BYTES = 1_024, 4_096
-#: A longer URL (path and query) is rarely asked for twice.
+#: A longer URL (path and query) is rarely requested twice.
 MAX_TARGET_BYTES = 1_024
 #: URLs of one view; combinations of request headers for one URL; bytes of these headers. The
 #: oldest URL or response is dropped first.

@@ -1,4 +1,4 @@
-"""CSV: one table for rows of any route, harmless to spreadsheets and to readers of lines."""
+"""CSV tables for the rows of any route, safe for spreadsheets and for readers of lines."""
 
 import csv
 import io
@@ -14,14 +14,14 @@ from backend.models.answer import Answer
 from backend.services.market import Page
 
 CSV = "text/csv; charset=utf-8"
-#: A spreadsheet takes a text that begins with one of these for a formula (OWASP, CSV injection).
+#: Spreadsheets read a text that begins with one of these as a formula (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-#: Controls and Unicode's line ends: any of them may begin a row or a column somewhere.
+#: Control characters and Unicode line ends: some readers begin a row or a column at them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def csv_table(row_type: type[Any]) -> Encode:
-    """Encodes a page as a header line and its rows. What `meta` says does not fit in a table."""
+    """Encodes a page as a header line and its rows, without `meta`."""
     names = [one.name for one in fields(row_type)]
 
     def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
@@ -32,11 +32,11 @@ def csv_table(row_type: type[Any]) -> Encode:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """UTF-8 lines that end in `\\n`, one for the names and one for each row, whatever is in them.
+    """UTF-8 lines that end in `\\n`: one for the names, and one for each row.
 
-    Unknown is empty, an instant ISO 8601, a list its members with spaces between. In texts each
-    run of control characters becomes one space, an apostrophe stands before a formula, and what
-    is no character (half a surrogate pair) becomes `?`.
+    Unknown values are empty, times ISO 8601, lists joined by spaces. In texts each run of control
+    characters becomes one space, a formula gets an apostrophe in front, and a lone surrogate
+    becomes `?`.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

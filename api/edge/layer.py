@@ -67,7 +67,7 @@ class Edge:
             origins=parts.origins,
             trusted_proxies=parts.trusted_proxies,
         )
-        # Of each cached response only what is set is asked.
+        # None where there are none, so that cached responses need no check.
         self._keys = parts.keys or None
         self._limits = parts.limits or None
         self._cache = parts.cache

@@ -54,8 +54,8 @@ class PathPolicies:
         return f"<PathPolicies {len(self._access)} paths, {len(self._renderers)} renderers>"
 
     def declare(self, router: GatewayRouter, prefix: str) -> None:
-        """`prefix` stands in front of the router's own. Raises ValueError for a router that would
-        unlock, or render, every path."""
+        """`prefix` comes before the router's own. Raises ValueError for a router that would unlock
+        every path, or render every error."""
         for route in router.routes if router.access is not Access.KEY else ():
             path = f"{prefix}{getattr(route, 'path', '')}"
             self.declare_path(path, router.access)

@@ -1,4 +1,4 @@
-"""What the routes share: how they reach the gateway, and the errors they document."""
+"""What the routes share: the gateway, common parameters, and documented errors."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -19,7 +19,7 @@ async def _gateway(request: Request) -> Gateway:
 
 
 def responder_of(request: Request) -> Responder:
-    """No dependency: FastAPI would take as long to hand it over as for two parameters."""
+    """Not a FastAPI dependency, which would cost as much as two parameters."""
     responder: Responder = request.app.state.responder
     return responder
 
@@ -28,16 +28,16 @@ Instant = Annotated[
     str | None,
     Query(
         max_length=40,
-        description="ISO instant, date, or epoch seconds or ms",
+        description="ISO date or time, or Unix time in seconds or ms",
         examples=["2026-11-20", "2026-11-20T12:00:00Z", "1795132800"],
     ),
 ]
-#: What amounts of money may be told in.
+#: Currencies of amounts.
 CURRENCIES = ("usd",)
 Currency = Annotated[
     str | None,
     Query(
-        description="of all amounts; case does not matter",
+        description="currency of all amounts, in any case",
         examples=["usd"],
         json_schema_extra={"enum": list(CURRENCIES)},
     ),
@@ -50,7 +50,9 @@ VsCurrency = Annotated[
         json_schema_extra={"enum": list(CURRENCIES)},
     ),
 ]
-TableFormat = Annotated[Format, Query(description="csv has the rows only", examples=["csv"])]
+TableFormat = Annotated[
+    Format, Query(description="csv has the rows without `meta`", examples=["csv"])
+]
 Served = Annotated[Gateway, Depends(_gateway)]
 
 #: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
@@ -75,13 +77,13 @@ SYMBOL_ERRORS = (*PROVIDER_ERRORS, "unknown_symbol", "not_ready")
 def refuse_other_currencies(currency: str | None, vs_currency: str | None) -> None:
     """Raises Unsupported; InvalidParameter where both names are given."""
     if currency is not None and vs_currency is not None:
-        raise InvalidParameter("vs_currency", "is another name of currency: give one of them")
+        raise InvalidParameter("vs_currency", "is another name of currency: give only one of them")
     refuse_others("currency", currency, CURRENCIES)
     refuse_others("vs_currency", vs_currency, CURRENCIES)
 
 
 def refuse_others(parameter: str, value: str | None, available: Sequence[str]) -> None:
-    """Raises Unsupported for a value that is not available, in whatever case it is written."""
+    """Raises Unsupported for a value that is not available. Case does not matter."""
     if value is not None and value.lower() not in available:
         raise Unsupported(parameter, value, available)
 
@@ -91,14 +93,14 @@ def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
     parts = [part.strip() for names in lists if names for part in names.split(",")]
     unique = tuple(dict.fromkeys(part for part in parts if part))
     if not unique and any(names is not None for names in lists):
-        raise InvalidParameter(parameter, "is empty: leave it out, or name one")
+        raise InvalidParameter(parameter, "must not be empty: give a value, or omit it")
     if len(unique) > MOST_NAMES:
-        raise InvalidParameter(parameter, f"at most {MOST_NAMES} in one question")
+        raise InvalidParameter(parameter, f"at most {MOST_NAMES} names per request")
     return unique
 
 
 def documented(ok: type, *codes: str, formats: tuple[str, ...] = ()) -> dict[int | str, Any]:
-    """The `responses` of a route: its envelope, other formats, and problem documents."""
+    """The `responses` of a route: its envelope, other formats, and errors."""
     content: dict[str, Any] = {"application/json": {}}
     content |= {kind: {"schema": {"type": "string"}} for kind in formats}
     responses: dict[int | str, Any] = {
@@ -109,13 +111,13 @@ def documented(ok: type, *codes: str, formats: tuple[str, ...] = ()) -> dict[int
 
 
 def documented_errors(*codes: str) -> dict[int | str, Any]:
-    """Problem documents by their status, with the codes that each may have."""
+    """Error responses by status, with the codes of each."""
     texts: dict[int, list[str]] = {}
     for code in codes:
         texts.setdefault(STATUS[code], []).append(f"`{code}`: {TITLES[code]}")
     # The model under its own media type, not under application/json.
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": "; ".join(told), "content": deepcopy(content)}
-        for status, told in sorted(texts.items())
+        status: {"description": "; ".join(lines), "content": deepcopy(content)}
+        for status, lines in sorted(texts.items())
     }

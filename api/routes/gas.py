@@ -1,4 +1,4 @@
-"""`/api/gas`: what an Ethereum transaction costs."""
+"""`/api/gas`: the price of gas on Ethereum."""
 
 from typing import Annotated
 
@@ -36,14 +36,14 @@ async def read_gas(
     chain: Annotated[
         str,
         Query(
-            description="case does not matter",
+            description="in any case",
             examples=["ethereum"],
             json_schema_extra={"enum": list(CHAINS)},
         ),
     ] = "ethereum",
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Slow, average and fast in gwei, base fee included."""
+    """Slow, average and fast price in gwei, including the base fee."""
     refuse_others("chain", chain, CHAINS)
     answer = await gateway.gas.latest()
     return await responder_of(request).respond(

@@ -40,7 +40,7 @@ SortField = Annotated[
     str,
     Query(
         max_length=64,
-        description="a field of the row, - in front to descend; unknown values come last",
+        description="a field of the row, descending with - in front; unknown values come last",
         examples=["-volume_24h"],
         json_schema_extra={"enum": list(SORT_FIELDS)},
     ),
@@ -56,9 +56,11 @@ SortField = Annotated[
 async def read_market(
     request: Request,
     gateway: Served,
-    limit: Annotated[int, Query(ge=1, le=250, description="rows at most", examples=[10])] = 100,
+    limit: Annotated[
+        int, Query(ge=1, le=250, description="largest number of rows", examples=[10])
+    ] = 100,
     offset: Annotated[
-        int, Query(ge=0, le=1_000_000, description="rows to leave out", examples=[10])
+        int, Query(ge=0, le=1_000_000, description="number of rows to skip", examples=[10])
     ] = 0,
     symbols: Names = None,
     ids: Names = None,
@@ -67,7 +69,7 @@ async def read_market(
     vs_currency: VsCurrency = None,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Coins by market-cap rank. No parameter costs an upstream call."""
+    """Coins by market-cap rank. Parameters cause no calls to providers."""
     refuse_other_currencies(currency, vs_currency)
     view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
     answer = await gateway.market.latest()
@@ -84,7 +86,7 @@ async def read_market(
     "/api/market/{coin:path}",
     summary="One coin",
     responses={
-        307: {"description": "to the same path without a slash behind it"},
+        307: {"description": "to the same path without the slash at its end"},
         **documented(CoinEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
     },
     response_class=Response,
@@ -101,7 +103,7 @@ async def read_coin(
 ) -> Response:
     """One coin by id, symbol or pair."""
     refuse_other_currencies(currency, vs_currency)
-    if coin.endswith("/") or not coin:  # as all other paths do with a slash too many
+    if coin.endswith("/") or not coin:  # a redirect, as for all other paths
         reference = reference_without_slashes(request.scope)
         return redirect(reference) if reference else problem(request, "not_found", "no such path")
     answer = await gateway.market.latest()

@@ -1,4 +1,4 @@
-"""`/metrics`: the gateway's numbers in Prometheus' text format. No upstream calls."""
+"""`/metrics`: metrics in Prometheus' text format. No calls to providers."""
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +12,7 @@ router = APIRouter(tags=["operations"], route_class=CheckedRoute)
 
 @router.get(
     "/metrics",
-    summary="Numbers for Prometheus",
+    summary="Metrics for Prometheus",
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
         **documented_errors("unknown_parameter"),

@@ -38,12 +38,12 @@ async def read_news(
     request: Request,
     gateway: Served,
     limit: Annotated[
-        int, Query(ge=1, le=MOST_ARTICLES, description="articles at most", examples=[10])
+        int, Query(ge=1, le=MOST_ARTICLES, description="largest number of articles", examples=[10])
     ] = 50,
     symbols: Annotated[
         str | None,
         Query(
-            max_length=1_000, description="comma list in any spelling", examples=["BTC,ethereum"]
+            max_length=1_000, description="comma list of ids or symbols", examples=["BTC,ethereum"]
         ),
     ] = None,
     source: Annotated[
@@ -53,12 +53,12 @@ async def read_news(
         ),
     ] = None,
     sentiment: Annotated[
-        Mood | None, Query(description="of headline and summary", examples=["positive"])
+        Mood | None, Query(description="mood of headline and summary", examples=["positive"])
     ] = None,
     since: Instant = None,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Articles, newest first, each story once. No parameter costs an upstream call."""
+    """Articles, newest first, without duplicates. Parameters cause no calls to providers."""
     names = comma_list("symbols", symbols)
     earliest = (
         datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC)

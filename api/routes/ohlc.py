@@ -38,13 +38,15 @@ Symbol = Annotated[
         examples=["BTC", "bitcoin", "BTC/USDT"],
     ),
 ]
-CandleInterval = Annotated[Interval, Query(description="case matters: 1m, 1M", examples=["4h"])]
+CandleInterval = Annotated[
+    Interval, Query(description="case-sensitive: 1m is a minute, 1M a month", examples=["4h"])
+]
 MostCandles = Annotated[
     int | None,
     Query(
         ge=1,
         le=MOST_LIMIT,
-        description=f"default {DEFAULT_LIMIT}; without it, start and end give all between",
+        description=f"default {DEFAULT_LIMIT}; with start and end: all candles between them",
         examples=[24],
     ),
 ]
@@ -65,7 +67,7 @@ async def read_ohlc(
     start: Instant = None,
     end: Instant = None,
     include_open: Annotated[
-        bool, Query(description="the candle still forming", examples=[False])
+        bool, Query(description="include the candle that is still open", examples=[False])
     ] = True,
     currency: Currency = None,
     vs_currency: VsCurrency = None,
@@ -74,10 +76,10 @@ async def read_ohlc(
         Query(description="arrays: [timestamp, o, h, l, c, volume]", examples=["arrays"]),
     ] = OhlcFormat.JSON,
 ) -> Response:
-    """Candles of one provider, oldest first, stamped with their open in epoch ms.
+    """Candles of one provider, oldest first. Timestamps are opening times in Unix ms.
 
-    With `start` the first ones from there, else the newest; `start` and `end` without `limit`
-    give all between, up to 10,000.
+    With `start` the first candles from there, else the newest. `start` and `end` without `limit`
+    give all candles between them, up to 10,000.
     """
     refuse_other_currencies(currency, vs_currency)
     view = OhlcView(

@@ -1,8 +1,7 @@
-"""Query parameters of every route: what is unknown, repeated or empty is refused, never ignored.
+"""Query parameters: unknown, repeated and empty ones are refused, never ignored.
 
-Health probes are no exception: whoever configures a probe sees the refusal at once, and a rule with
-exceptions would have to be looked up. Pages and their files take any parameter, since browsers and
-proxies add some to get past caches.
+This holds for health probes too: a wrongly configured probe fails at once. Pages and their files
+accept any parameter, as browsers and proxies add some to bypass caches.
 """
 
 import re
@@ -17,9 +16,8 @@ from starlette.datastructures import QueryParams
 
 from backend.errors import InvalidParameter, UnknownName, UnknownParameter
 
-#: An answer names so many unknown parameters, and this much of each name.
-MOST_NAMED, LONGEST_NAME = 8, 64
-MOST_SUGGESTIONS = 3
+#: Unknown parameters that an error names, characters of each name, and suggestions for each.
+MAX_NAMED, MAX_NAME_LENGTH, MAX_SUGGESTIONS = 8, 64, 3
 _BRACKETS = re.compile(r"\[.*$", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -27,7 +25,7 @@ _COIN = ("symbol", "symbols", "ids")
 _INTERVAL = ("interval",)
 _START, _END = ("start", "since"), ("end",)
 _LIMIT, _OFFSET, _SORT = ("limit", "days"), ("offset",), ("sort",)
-#: By the name that other APIs have for it, in snake case: ours, of which a route knows some.
+#: Our parameters by the names that other APIs use, in snake case.
 ALIASES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("coin", "coins", "pair", "pairs", "ticker", "tickers", "asset"), _COIN),
     **dict.fromkeys(("base", "fsym", "fsyms", "instrument", "inst_id", "product_id"), _COIN),
@@ -54,7 +52,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 
 class CheckedRoute(APIRoute):
-    """A route whose query parameters are those that it declares, each given once, none empty."""
+    """A route that accepts only the query parameters it declares, each once and none empty."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -72,7 +70,7 @@ def check(query: QueryParams, allowed: Sequence[str]) -> None:
     given = query.multi_items()
     unknown = dict.fromkeys(name for name, _ in given if name not in allowed)
     if unknown:
-        named = [_unknown(name, allowed) for name in list(unknown)[:MOST_NAMED]]
+        named = [_unknown(name, allowed) for name in list(unknown)[:MAX_NAMED]]
         raise UnknownParameter(named, allowed)
     if len(given) > len(query):
         names = [name for name, _ in given]
@@ -80,31 +78,31 @@ def check(query: QueryParams, allowed: Sequence[str]) -> None:
         raise InvalidParameter(twice, "is given more than once")
     for name, value in given:
         if not value:
-            raise InvalidParameter(name, "is empty: give it a value, or leave it out")
+            raise InvalidParameter(name, "must not be empty: give a value, or omit it")
 
 
 def suggestions(name: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    """Which of the allowed names was probably meant, the likeliest first; empty if none is near."""
+    """The allowed names that were probably meant, the likeliest first; empty if none is close."""
     plain = _plain(name)
     found = [one for one in (plain, *ALIASES.get(plain, ())) if one in allowed]
-    found += get_close_matches(plain, allowed, MOST_SUGGESTIONS)
-    return tuple(dict.fromkeys(found))[:MOST_SUGGESTIONS]
+    found += get_close_matches(plain, allowed, MAX_SUGGESTIONS)
+    return tuple(dict.fromkeys(found))[:MAX_SUGGESTIONS]
 
 
 def _unknown(name: str, allowed: Sequence[str]) -> UnknownName:
-    if len(name) > LONGEST_NAME:  # nobody means one of ours by that
-        return UnknownName(f"{name[:LONGEST_NAME]}…")
+    if len(name) > MAX_NAME_LENGTH:  # no misspelling of a parameter is so long
+        return UnknownName(f"{name[:MAX_NAME_LENGTH]}…")
     return UnknownName(name, suggestions(name, allowed))
 
 
 def _plain(name: str) -> str:
-    """`symbols[]`, `Symbols`, `startTime` and `start-time` without their writer's habits."""
+    """Brackets, case and hyphens removed: of `symbols[]`, `Symbols`, `startTime`, `start-time`."""
     snake = _CAMEL.sub("_", _BRACKETS.sub("", name.strip()))
     return snake.replace("-", "_").lower()
 
 
 def _declared(dependant: Dependant) -> Iterator[str]:
-    """Names of the query parameters of an endpoint and of what it depends on."""
+    """Names of the query parameters of an endpoint and of its dependencies."""
     yield from (parameter.alias for parameter in dependant.query_params)
     for dependency in dependant.dependencies:
         yield from _declared(dependency)

@@ -1,4 +1,4 @@
-"""The shapes of answers for the interactive documentation; nothing is validated by them."""
+"""Shapes of responses for the OpenAPI document; nothing is validated by them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from backend.models.sentiment import FearGreed
 
 @dataclass
 class AttemptSchema:
-    """One provider's part in the refresh: `ok`, or the reason why it failed."""
+    """One provider's outcome in a refresh: `ok`, or why it failed."""
 
     provider: str
     outcome: str
@@ -22,7 +22,7 @@ class AttemptSchema:
 
 @dataclass
 class Meta:
-    """Describes one refresh: the same for every reader until the next one."""
+    """Describes one refresh; the same for all clients until the next one."""
 
     source: str | list[str]
     latency_ms: float | None
@@ -78,7 +78,7 @@ class GasEnvelope:
 
 @dataclass
 class Health:
-    """`/healthz` says `ok`, `/readyz` says `ready`."""
+    """`ok` of `/healthz`, `ready` of `/readyz`."""
 
     status: Literal["ok", "ready"]
 
@@ -101,7 +101,7 @@ class WrongParameter:
 
 @dataclass
 class Problem:
-    """RFC 9457. Members after `request_id` stand only where they apply."""
+    """Problem details (RFC 9457). Members after `request_id` belong to some errors only."""
 
     type: str
     title: str

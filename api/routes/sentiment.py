@@ -26,11 +26,11 @@ async def read_sentiment(
     request: Request,
     gateway: Served,
     days: Annotated[
-        int, Query(ge=1, le=MOST_DAYS, description="the newest so many", examples=[7])
+        int, Query(ge=1, le=MOST_DAYS, description="number of newest days", examples=[7])
     ] = 1,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Days of one maker's index, newest first, with the attribution that it asks for."""
+    """Days of one provider's index, newest first, with the attribution that it requires."""
     answer = await gateway.sentiment.latest()
     return await responder_of(request).respond(
         request,

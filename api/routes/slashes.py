@@ -1,7 +1,7 @@
-"""Redirects from a path with slashes behind it, by a reference relative to the request's own URL.
+"""Redirects of paths with trailing slashes, by references relative to the request's URL.
 
-A relative Location (RFC 9110, 10.2.2) is right behind any proxy: no scheme, host or path prefix is
-in it. It begins with `./` or `../`, so it can never name another host.
+A relative Location (RFC 9110, 10.2.2) is right behind any proxy, as it has no scheme, host or path
+prefix. It begins with `./` or `../`, so it can never name another host.
 """
 
 import re
@@ -11,24 +11,24 @@ from fastapi import FastAPI, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-#: More slashes than these are nobody's slip; the reference grows with each.
-MOST_SLASHES = 8
+#: Trailing slashes that are redirected; the reference grows with each.
+MAX_SLASHES = 8
 _TRAILING = re.compile(rb"(?:/|%2[fF])+$")
-#: What may stand in a path segment and in a query as it is (RFC 3986); the rest is encoded.
+#: Characters that a path segment and a query may have unencoded (RFC 3986).
 _IN_SEGMENT, _IN_QUERY = "%!$&'()*+,;=:@", "%!$&'()*+,;=:@/?[]"
 
 
 def reference_without_slashes(scope: Scope) -> str | None:
-    """The same path without slashes behind it, and the same query, relative to the request's URL.
+    """The path without trailing slashes, and the query, relative to the request's URL.
 
-    `../gas?x=1` for `/api/gas/?x=1`; None for a path with no slash behind it, or too many.
+    `../gas?x=1` for `/api/gas/?x=1`; None for a path without a trailing slash, or with too many.
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     target = _TRAILING.sub(b"", raw)
     trailing = raw[len(target) :].lower().replace(b"%2f", b"/").count(b"/")
-    if not target or not 1 <= trailing <= MOST_SLASHES:
+    if not target or not 1 <= trailing <= MAX_SLASHES:
         return None
-    # A slash that is encoded is part of its segment: only a true one leads a level up.
+    # An encoded slash is part of its segment: only a plain one leads a level up.
     way_up = "../" * raw[len(target) :].count(b"/") or "./"
     name = quote(target.rpartition(b"/")[2], safe=_IN_SEGMENT)
     query = quote(scope["query_string"], safe=_IN_QUERY)
@@ -40,7 +40,7 @@ def redirect(reference: str) -> Response:
 
 
 class SlashRedirects:
-    """Answers paths that no route matches: a redirect where slashes are too many, else 404."""
+    """Answers paths that no route matches: a redirect for a trailing slash, else 404."""
 
     def __init__(self, app: FastAPI) -> None:
         self._router = app.router

@@ -1,4 +1,4 @@
-"""`/api/status`, `/healthz`, `/readyz`: what the gateway says of itself. No upstream calls."""
+"""`/api/status`, `/healthz`, `/readyz`: the gateway's own state. No calls to providers."""
 
 from typing import Annotated
 
@@ -23,12 +23,12 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 @router.get(
     "/api/status",
-    summary="Providers, categories, choices, cache",
+    summary="Providers, categories, recent choices, cache",
     responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
 async def read_status(request: Request, gateway: Served) -> Response:
-    """Who serves each category now, why others don't, and the last fifty choices."""
+    """The provider of each category, why others are not used, and the last fifty choices."""
     broadcaster: Broadcaster = request.app.state.broadcaster
     overview = gateway.status.overview(broadcaster.counters())
     return Response(to_json(overview), media_type=JSON, headers=NO_STORE)
@@ -36,7 +36,7 @@ async def read_status(request: Request, gateway: Served) -> Response:
 
 @router.get(
     "/api/status/explain",
-    summary="Whom would it ask, and why not the others?",
+    summary="Which provider would be used, and why not the others?",
     responses={
         200: {"model": Explanation},
         **documented_errors("invalid_parameter", "unknown_parameter"),
@@ -49,7 +49,7 @@ async def read_explanation(
         str, Query(max_length=20, description="market, ohlc, news …", examples=["ohlc"])
     ] = "market",
 ) -> Response:
-    """For the category's plainest question, now. Takes no turn and asks nobody."""
+    """For the category's default query, now. Calls no provider, and changes no rotation."""
     explanation = gateway.status.explain(category)
     return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
@@ -67,7 +67,7 @@ async def read_health() -> Response:
 
 @probes.get(
     PROBES[1],
-    summary="Can market data be answered?",
+    summary="Can market data be served?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
     response_class=Response,
 )

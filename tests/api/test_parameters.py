@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.routes.parameters import ALIASES, LONGEST_NAME, MOST_NAMED, suggestions
+from api.routes.parameters import ALIASES, MAX_NAME_LENGTH, MAX_NAMED, suggestions
 from tests.api.conftest import Serve
 
 ROUTES = (
@@ -122,8 +122,8 @@ async def test_a_flood_of_unknown_names_is_answered_in_short(
     names = [f"{number}{'x' * 200}" for number in range(100)]
     answer = await client.get("/api/gas?" + "&".join(f"{name}=1" for name in names))
     problem = answer.json()
-    assert len(problem["errors"]) == MOST_NAMED
-    assert problem["parameter"] == f"{names[0][:LONGEST_NAME]}…"
+    assert len(problem["errors"]) == MAX_NAMED
+    assert problem["parameter"] == f"{names[0][:MAX_NAME_LENGTH]}…"
     assert len(answer.content) < 10_000
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.routes.slashes import MOST_SLASHES, reference_without_slashes
+from api.routes.slashes import MAX_SLASHES, reference_without_slashes
 from tests.api.conftest import Serve
 
 FRONTS = ("https://shop.example", "https://shop.example/crypto/v1", "http://localhost:7860")
@@ -84,7 +84,7 @@ async def test_a_path_that_is_unknown_without_the_slash_too_is_no_redirect(
 
 @pytest.mark.parametrize("path", ["/api/gas/", "/api/market/BTC/"])
 async def test_too_many_slashes_are_no_slip(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path + "/" * MOST_SLASHES)
+    answer = await client.get(path + "/" * MAX_SLASHES)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
