@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ def as_dialect(details: ProblemDetails) -> Response:
     return Response(text, details.status, details.headers, media_type="text/plain")
 
 
-def new_router(**options: object) -> GatewayRouter:
+def new_router(**options: Any) -> GatewayRouter:
     """A facade like those to come: its own prefix, and routes that fail in each way."""
     router = GatewayRouter(prefix="/dialect/v1", route_class=CheckedRoute, **options)
 
