@@ -30,11 +30,6 @@ from backend.providers.unexpected import UnexpectedErrors
 
 T = TypeVar("T")
 
-#: A query that the provider refused is not sent to it again for ten minutes; so many are
-#: remembered.
-QUERY_REFUSAL_S, MAX_REFUSED_QUERIES = 600.0, 1_024
-REFUSED_LATELY = "it refused this query less than ten minutes ago"
-NO_OPERATION = "it has no operation that answers this query"
 #: The usual answer time of a provider before its first answer, and the least that is assumed.
 DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
 
@@ -98,9 +93,8 @@ class Provider:
         self._stats = CallStats()
         self._flaps = FlapDetector(clock)
         self._unexpected = UnexpectedErrors()
-        self._refused = BoundedMap[Query[Any], bool](
-            MAX_REFUSED_QUERIES, ttl_s=QUERY_REFUSAL_S, timer=clock.monotonic
-        )
+        #: Queries that the provider refused. They are not sent to it for ten minutes.
+        self._refused = BoundedMap[Query[Any], bool](1_024, ttl_s=600.0, timer=clock.monotonic)
         self._demand = DemandTracker(clock)
         self._executor = Executor(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
@@ -154,20 +148,20 @@ class Provider:
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
         if query in self._refused:
-            return Refusal(self.name, "unsupported", detail=REFUSED_LATELY)
+            detail = "it refused this query less than ten minutes ago"
+            return Refusal(self.name, "unsupported", detail=detail)
         planned = self._plan(query)
         if planned is None:
-            return Refusal(self.name, "unsupported", detail=NO_OPERATION)
+            detail = "it has no operation that answers this query"
+            return Refusal(self.name, "unsupported", detail=detail)
         if not self._breaker.admits(is_early_probe=is_early_probe):
             return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
         guard, cost = planned.endpoint.guard, planned.cost
         refused = guard.check(cost, self._priority(query))
         if refused:
-            retry_at = instant_of(refused.retry_at, self._clock)
-            detail = f"the limit per {refused.window} has nothing to spare"
-            return Refusal(
-                self.name, "rate_limited", retry_at, detail=detail, window=refused.window
-            )
+            until, window = instant_of(refused.retry_at, self._clock), refused.window
+            detail = f"the limit per {window} has nothing to spare"
+            return Refusal(self.name, "rate_limited", until, detail, window)
         return Offer(
             self,
             planned,
