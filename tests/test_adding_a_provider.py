@@ -1,4 +1,4 @@
-"""The worked example of a new provider: its own text, against a server that behaves as it says."""
+"""The code of docs/adding-a-provider.md, against a server that behaves as the page says."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def spec() -> ProviderSpec:
 
 @asynccontextmanager
 async def gasfeed(status: int, body: str, asked: list[str]) -> AsyncIterator[str]:
-    """Answers each call alike."""
+    """A server that gives the same answer to each call."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -65,13 +65,13 @@ async def gateway_of(status: int, body: str, asked: list[str]) -> AsyncIterator[
         yield gateway
 
 
-async def test_it_answers() -> None:
+async def test_the_example_answers() -> None:
     asked: list[str] = []
     async with gateway_of(200, ANSWER, asked) as gateway:
         answer = await gateway.gas.latest()
-    told = json.loads(ANSWER)
-    assert (answer.source, answer.data.average) == ("gasfeed", told["gwei"]["standard"])
-    assert answer.data.block == told["block"]
+    payload = json.loads(ANSWER)
+    assert (answer.source, answer.data.average) == ("gasfeed", payload["gwei"]["standard"])
+    assert answer.data.block == payload["block"]
     assert asked == [f"/v1/gas?key={KEY}"]
 
 
@@ -79,7 +79,7 @@ async def test_it_answers() -> None:
     ("status", "body", "state"),
     [(403, REFUSAL, "quota_exhausted"), (200, ANSWER.replace("0.7", "0.1"), "cooldown")],
 )
-async def test_what_it_says_wrong_means_what_the_document_says(
+async def test_an_error_of_the_example_leads_to_the_documented_state(
     status: int, body: str, state: str
 ) -> None:
     async with gateway_of(status, body, []) as gateway:
