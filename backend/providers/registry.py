@@ -1,4 +1,4 @@
-"""All providers, and the order in which those of a category are asked."""
+"""All providers, and the tiers in which those of a category are called."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,18 +17,18 @@ from backend.providers.vendors import (
     rss,
 )
 
-#: The tiers of each kind of question (`Query.kind`), best first; providers of one tier take turns.
-#: `provider.operation` is the place of a single operation that differs from the provider's others.
+#: The tiers of each kind of query (`Query.kind`), best first; providers of one tier take turns.
+#: `provider.operation` gives a single operation another tier than the provider.
 TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "market": (("coingecko_pro", "coingecko_free", "binance"),),
-    # Only ranked lists have ids, ranks and supplies; a venue alone is the last resort.
+    # Only ranked lists have ids, ranks and supplies, so that a venue is the last choice.
     "market_without_universe": (("coingecko_pro", "coingecko_free"), ("binance",)),
     "ohlc": (
         ("binance",),
         ("coingecko_pro.ohlc_native", "coingecko_pro.ohlc_range"),
         ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
     ),
-    # All of them are asked together.
+    # All of them are called together.
     "news": (
         (
             "cryptopanic",
@@ -39,7 +39,7 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "rss_decrypt",
         ),
     ),
-    # Readers see a change of index, so it changes only in need.
+    # Clients notice a change of the index, so that it changes only on a failure.
     "sentiment": (("alternative_me",), ("coinmarketcap",)),
     "gas": (("etherscan",), ("etherscan_backup",), ("ethereum_rpc",)),
 }
@@ -70,7 +70,7 @@ _PROVIDERS = (
 
 
 def tiers_of(provider: str) -> dict[str, int]:
-    """The provider's tier for each kind of question, or for each `kind.operation`."""
+    """The provider's tier for each kind of query, or for each `kind.operation`."""
     tiers: dict[str, int] = {}
     for kind, groups in TIERS.items():
         for tier, members in enumerate(groups):

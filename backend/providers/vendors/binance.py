@@ -144,7 +144,7 @@ def _instrument(query: OhlcQuery, context: Context) -> Instrument | None:
 def build_klines(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
     """The newest 1,000 candles; or, for a range, one current candle and pages of 1,000."""
     instrument = _instrument(query, context)
-    assert instrument is not None, "serves_klines() was asked before"
+    assert instrument is not None, "serves_klines() requires an instrument"
     call = partial(_klines, instrument.symbol)
     if query.start_ms is None or query.end_ms is None:
         return (call(query.interval, PAGE),)

@@ -138,7 +138,7 @@ _prices = itemgetter("o", "h", "l", "c", "v")
 
 
 def _candle(data: Any, context: Context) -> CandleUpdate | None:
-    """None for an instrument that is never asked for."""
+    """The update, None for an instrument that is not subscribed."""
     _current(data["E"], context)
     row = data["k"]
     interval = Interval(row["i"])

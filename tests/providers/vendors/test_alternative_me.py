@@ -31,7 +31,7 @@ def test_a_value_runs_from_0_to_100(text: str, value: int) -> None:
     assert INDEX.series(INDEX.row(value=text)).days[0].value == value
 
 
-def test_the_classification_is_the_makers_own_word_whatever_the_value() -> None:
+def test_the_classification_is_passed_on_for_any_value() -> None:
     odd = INDEX.row(value="26", value_classification="Mild Panic")
     assert INDEX.series(odd).days[0].classification == "Mild Panic"
 
@@ -58,7 +58,7 @@ def test_the_first_row_says_when_the_next_update_comes(text: Any, seconds: float
 
 
 @pytest.mark.parametrize("error", ["limit is no number", "", {"code": 1}, False])
-def test_an_error_is_no_answer_though_data_stand_beside_it(error: Any) -> None:
+def test_an_error_beside_data_is_malformed(error: Any) -> None:
     with pytest.raises(ValueError, match="error instead"):
         INDEX.parse(INDEX.envelope(INDEX.row(), error=error))
 
@@ -68,6 +68,6 @@ def test_a_year_is_one_call_without_a_date_format() -> None:
     assert alternative_me.build_fng(SentimentQuery(), INDEX.context()) == (call,)
 
 
-def test_it_takes_no_key_and_sixty_calls_a_minute() -> None:
+def test_the_plan_has_no_key_and_sixty_calls_a_minute() -> None:
     hosts = ("https://api.alternative.me",)
     assert Plan("public", hosts, (Window(60, 60),)) == alternative_me.PUBLIC

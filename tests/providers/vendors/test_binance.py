@@ -70,7 +70,7 @@ def klines(query: OhlcQuery, *pages: Any) -> Candles:
     return parsed(binance.parse_klines, query, pages, CONTEXT)
 
 
-def test_a_row_becomes_a_pair_with_its_percent_untouched() -> None:
+def test_a_row_becomes_a_ticker_with_its_percentage_unchanged() -> None:
     assert tickers(ticker("BTCUSDT")).tickers == (
         PairTicker(
             instrument=instrument("BTCUSDT"),
@@ -93,18 +93,18 @@ def test_a_pair_that_last_traded_over_an_hour_before_the_newest_is_left_out(
     assert pairs(ticker("BTCUSDT"), frozen) == ["BTCUSDT"] + ["XMRUSDT"] * is_kept
 
 
-def test_a_pair_delisted_weeks_ago_is_left_out_though_its_price_stands() -> None:
+def test_a_pair_delisted_weeks_ago_is_left_out() -> None:
     frozen = ticker("XMRUSDT", closeTime=LAST_TRADE - 20 * DAY)
     assert pairs(frozen, ticker("BTCUSDT")) == ["BTCUSDT"]
 
 
 @pytest.mark.parametrize("close_time", [LAST_TRADE - 80 * DAY, LAST_TRADE])
-def test_dead_rows_are_left_out_however_many(close_time: int) -> None:
+def test_any_number_of_rows_without_trades_is_left_out(close_time: int) -> None:
     rows = [dead(f"OLD{n}USDT", closeTime=close_time) for n in range(10)]
     assert pairs(*rows, ticker("BTCUSDT")) == ["BTCUSDT"]
 
 
-def test_a_frozen_dollar_pair_gives_way_to_a_live_one() -> None:
+def test_a_live_dollar_pair_replaces_a_delisted_one() -> None:
     frozen = ticker("BTCUSDT", closeTime=LAST_TRADE - 2 * DAY)
     assert pairs(frozen, ticker("BTCUSDC")) == ["BTCUSDC"]
 
@@ -118,7 +118,7 @@ def test_a_frozen_dollar_pair_gives_way_to_a_live_one() -> None:
         (["USDC"], "USDC"),
     ],
 )
-def test_a_coin_is_priced_in_usdt_else_fdusd_else_usdc_whatever_the_volumes(
+def test_a_coin_is_priced_in_usdt_else_fdusd_else_usdc_for_any_volume(
     quotes: list[str], chosen: str
 ) -> None:
     rows = [ticker(f"BTC{quote}", quoteVolume=f"{10**n}.0") for n, quote in enumerate(quotes)]
@@ -129,7 +129,7 @@ def test_a_coin_is_priced_in_usdt_else_fdusd_else_usdc_whatever_the_volumes(
 
 
 @pytest.mark.parametrize("money", "EUR GBP TRY BRL JPY AUD UAH PLN".split())
-def test_money_is_no_coin(money: str) -> None:
+def test_fiat_currencies_are_left_out(money: str) -> None:
     assert pairs(ticker(f"{money}USDT"), ticker(f"{money}USDC"), ticker("BTCUSDT")) == ["BTCUSDT"]
 
 
@@ -144,19 +144,19 @@ def test_money_is_no_coin(money: str) -> None:
         ("TUSDT", "T"),
     ],
 )
-def test_odd_names_are_cut_at_their_quote_and_kept(pair: str, base: str) -> None:
+def test_unusual_symbols_are_split_at_their_quote(pair: str, base: str) -> None:
     assert [
         (one.instrument.symbol, one.instrument.base) for one in tickers(ticker(pair)).tickers
     ] == [(pair, base)]
 
 
 @pytest.mark.parametrize("pair", "ETHBTC BTCTRY USDTTRY BTCBUSD BTCEUR USDT BTCUSD".split())
-def test_pairs_against_other_than_dollars_are_no_prices_in_dollars(pair: str) -> None:
+def test_pairs_against_other_quotes_are_left_out(pair: str) -> None:
     assert pairs(ticker(pair), ticker("SOLUSDT")) == ["SOLUSDT"]
 
 
 @pytest.mark.parametrize("off_ms", [-13 * HOUR, 13 * HOUR])
-def test_a_list_that_is_not_of_now_is_refused(off_ms: int) -> None:
+def test_a_list_that_is_not_current_is_refused(off_ms: int) -> None:
     with pytest.raises(ValueError, match="not current"):
         tickers(ticker("BTCUSDT", closeTime=EPOCH_MS + off_ms))
 
@@ -176,7 +176,7 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_half_of_the_dollar_pairs_may_be_absurd_and_no_more(change: dict[str, Any]) -> None:
+def test_at_most_half_of_the_dollar_pairs_may_be_malformed(change: dict[str, Any]) -> None:
     good = [ticker(f"C{n}USDT") for n in range(3)]
     absurd = [ticker(f"ODD{n}USDT", **change) for n in range(4)]
     found = tickers(*absurd[:3], *good, ticker("ETHBTC"))
@@ -212,7 +212,7 @@ def without(name: str) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_what_is_no_row_costs_itself_and_is_named(row: Any, name: str) -> None:
+def test_a_value_that_is_not_a_row_is_left_out_and_named(row: Any, name: str) -> None:
     found = tickers(ticker("BTCUSDT"), row, ticker("ETHUSDT"))
     assert [one.instrument.symbol for one in found.tickers] == ["BTCUSDT", "ETHUSDT"]
     assert found.refused == (name,)
@@ -235,13 +235,15 @@ NO_DECIMALS += ["٩٧", "97,5", "9" * 400, "97.5.0", "-", True, 97.5, 2**70, Non
 
 @pytest.mark.parametrize("figure", NO_DECIMALS, ids=str)
 @pytest.mark.parametrize("field", ["lastPrice", "quoteVolume", "priceChange"])
-def test_a_figure_that_is_no_plain_decimal_costs_its_row(field: str, figure: Any) -> None:
+def test_a_row_with_a_number_that_is_not_a_plain_decimal_is_left_out(
+    field: str, figure: Any
+) -> None:
     found = tickers(ticker("BTCUSDT"), ticker("ODDUSDT", **{field: figure}))
     assert [one.instrument.symbol for one in found.tickers] == ["BTCUSDT"]
     assert found.refused == ("ODDUSDT",)
 
 
-def test_changes_that_are_left_out_of_all_rows_are_unknown_and_take_no_list_down() -> None:
+def test_changes_missing_in_all_rows_are_unknown() -> None:
     rows = [ticker(pair) for pair in ("BTCUSDT", "ETHUSDT")]
     for row in rows:
         del row["priceChange"], row["priceChangePercent"]
@@ -250,17 +252,17 @@ def test_changes_that_are_left_out_of_all_rows_are_unknown_and_take_no_list_down
     assert found.refused == ()
 
 
-def test_more_rows_than_were_ever_listed_are_no_answer() -> None:
+def test_too_many_rows_are_malformed() -> None:
     with pytest.raises(ValueError, match="10001 rows, at most 10000"):
         tickers(*[ticker("BTCUSDT")] * 10_001)
 
 
-def test_a_list_without_a_live_dollar_pair_is_no_answer() -> None:
+def test_a_list_without_a_live_dollar_pair_is_malformed() -> None:
     with pytest.raises(ValueError, match="0 rows are malformed, 0 are not"):
         tickers(ticker("ETHBTC"), dead("OLDUSDT"))
 
 
-def test_candles_keep_their_open_stamp_and_are_closed_by_their_close_time() -> None:
+def test_candles_keep_their_open_time_and_are_closed_by_their_close_time() -> None:
     series = klines(NEWEST, [kline(EPOCH_MS - HOUR), kline(EPOCH_MS)])
     assert series == Candles(
         Interval.H1,
@@ -289,13 +291,13 @@ def test_a_month_is_on_the_calendars_grid_and_stays_open_until_its_end() -> None
     ]
 
 
-def test_no_candles_means_no_such_market() -> None:
+def test_an_empty_list_means_an_unknown_pair() -> None:
     with pytest.raises(QueryRefused):
         klines(NEWEST, [])
 
 
 @pytest.mark.parametrize("interval", ["1m", "1h", "4h"])
-def test_a_pair_whose_candles_ended_yesterday_is_not_the_coins_market(interval: str) -> None:
+def test_a_pair_without_candles_since_yesterday_is_refused(interval: str) -> None:
     query = replace(NEWEST, interval=Interval(interval))
     step = query.interval.step_ms
     with pytest.raises(QueryRefused, match="no longer traded"):
@@ -303,7 +305,7 @@ def test_a_pair_whose_candles_ended_yesterday_is_not_the_coins_market(interval: 
 
 
 @pytest.mark.parametrize("interval", Interval)
-def test_a_range_of_a_pair_that_died_last_week_is_refused_whatever_the_interval(
+def test_a_range_of_a_delisted_pair_is_refused_for_every_interval(
     interval: Interval,
 ) -> None:
     last_minute = kline(EPOCH_MS - 6 * DAY, MINUTE)
@@ -322,7 +324,7 @@ def test_a_range_of_a_pair_that_died_last_week_is_refused_whatever_the_interval(
         (None, False),
     ],
 )
-def test_candles_at_over_ten_times_the_known_price_are_a_namesakes(
+def test_candles_far_from_the_known_price_are_of_another_coin(
     reference: float | None, is_taken: bool
 ) -> None:
     query = replace(NEWEST, reference_price=reference)
@@ -333,7 +335,7 @@ def test_candles_at_over_ten_times_the_known_price_are_a_namesakes(
             klines(query, [kline(EPOCH_MS)])
 
 
-def test_a_range_joins_its_pages_and_leaves_its_probe_out() -> None:
+def test_a_range_joins_its_pages_without_the_probe() -> None:
     hours = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 6, 5)]
     series = klines(RANGE, [PROBE], hours[:2], hours[2:])
     assert [one.timestamp for one in series.candles] == [EPOCH_MS - n * HOUR for n in (8, 7, 6, 5)]
@@ -341,7 +343,7 @@ def test_a_range_joins_its_pages_and_leaves_its_probe_out() -> None:
 
 
 @pytest.mark.parametrize("hours_ago", [(8, 7, 3), (11, 8)])
-def test_a_candle_outside_of_the_range_costs_itself_unless_most_are(
+def test_a_candle_outside_the_range_is_left_out_unless_most_are(
     hours_ago: tuple[int, ...],
 ) -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in hours_ago]
@@ -353,7 +355,7 @@ def test_a_candle_outside_of_the_range_costs_itself_unless_most_are(
         klines(RANGE, [PROBE], [kline(EPOCH_MS - n * HOUR) for n in (8, 20, 21)])
 
 
-def test_a_ranges_old_prices_may_differ_as_its_probe_vouches_for_the_pair() -> None:
+def test_old_prices_of_a_range_may_differ_from_the_known_price() -> None:
     query = replace(RANGE, reference_price=5.0 * 100)
     assert len(klines(query, [PROBE], [kline(EPOCH_MS - 8 * HOUR)]).candles) == 1
 
@@ -369,13 +371,13 @@ def test_a_range_before_the_pairs_first_trade_is_an_empty_answer() -> None:
 
 
 @pytest.mark.parametrize("page", [{}, "", {"code": -1000, "msg": "unknown"}, None, [PROBE]])
-def test_a_page_that_is_no_list_of_the_intervals_candles_is_no_answer(page: Any) -> None:
+def test_a_page_that_is_not_a_list_of_candles_is_malformed(page: Any) -> None:
     with pytest.raises(ProviderError):
         klines(RANGE, [PROBE], page)
 
 
 @pytest.mark.parametrize("query", [NEWEST, replace(RANGE, end_ms=EPOCH_MS + DAY)])
-def test_a_candle_that_lies_ahead_costs_itself(query: OhlcQuery) -> None:
+def test_a_candle_in_the_future_is_left_out(query: OhlcQuery) -> None:
     probe = [] if query is NEWEST else [[PROBE]]
     series = klines(query, *probe, [kline(EPOCH_MS), kline(EPOCH_MS + 4 * HOUR)])
     assert [one.timestamp for one in series.candles] == [EPOCH_MS]
@@ -415,7 +417,7 @@ ODD_CANDLES: list[Any] = [
 
 @pytest.mark.parametrize("odd", ODD_CANDLES, ids=str)
 @pytest.mark.parametrize("place", [0, 2, 4])
-def test_an_odd_candle_costs_itself_and_is_named(odd: Any, place: int) -> None:
+def test_a_malformed_candle_is_left_out_and_named(odd: Any, place: int) -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 5, 4)]
     query = replace(RANGE, end_ms=EPOCH_MS)
     series = klines(query, [PROBE], [*rows[:place], odd, *rows[place:]])
@@ -423,7 +425,7 @@ def test_an_odd_candle_costs_itself_and_is_named(odd: Any, place: int) -> None:
     assert len(series.refused) == 1
 
 
-def test_a_newest_candle_whose_price_leaps_leaves_the_one_before_it() -> None:
+def test_a_newest_candle_with_a_price_jump_is_left_out() -> None:
     leap = changed(kline(EPOCH_MS), at1="100000.0", at2="100000.0", at3="100.0", at4="100.0")
     series = klines(NEWEST, [*(kline(EPOCH_MS - n * HOUR) for n in (2, 1)), leap])
     assert [one.timestamp for one in series.candles] == [EPOCH_MS - 2 * HOUR, EPOCH_MS - HOUR]
@@ -431,13 +433,13 @@ def test_a_newest_candle_whose_price_leaps_leaves_the_one_before_it() -> None:
 
 
 @pytest.mark.parametrize("odd", ODD_CANDLES[:-1], ids=str)
-def test_a_malformed_newest_candle_leaves_the_newest_well_formed_one(odd: Any) -> None:
+def test_a_malformed_newest_candle_is_left_out(odd: Any) -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in (2, 1)]
     series = klines(NEWEST, [*rows, odd])
     assert [one.timestamp for one in series.candles] == [row[0] for row in rows]
 
 
-def test_a_pair_of_which_no_candle_of_now_is_well_formed_is_not_called_dead() -> None:
+def test_a_pair_without_a_valid_current_candle_is_malformed_and_not_delisted() -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in (9, 8)]
     with pytest.raises(MalformedResponse):
         klines(NEWEST, [*rows, changed(kline(EPOCH_MS), at4="0")])
@@ -449,26 +451,26 @@ def test_candles_out_of_order_are_sorted() -> None:
     assert series.refused == ()
 
 
-def test_a_candle_that_is_told_twice_alike_is_one() -> None:
+def test_a_repeated_candle_is_kept_once() -> None:
     page = [kline(EPOCH_MS - 8 * HOUR), kline(EPOCH_MS - 7 * HOUR)]
     series = klines(RANGE, [PROBE], page, page[1:])
     assert [one.timestamp for one in series.candles] == [EPOCH_MS - 8 * HOUR, EPOCH_MS - 7 * HOUR]
     assert series.refused == ()
 
 
-def test_of_two_candles_of_one_time_that_differ_none_is_taken() -> None:
+def test_two_different_candles_of_one_time_are_both_left_out() -> None:
     rows = [kline(EPOCH_MS - n * HOUR) for n in (8, 7, 6)]
     series = klines(RANGE, [PROBE], [*rows, kline(EPOCH_MS - 7 * HOUR, close="100.75")])
     assert [one.timestamp for one in series.candles] == [EPOCH_MS - 8 * HOUR, EPOCH_MS - 6 * HOUR]
     assert series.refused == (str(EPOCH_MS - 7 * HOUR),)
 
 
-def test_more_candles_than_twice_a_page_are_no_answer() -> None:
+def test_too_many_candles_are_malformed() -> None:
     with pytest.raises(ValueError, match="2001 rows, at most 2000"):
         binance.parse_klines(NEWEST, [[kline(EPOCH_MS)] * 2_001], CONTEXT)
 
 
-def test_all_tickers_are_one_call_for_trading_pairs_only() -> None:
+def test_all_tickers_are_one_call_for_trading_pairs() -> None:
     assert binance.build_tickers(QuotesQuery(), CONTEXT) == (
         Call("/api/v3/ticker/24hr", (("symbolStatus", "TRADING"),), 80, max_bytes=8 * MIB),
     )
@@ -518,7 +520,7 @@ ELSEWHERE = instrument("BTCUSDT", "elsewhere")
 @pytest.mark.parametrize(
     "unknown", [{"instruments": ()}, {"instruments": (ELSEWHERE,)}, {"reference_price": None}]
 )
-def test_no_candles_without_a_pair_and_a_price_to_know_it_by(unknown: dict[str, Any]) -> None:
+def test_candles_need_an_instrument_and_a_known_price(unknown: dict[str, Any]) -> None:
     assert not binance.serves_klines(replace(NEWEST, **unknown), CONTEXT)
 
 
@@ -551,11 +553,11 @@ def test_the_error_code_is_a_number_at_the_top(payload: Any, code: int | None) -
         (None, None),
     ],
 )
-def test_the_end_of_a_ban_is_read_out_of_the_text(payload: Any, until_ms: int | None) -> None:
+def test_the_end_of_a_ban_is_read_from_the_text(payload: Any, until_ms: int | None) -> None:
     assert binance.banned_until_ms(payload) == until_ms
 
 
-def test_candles_of_a_time_to_come_are_malformed() -> None:
+def test_candles_in_the_future_are_malformed() -> None:
     rows = [kline(EPOCH_MS - EPOCH_MS % HOUR + 5 * HOUR)]
     with pytest.raises(MalformedResponse):
         parsed(binance.parse_klines, NEWEST, [rows], CONTEXT)

@@ -125,7 +125,7 @@ def test_a_row_becomes_a_ticker_with_its_change_and_percentage_computed() -> Non
         ("60000.01", "60000.03", 0.02, 0.0),
     ],
 )
-def test_change_and_percentage_are_rounded_to_the_venues_own_places(
+def test_change_and_percentage_are_rounded_to_the_venues_digits(
     opened: str, last: str, change: float, percentage: float
 ) -> None:
     (ticker,) = told(mini("BTCUSDT", o=opened, c=last, h=last, l=last))
@@ -145,7 +145,7 @@ def test_pairs_against_dollars_count_and_others_do_not() -> None:
     }
 
 
-def test_every_dollar_pair_of_a_coin_is_told_the_best_quote_first() -> None:
+def test_every_dollar_pair_of_a_coin_is_in_the_tick_the_preferred_quote_first() -> None:
     rows = [mini(symbol) for symbol in ("BTCUSDC", "BTCFDUSD", "BTCUSDT")]
     assert [one.instrument.symbol for one in told(*rows)] == [
         "BTCUSDT",
@@ -155,12 +155,12 @@ def test_every_dollar_pair_of_a_coin_is_told_the_best_quote_first() -> None:
 
 
 @pytest.mark.parametrize("symbol", ["EURUSDT", "TRYUSDT", "GBPUSDC"])
-def test_money_is_no_coin(symbol: str) -> None:
+def test_fiat_currencies_are_left_out(symbol: str) -> None:
     assert [one.instrument.symbol for one in told(mini(symbol), mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
 @pytest.mark.parametrize("rows", [[], [mini("ETHBTC")], [mini("EURUSDT"), mini("BTCTRY")]])
-def test_where_no_dollar_pair_changed_the_tick_only_proves_that_they_live(rows: list[Any]) -> None:
+def test_a_frame_without_dollar_pairs_is_an_empty_tick(rows: list[Any]) -> None:
     assert parse(framed(rows)) == TickerUpdates("binance", ())
 
 
@@ -210,7 +210,7 @@ JUNK_ROWS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("junk", JUNK_ROWS, ids=str)
-def test_a_junk_row_is_left_out_and_the_others_are_told(junk: dict[str, Any]) -> None:
+def test_a_malformed_row_is_left_out_of_the_tick(junk: dict[str, Any]) -> None:
     tickers = told(mini("BTCUSDT"), mini("ODDUSDT", **junk), mini("ETHUSDT"))
     assert [one.instrument.symbol for one in tickers] == ["BTCUSDT", "ETHUSDT"]
 
@@ -225,12 +225,12 @@ def test_a_row_without_a_field_is_left_out(name: str) -> None:
 @pytest.mark.parametrize(
     "junk", [None, 7, "BTCUSDT", [], {}, {"s": 7}, {"s": None}, {"c": "1"}], ids=str
 )
-def test_what_is_no_row_costs_itself_and_the_frames_good_rows_are_told(junk: Any) -> None:
+def test_a_value_that_is_not_a_row_is_left_out_of_the_tick(junk: Any) -> None:
     tickers = told(mini("BTCUSDT"), junk, mini("ETHBTC"), mini("ETHUSDT"))
     assert [one.instrument.symbol for one in tickers] == ["BTCUSDT", "ETHUSDT"]
 
 
-def test_more_rows_than_a_venue_has_pairs_are_junk() -> None:
+def test_too_many_rows_are_malformed() -> None:
     with pytest.raises(MalformedResponse):
         told(*[mini("BTCUSDT")] * 10_001)
 
@@ -238,7 +238,7 @@ def test_more_rows_than_a_venue_has_pairs_are_junk() -> None:
 @pytest.mark.parametrize(
     "opened", ["0.00000001", "0." + "0" * 320 + "1", "9" * 320, "1" + "0" * 29]
 )
-def test_a_change_that_follows_from_an_absurd_open_is_unknown_and_the_row_is_told(
+def test_the_change_is_unknown_if_the_open_is_implausible(
     opened: str,
 ) -> None:
     (ticker,) = told(mini("BTCUSDT", o=opened))
@@ -249,16 +249,16 @@ def test_a_change_that_follows_from_an_absurd_open_is_unknown_and_the_row_is_tol
 @pytest.mark.parametrize(
     "pair", ["BIT\nUSDT", "\u202eBTCUSDT", "B\x1b[31mUSDT", "B\ud800USDT"], ids=ascii
 )
-def test_a_pair_that_cannot_be_printed_is_left_out(pair: str) -> None:
+def test_a_pair_that_is_not_printable_is_left_out(pair: str) -> None:
     assert [one.instrument.symbol for one in told(mini(pair), mini("BTCUSDT"))] == ["BTCUSDT"]
 
 
-def test_a_clock_that_is_off_by_two_hours_is_borne() -> None:
+def test_a_clock_error_of_two_hours_is_accepted() -> None:
     rows = [mini("BTCUSDT", E=EPOCH_MS - 2 * HOUR), mini("ETHUSDT", E=EPOCH_MS + 2 * HOUR)]
     assert len(told(*rows)) == 2
 
 
-def test_half_of_the_rows_may_be_junk_and_no_more() -> None:
+def test_at_most_half_of_the_rows_may_be_malformed() -> None:
     good, junk = mini("BTCUSDT"), mini("ODDUSDT", c="NaN")
     assert len(told(good, junk)) == 1
     with pytest.raises(MalformedResponse):
@@ -268,14 +268,14 @@ def test_half_of_the_rows_may_be_junk_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_a_candle_becomes_one_open_or_with_its_last_word(is_closed: bool) -> None:
+def test_a_candle_frame_becomes_an_open_or_a_closed_candle(is_closed: bool) -> None:
     assert candle(kline(x=is_closed)) == CandleUpdate(
         "binance", BTC_HOURS, Candle(EPOCH_MS, 100.0, 101.0, 99.0, 100.5, 12.5, is_closed)
     )
 
 
 @pytest.mark.parametrize("interval", list(Interval))
-def test_each_interval_is_read_as_it_is_asked_for(interval: Interval) -> None:
+def test_each_interval_is_parsed_as_it_is_subscribed(interval: Interval) -> None:
     tick = candle(kline(i=str(interval)))
     assert tick.subject == CandleTicks(instrument("BTCUSDT"), interval)
     assert PUSH_FEED.path([tick.subject]).endswith(f"btcusdt@kline_{interval.value}")
@@ -311,13 +311,13 @@ JUNK_CANDLES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("junk", JUNK_CANDLES, ids=str)
-def test_a_junk_candle_is_junk(junk: dict[str, Any]) -> None:
+def test_an_invalid_candle_is_malformed(junk: dict[str, Any]) -> None:
     with pytest.raises(MalformedResponse):
         candle(kline(**junk))
 
 
 @pytest.mark.parametrize("name", ["t", "s", "i", "o", "c", "h", "l", "v", "x"])
-def test_a_candle_without_a_field_is_junk(name: str) -> None:
+def test_a_candle_without_a_field_is_malformed(name: str) -> None:
     frame = kline()
     del frame["k"][name]
     with pytest.raises(MalformedResponse):
@@ -327,7 +327,7 @@ def test_a_candle_without_a_field_is_junk(name: str) -> None:
 @pytest.mark.parametrize(
     "event_ms", [EPOCH_MS - 4 * HOUR, EPOCH_MS + 4 * HOUR, EPOCH_MS // 1_000, None, str(TOLD_MS)]
 )
-def test_a_candle_that_is_not_told_now_is_junk(event_ms: Any) -> None:
+def test_a_candle_that_is_not_current_is_malformed(event_ms: Any) -> None:
     with pytest.raises(MalformedResponse):
         candle(kline({"E": event_ms}))
 
@@ -340,7 +340,7 @@ def test_a_candle_that_is_not_told_now_is_junk(event_ms: Any) -> None:
         {"result": True},
     ],
 )
-def test_an_answer_to_a_command_is_no_tick(answer: Any) -> None:
+def test_the_answer_to_a_command_is_not_a_tick(answer: Any) -> None:
     assert parse(answer) is None
 
 
@@ -352,7 +352,7 @@ def test_an_answer_to_a_command_is_no_tick(answer: Any) -> None:
         {"code": 0, "msg": "Unknown property", "id": None},
     ],
 )
-def test_a_refused_command_is_no_tick_and_no_junk(error: Any) -> None:
+def test_a_refused_command_is_neither_a_tick_nor_malformed(error: Any) -> None:
     assert parse(error) is None
 
 
@@ -395,7 +395,7 @@ def test_a_refused_command_is_no_tick_and_no_junk(error: Any) -> None:
     ],
     ids=str,
 )
-def test_any_other_frame_is_junk(junk: Any) -> None:
+def test_any_other_frame_is_malformed(junk: Any) -> None:
     with pytest.raises(MalformedResponse):
         parse(junk)
 
@@ -415,7 +415,7 @@ def test_symbols_are_lower_case_and_intervals_keep_their_case(
     assert binance_stream.stream_name(subject) == name
 
 
-def test_the_address_asks_for_all_its_subjects() -> None:
+def test_the_path_subscribes_to_all_its_subjects() -> None:
     path = PUSH_FEED.path([MarketTicks(), BTC_HOURS])
     url = urlsplit(PUSH_FEED.base_url + path)
     assert (url.scheme, url.path) == ("wss", "/stream")
@@ -445,7 +445,7 @@ def test_a_command_of_a_hundred_symbols_stays_small_and_is_ascii() -> None:
     assert len(text) < 4_096
 
 
-def test_tickers_are_silent_sooner_than_candles() -> None:
+def test_tickers_have_a_shorter_silence_than_candles() -> None:
     assert PUSH_FEED.silence_s(MarketTicks()) == 10
     assert PUSH_FEED.silence_s(BTC_HOURS) == 60
 
@@ -458,7 +458,7 @@ def test_tickers_are_silent_sooner_than_candles() -> None:
         {"stream": None, "data": {"e": "serverShutdown"}},
     ],
 )
-def test_a_goodbye_is_known_in_both_shapes(frame: Any) -> None:
+def test_a_shutdown_notice_is_recognised_in_both_forms(frame: Any) -> None:
     assert PUSH_FEED.is_shutdown_notice(frame)
 
 
@@ -480,7 +480,7 @@ def test_a_goodbye_is_known_in_both_shapes(frame: Any) -> None:
     ],
     ids=str,
 )
-def test_nothing_else_is_a_goodbye(frame: Any) -> None:
+def test_no_other_frame_is_a_shutdown_notice(frame: Any) -> None:
     assert PUSH_FEED.is_shutdown_notice(frame) is False
 
 
@@ -554,7 +554,7 @@ def is_plausible(tick: Tick) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(frame=mutated() | VALUES)
-def test_whatever_a_frame_looks_like_it_is_junk_or_a_plausible_tick(frame: Any) -> None:
+def test_any_frame_is_malformed_or_a_plausible_tick(frame: Any) -> None:
     assert PUSH_FEED.is_shutdown_notice(frame) in (True, False)
     try:
         tick = parse(frame)

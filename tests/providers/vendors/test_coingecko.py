@@ -74,7 +74,7 @@ def test_a_row_becomes_a_coin_in_dollars_and_percent() -> None:
 
 
 @pytest.mark.parametrize(("told", "symbol"), [("AVAX", "AVAX"), ("btc.b", "BTC.B")])
-def test_symbols_are_upper_case_whatever_their_case_was(told: str, symbol: str) -> None:
+def test_symbols_become_upper_case(told: str, symbol: str) -> None:
     assert markets(coin_row(symbol=told)).coins[0].symbol == symbol
 
 
@@ -114,7 +114,7 @@ def test_null_stays_null(told: str, field: str) -> None:
         ("2026-11-22T08:29:20.123456+00:00", 20.123456),
     ],
 )
-def test_dates_are_read_with_their_offset_and_cut_milliseconds(
+def test_dates_are_read_with_any_offset_and_with_truncated_milliseconds(
     text: str, after_08_29: float
 ) -> None:
     instant = EPOCH + timedelta(minutes=29, seconds=after_08_29)
@@ -128,11 +128,11 @@ def test_numbers_may_be_ints_floats_or_exponents_and_become_floats() -> None:
     assert type(coin.market_cap) is float
 
 
-def test_a_market_cap_of_zero_is_not_known() -> None:
+def test_a_market_cap_of_zero_is_unknown() -> None:
     assert markets(coin_row(market_cap=0)).coins[0].market_cap is None
 
 
-def test_a_supply_of_zero_beside_a_market_cap_of_zero_is_not_known() -> None:
+def test_a_supply_of_zero_with_a_market_cap_of_zero_is_unknown() -> None:
     coin = markets(coin_row(market_cap=0, market_cap_rank=None, circulating_supply=0)).coins[0]
     assert (coin.market_cap, coin.circulating_supply) == (None, None)
     assert markets(coin_row(market_cap=7e6, circulating_supply=0.0)).coins[0].market_cap == 7e6
@@ -151,11 +151,11 @@ def test_a_supply_of_zero_beside_a_market_cap_of_zero_is_not_known() -> None:
     ],
     ids=ascii,
 )
-def test_an_image_that_is_no_address_is_none(image: str) -> None:
+def test_an_image_that_is_not_a_url_is_none(image: str) -> None:
     assert markets(coin_row(image=image)).coins[0].image is None
 
 
-def test_an_id_that_comes_twice_is_kept_once_as_first_told() -> None:
+def test_of_a_repeated_id_the_first_row_is_kept() -> None:
     twice = markets(coin_row(), coin_row(name="Bitcoin again"))
     assert [(coin.id, coin.name) for coin in twice.coins] == [("bitcoin", "Bitcoin")]
 
@@ -177,14 +177,14 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_one_absurd_row_of_fifty_is_left_out_and_named(change: dict[str, Any]) -> None:
+def test_one_malformed_row_is_left_out_and_named(change: dict[str, Any]) -> None:
     ranking = markets(*many(49, coin_row(id="absurd", **change)))
     assert ranking.refused == ("absurd",)
     assert [coin.id for coin in ranking.coins] == [f"coin-{n}" for n in range(1, 50)]
 
 
 @pytest.mark.parametrize("change", ABSURD)
-def test_half_of_the_rows_may_be_absurd_and_no_more(change: dict[str, Any]) -> None:
+def test_at_most_half_of_the_rows_may_be_malformed(change: dict[str, Any]) -> None:
     absurd = [coin_row(id=f"absurd-{n}", **change) for n in range(6)]
     assert len(markets(*many(5, *absurd[:5])).coins) == 5
     with pytest.raises(ValueError, match="6 rows are malformed, 5 are not"):
@@ -204,7 +204,7 @@ NO_ROWS: list[Any] = [
 
 
 @pytest.mark.parametrize("row", NO_ROWS, ids=str)
-def test_what_is_no_row_costs_itself_and_is_named_by_its_number(row: Any) -> None:
+def test_a_value_that_is_not_a_row_is_left_out_and_named_by_its_number(row: Any) -> None:
     named = isinstance(row, dict) and row.get("id")
     ranking = markets(*many(49, row))
     assert len(ranking.coins) == 49
@@ -224,7 +224,7 @@ HIDDEN += ["bit\x00coin", "bit\u2028coin", "bit\x9bcoin", "bit\u00a0coin"]
 
 @pytest.mark.parametrize("text", HIDDEN, ids=ascii)
 @pytest.mark.parametrize("field", ["id", "symbol"])
-def test_a_name_that_cannot_be_printed_is_never_taken_for_another(field: str, text: str) -> None:
+def test_an_unprintable_name_is_not_confused_with_another(field: str, text: str) -> None:
     ranking = markets(*many(3, coin_row(**{"id": "odd", field: text})))
     assert ranking.refused == ("odd" if field == "symbol" else "number 4",)
     assert [coin.id for coin in ranking.coins] == ["coin-1", "coin-2", "coin-3"]
@@ -241,11 +241,11 @@ def test_a_name_that_cannot_be_printed_is_never_taken_for_another(field: str, te
     ],
     ids=ascii,
 )
-def test_what_cannot_be_printed_is_left_out_of_a_coins_name(text: str, shown: str) -> None:
+def test_unprintable_characters_are_left_out_of_a_name(text: str, shown: str) -> None:
     assert markets(coin_row(name=text)).coins[0].name == shown
 
 
-def test_a_supply_that_no_market_has_costs_the_supply_and_is_named() -> None:
+def test_an_impossible_supply_is_left_out_and_named() -> None:
     row = coin_row(id="odd", circulating_supply=1.7e308, market_cap=None, market_cap_rank=2)
     ranking = markets(coin_row(), row)
     assert ranking.refused == ()
@@ -270,20 +270,20 @@ def test_a_supply_that_no_market_has_costs_the_supply_and_is_named() -> None:
     ],
     ids=str,
 )
-def test_a_figure_beyond_any_market_costs_its_row(change: dict[str, Any]) -> None:
+def test_a_row_with_an_impossible_number_is_left_out(change: dict[str, Any]) -> None:
     ranking = markets(*many(3, coin_row(id="odd", **change)))
     assert ranking.refused == ("odd",)
     assert len(ranking.coins) == 3
 
 
-def test_more_rows_than_twice_what_was_asked_for_are_no_list() -> None:
+def test_too_many_rows_are_malformed() -> None:
     assert len(markets(*many(500)).coins) == 500
     with pytest.raises(ValueError, match="501 rows, at most 500"):
         markets(*many(501))
 
 
 @pytest.mark.parametrize("ahead", [1, 11])
-def test_rows_from_the_future_cost_themselves_unless_they_are_most(ahead: int) -> None:
+def test_rows_from_the_future_are_left_out_unless_most_are(ahead: int) -> None:
     rows = [coin_row(id=f"ahead-{n}", last_updated="2027-11-22T08:00:00Z") for n in range(ahead)]
     ranking = markets(*many(12, *rows))
     assert len(ranking.coins) == 12
@@ -299,7 +299,7 @@ def test_a_row_that_is_days_old_is_kept_with_its_date() -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-11-21T08:00:00Z", "2026-11-23T08:00:00Z"])
-def test_a_list_whose_newest_row_is_not_of_now_is_refused(text: str) -> None:
+def test_a_list_whose_newest_row_is_not_current_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not current"):
         markets(coin_row(last_updated=text))
 
@@ -331,7 +331,7 @@ def test_the_market_is_one_call_for_250_coins() -> None:
         (7, None),
     ],
 )
-def test_the_error_code_is_read_from_any_of_the_four_shapes(payload: Any, code: int | None) -> None:
+def test_the_error_code_is_read_from_each_of_the_four_forms(payload: Any, code: int | None) -> None:
     assert coingecko.error_code(payload) == code
 
 
@@ -351,7 +351,7 @@ def key_limits(told: Any) -> AccountLimits:
     return parsed(coingecko.parse_key, AccountQuery(), [told], context("pro"))
 
 
-def test_a_keys_own_figures_count_before_its_plans() -> None:
+def test_the_limits_of_a_key_come_before_those_of_its_plan() -> None:
     assert key_limits(KEY) == AccountLimits(100, 50_000, 4_000)
     older = {name: value for name, value in KEY.items() if not name.startswith("api_key")}
     assert key_limits(older) == AccountLimits(500, 500_000, 104_000)
@@ -370,12 +370,12 @@ def test_a_keys_own_figures_count_before_its_plans() -> None:
         {**KEY, "api_key_current_total_monthly_calls": 1e30},
     ],
 )
-def test_absurd_figures_of_a_key_are_refused(told: Any) -> None:
+def test_implausible_limits_of_a_key_are_refused(told: Any) -> None:
     with pytest.raises(MalformedResponse):
         key_limits(told)
 
 
-def test_only_a_paid_key_is_asked_for_its_figures() -> None:
+def test_only_a_paid_key_has_its_limits_requested() -> None:
     served = {plan: coingecko.serves_key(AccountQuery(), context(plan)) for plan in PLANS}
     assert served == {"pro": True, "demo": False, "keyless": False}
     assert coingecko.build_key(AccountQuery(), context("pro")) == (Call("/key"),)
@@ -395,7 +395,7 @@ def test_a_row_from_the_future_is_left_out_and_named() -> None:
     "name image market_cap_rank market_cap total_volume high_24h low_24h price_change_24h"
     " price_change_percentage_24h circulating_supply".split(),
 )
-def test_a_key_that_the_vendor_leaves_out_of_all_rows_is_unknown_and_costs_no_row(key: str) -> None:
+def test_a_field_missing_in_all_rows_is_unknown(key: str) -> None:
     rows = [{name: cell for name, cell in row.items() if name != key} for row in many(20)]
     ranking = markets(*rows)
     assert (len(ranking.coins), ranking.refused) == (20, ())

@@ -41,7 +41,7 @@ def native(interval: Interval, rows: Any, now_ms: int = HALF_PAST) -> Candles:
     return candles.parse_native(query, [rows], context("pro", now_ms))
 
 
-def test_a_stamp_of_the_close_becomes_one_of_the_open_and_volume_is_none() -> None:
+def test_a_close_time_becomes_an_open_time_and_the_volume_is_none() -> None:
     series = native(Interval.H1, [bar(EPOCH_MS)])
     assert series.interval is Interval.H1
     assert series.instrument is None
@@ -50,7 +50,7 @@ def test_a_stamp_of_the_close_becomes_one_of_the_open_and_volume_is_none() -> No
     )
 
 
-def test_the_forming_candle_is_stamped_in_the_future_and_not_closed() -> None:
+def test_the_newest_candle_with_a_future_close_is_not_closed() -> None:
     rows = [bar(EPOCH_MS - HOUR), bar(EPOCH_MS), bar(EPOCH_MS + HOUR)]
     assert times(native(Interval.H1, rows)) == [
         (EPOCH_MS - 2 * HOUR, True),
@@ -60,7 +60,7 @@ def test_the_forming_candle_is_stamped_in_the_future_and_not_closed() -> None:
 
 
 @pytest.mark.parametrize(("after_close", "is_closed"), [(14 * MINUTE, False), (15 * MINUTE, True)])
-def test_the_last_candle_is_final_only_once_the_vendors_cache_has_run_out(
+def test_the_last_candle_is_closed_once_the_vendors_cache_expired(
     after_close: int, is_closed: bool
 ) -> None:
     now_ms = EPOCH_MS + after_close
@@ -70,13 +70,13 @@ def test_the_last_candle_is_final_only_once_the_vendors_cache_has_run_out(
     assert times(halves) == [(EPOCH_MS - HOUR, is_closed)]
 
 
-def test_a_candle_that_another_follows_is_final_at_once() -> None:
+def test_a_candle_with_a_successor_is_closed() -> None:
     rows = [bar(EPOCH_MS), bar(EPOCH_MS + HOUR)]
     series = native(Interval.H1, rows, EPOCH_MS + 5 * MINUTE)
     assert times(series) == [(EPOCH_MS - HOUR, True), (EPOCH_MS, False)]
 
 
-def test_an_hour_whose_second_half_never_came_is_not_told_as_closed() -> None:
+def test_an_hour_without_its_second_half_is_not_closed() -> None:
     rows = [bar(EPOCH_MS - HOUR), bar(EPOCH_MS - 30 * MINUTE)]
     assert (EPOCH_MS - HOUR, True) not in times(merged(Interval.H1, rows))
 
@@ -88,7 +88,7 @@ def test_two_half_hours_make_an_hour() -> None:
     )
 
 
-def test_six_four_hours_make_a_day_and_the_day_under_way_is_kept_open() -> None:
+def test_six_four_hour_candles_make_a_day_and_the_current_day_stays_open() -> None:
     midnight = EPOCH_MS - 8 * HOUR
     closes = range(midnight - 20 * HOUR, midnight + 12 * HOUR + 1, 4 * HOUR)
     rows = [bar(close_ms, 90 + n, 120 + n) for n, close_ms in enumerate(closes)]
@@ -111,18 +111,18 @@ def test_an_hour_with_a_missing_half_is_left_out(missing: int) -> None:
     assert times(merged(Interval.H1, rows)) == [(EPOCH_MS - HOUR, True), (EPOCH_MS, False)]
 
 
-def test_a_forming_hour_is_kept_with_what_there_is_of_it() -> None:
+def test_an_incomplete_current_hour_is_kept() -> None:
     rows = [bar(EPOCH_MS - 30 * MINUTE), bar(EPOCH_MS), bar(HALF_PAST, 95, 99)]
     forming = merged(Interval.H1, rows, EPOCH_MS + 20 * MINUTE).candles[-1]
     assert forming == Candle(EPOCH_MS, 96, 99, 95, 98, volume=None, closed=False)
 
 
-def test_an_hour_whose_second_half_is_stamped_in_the_future_is_not_closed() -> None:
+def test_an_hour_whose_second_half_ends_in_the_future_is_not_closed() -> None:
     rows = [bar(HALF_PAST), bar(EPOCH_MS + HOUR)]
     assert times(merged(Interval.H1, rows, EPOCH_MS + 40 * MINUTE)) == [(EPOCH_MS, False)]
 
 
-def test_rows_out_of_order_and_told_twice_become_ascending_and_unique() -> None:
+def test_unordered_and_repeated_rows_become_ascending_and_unique() -> None:
     rows = [bar(EPOCH_MS), bar(EPOCH_MS - HOUR), bar(EPOCH_MS)]
     assert times(native(Interval.H1, rows)) == [
         (EPOCH_MS - 2 * HOUR, True),
@@ -144,9 +144,7 @@ ABSURD = [
 
 @pytest.mark.parametrize("part", ABSURD, ids=str)
 @pytest.mark.parametrize("place", [0, 1])
-def test_an_absurd_part_costs_the_candle_that_would_hide_it_and_is_named(
-    part: list[Any], place: int
-) -> None:
+def test_a_candle_with_a_malformed_part_is_left_out_and_named(part: list[Any], place: int) -> None:
     rows: list[Any] = [bar(EPOCH_MS - n * 30 * MINUTE) for n in (5, 4, 3, 2, 1, 0)]
     at = 2 + place
     rows[at] = [rows[at][0], *part]
@@ -156,21 +154,21 @@ def test_an_absurd_part_costs_the_candle_that_would_hide_it_and_is_named(
 
 
 @pytest.mark.parametrize("row", [None, [], {}, "bar", [EPOCH_MS - HOUR], bar(EPOCH_MS - HOUR + 1)])
-def test_what_is_no_candle_costs_itself_and_is_named(row: Any) -> None:
+def test_a_value_that_is_not_a_candle_is_left_out_and_named(row: Any) -> None:
     rows = [bar(EPOCH_MS - 2 * HOUR), row, bar(EPOCH_MS)]
     series = native(Interval.H1, rows)
     assert times(series) == [(EPOCH_MS - 3 * HOUR, True), (EPOCH_MS - HOUR, True)]
     assert len(series.refused) == 1
 
 
-def test_a_malformed_newest_candle_leaves_the_newest_well_formed_one() -> None:
+def test_a_malformed_newest_candle_is_left_out() -> None:
     rows = [bar(EPOCH_MS - HOUR), bar(EPOCH_MS), [EPOCH_MS + HOUR, 0, 0, 0, 0]]
     series = native(Interval.H1, rows, EPOCH_MS + MINUTE)
     assert times(series) == [(EPOCH_MS - 2 * HOUR, True), (EPOCH_MS - HOUR, False)]
     assert series.refused == (str(EPOCH_MS),)
 
 
-def test_candles_of_one_time_that_differ_are_both_left_out() -> None:
+def test_two_different_candles_of_one_time_are_both_left_out() -> None:
     rows = [bar(EPOCH_MS - n * HOUR) for n in (3, 2, 1, 0)]
     series = native(Interval.H1, [*rows, bar(EPOCH_MS - 2 * HOUR, 80, 120)])
     assert [at for at, _ in times(series)] == [EPOCH_MS - n * HOUR for n in (4, 2, 1)]
@@ -178,14 +176,14 @@ def test_candles_of_one_time_that_differ_are_both_left_out() -> None:
 
 
 @pytest.mark.parametrize("absurd", [[], {}, None, [EPOCH_MS, 1]])
-def test_a_majority_of_absurd_candles_is_no_answer(absurd: Any) -> None:
+def test_a_majority_of_malformed_candles_is_refused(absurd: Any) -> None:
     with pytest.raises(ProviderError):
         parsed(candles.parse_native, NEWEST, [[bar(EPOCH_MS), absurd, absurd]], context("pro"))
     with pytest.raises(ProviderError):
         parsed(candles.parse_native, NEWEST, [[absurd]], context("pro"))
 
 
-def test_absurd_candles_are_counted_over_all_pages_of_a_range() -> None:
+def test_malformed_candles_are_counted_over_all_pages_of_a_range() -> None:
     hours = [bar(EPOCH_MS - n * HOUR) for n in (3, 2, 1)]
     series = candles.parse_range(RANGE, [hours, [None]], context("pro"))
     assert times(series) == [(EPOCH_MS - n * HOUR, True) for n in (4, 3, 2)]
@@ -201,9 +199,7 @@ def test_absurd_candles_are_counted_over_all_pages_of_a_range() -> None:
         (candles.parse_native, Interval.D1, 180),
     ],
 )
-def test_more_candles_than_twice_the_days_asked_for_are_no_answer(
-    parse: Any, interval: Interval, most: int
-) -> None:
+def test_too_many_candles_are_malformed(parse: Any, interval: Interval, most: int) -> None:
     query, rows = replace(NEWEST, interval=interval), [bar(EPOCH_MS)] * (2 * most + 1)
     with pytest.raises(ValueError, match=f"at most {2 * most}"):
         parse(query, [rows], context("pro"))
@@ -218,7 +214,7 @@ def test_candles_of_yesterday_are_refused() -> None:
 
 
 @pytest.mark.parametrize("hour", [1, 11, 13, 20, 23])
-def test_daily_candles_are_of_now_at_any_hour_of_the_day(hour: int) -> None:
+def test_daily_candles_are_current_at_any_hour(hour: int) -> None:
     midnight = EPOCH_MS - 8 * HOUR
     series = native(Interval.D1, [bar(midnight), bar(midnight + DAY)], midnight + hour * HOUR)
     assert times(series) == [(midnight - DAY, True), (midnight, False)]
@@ -227,7 +223,7 @@ def test_daily_candles_are_of_now_at_any_hour_of_the_day(hour: int) -> None:
 RANGE = replace(NEWEST, start_ms=EPOCH_MS - 4 * HOUR, end_ms=EPOCH_MS - HOUR)
 
 
-def test_a_range_holds_what_opens_in_it_from_all_pages_once() -> None:
+def test_a_range_has_each_candle_that_opens_in_it_once() -> None:
     hours = [bar(EPOCH_MS - n * HOUR) for n in range(6, -1, -1)]
     series = candles.parse_range(RANGE, [hours[:4], hours[3:]], context("pro"))
     assert times(series) == [(EPOCH_MS - n * HOUR, True) for n in (4, 3, 2)]
@@ -238,7 +234,7 @@ def test_a_range_before_the_coins_first_trade_is_an_empty_answer() -> None:
 
 
 @pytest.mark.parametrize("junk", [{}, "", {"error": "coin not found"}])
-def test_a_range_that_is_no_list_is_no_answer(junk: Any) -> None:
+def test_a_range_that_is_not_a_list_is_malformed(junk: Any) -> None:
     with pytest.raises(ProviderError):
         parsed(candles.parse_range, RANGE, [junk], context("pro"))
 
@@ -246,7 +242,7 @@ def test_a_range_that_is_no_list_is_no_answer(junk: Any) -> None:
 @pytest.mark.parametrize(
     ("interval", "days"), [("30m", "1"), ("1h", "1"), ("2h", "1"), ("4h", "30"), ("1d", "30")]
 )
-def test_merging_asks_for_the_days_that_bring_the_right_grain(interval: str, days: str) -> None:
+def test_merging_requests_the_days_that_give_the_needed_interval(interval: str, days: str) -> None:
     calls = candles.build_merged(replace(NEWEST, interval=Interval(interval)), context())
     assert calls == (Call("/coins/bitcoin/ohlc", (("vs_currency", "usd"), ("days", days))),)
 
@@ -254,7 +250,9 @@ def test_merging_asks_for_the_days_that_bring_the_right_grain(interval: str, day
 @pytest.mark.parametrize(
     ("interval", "name", "days"), [("1h", "hourly", "90"), ("1d", "daily", "180")]
 )
-def test_native_candles_are_asked_for_by_name(interval: str, name: str, days: str) -> None:
+def test_native_candles_are_requested_by_the_interval_name(
+    interval: str, name: str, days: str
+) -> None:
     calls = candles.build_native(replace(NEWEST, interval=Interval(interval)), context("pro"))
     params = (("vs_currency", "usd"), ("days", days), ("interval", name))
     assert calls == (Call("/coins/bitcoin/ohlc", params),)
@@ -264,7 +262,7 @@ def test_native_candles_are_asked_for_by_name(interval: str, name: str, days: st
     ("interval", "name", "step", "most"),
     [("1h", "hourly", HOUR, 744), ("1d", "daily", DAY, 180)],
 )
-def test_a_range_is_cut_into_what_one_call_may_hold(
+def test_a_range_is_split_into_calls_of_the_largest_size(
     interval: str, name: str, step: int, most: int
 ) -> None:
     start, now = EPOCH_MS - 1_000 * step, EPOCH_MS
@@ -278,7 +276,7 @@ def test_a_range_is_cut_into_what_one_call_may_hold(
     assert max((last - first) // step + 1 for first, last in spans) == most
 
 
-def test_a_range_begins_where_the_vendors_history_does_and_asks_for_nothing_ahead() -> None:
+def test_a_range_is_limited_to_the_vendors_history_and_to_now() -> None:
     query = OhlcQuery("bitcoin", (), Interval.D1, 1_400_000_000_000, EPOCH_MS + 400 * DAY)
     calls = [dict(call.params) for call in candles.build_range(query, context("pro", EPOCH_MS))]
     assert calls[0]["from"] == str(int(datetime(2018, 2, 10, tzinfo=UTC).timestamp()))
@@ -290,12 +288,12 @@ def test_a_range_before_the_vendors_history_is_not_served() -> None:
     assert not candles.serves_range(query, context("pro"))
 
 
-def test_candles_of_another_time_than_asked_for_are_no_answer() -> None:
+def test_candles_outside_the_requested_range_are_malformed() -> None:
     with pytest.raises(ProviderError):
         parsed(candles.parse_range, RANGE, [[bar(EPOCH_MS - 400 * DAY)]], context("pro"))
 
 
-def test_a_coin_id_cannot_leave_its_place_in_the_path() -> None:
+def test_a_coin_id_is_escaped_in_the_path() -> None:
     odd = replace(RANGE, coin_id="../ping?x=a b")
     paths = {build(odd, context("pro"))[0].path for build in BUILDS}
     assert paths == {f"/coins/..%2Fping%3Fx%3Da%20b/ohlc{end}" for end in ("", "/range")}
@@ -305,7 +303,7 @@ BUILDS = (candles.build_merged, candles.build_native, candles.build_range)
 
 
 @pytest.mark.parametrize("interval", Interval)
-def test_newest_candles_are_merged_on_every_plan_where_the_grain_divides(
+def test_newest_candles_are_merged_on_every_plan(
     interval: Interval,
 ) -> None:
     serves = interval in {"30m", "1h", "2h", "4h", "8h", "12h", "1d"}
@@ -325,7 +323,7 @@ def test_native_and_range_candles_are_the_pro_plans_hourly_and_daily(interval: I
         assert not candles.serves_range(ranged, context(plan))
 
 
-def test_each_operation_serves_only_its_kind_of_question_about_a_known_id() -> None:
+def test_each_operation_serves_only_its_kind_of_query_with_a_known_id() -> None:
     pro, unknown = context("pro"), replace(NEWEST, coin_id=None)
     assert not candles.serves_merged(RANGE, pro)
     assert not candles.serves_native(RANGE, pro)

@@ -20,7 +20,7 @@ ATTRIBUTION = (
 )
 
 
-def test_it_is_labelled_as_its_own_index_with_its_own_attribution() -> None:
+def test_the_index_has_its_own_name_and_attribution() -> None:
     yesterday = INDEX.row(1, value=7, value_classification="Extreme fear")
     days = (
         FearGreed(41, "Neutral", datetime(2026, 11, 22, tzinfo=UTC), "coinmarketcap", ATTRIBUTION),
@@ -55,13 +55,13 @@ def test_a_value_is_a_number_or_a_text(given: Any, value: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["0", 0])
-def test_no_error_is_zero_as_a_number_or_a_text(code: Any) -> None:
+def test_the_error_code_of_a_success_is_zero_as_a_number_or_a_text(code: Any) -> None:
     assert coinmarketcap.error_code(INDEX.envelope(INDEX.row(), code=code)) is None
     assert len(INDEX.parse(INDEX.envelope(INDEX.row(), code=code)).days) == 1
 
 
 @pytest.mark.parametrize("code", [1011, "1011", 500, "x", None, "", True, 0.5])
-def test_an_error_is_no_answer_though_data_stand_beside_it(code: Any) -> None:
+def test_an_error_beside_data_is_malformed(code: Any) -> None:
     with pytest.raises(ValueError, match="error instead"):
         INDEX.parse(INDEX.envelope(INDEX.row(), code=code))
 
@@ -83,7 +83,7 @@ def test_an_error_is_no_answer_though_data_stand_beside_it(code: Any) -> None:
     ],
     ids=str,
 )
-def test_the_error_code_is_a_number_in_whatever_type(payload: Any, code: int | None) -> None:
+def test_the_error_code_is_a_number_or_a_text(payload: Any, code: int | None) -> None:
     assert coinmarketcap.error_code(payload) == code
 
 
@@ -96,6 +96,6 @@ def test_a_year_is_one_call() -> None:
     assert coinmarketcap.build_fear_greed(SentimentQuery(), INDEX.context()) == (call,)
 
 
-def test_it_takes_no_key_and_one_call_a_minute() -> None:
+def test_the_plan_has_no_key_and_one_call_a_minute() -> None:
     hosts = ("https://pro-api.coinmarketcap.com",)
     assert Plan("keyless", hosts, (Window(1, 60),)) == coinmarketcap.KEYLESS

@@ -32,7 +32,7 @@ def test_a_post_becomes_a_report() -> None:
     )
 
 
-def test_the_links_to_other_pages_and_their_token_are_left_behind() -> None:
+def test_the_links_to_other_pages_with_the_token_are_ignored() -> None:
     assert API.key not in repr(API.reports(API.row()))
 
 
@@ -55,14 +55,14 @@ def test_a_publisher_without_a_name_is_its_domain_else_cryptopanic(source: Any, 
     assert API.only(API.row(source=source)).source == name
 
 
-def test_a_field_that_a_plan_leaves_out_is_unknown() -> None:
+def test_a_missing_field_is_unknown() -> None:
     report = API.only(without(API.row(), "source", "description", "image", "instruments", "votes"))
     assert (report.summary, report.image, report.symbols) == (None, None, ())
     assert (report.votes_for, report.votes_against) == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["description", "image", "instruments", "votes", "source"])
-def test_null_is_the_same_as_left_out(name: str) -> None:
+def test_null_is_the_same_as_a_missing_field(name: str) -> None:
     assert API.only(API.row() | {name: None}) == API.only(without(API.row(), name))
 
 

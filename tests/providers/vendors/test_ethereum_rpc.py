@@ -78,11 +78,11 @@ def test_a_price_is_the_next_base_fee_and_the_median_tip_of_its_percentile() -> 
     )
 
 
-def test_answers_out_of_order_are_told_apart_by_their_ids() -> None:
+def test_answers_in_any_order_are_matched_by_their_ids() -> None:
     assert fees(batch(GOOD)[::-1]) == fees(batch(GOOD))
 
 
-def test_empty_blocks_whose_tips_are_all_zero_do_not_pull_the_median_down() -> None:
+def test_empty_blocks_do_not_lower_the_median() -> None:
     rows: Rows = [*ROWS, (0, 0, 0), (0, 0, 0), (0, 0, 0)]
     told = history(rows, gasUsedRatio=[0.5, 1, 0.01, 0, 0.0, 0])
     found, without = fees(batch(told)), fees(batch(GOOD))
@@ -90,7 +90,7 @@ def test_empty_blocks_whose_tips_are_all_zero_do_not_pull_the_median_down() -> N
     assert found.block == OLDEST + 5
 
 
-def test_a_tip_of_zero_in_a_block_that_was_used_counts() -> None:
+def test_a_tip_of_zero_in_a_block_with_transactions_counts() -> None:
     rows: Rows = [(0, 10, 20), (0, 10, 20), (500, 600, 700)]
     found = fees(batch(history(rows)))
     assert found.slow == found.base_fee == 0.301000009
@@ -134,7 +134,7 @@ NO_RATIOS: list[Any] = [1.01, -0.1, float("nan"), float("inf"), "0.5", None, [],
 
 @pytest.mark.parametrize("ratio", [0, 0.5])
 @pytest.mark.parametrize("tips", NO_TIPS, ids=repr)
-def test_a_block_without_its_three_rising_tips_costs_itself(tips: Any, ratio: float) -> None:
+def test_a_block_without_three_rising_tips_is_left_out(tips: Any, ratio: float) -> None:
     told = GOOD | {"gasUsedRatio": [ratio, 0.5, 0.5], "reward": [tips, *GOOD["reward"][1:]]}
     found, without = fees(batch(told)), fees(batch(history(ROWS[1:])))
     assert (found.slow, found.average, found.fast) == (without.slow, without.average, without.fast)
@@ -143,7 +143,7 @@ def test_a_block_without_its_three_rising_tips_costs_itself(tips: Any, ratio: fl
 
 
 @pytest.mark.parametrize("ratio", NO_RATIOS, ids=lambda ratio: repr(ratio)[:20])
-def test_a_block_that_is_fuller_than_full_costs_itself(ratio: Any) -> None:
+def test_a_block_with_an_impossible_gas_ratio_is_left_out(ratio: Any) -> None:
     found = fees(batch(GOOD | {"gasUsedRatio": [0.5, ratio, 0.5]}))
     without = fees(batch(history([ROWS[0], ROWS[2]])))
     assert (found.slow, found.average, found.fast) == (without.slow, without.average, without.fast)
@@ -151,7 +151,7 @@ def test_a_block_that_is_fuller_than_full_costs_itself(ratio: Any) -> None:
 
 
 @pytest.mark.parametrize(("bad", "is_taken"), [(10, True), (11, False)])
-def test_only_a_majority_of_malformed_blocks_condemns_the_history(bad: int, is_taken: bool) -> None:
+def test_only_a_majority_of_malformed_blocks_refuses_the_history(bad: int, is_taken: bool) -> None:
     told = history([(1, 2, 3)] * 20)
     told["reward"][:bad] = [None] * bad
     if is_taken:
@@ -161,21 +161,21 @@ def test_only_a_majority_of_malformed_blocks_condemns_the_history(bad: int, is_t
             parsed(fees, batch(told))
 
 
-def test_percentiles_that_fall_in_all_blocks_are_no_answer() -> None:
+def test_falling_percentiles_in_all_blocks_are_malformed() -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, batch(history([(3, 2, 1)])))
 
 
 @pytest.mark.parametrize("no_answer", [None, [], "x", 7, {}, {"id": [1]}, {"id": {}}], ids=repr)
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_row_of_the_batch_that_is_no_answer_costs_itself(no_answer: Any, place: int) -> None:
+def test_a_value_in_the_batch_that_is_not_an_answer_is_ignored(no_answer: Any, place: int) -> None:
     told: list[Any] = batch(GOOD)
     told.insert(place, no_answer)
     assert fees(told) == fees(batch(GOOD))
 
 
 @pytest.mark.parametrize(("count", "is_taken"), [(10, True), (11, False)])
-def test_far_more_answers_than_questions_are_not_even_read(count: int, is_taken: bool) -> None:
+def test_too_many_answers_are_refused(count: int, is_taken: bool) -> None:
     told = [*batch(GOOD), *([answer(9, "0x1")] * (count - 2))]
     if is_taken:
         assert fees(told) == fees(batch(GOOD))
@@ -200,7 +200,7 @@ NO_QUANTITIES: list[Any] = [
 
 
 @pytest.mark.parametrize("junk", NO_QUANTITIES, ids=repr)
-def test_a_quantity_is_hexadecimal_or_no_answer(junk: Any) -> None:
+def test_a_quantity_that_is_not_hexadecimal_is_malformed(junk: Any) -> None:
     fee_list = GOOD["baseFeePerGas"]
     for change in (
         {"oldestBlock": junk},
@@ -248,13 +248,13 @@ def test_a_quantity_is_hexadecimal_or_no_answer(junk: Any) -> None:
     ],
     ids=str,
 )
-def test_a_history_that_does_not_fit_together_is_no_answer(change: dict[str, Any]) -> None:
+def test_an_inconsistent_history_is_malformed(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, batch({name: v for name, v in (GOOD | change).items() if v is not ...}))
 
 
 @pytest.mark.parametrize(("blocks", "is_taken"), [(1, True), (20, True), (21, False)])
-def test_fewer_blocks_than_asked_for_may_come_but_not_more(blocks: int, is_taken: bool) -> None:
+def test_fewer_blocks_than_requested_are_accepted_but_not_more(blocks: int, is_taken: bool) -> None:
     payload = batch(history([(1, 2, 3)] * blocks))
     if is_taken:
         assert fees(payload).block == OLDEST + blocks - 1
@@ -263,7 +263,7 @@ def test_fewer_blocks_than_asked_for_may_come_but_not_more(blocks: int, is_taken
             fees(payload)
 
 
-def test_no_block_at_all_is_no_answer() -> None:
+def test_a_history_without_blocks_is_malformed() -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, batch(history([])))
 
@@ -309,7 +309,7 @@ def test_the_chain_and_the_history_are_one_post_to_the_hosts_root() -> None:
     ]
 
 
-def test_the_hosts_are_run_by_different_people() -> None:
+def test_the_hosts_have_different_operators() -> None:
     plan = ethereum_rpc.PUBLIC
     assert plan == Plan(
         "public",
@@ -401,7 +401,7 @@ KINDS: dict[str, type[ProviderError]] = {
     ],
     ids=lambda value: repr(value)[:80],
 )
-async def test_whatever_a_host_refuses_is_the_hosts_fault_and_never_the_questions(
+async def test_every_refusal_is_the_hosts_failure(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     status: int,
@@ -426,7 +426,7 @@ async def test_a_good_batch_passes_the_client_whole(
     assert route.calls.last.request.content == call.json_body
 
 
-async def test_the_answers_of_the_single_calls_are_as_good_as_the_batchs(
+async def test_the_answers_of_the_single_calls_replace_the_batchs(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)

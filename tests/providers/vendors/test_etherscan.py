@@ -55,7 +55,7 @@ def fees(payload: Any) -> GasFees:
     return etherscan.parse_gasoracle(GasQuery(), [payload], CONTEXT)
 
 
-def test_the_oracle_is_read_digit_for_digit() -> None:
+def test_prices_are_read_exactly() -> None:
     assert fees(envelope(oracle())) == GasFees(
         chain="ethereum",
         unit="gwei",
@@ -69,7 +69,7 @@ def test_the_oracle_is_read_digit_for_digit() -> None:
 
 
 @given(st.integers(min_value=1, max_value=10**15))
-def test_every_digit_down_to_one_wei_survives(wei: int) -> None:
+def test_prices_are_exact_to_one_wei(wei: int) -> None:
     text = f"{wei // 10**9}.{wei % 10**9:09d}"
     found = fees(envelope(oracle(SafeGasPrice=text, ProposeGasPrice=text, FastGasPrice=text)))
     assert {Decimal(repr(price)) for price in (found.slow, found.average, found.fast)} == {
@@ -93,12 +93,12 @@ def test_whole_gwei_and_prices_that_are_equal_are_fine() -> None:
 
 
 @pytest.mark.parametrize("absent", [..., None])
-def test_a_base_fee_that_is_not_told_is_unknown(absent: Any) -> None:
+def test_a_missing_base_fee_is_unknown(absent: Any) -> None:
     assert fees(envelope(oracle(suggestBaseFee=absent))).base_fee is None
 
 
 @pytest.mark.parametrize("message", ["OK", "OK-Missing/Invalid API Key, rate limit of 1/5sec", ""])
-def test_a_success_is_told_by_its_status_whatever_its_message(message: str) -> None:
+def test_a_success_is_recognised_by_its_status_alone(message: str) -> None:
     payload = envelope(oracle(), message=message)
     assert etherscan.error_code(payload) is None
     assert fees(payload).block == 26_012_345
@@ -111,7 +111,7 @@ NO_PRICES += ["1,5", "٤", "0.0000000001", "312345678000000000", "9" * 5_000]
 
 @pytest.mark.parametrize("value", [*NO_PRICES, 0.3, 1, True, float("nan"), [], {}], ids=repr)
 @pytest.mark.parametrize("name", PRICES)
-def test_an_absurd_price_is_no_answer(name: str, value: Any) -> None:
+def test_an_implausible_price_is_malformed(name: str, value: Any) -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, envelope(oracle(**{name: value})))
 
@@ -130,7 +130,7 @@ def test_an_absurd_price_is_no_answer(name: str, value: Any) -> None:
     ],
     ids=str,
 )
-def test_prices_out_of_order_or_a_block_that_is_none_are_no_answer(change: dict[str, Any]) -> None:
+def test_unordered_prices_or_an_invalid_block_are_malformed(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedResponse):
         parsed(fees, envelope(oracle(**change)))
 
@@ -189,9 +189,7 @@ REFUSALS: list[tuple[Any, str, type[ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("text", "code"), [(text, code) for text, code, _ in REFUSALS], ids=str)
-def test_a_refusals_text_is_read_and_what_stands_behind_the_bar_is_not(
-    text: Any, code: str
-) -> None:
+def test_the_text_of_a_refusal_is_read_up_to_the_bar(text: Any, code: str) -> None:
     assert etherscan.error_code(refusal(text)) == code
 
 
@@ -205,14 +203,14 @@ def test_a_refusals_text_is_read_and_what_stands_behind_the_bar_is_not(
         ("unknown", EPOCH_MS, None),
     ],
 )
-def test_the_days_allowance_comes_back_at_midnight(
+def test_the_daily_quota_is_reset_at_midnight(
     code: str, now_ms: int, seconds: float | None
 ) -> None:
     assert etherscan.quota_reset_s(code, now_ms) == seconds
 
 
 @pytest.mark.parametrize("payload", [None, "", "<html>", [], {}, [refusal("x")], {"status": 0}])
-def test_what_is_no_refusal_has_no_code(payload: Any) -> None:
+def test_a_body_without_a_refusal_has_no_code(payload: Any) -> None:
     assert etherscan.error_code(payload) is None
 
 
@@ -251,7 +249,7 @@ def everything_told(error: BaseException) -> str:
     ],
     ids=str,
 )
-async def test_a_refusal_becomes_the_error_that_says_what_to_do_and_tells_no_key(
+async def test_a_refusal_becomes_the_documented_error_without_the_key(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     status: int,
@@ -281,13 +279,13 @@ async def test_a_refusal_becomes_the_error_that_says_what_to_do_and_tells_no_key
     ],
     ids=str,
 )
-def test_a_body_that_does_not_parse_is_never_quoted(payload: Any) -> None:
+def test_a_malformed_body_is_not_quoted(payload: Any) -> None:
     with pytest.raises(MalformedResponse) as caught:
         parsed(fees, payload)
     assert KEY not in everything_told(caught.value)
 
 
-def test_not_even_a_figure_out_of_bounds_is_quoted() -> None:
+def test_a_number_out_of_bounds_is_not_quoted() -> None:
     with pytest.raises(MalformedResponse) as caught:
         parsed(fees, envelope(oracle(FastGasPrice="1234567.125")))
     assert "1234567.125" not in everything_told(caught.value)

@@ -45,7 +45,7 @@ ABSURD: list[tuple[Index, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("index", "change"), ABSURD, ids=lambda one: str(one)[:40])
-def test_an_absurd_day_alone_is_no_answer_and_among_others_is_missing(
+def test_a_malformed_day_is_left_out_and_alone_is_refused(
     index: Index, change: dict[str, Any]
 ) -> None:
     assert index.is_malformed(index.envelope(index.row(**change)))
@@ -57,7 +57,7 @@ def test_an_absurd_day_alone_is_no_answer_and_among_others_is_missing(
 @each_index
 @pytest.mark.parametrize("no_row", [None, {}, [], "13", 7, True], ids=repr)
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_row_of_another_type_is_left_out_and_named_by_its_place(
+def test_a_row_of_another_type_is_left_out_and_named_by_its_number(
     index: Index, no_row: Any, place: int
 ) -> None:
     rows = [index.row(0, time_until_update="57600"), index.row(1)]
@@ -76,7 +76,7 @@ def test_a_refused_day_is_named_by_its_time(index: Index) -> None:
 @each_index
 @pytest.mark.parametrize(("bad", "is_taken"), [(20, True), (21, False)])
 @pytest.mark.parametrize("name", ["value", "timestamp"])
-def test_only_a_majority_of_absurd_days_makes_the_answer_malformed(
+def test_only_a_majority_of_malformed_days_refuses_the_answer(
     index: Index, name: str, bad: int, is_taken: bool
 ) -> None:
     rows = [index.row(n) for n in range(20)] + [index.row(n, **{name: None}) for n in range(bad)]
@@ -107,9 +107,7 @@ def test_a_day_in_the_future_is_left_out(index: Index) -> None:
 
 @each_index
 @pytest.mark.parametrize(("count", "is_taken"), [(800, True), (801, False)])
-def test_more_than_twice_the_days_asked_for_are_refused_unread(
-    index: Index, count: int, is_taken: bool
-) -> None:
+def test_too_many_days_are_refused(index: Index, count: int, is_taken: bool) -> None:
     rows = [index.row(0)] * count
     if is_taken:
         assert len(index.series(*rows).days) == 1
@@ -124,7 +122,7 @@ def test_missing_days_stay_missing(index: Index) -> None:
 
 
 @each_index
-def test_of_a_day_that_comes_twice_the_first_counts(index: Index) -> None:
+def test_of_a_repeated_day_the_first_row_counts(index: Index) -> None:
     kind = type(index.row()["value"])
     rows = [index.row(0), index.row(1, value=kind(8)), index.row(1, value=kind(9))]
     assert [day.value for day in index.series(*rows).days] == [41, 8]
@@ -132,9 +130,7 @@ def test_of_a_day_that_comes_twice_the_first_counts(index: Index) -> None:
 
 @each_index
 @given(st.lists(st.integers(min_value=1, max_value=400), max_size=40), st.randoms())
-def test_days_are_newest_first_whatever_the_order_of_the_rows(
-    index: Index, days: list[int], luck: Any
-) -> None:
+def test_days_are_sorted_newest_first(index: Index, days: list[int], luck: Any) -> None:
     shuffled = [0, *days]
     luck.shuffle(shuffled)
     assert ages(index, *map(index.row, shuffled)) == sorted(set(shuffled))
@@ -164,22 +160,20 @@ def test_an_index_of_the_day_before_yesterday_is_out_of_date(
 
 @each_index
 @pytest.mark.parametrize("rows", [[], [[]], [None], ["13"], [{}]], ids=str)
-def test_an_answer_without_a_good_row_is_malformed(index: Index, rows: list[Any]) -> None:
+def test_an_answer_without_a_valid_row_is_malformed(index: Index, rows: list[Any]) -> None:
     assert index.is_malformed(index.envelope(*rows))
 
 
 @each_index
 @pytest.mark.parametrize("data", [None, ALTERNATIVE_ME.row(), "fng_value,date\n13,22-11-2026"])
-def test_rows_that_are_no_list_are_malformed(index: Index, data: Any) -> None:
+def test_rows_that_are_not_a_list_are_malformed(index: Index, data: Any) -> None:
     assert index.is_malformed(index.envelope() | {"data": data})
 
 
 @each_index
 @pytest.mark.parametrize("part", [None, {}, ...], ids=repr)
 @pytest.mark.parametrize("name", ["metadata", "status"])
-def test_an_answer_without_the_field_for_errors_is_malformed(
-    index: Index, name: str, part: Any
-) -> None:
+def test_an_answer_without_its_error_field_is_malformed(index: Index, name: str, part: Any) -> None:
     whole = index.envelope(index.row())
     if name in whole:
         changed = {key: value for key, value in (whole | {name: part}).items() if value is not ...}
@@ -221,7 +215,7 @@ ANSWERS = [
 @pytest.mark.parametrize(
     ("index", "status", "body", "kind"), ANSWERS, ids=lambda one: str(one)[:40]
 )
-async def test_a_refusal_is_an_error_that_says_what_to_do(
+async def test_a_refusal_becomes_the_documented_error(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     index: Index,

@@ -36,7 +36,7 @@ each_api = pytest.mark.parametrize("api", NEWS_APIS, ids=str)
 
 @each_api
 @pytest.mark.parametrize("image", [None, "", "/relative.jpg", "data:image/png;base64,AAAA", 7])
-def test_an_image_without_an_address_is_none(api: NewsApi, image: Any) -> None:
+def test_an_image_without_a_url_is_none(api: NewsApi, image: Any) -> None:
     assert api.only(api.row(**{api.image: image})).image is None
 
 
@@ -55,7 +55,7 @@ def test_a_row_dated_in_the_future_is_refused_and_counted(
     [(api, change) for api in NEWS_APIS for change in api.absurd],
     ids=lambda one: str(one)[:40],
 )
-def test_up_to_half_of_a_page_may_be_absurd_and_is_left_out(
+def test_up_to_half_of_a_page_may_be_malformed_and_is_left_out(
     api: NewsApi, change: dict[str, Any]
 ) -> None:
     found = api.reports(api.row(1, **change), api.row(2))
@@ -89,7 +89,7 @@ def test_a_row_without_a_required_field_is_left_out(api: NewsApi, name: str) -> 
 
 
 @each_api
-def test_more_than_200_rows_are_refused_unread(api: NewsApi) -> None:
+def test_more_than_200_rows_are_refused(api: NewsApi) -> None:
     assert len(api.reports(*([api.row()] * 200)).reports) == 200
     with pytest.raises(MalformedResponse):
         api.reports(api.row(), *([api.skipped] * 200))
@@ -106,7 +106,7 @@ def test_rows_without_content_are_left_out_and_not_counted_as_refused(api: NewsA
 
 @pytest.mark.parametrize("rows", [None, {}, "rows", [None], [7], ["x"], [[]], [{}]], ids=repr)
 @each_api
-def test_a_page_without_a_good_row_is_malformed(api: NewsApi, rows: Any) -> None:
+def test_a_page_without_a_valid_row_is_malformed(api: NewsApi, rows: Any) -> None:
     (name,) = {"results", "articles"} & api.page().keys()
     with pytest.raises(MalformedResponse):
         api.parse(api.page() | {name: rows})
@@ -119,7 +119,7 @@ def test_a_page_without_its_rows_is_malformed(api: NewsApi) -> None:
 
 
 @pytest.mark.parametrize("plan", [cryptopanic.GROWTH, cryptopanic.GROWTH_WEEKLY, newsapi.DEVELOPER])
-def test_a_plans_spacing_makes_its_allowance_last(plan: Plan) -> None:
+def test_the_second_window_spreads_the_quota_over_its_period(plan: Plan) -> None:
     allowance, spacing = plan.windows
     assert allowance.period_s / spacing.period_s <= allowance.limit
 
@@ -187,7 +187,7 @@ NEWSAPI_ANSWERS: list[tuple[int, Any, type[ProviderError]]] = [
     ],
     ids=lambda one: str(one)[:40],
 )
-async def test_a_refusal_is_an_error_that_says_what_to_do(
+async def test_a_refusal_becomes_the_documented_error(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     api: NewsApi,

@@ -28,13 +28,13 @@ def test_an_article_becomes_a_report() -> None:
     )
 
 
-def test_the_articles_text_is_never_used() -> None:
+def test_the_text_of_an_article_is_not_used() -> None:
     found = API.reports(API.row(), API.row(2, description=None), API.row(3, description=""))
     assert "THE WHOLE TEXT" not in repr(found)
     assert [one.summary for one in found.reports][1:] == [None, None]
 
 
-def test_a_field_that_all_articles_leave_out_is_unknown() -> None:
+def test_a_field_missing_in_all_articles_is_unknown() -> None:
     rows = [without(API.row(n), "description", "urlToImage") for n in range(1, 4)]
     found = API.reports(*rows)
     assert [(one.summary, one.image) for one in found.reports] == [(None, None)] * 3
@@ -45,7 +45,7 @@ def test_an_empty_page_is_an_answer() -> None:
     assert API.reports() == Reports(())
 
 
-def test_one_call_asks_for_the_newest_hundred_that_name_crypto_in_title_or_description() -> None:
+def test_one_call_requests_the_newest_100_with_crypto_words_in_title_or_description() -> None:
     params = dict(API.call.params)
     assert (API.call.path, API.call.max_bytes) == ("/v2/everything", 2 * 1024 * 1024)
     assert len(params.pop("q")) <= 500

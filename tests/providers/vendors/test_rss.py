@@ -76,7 +76,7 @@ def test_an_item_becomes_a_report() -> None:
         ("rss_decrypt", "Decrypt"),
     ],
 )
-def test_the_publisher_is_known_by_the_provider(provider: str, publisher: str) -> None:
+def test_the_provider_determines_the_publisher(provider: str, publisher: str) -> None:
     assert only(item(title="Bitcoin does something"), provider).source == publisher
 
 
@@ -96,11 +96,11 @@ def test_cdata_is_unpacked_and_padding_is_dropped() -> None:
 @pytest.mark.parametrize(
     "text", ["&lt;p&gt;It &amp;amp; more&lt;/p&gt;", "<![CDATA[<p>It &amp; more</p>]]>"]
 )
-def test_html_in_a_description_is_passed_on_as_it_is(text: str) -> None:
+def test_html_in_a_description_is_passed_on_unchanged(text: str) -> None:
     assert only(item(description=text)).summary == "<p>It &amp; more</p>"
 
 
-def test_a_script_in_a_title_costs_neither_the_item_nor_its_title() -> None:
+def test_a_script_in_a_title_is_part_of_the_title() -> None:
     title = only(item(title="&lt;script&gt;alert(1)&lt;/script&gt; Coin falls")).title
     assert title.endswith("Coin falls")
 
@@ -134,12 +134,12 @@ def test_an_item_without_a_description_has_no_summary(description: str | None) -
         "<media:description>other</media:description></media:content>",
     ],
 )
-def test_the_description_is_not_replaced_by_what_others_call_one(extra: str) -> None:
+def test_elements_of_other_namespaces_do_not_replace_the_description(extra: str) -> None:
     report = only(item(extra=extra))
     assert (report.title, report.summary) == ("Coin 1 does something", "It did it again.")
 
 
-def test_the_whole_article_does_not_stand_in_for_a_missing_description() -> None:
+def test_the_full_text_does_not_replace_a_missing_description() -> None:
     whole = "<content:encoded><![CDATA[<p>THE WHOLE TEXT</p>]]></content:encoded>"
     assert only(item(description=None, extra=whole)).summary is None
 
@@ -170,7 +170,7 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("change", ABSURD, ids=repr)
-def test_absurd_items_are_left_out_unless_they_are_the_majority(change: dict[str, str]) -> None:
+def test_malformed_items_are_left_out_unless_most_are(change: dict[str, str]) -> None:
     found = reports(feed(item(1), item(2, **change)))
     assert ([one.url[-1] for one in found.reports], found.refused) == (["1"], 1)
     with pytest.raises(MalformedResponse):
@@ -193,12 +193,12 @@ def test_only_the_last_week_is_news(age: timedelta, is_kept: bool) -> None:
 @pytest.mark.parametrize(
     ("ahead", "is_kept"), [(timedelta(hours=3), True), (timedelta(hours=3, seconds=1), False)]
 )
-def test_what_no_wrong_clock_explains_is_refused(ahead: timedelta, is_kept: bool) -> None:
+def test_a_time_beyond_the_clock_error_is_refused(ahead: timedelta, is_kept: bool) -> None:
     found = reports(feed(item(1), item(2, pubDate=format_datetime(EPOCH + ahead))))
     assert (len(found.reports), found.refused) == (1 + is_kept, 1 - is_kept)
 
 
-def test_a_feed_that_fell_asleep_is_an_empty_answer() -> None:
+def test_a_feed_without_recent_items_is_an_empty_answer() -> None:
     old = format_datetime(EPOCH - timedelta(days=30))
     assert reports(feed(item(pubDate=old))) == Reports(())
 
@@ -212,12 +212,12 @@ def test_a_feed_that_fell_asleep_is_an_empty_answer() -> None:
         item(2, link="https://coindaily.example/podcasts/2?x=1"),
     ],
 )
-def test_podcasts_are_no_articles(podcast: str) -> None:
+def test_podcasts_are_left_out(podcast: str) -> None:
     found = reports(feed(item(1), podcast))
     assert ([one.url[-1] for one in found.reports], found.refused) == (["1"], 0)
 
 
-def test_an_article_about_a_podcaster_is_one() -> None:
+def test_an_article_about_a_podcaster_is_kept() -> None:
     assert only(item(link="https://coindaily.example/podcaster-buys-a-coin"))
 
 
@@ -236,7 +236,7 @@ ADDRESS = "https://a.example/1.jpg?a=1&amp;b=2"
         f"<media:content url='/relative.jpg' medium='image'/><media:thumbnail url='{ADDRESS}'/>",
     ],
 )
-def test_an_image_is_found_where_the_feeds_put_it(extra: str) -> None:
+def test_an_image_is_found_in_each_feeds_element(extra: str) -> None:
     assert only(item(extra=extra)).image == "https://a.example/1.jpg?a=1&b=2"
 
 
@@ -250,7 +250,7 @@ def test_an_image_is_found_where_the_feeds_put_it(extra: str) -> None:
         f"<media:content url='https://a.example/{'x' * 2_000}' medium='image'/>",
     ],
 )
-def test_what_is_no_image_is_none(extra: str) -> None:
+def test_a_file_that_is_not_an_image_is_ignored(extra: str) -> None:
     assert only(item(extra=extra)).image is None
 
 
@@ -283,7 +283,7 @@ def test_any_other_guid_is_not_the_address(guid: str) -> None:
         ({"description": "<img src='https://cdn.example/bitcoin.jpg'/>It draws."}, False),
     ],
 )
-def test_only_decrypt_is_searched_for_crypto(changes: dict[str, str], is_kept: bool) -> None:
+def test_only_decrypt_is_filtered_by_crypto_words(changes: dict[str, str], is_kept: bool) -> None:
     about = {"title": "Model writes poems", "description": "It rhymes."} | changes
     if "<" in about["description"]:
         about["description"] = f"<![CDATA[{about['description']}]]>"
@@ -293,18 +293,18 @@ def test_only_decrypt_is_searched_for_crypto(changes: dict[str, str], is_kept: b
     assert len(reports(feed(first, item(2, **about)), "rss_theblock").reports) == 2
 
 
-def test_items_without_titles_are_malformed_and_not_about_something_else() -> None:
+def test_items_without_titles_are_malformed_and_not_filtered() -> None:
     nameless = [item(number, title=None, description="It rhymes.") for number in range(3)]
     with pytest.raises(MalformedResponse):
         reports(feed(*nameless), "rss_decrypt")
 
 
-def test_a_category_tells_that_it_is_about_crypto() -> None:
+def test_a_category_may_contain_the_crypto_word() -> None:
     text = item(title="A court rules", extra="<category/><category>Cryptocurrency</category>")
     assert only(text, "rss_decrypt").title == "A court rules"
 
 
-def test_a_truncated_feed_gives_the_items_that_are_whole() -> None:
+def test_a_truncated_feed_gives_its_complete_items() -> None:
     body = feed(item(1), item(2), item(3, description="<![CDATA[<p>Half of it</p>]]>"))
     ends = [at + len(b"</item>") for at in range(len(body)) if body.startswith(b"</item>", at)]
     for cut in range(body.index(b"<item>"), len(body)):
@@ -316,7 +316,7 @@ def test_a_truncated_feed_gives_the_items_that_are_whole() -> None:
                 reports(body[:cut])
 
 
-def test_a_feed_cut_within_a_letter_gives_the_items_that_are_whole() -> None:
+def test_a_feed_truncated_inside_a_character_gives_its_complete_items() -> None:
     body = feed(item(1, title="Café buys coin"), item(2, title="Café"))
     assert titles(body[: body.rindex("é".encode()) + 1]) == ["Café buys coin"]
 
@@ -330,7 +330,7 @@ def test_a_feed_cut_within_a_letter_gives_the_items_that_are_whole() -> None:
         item(2, extra="<other:thing>no such namespace</other:thing>"),
     ],
 )
-def test_a_feed_that_is_not_quite_xml_is_read_all_the_same(spoilt: str) -> None:
+def test_a_feed_that_is_not_well_formed_is_read(spoilt: str) -> None:
     found = reports(feed(item(1), spoilt, item(3)))
     assert [one.url[-1] for one in found.reports] == ["1", "2", "3"]
 
@@ -343,13 +343,13 @@ def test_five_thousand_items_are_read() -> None:
 
 @pytest.mark.parametrize("declared", ["UTF-8", "ISO-8859-1", "UTF-16", "UTF-7", "nonsense"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "with a byte order mark"])
-def test_utf8_is_read_whatever_is_declared(declared: str, mark: bytes) -> None:
+def test_utf8_is_read_with_any_declaration(declared: str, mark: bytes) -> None:
     head = HEAD.replace("UTF-8", declared)
     assert titles(mark + feed(item(title="Café’s coin"), head=head)) == ["Café’s coin"]
 
 
 @pytest.mark.parametrize("declared", ["UTF-8", "ISO-8859-1"])
-def test_latin_bytes_are_read_and_spoil_no_other_item(declared: str) -> None:
+def test_latin_bytes_affect_only_their_item(declared: str) -> None:
     head = (HEAD.replace("UTF-8", declared) + item(1, title="Café’s coin")).encode()
     latin = item(2, title="Zürich’s coin").encode("cp1252")
     assert titles(head + latin + TAIL.encode()) == ["Café’s coin", "Zürich’s coin"]
@@ -371,21 +371,21 @@ LAUGHS = "".join(
     ],
     ids=["bomb", "small bomb", "system", "public", "plain"],
 )
-def test_a_feed_with_a_dtd_is_refused_unread(doctype: str) -> None:
+def test_a_feed_with_a_dtd_is_refused(doctype: str) -> None:
     head = HEAD.replace("<rss", doctype + "<rss")
     with pytest.raises(MalformedResponse):
         reports(feed(item(title="Coin &lol8; falls"), head=head))
 
 
 @pytest.mark.parametrize("at", ["<channel>", "<item_count>"])
-def test_a_bomb_behind_the_root_does_not_go_off(at: str) -> None:
+def test_entities_after_the_root_are_not_expanded(at: str) -> None:
     head = HEAD.replace(at, f"<!DOCTYPE rss [{LAUGHS}]>{at}")
     found = titles(feed(item(title="Coin &lol8; falls"), head=head))
     assert all("lollol" not in title for title in found)
 
 
 @pytest.mark.parametrize("at", ["<rss", "<channel>", "<item_count>"])
-def test_an_outer_entity_is_never_fetched(at: str, tmp_path: Path) -> None:
+def test_an_external_entity_is_not_fetched(at: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("THE SECRET")
     entity = f'<!DOCTYPE rss [<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
@@ -399,13 +399,13 @@ def test_an_outer_entity_is_never_fetched(at: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["author", "dc:creator", "dc_creator", "managingEditor", "webMaster", "dc:publisher"]
 )
-def test_an_endless_author_costs_neither_time_nor_the_item(name: str) -> None:
+def test_a_very_long_author_is_read_quickly(name: str) -> None:
     endless = f"<{name}>{'a' * 1_000_000}</{name}>"
     found = reports(feed(item(1), item(2, extra=endless)))
     assert [one.url[-1] for one in found.reports] == ["1", "2"]
 
 
-def test_markup_that_never_ends_costs_neither_time_nor_the_item() -> None:
+def test_markup_without_an_end_is_read_quickly() -> None:
     endless = f"<![CDATA[{'<!--' * 300_000}]]>"
     found = reports(feed(item(1), item(2, description=endless), item(3)))
     assert [one.url[-1] for one in found.reports] == ["1", "2", "3"]
@@ -423,12 +423,12 @@ JUNK += [feed(), feed(item()).replace(b"<rss", b"<rdf"), feed("<item></item>")]
 
 
 @pytest.mark.parametrize("body", JUNK, ids=lambda body: repr(body)[:32])
-def test_a_body_that_is_no_feed_with_an_item_is_malformed(body: Any) -> None:
+def test_a_body_without_a_feed_item_is_malformed(body: Any) -> None:
     with pytest.raises(MalformedResponse):
         reports(body)
 
 
-def test_one_call_asks_the_plans_own_address_for_what_has_changed() -> None:
+def test_one_conditional_call_requests_the_plans_url() -> None:
     context = Context("rss_coindesk", "feed", EPOCH_MS)
     assert rss.build_feed(ReportsQuery(), context) == (
         Call("", max_bytes=2 * MIB, decode="bytes", conditional=True),
@@ -441,7 +441,7 @@ def test_feeds_are_parsed_in_a_thread() -> None:
 
 
 @pytest.mark.parametrize("plan", [rss.COINDESK, rss.COINTELEGRAPH, rss.THEBLOCK, rss.DECRYPT])
-async def test_a_feed_comes_through_the_client_from_its_bare_address(
+async def test_the_client_requests_a_feed_by_its_base_url(
     plan: Plan, client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
     body = feed(item(title="Bitcoin falls"))
@@ -454,7 +454,7 @@ async def test_a_feed_comes_through_the_client_from_its_bare_address(
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, GeoBlocked), (404, UpstreamFailed), (410, UpstreamFailed)]
 )
-async def test_a_refusal_becomes_the_error_that_says_what_to_do(
+async def test_a_refusal_becomes_the_documented_error(
     client: ProviderClient,
     respx_mock: respx.MockRouter,
     status: int,

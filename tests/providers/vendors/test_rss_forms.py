@@ -86,7 +86,7 @@ def read(body: str | bytes) -> tuple[list[str], int]:
         "2026-11-22 07:30:00 UTC",
     ],
 )
-def test_an_instant_is_read_in_every_spelling_that_tells_its_offset(text: str) -> None:
+def test_a_time_with_an_offset_is_read_in_every_form(text: str) -> None:
     assert only(feed(item(pubDate=text))).published_at == AT
 
 
@@ -107,12 +107,12 @@ def test_an_instant_is_read_in_every_spelling_that_tells_its_offset(text: str) -
         "2026-11-22T07:30:00Z" + " " * 30_000 + "x",
     ],
 )
-def test_an_instant_that_lacks_its_offset_or_its_sense_is_nobodys(text: str) -> None:
+def test_a_time_without_an_offset_or_without_sense_is_refused(text: str) -> None:
     assert read(feed(item(1), item(2, pubDate=text))) == (["1"], 1)
 
 
 @pytest.mark.parametrize("name", ["dc:date", "published", "updated"])
-def test_other_elements_tell_the_date_where_there_is_no_pub_date(name: str) -> None:
+def test_other_elements_give_the_date_without_a_pub_date(name: str) -> None:
     dated = f"<{name}>2026-11-22T07:30:00Z</{name}>"
     assert only(feed(item(pubDate=None, extra=dated))).published_at == AT
 
@@ -177,7 +177,7 @@ def test_utf16_is_read_by_its_byte_order_mark(codec: str) -> None:
     assert only(body.encode(codec)).title == "Café 🚀"
 
 
-def test_a_stray_byte_spoils_no_other_item() -> None:
+def test_an_invalid_byte_affects_only_its_item() -> None:
     body = feed(item(1, title="Биткоин"), item(2, title="Z?rich"), item(3, title="Биткоин"))
     found = reports(body.encode().replace(b"Z?rich", b"Z\xfcrich"))
     assert [report.title for report in found.reports] == ["Биткоин", "Zürich", "Биткоин"]
@@ -200,11 +200,11 @@ def test_a_large_item_is_an_article() -> None:
         f"<media:thumbnail url='data:image/png;base64,{'A' * 500_000}'/>",
     ],
 )
-def test_the_whole_text_or_a_picture_within_an_item_costs_nothing(extra: str) -> None:
+def test_an_item_with_its_full_text_or_an_embedded_image_is_read(extra: str) -> None:
     assert read(feed(item(1), item(2, extra=extra))) == (["1", "2"], 0)
 
 
-def test_a_title_longer_than_any_is_counted() -> None:
+def test_an_item_with_a_too_long_title_is_counted_as_refused() -> None:
     assert read(feed(item(1), item(2, title="<b>x</b>" * 100_000))) == (["1"], 1)
 
 
@@ -212,11 +212,11 @@ def test_a_title_longer_than_any_is_counted() -> None:
 
 
 @pytest.mark.parametrize("text", ["AT&T a & b", "S&P500 &c. &copy it", "R&D; 1 &# 2 &#x; &amp"])
-def test_a_bare_ampersand_stays_what_it_is(text: str) -> None:
+def test_a_bare_ampersand_is_kept(text: str) -> None:
     assert only(feed(item(title=text))).title == text
 
 
-def test_a_bare_ampersand_in_a_link_stays_what_it_is() -> None:
+def test_a_bare_ampersand_in_a_link_is_kept() -> None:
     address = "https://news.example/?a=1&b=2&copy=3&lt=4&reg=5"
     assert only(feed(item(link=address))).url == address
     assert only(feed(item(link=address.replace("&", "&amp;")))).url == address
@@ -239,12 +239,12 @@ def test_a_bare_ampersand_in_a_link_stays_what_it_is() -> None:
         ("&notanentity;", "&notanentity;"),
     ],
 )
-def test_a_reference_costs_at_most_its_character(reference: str, character: str) -> None:
+def test_an_invalid_reference_affects_only_its_character(reference: str, character: str) -> None:
     found = reports(feed(item(1, title=f"Coin {reference} up"), item(2)))
     assert [report.title for report in found.reports] == [f"Coin {character} up", "Bitcoin story 2"]
 
 
-def test_control_characters_cost_no_neighbour() -> None:
+def test_control_characters_affect_only_themselves() -> None:
     assert read(feed(item(1), item(2, title="Coin \x00\x01\x1b up"), item(3))) == (
         ["1", "2", "3"],
         0,
@@ -252,7 +252,7 @@ def test_control_characters_cost_no_neighbour() -> None:
 
 
 @pytest.mark.parametrize("bad", ["\x00", "\x1b", "\u202e", "\u200b", "&#x202E;", "&#27;x\x7f"])
-def test_a_link_with_a_character_that_cannot_be_shown_is_refused(bad: str) -> None:
+def test_a_link_with_an_unprintable_character_is_refused(bad: str) -> None:
     assert read(feed(item(1), item(2, link=f"https://news.example/{bad}/2"))) == (["1"], 1)
 
 
@@ -265,11 +265,11 @@ def test_a_bare_bracket_is_text(sign: str) -> None:
 # Markup that is nearly XML
 
 
-def test_a_commented_out_item_is_none() -> None:
+def test_an_item_in_a_comment_is_ignored() -> None:
     assert read(feed(item(1), f"<!-- {item(2)} -->", item(3))) == (["1", "3"], 0)
 
 
-def test_an_end_of_an_item_in_its_text_does_not_end_it() -> None:
+def test_an_end_tag_in_the_text_of_an_item_does_not_end_it() -> None:
     text = "<![CDATA[How to write </item> and <title>other</title> in <code>RSS</code>]]>"
     spoilt = item(2, description=None).replace(
         "<title>", f"<description>{text}</description><title>"
@@ -280,7 +280,7 @@ def test_an_end_of_an_item_in_its_text_does_not_end_it() -> None:
 @pytest.mark.parametrize(
     "opened", ["<![CDATA[", "<!--", "<?php", "<title>", "<item", "<x y='", "<p>"]
 )
-def test_what_an_item_leaves_open_harms_no_other(opened: str) -> None:
+def test_an_unclosed_element_affects_only_its_item(opened: str) -> None:
     pages = [item(number, title=f"<![CDATA[Coin {number}]]><!-- x -->") for number in (3, 4)]
     found, refused = read(feed(item(1), item(2, description=opened), *pages))
     assert [found[0], *found[-2:]] == ["1", "3", "4"]
@@ -304,13 +304,13 @@ def test_elements_of_a_nested_element_are_not_the_items() -> None:
     assert (report.title, report.url) == ("Bitcoin story 1", "https://news.example/1")
 
 
-def test_pictures_in_a_group_are_found() -> None:
+def test_images_in_a_group_are_found() -> None:
     address = "https://img.example/1.png"
     media = f"<media:title>Other</media:title><media:content type='image/png' url='{address}'/>"
     assert only(feed(item(extra=f"<media:group>{media}</media:group>"))).image == address
 
 
-def test_a_picture_whose_address_is_none_costs_only_the_picture() -> None:
+def test_an_invalid_image_url_costs_only_the_image() -> None:
     for bad in ("https:///x.png", "https://a.example/\u202e/x.png", "https://[::1/x.png"):
         extra = f"<media:content medium='image' url='{bad}'/>"
         assert only(feed(item(extra=extra))).image is None
@@ -322,7 +322,7 @@ def test_a_picture_whose_address_is_none_costs_only_the_picture() -> None:
 @pytest.mark.parametrize(
     "tail", ["", "<item><title>Half", "<item><title>Half</title>", "</channel"]
 )
-def test_a_feed_cut_short_gives_its_whole_items_and_says_so(tail: str) -> None:
+def test_an_incomplete_feed_gives_its_complete_items_and_a_warning(tail: str) -> None:
     found = reports(feed(item(1), item(2), tail=tail))
     assert [report.url[-1] for report in found.reports] == ["1", "2"]
     assert found.refused == 0
@@ -332,11 +332,11 @@ def test_a_feed_cut_short_gives_its_whole_items_and_says_so(tail: str) -> None:
 @pytest.mark.parametrize(
     "tail", [TAIL, "</rss>", TAIL + "\n<!-- cached -->\n", "</channel></rss >"]
 )
-def test_a_whole_feed_is_not_said_to_have_ended_early(tail: str) -> None:
+def test_a_complete_feed_has_no_warning(tail: str) -> None:
     assert reports(feed(item(1), tail=tail)).warnings == ()
 
 
-def test_an_item_without_an_end_within_a_whole_feed_is_counted() -> None:
+def test_an_item_without_an_end_in_a_complete_feed_is_counted_as_refused() -> None:
     assert read(feed(item(1), "<item><title>Half</title>", item(3))) == (["1", "3"], 1)
     assert read(feed(item(1), "<item><title>Half</title>")) == (["1"], 1)
     assert read(feed(item(1), "<item/>", item(3))) == (["1", "3"], 1)
@@ -373,7 +373,7 @@ def test_a_relative_link_is_resolved_against_the_channels(link: str, resolved: s
         "<rss><channel><image><link>https://img.example/</link></image><link>https://site.example</link>",
     ],
 )
-def test_where_a_feed_is_at_home_is_read_from_its_head(head: str) -> None:
+def test_the_base_url_is_read_from_the_head_of_the_feed(head: str) -> None:
     assert only(feed(item(link="/story/0"), head=head)).url == "https://site.example/story/0"
 
 
@@ -383,7 +383,7 @@ def test_an_items_own_base_comes_first() -> None:
     assert only(feed(own, head=head)).url == "https://site.example/de/story/0"
 
 
-def test_a_link_is_resolved_against_the_address_that_answered_where_nobody_tells_another() -> None:
+def test_without_a_declared_base_a_link_is_resolved_against_the_requested_url() -> None:
     context = replace(CONTEXT, base_url="https://user:pass@feeds.example/rss.xml?token=secret")
     urls = [
         only(feed(item(link=link)), context).url for link in ("/story/0", "story/0", "#/story/0")
@@ -399,7 +399,7 @@ def test_a_relative_link_without_any_base_is_refused() -> None:
     assert read(feed(item(1), item(2, link="/story/2"))) == (["1"], 1)
 
 
-def test_a_permanent_guid_stands_in_for_a_missing_link() -> None:
+def test_a_permanent_guid_replaces_a_missing_link() -> None:
     guid = "<guid{}>https://news.example/{}</guid>"
     items = [
         item(1),
@@ -482,7 +482,7 @@ def cost_s(body: str) -> float:
 
 @pytest.mark.parametrize("part", HOSTILE)
 @pytest.mark.parametrize("place", ["alone", "head", "title", "description", "attribute", "many"])
-def test_whatever_is_repeated_costs_no_more_than_its_length(part: str, place: str) -> None:
+def test_the_time_is_linear_in_any_repeated_piece(part: str, place: str) -> None:
     """Some 0.03 s; what grows with the square of the length takes a hundred times as long."""
     filled, few = part * (QUARTER // len(part)), part * (6_000 // len(part))
     pages = {
@@ -497,6 +497,6 @@ def test_whatever_is_repeated_costs_no_more_than_its_length(part: str, place: st
 
 
 @pytest.mark.parametrize("part", ["<a ", "<b>", "<b>x</b>", "&#1;", "<!--", "<![CDATA[", "<x1>"])
-def test_the_largest_body_is_read_or_refused_soon(part: str) -> None:
+def test_the_largest_body_is_read_or_refused_quickly(part: str) -> None:
     filled = part * (2 * MIB // len(part))
     assert cost_s(feed(item(1), item(2), item(3, description=filled))) < 2
