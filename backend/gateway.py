@@ -30,11 +30,11 @@ from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
 from backend.providers.transport import open_transport
+from backend.services.candles.service import OhlcService
 from backend.services.gas import GasService
 from backend.services.live import LiveService
-from backend.services.market import MarketService
-from backend.services.news import NewsService
-from backend.services.ohlc import OhlcService
+from backend.services.market.service import MarketService
+from backend.services.news.service import NewsService
 from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import CacheFactory, Sources, build_sources

@@ -15,9 +15,9 @@ from backend.models.answer import Answer, Query, Source
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.gas import GasSource
-from backend.services.market import MarketService
-from backend.services.news_store import NewsStore
-from backend.services.universe import UniverseSource
+from backend.services.market.service import MarketService
+from backend.services.market.universe import UniverseSource
+from backend.services.news.store import NewsStore
 from backend.settings import Settings
 
 Q = TypeVar("Q", bound=Query[Any])

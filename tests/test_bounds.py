@@ -112,7 +112,7 @@ SHOWN = {
         "test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped",
     ),
     "NewsStore._articles": (
-        "services/test_news_store.py",
+        "services/news/test_store.py",
         "test_the_store_is_bounded_and_keeps_the_newest",
     ),
     "ConditionalBodies._validated": (
@@ -156,7 +156,7 @@ SHOWN = {
         "test_the_least_recently_used_entry_goes_first",
     ),
     "UniverseSource._pushed": (
-        "services/test_universe.py",
+        "services/market/test_universe.py",
         "test_what_was_told_of_a_coin_that_left_the_market_is_forgotten",
     ),
     "UnexpectedErrors._seen": (

@@ -10,7 +10,7 @@ from api.edge.problems import PROBLEM, STATUS, TITLES
 from api.routes.responder import Format, Responder
 from backend.errors import InvalidParameter, Unsupported
 from backend.gateway import Gateway
-from backend.services.market import MOST_NAMES
+from backend.services.market.service import MOST_NAMES
 
 
 async def _gateway(request: Request) -> Gateway:

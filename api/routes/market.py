@@ -23,7 +23,7 @@ from api.routes.responder import Format
 from api.routes.schemas import CoinEnvelope, MarketEnvelope
 from api.routes.slashes import redirect, reference_without_slashes
 from backend.models.market import Coin
-from backend.services.market import SORT_FIELDS, MarketView
+from backend.services.market.service import SORT_FIELDS, MarketView
 
 router = APIRouter(tags=["market"], route_class=CheckedRoute)
 coin_router = APIRouter(tags=["market"], route_class=CheckedRoute)

@@ -21,7 +21,7 @@ from api.routes.responder import Format
 from api.routes.schemas import NewsEnvelope
 from backend.models.news import Article
 from backend.services.instants import parse_instant
-from backend.services.news import MOST_ARTICLES, NewsView
+from backend.services.news.service import MOST_ARTICLES, NewsView
 
 router = APIRouter(tags=["news"], route_class=CheckedRoute)
 

@@ -23,9 +23,9 @@ from api.routes.responder import OhlcFormat
 from api.routes.schemas import OhlcEnvelope
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
+from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 from backend.services.instants import parse_instant
-from backend.services.market import Page
-from backend.services.ohlc import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
+from backend.services.market.service import Page
 
 router = APIRouter(tags=["candles"], route_class=CheckedRoute)
 

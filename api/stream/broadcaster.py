@@ -21,7 +21,7 @@ from api.stream.topics import Topic
 from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.status import WebSocketStatus
-from backend.services.ohlc import UNITS_PER_CALL
+from backend.services.candles.service import UNITS_PER_CALL
 
 log = logging.getLogger("gateway")
 

@@ -20,9 +20,9 @@ from backend.models.ohlc import Interval
 from backend.models.sentiment import SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.models.ticks import Flow
-from backend.services.market import MarketView
-from backend.services.news import NewsView
-from backend.services.ohlc import OhlcView
+from backend.services.candles.service import OhlcView
+from backend.services.market.service import MarketView
+from backend.services.news.service import NewsView
 
 #: Interval of the channel `status`, in seconds.
 STATUS_INTERVAL_S = 5.0

@@ -7,7 +7,7 @@ from datetime import datetime
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer, Source
 from backend.models.gas import STANDING_S, BlockFees, GasFees, GasQuery
-from backend.services.market import Page
+from backend.services.market.service import Page
 from backend.services.refused_rows import refused_warning
 
 

@@ -24,9 +24,9 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.services.cached import Cached
-from backend.services.candle_ticks import with_candle
-from backend.services.ohlc import OhlcService, OhlcView
-from backend.services.universe import UniverseSource
+from backend.services.candles.candle_ticks import with_candle
+from backend.services.candles.service import OhlcService, OhlcView
+from backend.services.market.universe import UniverseSource
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from backend.models.answer import Answer, Source
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
-from backend.services.market import Page
+from backend.services.market.service import Page
 from backend.services.refused_rows import refused_warning
 
 MOST_DAYS = 365

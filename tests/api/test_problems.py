@@ -10,7 +10,7 @@ from api.edge.problems import STATUS, TITLES
 from api.hf_unified_server import create_app
 from backend.gateway import read_configuration
 from backend.models.ohlc import Interval
-from backend.services.market import COIN_FIELDS
+from backend.services.market.service import COIN_FIELDS
 from tests.api.conftest import Serve
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}

@@ -69,7 +69,9 @@ INVARIANTS = {
     "the ledger is at least what the provider counted": (
         "tests/orchestration/limits/test_budget_machine.py"
     ),
-    "no figure of a row is older than it may be": "tests/services/test_aged_rows.py",
-    "no price jumps without a second word or an hour": "tests/services/test_price_watch.py",
+    "no figure of a row is older than it may be": "tests/services/market/test_quote_expiry.py",
+    "no price jumps without a second word or an hour": (
+        "tests/services/market/test_outlier_filter.py"
+    ),
     "secrets in no log, answer or status": "tests/test_secrets.py, tests/test_spellings.py",
 }

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer
 from backend.models.news import Article, Reports
-from backend.services.news_merge import merged
-from backend.services.news_tags import CoinTagger
-from backend.services.news_text import plain_text
+from backend.services.news.merge import merged
+from backend.services.news.tags import CoinTagger
+from backend.services.news.text import plain_text
 from tests.clocks import EPOCH
 from tests.fuzz.budget import budget
 from tests.fuzz.mutations import STEPS, Step, mutated

@@ -36,10 +36,10 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
+from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.live import RESTART_S, LiveService, TickSource
-from backend.services.market import MarketService
-from backend.services.ohlc import OhlcService, OhlcView
-from backend.services.universe import UniverseSource
+from backend.services.market.service import MarketService
+from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
 from tests.instruments import instrument, instruments
 

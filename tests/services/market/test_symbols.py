@@ -4,7 +4,7 @@ import pytest
 
 from backend.errors import NotReady, UnknownSymbol
 from backend.models.market import Coin, Market
-from backend.services.symbols import SymbolIndex
+from backend.services.market.symbols import SymbolIndex
 
 
 def coin(id: str | None, symbol: str, rank: int | None) -> Coin:  # noqa: A002 - the row's word

@@ -6,7 +6,7 @@ from typing import Literal
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from backend.models.news import Report
-from backend.services.data import data_lines
+from backend.services.news.data import data_lines
 
 Mood = Literal["positive", "neutral", "negative"]
 Method = Literal["votes", "lexicon"]

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from backend.services.coin_book import CoinBook, without_figures
+from backend.services.market.coin_book import CoinBook, without_figures
 
 
 class QuoteExpiry:

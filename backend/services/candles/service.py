@@ -13,9 +13,9 @@ from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
-from backend.services.market import MarketService, Page
-from backend.services.notes import few_of
-from backend.services.symbols import Resolution
+from backend.services.market.notes import few_of
+from backend.services.market.service import MarketService, Page
+from backend.services.market.symbols import Resolution
 
 #: As many candles as one question brings: the newest of them serve every smaller limit.
 BLOCK = 1_000

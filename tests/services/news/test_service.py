@@ -10,7 +10,7 @@ from backend.models.gas import GasFees
 from backend.models.news import Article, News
 from backend.models.sentiment import FearGreed, FearGreedSeries
 from backend.services.gas import GasService
-from backend.services.news import NewsService, NewsView
+from backend.services.news.service import NewsService, NewsView
 from backend.services.sentiment import SentimentService
 from tests.clocks import EPOCH
 

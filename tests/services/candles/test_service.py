@@ -14,9 +14,9 @@ from backend.errors import (
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.instants import parse_instant
-from backend.services.market import MarketService
-from backend.services.ohlc import OhlcService, OhlcView
+from backend.services.market.service import MarketService
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.instruments import instrument, instruments
 

@@ -9,7 +9,7 @@ import pytest
 from backend.errors import InvalidParameter, NotReady, UnknownSymbol
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
-from backend.services.market import COIN_FIELDS, MarketService, MarketView
+from backend.services.market.service import COIN_FIELDS, MarketService, MarketView
 from tests.clocks import EPOCH
 
 

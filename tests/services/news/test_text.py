@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.services.news_text import (
+from backend.services.news.text import (
     article_id,
     article_key,
     clean_url,

@@ -6,7 +6,7 @@ from datetime import datetime
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Candles
 from backend.models.ticks import CandleUpdate
-from backend.services.ohlc import BLOCK
+from backend.services.candles.service import BLOCK
 
 
 def with_candle(

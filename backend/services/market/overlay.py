@@ -20,9 +20,9 @@ from backend.models.market import (
     coins_by_rank,
     market_cap_of,
 )
-from backend.services.coin_book import CoinBook, CoinRecord
-from backend.services.notes import kept_note, refused_notes, supply_notes
-from backend.services.outlier_filter import OutlierFilter, Verdict
+from backend.services.market.coin_book import CoinBook, CoinRecord
+from backend.services.market.notes import kept_note, refused_notes, supply_notes
+from backend.services.market.outlier_filter import OutlierFilter, Verdict
 
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "

@@ -26,11 +26,11 @@ from backend.models.market import (
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.providers.adapter import Context
 from backend.providers.vendors import coingecko
-from backend.services import overlay as rules
-from backend.services.coin_book import CoinBook, without_figures
-from backend.services.outlier_filter import OutlierFilter
-from backend.services.overlay import NO_UNIVERSE
-from backend.services.universe import MOST_TICKERS, UniverseSource
+from backend.services.market import overlay as rules
+from backend.services.market.coin_book import CoinBook, without_figures
+from backend.services.market.outlier_filter import OutlierFilter
+from backend.services.market.overlay import NO_UNIVERSE
+from backend.services.market.universe import MOST_TICKERS, UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.instruments import instrument, instruments, symbols_of
 from tests.providers.vendors.test_coingecko import coin_row

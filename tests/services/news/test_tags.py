@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backend.models.market import Coin, Market
-from backend.services.news_tags import CoinTagger
+from backend.services.news.tags import CoinTagger
 
 
 def coin(symbol: str, name: str, rank: int) -> Coin:

@@ -10,10 +10,10 @@ from backend.errors import GatewayError
 from backend.models.answer import Answer, Source
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Reports, ReportsQuery
-from backend.services.news_merge import age_order, merged
-from backend.services.news_tags import CoinTagger
-from backend.services.news_text import article_key
-from backend.services.symbols import SymbolIndex
+from backend.services.market.symbols import SymbolIndex
+from backend.services.news.merge import age_order, merged
+from backend.services.news.tags import CoinTagger
+from backend.services.news.text import article_key
 
 #: Longest wait for the names of coins, in seconds.
 LONGEST_WAIT_S = 0.5

@@ -13,9 +13,9 @@ from backend.errors import AllProvidersFailed
 from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
-from backend.services.news_merge import MOST_ARTICLES
-from backend.services.news_store import NewsStore
-from backend.services.symbols import SymbolIndex
+from backend.services.market.symbols import SymbolIndex
+from backend.services.news.merge import MOST_ARTICLES
+from backend.services.news.store import NewsStore
 from tests.clocks import EPOCH, ManualClock
 
 MINUTE = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from backend.models.market import Market, best_ranked
 from backend.models.text import one_line
-from backend.services.data import data_lines
+from backend.services.news.data import data_lines
 
 #: Words of the language that are also names or tickers of coins: they say nothing by themselves.
 WORDS = frozenset(data_lines("ordinary_words.txt"))

@@ -9,9 +9,9 @@ from backend.models.answer import Answer
 from backend.models.news import Article, Report, Reports
 from backend.models.text import one_line
 from backend.providers.rows import CURRENT_WITHIN_MS
-from backend.services.news_sentiment import sentiment_of
-from backend.services.news_tags import CoinTagger
-from backend.services.news_text import (
+from backend.services.news.sentiment import sentiment_of
+from backend.services.news.tags import CoinTagger
+from backend.services.news.text import (
     LONGEST_SUMMARY,
     LONGEST_TITLE,
     article_id,

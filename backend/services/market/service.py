@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from backend.errors import InvalidParameter
 from backend.models.answer import Answer, Source
 from backend.models.market import Coin, Market, MarketQuery
-from backend.services.symbols import SymbolIndex
+from backend.services.market.symbols import SymbolIndex
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.models.market import Market, MarketQuery
-from backend.services.coin_book import CoinBook
-from backend.services.quote_expiry import QuoteExpiry
-from backend.services.universe import UniverseSource
+from backend.services.market.coin_book import CoinBook
+from backend.services.market.quote_expiry import QuoteExpiry
+from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH
-from tests.services.test_universe import (
+from tests.services.market.test_universe import (
     ALPHA,
     BETA,
     OVERLAID,

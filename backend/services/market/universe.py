@@ -7,11 +7,11 @@ from backend.identity.currencies import QUOTES
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, MarketQuery, PairTicker, Quotes, QuotesQuery
 from backend.models.status import Spread
-from backend.services.coin_book import CoinBook
-from backend.services.notes import blank_notes
-from backend.services.outlier_filter import OutlierFilter
-from backend.services.overlay import absorb, lay_over
-from backend.services.quote_expiry import QuoteExpiry
+from backend.services.market.coin_book import CoinBook
+from backend.services.market.notes import blank_notes
+from backend.services.market.outlier_filter import OutlierFilter
+from backend.services.market.overlay import absorb, lay_over
+from backend.services.market.quote_expiry import QuoteExpiry
 
 #: Figures of a row that are older than this are not served; the default of MAX_STALE_MARKET.
 MAX_AGE_S = 6 * 3_600.0
