@@ -1,86 +1,87 @@
-// The dashboard: what each frame of the stream means, and who draws it.
+// The dashboard: dispatches the stream's messages to the panels.
 
 import { Access, Locked, read } from "./access.js";
-import { coinKey, Topic } from "./applying.js";
 import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
-import { offerCurl } from "./curl.js";
+import { addCurlButtons } from "./curl.js";
 import { byId, setAttribute, setText } from "./dom.js";
 import { words } from "./format.js";
-import { eachSecond, onFrame } from "./frame.js";
 import { showGas } from "./gas.js";
 import { Market } from "./market.js";
-import { Mood } from "./mood.js";
 import { News } from "./news.js";
 import { showCategories, showProviders } from "./providers.js";
+import { eachSecond, onFrame } from "./render.js";
+import { Sentiment } from "./sentiment.js";
 import * as state from "./state.js";
+import { coinKey, Topic } from "./topic.js";
 
 const CHANNELS = ["market", "ohlc", "status", "gas", "sentiment", "news"];
-const MOODS = "api/sentiment?days=30";
-const HISTORY_PAUSE_MS = 15_000;
+const SENTIMENT_HISTORY = "api/sentiment?days=30";
+const HISTORY_RETRY_MS = 15_000;
 
 const topics = Object.fromEntries(CHANNELS.map((name) => [name, new Topic(name)]));
 const access = new Access(() => start());
-const connection = new Connection(access, hear, turn);
-const market = new Market(topics.market, choose);
+const connection = new Connection(access, onMessage, onConnectionState);
+const market = new Market(topics.market, selectCoin);
 const chart = new Chart(topics.ohlc);
-const mood = new Mood(topics.sentiment);
+const sentiment = new Sentiment(topics.sentiment);
 const news = new News(topics.news);
-let connected = { name: "connecting" };
-let chosen = null;
+let connectionState = { name: "connecting" };
+let selectedCoin = null;
 let interval = "1h";
 let historyDay = null;
-let historyDue = 0;
+let historyRetryAt = 0;
 
-const drawers = {
+const draw = {
   market: drawMarket,
   ohlc: (rows, isWhole) => chart.draw(rows, isWhole),
   status: drawStatus,
   gas: () => onFrame("gas", () => showGas(topics.gas)),
-  sentiment: drawMood,
+  sentiment: drawSentiment,
   news: () => news.draw(),
 };
 
-function hear(frame) {
-  if (frame.op === "heartbeat" || frame.channel === "status") state.hearTime(frame.time);
+function onMessage(frame) {
+  if (frame.op === "heartbeat" || frame.channel === "status") state.syncClock(frame.time);
   const topic = topicOf(frame);
   if (!topic) return;
-  if (frame.op === "data") take(topic, frame);
-  else if (frame.op === "error") fail(topic, frame);
+  if (frame.op === "data") applyData(topic, frame);
+  else if (frame.op === "error") showError(topic, frame);
   else if (frame.op === "status") topic.staleReason = frame.state === "stale" ? frame.reason ?? "timeout" : null;
   else if (frame.op === "feed") topic.feed = frame;
   onFrame("badges", drawBadges);
 }
 
-// An error names the channel, or the subscription by its id. Candles of another series than the
-// chosen one may still be under way.
+// An error names the channel, or the subscription by its id. Candles of a series that was selected
+// before may still arrive.
 function topicOf(frame) {
   const name = frame.channel ?? (frame.op === "error" ? frame.id : null);
-  const isOther = name === "ohlc" && frame.interval && frame.op !== "subscribed" && !isChosen(frame);
+  const isOther = name === "ohlc" && frame.interval && frame.op !== "subscribed" && !isSelected(frame);
   return isOther || !Object.hasOwn(topics, name ?? "") ? null : topics[name];
 }
 
-const isChosen = ({ id, interval: told }) => chosen && id === coinKey(chosen) && told === interval;
+const isSelected = (frame) =>
+  selectedCoin && frame.id === coinKey(selectedCoin) && frame.interval === interval;
 
-function take(topic, frame) {
-  const rows = topic.take(frame);
-  if (topic === topics.status) topic.heardAt = frame.time;
-  if (rows === null) connection.again(frame.channel); // an update is missing: a snapshot instead
-  else drawers[frame.channel](rows, frame.type === "snapshot");
-  connection.settle();
+function applyData(topic, frame) {
+  const rows = topic.apply(frame);
+  if (topic === topics.status) topic.receivedAt = frame.time;
+  if (rows === null) connection.resubscribe(frame.channel); // an update is missing
+  else draw[frame.channel](rows, frame.type === "snapshot");
+  connection.resetBackoff();
 }
 
-function fail(topic, { channel, id, message }) {
+function showError(topic, { channel, id, message }) {
   topic.error = message;
-  if (topic === topics.ohlc) chart.fail(message);
-  else drawers[channel ?? id]([], false);
+  if (topic === topics.ohlc) chart.showError(message);
+  else draw[channel ?? id]([], false);
 }
 
 function drawMarket(rows) {
   market.draw();
-  if (!chosen && topics.market.data?.length) choose(topics.market.data[0]);
-  const now = chosen && rows.find((coin) => coin && coinKey(coin) === coinKey(chosen));
-  if (now) chart.showCoin((chosen = now));
+  if (!selectedCoin && topics.market.data?.length) selectCoin(topics.market.data[0]);
+  const update = selectedCoin && rows.find((coin) => coin && coinKey(coin) === coinKey(selectedCoin));
+  if (update) chart.showCoin((selectedCoin = update));
 }
 
 function drawStatus() {
@@ -94,69 +95,68 @@ function drawStatus() {
   });
 }
 
-function drawMood() {
-  onFrame("mood", () => mood.draw());
-  wantHistory();
+function drawSentiment() {
+  onFrame("sentiment", () => sentiment.draw());
+  loadHistoryIfDue();
 }
 
-// The stream tells of today only. What failed is asked again, and not at each tick.
-function wantHistory() {
+// The stream has only today's value. A failed request is repeated after a pause.
+function loadHistoryIfDue() {
   const day = topics.sentiment.data?.[0]?.timestamp;
-  if (isConnected() && day && day !== historyDay && Date.now() >= historyDue) readHistory(day);
+  if (isConnected() && day && day !== historyDay && Date.now() >= historyRetryAt) loadHistory(day);
 }
 
-async function readHistory(day) {
+async function loadHistory(day) {
   historyDay = day;
   try {
-    mood.remember((await read(MOODS, access)).data);
-    onFrame("mood", () => mood.draw());
+    sentiment.setHistory((await read(SENTIMENT_HISTORY, access)).data);
   } catch (error) {
     historyDay = null;
-    historyDue = Date.now() + HISTORY_PAUSE_MS;
-    mood.miss();
-    onFrame("mood", () => mood.draw());
+    historyRetryAt = Date.now() + HISTORY_RETRY_MS;
+    sentiment.historyFailed();
     if (error instanceof Locked) connection.lock();
   }
+  onFrame("sentiment", () => sentiment.draw());
 }
 
-function choose(coin) {
-  chosen = coin;
-  market.mark(coinKey(coin));
+function selectCoin(coin) {
+  selectedCoin = coin;
+  market.select(coinKey(coin));
   chart.showCoin(coin);
-  followCandles();
+  subscribeCandles();
 }
 
-function followCandles() {
+function subscribeCandles() {
   topics.ohlc.clear();
-  const name = coinKey(chosen);
-  chart.turn({ id: name, symbol: chosen.symbol, interval });
-  connection.follow("ohlc", { id: "ohlc", channel: "ohlc", symbols: [name], interval });
+  const id = coinKey(selectedCoin);
+  chart.setSeries({ id, symbol: selectedCoin.symbol, interval });
+  connection.subscribe("ohlc", { id: "ohlc", channel: "ohlc", symbols: [id], interval });
 }
 
 function drawBadges() {
   for (const name of CHANNELS) {
-    const judge = name === "status" ? state.judgedStatus : state.judged;
-    state.showBadge(name, judge(topics[name], isConnected()));
+    const badge = name === "status" ? state.statusBadge : state.topicBadge;
+    state.showBadge(name, badge(topics[name], isConnected()));
   }
 }
 
-const isConnected = () => connected.name === "open";
+const isConnected = () => connectionState.name === "open";
 
-function turn(told) {
-  const before = connected.name;
-  connected = told;
-  if (told.name === "connecting") forget();
-  if (told.name === "locked") access.ask();
-  if (told.name === "lost" && before === "open") state.announce(`Connection lost: ${told.why}.`);
-  if (told.name === "open") state.announce("Connected.");
+function onConnectionState(newState) {
+  const wasConnected = isConnected();
+  connectionState = newState;
+  if (newState.name === "connecting") resetTopics();
+  if (newState.name === "locked") access.ask();
+  if (newState.name === "lost" && wasConnected) state.announce(`Connection lost: ${newState.why}.`);
+  if (newState.name === "open") state.announce("Connected.");
   drawStatus();
-  onFrame("connection", () => state.showConnection(connected));
+  onFrame("connection", () => state.showConnection(connectionState));
   onFrame("badges", drawBadges);
 }
 
-// What was said on the lost connection about feeds and staleness is said anew on the next one.
-function forget() {
-  state.forgetTime();
+// A new connection reports tick feeds and staleness again.
+function resetTopics() {
+  state.resetClock();
   for (const topic of Object.values(topics)) topic.staleReason = topic.feed = null;
 }
 
@@ -165,11 +165,11 @@ function start() {
   else connection.pause();
 }
 
-function listen() {
+function addListeners() {
   document.addEventListener("visibilitychange", () => {
-    if (connected.name !== "locked") start();
+    if (connectionState.name !== "locked") start();
   });
-  const retryNow = () => connected.name === "lost" && connection.open();
+  const retryNow = () => connectionState.name === "lost" && connection.open();
   addEventListener("online", retryNow);
   byId("retry").addEventListener("click", retryNow);
   const buttons = [...document.querySelectorAll("#intervals button")];
@@ -177,27 +177,30 @@ function listen() {
     button.addEventListener("click", () => {
       interval = button.textContent;
       for (const one of buttons) setAttribute(one, "aria-pressed", String(one === button));
-      if (chosen) followCandles();
+      if (selectedCoin) subscribeCandles();
     });
   }
 }
 
 eachSecond(drawBadges);
-eachSecond(() => state.showConnection(connected));
+eachSecond(() => state.showConnection(connectionState));
 eachSecond(drawStatus);
 eachSecond(() => news.draw());
-eachSecond(wantHistory);
-listen();
-offerCurl(
+eachSecond(loadHistoryIfDue);
+addListeners();
+addCurlButtons(
   {
     market: () => "api/market?limit=100",
-    ohlc: () => `api/market/ohlc?symbol=${encodeURIComponent(chosen ? coinKey(chosen) : "BTC")}&interval=${interval}`,
-    sentiment: () => MOODS,
+    ohlc: () => {
+      const symbol = encodeURIComponent(selectedCoin ? coinKey(selectedCoin) : "BTC");
+      return `api/market/ohlc?symbol=${symbol}&interval=${interval}`;
+    },
+    sentiment: () => SENTIMENT_HISTORY,
     gas: () => "api/gas",
     news: () => "api/news?limit=50",
     status: () => "api/status",
   },
   access,
 );
-for (const name of CHANNELS) if (name !== "ohlc") connection.follow(name, { id: name, channel: name });
+for (const name of CHANNELS) if (name !== "ohlc") connection.subscribe(name, { id: name, channel: name });
 start();

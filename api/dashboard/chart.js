@@ -1,44 +1,47 @@
-// The chosen coin's candles and volume, drawn by TradingView's Lightweight Charts; its last candle
-// moves with the stream.
+// The candles and volume of the selected coin, drawn by TradingView's Lightweight Charts. Updates
+// of the stream change the last candle.
 
 import { byId, setAttribute, setText } from "./dom.js";
-import { count, DASH, large, percent, places, price } from "./format.js";
-import { onFrame } from "./frame.js";
+import { count, DASH, large, percent, decimals, price } from "./format.js";
+import { onFrame } from "./render.js";
 
-const MADE_ONCE = { autoSize: true, timeScale: { timeVisible: true, rightOffset: 4, borderVisible: false } };
+const CHART_OPTIONS = { autoSize: true, timeScale: { timeVisible: true, rightOffset: 4, borderVisible: false } };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Chart {
   #chart = null;
   #candles = null;
   #volume = null;
+  // Rows to draw in the next frame.
   #changed = null;
-  #last = null;
-  #pointed = null;
-  #isAnother = true;
-  #names = { id: "", symbol: "", interval: "" };
+  #lastTimestamp = null;
+  // Time of the candle under the crosshair.
+  #pointedTime = null;
+  #isNewSeries = true;
+  #series = { id: "", symbol: "", interval: "" };
+  #colours = {};
 
   constructor(topic) {
     this.topic = topic;
     dark.addEventListener("change", () => this.#paint());
     const script = byId("charts-script");
-    script.addEventListener("load", () => this.#make());
-    script.addEventListener("error", () => this.#tell("The chart's script did not come."));
-    if (globalThis.LightweightCharts) this.#make();
+    script.addEventListener("load", () => this.#create());
+    script.addEventListener("error", () => this.#showMessage("The chart's script could not be loaded."));
+    if (globalThis.LightweightCharts) this.#create();
   }
 
-  // Another series: what is drawn goes at once, so that no candle stands under a foreign name.
-  turn(names) {
-    this.#names = names;
-    this.#last = this.#pointed = this.#changed = null;
-    this.#isAnother = true;
+  // Clears the chart at once, so that no candle is shown under the name of another series.
+  setSeries(series) {
+    this.#series = series;
+    this.#lastTimestamp = this.#pointedTime = this.#changed = null;
+    this.#isNewSeries = true;
     this.#candles?.setData([]);
     this.#volume?.setData([]);
     setText(byId("chart-error"), "Waiting for candles …");
     this.#showLegend(null);
   }
 
-  // `rows` that changed; with `isWhole` all of them are drawn anew.
+  // `rows` are the changed ones; with `isWhole` the whole series is drawn again.
   draw(rows, isWhole) {
     const before = this.#changed ?? { rows: [], isWhole: false };
     this.#changed = { rows: [...before.rows, ...rows], isWhole: before.isWhole || isWhole };
@@ -46,25 +49,25 @@ export class Chart {
   }
 
   showCoin(coin) {
-    onFrame("chosen coin", () => showCoin(coin));
+    onFrame("selected coin", () => showCoin(coin));
   }
 
-  fail(message) {
-    if (!this.topic.data) this.#tell(message);
+  showError(message) {
+    if (!this.topic.data) this.#showMessage(message);
   }
 
   #draw() {
-    if (!this.#chart || !this.#changed) return; // the script may still be on its way
+    if (!this.#chart || !this.#changed) return; // the script may not be loaded yet
     const { rows, isWhole } = this.#changed;
     this.#changed = null;
     const ordered = [...rows].sort((a, b) => a.timestamp - b.timestamp);
-    // What is already in the past of the chart cannot be updated one by one.
-    const isNext = !isWhole && this.#last && ordered.every((row) => row.timestamp >= this.#last);
-    if (isNext) ordered.forEach((row) => this.#update(row));
+    // The chart cannot update a candle before its last one.
+    const isAtEnd = !isWhole && this.#lastTimestamp && ordered.every((row) => row.timestamp >= this.#lastTimestamp);
+    if (isAtEnd) ordered.forEach((row) => this.#update(row));
     else this.#setAll();
-    this.#last = this.topic.data.at(-1)?.timestamp ?? null;
+    this.#lastTimestamp = this.topic.data.at(-1)?.timestamp ?? null;
     setText(byId("chart-error"), this.topic.data.length ? "" : "There are no candles.");
-    if (!this.#pointed) this.#showLegend(this.topic.data.at(-1));
+    if (!this.#pointedTime) this.#showLegend(this.topic.data.at(-1));
   }
 
   #update(row) {
@@ -74,21 +77,21 @@ export class Chart {
 
   #setAll() {
     const rows = this.topic.data;
-    const digits = places(rows.at(-1)?.close ?? 1);
+    const digits = decimals(rows.at(-1)?.close ?? 1);
     const priceFormat = { type: "custom", minMove: 10 ** -digits, formatter: price };
     this.#candles.applyOptions({ priceFormat });
     this.#candles.setData(rows.map(candle));
     this.#volume.setData(rows.map((row) => volume(row, this.#colours)));
-    if (!this.#isAnother) return; // whoever scrolled back stays there
-    this.#isAnother = false;
+    if (!this.#isNewSeries) return; // keep the position of a user who scrolled back
+    this.#isNewSeries = false;
     this.#chart.timeScale().resetTimeScale();
     this.#chart.timeScale().applyOptions({ barSpacing: 6 });
   }
 
-  #make() {
+  #create() {
     const { createChart, CandlestickSeries, HistogramSeries } = globalThis.LightweightCharts;
-    const place = byId("chart");
-    this.#chart = createChart(place, MADE_ONCE);
+    const node = byId("chart");
+    this.#chart = createChart(node, CHART_OPTIONS);
     this.#candles = this.#chart.addSeries(CandlestickSeries);
     const scale = { priceScaleId: "", priceFormat: { type: "volume" }, lastValueVisible: false };
     this.#volume = this.#chart.addSeries(HistogramSeries, { ...scale, priceLineVisible: false });
@@ -115,28 +118,26 @@ export class Chart {
     if (this.topic.data) this.draw([], true);
   }
 
-  #colours = {};
-
   #point({ time, seriesData }) {
-    this.#pointed = time === undefined ? null : time;
+    this.#pointedTime = time === undefined ? null : time;
     const found = time === undefined ? null : this.topic.data?.find((row) => row.timestamp === time * 1_000);
     if (time !== undefined && !seriesData.size) return;
     this.#showLegend(found ?? this.topic.data?.at(-1) ?? null);
   }
 
   #showLegend(row) {
-    const { symbol, interval } = this.#names;
-    const place = byId("chart-legend");
-    const at = row ? `${new Date(row.timestamp).toISOString().slice(0, 16).replace("T", " ")} UTC` : "";
-    setText(place.children[0], row ? `${at}${row.closed ? "" : " · forming"}` : "");
+    const { symbol, interval } = this.#series;
+    const node = byId("chart-legend");
+    const time = row ? `${new Date(row.timestamp).toISOString().slice(0, 16).replace("T", " ")} UTC` : "";
+    setText(node.children[0], row ? `${time}${row.closed ? "" : " · forming"}` : "");
     const names = ["open", "high", "low", "close"];
     const values = names.map((name) => `${name[0].toUpperCase()} ${row ? price(row[name]) : DASH}`);
     values.push(`Vol ${row ? large(row.volume) : DASH}`);
-    values.forEach((text, place_) => setText(place.children[place_ + 1], text));
+    values.forEach((text, index) => setText(node.children[index + 1], text));
     setAttribute(byId("chart"), "aria-label", `${symbol} candles, ${interval}; ${values.join(", ")}`);
   }
 
-  #tell(text) {
+  #showMessage(text) {
     setText(byId("chart-error"), text);
   }
 }
@@ -156,13 +157,13 @@ function coloursNow() {
 }
 
 function showCoin(coin) {
-  setText(byId("chosen-name"), coin.name ?? coin.symbol);
-  setText(byId("chosen-symbol"), `${coin.symbol} / USD`);
-  setText(byId("chosen-price"), price(coin.price));
-  const change = byId("chosen-change");
+  setText(byId("selected-name"), coin.name ?? coin.symbol);
+  setText(byId("selected-symbol"), `${coin.symbol} / USD`);
+  setText(byId("selected-price"), price(coin.price));
+  const change = byId("selected-change");
   setText(change, percent(coin.price_change_percentage_24h));
   setAttribute(change, "data-sign", String(Math.sign(coin.price_change_percentage_24h ?? 0)));
-  const source = byId("chosen-source");
-  setText(source, `price by ${coin.source ?? "nobody known"}`);
+  const source = byId("selected-source");
+  setText(source, `price by ${coin.source ?? "unknown provider"}`);
   setAttribute(source, "title", `circulating supply ${count(coin.circulating_supply)} ${coin.symbol}`);
 }

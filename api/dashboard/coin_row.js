@@ -1,13 +1,13 @@
-// One coin's row: its nodes are made once, and only what changed is written.
+// The table row of one coin. Its nodes are created once; only changed values are written.
 
-import { el, prefersStillness, setAttribute, setText } from "./dom.js";
+import { el, prefersReducedMotion, setAttribute, setText } from "./dom.js";
 import { clock, large, percent, price } from "./format.js";
 
 const FLASH = { duration: 700, easing: "ease-out" };
 
 export class CoinRow {
-  // Within the part of the table that is scrolled to: nobody sees the others light up.
-  isSeen = false;
+  // Whether the row is in the visible part of the table; other rows do not flash.
+  isVisible = false;
   #coin = {};
   #cells = {};
 
@@ -27,32 +27,32 @@ export class CoinRow {
     initial.style.setProperty("--hue", hue(key));
   }
 
-  // Writes what differs from the last time. `flashes`: a new price lights up.
+  // Writes changed values. With `flashes` a changed price is highlighted for a moment.
   show(coin, flashes) {
     const [before, cells] = [this.#coin, this.#cells];
     if (before === coin) return;
     this.#coin = coin;
-    const differs = (name) => before[name] !== coin[name];
-    if (differs("market_cap_rank")) setText(cells.rank, coin.market_cap_rank ?? "–");
-    if (differs("name") || differs("symbol")) this.#showName(coin);
-    if (differs("price")) this.#showPrice(coin, flashes ? before.price : undefined);
-    if (differs("price_change_percentage_24h")) this.#showChange(coin.price_change_percentage_24h);
-    if (differs("market_cap")) showLarge(cells.cap, coin.market_cap);
-    if (differs("volume_24h")) showLarge(cells.volume, coin.volume_24h);
-    const hasMoved = differs("high_24h") || differs("low_24h");
-    if (hasMoved) setText(cells.bounds, `${price(coin.low_24h)} to ${price(coin.high_24h)}`);
-    if (hasMoved || differs("price")) this.#showRange(coin);
+    const isChanged = (name) => before[name] !== coin[name];
+    if (isChanged("market_cap_rank")) setText(cells.rank, coin.market_cap_rank ?? "–");
+    if (isChanged("name") || isChanged("symbol")) this.#showName(coin);
+    if (isChanged("price")) this.#showPrice(coin, flashes ? before.price : undefined);
+    if (isChanged("price_change_percentage_24h")) this.#showChange(coin.price_change_percentage_24h);
+    if (isChanged("market_cap")) showLarge(cells.cap, coin.market_cap);
+    if (isChanged("volume_24h")) showLarge(cells.volume, coin.volume_24h);
+    const hasNewRange = isChanged("high_24h") || isChanged("low_24h");
+    if (hasNewRange) setText(cells.bounds, `${price(coin.low_24h)} to ${price(coin.high_24h)}`);
+    if (hasNewRange || isChanged("price")) this.#showRange(coin);
   }
 
-  choose(isChosen) {
-    setAttribute(this.button, "aria-pressed", String(isChosen));
-    this.tr.classList.toggle("is-chosen", isChosen);
+  select(isSelected) {
+    setAttribute(this.button, "aria-pressed", String(isSelected));
+    this.tr.classList.toggle("is-selected", isSelected);
   }
 
-  // Whose price it is and of when; made when somebody points at the row.
-  tell() {
+  // Shows the provider and time of the price; called when the pointer or the focus is on the row.
+  showSource() {
     const { name, source, last_updated: at } = this.#coin;
-    this.tr.title = `${name}: price by ${source ?? "nobody known"}, ${clock(at)}`;
+    this.tr.title = `${name}: price by ${source ?? "unknown provider"}, ${clock(at)}`;
   }
 
   #showName({ name, symbol }) {
@@ -63,7 +63,7 @@ export class CoinRow {
 
   #showPrice({ price: now }, before) {
     setText(this.#cells.price, price(now));
-    if (typeof before !== "number" || now === null || prefersStillness.matches) return;
+    if (typeof before !== "number" || now === null || prefersReducedMotion.matches) return;
     const tint = now > before ? "var(--up-tint)" : "var(--down-tint)";
     this.#cells.price.animate([{ backgroundColor: tint, offset: 0 }], FLASH);
   }
@@ -88,7 +88,7 @@ function showLarge(cell, value) {
   else cell.removeAttribute("title");
 }
 
-// A colour of its own for each coin, the same each time; its picture would be a foreign request.
+// A fixed colour for each coin. Its logo would be a request to another host.
 function hue(key) {
   let sum = 7;
   for (const letter of key) sum = (sum * 31 + letter.codePointAt(0)) % 360;

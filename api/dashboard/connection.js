@@ -1,12 +1,13 @@
-// The socket's life: it follows what it is told to follow, comes back when it is lost, with a
-// growing pause and a random second of its own, and rests while nobody looks.
+// The WebSocket connection: it keeps subscriptions, reconnects with exponential back-off and a
+// random delay of up to a second, and pauses while the page is hidden.
 
-const FIRST_PAUSE_MS = 1_500;
-const LONGEST_PAUSE_MS = 30_000;
-const HEARTBEATS_MISSED = 2.5;
+const FIRST_DELAY_MS = 1_500;
+const MAX_DELAY_MS = 30_000;
+// Silence of this many heartbeats means that the connection is lost.
+const MAX_MISSED_HEARTBEATS = 2.5;
 const NOT_AUTHORISED = 4401;
 
-export function streamAddress() {
+function streamAddress() {
   const address = new URL("ws", document.baseURI);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   address.search = address.hash = "";
@@ -15,46 +16,47 @@ export function streamAddress() {
 
 export class Connection {
   #socket = null;
-  #followed = new Map();
-  #timer = 0;
-  #watch = 0;
-  #pauseMs = FIRST_PAUSE_MS;
+  #subscriptions = new Map();
+  #retryTimer = 0;
+  #silenceTimer = 0;
+  #firstDelayMs = FIRST_DELAY_MS;
   #failures = 0;
   #heartbeatMs = 15_000;
 
-  // `hear(frame)` gets each message; `turn({name, retryAt, why})` each change of state: connecting,
-  // open, lost, locked (a key is wanted), paused.
-  constructor(access, hear, turn) {
+  // `onMessage(frame)` gets each message. `onState({name, retryAt, why})` gets each change of state:
+  // connecting, open, lost, locked (a key is required), paused.
+  constructor(access, onMessage, onState) {
     this.access = access;
-    this.hear = hear;
-    this.turn = turn;
+    this.onMessage = onMessage;
+    this.onState = onState;
   }
 
-  // `name` stands for the subscription: another one of that name takes its place.
-  follow(name, subscription) {
-    const before = this.#followed.get(name);
-    this.#followed.set(name, subscription);
-    if (before) this.#say({ op: "unsubscribe", ...before });
-    this.#say({ op: "subscribe", ...subscription });
+  // Replaces the subscription of this name, if there is one.
+  subscribe(name, subscription) {
+    const before = this.#subscriptions.get(name);
+    this.#subscriptions.set(name, subscription);
+    if (before) this.#send({ op: "unsubscribe", ...before });
+    this.#send({ op: "subscribe", ...subscription });
   }
 
-  again(name) {
-    if (this.#followed.has(name)) this.follow(name, this.#followed.get(name));
+  // Subscribes again, to get a snapshot.
+  resubscribe(name) {
+    if (this.#subscriptions.has(name)) this.subscribe(name, this.#subscriptions.get(name));
   }
 
   open() {
     this.close();
-    this.turn({ name: "connecting" });
+    this.onState({ name: "connecting" });
     const socket = (this.#socket = new WebSocket(streamAddress()));
-    socket.onopen = () => this.#begin();
-    socket.onmessage = (event) => this.#take(JSON.parse(event.data));
-    socket.onclose = (event) => this.#lose(event);
-    this.#listenFor(HEARTBEATS_MISSED);
+    socket.onopen = () => this.#opened();
+    socket.onmessage = (event) => this.#received(JSON.parse(event.data));
+    socket.onclose = (event) => this.#closed(event);
+    this.#restartSilenceTimer();
   }
 
   close() {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#watch);
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#silenceTimer);
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
@@ -64,65 +66,65 @@ export class Connection {
 
   pause() {
     this.close();
-    this.turn({ name: "paused" });
+    this.onState({ name: "paused" });
   }
 
-  lock(why) {
+  lock() {
     this.close();
-    this.turn({ name: "locked", why });
+    this.onState({ name: "locked" });
   }
 
-  // Data came: the next loss starts with the shortest pause again.
-  settle() {
+  // Call this when data came: the next loss starts with the shortest delay.
+  resetBackoff() {
     this.#failures = 0;
   }
 
-  #begin() {
-    if (this.access.key) this.#say({ op: "auth", key: this.access.key });
-    for (const subscription of this.#followed.values()) {
-      this.#say({ op: "subscribe", ...subscription });
+  #opened() {
+    if (this.access.key) this.#send({ op: "auth", key: this.access.key });
+    for (const subscription of this.#subscriptions.values()) {
+      this.#send({ op: "subscribe", ...subscription });
     }
-    this.turn({ name: "open" });
+    this.onState({ name: "open" });
   }
 
-  #say(message) {
+  #send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  #take(frame) {
+  #received(frame) {
     if (frame.op === "hello") this.#heartbeatMs = frame.heartbeat_seconds * 1_000;
-    if (frame.op === "shutdown") this.#pauseMs = frame.reconnect_after_ms;
-    this.#listenFor(HEARTBEATS_MISSED);
-    if (frame.op === "error" && frame.code === "unauthorized") this.lock("The gateway asks for a key.");
-    else this.hear(frame);
+    if (frame.op === "shutdown") this.#firstDelayMs = frame.reconnect_after_ms;
+    this.#restartSilenceTimer();
+    if (frame.op === "error" && frame.code === "unauthorized") this.lock();
+    else this.onMessage(frame);
   }
 
-  // A connection may be dead without a word: silence for so many heartbeats is a loss.
-  #listenFor(heartbeats) {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => {
+  // A broken connection may not report its end.
+  #restartSilenceTimer() {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(() => {
       this.close();
-      this.#retry("the gateway went silent");
-    }, heartbeats * this.#heartbeatMs);
+      this.#reconnect("the gateway is silent");
+    }, MAX_MISSED_HEARTBEATS * this.#heartbeatMs);
   }
 
-  #lose(event) {
+  #closed(event) {
     this.close();
-    if (event.code === NOT_AUTHORISED) this.lock("The gateway asks for a key.");
-    else this.#retry(whyClosed(event));
+    if (event.code === NOT_AUTHORISED) this.lock();
+    else this.#reconnect(closeReason(event));
   }
 
-  #retry(why) {
-    const grown = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2 ** this.#failures);
+  #reconnect(why) {
+    const delayMs = Math.min(MAX_DELAY_MS, this.#firstDelayMs * 2 ** this.#failures);
     this.#failures += 1;
-    const waitMs = grown + Math.random() * 1_000;
-    this.#timer = setTimeout(() => this.open(), waitMs);
-    this.turn({ name: "lost", why, retryAt: Date.now() + waitMs });
+    const waitMs = delayMs + Math.random() * 1_000;
+    this.#retryTimer = setTimeout(() => this.open(), waitMs);
+    this.onState({ name: "lost", why, retryAt: Date.now() + waitMs });
   }
 }
 
-function whyClosed({ code, reason }) {
+function closeReason({ code, reason }) {
   if (code === 1001 || code === 1012) return "the gateway stopped";
-  if (code === 1013) return "the gateway has too many readers";
+  if (code === 1013) return "the gateway has too many stream clients";
   return reason || "the gateway cannot be reached";
 }

@@ -1,17 +1,17 @@
-// "Copy as curl": the same question for a terminal. The key is never part of what is copied.
+// "Copy as curl": the same request for a terminal. The copied command never contains the key.
 
 import { byId, el } from "./dom.js";
 import { announce } from "./state.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-export function curl(path, access) {
+function curl(path, access) {
   const key = access.key ? ' -H "X-API-Key: $GATEWAY_API_KEY"' : "";
   return `curl${key} ${quoted(new URL(path, document.baseURI).href)}`;
 }
 
-// Buttons with `data-curl` copy what `paths[name]()` says.
-export function offerCurl(paths, access) {
+// A button with `data-curl` copies the command for the path that `paths[name]()` returns.
+export function addCurlButtons(paths, access) {
   for (const button of document.querySelectorAll("[data-curl]")) {
     const path = paths[button.dataset.curl];
     button.addEventListener("click", () => copy(button, curl(path(), access)));
@@ -21,7 +21,7 @@ export function offerCurl(paths, access) {
 async function copy(button, text) {
   const isCopied = await toClipboard(text);
   if (!isCopied) {
-    show(text);
+    showDialog(text);
     return;
   }
   const label = [...button.childNodes];
@@ -44,8 +44,8 @@ async function toClipboard(text) {
   }
 }
 
-// Where the clipboard is closed to us: the command itself, chosen, for a copy by hand.
-function show(text) {
+// Without access to the clipboard: the selected command, to copy by hand.
+function showDialog(text) {
   const box = byId("curl-box");
   const field = el("textarea", { readonly: true, rows: 3, "aria-label": "The curl command" });
   field.value = text;

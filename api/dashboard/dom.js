@@ -1,4 +1,4 @@
-// Making and changing elements. Data becomes text only, never markup: titles come from strangers.
+// Creates and changes elements. Data becomes text, never markup: titles come from outside.
 
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -20,7 +20,7 @@ export function svg(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Only what differs touches the document: most of a tick changes nothing that is seen.
+// These two write only a changed value: most ticks change nothing that is shown.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -29,21 +29,21 @@ export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-// Brings `parent` to hold exactly `nodes`, in that order, moving as few as it can.
+// Makes `nodes` the children of `parent`, in this order, and moves as few of them as possible.
 export function arrange(parent, nodes) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
-  let at = parent.firstElementChild;
+  let next = parent.firstElementChild;
   for (const node of nodes) {
-    if (node === at) at = at.nextElementSibling;
-    else parent.insertBefore(node, at);
+    if (node === next) next = next.nextElementSibling;
+    else parent.insertBefore(node, next);
   }
-  while (at) {
-    const surplus = at;
-    at = at.nextElementSibling;
+  while (next) {
+    const surplus = next;
+    next = next.nextElementSibling;
     surplus.remove();
   }
-  // A node that is moved loses the focus.
+  // A moved node loses the focus.
   if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
-export const prefersStillness = matchMedia("(prefers-reduced-motion: reduce)");
+export const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");

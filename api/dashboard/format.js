@@ -1,4 +1,4 @@
-// Numbers, ages and names as people read them. Unknown is a dash, never a zero.
+// Numbers, ages and names as text. Unknown is a dash, never a zero.
 
 export const DASH = "–";
 
@@ -16,8 +16,8 @@ const significant = numbers({ minimumSignificantDigits: 4, maximumSignificantDig
 const compact = numbers({ notation: "compact", minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const whole = numbers({ maximumFractionDigits: 0 });
 
-// Places after the point that a price of this size is read with.
-export function places(price) {
+// Number of decimals of a price of this size.
+export function decimals(price) {
   const size = Math.abs(price);
   if (size >= 100) return 2;
   if (size >= 1) return 4;
@@ -50,7 +50,7 @@ export function gwei(value) {
   return value >= 100 ? whole.format(value) : value >= 10 ? value.toFixed(1) : value.toFixed(3);
 }
 
-const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]];
+const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]]; // seconds
 
 // "4 s", "12 min", "3 h", "2 d"
 export function duration(seconds) {
@@ -70,21 +70,21 @@ export function day(instant) {
 }
 
 const REASONS = {
-  auth_failed: "its key is refused",
-  bad_payload: "its answer made no sense",
-  connect_error: "it could not be reached",
-  cooldown: "it rests after a failure",
-  disabled: "it is switched off",
-  geo_blocked: "it does not serve this address",
-  not_configured: "it has no key",
-  quota_exhausted: "its allowance is spent",
-  rate_limited: "it asked us to slow down",
-  timeout: "it did not answer in time",
-  unsupported: "it cannot answer this",
-  upstream_5xx: "it failed",
+  auth_failed: "the provider refused the key",
+  bad_payload: "the provider sent an invalid answer",
+  connect_error: "the provider could not be reached",
+  cooldown: "the provider pauses after a failure",
+  disabled: "the provider is switched off",
+  geo_blocked: "the provider does not serve this country",
+  not_configured: "the provider has no key",
+  quota_exhausted: "the quota is used up",
+  rate_limited: "the provider limits our requests",
+  timeout: "the provider did not answer in time",
+  unsupported: "the provider does not support this",
+  upstream_5xx: "the provider failed",
 };
 
-// A reason of the contract in words; an unknown one as it stands.
+// The text of a reason code; an unknown code with spaces.
 export function reason(code) {
   return code ? (REASONS[code] ?? code.replaceAll("_", " ")) : "";
 }

@@ -3,12 +3,12 @@
 import { byId, setText } from "./dom.js";
 import { count, DASH, gwei } from "./format.js";
 
-const METHODS = { oracle: "estimated by a service", fee_history: "reckoned from recent blocks" };
+const METHODS = { oracle: "estimated by a gas oracle", fee_history: "calculated from recent blocks" };
 
 export function showGas(topic) {
   const gas = topic.data ?? {};
   for (const name of ["slow", "average", "fast", "base_fee"]) setText(byId(`gas-${name}`), gwei(gas[name]));
   setText(byId("gas-block"), gas.block ? count(gas.block) : DASH);
-  const told = gas.method ? METHODS[gas.method] ?? gas.method : "";
-  setText(byId("gas-method"), topic.error && !topic.data ? topic.error : told);
+  const method = gas.method ? METHODS[gas.method] ?? gas.method : "";
+  setText(byId("gas-method"), topic.error && !topic.data ? topic.error : method);
 }

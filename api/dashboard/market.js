@@ -1,12 +1,12 @@
-// The market table: at most a hundred rows of those that were asked for, sorted and filtered here.
+// The market table: at most a hundred rows, sorted and filtered in the page.
 
 import { CoinRow } from "./coin_row.js";
 import { arrange, byId, setAttribute, setText } from "./dom.js";
-import { onFrame } from "./frame.js";
-import { coinKey } from "./applying.js";
+import { onFrame } from "./render.js";
+import { coinKey } from "./topic.js";
 
-const MOST_ROWS = 100;
-// Names and ranks are read upwards, amounts from the largest.
+const MAX_ROWS = 100;
+// Names and ranks sort ascending first, amounts descending.
 const ASCENDING_FIRST = new Set(["market_cap_rank", "name"]);
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 
@@ -15,37 +15,37 @@ export class Market {
   #shown = [];
   #sort = { field: "market_cap_rank", ascending: true };
   #query = "";
-  #chosen = null;
-  #holder = null;
-  #seer = new IntersectionObserver((entries) => this.#see(entries));
+  #selected = null;
+  // The one row that the Tab key reaches.
+  #tabStop = null;
+  #visibility = new IntersectionObserver((entries) => this.#updateVisibility(entries));
 
-  // `choose(coin)` runs when somebody picks a row.
-  constructor(topic, choose) {
+  // `onSelect(coin)` runs when the user selects a row.
+  constructor(topic, onSelect) {
     this.topic = topic;
-    this.choose = choose;
+    this.onSelect = onSelect;
     this.body = byId("coins");
-    this.#listen();
+    this.#addListeners();
   }
 
-  // Rows changed: draw in the next frame.
   draw() {
     onFrame("market", () => this.#draw());
   }
 
-  mark(key) {
-    if (this.#chosen === key) return;
-    this.#rows.get(this.#chosen)?.choose(false);
-    this.#chosen = key;
-    this.#rows.get(key)?.choose(true);
+  select(key) {
+    if (this.#selected === key) return;
+    this.#rows.get(this.#selected)?.select(false);
+    this.#selected = key;
+    this.#rows.get(key)?.select(true);
   }
 
   #draw() {
     const coins = this.topic.data ?? [];
     const found = sorted(coins.filter((coin) => matches(coin, this.#query)), this.#sort);
-    const visible = found.slice(0, MOST_ROWS);
+    const visible = found.slice(0, MAX_ROWS);
     this.#shown = visible.map((coin) => this.#show(coin));
     arrange(this.body, this.#shown.map((row) => row.tr));
-    this.#forget(coins);
+    this.#removeUnknown(coins);
     this.#keepOneTabStop();
     this.#count(visible.length, found.length, coins.length);
   }
@@ -55,40 +55,44 @@ export class Market {
     let row = this.#rows.get(key);
     if (!row) {
       this.#rows.set(key, (row = new CoinRow(key)));
-      row.choose(key === this.#chosen);
-      this.#seer.observe(row.tr);
+      row.select(key === this.#selected);
+      this.#visibility.observe(row.tr);
     }
-    row.show(coin, row.isSeen);
+    row.show(coin, row.isVisible);
     return row;
   }
 
-  #see(entries) {
+  #updateVisibility(entries) {
     for (const { target, isIntersecting } of entries) {
       const row = this.#rowOf(target);
-      if (row) row.isSeen = isIntersecting;
+      if (row) row.isVisible = isIntersecting;
     }
   }
 
-  #forget(coins) {
+  #removeUnknown(coins) {
     if (this.#rows.size <= coins.length) return;
     const known = new Set(coins.map(coinKey));
     for (const [key, row] of this.#rows) {
       if (known.has(key)) continue;
-      this.#seer.unobserve(row.tr);
+      this.#visibility.unobserve(row.tr);
       this.#rows.delete(key);
     }
   }
 
-  // Tab reaches the table's rows once; arrow keys go on from there.
+  // The Tab key reaches one row; arrow keys move between rows.
   #keepOneTabStop() {
-    const holder =
-      this.#shown.find((row) => row === this.#holder) ??
-      this.#shown.find((row) => row.key === this.#chosen) ??
+    const row =
+      this.#shown.find((one) => one === this.#tabStop) ??
+      this.#shown.find((one) => one.key === this.#selected) ??
       this.#shown[0];
-    if (holder === this.#holder) return;
-    if (this.#holder) this.#holder.button.tabIndex = -1;
-    if (holder) holder.button.tabIndex = 0;
-    this.#holder = holder ?? null;
+    this.#moveTabStop(row ?? null);
+  }
+
+  #moveTabStop(row) {
+    if (row === this.#tabStop) return;
+    if (this.#tabStop) this.#tabStop.button.tabIndex = -1;
+    if (row) row.button.tabIndex = 0;
+    this.#tabStop = row;
   }
 
   #count(visible, found, all) {
@@ -105,7 +109,7 @@ export class Market {
     return this.topic.error ? `No prices: ${this.topic.error}` : "Waiting for the first prices …";
   }
 
-  #listen() {
+  #addListeners() {
     byId("market-filter").addEventListener("input", (event) => {
       this.#query = event.target.value.trim().toLowerCase();
       this.draw();
@@ -115,31 +119,29 @@ export class Market {
     }
     this.body.addEventListener("click", (event) => {
       const row = this.#rowOf(event.target);
-      if (row) this.#pick(row);
+      if (row) this.#selectRow(row);
     });
-    this.body.addEventListener("pointerover", (event) => this.#rowOf(event.target)?.tell());
-    this.body.addEventListener("focusin", (event) => this.#hold(this.#rowOf(event.target)));
-    this.body.addEventListener("keydown", (event) => this.#step(event));
+    this.body.addEventListener("pointerover", (event) => this.#rowOf(event.target)?.showSource());
+    this.body.addEventListener("focusin", (event) => this.#focused(this.#rowOf(event.target)));
+    this.body.addEventListener("keydown", (event) => this.#moveFocus(event));
   }
 
   #rowOf(node) {
     return this.#rows.get(node.closest("tr")?.dataset.key);
   }
 
-  #pick(row) {
+  #selectRow(row) {
     const coin = this.topic.data.find((one) => coinKey(one) === row.key);
-    if (coin) this.choose(coin);
+    if (coin) this.onSelect(coin);
   }
 
-  #hold(row) {
-    if (!row || row === this.#holder) return;
-    if (this.#holder) this.#holder.button.tabIndex = -1;
-    row.button.tabIndex = 0;
-    this.#holder = row;
-    row.tell();
+  #focused(row) {
+    if (!row || row === this.#tabStop) return;
+    this.#moveTabStop(row);
+    row.showSource();
   }
 
-  #step(event) {
+  #moveFocus(event) {
     const step = STEPS[event.key];
     const at = this.#shown.indexOf(this.#rowOf(event.target));
     if (step === undefined || at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -153,8 +155,8 @@ export class Market {
     const ascending = isSame ? !this.#sort.ascending : ASCENDING_FIRST.has(field);
     this.#sort = { field, ascending };
     for (const button of document.querySelectorAll("#market th button[data-field]")) {
-      const isIt = button.dataset.field === field;
-      const order = isIt ? (ascending ? "ascending" : "descending") : "none";
+      const isSorted = button.dataset.field === field;
+      const order = isSorted ? (ascending ? "ascending" : "descending") : "none";
       setAttribute(button.closest("th"), "aria-sort", order);
     }
     this.draw();
@@ -166,7 +168,7 @@ function matches(coin, query) {
   return [coin.name, coin.symbol, coin.id].some((text) => text?.toLowerCase().includes(query));
 }
 
-// The gateway's own order stands behind equals; unknown comes last either way.
+// Equal values keep the gateway's order; unknown values are last in both directions.
 function sorted(coins, { field, ascending }) {
   if (field === "market_cap_rank" && ascending) return coins;
   const direction = ascending ? 1 : -1;

@@ -1,15 +1,15 @@
-// News: newest first, each with the mood of its words; filtered here.
+// News: newest first, each with its sentiment, filtered in the page.
 
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { ageOf } from "./state.js";
-import { onFrame } from "./frame.js";
+import { onFrame } from "./render.js";
 
 const MARKS = { positive: "▲", neutral: "■", negative: "▼" };
 
 export class News {
   #items = new Map();
   #query = "";
-  #mood = "";
+  #sentiment = "";
 
   constructor(topic) {
     this.topic = topic;
@@ -17,8 +17,8 @@ export class News {
       this.#query = event.target.value.trim().toLowerCase();
       this.draw();
     });
-    for (const button of document.querySelectorAll("#news-moods button")) {
-      button.addEventListener("click", () => this.#choose(button.dataset.mood));
+    for (const button of document.querySelectorAll("#news-sentiments button")) {
+      button.addEventListener("click", () => this.#choose(button.dataset.sentiment));
     }
   }
 
@@ -26,10 +26,10 @@ export class News {
     onFrame("news", () => this.#draw());
   }
 
-  #choose(mood) {
-    this.#mood = mood;
-    for (const button of document.querySelectorAll("#news-moods button")) {
-      setAttribute(button, "aria-pressed", String(button.dataset.mood === mood));
+  #choose(sentiment) {
+    this.#sentiment = sentiment;
+    for (const button of document.querySelectorAll("#news-sentiments button")) {
+      setAttribute(button, "aria-pressed", String(button.dataset.sentiment === sentiment));
     }
     this.draw();
   }
@@ -48,30 +48,30 @@ export class News {
   }
 
   #matches({ title, source, symbols, sentiment }) {
-    if (this.#mood && sentiment !== this.#mood) return false;
+    if (this.#sentiment && sentiment !== this.#sentiment) return false;
     const texts = [title, source, ...symbols];
     return !this.#query || texts.some((text) => text?.toLowerCase().includes(this.#query));
   }
 
-  // Kept while the article is the same; its age is written anew each time.
+  // The node of an article. It is created again only if the article changed.
   #item(article) {
-    let held = this.#items.get(article.id);
-    if (!held || JSON.stringify(held.article) !== JSON.stringify(article)) {
-      held = { article, ...made(article) };
-      this.#items.set(article.id, held);
+    let item = this.#items.get(article.id);
+    if (!item || JSON.stringify(item.article) !== JSON.stringify(article)) {
+      item = { article, ...createItem(article) };
+      this.#items.set(article.id, item);
     }
-    setText(held.age, `${ageOf(article.published_at)} ago`);
-    return held.node;
+    setText(item.age, `${ageOf(article.published_at)} ago`);
+    return item.node;
   }
 }
 
-function made(article) {
-  const mood = article.sentiment ?? "neutral";
+function createItem(article) {
+  const sentiment = article.sentiment ?? "neutral";
   const score = article.sentiment_score === null ? "" : ` ${article.sentiment_score.toFixed(2)}`;
-  const title = `${mood}${score}, by ${article.sentiment_method ?? "nobody"}`;
-  const mark = el("span", { class: "mark", "data-mood": mood, title }, MARKS[mood] ?? "■");
+  const title = `${sentiment}${score}, by ${article.sentiment_method ?? "unknown method"}`;
+  const mark = el("span", { class: "mark", "data-sentiment": sentiment, title }, MARKS[sentiment] ?? "■");
   const age = el("time", { datetime: article.published_at });
-  const about = el("p", { class: "about" }, el("span", { class: "sr" }, `${mood}. `));
+  const about = el("p", { class: "about" }, el("span", { class: "sr" }, `${sentiment}. `));
   about.append(`${article.source} · `, age, ...article.symbols.slice(0, 4).map(chip));
   mark.setAttribute("aria-hidden", "true");
   return { node: el("li", {}, mark, el("div", {}, headline(article), about)), age };
@@ -79,7 +79,7 @@ function made(article) {
 
 const chip = (symbol) => el("span", { class: "chip" }, symbol);
 
-// A link only where it leads to the web: an address comes from strangers, too.
+// A link only for an http(s) URL: it comes from outside.
 function headline({ title, url, summary }) {
   const isWeb = /^https?:\/\//i.test(url ?? "");
   const attributes = { href: url, target: "_blank", rel: "noopener noreferrer", title: summary || null };

@@ -1,52 +1,52 @@
-// Who serves each category now, and how each provider is: its state, numbers, what is left of its
-// quotas, and what would bring one back that is out.
+// The provider that serves each category now, and of each provider its status, its figures, what is
+// left of its quotas, and how to make it available again.
 
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { count, DASH, duration, list, reason, words } from "./format.js";
 import { ageOf, now } from "./state.js";
 
 const KINDS = { active: "live", cooldown: "stale", rate_limited: "stale", quota_exhausted: "stale" };
-const HOW = { ok: "live", down: "bad" };
+const CATEGORY_KINDS = { ok: "live", down: "bad" };
 const OFF = new Set(["not_configured", "disabled"]);
 
-// `metas`: by category what the page shows now, whose `source` is who served it.
+// `metas` are the meta of the data that the page shows, by category; `source` is their provider.
 export function showCategories(status, metas, isConnected) {
   for (const [name, category] of Object.entries(status.categories)) {
     const cell = document.querySelector(`[data-category="${name}"]`);
     if (!cell) continue;
     const meta = metas[name];
-    const [, who, note] = cell.children;
-    setText(who, meta?.source?.length ? short(meta.source) : firstOf(category));
-    setAttribute(cell, "data-kind", isConnected ? HOW[category.status] ?? "stale" : "bad");
+    const [, provider, note] = cell.children;
+    setText(provider, meta?.source?.length ? short(meta.source) : firstOf(category));
+    setAttribute(cell, "data-kind", isConnected ? CATEGORY_KINDS[category.status] ?? "stale" : "bad");
     setText(note, isConnected ? noteOf(category, meta) : `not updating${meta ? ` · ${ageOf(meta.fetched_at)} old` : ""}`);
     setAttribute(cell, "title", titleOf(name, category, meta));
   }
 }
 
-const firstOf = ({ providers }) => (providers.length ? `next: ${providers[0]}` : "nobody");
+const firstOf = ({ providers }) => (providers.length ? `next: ${providers[0]}` : "no provider");
 
 const short = (source) =>
   Array.isArray(source) && source.length > 1 ? `${source[0]} + ${source.length - 1} more` : list(source);
 
-// The page's own answer tells of its age; before there is one, the gateway's newest does.
+// The age of the page's own data, or else of the gateway's newest data.
 function noteOf({ status, age_seconds: age }, meta) {
-  if (!meta && age === null) return status === "down" ? "nobody can answer" : "not asked yet";
+  if (!meta && age === null) return status === "down" ? "no provider available" : "not requested yet";
   const seconds = meta ? (Date.parse(meta.expires_at) - now()) / 1_000 : 0;
-  const then = seconds > 1 ? ` · next in ${duration(seconds)}` : "";
-  const how = status === "ok" ? "" : `${status} · `;
-  return `${how}${meta ? ageOf(meta.fetched_at) : duration(age)} old${then}`;
+  const next = seconds > 1 ? ` · next in ${duration(seconds)}` : "";
+  const prefix = status === "ok" ? "" : `${status} · `;
+  return `${prefix}${meta ? ageOf(meta.fetched_at) : duration(age)} old${next}`;
 }
 
 function titleOf(name, { providers, ttl_note: note }, meta) {
-  const chain = providers.join(", ") || "nobody";
+  const chain = providers.join(", ") || "none";
   const served = meta ? `served by ${list(meta.source)}; ` : "";
-  return `${name}: ${served}could answer now: ${chain}${note ? `; ${note}` : ""}`;
+  return `${name}: ${served}available providers: ${chain}${note ? `; ${note}` : ""}`;
 }
 
 const cards = new Map();
 
 export function showProviders(status) {
-  // Those that work first; those that nobody set up last.
+  // Failing providers first, those that are not configured last.
   const order = (provider) => (OFF.has(provider.status) ? 2 : provider.status === "active" ? 1 : 0);
   const rows = [...status.providers].sort((one, other) => order(one) - order(other));
   arrange(byId("providers-list"), rows.map((provider) => card(provider).node));
@@ -56,9 +56,9 @@ export function showProviders(status) {
 
 function card(provider) {
   if (!cards.has(provider.name)) cards.set(provider.name, new Card(provider.name));
-  const made = cards.get(provider.name);
-  made.show(provider);
-  return made;
+  const found = cards.get(provider.name);
+  found.show(provider);
+  return found;
 }
 
 class Card {
@@ -91,7 +91,7 @@ class Card {
   #showQuotas(quotas) {
     while (this.quotas.children.length > quotas.length) this.quotas.lastElementChild.remove();
     while (this.quotas.children.length < quotas.length) this.quotas.append(quotaItem());
-    quotas.forEach((quota, place) => showQuota(this.quotas.children[place], quota));
+    quotas.forEach((quota, index) => showQuota(this.quotas.children[index], quota));
   }
 }
 
@@ -102,7 +102,7 @@ function whyOf({ status, reason: code, hint, cooldown_until: until, last_error: 
   const parts = [];
   if (!OFF.has(status) && code) parts.push(reason(code));
   const seconds = until ? (Date.parse(until) - now()) / 1_000 : 0;
-  if (seconds > 0) parts.push(`asked again in ${duration(seconds)}`);
+  if (seconds > 0) parts.push(`next attempt in ${duration(seconds)}`);
   if (hint) parts.push(hint);
   if (!parts.length && status !== "active" && error) parts.push(error);
   const text = parts.join("; ");
@@ -118,7 +118,7 @@ function showQuota(item, { window, limit, used, remaining, resets_at: resets, fo
   const share = limit ? remaining / limit : 0;
   bar.style.setProperty("--left", share.toFixed(3));
   setAttribute(bar, "data-low", String(share < 0.2));
-  const forecast = spent ? `, spent in ${duration((Date.parse(spent) - now()) / 1_000)}` : "";
+  const forecast = spent ? `, used up in ${duration((Date.parse(spent) - now()) / 1_000)}` : "";
   setText(text, `${count(remaining)} of ${count(limit)} left / ${window}${forecast}`);
   setAttribute(item, "title", `${count(used)} used${resets ? `, resets at ${resets}` : ""}`);
 }

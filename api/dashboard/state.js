@@ -1,18 +1,18 @@
-// What is said about the state: a badge on each panel, the connection's pill, and for screen
-// readers one polite region that hears of changes, never of ticks.
+// The state of the page: a badge on each panel, the state of the connection, and one polite region
+// in which screen readers hear of changes, but not of ticks.
 
 import { byId, setAttribute, setText } from "./dom.js";
 import { duration, reason } from "./format.js";
 
-// The gateway's clock less ours, in ms: ages are right where this clock is wrong. What took the
-// least time to come tells best.
+// The gateway's clock minus ours, in ms: ages are right even if our clock is wrong. The message
+// with the shortest way gives the best estimate.
 let offsetMs = -Infinity;
 
-export function hearTime(instant) {
+export function syncClock(instant) {
   offsetMs = Math.max(offsetMs, Date.parse(instant) - Date.now());
 }
 
-export function forgetTime() {
+export function resetClock() {
   offsetMs = -Infinity;
 }
 
@@ -26,22 +26,22 @@ export function announce(text) {
   setText(byId("announcer"), text);
 }
 
-// {kind, text} of a topic: how old what it shows is, and why where it is not new.
-export function judged(topic, isConnected) {
+// {kind, text} of a topic's badge: the age of its data, and why the data are not fresh.
+export function topicBadge(topic, isConnected) {
   const { meta, error, staleReason, feed } = topic;
   if (!topic.data) return error ? { kind: "bad", text: "Nothing to show" } : { kind: "wait", text: "Waiting" };
   const age = meta ? `${ageOf(meta.fetched_at)} old` : "";
   if (!isConnected) return { kind: "bad", text: `Not updating · ${age}` };
   if (staleReason) return { kind: "stale", text: `Stale · ${age} · ${reason(staleReason)}` };
-  if (feed?.feed === "ticks") return { kind: "live", text: "Live · moves as it trades" };
+  if (feed?.feed === "ticks") return { kind: "live", text: "Live · updated by ticks" };
   const why = feed?.reason ? ` · no ticks: ${reason(feed.reason)}` : "";
   return { kind: "fresh", text: `Fresh · ${age}${why}` };
 }
 
-// The status has no age of its own: what changes is told at once, for as long as somebody tells.
-export function judgedStatus({ data, heardAt }, isConnected) {
+// The status has no age while connected: each change is sent at once.
+export function statusBadge({ data, receivedAt }, isConnected) {
   if (!data) return { kind: "wait", text: "Waiting" };
-  if (!isConnected) return { kind: "bad", text: `Not updating · ${ageOf(heardAt)} old` };
+  if (!isConnected) return { kind: "bad", text: `Not updating · ${ageOf(receivedAt)} old` };
   return { kind: "live", text: "Live" };
 }
 
@@ -55,18 +55,17 @@ export function showBadge(name, { kind, text }) {
   if (before === "stale" && (kind === "fresh" || kind === "live")) announce(`${badge.dataset.of}: fresh again`);
 }
 
-const PILLS = {
+const CONNECTION_STATES = {
   connecting: ["wait", "Connecting …"],
   open: ["live", "Connected"],
   paused: ["wait", "Paused while hidden"],
-  locked: ["bad", "A key is wanted"],
+  locked: ["bad", "A key is required"],
 };
 
-// `state` as Connection tells it.
+// `state` is the state that Connection reports.
 export function showConnection(state) {
-  const pill = byId("connection");
-  const [kind, text] = PILLS[state.name] ?? ["bad", lostText(state)];
-  setAttribute(pill, "data-kind", kind);
+  const [kind, text] = CONNECTION_STATES[state.name] ?? ["bad", lostText(state)];
+  setAttribute(byId("connection"), "data-kind", kind);
   setText(byId("connection-text"), text);
   setAttribute(byId("retry"), "data-off", String(state.name !== "lost"));
   byId("retry").disabled = state.name !== "lost";

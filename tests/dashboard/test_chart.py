@@ -102,9 +102,9 @@ async def test_candles_of_the_series_before_are_not_drawn(stage: Stage, look: Op
         assert json.loads(bitcoins)["id"] == "bitcoin"
         is_chosen = True
         await stage.move(1.01, only="solana")
-        await expect(watched.of("#chosen-price")).to_have_text("143.14")
+        await expect(watched.of("#selected-price")).to_have_text("143.14")
         await expect(legend).to_contain_text("C 141.72")
-        await expect(watched.of("#chosen-symbol")).to_have_text("SOL / USD")
+        await expect(watched.of("#selected-symbol")).to_have_text("SOL / USD")
 
 
 async def test_a_coin_without_candles_says_why(stage: Stage, watched: Watched) -> None:

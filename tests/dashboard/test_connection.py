@@ -85,7 +85,7 @@ async def test_stale_data_say_so_with_age_and_reason(tmp_path: Path, look: OpenP
         fresh = await watched.page.evaluate(colour)
         stage.world.faults = {"coingecko_free": "http500"}
         await expect(badge).to_contain_text("Stale · ")
-        await expect(badge).to_contain_text(" old · it failed")
+        await expect(badge).to_contain_text(" old · the provider failed")
         await expect(badge).to_have_attribute("data-kind", "stale")
         assert await watched.page.evaluate(colour) != fresh
         await expect(watched.of("#announcer")).to_contain_text("Market: Stale")
@@ -95,14 +95,14 @@ async def test_a_gateway_with_keys_asks_for_one_and_uses_it(tmp_path: Path, look
     async with open_stage(tmp_path, GATEWAY_API_KEYS=KEY) as stage, look(stage.url) as watched:
         field = watched.page.get_by_label("Gateway key")
         await expect(field).to_be_focused()
-        await expect(watched.of("#connection-text")).to_have_text("A key is wanted")
+        await expect(watched.of("#connection-text")).to_have_text("A key is required")
         await field.fill("wrong")
         await field.press("Enter")
-        await expect(watched.of("#key-why")).to_have_text("That key was refused.")
+        await expect(watched.of("#key-why")).to_have_text("The key was refused.")
         await field.fill(KEY)
         await field.press("Enter")
         await watched.rows()
-        await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
+        await expect(watched.of("#sentiment-range")).to_contain_text("29 days, from")
         await expect(watched.of("#key-form")).to_be_hidden()
         stored = "[localStorage.length, sessionStorage.length, document.cookie]"
         assert await watched.page.evaluate(stored) == [0, 0, ""]

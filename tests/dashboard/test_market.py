@@ -118,7 +118,7 @@ async def test_rows_are_reached_and_chosen_by_keyboard(watched: Watched) -> None
     assert outline == "solid"
     await page.keyboard.press("Enter")
     await expect(ethereum).to_have_attribute("aria-pressed", "true")
-    await expect(watched.of("#chosen-name")).to_have_text("Ethereum")
+    await expect(watched.of("#selected-name")).to_have_text("Ethereum")
 
 
 async def test_a_focused_row_keeps_the_focus_while_rows_change_places(

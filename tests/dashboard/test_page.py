@@ -52,7 +52,7 @@ async def test_nothing_jumps_while_it_fills(
         await watched.page.goto(stage.url)
         await watched.rows()
         await expect(watched.of("#news-list li")).not_to_have_count(0)
-        await expect(watched.of("#mood-range")).to_contain_text("29 days")
+        await expect(watched.of("#sentiment-range")).to_contain_text("29 days")
         assert await watched.page.evaluate("window.shift") < 0.01
 
 
@@ -184,7 +184,7 @@ async def test_it_is_used_by_keyboard(watched: Watched) -> None:
     for name, shows in (
         ("#market th.price button", "#market th.price:not([aria-sort=none])"),
         ("#intervals button >> text=4h", "#intervals [aria-pressed=true] >> text=4h"),
-        ("#news-moods [data-mood=negative]", "#news-moods [data-mood=negative][aria-pressed=true]"),
+        ("#news-sentiments [data-sentiment=negative]", "#news-sentiments [data-sentiment=negative][aria-pressed=true]"),
     ):
         assert await reached_by_tab(watched, name), name
         await watched.page.keyboard.press("Enter")
@@ -207,7 +207,7 @@ async def test_it_works_behind_a_path_prefix(stage: Stage, look: OpenPage) -> No
         look(f"{address}/crypto/gateway/") as watched,
     ):
         await watched.rows()
-        await expect(watched.of("#mood-range")).to_contain_text("29 days")
+        await expect(watched.of("#sentiment-range")).to_contain_text("29 days")
         paths = [url.removeprefix(address) for url in watched.requests]
         assert [path for path in paths if not path.startswith("/crypto/gateway/")] == []
 
@@ -245,7 +245,7 @@ async def test_it_sets_no_cookie_and_keeps_nothing(watched: Watched) -> None:
 async def frame_rows(frame: FrameLocator) -> None:
     await expect(frame.locator("#coins tr")).to_have_count(100)
     await expect(frame.locator("#chart-legend")).to_contain_text("UTC")
-    await expect(frame.locator("#mood-range")).to_contain_text("29 days")
+    await expect(frame.locator("#sentiment-range")).to_contain_text("29 days")
 
 
 @pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-scripts"'], ids=["plain", "sandboxed"])

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> None:
-    await expect(watched.of("#mood-value")).to_have_text("46")
-    await expect(watched.of("#mood-word")).to_have_text("Neutral")
-    dial = watched.of("#mood-dial")
+    await expect(watched.of("#sentiment-value")).to_have_text("46")
+    await expect(watched.of("#sentiment-word")).to_have_text("Neutral")
+    dial = watched.of("#sentiment-dial")
     await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100: Neutral")
-    needle = watched.of("#mood-needle")  # 46 of 100 of a half circle, radius 50, around 60, 60
+    needle = watched.of("#sentiment-needle")  # 46 of 100 of a half circle, radius 50, around 60, 60
     await expect(needle).to_have_attribute("cx", "53.7")
     await expect(needle).to_have_attribute("cy", "10.4")
-    maker = watched.of("#mood-attribution a")
+    maker = watched.of("#sentiment-attribution a")
     await expect(maker).to_have_text("Fear & Greed Index by Alternative.me")
     await expect(maker).to_have_attribute(
         "href", "https://alternative.me/crypto/fear-and-greed-index/"
@@ -36,16 +36,16 @@ async def test_a_day_without_a_classification_shows_its_value_alone(
             lambda text: text.replace('"classification":"Neutral"', '"classification":null')
         )
         await watched.page.goto(stage.url)
-        await expect(watched.of("#mood-value")).to_have_text("46")
-        await expect(watched.of("#mood-word")).to_have_text("")
-        dial = watched.of("#mood-dial")
+        await expect(watched.of("#sentiment-value")).to_have_text("46")
+        await expect(watched.of("#sentiment-word")).to_have_text("")
+        dial = watched.of("#sentiment-dial")
         await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100")
 
 
 async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
-    await expect(watched.of("#mood-range")).to_contain_text("29 days, from")
-    await expect(watched.of("#mood-line polyline")).to_have_count(2)
-    drawn = await watched.of("#mood-line polyline").last.get_attribute("points")
+    await expect(watched.of("#sentiment-range")).to_contain_text("29 days, from")
+    await expect(watched.of("#sentiment-line polyline")).to_have_count(2)
+    drawn = await watched.of("#sentiment-line polyline").last.get_attribute("points")
     assert drawn is not None
     assert drawn.endswith("236.0,34.2")  # today's 46, at the right edge
     assert len({point.split(",")[1] for point in drawn.split()}) > 5
@@ -55,13 +55,13 @@ async def test_gas_has_three_prices_and_says_how_they_came(watched: Watched) -> 
     for name, text in {"slow": "0.501", "average": "0.600", "fast": "0.700"}.items():
         await expect(watched.of(f"#gas-{name}")).to_have_text(text)
     await expect(watched.of("#gas-block")).to_have_text(re.compile(r"24,000,0[12]\d"))
-    await expect(watched.of("#gas-method")).to_have_text("reckoned from recent blocks")
+    await expect(watched.of("#gas-method")).to_have_text("calculated from recent blocks")
 
 
 async def test_news_come_newest_first_with_their_mood(watched: Watched) -> None:
     first = watched.of("#news-list li").first
     await expect(first).to_contain_text("Bitcoin climbs to a three-week high")
-    await expect(first.locator(".mark")).to_have_attribute("data-mood", "positive")
+    await expect(first.locator(".mark")).to_have_attribute("data-sentiment", "positive")
     await expect(first.locator(".mark")).to_have_text("▲")
     await expect(first.locator(".about")).to_contain_text("positive.")
     link = first.locator("a")
@@ -70,11 +70,11 @@ async def test_news_come_newest_first_with_their_mood(watched: Watched) -> None:
 
 async def test_news_are_filtered_by_mood_and_by_words(watched: Watched) -> None:
     items = watched.of("#news-list li")
-    await watched.of("#news-moods [data-mood=negative]").click()
+    await watched.of("#news-sentiments [data-sentiment=negative]").click()
     moods = watched.of("#news-list .mark")
     await expect(items.first).to_contain_text("Regulator fines")
     assert set(await moods.all_text_contents()) == {"▼"}
-    await watched.of("#news-moods [data-mood='']").click()
+    await watched.of("#news-sentiments [data-sentiment='']").click()
     await watched.of("#news-filter").fill("stablecoin")
     await expect(items).to_have_count(1)
     await watched.of("#news-filter").fill("nothing of the kind")
@@ -94,8 +94,8 @@ async def test_days_that_did_not_come_are_asked_for_again(stage: Stage, look: Op
         await watched.page.route("**/api/sentiment?days=30", lose_the_first)
         await watched.page.goto(stage.url)
         await watched.rows()
-        days = watched.of("#mood-range")
-        await expect(days).to_have_text("The days before did not come")
+        days = watched.of("#sentiment-range")
+        await expect(days).to_have_text("The history could not be loaded")
         await watched.page.clock.fast_forward(10_000)
         assert asked == 1
         await watched.page.clock.fast_forward(6_000)

@@ -57,11 +57,11 @@ async def test_failure_and_recovery_of_a_provider_show(tmp_path: Path, look: Ope
         badge = watched.of("#gas-badge")
         await expect(badge).to_have_attribute("data-kind", "stale")
         await expect(badge).to_contain_text("Stale · ")
-        await expect(badge).to_contain_text(" old · it failed")
+        await expect(badge).to_contain_text(" old · the provider failed")
         await expect(rpc.locator(".badge")).to_have_text("cooldown")
-        await expect(rpc.locator(".why")).to_contain_text("It failed")
+        await expect(rpc.locator(".why")).to_contain_text("The provider failed")
         await expect(rpc.locator(".why")).to_have_text(
-            re.compile(r"^It failed; (asked again in \d+ s|its time is over)")
+            re.compile(r"^The provider failed; (next attempt in \d+ s|its wait is over)")
         )
         await expect(watched.of("[data-category=gas]")).not_to_have_attribute("data-kind", "live")
         stage.world.faults = {}

@@ -1,4 +1,4 @@
-// How an update is applied, as docs/stream.md tells every client.
+// The state of one channel of the stream, and how an update changes it (docs/stream.md).
 
 const byRank = (one, other) => {
   const [a, b] = [one.market_cap_rank ?? Infinity, other.market_cap_rank ?? Infinity];
@@ -7,7 +7,7 @@ const byRank = (one, other) => {
 const newestFirst = (name) => (one, other) =>
   one[name] === other[name] ? 0 : one[name] > other[name] ? -1 : 1;
 
-// What tells a channel's rows apart, what orders them, which of them stay.
+// Of each channel with rows: the key of a row, the order of rows, and which rows stay.
 const RULES = {
   market: { key: (row) => row.id ?? row.symbol, order: byRank },
   ohlc: { key: (row) => row.timestamp, order: (a, b) => a.timestamp - b.timestamp, keepsLast: true },
@@ -17,14 +17,14 @@ const RULES = {
 
 export const coinKey = RULES.market.key;
 
-function merged(rule, rows, changed, count) {
+function merge(rule, rows, changed, count) {
   const byKey = new Map(rows.map((row) => [rule.key(row), row]));
   for (const row of changed) byKey.set(rule.key(row), row);
   const ordered = [...byKey.values()].sort(rule.order); // stable
   return rule.keepsLast ? ordered.slice(-count) : ordered.slice(0, count);
 }
 
-// One topic as it stands: its rows (or its one object), their meta, and what is said about it.
+// The rows of a channel (or its one object), their meta, and its error, staleness and tick feed.
 export class Topic {
   constructor(channel) {
     this.rule = RULES[channel];
@@ -36,13 +36,13 @@ export class Topic {
     this.staleReason = this.feed = null;
   }
 
-  // The rows that changed, all of them after a snapshot; null where an update is missing.
-  take(frame) {
+  // Returns the changed rows (after a snapshot all), or null if an update is missing.
+  apply(frame) {
     if (frame.type === "update" && frame.seq !== this.seq + 1) return null;
     const isWhole = frame.type === "snapshot" || !this.rule;
     this.data = isWhole
       ? frame.data
-      : merged(this.rule, this.data, frame.data, frame.meta.count);
+      : merge(this.rule, this.data, frame.data, frame.meta.count);
     this.seq = frame.seq;
     this.meta = frame.meta;
     this.error = null;

@@ -1,4 +1,4 @@
-// Fear & Greed: today's value on a dial, and the last thirty days as a line with its gaps.
+// Fear & Greed: today's value on a dial, and the last thirty days as a line with gaps.
 
 import { byId, el, setAttribute, setText, svg } from "./dom.js";
 import { day } from "./format.js";
@@ -8,44 +8,44 @@ const DAY_MS = 86_400_000;
 const [WIDTH, HEIGHT] = [240, 64];
 const RADIUS = 50;
 
-export class Mood {
+export class Sentiment {
   #history = [];
-  #about = "";
+  #error = "";
 
   constructor(topic) {
     this.topic = topic;
   }
 
-  // `days`: as `/api/sentiment?days=30` gives them.
-  remember(days) {
+  // `days` are the data of `/api/sentiment?days=30`.
+  setHistory(days) {
     this.#history = days;
   }
 
-  miss() {
-    if (!this.#history.length) this.#about = "The days before did not come";
+  historyFailed() {
+    if (!this.#history.length) this.#error = "The history could not be loaded";
   }
 
   draw() {
     const today = this.topic.data?.[0];
     if (!today) {
-      setText(byId("mood-word"), this.topic.error ?? "");
+      setText(byId("sentiment-word"), this.topic.error ?? "");
       return;
     }
-    setText(byId("mood-value"), String(today.value));
-    setText(byId("mood-word"), today.classification ?? ""); // the maker may have no word for it
-    attribute(today.attribution);
+    setText(byId("sentiment-value"), String(today.value));
+    setText(byId("sentiment-word"), today.classification ?? ""); // some indices have no classification
+    showAttribution(today.attribution);
     const angle = Math.PI * (1 - today.value / 100);
-    const needle = byId("mood-needle");
-    setAttribute(needle, "visibility", "visible"); // without a value it would point at neutral
+    const needle = byId("sentiment-needle");
+    setAttribute(needle, "visibility", "visible"); // hidden until there is a value
     setAttribute(needle, "cx", (60 + RADIUS * Math.cos(angle)).toFixed(1));
     setAttribute(needle, "cy", (60 - RADIUS * Math.sin(angle)).toFixed(1));
-    const told = `Fear and Greed ${today.value} of 100`;
-    setAttribute(byId("mood-dial"), "aria-label", today.classification ? `${told}: ${today.classification}` : told);
+    const label = `Fear and Greed ${today.value} of 100`;
+    setAttribute(byId("sentiment-dial"), "aria-label", today.classification ? `${label}: ${today.classification}` : label);
     this.#drawLine(today);
   }
 
   #drawLine(today) {
-    // The same maker's only: indices of two makers are never one line.
+    // Only values of the same index: two indices are not comparable.
     const days = [today, ...this.#history.filter((one) => one.timestamp !== today.timestamp)]
       .filter((one) => one.index === today.index)
       .slice(0, DAYS)
@@ -55,32 +55,32 @@ export class Mood {
       at: (Date.parse(one.timestamp) - newest) / DAY_MS + DAYS - 1,
       value: one.value,
     }));
-    const line = byId("mood-line");
-    line.replaceChildren(...pieces(points.filter((point) => point.at >= 0)));
+    const line = byId("sentiment-line");
+    line.replaceChildren(...shapes(points.filter((point) => point.at >= 0)));
     const values = days.map((one) => one.value);
     const [lowest, highest] = [Math.min(...values), Math.max(...values)];
-    const told = `${days.length} ${days.length === 1 ? "day" : "days"}, from ${lowest} to ${highest}`;
-    const text = this.#history.length ? told : this.#about;
+    const range = `${days.length} ${days.length === 1 ? "day" : "days"}, from ${lowest} to ${highest}`;
+    const text = this.#history.length ? range : this.#error;
     setAttribute(line, "aria-label", `${text}, since ${day(days[0].timestamp)}`);
-    setText(byId("mood-range"), text);
+    setText(byId("sentiment-range"), text);
   }
 }
 
-// The maker's own words; an address among them becomes their link.
-function attribute(text) {
-  const place = byId("mood-attribution");
-  if (place.dataset.text === text) return;
-  place.dataset.text = text;
+// The publisher's own text; a URL in it becomes the link of the text.
+function showAttribution(text) {
+  const node = byId("sentiment-attribution");
+  if (node.dataset.text === text) return;
+  node.dataset.text = text;
   const [, words, href] = /^(.*?)\s*\(?(https:\/\/[^\s)]+)\)?$/.exec(text) ?? [];
   const link = href && el("a", { href, target: "_blank", rel: "noopener noreferrer" }, words || href);
-  place.replaceChildren(link ?? text);
+  node.replaceChildren(link ?? text);
 }
 
 const x = (at) => ((at / (DAYS - 1)) * (WIDTH - 8) + 4).toFixed(1);
 const y = (value) => (HEIGHT - 4 - (value / 100) * (HEIGHT - 8)).toFixed(1);
 
-// A day that the maker lost stays a gap.
-function pieces(points) {
+// A missing day is a gap in the line.
+function shapes(points) {
   const runs = [];
   for (const point of points) {
     const run = runs.at(-1);
