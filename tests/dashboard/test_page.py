@@ -184,7 +184,10 @@ async def test_it_is_used_by_keyboard(watched: Watched) -> None:
     for name, shows in (
         ("#market th.price button", "#market th.price:not([aria-sort=none])"),
         ("#intervals button >> text=4h", "#intervals [aria-pressed=true] >> text=4h"),
-        ("#news-sentiments [data-sentiment=negative]", "#news-sentiments [data-sentiment=negative][aria-pressed=true]"),
+        (
+            "#news-sentiments [data-sentiment=negative]",
+            "#news-sentiments [data-sentiment=negative][aria-pressed=true]",
+        ),
     ):
         assert await reached_by_tab(watched, name), name
         await watched.page.keyboard.press("Enter")
