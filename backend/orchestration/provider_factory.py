@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -14,8 +13,8 @@ from backend.orchestration.calls.credential import Credential
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
-from backend.orchestration.health.saved_blocks import BlockStore, SavedBlocks, block_key
-from backend.orchestration.limits.ledger import CallStore, Ledger
+from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
+from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.push.tick_stream import TickStream
@@ -23,14 +22,10 @@ from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
 from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
-from backend.storage import SavedState
+from backend.storage import NoStorage, SavedState, Storage
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
-
-
-class StateStore(CallStore, BlockStore, Protocol):
-    """Stores calls and blocks."""
 
 
 class ProviderFactory:
@@ -45,7 +40,7 @@ class ProviderFactory:
         emit: EventSink,
         jitter: Callable[[], float],
         redact: Callable[[str], str],
-        store: StateStore | None = None,
+        store: Storage | None = None,
         saved: SavedState | None = None,
     ) -> None:
         """`store` saves calls and blocks; `saved` are those of earlier runs."""
@@ -55,10 +50,10 @@ class ProviderFactory:
         self._emit = emit
         self._jitter = jitter
         self._redact = redact
-        self._store = store
+        self._store = store or NoStorage()
         self._saved = saved or SavedState()
-        self._blocks = SavedBlocks(store, self._saved.blocks, clock)
-        self._accounts: dict[str, tuple[RateLimitGuard, Ledger | None]] = {}
+        self._blocks = SavedBlocks(self._store, self._saved.blocks, clock)
+        self._accounts: dict[str, tuple[RateLimitGuard, Ledger]] = {}
         self.ledgers: list[Ledger] = []
 
     def build(self, spec: ProviderSpec) -> Provider:
@@ -144,25 +139,18 @@ class ProviderFactory:
 
     def _account(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings
-    ) -> tuple[RateLimitGuard, Ledger | None]:
+    ) -> tuple[RateLimitGuard, Ledger]:
         """The guard and ledger of the account, which several providers may share."""
         shares = spec.ledger is not None and settings.shares_account
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
         if name not in self._accounts:
-            self._accounts[name] = self._new_account(name, _windows(plan, settings.limits))
+            ledger = Ledger(name, self._store, self._saved, self._clock)
+            windows = _windows(plan, settings.limits)
+            guard = RateLimitGuard(self._clock, windows, ledger.history)
+            ledger.attach(guard)
+            self.ledgers.append(ledger)
+            self._accounts[name] = guard, ledger
         return self._accounts[name]
-
-    def _new_account(
-        self, name: str, windows: Sequence[Window]
-    ) -> tuple[RateLimitGuard, Ledger | None]:
-        if self._store is None:
-            return RateLimitGuard(self._clock, windows), None
-        known = self._saved
-        ledger = Ledger(name, self._store, known.calls, known.seen_at, self._clock)
-        guard = RateLimitGuard(self._clock, windows, ledger.history)
-        ledger.attach(guard)
-        self.ledgers.append(ledger)
-        return guard, ledger
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:
         settings = self._configuration.gateway

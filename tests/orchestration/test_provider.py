@@ -32,9 +32,10 @@ from backend.models.account import AccountLimits, AccountQuery
 from backend.models.status import ProviderState, Refusal
 from backend.orchestration.accounts import learn_account
 from backend.orchestration.calls.executor import PARSE_IN_THREAD_BYTES
-from backend.orchestration.limits.ledger import CallStore, Ledger
+from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
+from backend.storage import NoStorage, SavedState, Storage
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     FixedQuery,
@@ -565,15 +566,15 @@ def account_operation() -> Operation:
     )
 
 
-def with_ledger(provider: Provider, store: CallStore, clock: Clock) -> Ledger:
+def with_ledger(provider: Provider, store: Storage, clock: Clock) -> Ledger:
     """Its endpoint tells the store what a restart is to know."""
     endpoint = provider._executor.endpoint()
-    endpoint._ledger = Ledger("a", store, {}, None, clock)
+    endpoint._ledger = Ledger("a", store, SavedState(), clock)
     endpoint._ledger.attach(endpoint.guard)
     return endpoint._ledger
 
 
-class Store:
+class Store(NoStorage):
     """Keeps what it is told after `wait_s`."""
 
     def __init__(self, wait_s: float = 0.0) -> None:

@@ -16,7 +16,7 @@ from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import SettingsError, load_configuration
-from backend.storage import SavedBlock, SavedState
+from backend.storage import NoStorage, SavedBlock, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter
 
@@ -112,7 +112,7 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]
 
 
-class Store:
+class Store(NoStorage):
     """Keeps all that it is told."""
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
 from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
+from backend.storage import NoStorage, SavedState
 from tests.simulation.oracles import DAY_S, CalendarMonth, Limit, Oracle, Sliding
 from tests.walk import PriceQuery, SeriesQuery, Wire, stub_adapter
 
@@ -53,7 +54,7 @@ class WorldClock:
         return self._start.timestamp() + self.elapsed
 
 
-class MemoryStore:
+class MemoryStore(NoStorage):
     """The state store's ledger, as far as it had been told when the process was killed."""
 
     def __init__(self) -> None:
@@ -121,7 +122,7 @@ class Gateway:
 
     def __init__(self, plot: Plot, clock: WorldClock, oracle: Oracle, store: MemoryStore) -> None:
         known = store if plot.keeps_state else MemoryStore()
-        self.ledger = Ledger("demo", store, known.calls, known.seen_at, clock)
+        self.ledger = Ledger("demo", store, SavedState(known.calls, seen_at=known.seen_at), clock)
         self.guard = RateLimitGuard(clock, plot.windows, self.ledger.history)
         self.ledger.attach(self.guard)
         spec = ProviderSpec("demo", stub_adapter(), keyless=Plan("demo", (HOST,), plot.windows))

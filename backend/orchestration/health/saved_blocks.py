@@ -1,16 +1,14 @@
 """Blocks that are kept over a restart: of providers that refused us, and of refused keys."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from hashlib import blake2b
-from typing import Protocol
 
 from pydantic import SecretStr
 
 from backend.clock import Clock
 from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import Block
-from backend.storage import SavedBlock
+from backend.storage import SavedBlock, Storage
 
 #: States that last long enough to be kept; a cooldown only where the provider set the wait.
 KEPT_STATES = frozenset(
@@ -23,18 +21,10 @@ KEPT_STATES = frozenset(
 )
 
 
-class BlockStore(Protocol):
-    """Stores blocks. Never raises."""
-
-    def save_block(self, name: str, block: SavedBlock | None) -> None: ...
-
-
 class SavedBlocks:
     """Blocks by name. Their times are on the monotonic clock of this run."""
 
-    def __init__(
-        self, store: BlockStore | None, known: Mapping[str, SavedBlock], clock: Clock
-    ) -> None:
+    def __init__(self, store: Storage, known: Mapping[str, SavedBlock], clock: Clock) -> None:
         self._store = store
         self._known = dict(known)
         self._clock = clock
@@ -49,11 +39,9 @@ class SavedBlocks:
             return None
         left_s = kept.until_s - self._clock.now().timestamp()
         until = self._clock.monotonic() + left_s
-        return (
-            Block(ProviderState(kept.state), kept.reason, until, kept.from_provider)
-            if left_s > 0
-            else None
-        )
+        if left_s <= 0:
+            return None
+        return Block(ProviderState(kept.state), kept.reason, until, kept.from_provider)
 
     def save(self, name: str, block: Block | None) -> None:
         """Saves the block in force; None removes the saved one."""
@@ -61,20 +49,15 @@ class SavedBlocks:
             block = None
         if block is None and name not in self._known:
             return
-        kept = None if block is None else self._kept(block)
-        if kept is None:
+        if block is None:
             del self._known[name]
         else:
-            self._known[name] = kept
-        if self._store:
-            self._store.save_block(name, kept)
-
-    def _kept(self, block: Block) -> SavedBlock:
-        now = self._clock.now()
-        until = now + timedelta(seconds=block.until - self._clock.monotonic())
-        return SavedBlock(
-            block.state, block.reason, until.timestamp(), block.is_provider_set, now.timestamp()
-        )
+            now_s = self._clock.now().timestamp()
+            until_s = now_s + block.until - self._clock.monotonic()
+            self._known[name] = SavedBlock(
+                block.state, block.reason, until_s, block.is_provider_set, now_s
+            )
+        self._store.save_block(name, self._known.get(name))
 
 
 def block_key(provider: str, key: SecretStr | None) -> str:

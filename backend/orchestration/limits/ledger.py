@@ -1,21 +1,9 @@
 """The calls of one account in the store: written before each call, read after a restart."""
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from backend.clock import Clock
 from backend.orchestration.limits.paced_window import UsageHistory
-
-
-class CallStore(Protocol):
-    """Stores calls. Never raises."""
-
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """Returns when the amounts are stored, or queued to be stored as soon as possible."""
-
-
-class Unsaved(Protocol):
-    def unsaved(self) -> dict[tuple[str, int], int]: ...
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.storage import SavedState, Storage
 
 
 class Ledger:
@@ -24,28 +12,24 @@ class Ledger:
     def __init__(
         self,
         name: str,
-        store: CallStore,
-        remembered: Mapping[str, Mapping[int, int]],
-        known_until: float | None,
+        store: Storage,
+        saved: SavedState,
         clock: Clock,
     ) -> None:
-        """`remembered` are all calls in the store, by window; `known_until` (epoch seconds) is the
-        last sign of life of the process that wrote them."""
         self._name = name
         self._store = store
-        self._remembered = remembered
-        self._known_until = known_until
+        self._saved = saved
         self._clock = clock
-        self._guard: Unsaved | None = None
+        self._guard: RateLimitGuard | None = None
 
     def __repr__(self) -> str:
         return f"<Ledger {self._name}>"
 
     def history(self, window: str) -> UsageHistory:
         """What the store knows about the calls of `window`."""
-        return UsageHistory(self._remembered.get(self._key(window), {}), self._known_until)
+        return UsageHistory(self._saved.calls.get(self._key(window), {}), self._saved.seen_at)
 
-    def attach(self, guard: Unsaved) -> None:
+    def attach(self, guard: RateLimitGuard) -> None:
         """`save` writes the calls of this guard from now on."""
         self._guard = guard
 

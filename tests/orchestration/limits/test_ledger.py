@@ -9,6 +9,7 @@ from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
+from backend.storage import NoStorage, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
 DAY = Window(1_000, 86_400.0)
@@ -17,7 +18,7 @@ KEY = ("acc/plan/day", MINUTE)
 
 
 @dataclass
-class Store:
+class Store(NoStorage):
     """Keeps what it is told. What a real one cannot write it owes: tests/storage."""
 
     kept: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -36,7 +37,7 @@ def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[Rate
     for (name, minute), amount in store.kept.items():
         known.setdefault(name, {})[minute] = amount
     seen_at = clock.now().timestamp() if store.seen_at is None else store.seen_at
-    ledger = Ledger("acc/plan", store, known, seen_at, clock)
+    ledger = Ledger("acc/plan", store, SavedState(known, seen_at=seen_at), clock)
     guard = RateLimitGuard(clock, [window], ledger.history)
     ledger.attach(guard)
     return guard, ledger
@@ -101,12 +102,12 @@ async def test_a_call_released_at_once_costs_no_write(clock: ManualClock) -> Non
 
 async def test_without_a_guard_there_is_nothing_to_save(clock: ManualClock) -> None:
     store = Store()
-    await Ledger("acc/plan", store, {}, None, clock).save()
+    await Ledger("acc/plan", store, SavedState(), clock).save()
     assert store.told == []
 
 
 async def test_each_window_has_its_own_history(clock: ManualClock) -> None:
     remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
-    ledger = Ledger("acc/plan", Store(), remembered, 5.0, clock)
+    ledger = Ledger("acc/plan", Store(), SavedState(remembered, seen_at=5.0), clock)
     assert ledger.history("day") == UsageHistory({MINUTE: 7}, 5.0)
     assert ledger.history("month") == UsageHistory({}, 5.0)
