@@ -33,6 +33,7 @@ from backend.providers.transport import open_transport
 from backend.services.candles.service import OhlcService
 from backend.services.gas import GasService
 from backend.services.live import LiveService
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import MarketService
 from backend.services.news.service import NewsService
 from backend.services.sentiment import SentimentService
@@ -57,6 +58,7 @@ class Gateway:
     """The services that the API calls."""
 
     market: MarketService
+    coins: CoinDirectory
     ohlc: OhlcService
     news: NewsService
     sentiment: SentimentService
@@ -220,7 +222,8 @@ def _compose(
     counters = {name: source.counters for name, source in cached.items()}
     readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
     return Gateway(
-        market=coins,
+        market=MarketService(coins),
+        coins=coins,
         ohlc=ohlc,
         news=NewsService(cached["news"]),
         sentiment=SentimentService(cached["sentiment"]),

@@ -15,7 +15,7 @@ from backend.models.answer import Answer, Query, Source
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.gas import GasSource
-from backend.services.market.service import MarketService
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
 from backend.settings import Settings
@@ -79,7 +79,7 @@ class Sources:
     of their answers."""
 
     universe: UniverseSource
-    coins: MarketService
+    coins: CoinDirectory
     cached: Mapping[str, CachedSource[Any, Any]]
     stores: Mapping[str, AnswerStore[Any, Any]] = field(repr=False)
 
@@ -104,7 +104,7 @@ def build_sources(factory: CacheFactory, manager: ProviderManager) -> Sources:
         budget_interval_s=lambda _query: interval_s(MARKET.provider_query),
         adopt=universe.adopt,
     )
-    coins = MarketService(market[0])
+    coins = CoinDirectory(market[0])
     timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
     reports = FanOut(manager, clock=factory.clock, emit=factory.emit, timeout_s=timeout_s)
     articles = NewsStore(reports, coins, clock=factory.clock)

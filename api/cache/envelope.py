@@ -5,7 +5,7 @@ from typing import Any
 
 from api.encoding import to_json
 from backend.models.answer import Answer
-from backend.services.market.service import Page
+from backend.services.page import Page
 
 JSON = "application/json"
 #: From an answer and a page of it to a body and its media type.

@@ -11,7 +11,7 @@ from typing import Any
 from api.cache.envelope import Encode
 from api.encoding import instant
 from backend.models.answer import Answer
-from backend.services.market.service import Page
+from backend.services.page import Page
 
 CSV = "text/csv; charset=utf-8"
 #: Spreadsheets read a text that begins with one of these as a formula (OWASP, CSV injection).

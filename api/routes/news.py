@@ -68,7 +68,7 @@ async def read_news(
     answer = await gateway.news.latest()
     if names:  # their meaning depends on the market, of which no validity is at hand
         answer = answer.depending_on(None)
-    view = NewsView(limit, gateway.market.tickers(names), source, sentiment, earliest)
+    view = NewsView(limit, gateway.coins.tickers(names), source, sentiment, earliest)
     return await responder_of(request).respond(
         request,
         answer,

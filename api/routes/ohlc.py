@@ -25,7 +25,7 @@ from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 from backend.services.instants import parse_instant
-from backend.services.market.service import Page
+from backend.services.page import Page
 
 router = APIRouter(tags=["candles"], route_class=CheckedRoute)
 

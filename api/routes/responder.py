@@ -16,7 +16,7 @@ from api.edge.client_limits import account_of
 from api.edge.gateway_keys import KEY_HEADERS
 from api.edge.request_counts import template_of
 from backend.models.answer import Answer
-from backend.services.market.service import Page
+from backend.services.page import Page
 
 #: Rows of a table that cost its client one unit: encoded as CSV they take about 2 ms.
 ROWS_PER_UNIT = 500

@@ -102,8 +102,8 @@ class Channels:
         GatewayError."""
         if not names:
             return (), ()
-        service = self._gateway.market
-        index = service.index((await service.latest()).data)
+        directory = self._gateway.coins
+        index = directory.index((await directory.latest()).data)
         found = [index.resolve(name) for name in names]
         coins = {one.coin.key: one.coin for one in found}
         warnings = dict.fromkeys(warning for one in found for warning in one.warnings)
@@ -111,7 +111,7 @@ class Channels:
 
     def known_coins(self, names: Iterable[str]) -> list[Coin]:
         """The coins of these names in the last market; unknown names are left out."""
-        index = self._gateway.market.known_index
+        index = self._gateway.coins.known_index
         found = [index.find(name) for name in names] if index else []
         return [resolution.coin for resolution in found if resolution]
 
@@ -123,7 +123,7 @@ class Channels:
             lambda answer, coins: top(answer.data, MarketView(MAX_ROWS, names=coins)),
             flow=self._gateway.live.flow,
             row_key=lambda coin: coin.key,
-            order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
+            order=lambda coin: coin.rank_order,
         )
 
     def ohlc(self, coin: Coin, interval: Interval) -> Channel:

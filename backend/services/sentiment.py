@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from backend.models.answer import Answer, Source
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
-from backend.services.market.service import Page
-from backend.services.refused_rows import refused_warning
+from backend.services.page import Page
+from backend.services.row_warnings import refused_warning
 
 MOST_DAYS = 365
 #: An index of each day that is older than this has missed its time.

@@ -13,7 +13,7 @@ from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
 from api.routes.responder import Responder
 from backend.errors import ClientLimitReached
 from backend.models.answer import Answer
-from backend.services.market.service import Page
+from backend.services.page import Page
 from backend.settings import CallLimit
 from tests.clocks import EPOCH, ManualClock
 

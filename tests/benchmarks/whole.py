@@ -23,6 +23,7 @@ from backend.models.answer import Answer
 from backend.models.market import Market, MarketQuery, Quotes, QuotesQuery
 from backend.providers.adapter import Context
 from backend.providers.vendors import coingecko
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import MarketService, MarketView
 from backend.services.market.universe import UniverseSource
 from tests.benchmarks.fanout_control import ROOT, run
@@ -144,7 +145,7 @@ async def cold_key_ms(rounds: int) -> list[float]:
     took = []
     for _ in range(rounds):
         universe = UniverseSource(Told(body))
-        service = MarketService(universe)
+        service = MarketService(CoinDirectory(universe))
         began = time.process_time()
         answer: Answer[Market] = await universe.fetch(MarketQuery())
         json_envelope(answer, service.top(answer.data, MarketView(250, 0, (), "market_cap_rank")))

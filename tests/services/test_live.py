@@ -38,7 +38,7 @@ from backend.models.ticks import (
 )
 from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.live import RESTART_S, LiveService, TickSource
-from backend.services.market.service import MarketService
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
 from tests.instruments import instrument, instruments
@@ -196,7 +196,7 @@ class Bench:
     def live(self) -> LiveService:
         clock, cache = LoopClock(), self.cache
         sources = dict.fromkeys(("market", "ohlc", "news", "sentiment", "gas"), cache)
-        ohlc = OhlcService(cache, MarketService(cache), clock=clock, deadline_s=4.0)
+        ohlc = OhlcService(cache, CoinDirectory(cache), clock=clock, deadline_s=4.0)
         ticks = cast("TickSource | None", self.ticks)
         return LiveService(ticks, sources, self.universe, ohlc, clock=clock)
 

@@ -13,9 +13,10 @@ from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
-from backend.services.market.notes import few_of
-from backend.services.market.service import MarketService, Page
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.symbols import Resolution
+from backend.services.page import Page
+from backend.services.row_warnings import few_of
 
 #: As many candles as one question brings: the newest of them serve every smaller limit.
 BLOCK = 1_000
@@ -53,13 +54,13 @@ class OhlcService:
     def __init__(
         self,
         source: CandleSource,
-        market: MarketService,
+        coins: CoinDirectory,
         *,
         clock: Clock,
         deadline_s: float,
     ) -> None:
         self._source = source
-        self._market = market
+        self._coins = coins
         self._clock = clock
         self._deadline_s = deadline_s
 
@@ -88,10 +89,10 @@ class OhlcService:
         start_ms, end_ms = self._block_range(view)
         try:
             async with asyncio.timeout(self._deadline_s):
-                known = self._market.known if with_known else None
-                names = None if known else await self._market.latest()
+                known = self._coins.known if with_known else None
+                names = None if known else await self._coins.latest()
                 market = known or names.data  # type: ignore[union-attr] # one of them is there
-                found = self._market.index(market).resolve(symbol)
+                found = self._coins.index(market).resolve(symbol)
                 query = _query(found, market, view.interval, start_ms, end_ms)
                 if charge and await self._source.costs_a_call(query):
                     charge(cost_of(query))

@@ -1,17 +1,9 @@
 """Warnings about what a refresh brought: the first few rows by name, the others counted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from backend.models.market import Market, Quotes, Ranking, market_cap_of
-
-MOST_NAMED = 5
-
-
-def few_of(notes: Sequence[str], rest: str) -> tuple[str, ...]:
-    """At most five of the notes, and `and 7 {rest}` for the others."""
-    if len(notes) <= MOST_NAMED:
-        return tuple(notes)
-    return (*notes[:MOST_NAMED], f"and {len(notes) - MOST_NAMED} {rest}")
+from backend.services.row_warnings import few_of
 
 
 def refused_notes(quotes: Quotes) -> tuple[str, ...]:
@@ -51,7 +43,7 @@ def blank_notes(market: Market, venues: Collection[str]) -> tuple[str, ...]:
 
 
 def kept_note(market: Market, source: str) -> tuple[str, ...]:
-    """A row that the venue could not renew looks as fresh as the others: say that it is not."""
+    """A warning that some rows have no newer price from the venue, although the answer is new."""
     kept = sum(coin.source != source for coin in market.coins)
     if not kept:
         return ()

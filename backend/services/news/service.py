@@ -7,7 +7,7 @@ from typing import Literal
 
 from backend.models.answer import Answer, Source
 from backend.models.news import Article, News, NewsQuery
-from backend.services.market.service import Page
+from backend.services.page import Page
 
 MOST_ARTICLES = 200
 

@@ -16,7 +16,7 @@ from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.instants import parse_instant
-from backend.services.market.service import MarketService
+from backend.services.market.directory import CoinDirectory
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.instruments import instrument, instruments
 
@@ -100,7 +100,7 @@ def service(
     source: CandleSource | SilentSource, market: Market = MARKET, deadline_s: float = 4.0
 ) -> OhlcService:
     return OhlcService(
-        source, MarketService(OneMarket(market)), clock=ManualClock(), deadline_s=deadline_s
+        source, CoinDirectory(OneMarket(market)), clock=ManualClock(), deadline_s=deadline_s
     )
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery, PairTicker, Quotes, Ranking
 from backend.services.market.coin_book import CoinBook, CoinRecord
-from backend.services.market.notes import MOST_NAMED
 from backend.services.market.outlier_filter import JUMP, OutlierFilter, Verdict
 from backend.services.market.universe import UniverseSource
+from backend.services.row_warnings import MOST_NAMED
 from tests.clocks import EPOCH
 from tests.services.market.test_universe import ALPHA, BETA, QueuedSource, coin, ticker, tickers
 

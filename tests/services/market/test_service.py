@@ -9,6 +9,7 @@ import pytest
 from backend.errors import InvalidParameter, NotReady, UnknownSymbol
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
+from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import COIN_FIELDS, MarketService, MarketView
 from tests.clocks import EPOCH
 
@@ -55,7 +56,7 @@ class OneMarket:
 
 @pytest.fixture
 def service() -> MarketService:
-    return MarketService(OneMarket())
+    return MarketService(CoinDirectory(OneMarket()))
 
 
 def ids(rows: Sequence[Coin]) -> list[str | None]:
@@ -64,7 +65,7 @@ def ids(rows: Sequence[Coin]) -> list[str | None]:
 
 async def test_the_latest_market_is_the_sources_answer_to_the_one_question() -> None:
     source = OneMarket()
-    answer = await MarketService(source).latest()
+    answer = await MarketService(CoinDirectory(source)).latest()
     assert answer.data is MARKET
     assert answer.source == "coingecko_free"
     assert source.asked == [MarketQuery()]
@@ -208,7 +209,7 @@ def test_only_unknown_names_are_an_error_with_suggestions(service: MarketService
 
 
 def test_without_a_universe_names_that_may_exist_are_noted_or_not_ready() -> None:
-    service = MarketService(OneMarket(BARE))
+    service = MarketService(CoinDirectory(OneMarket(BARE)))
     page = service.top(BARE, MarketView(names=("BTC", "cardano")))
     assert [row.symbol for row in page.rows] == ["BTC"]
     assert len(page.warnings) == 1
@@ -217,7 +218,7 @@ def test_without_a_universe_names_that_may_exist_are_noted_or_not_ready() -> Non
 
 
 def test_without_a_universe_the_venues_order_is_kept() -> None:
-    service = MarketService(OneMarket(BARE))
+    service = MarketService(CoinDirectory(OneMarket(BARE)))
     assert service.top(BARE, MarketView()).rows == BARE.coins
     assert service.top(BARE, MarketView(sort="-market_cap_rank")).rows == BARE.coins
 
@@ -241,9 +242,11 @@ def test_one_coin_that_nobody_knows_is_an_error(service: MarketService) -> None:
         service.coin(MARKET, "nope")
 
 
-def test_the_index_follows_the_market(service: MarketService) -> None:
-    first = service.index(MARKET)
-    assert service.index(MARKET) is first
+def test_the_index_follows_the_market() -> None:
+    directory = CoinDirectory(OneMarket())
+    service = MarketService(directory)
+    first = directory.index(MARKET)
+    assert directory.index(MARKET) is first
     assert service.coin(Market((SOLANA,), True), "SOL").rows is SOLANA
     with pytest.raises(UnknownSymbol):
         service.coin(Market((SOLANA,), True), "BTC")
@@ -251,8 +254,8 @@ def test_the_index_follows_the_market(service: MarketService) -> None:
 
 async def test_tickers_of_coins_in_any_spelling_cost_no_question() -> None:
     source = OneMarket()
-    service = MarketService(source)
-    assert service.tickers(("btc", "xyz")) == ("BTC", "XYZ")  # nothing is known yet
-    service.index(MARKET)
-    assert service.tickers(("bitcoin", "BTC/USDT", "xyz")) == ("BTC", "BTC", "XYZ")
+    directory = CoinDirectory(source)
+    assert directory.tickers(("btc", "xyz")) == ("BTC", "XYZ")  # nothing is known yet
+    directory.index(MARKET)
+    assert directory.tickers(("bitcoin", "BTC/USDT", "xyz")) == ("BTC", "BTC", "XYZ")
     assert source.asked == []
