@@ -80,10 +80,9 @@ class Scene:
 
     async def settle(self) -> None:
         """Until no refresh is under way: a clock must not be stepped in the middle of one."""
-        caches = self.app.state.gateway.status._caches.values()
         async with asyncio.timeout(DEADLINE_S + 10):
-            while flights := [task for one in caches for task in one._flights.values()]:
-                await asyncio.wait(flights)
+            while refreshes := [one for one in asyncio.all_tasks() if _is_refresh(one)]:
+                await asyncio.wait(refreshes)
 
     def rotation(self) -> list[dict[str, Any]]:
         """The newest choices, as `/api/status` lists them."""
@@ -120,6 +119,11 @@ class Scene:
         name = self.subject.name
         pairs = zip(self.world.paths[name], self.world.called_at[name], strict=True)
         return [at for path, at in pairs if not path.endswith("/key")]
+
+
+def _is_refresh(task: asyncio.Task[Any]) -> bool:
+    """By the name that the cache gives to its tasks."""
+    return task.get_name().startswith("refresh ")
 
 
 async def _asked(app: FastAPI, route: str) -> list[dict[str, Any]]:
