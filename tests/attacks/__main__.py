@@ -6,6 +6,7 @@ for a moment and writes nothing. Ends with 1 on any loss.
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -22,12 +23,21 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+async def played(options: argparse.Namespace) -> list[Outcome]:
+    """Ended by SIGTERM as by an error: the gateways that it started end with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await play_all(SCENES, only=options.only, is_quick=options.quick)
+
+
 def main() -> int:
     options = read_options(sys.argv[1:])
     began = time.monotonic()
-    outcomes: list[Outcome] = asyncio.run(
-        play_all(SCENES, only=options.only, is_quick=options.quick)
-    )
+    try:
+        outcomes = asyncio.run(played(options))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     text = document(outcomes, time.monotonic() - began)
     if not (options.quick or options.only):
         DOCUMENT.write_text(text, encoding="utf-8")

@@ -20,8 +20,6 @@ class Tally:
     is_quick: bool = False
     tries: int = 0
     losses: list[str] = field(default_factory=list)
-    #: Of the losses, those of somebody who waited too long: the machine may be to blame.
-    late: int = 0
     notes: list[str] = field(default_factory=list)
 
     def times(self, full: int, quick: int) -> int:

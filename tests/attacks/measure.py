@@ -35,9 +35,7 @@ class Waits:
 
     def judge(self, tally: Tally, most_ms: float, wanted: str = "200") -> None:
         """Each answer that came too late, or that is not the wanted one, is a loss."""
-        late = [ms for ms in self.ms if ms > most_ms]
-        tally.losses += [f"a reader waited {ms:.0f} ms" for ms in late]
-        tally.late += len(late)
+        tally.losses += [f"a reader waited {ms:.0f} ms" for ms in self.ms if ms > most_ms]
         for status, count in self.statuses.items():
             tally.losses += [f"a reader got {status}"] * (0 if status == wanted else count)
         tally.expect(self.ms, "nobody read")
