@@ -119,7 +119,7 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("direct", ["true", "false"])
-async def test_the_streams_readers_are_told_that_it_stops(
+async def test_stream_clients_are_told_of_the_shutdown(
     world: World, tmp_path: Path, direct: str
 ) -> None:
     settings = world.environment(WS_DIRECT=direct)
@@ -142,9 +142,7 @@ async def test_the_streams_readers_are_told_that_it_stops(
     assert "Exception" not in output
 
 
-async def test_what_was_answered_before_a_kill_is_answered_after_it(
-    world: World, tmp_path: Path
-) -> None:
+async def test_answers_outlive_a_kill(world: World, tmp_path: Path) -> None:
     settings = world.environment(LOG_DIR=str(tmp_path / "logs"))
     async with running(tmp_path, **settings) as first:
         before = (await first.client.get("/api/gas")).json()
@@ -158,9 +156,7 @@ async def test_what_was_answered_before_a_kill_is_answered_after_it(
         assert (after["meta"]["stale"], after["meta"]["stale_reason"]) == (True, "connect_error")
 
 
-async def test_it_stops_in_time_although_a_provider_keeps_silent(
-    world: World, tmp_path: Path
-) -> None:
+async def test_it_stops_in_time_with_a_silent_provider(world: World, tmp_path: Path) -> None:
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
     settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
     async with running(tmp_path, **settings) as served:
@@ -181,7 +177,7 @@ async def test_it_stops_in_time_although_a_provider_keeps_silent(
         ("GATEWAY_API_KEYS", "short"),
     ],
 )
-async def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
+async def test_an_invalid_setting_stops_the_start_with_one_line(
     tmp_path: Path, name: str, value: str
 ) -> None:
     process = await launch(tmp_path, **{name: value})
@@ -205,7 +201,7 @@ async def test_a_log_folder_that_cannot_be_written_is_a_warning(
     assert "LOG_DIR cannot be written" in output
 
 
-async def test_it_takes_the_descriptors_that_its_streams_readers_may_need(
+async def test_it_raises_the_limit_of_descriptors_for_stream_clients(
     world: World, tmp_path: Path
 ) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -69,7 +69,7 @@ def test_the_defaults_are_the_contracts(field: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_without_a_word_a_provider_is_enabled_and_has_no_key(name: str) -> None:
+def test_a_provider_is_enabled_and_has_no_key_by_default(name: str) -> None:
     provider = load().providers[name]
     assert provider.api_key is None
     assert provider.base_url == ()
@@ -121,7 +121,7 @@ def test_every_provider_reads_the_same_variables_behind_its_name(
     assert all(other.api_key is None and other.enabled for other in others)
 
 
-def test_a_file_is_read_and_the_environment_comes_before_it(
+def test_the_environment_has_precedence_over_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path(".env").write_text(
@@ -134,7 +134,7 @@ def test_a_file_is_read_and_the_environment_comes_before_it(
     assert configuration.secrets() == (KEY,)
 
 
-def test_a_wrong_value_in_the_file_is_named_too() -> None:
+def test_an_invalid_value_in_the_file_is_named() -> None:
     Path(".env").write_text("PORT=high\n")
     assert refusal().startswith("PORT: ")
 
@@ -153,9 +153,7 @@ def test_space_around_a_key_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("variable", ["BINANCE_BASE_URL", "BINANCE_LIMITS"])
-def test_an_empty_list_leaves_the_providers_own(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_an_empty_list_keeps_the_default(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, " , ")
     assert load().providers["binance"] == ProviderSettings()
 
@@ -185,7 +183,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("variable", "text"), [(variable, text) for variable, texts in WRONG for text in texts.split()]
 )
-def test_a_wrong_value_is_one_line_that_names_the_variable(
+def test_an_invalid_value_is_one_line_that_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str
 ) -> None:
     monkeypatch.setenv(variable, text)
@@ -208,7 +206,7 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(
     assert KEY not in message
 
 
-def test_no_exception_behind_a_refusal_holds_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_exception_contains_the_refused_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COINGECKO_PRO_API_KEY", f"{KEY} {KEY}")
     with pytest.raises(SettingsError) as caught:
         load()
@@ -216,7 +214,7 @@ def test_no_exception_behind_a_refusal_holds_the_value(monkeypatch: pytest.Monke
     assert caught.value.__suppress_context__
 
 
-def test_the_longest_cooldown_is_not_shorter_than_the_first(
+def test_the_longest_cooldown_must_not_be_shorter_than_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COOLDOWN", "60")
@@ -245,7 +243,7 @@ def test_gateway_keys_are_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "first-key-1" not in repr(configuration)
 
 
-def test_an_address_may_ask_600_times_a_minute_or_as_often_as_it_likes(
+def test_the_client_limit_is_600_a_minute_or_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert load().gateway.client_rate_limit == (CallLimit(600, 60.0),)
@@ -254,7 +252,7 @@ def test_an_address_may_ask_600_times_a_minute_or_as_often_as_it_likes(
 
 
 @pytest.mark.parametrize("variable", ["REDIS_URL"])
-def test_what_is_not_built_yet_may_stand_empty(
+def test_an_unsupported_setting_may_be_empty(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, " ")
@@ -270,7 +268,7 @@ def test_what_is_not_built_yet_may_stand_empty(
         ("/var/lib/g.db", Path("/var/lib/g.db")),
     ],
 )
-def test_without_a_state_path_nothing_is_kept(
+def test_an_empty_state_path_is_none(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: Path | None
 ) -> None:
     monkeypatch.setenv("STATE_PATH", text)
@@ -294,7 +292,7 @@ def test_limits_are_calls_over_a_period(text: str, expected: tuple[CallLimit, ..
     assert parse_limits(text) == expected
 
 
-def test_no_text_of_a_configuration_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_text_of_a_configuration_contains_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COINGECKO_PRO_API_KEY", KEY)
     configuration = load()
     provider = configuration.providers["coingecko_pro"]
@@ -314,7 +312,7 @@ def test_no_text_of_a_configuration_shows_a_key(monkeypatch: pytest.MonkeyPatch)
         ("", ""),
     ],
 )
-def test_a_push_address_is_taken_with_or_without_the_path(
+def test_a_stream_url_may_have_the_path_or_not(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: str
 ) -> None:
     monkeypatch.setenv("BINANCE_STREAM_URL", text)
@@ -337,7 +335,7 @@ def test_a_push_address_is_taken_with_or_without_the_path(
         f"wss://{'a' * 64}.example",
     ],
 )
-def test_a_wrong_push_address_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_stream_url_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("BINANCE_STREAM_URL", text)
     with pytest.raises(SettingsError, match="BINANCE_STREAM_URL"):
         load()
@@ -364,14 +362,14 @@ def test_space_and_line_ends_around_a_value_are_cut_off(
 
 
 @pytest.mark.parametrize("variable", ["HOST", "PORT", "LOG_LEVEL", "GATEWAY_API_KEYS", "WS_DIRECT"])
-def test_bytes_that_are_no_text_are_one_line_that_names_the_variable(
+def test_invalid_bytes_are_one_line_that_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, os.fsdecode(b"\xff\xfe12345678"))
     assert refusal().startswith(f"{variable}: ")
 
 
-def test_a_file_of_windows_is_read_like_any_other() -> None:
+def test_a_file_from_windows_is_read() -> None:
     Path(".env").write_bytes(b'\xef\xbb\xbfPORT=9000\r\nHOST="127.0.0.1"\r\nLOG_LEVEL=debug\r\n')
     configuration = load()
     assert configuration.gateway.port == 9000
@@ -385,7 +383,7 @@ def test_a_file_in_another_encoding_is_refused() -> None:
     assert refusal() == ".env: is not UTF-8 text"
 
 
-def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused_and_not_waited_for() -> None:
+def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused() -> None:
     os.mkfifo(".env")
     assert refusal() == ".env: is not a regular file"
     Path(".env").unlink()
@@ -393,7 +391,7 @@ def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused_and_not_waited_for()
     assert refusal() == ".env: is not a regular file"
 
 
-def test_a_line_of_the_file_that_is_none_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_line_of_the_file_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     Path(".env").write_text("PORT=9000\n= secret\nHOST=127.0.0.1\n")
     configuration = load()
     assert configuration.warnings == (".env: line 2 is not like NAME=value and is ignored",)
@@ -401,7 +399,7 @@ def test_a_line_of_the_file_that_is_none_is_a_warning(caplog: pytest.LogCaptureF
     assert caplog.text == ""
 
 
-def test_a_misspelt_variable_is_a_warning_with_what_was_meant_and_without_its_value(
+def test_a_misspelt_variable_is_a_warning_with_a_suggestion_and_without_its_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path(".env").write_text("CACHE_TTL_MARKTE=secret-1\n")
@@ -421,7 +419,7 @@ def test_many_misspelt_variables_are_counted() -> None:
     assert warnings[-1] == "30 more variables look like settings and are ignored"
 
 
-def test_a_proxy_is_one_of_the_environment_and_not_of_the_file(
+def test_a_proxy_is_read_from_the_environment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path(".env").write_text("HTTPS_PROXY=http://file:1\n")
@@ -441,7 +439,7 @@ def test_a_proxy_is_one_of_the_environment_and_not_of_the_file(
     ("variable", "text"),
     [("https_proxy", "http://u:pw@h:port"), ("SSL_CERT_FILE", "/pw"), ("SSL_CERT_DIR", "/pw")],
 )
-def test_a_wrong_proxy_or_certificate_is_a_wrong_setting(
+def test_an_invalid_proxy_or_certificate_is_an_invalid_setting(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str
 ) -> None:
     monkeypatch.setenv(variable, text)
@@ -450,7 +448,7 @@ def test_a_wrong_proxy_or_certificate_is_a_wrong_setting(
     assert "pw" not in message
 
 
-def test_a_part_of_a_host_that_is_too_long_to_be_looked_up_is_refused(
+def test_a_host_with_a_long_label_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BINANCE_BASE_URL", f"https://{'a' * 64}.example")

@@ -23,7 +23,7 @@ def links(page: str) -> list[str]:
     return re.findall(r'(?:src|href)="(assets/[^"]+)"', page)
 
 
-async def test_the_page_is_asked_for_again_and_again(client: httpx.AsyncClient) -> None:
+async def test_the_page_is_revalidated_on_each_visit(client: httpx.AsyncClient) -> None:
     answer = await client.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
@@ -32,7 +32,7 @@ async def test_the_page_is_asked_for_again_and_again(client: httpx.AsyncClient) 
     assert again.headers["content-security-policy"].startswith("default-src 'self';")
 
 
-async def test_its_files_are_kept_for_ever_under_an_address_of_their_version(
+async def test_assets_are_immutable_under_a_versioned_url(
     client: httpx.AsyncClient,
 ) -> None:
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -46,7 +46,7 @@ async def test_its_files_are_kept_for_ever_under_an_address_of_their_version(
 
 
 @pytest.mark.parametrize("path", ["0123456789abcdef/app.js", "{version}/nothing.js"])
-async def test_another_versions_file_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_file_of_another_version_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     path = path.replace("{version}", dashboard().version)
     answer = await client.get(f"/assets/dashboard/{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -62,7 +62,7 @@ async def test_another_versions_file_is_not_found(client: httpx.AsyncClient, pat
         ("identity", None),
     ],
 )
-async def test_files_travel_compressed_to_who_can_read_that(
+async def test_files_are_compressed_as_the_client_accepts(
     client: httpx.AsyncClient, offered: str, encoding: str | None
 ) -> None:
     path = f"/assets/dashboard/{dashboard().version}/app.js"
@@ -80,13 +80,13 @@ async def test_each_variant_has_a_tag_of_its_own(client: httpx.AsyncClient) -> N
     assert len(tags) == 2
 
 
-def test_the_charts_are_the_ones_that_their_makers_published() -> None:
+def test_the_chart_library_is_the_published_file() -> None:
     content = charts_script().read_bytes()
     assert sha256(content).hexdigest() == CHARTS_SHA256
     assert dashboard().files["lightweight-charts.js"].content == content
 
 
-def test_the_browser_is_told_to_check_that() -> None:
+def test_the_page_has_an_integrity_hash_of_the_chart_library() -> None:
     pinned = b64encode(bytes.fromhex(CHARTS_SHA256)).decode()
     page = (FOLDER / "index.html").read_text()
     tag = re.search(r"<script defer[^>]*lightweight-charts[^>]*>", page)
@@ -94,7 +94,7 @@ def test_the_browser_is_told_to_check_that() -> None:
     assert f'integrity="sha256-{pinned}"' in tag.group()
 
 
-def test_the_page_has_no_script_of_its_own_and_only_relative_addresses() -> None:
+def test_the_page_has_no_inline_script_and_only_relative_urls() -> None:
     page = (FOLDER / "index.html").read_text()
     assert re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", page) == []
     assert re.findall(r"\son\w+=", page) == []
@@ -103,14 +103,14 @@ def test_the_page_has_no_script_of_its_own_and_only_relative_addresses() -> None
     assert [one for one in addresses if one.startswith("/") or ":" in one] == []
 
 
-def test_every_module_is_fetched_without_waiting_for_another() -> None:
+def test_every_module_is_preloaded() -> None:
     page = (FOLDER / "index.html").read_text()
     named = {path.rpartition("/")[2] for path in links(page) if path.endswith(".js")}
     assert named == {path.name for path in SOURCES} | {"lightweight-charts.js"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_no_module_makes_markup_of_text(path: Path) -> None:
+def test_no_module_creates_markup_from_text(path: Path) -> None:
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
     text = path.read_text()
     assert re.findall(forbidden, text) == []
@@ -124,21 +124,19 @@ async def test_the_compressed_files_are_the_files(coding: str) -> None:
 
 
 @pytest.mark.parametrize("accepts", ["gzip;q=abc", "gzip;q=", "gzip;q=1e999", "gzip;q=nan"])
-async def test_a_weight_that_is_no_number_is_no_error(
-    client: httpx.AsyncClient, accepts: str
-) -> None:
+async def test_an_invalid_quality_value_is_ignored(client: httpx.AsyncClient, accepts: str) -> None:
     answer = await client.get("/", headers={"Accept-Encoding": accepts})
     assert answer.status_code == 200
     assert "content-encoding" not in answer.headers
 
 
-async def test_a_longer_tag_is_another_tag(client: httpx.AsyncClient) -> None:
+async def test_an_etag_is_compared_as_a_whole(client: httpx.AsyncClient) -> None:
     tag = (await client.get("/")).headers["etag"]
     other = await client.get("/", headers={"If-None-Match": f'"x{tag[1:]}, "{tag[1:-1]}x"'})
     assert other.status_code == 200
 
 
-def test_the_policy_lets_nobody_else_in() -> None:
+def test_the_content_security_policy_allows_only_this_origin() -> None:
     policy = POLICY["Content-Security-Policy"].split("; ")
     inner = [part for part in policy if not part.startswith("frame-ancestors")]
     assert "default-src 'self'" in inner

@@ -46,7 +46,7 @@ async def test_it_draws_volume_below_the_candles(watched: Watched) -> None:
     watched.forgive("Canvas2D")
 
 
-async def test_what_is_drawn_moves_with_the_stream(stage: Stage, watched: Watched) -> None:
+async def test_the_drawing_changes_with_the_stream(stage: Stage, watched: Watched) -> None:
     await expect(watched.of("#chart-legend")).to_contain_text("forming")
     await watched.page.wait_for_timeout(500)
     before = await watched.page.evaluate(PIXELS)
@@ -57,7 +57,7 @@ async def test_what_is_drawn_moves_with_the_stream(stage: Stage, watched: Watche
     watched.forgive("Canvas2D")
 
 
-async def test_its_maker_is_named(watched: Watched) -> None:
+async def test_the_chart_names_its_maker(watched: Watched) -> None:
     await expect(watched.of("#chart a[href*=tradingview]")).to_be_visible()
 
 
@@ -81,7 +81,7 @@ async def test_another_interval_is_another_series(stage: Stage, watched: Watched
     await expect(watched.of("#chart-legend")).to_contain_text("C 63,000.00")
 
 
-async def test_candles_of_the_series_before_are_not_drawn(stage: Stage, look: OpenPage) -> None:
+async def test_candles_of_the_previous_series_are_not_drawn(stage: Stage, look: OpenPage) -> None:
     """Bitcoin's come once more, behind those of the coin that was chosen meanwhile."""
     bitcoins, is_chosen = "", False
 
@@ -107,7 +107,7 @@ async def test_candles_of_the_series_before_are_not_drawn(stage: Stage, look: Op
         await expect(watched.of("#selected-symbol")).to_have_text("SOL / USD")
 
 
-async def test_a_coin_without_candles_says_why(stage: Stage, watched: Watched) -> None:
+async def test_a_coin_without_candles_shows_the_reason(stage: Stage, watched: Watched) -> None:
     stage.world.faults = {"binance": "http500", "coingecko_free": "http500"}
     await watched.of("#coins tr[data-key=chainlink]").click()
     error = watched.of("#chart-error")

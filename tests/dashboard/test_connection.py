@@ -20,9 +20,7 @@ KEY = "gw-0123456789abcdef"
 BITCOIN = "#coins tr[data-key=bitcoin] td.price"
 
 
-async def test_a_lost_connection_says_so_and_comes_back_by_itself(
-    stage: Stage, look: OpenPage
-) -> None:
+async def test_a_lost_connection_is_shown_and_reopened(stage: Stage, look: OpenPage) -> None:
     async with look(stage.url) as watched:
         await watched.rows()
         text = watched.of("#connection-text")
@@ -45,7 +43,7 @@ async def test_a_lost_connection_says_so_and_comes_back_by_itself(
         watched.errors = [error for error in watched.errors if "/ws' failed" not in error]
 
 
-async def test_who_does_not_want_to_wait_tries_at_once(stage: Stage, look: OpenPage) -> None:
+async def test_the_retry_button_reconnects_at_once(stage: Stage, look: OpenPage) -> None:
     async with look(stage.url) as watched:
         await watched.rows()
         # Pauses of an hour: only the button can be it.
@@ -57,7 +55,7 @@ async def test_who_does_not_want_to_wait_tries_at_once(stage: Stage, look: OpenP
         await expect(watched.of("#connection-text")).to_have_text("Connected")
 
 
-async def test_a_hidden_tab_rests_and_comes_back_with_what_is_new(
+async def test_a_hidden_tab_pauses_and_resumes_with_new_data(
     stage: Stage, watched: Watched
 ) -> None:
     assert stage.readers == 1
@@ -73,7 +71,7 @@ async def test_a_hidden_tab_rests_and_comes_back_with_what_is_new(
     await stage.until(lambda: stage.readers == 1)
 
 
-async def test_stale_data_say_so_with_age_and_reason(tmp_path: Path, look: OpenPage) -> None:
+async def test_stale_data_show_their_age_and_the_reason(tmp_path: Path, look: OpenPage) -> None:
     async with (
         open_stage(tmp_path, CACHE_TTL_MARKET="0.4", BINANCE_ENABLED="false") as stage,
         look(stage.url) as watched,
@@ -109,7 +107,7 @@ async def test_a_gateway_with_keys_asks_for_one_and_uses_it(tmp_path: Path, look
         assert not any(KEY in url for url in watched.requests)
 
 
-async def test_a_missed_update_is_made_up_by_a_snapshot(stage: Stage, look: OpenPage) -> None:
+async def test_a_missed_update_is_replaced_by_a_snapshot(stage: Stage, look: OpenPage) -> None:
     snapshots = 0
 
     def lose_one(text: str) -> str | list[str]:

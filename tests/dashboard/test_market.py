@@ -19,7 +19,7 @@ async def test_a_hundred_rows_appear_best_rank_first(watched: Watched) -> None:
     assert ranks == [str(rank) for rank in range(1, 101)]
 
 
-async def test_a_tick_moves_its_row_and_lights_it_up(stage: Stage, watched: Watched) -> None:
+async def test_a_tick_changes_its_row_and_flashes_it(stage: Stage, watched: Watched) -> None:
     price = watched.of(f"{BITCOIN} td.price")
     await expect(price).to_have_text("61,240.50")
     node = await price.element_handle()
@@ -34,9 +34,7 @@ async def test_a_tick_moves_its_row_and_lights_it_up(stage: Stage, watched: Watc
     assert await node.evaluate("node => node.isConnected"), "the row was made anew"
 
 
-async def test_a_row_does_not_light_up_for_who_wants_no_motion(
-    stage: Stage, look: OpenPage
-) -> None:
+async def test_no_row_flashes_with_reduced_motion(stage: Stage, look: OpenPage) -> None:
     async with look(stage.url, reduced_motion="reduce") as watched:
         await watched.rows()
         await stage.move(1.01, count=1)
@@ -52,7 +50,7 @@ async def test_unknown_is_a_dash_and_large_numbers_are_readable(watched: Watched
     await expect(cap).to_have_attribute("title", "1,200,000,000,000 USD")
 
 
-async def test_a_row_shows_what_it_was_told_and_by_whom(stage: Stage, look: OpenPage) -> None:
+async def test_a_row_shows_its_values_and_their_provider(stage: Stage, look: OpenPage) -> None:
     def told(text: str) -> str:
         text = re.sub(r'("id":"litecoin"[^{}]*?"price":)[0-9.]+', r"\1null", text)
         return re.sub(r'("id":"ethereum"[^{}]*?"source":)"\w+"', r'\1"binance"', text)
@@ -67,7 +65,7 @@ async def test_a_row_shows_what_it_was_told_and_by_whom(stage: Stage, look: Open
         await expect(row).to_have_attribute("title", re.compile(r"^Ethereum: price by binance, "))
 
 
-async def test_a_header_sorts_and_sorts_back_unknown_last(watched: Watched) -> None:
+async def test_a_header_sorts_in_both_directions_with_unknown_last(watched: Watched) -> None:
     header = watched.of("th.cap")
     await header.get_by_role("button").click()
     await expect(header).to_have_attribute("aria-sort", "descending")
@@ -80,7 +78,7 @@ async def test_a_header_sorts_and_sorts_back_unknown_last(watched: Watched) -> N
     await expect(watched.of("#coins tr").last).to_have_attribute("data-key", "dogecoin")
 
 
-async def test_a_row_that_overtakes_another_goes_before_it(stage: Stage, watched: Watched) -> None:
+async def test_rows_change_places_when_their_values_do(stage: Stage, watched: Watched) -> None:
     await watched.of("th.price button").click()
     await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "aave")
     await stage.move(1.5, only="solana")  # from 141.72 past Aave's 188.30
@@ -97,7 +95,7 @@ async def test_typing_filters_by_name_and_symbol(watched: Watched) -> None:
     await expect(watched.of("#market-empty")).to_have_text("No coin matches.")
 
 
-async def test_pointing_at_a_row_tells_its_source(stage: Stage, watched: Watched) -> None:
+async def test_hovering_over_a_row_shows_its_source(stage: Stage, watched: Watched) -> None:
     row = watched.of(BITCOIN)
     await row.hover()
     title = await row.get_attribute("title")
@@ -105,7 +103,7 @@ async def test_pointing_at_a_row_tells_its_source(stage: Stage, watched: Watched
     assert title.startswith("Bitcoin: price by coingecko_free, ")
 
 
-async def test_rows_are_reached_and_chosen_by_keyboard(watched: Watched) -> None:
+async def test_rows_are_selected_by_keyboard(watched: Watched) -> None:
     page = watched.page
     await watched.of("th.volume button").focus()
     await page.keyboard.press("Tab")

@@ -29,13 +29,13 @@ def axe() -> str:
     return (Path(spec.origin).parent / "axe.min.js").read_text()
 
 
-async def test_it_asks_nobody_but_its_gateway(stage: Stage, watched: Watched) -> None:
+async def test_the_page_requests_only_its_gateway(stage: Stage, watched: Watched) -> None:
     assert watched.foreign == []
     hosts = {url.split("/")[2] for url in watched.requests}
     assert hosts == {f"127.0.0.1:{stage.port}"}
 
 
-async def test_a_foreign_request_would_be_noticed(browser: Browser) -> None:
+async def test_a_request_to_another_host_is_detected(browser: Browser) -> None:
     async with open_page(browser) as watched:
         await watched.page.goto("about:blank")  # no policy of ours keeps it from asking
         script = "fetch('https://elsewhere.example/').catch(() => null)"
@@ -44,7 +44,7 @@ async def test_a_foreign_request_would_be_noticed(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("screen", [{}, PHONE], ids=["desk", "phone"])
-async def test_nothing_jumps_while_it_fills(
+async def test_the_layout_does_not_shift_while_data_arrive(
     stage: Stage, look: OpenPage, screen: dict[str, Any]
 ) -> None:
     async with look("about:blank", **screen) as watched:
@@ -56,7 +56,7 @@ async def test_nothing_jumps_while_it_fills(
         assert await watched.page.evaluate("window.shift") < 0.01
 
 
-async def test_it_ends_with_its_footer_however_much_news_there_is(
+async def test_the_page_ends_with_its_footer_for_any_number_of_articles(
     tmp_path: Path, look: OpenPage
 ) -> None:
     async with open_stage(tmp_path) as stage:
@@ -70,7 +70,7 @@ async def test_it_ends_with_its_footer_however_much_news_there_is(
             assert await watched.page.evaluate(rest) < 60
 
 
-async def test_all_of_it_together_is_light(stage: Stage, look: OpenPage) -> None:
+async def test_the_page_has_a_small_total_size(stage: Stage, look: OpenPage) -> None:
     """Everything that is loaded by HTTP, as it travels."""
     sizes: dict[str, int] = {}
 
@@ -142,7 +142,7 @@ async def serious(watched: Watched) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious_when_all_is_lost(
+async def test_axe_finds_nothing_serious_during_an_outage(
     tmp_path: Path, look: OpenPage, scheme: Any
 ) -> None:
     """Providers that failed, stale rows, an open dialog; then no connection."""
@@ -168,7 +168,7 @@ async def test_axe_finds_nothing_serious_when_all_is_lost(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious_where_a_key_is_wanted(
+async def test_axe_finds_nothing_serious_when_a_key_is_required(
     tmp_path: Path, look: OpenPage, scheme: Any
 ) -> None:
     async with (
@@ -223,9 +223,7 @@ async def test_it_works_behind_a_proxy_that_ends_tls(stage: Stage, look: OpenPag
         assert [url.partition(":")[0] for url in watched.sockets] == ["wss"]
 
 
-async def test_behind_tls_it_is_its_own_page_though_no_proxy_was_told_of(
-    tmp_path: Path, look: OpenPage
-) -> None:
+async def test_behind_tls_it_works_without_trusted_proxies(tmp_path: Path, look: OpenPage) -> None:
     async with (
         open_stage(tmp_path, CORS_ORIGINS="https://mine.example") as stage,
         tls(stage.port) as address,
@@ -234,12 +232,12 @@ async def test_behind_tls_it_is_its_own_page_though_no_proxy_was_told_of(
         await watched.rows()
 
 
-async def test_its_makers_of_data_are_named_with_their_address(watched: Watched) -> None:
+async def test_data_providers_are_named_with_a_link(watched: Watched) -> None:
     link = watched.page.get_by_role("link", name="Data provided by CoinGecko")
     await expect(link).to_have_attribute("href", "https://www.coingecko.com")
 
 
-async def test_it_sets_no_cookie_and_keeps_nothing(watched: Watched) -> None:
+async def test_the_page_sets_no_cookie_and_stores_nothing(watched: Watched) -> None:
     assert await watched.page.context.cookies() == []
     kept = "Promise.all([localStorage.length, sessionStorage.length, indexedDB.databases()])"
     assert await watched.page.evaluate(kept) == [0, 0, []]
@@ -267,7 +265,7 @@ async def test_it_works_in_a_frame_of_another_origin(
         assert watched.errors == []
 
 
-async def test_a_frame_of_a_stranger_is_refused(stage: Stage, browser: Browser) -> None:
+async def test_a_frame_of_an_unknown_origin_is_refused(stage: Stage, browser: Browser) -> None:
     page = f"<!doctype html><iframe src={stage.url}></iframe>"
     async with open_page(browser) as watched:
         stranger = "https://stranger.example/"

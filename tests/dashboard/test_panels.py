@@ -13,7 +13,7 @@ from tests.dashboard.stage import Stage
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_fear_and_greed_has_its_value_word_and_maker(watched: Watched) -> None:
+async def test_fear_and_greed_shows_value_classification_and_publisher(watched: Watched) -> None:
     await expect(watched.of("#sentiment-value")).to_have_text("46")
     await expect(watched.of("#sentiment-word")).to_have_text("Neutral")
     dial = watched.of("#sentiment-dial")
@@ -42,7 +42,7 @@ async def test_a_day_without_a_classification_shows_its_value_alone(
         await expect(dial).to_have_attribute("aria-label", "Fear and Greed 46 of 100")
 
 
-async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> None:
+async def test_a_missing_day_is_a_gap_in_the_line(watched: Watched) -> None:
     await expect(watched.of("#sentiment-range")).to_contain_text("29 days, from")
     await expect(watched.of("#sentiment-line polyline")).to_have_count(2)
     drawn = await watched.of("#sentiment-line polyline").last.get_attribute("points")
@@ -51,14 +51,14 @@ async def test_its_thirty_days_leave_the_missing_day_open(watched: Watched) -> N
     assert len({point.split(",")[1] for point in drawn.split()}) > 5
 
 
-async def test_gas_has_three_prices_and_says_how_they_came(watched: Watched) -> None:
+async def test_gas_shows_three_prices_and_their_method(watched: Watched) -> None:
     for name, text in {"slow": "0.501", "average": "0.600", "fast": "0.700"}.items():
         await expect(watched.of(f"#gas-{name}")).to_have_text(text)
     await expect(watched.of("#gas-block")).to_have_text(re.compile(r"24,000,0[12]\d"))
     await expect(watched.of("#gas-method")).to_have_text("calculated from recent blocks")
 
 
-async def test_news_come_newest_first_with_their_mood(watched: Watched) -> None:
+async def test_news_are_newest_first_with_their_sentiment(watched: Watched) -> None:
     first = watched.of("#news-list li").first
     await expect(first).to_contain_text("Bitcoin climbs to a three-week high")
     await expect(first.locator(".mark")).to_have_attribute("data-sentiment", "positive")
@@ -68,7 +68,7 @@ async def test_news_come_newest_first_with_their_mood(watched: Watched) -> None:
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
-async def test_news_are_filtered_by_mood_and_by_words(watched: Watched) -> None:
+async def test_news_are_filtered_by_sentiment_and_words(watched: Watched) -> None:
     items = watched.of("#news-list li")
     await watched.of("#news-sentiments [data-sentiment=negative]").click()
     moods = watched.of("#news-list .mark")
@@ -81,7 +81,7 @@ async def test_news_are_filtered_by_mood_and_by_words(watched: Watched) -> None:
     await expect(watched.of("#news-empty")).to_have_text("No article matches.")
 
 
-async def test_days_that_did_not_come_are_asked_for_again(stage: Stage, look: OpenPage) -> None:
+async def test_a_failed_history_is_requested_again(stage: Stage, look: OpenPage) -> None:
     asked = 0
 
     async def lose_the_first(route: Route) -> None:
@@ -104,7 +104,7 @@ async def test_days_that_did_not_come_are_asked_for_again(stage: Stage, look: Op
         watched.forgive("503")
 
 
-async def test_what_strangers_write_is_text(stage: Stage, look: OpenPage) -> None:
+async def test_markup_in_data_is_shown_as_text(stage: Stage, look: OpenPage) -> None:
     """The gateway takes markup out of titles; the page does not rely on it."""
     hostile = '<img src=x onerror=\\"window.isHarmed=1\\"><b>x</b>'
     changes = {

@@ -15,7 +15,7 @@ from tests.dashboard.stage import Stage, open_stage
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_each_category_says_who_serves_it(watched: Watched) -> None:
+async def test_each_category_shows_its_provider(watched: Watched) -> None:
     served = {
         "market": "coingecko_free",
         "ohlc": "binance",
@@ -27,16 +27,14 @@ async def test_each_category_says_who_serves_it(watched: Watched) -> None:
         await expect(watched.of(f"[data-category={category}] b")).to_have_text(name)
 
 
-async def test_one_that_is_out_says_which_setting_would_unlock_it(watched: Watched) -> None:
+async def test_a_provider_without_a_key_shows_the_setting(watched: Watched) -> None:
     pro = watched.of("[data-provider=coingecko_pro]")
     await expect(pro.locator(".badge")).to_have_text("not configured")
     await expect(pro.locator(".why")).to_have_text("Set COINGECKO_PRO_API_KEY to use it")
     await expect(pro.locator(".about")).to_have_text("market, candles")
 
 
-async def test_a_provider_tells_its_numbers_and_what_is_left(
-    stage: Stage, watched: Watched
-) -> None:
+async def test_a_provider_shows_its_figures_and_quotas(stage: Stage, watched: Watched) -> None:
     free = watched.of("[data-provider=coingecko_free]")
     await expect(free).to_contain_text("100 %")
     await expect(free).to_contain_text("4 of 5 left / minute")

@@ -44,7 +44,7 @@ def meant(name: str, value: str = "x") -> tuple[str, ...] | None:
         ("HSOT", "HOST"),
     ],
 )
-def test_a_misspelt_setting_is_found_with_what_was_meant(name: str, setting: str) -> None:
+def test_a_misspelt_setting_is_found_with_a_suggestion(name: str, setting: str) -> None:
     assert setting in (meant(name) or ())
 
 
@@ -68,12 +68,12 @@ PROVIDER_ID REQUEST_METHOD MAX_WORKERS _
 
 
 @pytest.mark.parametrize("name", SURROUNDINGS)
-def test_what_others_set_is_left_in_peace(name: str) -> None:
+def test_variables_of_other_software_are_not_reported(name: str) -> None:
     assert meant(name) is None
 
 
 @pytest.mark.parametrize("name", ["BINANCE_PORT", "GATEWAY_PORT"])
-def test_a_port_that_kubernetes_tells_is_no_setting_of_ours(name: str) -> None:
+def test_a_service_port_of_kubernetes_is_not_reported(name: str) -> None:
     assert meant(name, "tcp://10.0.0.1:80") is None
     assert meant(name, "8000") is not None
 
@@ -95,6 +95,6 @@ def test_a_port_that_kubernetes_tells_is_no_setting_of_ours(name: str) -> None:
         ("HOST", "HSTO", False),
     ],
 )
-def test_near_is_two_letters_away_or_a_swap(one: str, other: str, expected: bool) -> None:
+def test_near_is_two_edits_or_a_swap(one: str, other: str, expected: bool) -> None:
     assert are_near(one, other) is expected
     assert are_near(other, one) is expected

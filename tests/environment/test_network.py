@@ -26,7 +26,7 @@ def way(network: NetworkSettings, scheme: str) -> str | None:
     return proxy.address if proxy else None
 
 
-def test_an_empty_environment_means_directly() -> None:
+def test_without_variables_calls_are_direct() -> None:
     network, warnings = read_network({})
     assert network == NetworkSettings()
     assert warnings == ()
@@ -47,7 +47,7 @@ def test_an_empty_environment_means_directly() -> None:
         ({"HTTPS_PROXY": " "}, None, None),
     ],
 )
-def test_variables_are_looked_up_as_curl_does(
+def test_variables_are_read_as_curl_does(
     environment: dict[str, str], plain: str | None, secure: str | None
 ) -> None:
     network = read(**environment)
@@ -57,7 +57,7 @@ def test_variables_are_looked_up_as_curl_does(
 @pytest.mark.parametrize(
     "name", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
 )
-def test_a_proxy_that_cannot_work_is_one_line_that_names_the_variable(name: str) -> None:
+def test_an_invalid_proxy_is_one_line_that_names_the_variable(name: str) -> None:
     message = refusal(**{name: "http://anna:secret@proxy.corp:port", "NO_PROXY": "*"})
     assert message.startswith(f"{name}: must be an address like ")
     assert "secret" not in message
@@ -78,7 +78,7 @@ def test_lists_of_common_tools_are_understood(text: str) -> None:
     assert network.proxies.proxy_for("http", "127.0.0.1", 80) is None
 
 
-def test_senseless_entries_are_one_warning_that_shows_none_of_them() -> None:
+def test_invalid_entries_are_one_warning_that_shows_none_of_them() -> None:
     _, (warning,) = read_network({"no_proxy": "localhost,http://u:secret@h,10.0.0.0/99"})
     assert warning.startswith("no_proxy: ")
     assert "2, 3" in warning
@@ -94,17 +94,17 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path, content: bytes) 
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/cacert.pem", "gone.pem", "\x00"])
-def test_a_file_that_is_gone_is_refused(path: str) -> None:
+def test_a_missing_file_is_refused(path: str) -> None:
     assert refusal(SSL_CERT_FILE=path).startswith("SSL_CERT_FILE: cannot be read: ")
 
 
-def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_or_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     assert refusal(SSL_CERT_FILE=str(tmp_path)) == "SSL_CERT_FILE: is not a regular file"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(SSL_CERT_FILE=str(tmp_path / "pipe")) == "SSL_CERT_FILE: is not a regular file"
 
 
-def test_a_folder_that_is_gone_or_without_hashes_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_or_one_without_hashes_is_refused(tmp_path: Path) -> None:
     assert refusal(SSL_CERT_DIR="/nonexistent").startswith("SSL_CERT_DIR: cannot be read: ")
     (tmp_path / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
     assert refusal(SSL_CERT_DIR=str(tmp_path)).startswith("SSL_CERT_DIR: contains no certificate")
@@ -112,7 +112,7 @@ def test_a_folder_that_is_gone_or_without_hashes_is_refused(tmp_path: Path) -> N
     read(SSL_CERT_DIR=f"/nonexistent:{tmp_path}")
 
 
-def test_beside_a_file_an_empty_folder_does_no_harm(tmp_path: Path) -> None:
+def test_an_empty_folder_is_allowed_beside_a_file(tmp_path: Path) -> None:
     path = tmp_path / "authorities.pem"
     path.write_bytes(trustme.CA().cert_pem.bytes())
     (tmp_path / "empty").mkdir()
@@ -120,7 +120,7 @@ def test_beside_a_file_an_empty_folder_does_no_harm(tmp_path: Path) -> None:
     assert network.tls().cert_store_stats()["x509_ca"] == 1
 
 
-def test_without_a_word_the_usual_authorities_are_believed() -> None:
+def test_mozillas_authorities_are_the_default() -> None:
     assert NetworkSettings().tls().cert_store_stats()["x509_ca"] > 50
 
 

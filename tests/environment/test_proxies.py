@@ -26,7 +26,7 @@ from backend.environment.proxies import Proxy, ProxySettings, parse_no_proxy, pa
         ("http://bücher.example:1", Proxy("http", "xn--bcher-kva.example", 1)),
     ],
 )
-def test_an_address_of_a_proxy_is_read_as_users_write_it(text: str, expected: Proxy) -> None:
+def test_proxy_urls_of_users_are_parsed(text: str, expected: Proxy) -> None:
     assert parse_proxy(text) == expected
 
 
@@ -58,7 +58,7 @@ def test_an_address_of_a_proxy_is_read_as_users_write_it(text: str, expected: Pr
         "http://user:secret@",
     ],
 )
-def test_one_that_cannot_work_is_refused_without_being_shown(text: str) -> None:
+def test_an_invalid_proxy_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
         parse_proxy(text)
     assert "secret" not in str(caught.value)
@@ -66,7 +66,7 @@ def test_one_that_cannot_work_is_refused_without_being_shown(text: str) -> None:
     assert not isinstance(caught.value, UnicodeError)  # its text would show the address
 
 
-def test_what_is_shown_of_a_proxy_has_no_password() -> None:
+def test_the_shown_address_of_a_proxy_has_no_password() -> None:
     proxy = parse_proxy("http://anna:p%40ss@[::1]:3128", "HTTP_PROXY")
     assert proxy.address == "http://[::1]:3128"
     assert proxy.url == "http://anna:p%40ss@[::1]:3128"
@@ -122,7 +122,7 @@ EXEMPT = [
 
 
 @pytest.mark.parametrize(("text", "called", "is_exempt"), EXEMPT)
-def test_who_goes_without_a_proxy(text: str, called: str, is_exempt: bool) -> None:
+def test_exempt_hosts(text: str, called: str, is_exempt: bool) -> None:
     exempt, senseless = parse_no_proxy(text)
     host, _, port = called.rpartition(":")
     assert senseless == ()
@@ -134,7 +134,7 @@ def test_who_goes_without_a_proxy(text: str, called: str, is_exempt: bool) -> No
     "http://proxy 10.0.0.0/33 10.0.0.* [::1 [nonsense] host:port host:0 host:70000 a..b / *. :80"
     " fd00::/129 1.2.3.4/24:80 <local>".split(),
 )
-def test_an_entry_that_makes_no_sense_costs_itself_only(entry: str) -> None:
+def test_an_invalid_entry_does_not_affect_the_others(entry: str) -> None:
     exempt, senseless = parse_no_proxy(f"first.example,{entry},last.example")
     assert senseless == (2,)
     assert exempt.cover("first.example", 80)
@@ -154,7 +154,7 @@ def test_each_scheme_has_its_proxy(scheme: str, expected: Proxy) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("ws", 80), ("https", 443)])
-def test_without_a_port_the_schemes_own_is_meant(scheme: str, port: int) -> None:
+def test_without_a_port_the_default_of_the_scheme_is_used(scheme: str, port: int) -> None:
     exempt, _ = parse_no_proxy(f"venue.example:{port}")
     settings = ProxySettings(PLAIN, SECURE, exempt)
     assert settings.proxy_for(scheme, "venue.example", None) is None

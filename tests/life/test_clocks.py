@@ -93,7 +93,7 @@ async def assert_serves(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("clock", STOPPED, ids=repr)
-async def test_a_clock_that_stands_still_leaves_it_serving(
+async def test_it_serves_while_a_clock_stands_still(
     world: World, surroundings: pytest.MonkeyPatch, clock: WrongClock
 ) -> None:
     async with serving(clock, world, surroundings, CACHE_TTL_GAS="0.01") as client:
@@ -103,7 +103,7 @@ async def test_a_clock_that_stands_still_leaves_it_serving(
 
 
 @pytest.mark.parametrize("clock", STOPPED, ids=repr)
-async def test_nobody_waits_longer_than_promised_while_a_clock_stands_still(
+async def test_answers_are_in_time_while_a_clock_stands_still(
     world: World, surroundings: pytest.MonkeyPatch, clock: WrongClock
 ) -> None:
     world.faults |= dict.fromkeys(world._ports, "silence")
@@ -118,7 +118,7 @@ async def test_nobody_waits_longer_than_promised_while_a_clock_stands_still(
                 await asyncio.sleep(0.05)
 
 
-async def test_it_is_well_again_once_the_clock_goes_on(
+async def test_it_recovers_when_the_clock_runs_again(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
     clock = WrongClock(stops_monotonic=True, stops_wall=True)
@@ -134,7 +134,7 @@ async def test_it_is_well_again_once_the_clock_goes_on(
                 await asyncio.sleep(0.1)
 
 
-async def test_a_wall_clock_set_by_hours_leaves_it_serving(
+async def test_it_serves_after_a_jump_of_the_wall_clock(
     world: World, surroundings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     clock = WrongClock()
@@ -154,7 +154,7 @@ async def test_a_wall_clock_set_by_hours_leaves_it_serving(
 
 
 @pytest.mark.parametrize("skew_s", STEPS_S)
-async def test_a_state_file_of_another_time_leaves_it_serving(
+async def test_it_serves_with_a_state_file_of_another_time(
     world: World, surroundings: pytest.MonkeyPatch, tmp_path: Path, skew_s: int
 ) -> None:
     state = str(tmp_path / "gateway.sqlite")

@@ -61,7 +61,7 @@ def settings(world: World, tmp_path: Path) -> dict[str, str]:
     return world.environment(STATE_PATH=str(tmp_path / "gateway.sqlite")) | {BY_NAME: by_name}
 
 
-async def test_idle_clients_keep_nobody_out(tmp_path: Path, settings: dict[str, str]) -> None:
+async def test_idle_clients_do_not_block_new_ones(tmp_path: Path, settings: dict[str, str]) -> None:
     async with running(tmp_path, **settings) as gateway, AsyncExitStack() as stack:
         most = leave_only(gateway, 10)
         for _ in range(40):
@@ -76,7 +76,7 @@ async def test_idle_clients_keep_nobody_out(tmp_path: Path, settings: dict[str, 
     assert "Traceback" not in ended.output
 
 
-async def test_no_provider_is_condemned_for_our_own_lack_of_descriptors(
+async def test_a_lack_of_descriptors_is_no_failure_of_a_provider(
     world: World, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     async with running(tmp_path, **settings) as gateway, AsyncExitStack() as stack:
@@ -128,7 +128,7 @@ print(sorted(set(sys.modules) - known))
 """
 
 
-async def test_the_first_feed_needs_no_file_of_ours(tmp_path: Path) -> None:
+async def test_the_first_feed_opens_no_file(tmp_path: Path) -> None:
     async with started(tmp_path, "-c", FIRST_FEED) as process:
         assert await process.wait() == 0
     assert (tmp_path / OUTPUT).read_text() == "[]\n"

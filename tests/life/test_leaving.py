@@ -19,9 +19,7 @@ MUCH = "/api/market?limit=250"
 WAYS = pytest.mark.parametrize("way", ["", "HTTP_DIRECT", "PREPARED_ANSWERS"])
 
 
-async def test_a_reader_who_left_while_coins_were_looked_up_is_let_go(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_client_that_left_during_a_lookup_is_released(world: World, tmp_path: Path) -> None:
     world.delay_s = 0.7
     async with running(tmp_path, **world.environment()) as gateway:
         async with connected(gateway.port, get("/api/stream?channels=market&symbols=BTC")):
@@ -39,7 +37,7 @@ def reset(connection: socket.socket) -> None:
 
 
 @WAYS
-async def test_who_leaves_in_the_middle_of_an_answer_is_no_bug_of_ours(
+async def test_a_client_that_leaves_during_a_response_logs_no_error(
     world: World, tmp_path: Path, way: str
 ) -> None:
     """With questions behind the one that is answered, or without; in order, or by a reset."""
@@ -63,7 +61,7 @@ async def test_who_leaves_in_the_middle_of_an_answer_is_no_bug_of_ours(
 
 
 @WAYS
-async def test_answers_that_nobody_reads_are_bounded_for_one_address(
+async def test_unread_responses_of_one_address_are_bounded(
     world: World, tmp_path: Path, way: str
 ) -> None:
     """Ours and the kernel's, which would keep them even after a connection was closed."""

@@ -52,7 +52,7 @@ async def test_a_double_colon_serves_both_families(world: World, tmp_path: Path)
         ({"HOST": ALL_IPV4, "GATEWAY_API_KEYS": "first-key"}, 0),
     ],
 )
-async def test_a_gateway_that_is_open_to_all_says_so_once(
+async def test_a_gateway_that_is_open_to_all_logs_one_warning(
     world: World, tmp_path: Path, settings: dict[str, str], times: int
 ) -> None:
     async with running(tmp_path, **world.environment(**settings)) as gateway:
@@ -70,7 +70,7 @@ async def test_a_gateway_that_is_open_to_all_says_so_once(
         ({"SSL_CERT_FILE": "/nonexistent/cacert.pem"}, "SSL_CERT_FILE: cannot be read"),
     ],
 )
-async def test_what_cannot_be_is_one_line_that_names_the_variable(
+async def test_an_invalid_setting_is_one_line_that_names_the_variable(
     tmp_path: Path, settings: dict[str, str], told: str
 ) -> None:
     async with started(tmp_path, **settings) as process:
@@ -102,7 +102,7 @@ SURROUNDINGS = [
 
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS, ids=range(len(SURROUNDINGS)))
-async def test_it_serves_in_the_surroundings_that_common_tools_make(
+async def test_it_serves_in_the_environments_of_common_tools(
     world: World, tmp_path: Path, surroundings: dict[str, str]
 ) -> None:
     async with running(tmp_path, **world.environment(**surroundings)) as gateway:

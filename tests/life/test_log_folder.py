@@ -19,7 +19,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-async def test_a_full_disk_under_a_log_is_told_once_and_written_again_when_there_is_room(
+async def test_a_full_log_disk_is_logged_once_and_used_again_when_it_has_space(
     world: World, tmp_path: Path
 ) -> None:
     health = tmp_path / "logs" / "provider_health.log"
@@ -71,7 +71,7 @@ async def test_a_read_only_log_folder_is_a_warning(world: World, tmp_path: Path)
     assert list(folder.iterdir()) == []
 
 
-async def test_a_log_folder_that_vanishes_is_made_anew(world: World, tmp_path: Path) -> None:
+async def test_a_deleted_log_folder_is_created_again(world: World, tmp_path: Path) -> None:
     health = tmp_path / "logs" / "provider_health.log"
     async with running(tmp_path, **world.environment(**QUICK)) as gateway:
         await ask(gateway, 2)
@@ -85,7 +85,7 @@ async def test_a_log_folder_that_vanishes_is_made_anew(world: World, tmp_path: P
     assert "cannot be written" not in ended.output
 
 
-async def test_a_log_folder_in_whose_place_a_file_comes_is_told_once_a_file(
+async def test_a_log_folder_that_becomes_a_file_is_logged_once_for_each_log(
     world: World, tmp_path: Path
 ) -> None:
     folder = tmp_path / "logs"
@@ -129,9 +129,7 @@ async def test_a_pipe_in_place_of_a_log_costs_that_log_and_a_warning(
     assert ended.output.count("WARNING") == 1
 
 
-async def test_a_pipe_that_comes_in_place_of_a_log_is_told_once(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_log_that_becomes_a_pipe_is_logged_once(world: World, tmp_path: Path) -> None:
     health = tmp_path / "logs" / "provider_health.log"
     async with running(tmp_path, **world.environment(**QUICK)) as gateway:
         await ask(gateway, 2)

@@ -94,7 +94,7 @@ def level(count: int, growth: float = 0.0) -> list[dict[str, float]]:
     return [dict.fromkeys(SLACK, 100 + number * growth) for number in range(count)]
 
 
-def test_what_grows_is_told() -> None:
+def test_growth_is_reported() -> None:
     assert all(trend.is_flat for trend in trends(level(80)))
     assert not any(trend.is_flat for trend in trends(level(80, growth=0.5)))
 

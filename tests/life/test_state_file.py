@@ -19,7 +19,7 @@ from tests.world.server import World
 STATE = "state/gateway.sqlite"
 
 
-async def test_a_state_file_on_a_full_disk_is_told_once_and_once_when_there_is_room(
+async def test_a_full_disk_is_logged_once_and_its_recovery_once(
     world: World, tmp_path: Path
 ) -> None:
     settings = world.environment(STATE_PATH=STATE, **QUICK)
@@ -107,7 +107,7 @@ def of_another_schema(path: Path) -> None:
         (of_another_schema, "STATE_PATH cannot be used"),
     ],
 )
-async def test_a_state_file_that_is_none_costs_a_warning_at_most(
+async def test_an_unusable_state_file_is_one_warning_at_most(
     world: World, tmp_path: Path, spoil: Callable[[Path], None], told: str | None
 ) -> None:
     path = tmp_path / "gateway.sqlite"
@@ -124,7 +124,7 @@ async def test_a_state_file_that_is_none_costs_a_warning_at_most(
         assert "STATE_PATH" not in ended.output
 
 
-async def test_a_state_file_that_is_spoilt_while_it_runs_is_set_aside_at_the_next_start(
+async def test_a_file_damaged_during_a_run_is_set_aside_at_the_next_start(
     world: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "gateway.sqlite"
@@ -149,9 +149,7 @@ def spoil_running(path: Path) -> None:
         spoilt.write_bytes(b"\x55" * spoilt.stat().st_size)
 
 
-async def test_a_state_file_that_another_process_holds_delays_no_answer(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_locked_state_file_delays_no_answer(world: World, tmp_path: Path) -> None:
     path = tmp_path / "gateway.sqlite"
     settings = world.environment(STATE_PATH=str(path), **QUICK)
     async with running(tmp_path, *QUICK_SERVER, **settings) as gateway:
@@ -174,7 +172,7 @@ async def ask_market(gateway: Gateway) -> None:
     await asyncio.sleep(0.15)
 
 
-async def test_killed_again_and_again_it_overruns_no_minute(world: World, tmp_path: Path) -> None:
+async def test_repeated_kills_do_not_exceed_a_limit(world: World, tmp_path: Path) -> None:
     """Keyless CoinGecko allows five calls a minute, whoever makes them."""
     settings = world.environment(**NO_BINANCE)
     for _ in range(4):
@@ -187,7 +185,7 @@ async def test_killed_again_and_again_it_overruns_no_minute(world: World, tmp_pa
     assert world.overruns == []
 
 
-async def test_the_end_of_a_ban_outlives_a_kill(world: World, tmp_path: Path) -> None:
+async def test_a_ban_outlives_a_kill(world: World, tmp_path: Path) -> None:
     settings = world.environment(**NO_BINANCE)
     world.faults["coingecko_free"] = "429_ten_days"
     async with running(tmp_path, **settings) as gateway:
@@ -203,7 +201,7 @@ async def test_the_end_of_a_ban_outlives_a_kill(world: World, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("figure", ["next year", "minute 2^60", "a negative amount"])
-async def test_figures_that_cannot_be_true_are_set_aside_and_it_serves(
+async def test_invalid_figures_are_discarded_and_it_serves(
     world: World, tmp_path: Path, figure: str
 ) -> None:
     world.good_keys["coingecko_free"] = "a-demo-key-1"

@@ -29,7 +29,7 @@ def assert_ended_well(ended: Ended, within_s: float = 5.0) -> None:
 
 
 @pytest.mark.parametrize("signals", [(TERM,), (TERM, TERM), (INT,), (INT, INT), (TERM, INT)])
-async def test_it_ends_by_each_signal_and_tells_readers_of_both_kinds(
+async def test_each_signal_ends_it_and_stream_clients_are_told(
     world: World, tmp_path: Path, signals: tuple[int, ...]
 ) -> None:
     async with running(tmp_path, **world.environment()) as gateway:
@@ -52,7 +52,7 @@ async def test_it_ends_by_each_signal_and_tells_readers_of_both_kinds(
     assert told.endswith(b"0\r\n\r\n")
 
 
-async def test_a_request_under_way_is_answered(world: World, tmp_path: Path) -> None:
+async def test_a_request_in_progress_is_answered(world: World, tmp_path: Path) -> None:
     world.delay_s = 1.5
     async with running(tmp_path, **world.environment()) as gateway:
         waiting = asyncio.create_task(gateway.client.get("/api/gas"))
@@ -64,7 +64,7 @@ async def test_a_request_under_way_is_answered(world: World, tmp_path: Path) -> 
     assert answer.json()["data"]["chain"] == "ethereum"
 
 
-async def test_a_request_whose_provider_keeps_silent_is_cut(world: World, tmp_path: Path) -> None:
+async def test_a_request_with_a_silent_provider_is_ended(world: World, tmp_path: Path) -> None:
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
     settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
     async with running(tmp_path, *QUICK, **settings) as gateway:
@@ -80,7 +80,7 @@ async def test_a_request_whose_provider_keeps_silent_is_cut(world: World, tmp_pa
     assert "the gateway stops" in answer.json()["detail"]
 
 
-async def test_clients_that_do_not_read_do_not_hold_it_up(world: World, tmp_path: Path) -> None:
+async def test_clients_that_do_not_read_do_not_delay_the_end(world: World, tmp_path: Path) -> None:
     async with (
         running(tmp_path, **world.environment()) as gateway,
         connected(gateway.port, get(MUCH) * 20),
@@ -95,7 +95,7 @@ async def test_clients_that_do_not_read_do_not_hold_it_up(world: World, tmp_path
     "said",
     [b"", b"GET /api/gas HTTP/1.1\r\nHost: ", b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n"],
 )
-async def test_clients_that_dribble_do_not_hold_it_up(
+async def test_slow_requests_do_not_delay_the_end(
     world: World, tmp_path: Path, said: bytes
 ) -> None:
     async with (
@@ -109,7 +109,7 @@ async def test_clients_that_dribble_do_not_hold_it_up(
     assert_ended_well(ended, 2)
 
 
-async def test_an_output_that_nobody_reads_holds_up_neither_answers_nor_the_end(
+async def test_an_unread_output_delays_neither_answers_nor_the_end(
     world: World, tmp_path: Path
 ) -> None:
     reads, writes = os.pipe()
@@ -136,9 +136,7 @@ def fill(pipe: int) -> None:
         pass
 
 
-async def test_a_state_file_that_another_process_holds_does_not_hold_it_up(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_locked_state_file_does_not_delay_the_end(world: World, tmp_path: Path) -> None:
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
     settings = world.environment(REQUEST_DEADLINE="60", PROVIDER_TIMEOUT="60")
     path = tmp_path / "gateway.sqlite"

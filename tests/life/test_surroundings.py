@@ -13,7 +13,7 @@ PATHS = ("/api/market?limit=1", "/api/gas", "/api/news", "/api/status", "/metric
 
 
 @pytest.mark.parametrize(("kind", "scheme"), [(HttpProxy, "http"), (SocksProxy, "socks5")])
-async def test_providers_are_called_by_the_proxy_and_its_password_is_nowhere_told(
+async def test_providers_are_called_through_the_proxy_and_its_password_is_never_shown(
     world: World, tmp_path: Path, kind: type[HttpProxy | SocksProxy], scheme: str
 ) -> None:
     async with kind(*WORDS) as proxy:
@@ -35,7 +35,7 @@ async def test_providers_are_called_by_the_proxy_and_its_password_is_nowhere_tol
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_wants_another_password_is_told_and_the_password_is_not(
+async def test_a_refused_proxy_password_is_reported_and_never_shown(
     world: World, tmp_path: Path, scheme: str
 ) -> None:
     kind = SocksProxy if scheme == "socks5" else HttpProxy

@@ -50,7 +50,7 @@ def waiting() -> int:
     return entrance.queue.qsize()
 
 
-def test_a_writer_that_hangs_holds_up_nobody_and_no_more_than_so_many_records(
+def test_a_hanging_writer_blocks_nothing_and_keeps_a_bounded_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: threading.Event
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Hanging(goes_on))
@@ -61,7 +61,7 @@ def test_a_writer_that_hangs_holds_up_nobody_and_no_more_than_so_many_records(
     assert not goes_on.is_set()  # leaving did not wait for it
 
 
-def test_a_writer_that_hung_writes_on(
+def test_a_writer_continues_after_it_hung(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: threading.Event
 ) -> None:
     output = Hanging(goes_on)
@@ -102,7 +102,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_thread_that_cannot_begin_is_begun_later(no_threads: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_start_starts_later(no_threads: pytest.MonkeyPatch) -> None:
     thread = DaemonThread("late")
     with pytest.raises(RuntimeError, match="can't start"):
         thread.submit(lambda: "lost")
@@ -111,7 +111,7 @@ def test_a_thread_that_cannot_begin_is_begun_later(no_threads: pytest.MonkeyPatc
     thread.stop()
 
 
-async def test_a_storage_without_a_thread_is_told_once_and_works_later(
+async def test_a_storage_without_a_thread_is_logged_once_and_works_later(
     tmp_path: Path, no_threads: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = SqliteStorage(tmp_path / "gateway.sqlite", SystemClock(), retry_s=0.0)

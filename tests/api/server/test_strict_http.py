@@ -72,12 +72,12 @@ UNSOUND = [
 ]
 
 
-async def test_white_space_around_a_value_is_no_part_of_it(port: int) -> None:
+async def test_white_space_around_a_value_is_stripped(port: int) -> None:
     answers = await asyncio.gather(*(said(port, asked, within_s=0.5) for asked in SPACED))
     assert [statuses(answer) for answer, _ in answers] == [[200]] * len(SPACED)
 
 
-async def test_a_request_has_one_host_that_may_be_one(port: int) -> None:
+async def test_a_request_must_have_one_valid_host(port: int) -> None:
     answers = await asyncio.gather(*(said(port, asked) for asked in UNSOUND))
     for answer, is_closed in answers:
         assert (statuses(answer), is_closed) == ([400], True)
@@ -93,24 +93,24 @@ async def test_a_host_may_be_a_name_or_an_address(port: int) -> None:
     assert not any(is_closed for _, is_closed in answers)
 
 
-async def test_http_1_0_knows_no_host(port: int) -> None:
+async def test_http_1_0_needs_no_host(port: int) -> None:
     answer, is_closed = await said(port, gas(host="", version="1.0"))
     assert (statuses(answer), is_closed) == ([200], True)
 
 
-async def test_http_1_0_knows_no_upgrade(served: Served) -> None:
+async def test_http_1_0_has_no_upgrade(served: Served) -> None:
     """RFC 9110, 7.8: the field is ignored there."""
     answer, is_closed = await said(served.port, HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert (statuses(answer), is_closed) == ([426], True)
 
 
-async def test_a_refused_request_is_the_connections_last(port: int) -> None:
+async def test_a_refused_request_is_the_last_of_its_connection(port: int) -> None:
     """Also for what came in the same packet; what was asked before it is answered."""
     answers, is_closed = await said(port, gas() + gas(host="") + gas() * 3)
     assert (statuses(answers), is_closed) == ([200, 400], True)
 
 
-async def test_what_is_no_http_is_counted(served: Served) -> None:
+async def test_invalid_http_is_counted(served: Served) -> None:
     answer, is_closed = await said(served.port, b"no HTTP at all\r\n\r\n")
     assert (statuses(answer), is_closed) == ([400], True)
     assert await counted(served.port, 400) == 1
@@ -139,7 +139,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_characters_that_no_host_has(host: bytes) -> None:
+def test_host_values(host: bytes) -> None:
     assert is_host(host) is HOSTS[host]
 
 
@@ -168,7 +168,7 @@ class Waits:
 
 
 @PROTOCOLS
-async def test_trailers_are_no_headers(protocol: type[BoundedHttp]) -> None:
+async def test_trailers_are_not_merged_into_headers(protocol: type[BoundedHttp]) -> None:
     app = Waits()
     trailers = b"0\r\nX-Forwarded-For: 1.1.1.1\r\nHost: other\r\n\r\n"
     asked = get("/body", "Transfer-Encoding: chunked") + trailers + get("/known") + get("/next")
@@ -179,7 +179,7 @@ async def test_trailers_are_no_headers(protocol: type[BoundedHttp]) -> None:
 
 
 @PROTOCOLS
-async def test_the_body_of_an_upgrade_that_is_not_made_is_no_request(
+async def test_the_body_of_an_ignored_upgrade_is_not_a_request(
     protocol: type[BoundedHttp],
 ) -> None:
     """The parser does not read it: whoever shares the connection would get its answer."""
@@ -197,7 +197,7 @@ async def test_the_body_of_an_upgrade_that_is_not_made_is_no_request(
 
 @PROTOCOLS
 @pytest.mark.parametrize("junk", [b"no HTTP\r\n\r\n", b"\x16\x03\x01", b"GET / HTTP/9.9\r\n\r\n"])
-async def test_junk_behind_a_request_does_not_come_before_its_answer(
+async def test_invalid_bytes_after_a_request_do_not_overtake_its_response(
     protocol: type[BoundedHttp], junk: bytes
 ) -> None:
     async with serving_bare(Waits(), http=protocol) as (port, _):
@@ -207,7 +207,7 @@ async def test_junk_behind_a_request_does_not_come_before_its_answer(
 
 
 @PROTOCOLS
-async def test_a_line_break_behind_a_request_does_not_cut_its_answer(
+async def test_a_line_break_after_a_request_does_not_end_its_response(
     protocol: type[BoundedHttp],
 ) -> None:
     """It begins a head that never comes: its time limit starts after the response."""
@@ -216,14 +216,14 @@ async def test_a_line_break_behind_a_request_does_not_cut_its_answer(
     assert answers.endswith(b"/slow")
 
 
-async def test_a_handshake_wants_a_host_too(served: Served) -> None:
+async def test_a_handshake_must_have_a_host(served: Served) -> None:
     for unsound in (b"", b"Host: g\r\nHost: g\r\n", b"Host: a b\r\n"):
         answer, is_closed = await said(served.port, HANDSHAKE.replace(b"Host: g\r\n", unsound))
         assert (statuses(answer), is_closed) == ([400], True)
     assert await counted(served.port, 400) == 3
 
 
-async def test_what_http_forbids_is_a_unit_of_its_client(
+async def test_a_refused_request_counts_for_its_client(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
     settings = world.environment(CLIENT_RATE_LIMIT="4/hour")

@@ -57,28 +57,28 @@ async def test_many_requests_on_one_connection_are_answered(port: int) -> None:
     assert got.count(b"HTTP/1.1 200") == 50
 
 
-async def test_headers_without_end_are_cut(port: int) -> None:
+async def test_endless_headers_close_the_connection(port: int) -> None:
     head = b"GET / HTTP/1.1\r\n" + b"X-A: " + b"a" * 300_000
     assert b"200" not in await answers(port, head)
 
 
-async def test_a_body_beyond_all_bounds_is_cut(port: int) -> None:
+async def test_an_oversized_body_closes_the_connection(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 100000000\r\n\r\n"
     assert (await answers(port, head, *[b"a" * 50_000] * 8, pause_s=0.01)).count(b"[cut]") == 1
 
 
-async def test_a_head_that_dribbles_in_is_cut(port: int) -> None:
+async def test_a_slow_head_closes_the_connection(port: int) -> None:
     pieces = [REQUEST[n : n + 1] for n in range(20)]
     assert b"200" not in await answers(port, *pieces, pause_s=0.05)
 
 
-async def test_who_connects_and_says_nothing_is_shown_out(port: int) -> None:
+async def test_a_silent_connection_is_closed(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await asyncio.wait_for(reader.read(1), 5) == b""
     writer.close()
 
 
-async def test_an_answered_connection_may_rest(port: int) -> None:
+async def test_an_answered_connection_may_be_idle(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(2):
         writer.write(REQUEST)

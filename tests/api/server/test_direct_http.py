@@ -132,7 +132,7 @@ CONDITIONS: tuple[dict[str, str], ...] = (
 
 @pytest.mark.parametrize("path", KNOWN)
 @pytest.mark.parametrize("limit", ["", "1000/minute"])
-async def test_answers_are_the_plain_ones_to_the_byte(
+async def test_responses_equal_those_through_asgi_byte_for_byte(
     world: World, surroundings: pytest.MonkeyPatch, path: str, limit: str
 ) -> None:
     async with (
@@ -148,7 +148,7 @@ async def test_answers_are_the_plain_ones_to_the_byte(
                 assert still(first).replace(b": miss", b": hit") == still(await direct.ask(asked))
 
 
-async def test_a_known_answer_makes_no_task(servers: Servers) -> None:
+async def test_a_cached_response_needs_no_task(servers: Servers) -> None:
     asked = request("/api/gas")
     await known(servers, asked)
     servers.app.edge = None  # type: ignore[assignment] # a request that goes there fails
@@ -166,7 +166,7 @@ async def test_a_known_answer_makes_no_task(servers: Servers) -> None:
     ("version", "headers"),
     [("1.0", {}), ("1.1", {"Connection": "close"}), ("1.0", {"Connection": "keep-alive"})],
 )
-async def test_who_wants_an_end_gets_one(
+async def test_a_client_that_asks_for_close_gets_it(
     servers: Servers, version: str, headers: dict[str, str]
 ) -> None:
     await known(servers, request("/api/gas"))
@@ -200,7 +200,7 @@ async def test_who_wants_an_end_gets_one(
         (request("/api/%67as"), b" 200 "),
     ],
 )
-async def test_what_is_not_plain_goes_the_plain_way(
+async def test_unusual_requests_go_through_asgi(
     servers: Servers, asked: bytes, status: bytes
 ) -> None:
     await known(servers, request("/api/gas"))
@@ -212,7 +212,7 @@ async def test_what_is_not_plain_goes_the_plain_way(
             assert b" 200 OK" in await client.ask(request("/api/gas"))
 
 
-async def test_pipelined_answers_come_in_their_order(servers: Servers) -> None:
+async def test_pipelined_responses_are_in_order(servers: Servers) -> None:
     await known(servers, *(request(path) for path in KNOWN))
     asked = [
         request(path, X_Request_Id=f"no-{number}")
@@ -237,7 +237,7 @@ async def test_a_request_may_come_byte_by_byte(servers: Servers) -> None:
             assert b"x-cache: hit" in await client.answer()
 
 
-async def test_who_takes_nothing_does_not_fill_the_memory(
+async def test_a_client_that_does_not_read_does_not_fill_the_memory(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: list[int] = []
@@ -261,7 +261,7 @@ async def test_who_takes_nothing_does_not_fill_the_memory(
             assert b" 200 OK" in await client.answer()
 
 
-async def test_a_resting_connection_is_closed_in_time(servers: Servers) -> None:
+async def test_an_idle_connection_is_closed_in_time(servers: Servers) -> None:
     asked = request("/api/gas")
     await known(servers, asked)
     async with connected(servers.direct) as client:
@@ -296,7 +296,7 @@ class Echo:
         await send({"type": "http.response.body", "body": body})
 
 
-async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
+async def test_bodies_arrive_after_a_cached_response() -> None:
     async with serving(Echo(), DirectHttp) as port, connected(port) as client:
         for _ in range(3):
             assert (await client.ask(request("/known"))).endswith(b"\r\n\r\nknown")
@@ -304,7 +304,7 @@ async def test_after_a_known_answer_bodies_arrive_as_ever() -> None:
             assert sent.endswith(b"\r\n\r\nbody")
 
 
-async def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cached_responses_of_one_read_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known answers of one read are counted: the next ones wait as any request does."""
     monkeypatch.setattr("api.server.direct_http.MAX_PER_READ", 2)
     async with serving(Echo(), DirectHttp) as port, connected(port) as client:
@@ -315,7 +315,7 @@ async def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
-async def test_requests_that_wait_are_not_piled_up(
+async def test_waiting_requests_are_bounded(
     monkeypatch: pytest.MonkeyPatch, protocol: type[BoundedHttp]
 ) -> None:
     waiting: list[int] = []
@@ -333,14 +333,14 @@ async def test_requests_that_wait_are_not_piled_up(
         assert 0 < max(waiting) < 150  # of one read, 256 kB, and a little
 
 
-async def test_who_asks_for_thousands_at_once_is_shown_out() -> None:
+async def test_thousands_of_pipelined_requests_close_the_connection() -> None:
     async with serving(Echo(1), DirectHttp) as port, connected(port) as client:
         client.writer.write(request("/slow") * 5_000)
         with suppress(ConnectionError):  # closed in order, or reset
             assert await client.is_closed(within_s=0.8)
 
 
-async def test_an_answer_behind_a_known_one_has_its_time(servers: Servers) -> None:
+async def test_keep_alive_does_not_end_a_response_after_a_cached_one(servers: Servers) -> None:
     await known(servers, request("/api/gas"))
     async with connected(servers.direct) as client:
         client.writer.write(request("/api/gas") + request("/api/stream?channels=gas"))
@@ -351,7 +351,7 @@ async def test_an_answer_behind_a_known_one_has_its_time(servers: Servers) -> No
         assert not await client.is_closed(within_s=0.2)
 
 
-async def test_who_resets_among_known_answers_is_no_bug_of_ours(
+async def test_a_reset_during_cached_responses_logs_no_error(
     servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = request(KNOWN[0])
@@ -367,7 +367,9 @@ async def test_who_resets_among_known_answers_is_no_bug_of_ours(
     assert "Exception in ASGI application" not in caplog.text
 
 
-async def test_limits_refuse_here_too(world: World, surroundings: pytest.MonkeyPatch) -> None:
+async def test_client_limits_apply_to_cached_responses(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
     async with (
         opened(world, surroundings, CLIENT_RATE_LIMIT="200/hour") as servers,
         connected(servers.direct) as client,
@@ -379,7 +381,7 @@ async def test_limits_refuse_here_too(world: World, surroundings: pytest.MonkeyP
     assert left == [*range(199, -1, -1), 0, 0]
 
 
-async def test_the_setting_chooses_the_server(
+async def test_the_setting_selects_the_protocol(
     world: World, surroundings: pytest.MonkeyPatch
 ) -> None:
     for name, value in world.environment().items():
@@ -393,7 +395,7 @@ async def test_the_setting_chooses_the_server(
 
 @pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
 @pytest.mark.parametrize("end", ["websocket", "close", "reset", "half a head"])
-async def test_of_a_connection_that_has_ended_nothing_is_left(
+async def test_a_closed_connection_is_freed(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, protocol: type[BoundedHttp], end: str
 ) -> None:
     """A timer that arms itself again would keep each one for ever, and the loop busy."""

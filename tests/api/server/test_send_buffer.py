@@ -76,7 +76,7 @@ async def until_open(server: uvicorn.Server, count: int, within_s: float = 5.0) 
 
 @PROTOCOLS
 @pytest.mark.parametrize("asked", [get("/known"), get("/known") * 20, get("/known", version="1.0")])
-async def test_who_takes_nothing_is_let_go_and_nothing_is_kept(
+async def test_a_client_that_reads_nothing_is_disconnected_and_its_data_dropped(
     protocol: type[BoundedHttp], asked: bytes
 ) -> None:
     async with serving_bodies(protocol) as (app, port, server), connected(port, asked):
@@ -88,7 +88,7 @@ async def test_who_takes_nothing_is_let_go_and_nothing_is_kept(
 
 @PROTOCOLS
 @pytest.mark.parametrize("line", [(), ("Connection: close",)])
-async def test_also_of_an_answer_that_the_kernel_took_as_a_whole(
+async def test_a_response_in_the_kernel_is_dropped_too(
     protocol: type[BoundedHttp], line: tuple[str, ...]
 ) -> None:
     """A connection that was closed behind it would not be ours any more, its bytes would be."""
@@ -104,7 +104,7 @@ async def test_also_of_an_answer_that_the_kernel_took_as_a_whole(
 
 
 @PROTOCOLS
-async def test_who_takes_it_slowly_gets_it_all(protocol: type[BoundedHttp]) -> None:
+async def test_a_slow_client_gets_everything(protocol: type[BoundedHttp]) -> None:
     async with serving_bodies(protocol, timeout_keep_alive=0.2) as (_, port, _server):
         for lines in ((), ("Connection: close",)):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**12)
@@ -120,7 +120,9 @@ async def test_who_takes_it_slowly_gets_it_all(protocol: type[BoundedHttp]) -> N
 
 
 @PROTOCOLS
-async def test_who_takes_a_byte_now_and_then_takes_nothing(protocol: type[BoundedHttp]) -> None:
+async def test_a_client_that_reads_single_bytes_counts_as_stalled(
+    protocol: type[BoundedHttp],
+) -> None:
     async with (
         serving_bodies(protocol) as (_, port, server),
         connected(port, get("/known")) as slow,
@@ -134,7 +136,7 @@ async def test_who_takes_a_byte_now_and_then_takes_nothing(protocol: type[Bounde
 
 
 @PROTOCOLS
-async def test_one_address_leaves_so_many_answers_unread(
+async def test_connections_with_unread_responses_are_limited_per_address(
     protocol: type[BoundedHttp],
 ) -> None:
     """Other addresses are not affected, and connections whose client reads do not count."""
@@ -154,7 +156,7 @@ async def test_one_address_leaves_so_many_answers_unread(
 
 
 @PROTOCOLS
-async def test_one_address_leaves_so_many_bytes_unread(
+async def test_unread_bytes_are_limited_per_address(
     protocol: type[BoundedHttp],
 ) -> None:
     serving = serving_bodies(protocol, ConnectionTimeouts(), {"max_unread_bytes": 3_000_000})
@@ -166,7 +168,7 @@ async def test_one_address_leaves_so_many_bytes_unread(
         assert len(server.server_state.connections) == 3
 
 
-def test_the_bounds_of_an_address() -> None:
+def test_limits_of_an_address() -> None:
     connections = Connections(lambda scope: scope["client"][0], SystemClock())
     scope = {"client": ("a", 1), "headers": []}
     assert all(connections.record_unread(n, scope, 1) for n in range(MAX_UNREAD))
@@ -174,7 +176,9 @@ def test_the_bounds_of_an_address() -> None:
 
 
 @PROTOCOLS
-async def test_for_who_does_not_read_nothing_more_is_made(protocol: type[BoundedHttp]) -> None:
+async def test_no_further_response_is_made_for_a_client_that_does_not_read(
+    protocol: type[BoundedHttp],
+) -> None:
     """Of many questions at once: an application's answers would wait in its tasks, uncounted."""
     asked = get("/made") * 3
     serving = serving_bodies(protocol, ConnectionTimeouts())
@@ -187,7 +191,7 @@ async def test_for_who_does_not_read_nothing_more_is_made(protocol: type[Bounded
 
 
 @PROTOCOLS
-async def test_what_was_unread_goes_with_its_connection(
+async def test_unread_data_are_freed_with_their_connection(
     protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = WeakSet[BoundedHttp]()

@@ -60,7 +60,7 @@ def test_an_address_is_one_socket_that_listens(listen: Listen) -> None:
 
 @needs_ipv6
 @pytest.mark.parametrize("host", ["::", "::0", "0:0:0:0:0:0:0:0"])
-def test_a_double_colon_is_both_families(listen: Listen, host: str) -> None:
+def test_a_double_colon_opens_both_families(listen: Listen, host: str) -> None:
     port = free_port()
     six, four = listen(host, port)
     assert (six.family, six.getsockname()[:2]) == (socket.AF_INET6, ("::", port))
@@ -138,7 +138,7 @@ def test_a_port_is_free_again_at_once(listen: Listen) -> None:
     "host",
     ["nobody.invalid", "0.0.0.0:7860", "http://localhost", "a" * 64, "a..b", "a\x00b", "*", "[::"],
 )
-def test_a_host_that_is_none_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_host_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_arguments: Any, **_options: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -159,7 +159,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
         (errno.EINVAL, "HOST: cannot listen: no"),
     ],
 )
-def test_whatever_the_system_says_is_one_line(
+def test_every_error_of_the_system_is_one_line(
     monkeypatch: pytest.MonkeyPatch, number: int, told: str
 ) -> None:
     def refuse(_socket: socket.socket, _address: Any) -> None:
@@ -179,7 +179,7 @@ def test_whatever_the_system_says_is_one_line(
         (ALL_IPV4, {"cors_origins": ("https://my.example",)}, False),
     ],
 )
-def test_a_gateway_that_is_open_to_all_says_so_once(
+def test_a_gateway_that_is_open_to_all_logs_one_warning(
     host: str,
     changed: dict[str, Any],
     is_told: bool,
