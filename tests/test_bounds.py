@@ -105,7 +105,7 @@ SHOWN = {
     ),
     "ClientLimits._logs": (
         "api/test_client_limits.py",
-        "test_addresses_are_bounded_and_so_is_the_work_for_each",
+        "test_clients_and_log_entries_are_bounded",
     ),
     "DemandTracker._asked": (
         "orchestration/limits/test_demand_tracker.py",
@@ -135,7 +135,7 @@ SHOWN = {
     ),
     "SlidingLog._older": (
         "api/test_client_limits.py",
-        "test_addresses_are_bounded_and_so_is_the_work_for_each",
+        "test_clients_and_log_entries_are_bounded",
     ),
     "SlidingWindow._unsaved": (
         "orchestration/limits/test_sliding_window.py",

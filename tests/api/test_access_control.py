@@ -42,7 +42,7 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
         {"Authorization": "Basic first-gateway-key"},
     ],
 )
-async def test_without_a_good_key_data_is_locked(
+async def test_data_is_locked_without_a_valid_key(
     serve: Serve, path: str, headers: dict[str, str]
 ) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
@@ -54,7 +54,7 @@ async def test_without_a_good_key_data_is_locked(
 
 
 @pytest.mark.parametrize("path", LOCKED)
-async def test_below_a_root_path_data_is_locked_as_well(serve: Serve, path: str) -> None:
+async def test_data_is_locked_behind_a_root_path(serve: Serve, path: str) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
     assert isinstance(client._transport, httpx.ASGITransport)
     client._transport.root_path = "/gw"
@@ -67,19 +67,19 @@ async def test_below_a_root_path_data_is_locked_as_well(serve: Serve, path: str)
 
 @pytest.mark.parametrize("key", KEYS.split(","))
 @pytest.mark.parametrize("how", ["X-API-Key", "Authorization"])
-async def test_each_good_key_opens_either_way(serve: Serve, key: str, how: str) -> None:
+async def test_each_key_is_accepted_in_both_headers(serve: Serve, key: str, how: str) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
     text = key if how == "X-API-Key" else f"bearer {key}"
     assert (await client.get("/api/gas", headers={how: text})).status_code == 200
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_pages_and_probes_want_no_key(serve: Serve, path: str) -> None:
+async def test_pages_and_probes_need_no_key(serve: Serve, path: str) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
     assert (await client.get(path)).status_code == 200
 
 
-async def test_a_preflight_wants_no_key(serve: Serve) -> None:
+async def test_a_preflight_needs_no_key(serve: Serve) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
     asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-api-key"}
     answer = await client.options("/api/market", headers=ORIGIN | asked)
@@ -87,7 +87,7 @@ async def test_a_preflight_wants_no_key(serve: Serve) -> None:
     assert "x-api-key" in answer.headers["access-control-allow-headers"]
 
 
-async def test_without_keys_the_gateway_is_open(client: httpx.AsyncClient) -> None:
+async def test_without_keys_every_request_is_admitted(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/gas", headers={"X-API-Key": "any"})).status_code == 200
 
 
@@ -95,7 +95,7 @@ def test_keys_are_not_in_their_repr() -> None:
     assert repr(GatewayKeys(())) == "<GatewayKeys 0>"
 
 
-async def test_an_address_that_asks_too_often_is_told_when_to_come_back(serve: Serve) -> None:
+async def test_a_client_over_its_limit_gets_429_with_retry_after(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="3/hour")
     answers = [await client.get("/api/gas", headers=ORIGIN) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -112,21 +112,21 @@ async def test_an_address_that_asks_too_often_is_told_when_to_come_back(serve: S
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_of_several_limits_the_scarcest_is_told(serve: Serve) -> None:
+async def test_the_header_reports_the_limit_with_the_fewest_units_left(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="100/hour,2/day")
     answers = [await client.get("/healthz/none") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [404, 404, 429]
     assert answers[0].headers["ratelimit"].startswith('"client";r=1;')
 
 
-async def test_wrong_keys_count_so_that_they_cannot_be_guessed(serve: Serve) -> None:
+async def test_requests_with_wrong_keys_count_for_the_limit(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="2/hour", GATEWAY_API_KEYS=KEYS)
     wrong = {"X-API-Key": "wrong-gateway-key"}
     codes = [(await client.get("/api/gas", headers=wrong)).status_code for _ in range(3)]
     assert codes == [401, 401, 429]
 
 
-async def test_addresses_have_limits_of_their_own_where_a_proxy_is_trusted(serve: Serve) -> None:
+async def test_addresses_behind_a_trusted_proxy_have_separate_limits(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="1/hour", TRUST_PROXY="true")
     codes = [
         (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
@@ -135,7 +135,7 @@ async def test_addresses_have_limits_of_their_own_where_a_proxy_is_trusted(serve
     assert codes == [200, 200, 429, 429], "what stands left of the proxy's own entry is no address"
 
 
-async def test_untrusted_proxies_words_are_nothing(serve: Serve) -> None:
+async def test_x_forwarded_for_is_ignored_without_a_trusted_proxy(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="1/hour")
     codes = [
         (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
@@ -158,7 +158,9 @@ async def test_untrusted_proxies_words_are_nothing(serve: Serve) -> None:
         ("203.0.113.1", 0, "192.0.2.9"),
     ],
 )
-def test_whose_address_counts(forwarded: str, proxies: int, client: str) -> None:
+def test_the_address_named_by_the_trusted_proxies_counts(
+    forwarded: str, proxies: int, client: str
+) -> None:
     headers = [(b"x-forwarded-for", forwarded.encode())]
     scope = {"type": "http", "client": ("192.0.2.9", 1), "headers": headers}
     assert client_address(scope, proxies) == client
@@ -176,7 +178,7 @@ def test_a_connection_without_an_address_is_unknown() -> None:
         ("/api/market", {"Content-Length": "-5"}, 413, "body_too_large"),
     ],
 )
-async def test_what_is_too_large_is_refused(
+async def test_oversized_requests_are_refused(
     client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     answer = await client.get(path, headers=headers)
@@ -185,7 +187,7 @@ async def test_what_is_too_large_is_refused(
 
 
 @pytest.mark.parametrize("path", ["/api/market", "/healthz", "/", "/nothing"])
-async def test_hundreds_of_parameters_are_refused_unread(
+async def test_too_many_parameters_are_refused_before_they_are_parsed(
     client: httpx.AsyncClient, path: str
 ) -> None:
     few = await client.get(f"{path}?{'&'.join(['x=1'] * MAX_PARAMETERS)}")
@@ -195,7 +197,9 @@ async def test_hundreds_of_parameters_are_refused_unread(
 
 
 @pytest.mark.parametrize("path", ["/api/market", "/api/nothing", "/metrics", "/api/market?limit=0"])
-async def test_data_is_nobodys_page(client: httpx.AsyncClient, path: str) -> None:
+async def test_data_has_a_strict_content_security_policy(
+    client: httpx.AsyncClient, path: str
+) -> None:
     answer = await client.get(path)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -205,9 +209,7 @@ async def test_data_is_nobodys_page(client: httpx.AsyncClient, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_a_space_may_frame_the_pages_and_nobody_else(
-    client: httpx.AsyncClient, path: str
-) -> None:
+async def test_only_a_space_may_frame_the_pages(client: httpx.AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
     policy = headers["content-security-policy"]
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
@@ -215,7 +217,7 @@ async def test_a_space_may_frame_the_pages_and_nobody_else(
     assert "set-cookie" not in headers
 
 
-async def test_the_document_tells_of_keys_and_limits(client: httpx.AsyncClient) -> None:
+async def test_the_openapi_document_describes_keys_and_limits(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
     for path, item in document["paths"].items():

@@ -20,7 +20,7 @@ from tests.clocks import ManualClock
 MINUTE = CallLimit(600, 60.0)
 
 
-def test_the_limit_passes_and_not_one_more(clock: ManualClock) -> None:
+def test_exactly_the_limit_is_admitted(clock: ManualClock) -> None:
     limits = ClientLimits([MINUTE], clock)
     told = [limits.hit("198.51.100.1") for _ in range(630)]
     assert [verdict.passes for verdict in told] == [True] * 600 + [False] * 30
@@ -30,9 +30,7 @@ def test_the_limit_passes_and_not_one_more(clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("burst_at_s", [0.0, 30.0, 59.0])
-def test_no_window_has_more_than_the_limit_wherever_it_begins(
-    clock: ManualClock, burst_at_s: float
-) -> None:
+def test_no_window_admits_more_than_the_limit(clock: ManualClock, burst_at_s: float) -> None:
     """Two bursts around a minute's end were 1,197 requests in one window of 600."""
     limits = ClientLimits([MINUTE], clock)
     clock.advance(burst_at_s)
@@ -48,7 +46,7 @@ def test_no_window_has_more_than_the_limit_wherever_it_begins(
     steps=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 40)), max_size=60),
     limit=st.integers(1, 30),
 )
-def test_it_is_exact_to_any_window(steps: list[tuple[float, int]], limit: int) -> None:
+def test_the_limit_holds_in_every_window(steps: list[tuple[float, int]], limit: int) -> None:
     clock = ManualClock()
     limits = ClientLimits([CallLimit(limit, 60.0)], clock)
     passed: list[tuple[float, int]] = []
@@ -66,7 +64,7 @@ def test_it_is_exact_to_any_window(steps: list[tuple[float, int]], limit: int) -
             assert late + counted > limit, "refused although it fits"
 
 
-def test_a_use_is_free_again_after_the_seconds_that_were_told(clock: ManualClock) -> None:
+def test_units_are_free_again_after_the_reported_seconds(clock: ManualClock) -> None:
     limits = ClientLimits([CallLimit(10, 60.0)], clock)
     for _ in range(10):
         limits.hit("a")
@@ -90,7 +88,7 @@ def test_the_fullest_of_several_windows_decides(clock: ManualClock) -> None:
     assert told[3].reset_s == 59
 
 
-def test_what_costs_more_than_all_needs_a_whole_window(clock: ManualClock) -> None:
+def test_a_use_beyond_the_limit_needs_a_whole_window(clock: ManualClock) -> None:
     limits = ClientLimits([CallLimit(10, 60.0)], clock)
     assert limits.hit("a", 33).passes
     assert not limits.hit("a").passes
@@ -99,7 +97,7 @@ def test_what_costs_more_than_all_needs_a_whole_window(clock: ManualClock) -> No
     assert not limits.hit("a", 33).passes
 
 
-def test_addresses_are_bounded_and_so_is_the_work_for_each(clock: ManualClock) -> None:
+def test_clients_and_log_entries_are_bounded(clock: ManualClock) -> None:
     limits = ClientLimits([MINUTE], clock, max_clients=100)
     for number in range(100_000):
         limits.hit(f"client {number}")
@@ -111,7 +109,7 @@ def test_addresses_are_bounded_and_so_is_the_work_for_each(clock: ManualClock) -
     assert len(log) <= PARTS + 1
 
 
-def test_entries_ascend(clock: ManualClock) -> None:
+def test_log_entries_are_in_order(clock: ManualClock) -> None:
     limits = ClientLimits([MINUTE], clock)
     for step in (0.0, 0.1, 0.5, 0.9, 1.0, 7.0):
         clock.advance(step)
@@ -159,11 +157,11 @@ def test_without_a_limit_nothing_is_charged(clock: ManualClock) -> None:
         ("1.2.3.4\n", "unknown"),
     ],
 )
-def test_an_address_is_counted_however_it_is_written(text: str, counted: str) -> None:
+def test_an_address_is_normalized_from_every_spelling(text: str, counted: str) -> None:
     assert normalized_address(text) == counted
 
 
-def test_a_proxys_entries_with_ports_are_addresses_and_not_one_shared_bucket() -> None:
+def test_entries_with_ports_are_separate_clients() -> None:
     entries = ["203.0.113.9:51000", "198.51.100.7:4000", "192.0.2.5:1", "[2001:db8::1]:443"]
     found = [
         client_address(

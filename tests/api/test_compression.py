@@ -51,7 +51,7 @@ UNPACK = {
         (f"{'x' * 1_020},gzip;q=0", IDENTITY),
     ],
 )
-def test_the_best_that_is_accepted(accepts: str, coding: str) -> None:
+def test_the_best_accepted_coding_is_chosen(accepts: str, coding: str) -> None:
     assert coding_for(accepts) == coding
 
 
@@ -65,9 +65,7 @@ def test_the_best_that_is_accepted(accepts: str, coding: str) -> None:
         ("identity;q=0", IDENTITY),
     ],
 )
-def test_a_small_body_is_coded_only_where_it_may_not_come_as_it_is(
-    accepts: str, coding: str
-) -> None:
+def test_a_small_body_is_coded_only_if_identity_is_refused(accepts: str, coding: str) -> None:
     assert coding_for(accepts, is_small=True) == coding
 
 
@@ -78,9 +76,7 @@ MEMBERS = st.tuples(
 
 
 @given(st.lists(MEMBERS, max_size=6, unique_by=lambda member: member[0]), st.booleans())
-def test_no_coding_that_is_refused_is_ever_chosen(
-    members: list[tuple[str, str]], is_small: bool
-) -> None:
+def test_a_refused_coding_is_never_chosen(members: list[tuple[str, str]], is_small: bool) -> None:
     weights = dict(members)
     chosen = coding_for(", ".join(map("".join, members)), is_small=is_small)
     refused = {";q=0", ";q=0.0", ";q=x", ";q=2", "; q = 1"}
@@ -89,17 +85,17 @@ def test_no_coding_that_is_refused_is_ever_chosen(
 
 
 @given(st.text(max_size=3_000))
-def test_any_header_gives_a_coding(accepts: str) -> None:
+def test_every_header_value_gives_a_known_coding(accepts: str) -> None:
     assert coding_for(accepts) in (*CODINGS, IDENTITY)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 @given(st.binary(max_size=5_000))
-def test_a_body_survives(coding: str, body: bytes) -> None:
+def test_a_body_survives_compression(coding: str, body: bytes) -> None:
     assert UNPACK[coding](compressed(body, coding)) == body
 
 
-async def test_each_coding_has_the_same_body_and_a_tag_of_its_own(serve: Serve) -> None:
+async def test_each_coding_has_the_same_body_and_its_own_tag(serve: Serve) -> None:
     client = await serve()
     tags, bodies = set(), set()
     for accepts in ("identity", "gzip", "br", "zstd"):
@@ -114,7 +110,7 @@ async def test_each_coding_has_the_same_body_and_a_tag_of_its_own(serve: Serve) 
     assert len(bodies) == 1
 
 
-async def test_all_lines_of_a_header_count(serve: Serve) -> None:
+async def test_all_lines_of_a_header_are_read(serve: Serve) -> None:
     client = await serve(PREPARED_ANSWERS="false")
     lines = [("Accept-Encoding", "br;q=0, zstd;q=0"), ("Accept-Encoding", "gzip")]
     got = await client.get("/api/market", headers=lines)
@@ -123,14 +119,14 @@ async def test_all_lines_of_a_header_count(serve: Serve) -> None:
     assert (await client.get("/api/market", headers=condition)).status_code == 304
 
 
-async def test_small_answers_stay_as_they_are(serve: Serve) -> None:
+async def test_small_responses_are_not_compressed(serve: Serve) -> None:
     client = await serve()
     for path in ("/healthz", "/api/market?limit=1&format=csv"):
         got = await client.get(path, headers={"Accept-Encoding": "gzip"})
         assert "content-encoding" not in got.headers
 
 
-async def test_a_large_body_is_compressed_once_however_many_wait_for_it(
+async def test_a_large_body_is_compressed_once_for_concurrent_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[str] = []

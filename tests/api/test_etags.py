@@ -31,12 +31,10 @@ DIGEST = "5f1c0a"
         (",,,", False),
     ],
 )
-def test_a_condition_is_met_by_a_tag_of_this_body_and_no_other(
-    condition: str | None, is_known: bool
-) -> None:
+def test_if_none_match_matches_only_tags_of_the_body(condition: str | None, is_known: bool) -> None:
     assert matches(condition, DIGEST) is is_known
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
-def test_a_tag_is_found_whatever_stands_beside_it(before: str, after: str) -> None:
+def test_a_tag_is_found_in_any_list(before: str, after: str) -> None:
     assert matches(f"{before},{etag_of(DIGEST, 'br')},{after}", DIGEST)

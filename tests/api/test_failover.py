@@ -30,7 +30,7 @@ async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_the_next_provider_answers_the_first_reader_and_the_answer_names_both(
+async def test_a_failover_answers_the_first_request_and_names_both_providers(
     world: World, serve: Serve, fault: str
 ) -> None:
     world.faults["coingecko_free"] = fault
@@ -43,9 +43,7 @@ async def test_the_next_provider_answers_the_first_reader_and_the_answer_names_b
     assert (await states(client))["coingecko_free"] == FAULTS[fault]
 
 
-async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
-    world: World, serve: Serve
-) -> None:
+async def test_a_wrong_pro_key_is_tried_twice_and_then_paused(world: World, serve: Serve) -> None:
     client = await serve(
         COINGECKO_PRO_API_KEY="CG-wrongprokey000000000001", CACHE_TTL_MARKET="0.05"
     )
@@ -59,7 +57,7 @@ async def test_a_wrong_pro_key_is_asked_twice_and_never_again_soon(
     assert (await states(client))["coingecko_pro"] == ("auth_failed", "auth_failed")
 
 
-async def test_everything_down_is_stale_first_and_then_the_precise_error(
+async def test_an_outage_gives_stale_data_and_later_the_precise_error(
     world: World, serve: Serve
 ) -> None:
     client = await serve(CACHE_TTL_MARKET="0.05", MAX_STALE_MARKET="0.6")
@@ -88,14 +86,14 @@ async def test_everything_down_is_stale_first_and_then_the_precise_error(
     assert (await client.get("/readyz")).status_code == 503
 
 
-async def test_no_provider_enabled_is_an_error_of_its_own(serve: Serve) -> None:
+async def test_without_enabled_providers_the_error_is_no_provider_configured(serve: Serve) -> None:
     client = await serve(COINGECKO_FREE_ENABLED="false", BINANCE_ENABLED="false")
     answer = await client.get("/api/market")
     assert (answer.status_code, answer.json()["code"]) == (503, "no_provider_configured")
     assert "retry-after" not in answer.headers
 
 
-async def test_a_switched_off_provider_is_not_asked(world: World, serve: Serve) -> None:
+async def test_a_disabled_provider_is_not_called(world: World, serve: Serve) -> None:
     client = await serve(BINANCE_ENABLED="false")
     answer = await client.get("/api/market/ohlc?symbol=BTC&interval=4h")
     assert answer.json()["meta"]["source"] == "coingecko_free"
@@ -104,7 +102,7 @@ async def test_a_switched_off_provider_is_not_asked(world: World, serve: Serve) 
 
 
 @virtual_time
-async def test_a_silent_binance_costs_nobody_elses_health(world: World, serve: Serve) -> None:
+async def test_a_silent_provider_does_not_affect_others_health(world: World, serve: Serve) -> None:
     client = await serve(**QUICK)
     await client.get("/api/market")
     world.faults["binance"] = "silence"
@@ -120,9 +118,7 @@ async def test_a_silent_binance_costs_nobody_elses_health(world: World, serve: S
 
 
 @virtual_time
-async def test_a_wide_range_from_a_slow_venue_is_answered_and_harms_nobody(
-    world: World, serve: Serve
-) -> None:
+async def test_a_wide_range_from_a_slow_venue_is_answered(world: World, serve: Serve) -> None:
     client = await serve()
     await client.get("/api/market")
     world.delay_s = 0.3
@@ -136,7 +132,7 @@ async def test_a_wide_range_from_a_slow_venue_is_answered_and_harms_nobody(
 
 
 @virtual_time
-async def test_several_cold_readers_of_silent_providers_get_the_precise_error_all(
+async def test_all_concurrent_requests_get_the_precise_error_of_silent_providers(
     world: World, serve: Serve
 ) -> None:
     world.faults |= dict.fromkeys(("coingecko_free", "binance"), "silence")
@@ -149,6 +145,8 @@ async def test_several_cold_readers_of_silent_providers_get_the_precise_error_al
         assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_wrong_sort_costs_no_upstream_call(world: World, client: httpx.AsyncClient) -> None:
+async def test_a_wrong_sort_causes_no_upstream_call(
+    world: World, client: httpx.AsyncClient
+) -> None:
     answer = await client.get("/api/market?sort=luck")
     assert (answer.status_code, sum(world.calls.values())) == (422, 0)

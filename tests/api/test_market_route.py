@@ -26,7 +26,7 @@ def by_id(answer: httpx.Response) -> dict[str, Any]:
     return {row["id"]: row for row in answer.json()["data"]}
 
 
-async def test_it_answers_the_top_hundred_in_the_contracts_shape(
+async def test_the_default_is_the_top_hundred_in_the_contracts_shape(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/api/market")
@@ -40,7 +40,7 @@ async def test_it_answers_the_top_hundred_in_the_contracts_shape(
     assert document["data"][0]["symbol"] == "BTC"
 
 
-async def test_two_hundred_cold_readers_cost_one_upstream_call(
+async def test_two_hundred_concurrent_requests_cause_one_upstream_call(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.delay_s = 0.2
@@ -63,7 +63,7 @@ async def test_two_hundred_cold_readers_cost_one_upstream_call(
         "format=csv",
     ],
 )
-async def test_no_parameter_costs_an_upstream_call(
+async def test_no_parameter_causes_an_upstream_call(
     world: World, client: httpx.AsyncClient, query: str
 ) -> None:
     await client.get("/api/market")
@@ -72,7 +72,7 @@ async def test_no_parameter_costs_an_upstream_call(
     assert upstream(world) == before
 
 
-async def test_the_same_question_gets_the_same_bytes_until_the_next_refresh(
+async def test_responses_are_identical_until_the_next_refresh(
     client: httpx.AsyncClient,
 ) -> None:
     first, again = await client.get("/api/market"), await client.get("/api/market")
@@ -85,7 +85,7 @@ async def test_the_same_question_gets_the_same_bytes_until_the_next_refresh(
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
-async def test_a_known_etag_is_answered_304_without_a_body(
+async def test_a_current_etag_gives_304_without_a_body(
     client: httpx.AsyncClient, form: str
 ) -> None:
     etag = (await client.get("/api/market")).headers["etag"]
@@ -94,7 +94,7 @@ async def test_a_known_etag_is_answered_304_without_a_body(
     assert answer.headers["etag"] == etag
 
 
-async def test_an_unknown_etag_gets_the_body(client: httpx.AsyncClient) -> None:
+async def test_another_etag_gives_the_body(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/market", headers={"If-None-Match": '"other"'})
     assert (answer.status_code, len(answer.json()["data"])) == (200, 100)
 
@@ -106,7 +106,7 @@ async def test_head_has_the_headers_of_get_and_no_body(client: httpx.AsyncClient
     assert head.headers["etag"] == get.headers["etag"]
 
 
-async def test_filters_take_any_spelling_and_name_what_they_do_not_know(
+async def test_filters_accept_any_spelling_and_warn_of_unknown_names(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/api/market?symbols=btc,ETH/USDT,nope&ids=coin-7, unlisted")
@@ -139,7 +139,7 @@ async def test_a_coin_is_found_by_id_symbol_or_pair(client: httpx.AsyncClient, n
     assert answer.json()["meta"]["count"] == 1
 
 
-async def test_binances_turn_overlays_the_universe(world: World, serve: Serve) -> None:
+async def test_binance_prices_are_laid_over_the_ranked_list(world: World, serve: Serve) -> None:
     client = await serve(CACHE_TTL_MARKET="0.05", COINGECKO_FREE_LIMITS="100/minute")
     await client.get("/api/market?limit=250")
     for _ in range(20):
@@ -164,7 +164,7 @@ async def test_binances_turn_overlays_the_universe(world: World, serve: Serve) -
     assert world.overruns == []
 
 
-async def test_without_any_universe_binance_alone_says_what_it_cannot_know(
+async def test_without_a_ranked_list_binance_warns_of_missing_fields(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.faults["coingecko_free"] = "http500"

@@ -37,7 +37,7 @@ async def ask(client: httpx.AsyncClient, paths: Iterable[str]) -> None:
         await transport.app(scope, receive, send)
 
 
-async def test_it_is_prometheus_text_that_nobody_stores_and_no_provider_pays_for(
+async def test_metrics_are_uncached_prometheus_text_without_provider_calls(
     world: World, client: httpx.AsyncClient
 ) -> None:
     await client.get("/api/market")
@@ -81,7 +81,7 @@ async def test_requests_are_counted_by_route_status_and_x_cache(client: httpx.As
     assert after["gateway_requests_total{route=/metrics,status=200}"] == 1
 
 
-async def test_a_bug_of_ours_is_a_500_of_its_route(client: httpx.AsyncClient) -> None:
+async def test_an_internal_error_is_counted_as_500_of_its_route(client: httpx.AsyncClient) -> None:
     transport = client._transport
     assert isinstance(transport, httpx.ASGITransport)
     del transport.app.state.responder  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ async def test_a_bug_of_ours_is_a_500_of_its_route(client: httpx.AsyncClient) ->
     assert (await scrape(client))["gateway_requests_total{route=/api/gas,status=500}"] == 1
 
 
-async def test_a_failover_can_be_read(world: World, serve: Serve) -> None:
+async def test_a_failover_is_in_the_metrics(world: World, serve: Serve) -> None:
     world.faults["coingecko_free"] = "http500"
     client = await serve(CACHE_TTL_MARKET="0.05", **QUICK)
     await client.get("/api/market")
@@ -107,7 +107,7 @@ async def test_a_failover_can_be_read(world: World, serve: Serve) -> None:
     assert len(states) == 8 * len(REGISTRY)
 
 
-async def test_stale_answers_their_age_and_their_reason_can_be_read(
+async def test_stale_answers_with_age_and_reason_are_in_the_metrics(
     world: World, serve: Serve
 ) -> None:
     client = await serve(CACHE_TTL_GAS="0.01", **QUICK)
@@ -124,7 +124,7 @@ async def test_stale_answers_their_age_and_their_reason_can_be_read(
     assert found["gateway_requests_total{cache=stale,route=/api/gas,status=200}"] == 1
 
 
-async def test_hits_misses_and_joined_readers_can_be_read(
+async def test_hits_misses_and_coalesced_requests_are_in_the_metrics(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.delay_s = 0.3  # all five come while the call is under way
@@ -137,7 +137,7 @@ async def test_hits_misses_and_joined_readers_can_be_read(
     assert found["gateway_cache_hits_total{category=gas}"] == 0
 
 
-async def test_ten_thousand_odd_paths_and_symbols_make_no_series(client: httpx.AsyncClient) -> None:
+async def test_unknown_paths_and_symbols_add_no_series(client: httpx.AsyncClient) -> None:
     def odd(numbers: range) -> list[str]:
         paths = []
         for n in numbers:
@@ -156,7 +156,7 @@ async def test_ten_thousand_odd_paths_and_symbols_make_no_series(client: httpx.A
     assert found["gateway_requests_total{route=unmatched,status=404}"] == 2_010
 
 
-async def test_an_application_begun_again_has_new_numbers_of_its_gateway(serve: Serve) -> None:
+async def test_a_restarted_application_has_new_gateway_metrics(serve: Serve) -> None:
     await serve(STATE_PATH="")  # else the second one begins with what the first one knew
     app = create_app(read_configuration())
     transport = httpx.ASGITransport(app)

@@ -39,7 +39,9 @@ async def states(client: httpx.AsyncClient) -> dict[str, tuple[str, str | None]]
     return {row["name"]: (row["status"], row["reason"]) for row in rows}
 
 
-async def test_with_no_key_every_route_answers_with_real_data(client: httpx.AsyncClient) -> None:
+async def test_without_provider_keys_every_route_answers_with_real_data(
+    client: httpx.AsyncClient,
+) -> None:
     answers = {route: await client.get(route) for route in ROUTES}
     assert {answer.status_code for answer in answers.values()} == {200}
     assert all(answer.json()["data"] for answer in answers.values())
@@ -91,7 +93,7 @@ async def test_news_of_all_providers_is_merged_cleaned_and_tagged(serve: Serve) 
         ("since=2020-01-01&limit=4", 4),
     ],
 )
-async def test_filters_cost_no_upstream_call(
+async def test_filters_cause_no_upstream_call(
     world: World, client: httpx.AsyncClient, query: str, count: int
 ) -> None:
     await client.get("/api/news")
@@ -101,7 +103,7 @@ async def test_filters_cost_no_upstream_call(
     assert sum(world.calls.values()) == before
 
 
-async def test_one_feeds_failure_empties_nothing_and_is_named(
+async def test_a_failed_feed_is_named_and_the_others_are_served(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.faults["rss_coindesk"] = "http500"
@@ -118,7 +120,7 @@ async def test_a_table_of_news_has_plain_cells(client: httpx.AsyncClient) -> Non
     assert len(rows) == 4
 
 
-async def test_one_silent_feed_costs_its_share_of_the_time_and_not_the_answer(
+async def test_a_silent_feed_delays_the_answer_only_by_its_share(
     world: World, serve: Serve
 ) -> None:
     world.faults["rss_coindesk"] = "silence"
@@ -132,7 +134,7 @@ async def test_one_silent_feed_costs_its_share_of_the_time_and_not_the_answer(
     }
 
 
-async def test_an_unchanged_feed_is_asked_by_its_etag(world: World, serve: Serve) -> None:
+async def test_a_feed_is_revalidated_by_its_etag(world: World, serve: Serve) -> None:
     client = await serve(CACHE_TTL_NEWS="0.05")
     first = await client.get("/api/news?limit=200")
     for _ in range(3):
@@ -143,7 +145,7 @@ async def test_an_unchanged_feed_is_asked_by_its_etag(world: World, serve: Serve
     assert (await states(client))["rss_coindesk"] == ("active", None)
 
 
-async def test_feeds_are_not_asked_more_often_than_they_like(world: World, serve: Serve) -> None:
+async def test_feeds_are_not_called_more_often_than_their_ttl(world: World, serve: Serve) -> None:
     client = await serve(CACHE_TTL_NEWS="0.02")
     for _ in range(30):
         assert (await client.get("/api/news")).status_code == 200
@@ -152,7 +154,7 @@ async def test_feeds_are_not_asked_more_often_than_they_like(world: World, serve
     assert world.overruns == []
 
 
-async def test_without_any_feed_the_news_is_the_precise_error(
+async def test_without_any_feed_news_is_the_precise_error(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.faults |= dict.fromkeys(FEEDS, "http500")
@@ -173,7 +175,7 @@ async def test_sentiment_history_is_cut_by_days_with_its_attribution(
     )
 
 
-async def test_the_other_makers_index_stands_in_under_its_own_name(
+async def test_the_other_index_is_served_under_its_own_name(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.faults["alternative_me"] = "http500"
@@ -182,7 +184,7 @@ async def test_the_other_makers_index_stands_in_under_its_own_name(
     assert {row["index"] for row in document["data"]} == {"coinmarketcap"}
 
 
-async def test_the_indexs_own_word_bounds_how_long_it_is_fresh(
+async def test_the_indexs_next_update_bounds_its_freshness(
     world: World, client: httpx.AsyncClient
 ) -> None:
     world.time_until_update = 90
@@ -198,9 +200,7 @@ async def test_gas_keeps_its_decimals_and_names_its_method(serve: Serve) -> None
     assert answer.json()["data"]["method"] == "oracle"
 
 
-async def test_a_refused_key_goes_to_the_next_and_stands_nowhere(
-    world: World, serve: Serve
-) -> None:
+async def test_a_refused_key_fails_over_and_is_not_disclosed(world: World, serve: Serve) -> None:
     bad = "badKEYOFTHISTEST000004"
     client = await serve(
         ETHERSCAN_API_KEY=bad, ETHERSCAN_BACKUP_API_KEY="GOODBACKUP0005", CACHE_TTL_GAS="0.05"
@@ -221,7 +221,7 @@ async def test_a_refused_key_goes_to_the_next_and_stands_nowhere(
 
 
 @pytest.mark.parametrize("name", ["cryptopanic", "newsapi"])
-async def test_a_refused_news_key_empties_nothing_and_stands_nowhere(
+async def test_a_refused_news_key_is_not_disclosed_and_other_news_is_served(
     world: World, serve: Serve, name: str
 ) -> None:
     bad = "badkeyofthistest000006"
@@ -247,7 +247,7 @@ async def test_both_keys_of_one_account_share_its_limits(world: World, serve: Se
     assert world.calls["etherscan_backup"] == 0
 
 
-async def test_a_node_that_lags_is_not_believed_and_the_last_answer_is_called_stale(
+async def test_a_lagging_node_is_refused_and_the_last_answer_is_stale(
     world: World, serve: Serve
 ) -> None:
     client = await serve(CACHE_TTL_GAS="0.05")
@@ -259,7 +259,7 @@ async def test_a_node_that_lags_is_not_believed_and_the_last_answer_is_called_st
     assert (now["meta"]["stale"], now["meta"]["stale_reason"]) == (True, "bad_payload")
 
 
-async def test_a_node_that_errs_gives_way_to_the_next(world: World, serve: Serve) -> None:
+async def test_a_failing_node_fails_over_to_the_next(world: World, serve: Serve) -> None:
     world.faults["ethereum_rpc"] = "rpc_error"
     urls = f"{world.url('ethereum_rpc')},{world.url('ethereum_rpc_second')}"
     client = await serve(ETHEREUM_RPC_BASE_URL=urls, CACHE_TTL_GAS="0.05")

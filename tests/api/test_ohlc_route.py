@@ -25,7 +25,7 @@ def now_ms() -> int:
 
 
 @pytest.mark.parametrize("interval", ["1m", "1h", "4h", "1d"])
-async def test_the_newest_candles_end_with_the_one_that_is_forming(
+async def test_the_newest_candles_end_with_the_open_one(
     client: httpx.AsyncClient, interval: str
 ) -> None:
     answer = await client.get(f"{ROUTE}?symbol=BTC&interval={interval}&limit=50")
@@ -38,7 +38,7 @@ async def test_the_newest_candles_end_with_the_one_that_is_forming(
     assert answer.json()["meta"]["source"] == "binance"
 
 
-async def test_limits_and_formats_of_one_series_cost_one_call(
+async def test_limits_and_formats_of_one_series_share_one_call(
     world: World, client: httpx.AsyncClient
 ) -> None:
     await client.get(f"{ROUTE}?symbol=BTC")
@@ -50,7 +50,7 @@ async def test_limits_and_formats_of_one_series_cost_one_call(
     assert world.calls["binance"] == before
 
 
-async def test_history_is_paged_and_closed_candles_are_kept(world: World, serve: Serve) -> None:
+async def test_history_is_paged_and_closed_candles_are_cached(world: World, serve: Serve) -> None:
     client = await serve(CACHE_TTL_OHLC="0.05")
     end = now_ms() // HOUR * HOUR - 500 * HOUR
     start = end - 2_500 * HOUR
@@ -68,7 +68,7 @@ async def test_history_is_paged_and_closed_candles_are_kept(world: World, serve:
     assert world.paths["binance"].count("/api/v3/klines") == count
 
 
-async def test_arrays_and_csv_hold_the_same_numbers(client: httpx.AsyncClient) -> None:
+async def test_arrays_and_csv_have_the_same_values(client: httpx.AsyncClient) -> None:
     rows = (await client.get(f"{ROUTE}?symbol=BTC&limit=3")).json()["data"]
     names = ["timestamp", "open", "high", "low", "close", "volume"]
     arrays = (await client.get(f"{ROUTE}?symbol=BTC&limit=3&format=arrays")).json()["data"]
@@ -83,7 +83,7 @@ async def test_arrays_and_csv_hold_the_same_numbers(client: httpx.AsyncClient) -
     ("interval", "step", "count"),
     [("4h", 4 * HOUR, 180), ("1d", DAY, 30), ("1h", HOUR, 24), ("30m", HOUR // 2, 48)],
 )
-async def test_coingecko_stands_in_where_it_truly_can(
+async def test_coingecko_serves_the_candles_that_it_has(
     world: World, client: httpx.AsyncClient, interval: str, step: int, count: int
 ) -> None:
     world.faults["binance"] = "451"
@@ -109,14 +109,14 @@ async def test_coingecko_pro_has_native_hours_and_days(
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-async def test_an_empty_instant_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
+async def test_an_empty_time_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
     answer = await client.get(f"{ROUTE}?symbol=BTC&{name}=")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert answer.json()["errors"][0]["parameter"] == name
 
 
 @pytest.mark.parametrize("interval", ["1m", "5m", "6h", "1w", "1M"])
-async def test_what_nobody_left_can_serve_is_an_error_that_says_who_and_why(
+async def test_an_unserved_interval_names_each_provider_and_its_reason(
     world: World, client: httpx.AsyncClient, interval: str
 ) -> None:
     world.faults["binance"] = "451"
@@ -131,7 +131,7 @@ async def test_what_nobody_left_can_serve_is_an_error_that_says_who_and_why(
     }
 
 
-async def test_a_lesser_coin_never_gets_the_famous_candles(
+async def test_a_coin_never_gets_the_candles_of_a_namesake(
     world: World, client: httpx.AsyncClient
 ) -> None:
     answer = await client.get(f"{ROUTE}?symbol=fake-bitcoin&interval=1m")
@@ -140,7 +140,7 @@ async def test_a_lesser_coin_never_gets_the_famous_candles(
 
 
 @pytest.mark.parametrize("symbol", ["namesake", "delisted", "unlisted"])
-async def test_another_coins_pair_a_dead_one_and_none_at_all_harm_nobody(
+async def test_wrong_dead_and_missing_pairs_do_not_affect_provider_health(
     client: httpx.AsyncClient, symbol: str
 ) -> None:
     answer = await client.get(f"{ROUTE}?symbol={symbol}&interval=4h")
@@ -161,7 +161,7 @@ async def test_the_second_host_serves_where_the_first_is_blocked(
     assert (world.calls["binance"], world.calls["binance_second"]) == (1, 3)
 
 
-async def test_nonsense_costs_one_lookup_of_the_universe(
+async def test_an_unknown_symbol_costs_one_lookup_of_the_market(
     world: World, client: httpx.AsyncClient
 ) -> None:
     for number in range(20):
@@ -170,7 +170,7 @@ async def test_nonsense_costs_one_lookup_of_the_universe(
     assert sum(world.calls.values()) == 1
 
 
-async def test_an_old_stale_answer_loses_its_open_candle_only_when_too_old(
+async def test_a_stale_answer_drops_its_open_candle_only_when_too_old(
     world: World, serve: Serve
 ) -> None:
     client = await serve(CACHE_TTL_OHLC="0.05")

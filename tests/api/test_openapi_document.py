@@ -28,12 +28,12 @@ CORS = ("vary", "Origin")
 SOMETIMES = {"content-encoding"}
 
 
-def test_the_committed_document_is_what_is_served() -> None:
+def test_the_committed_document_is_current() -> None:
     told = "run `python -m tests.api.openapi_document` and look at the difference"
     assert json.loads(DOCUMENT.read_bytes()) == json.loads(document()), told
 
 
-def test_groups_stand_in_order_and_tell_what_they_are() -> None:
+def test_groups_are_ordered_and_described() -> None:
     described = json.loads(DOCUMENT.read_bytes())
     groups = [group["name"] for group in described["tags"] if group["description"]]
     used = {one["tags"][0] for methods in described["paths"].values() for one in methods.values()}
@@ -84,7 +84,7 @@ def described_headers(path: str, status: int) -> set[str]:
     return {name.lower() for name in responses[str(status)]["headers"]}
 
 
-async def test_every_example_of_a_parameter_is_understood_and_its_headers_are_described(
+async def test_every_parameter_example_works_and_response_headers_are_described(
     serve: Serve,
 ) -> None:
     client = await serve(CLIENT_RATE_LIMIT="600/minute")
@@ -98,7 +98,7 @@ async def test_every_example_of_a_parameter_is_understood_and_its_headers_are_de
         assert wanted - SOMETIMES <= sent <= wanted, path
 
 
-async def test_a_long_body_says_how_it_is_coded_and_the_stream_what_a_proxy_is_to_do(
+async def test_content_encoding_and_x_accel_buffering_are_described(
     serve: Serve,
 ) -> None:
     client = await serve(CLIENT_RATE_LIMIT="600/minute")
@@ -108,7 +108,7 @@ async def test_a_long_body_says_how_it_is_coded_and_the_stream_what_a_proxy_is_t
     assert particular(stream.headers) == described_headers("/api/stream", 200)
 
 
-async def test_what_has_not_changed_and_what_is_elsewhere_has_the_headers_that_are_described(
+async def test_304_and_307_have_the_described_headers(
     serve: Serve,
 ) -> None:
     client = await serve(CLIENT_RATE_LIMIT="600/minute")
@@ -119,7 +119,7 @@ async def test_what_has_not_changed_and_what_is_elsewhere_has_the_headers_that_a
     assert particular(elsewhere.headers) == described_headers("/api/market/{coin}", 307)
 
 
-async def test_refusals_have_the_headers_that_are_described(
+async def test_errors_have_the_described_headers(
     surroundings: pytest.MonkeyPatch,
 ) -> None:
     """All that one of a status has; `Retry-After` only those have where it is known."""
@@ -131,7 +131,7 @@ async def test_refusals_have_the_headers_that_are_described(
         assert names == described_headers(path, status), (path, status)
 
 
-def test_each_status_shows_exactly_the_codes_that_it_says() -> None:
+def test_each_status_has_examples_of_exactly_its_codes() -> None:
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
         for status, response in methods["get"]["responses"].items():
             if int(status) >= 400:
@@ -140,7 +140,7 @@ def test_each_status_shows_exactly_the_codes_that_it_says() -> None:
                 assert set(said) == set(shown), (path, status)
 
 
-def test_every_problem_that_was_had_is_shown_where_it_belongs() -> None:
+def test_every_produced_error_is_an_example_of_its_route() -> None:
     described = json.loads(DOCUMENT.read_bytes())["paths"]
     for path, answers in orjson.loads(EXAMPLES.read_bytes()).items():
         for code, problem in answers[PROBLEM].items():
@@ -148,26 +148,26 @@ def test_every_problem_that_was_had_is_shown_where_it_belongs() -> None:
             assert response["content"][PROBLEM]["examples"][code]["value"] == problem
 
 
-async def test_the_examples_are_what_a_gateway_answers(surroundings: pytest.MonkeyPatch) -> None:
+async def test_the_examples_are_current(surroundings: pytest.MonkeyPatch) -> None:
     told = "run `python -m tests.api.examples`, then `python -m tests.api.openapi_document`"
     assert await collected() == orjson.loads(EXAMPLES.read_bytes()), told
 
 
-def test_every_answer_has_an_example() -> None:
+def test_every_response_has_an_example() -> None:
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
         for response in methods["get"]["responses"].values():
             for media, content in response.get("content", {}).items():
                 assert "example" in content or "examples" in content, (path, media)
 
 
-def test_the_messages_that_the_stream_is_said_to_take_are_taken() -> None:
+def test_the_documented_stream_messages_are_accepted() -> None:
     said = re.findall(r'`(\{"op":.*?\})`', PROTOCOL.read_text(encoding="utf-8"))
     assert len(said) == 4
     assert auth_key(said[0]) == "…"
     assert [parse_command(text).op for text in said[1:]] == ["subscribe", "unsubscribe", "ping"]
 
 
-def test_each_kind_of_frame_that_the_stream_sends_is_shown_as_it_comes() -> None:
+def test_each_kind_of_stream_frame_is_documented_as_sent() -> None:
     said = re.findall(r'^(\{"op":.*\})$', PROTOCOL.read_text(encoding="utf-8"), re.MULTILINE)
     frames = [orjson.loads(text) for text in said]
     kinds = [frame["op"] for frame in frames]
@@ -191,7 +191,7 @@ def stream_frames(*ops: str) -> list[Any]:
     return [next(frame for frame in frames if frame["op"] == op) for op in ops]
 
 
-def test_every_header_says_what_it_is_and_shows_one() -> None:
+def test_every_header_has_a_description_and_an_example() -> None:
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
         for answer in methods["get"]["responses"].values():
             for name, header in answer["headers"].items():

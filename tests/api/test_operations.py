@@ -32,7 +32,7 @@ PROVIDER = {
 OUTSIDE = r"""(?:src|href|url)\s*[=:]\s*["'](?:https?:)?//[^"']*"""
 
 
-async def test_status_tells_all_without_an_upstream_call(
+async def test_status_is_complete_without_an_upstream_call(
     world: World, client: httpx.AsyncClient
 ) -> None:
     await client.get("/api/market")
@@ -57,7 +57,7 @@ async def test_status_tells_all_without_an_upstream_call(
     assert choice["reason"] == "the only eligible one of tier 0"
 
 
-async def test_a_provider_tells_its_numbers(client: httpx.AsyncClient) -> None:
+async def test_status_has_each_providers_figures(client: httpx.AsyncClient) -> None:
     await client.get("/api/market")
     rows = (await client.get("/api/status")).json()["providers"]
     free = next(row for row in rows if row["name"] == "coingecko_free")
@@ -98,7 +98,9 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-async def test_documentation_needs_no_outside_host(client: httpx.AsyncClient, page: str) -> None:
+async def test_documentation_loads_nothing_from_other_hosts(
+    client: httpx.AsyncClient, page: str
+) -> None:
     text = (await client.get(page)).text
     assert re.findall(OUTSIDE, text) == []
     assets = re.findall(r"""(?:src|href)=["'](assets/[^"']+)""", text)
@@ -109,7 +111,7 @@ async def test_documentation_needs_no_outside_host(client: httpx.AsyncClient, pa
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-async def test_a_policy_keeps_the_pages_scripts_from_asking_others(
+async def test_a_policy_keeps_scripts_of_the_pages_from_other_hosts(
     client: httpx.AsyncClient, page: str
 ) -> None:
     policy = (await client.get(page)).headers["content-security-policy"]
@@ -147,7 +149,7 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
     assert references <= set(document["components"]["schemas"])
 
 
-async def test_a_choice_can_be_explained_without_making_it(
+async def test_a_choice_is_explained_without_being_made(
     world: World, client: httpx.AsyncClient
 ) -> None:
     told = (await client.get("/api/status/explain?category=market")).json()
@@ -161,7 +163,7 @@ async def test_a_choice_can_be_explained_without_making_it(
     assert (await client.get("/api/status")).json()["rotation"] == []
 
 
-async def test_a_category_that_there_is_not_lists_those_that_there_are(
+async def test_an_unknown_category_lists_the_known_ones(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/api/status/explain?category=weather")
@@ -170,7 +172,7 @@ async def test_a_category_that_there_is_not_lists_those_that_there_are(
     assert answer.json()["errors"][0]["allowed"] == allowed
 
 
-async def test_a_paid_key_tells_its_own_limits(world: World, serve: Serve) -> None:
+async def test_a_paid_keys_limits_are_read_from_its_account(world: World, serve: Serve) -> None:
     client = await serve(COINGECKO_PRO_API_KEY=world.good_keys["coingecko_pro"])
     quotas = await _told_by_the_key(client)
     assert world.paths["coingecko_pro"] == ["/api/v3/key"]
@@ -181,7 +183,7 @@ async def test_a_paid_key_tells_its_own_limits(world: World, serve: Serve) -> No
     assert quotas["month"]["used"] >= 1_234
 
 
-async def test_a_key_that_could_not_tell_its_limits_at_the_start_is_asked_again(
+async def test_limits_of_a_key_are_read_again_after_a_failure_at_the_start(
     world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "DELAYS_S", (0.05,))
@@ -209,7 +211,7 @@ async def _told_by_the_key(client: httpx.AsyncClient) -> dict[str, Any]:
             await asyncio.sleep(0.01)  # a question that waits for nothing lets nobody else run
 
 
-async def test_a_users_own_limits_stand_above_what_the_key_tells(
+async def test_limits_of_the_settings_override_those_of_the_account(
     world: World, serve: Serve
 ) -> None:
     key = world.good_keys["coingecko_pro"]

@@ -62,9 +62,7 @@ async def test_an_unknown_parameter_is_refused_on_every_route(
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/redoc", "/openapi.json", "/assets/docs/favicon.png"]
 )
-async def test_pages_take_what_browsers_add_against_caches(
-    client: httpx.AsyncClient, path: str
-) -> None:
+async def test_pages_accept_any_parameter(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"{path}?_=1795334400")).status_code == 200
 
 
@@ -96,7 +94,7 @@ async def test_pages_take_what_browsers_add_against_caches(
         ("/api/stream", "channel", "channels"),
     ],
 )
-async def test_what_was_probably_meant_comes_first(
+async def test_the_likeliest_suggestion_comes_first(
     client: httpx.AsyncClient, path: str, sent: str, meant: str
 ) -> None:
     answer = await client.get(path, params={sent: "1"})
@@ -107,7 +105,7 @@ async def test_what_was_probably_meant_comes_first(
     assert problem["allowed"] == ALLOWED[path]
 
 
-async def test_several_unknown_ones_are_all_named(client: httpx.AsyncClient) -> None:
+async def test_all_unknown_parameters_are_named(client: httpx.AsyncClient) -> None:
     path = "/api/market?symbol=BTC&limit=0&per_page=5&symbol=ETH&nonsense="
     problem = await refused(client, path, "unknown_parameter")
     told = {row["parameter"]: row["suggestions"] for row in problem["errors"]}
@@ -116,7 +114,7 @@ async def test_several_unknown_ones_are_all_named(client: httpx.AsyncClient) -> 
     assert problem["parameter"] == "symbol"
 
 
-async def test_a_flood_of_unknown_names_is_answered_in_short(
+async def test_an_error_names_a_bounded_number_of_unknown_parameters(
     client: httpx.AsyncClient,
 ) -> None:
     names = [f"{number}{'x' * 200}" for number in range(100)]
@@ -149,18 +147,16 @@ async def test_a_parameter_that_is_repeated_or_empty_is_named(
 
 
 @pytest.mark.parametrize("query", ["since=", "source=", "sentiment=", "symbols="])
-async def test_an_empty_filter_of_news_is_not_no_filter(
-    client: httpx.AsyncClient, query: str
-) -> None:
+async def test_an_empty_filter_of_news_is_refused(client: httpx.AsyncClient, query: str) -> None:
     await refused(client, f"/api/news?{query}", "invalid_parameter")
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-async def test_an_empty_instant_is_not_no_instant(client: httpx.AsyncClient, name: str) -> None:
+async def test_an_empty_time_is_refused(client: httpx.AsyncClient, name: str) -> None:
     await refused(client, f"/api/market/ohlc?symbol=BTC&{name}=", "invalid_parameter")
 
 
-async def test_an_empty_value_is_refused_with_what_is_allowed(client: httpx.AsyncClient) -> None:
+async def test_an_empty_value_is_refused_with_the_allowed_ones(client: httpx.AsyncClient) -> None:
     problem = await refused(client, "/api/market?limit=", "invalid_parameter")
     assert problem["errors"][0]["allowed"] == ["1 to 250"]
 
@@ -170,7 +166,7 @@ MONEY = ("/api/market", "/api/market/bitcoin", "/api/market/ohlc?symbol=BTC")
 
 @pytest.mark.parametrize("name", ["currency", "vs_currency"])
 @pytest.mark.parametrize("path", MONEY)
-async def test_amounts_are_in_dollars_and_anything_else_is_refused(
+async def test_currencies_other_than_usd_are_refused(
     client: httpx.AsyncClient, path: str, name: str
 ) -> None:
     plain = (await client.get(path)).json()["data"]
@@ -191,7 +187,7 @@ async def test_both_names_of_the_currency_at_once_are_refused(
     assert problem["errors"][0]["parameter"] == "vs_currency"
 
 
-async def test_gas_is_of_ethereum_and_of_no_other_chain(client: httpx.AsyncClient) -> None:
+async def test_chains_other_than_ethereum_are_refused(client: httpx.AsyncClient) -> None:
     for spelling in ("ethereum", "Ethereum"):
         answer = await client.get(f"/api/gas?chain={spelling}")
         assert answer.json()["data"]["chain"] == "ethereum"
@@ -199,7 +195,7 @@ async def test_gas_is_of_ethereum_and_of_no_other_chain(client: httpx.AsyncClien
     assert (problem["parameter"], problem["available"]) == ("chain", ["ethereum"])
 
 
-async def test_a_plus_that_became_a_space_is_the_offset_that_it_was(
+async def test_a_space_in_a_time_zone_is_read_as_plus(
     client: httpx.AsyncClient,
 ) -> None:
     path = "/api/market/ohlc?symbol=BTC&start=2026-11-20T00:00:00{}00:00&limit=2"
@@ -209,19 +205,19 @@ async def test_a_plus_that_became_a_space_is_the_offset_that_it_was(
     assert (await client.get("/api/news?since=2026-11-20T00:00:00+00:00")).status_code == 200
 
 
-async def test_a_key_is_asked_for_before_parameters_are_looked_at(serve: Serve) -> None:
+async def test_keys_are_checked_before_parameters(serve: Serve) -> None:
     client = await serve(GATEWAY_API_KEYS="one-key-of-ours")
     assert (await client.get("/api/gas?nonsense=1")).status_code == 401
 
 
 @given(st.text(max_size=70))
-def test_what_is_suggested_is_allowed(name: str) -> None:
+def test_suggestions_are_allowed_names(name: str) -> None:
     for allowed in ALLOWED.values():
         found = suggestions(name, allowed)
         assert set(found) <= set(allowed)
         assert len(set(found)) == len(found) <= 3
 
 
-def test_every_alias_stands_for_a_parameter_that_some_route_has() -> None:
+def test_every_alias_leads_to_a_parameter_of_some_route() -> None:
     known = {name for allowed in ALLOWED.values() for name in allowed}
     assert {one for meant in ALIASES.values() for one in meant} <= known

@@ -52,7 +52,7 @@ async def test_a_wrong_parameter_is_named(
     assert isinstance(problem["detail"], str)
 
 
-async def test_a_wrong_interval_lists_all_that_are_allowed(client: httpx.AsyncClient) -> None:
+async def test_a_wrong_interval_lists_the_allowed_ones(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/market/ohlc?symbol=BTC&interval=7m")
     assert answer.json()["errors"][0]["allowed"] == [str(interval) for interval in Interval]
 
@@ -87,7 +87,7 @@ async def test_unknown_paths_and_methods(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_request_id_is_echoed_when_it_is_harmless(client: httpx.AsyncClient) -> None:
+async def test_a_valid_request_id_is_sent_back(client: httpx.AsyncClient) -> None:
     kept = await client.get("/api/nothing", headers={"X-Request-Id": "trace-1.2:3"})
     assert kept.headers["x-request-id"] == kept.json()["request_id"] == "trace-1.2:3"
     replaced = await client.get("/healthz", headers={"X-Request-Id": "<script>"})
@@ -101,7 +101,7 @@ async def test_errors_carry_cors_headers(client: httpx.AsyncClient) -> None:
         assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
 
 
-async def test_only_named_origins_are_allowed_when_some_are_named(serve: Serve) -> None:
+async def test_only_configured_origins_are_allowed(serve: Serve) -> None:
     client = await serve(CORS_ORIGINS="https://mine.example")
     mine = await client.get("/healthz", headers={"Origin": "https://mine.example"})
     other = await client.get("/healthz", headers={"Origin": "https://other.example"})
@@ -109,7 +109,7 @@ async def test_only_named_origins_are_allowed_when_some_are_named(serve: Serve) 
     assert "access-control-allow-origin" not in other.headers
 
 
-async def test_our_own_bug_is_a_problem_without_a_trace(serve: Serve) -> None:
+async def test_an_internal_error_discloses_no_trace(serve: Serve) -> None:
     await serve()
     app: FastAPI = create_app(read_configuration())
 
@@ -139,7 +139,7 @@ def test_every_code_has_a_status_and_a_title() -> None:
         ("/api/news?sentiment=x", "sentiment", ["positive", "neutral", "negative"]),
     ],
 )
-async def test_what_is_allowed_is_listed(
+async def test_allowed_values_are_listed(
     client: httpx.AsyncClient, path: str, parameter: str, allowed: list[str]
 ) -> None:
     (wrong,) = (await client.get(path)).json()["errors"]
@@ -161,9 +161,7 @@ async def test_an_empty_list_is_refused(client: httpx.AsyncClient, query: str) -
 
 
 @pytest.mark.parametrize("path", ["/api/market/", "/api/market/BTC/", "/api/market/ohlc/"])
-async def test_a_slash_too_many_leads_to_the_right_path(
-    client: httpx.AsyncClient, path: str
-) -> None:
+async def test_a_trailing_slash_is_redirected(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 307
     assert answer.next_request is not None
@@ -177,7 +175,7 @@ async def test_a_preflight_carries_a_request_id(client: httpx.AsyncClient) -> No
     assert "x-request-id" in answer.headers
 
 
-async def test_a_refusal_says_in_words_who_cannot_and_why(serve: Serve) -> None:
+async def test_an_error_names_each_provider_and_its_reason(serve: Serve) -> None:
     client = await serve(BINANCE_ENABLED="false")
     problem = (await client.get("/api/market/ohlc?symbol=BTC&interval=1m")).json()
     assert problem["detail"] == "no provider could answer for 1m candles of bitcoin"

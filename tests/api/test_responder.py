@@ -43,7 +43,7 @@ def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) ->
     )
 
 
-async def test_a_view_is_made_once_a_refresh() -> None:
+async def test_a_view_is_encoded_once_a_refresh() -> None:
     responder, made = uncached_responder(), list[int]()
 
     def page() -> Page[Any]:
@@ -55,7 +55,7 @@ async def test_a_view_is_made_once_a_refresh() -> None:
     assert len(made) == 2
 
 
-async def test_a_cache_may_keep_it_for_its_whole_life_of_which_age_is_told() -> None:
+async def test_max_age_is_the_whole_lifetime_beside_age() -> None:
     response = await uncached_responder().respond(
         request(),
         answer(age_s=20.0, ttl_left_s=40.0),
@@ -76,7 +76,7 @@ async def ask(responder: Responder, account: ClientAccount, view: str, rows: int
     await responder.respond(asked, answer(), view, lambda: Page(table, rows), encode=json_envelope)
 
 
-async def test_a_long_table_is_charged_once_before_it_is_made(clock: ManualClock) -> None:
+async def test_a_long_table_is_charged_once_before_it_is_encoded(clock: ManualClock) -> None:
     account = ClientAccount(limits := ClientLimits([CallLimit(30, 60.0)], clock), "a")
     responder = Responder(cache := empty_cache())
     for _ in range(3):
@@ -88,7 +88,7 @@ async def test_a_long_table_is_charged_once_before_it_is_made(clock: ManualClock
     assert repr(cache).startswith("<ResponseCache 2 views")
 
 
-async def test_a_long_table_is_made_off_the_loop() -> None:
+async def test_a_long_table_is_encoded_in_a_thread() -> None:
     threads = []
 
     def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:

@@ -45,9 +45,7 @@ async def first_run(start: Restart, **settings: str) -> dict[str, Any]:
         return {route: (await client.get(route)).json() for route in ROUTES}
 
 
-async def test_all_routes_answer_as_before_and_say_that_it_is_stale(
-    world: World, start: Restart
-) -> None:
+async def test_all_routes_serve_the_last_answers_as_stale(world: World, start: Restart) -> None:
     before = await first_run(start)
     await stop_all(world)
     await asyncio.sleep(OVER_S)
@@ -64,7 +62,9 @@ async def test_all_routes_answer_as_before_and_say_that_it_is_stale(
             assert answer.headers["x-cache"] == "stale"
 
 
-async def test_what_is_still_fresh_is_served_as_that(world: World, start: Restart) -> None:
+async def test_answers_that_are_still_fresh_are_served_as_fresh(
+    world: World, start: Restart
+) -> None:
     before = await first_run(start)
     calls = world.calls.total()
     async with start() as client:
@@ -76,7 +76,7 @@ async def test_what_is_still_fresh_is_served_as_that(world: World, start: Restar
     assert world.calls.total() == calls
 
 
-async def test_it_recovers_as_soon_as_providers_do(world: World, start: Restart) -> None:
+async def test_answers_are_fresh_as_soon_as_providers_recover(world: World, start: Restart) -> None:
     before = await first_run(start)
     await asyncio.sleep(OVER_S)
     async with start(**SHORT) as client:
@@ -86,9 +86,7 @@ async def test_it_recovers_as_soon_as_providers_do(world: World, start: Restart)
             assert meta["fetched_at"] > before[route]["meta"]["fetched_at"]
 
 
-async def test_a_node_that_is_behind_the_block_of_the_run_before_is_not_believed(
-    world: World, start: Restart
-) -> None:
+async def test_a_node_behind_the_last_runs_block_is_refused(world: World, start: Restart) -> None:
     before = await first_run(start)
     world.lags["ethereum_rpc"] = 8_000
     await asyncio.sleep(OVER_S)
@@ -98,9 +96,7 @@ async def test_a_node_that_is_behind_the_block_of_the_run_before_is_not_believed
     assert (now["meta"]["stale"], now["meta"]["stale_reason"]) == (True, "bad_payload")
 
 
-async def test_beyond_the_longest_age_there_is_the_precise_error(
-    world: World, start: Restart
-) -> None:
+async def test_beyond_max_stale_there_is_the_precise_error(world: World, start: Restart) -> None:
     await first_run(start)
     await stop_all(world)
     await asyncio.sleep(OVER_S)
@@ -113,7 +109,7 @@ async def test_beyond_the_longest_age_there_is_the_precise_error(
             assert {one["reason"] for one in problem["providers"]} & {"connect_error"}
 
 
-async def test_a_venues_turn_after_a_restart_keeps_ids_and_ranks(
+async def test_venue_prices_after_a_restart_keep_ids_and_ranks(
     world: World, start: Restart
 ) -> None:
     await first_run(start)
@@ -128,7 +124,7 @@ async def test_a_venues_turn_after_a_restart_keeps_ids_and_ranks(
     assert answer["data"][0]["id"] == "bitcoin"
 
 
-async def test_a_third_run_still_has_what_the_second_could_not_renew(
+async def test_a_third_run_has_answers_that_the_second_could_not_refresh(
     world: World, start: Restart
 ) -> None:
     before = await first_run(start)
@@ -140,7 +136,9 @@ async def test_a_third_run_still_has_what_the_second_could_not_renew(
             assert answer.json()["data"] == before[ROUTES[0]]["data"]
 
 
-async def test_without_a_path_nothing_is_kept(world: World, start: Restart, tmp_path: Path) -> None:
+async def test_without_a_path_nothing_is_stored(
+    world: World, start: Restart, tmp_path: Path
+) -> None:
     await first_run(start, STATE_PATH="")
     await stop_all(world)
     async with start(STATE_PATH="") as client:
@@ -163,7 +161,7 @@ async def test_a_damaged_file_is_a_cold_start(
         assert (await client.get("/api/gas")).status_code == 200
 
 
-async def test_a_path_that_cannot_be_written_costs_a_warning_and_no_answer(
+async def test_an_unwritable_path_is_a_warning_only(
     start: Restart, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
@@ -173,7 +171,7 @@ async def test_a_path_that_cannot_be_written_costs_a_warning_and_no_answer(
     assert sum("STATE_PATH" in record.getMessage() for record in caplog.records) == 1
 
 
-async def test_junk_among_what_was_kept_is_as_if_it_were_not_there(
+async def test_junk_in_the_stored_answers_is_ignored(
     world: World, start: Restart, tmp_path: Path
 ) -> None:
     await first_run(start)

@@ -16,7 +16,9 @@ DATA = (
 
 
 @pytest.mark.parametrize("is_prepared", ["true", "false"])
-async def test_answers_for_a_key_are_private_and_vary_by_it(serve: Serve, is_prepared: str) -> None:
+async def test_with_keys_responses_are_private_and_vary_by_key(
+    serve: Serve, is_prepared: str
+) -> None:
     client = await serve(GATEWAY_API_KEYS=KEY, PREPARED_ANSWERS=is_prepared)
     for path in DATA:
         fresh = await client.get(path, headers={"X-API-Key": KEY})
@@ -30,14 +32,14 @@ async def test_answers_for_a_key_are_private_and_vary_by_it(serve: Serve, is_pre
             assert vary >= {"accept-encoding", "authorization", "x-api-key"}
 
 
-async def test_an_origin_is_named_besides(serve: Serve) -> None:
+async def test_vary_also_names_the_origin(serve: Serve) -> None:
     client = await serve(GATEWAY_API_KEYS=KEY, CORS_ORIGINS="https://mine.example")
     headers = {"X-API-Key": KEY, "Origin": "https://mine.example"}
     vary = (await client.get("/api/gas", headers=headers)).headers["vary"]
     assert vary == "Accept-Encoding, Authorization, X-API-Key, Origin"
 
 
-async def test_without_keys_any_cache_may_keep_them(serve: Serve) -> None:
+async def test_without_keys_responses_are_public(serve: Serve) -> None:
     client = await serve()
     for path in DATA:
         headers = (await client.get(path)).headers
@@ -55,9 +57,7 @@ async def test_without_keys_any_cache_may_keep_them(serve: Serve) -> None:
         ("/api/nowhere", 404),
     ],
 )
-async def test_refusals_on_locked_paths_are_kept_by_no_cache(
-    serve: Serve, path: str, status: int
-) -> None:
+async def test_errors_on_locked_paths_are_not_cached(serve: Serve, path: str, status: int) -> None:
     client = await serve(GATEWAY_API_KEYS=KEY)
     headers = {} if status == 401 else {"X-API-Key": KEY}
     answer = await client.get(path, headers=headers)
@@ -65,7 +65,7 @@ async def test_refusals_on_locked_paths_are_kept_by_no_cache(
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_other_answers_on_locked_paths_are_kept_by_no_cache(serve: Serve) -> None:
+async def test_other_responses_on_locked_paths_are_not_cached(serve: Serve) -> None:
     client = await serve(GATEWAY_API_KEYS=KEY)
     for path in ("/api/status", "/api/status/explain", "/metrics"):
         answer = await client.get(path, headers={"X-API-Key": KEY})

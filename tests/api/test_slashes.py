@@ -56,7 +56,7 @@ async def test_the_reference_is_right_behind_any_proxy(
 
 
 @pytest.mark.parametrize("path", ["/api/gas/", "/api/market/BTC/"])
-async def test_the_query_goes_with_it(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_redirect_keeps_the_query(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(f"{path}?format=csv")
     wanted = f"https://shop.example/crypto{path.rstrip('/')}?format=csv"
     assert resolved(f"https://shop.example/crypto{path}", answer.headers["location"]) == wanted
@@ -64,7 +64,7 @@ async def test_the_query_goes_with_it(client: httpx.AsyncClient, path: str) -> N
     assert (followed.status_code, followed.headers["content-type"][:8]) == (200, "text/csv")
 
 
-async def test_what_a_host_header_says_is_in_no_redirect(serve: Serve) -> None:
+async def test_a_redirect_never_uses_the_host_header(serve: Serve) -> None:
     for trusted in ("0", "1"):
         client = await serve(TRUST_PROXY=trusted)
         headers = {"Host": "evil.example", "X-Forwarded-Proto": "https"}
@@ -75,7 +75,7 @@ async def test_what_a_host_header_says_is_in_no_redirect(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "path", ["/nothing/", "//", "//evil.example/", "/%5C%5Cevil.example/", "/assets/docs/", "/%2F"]
 )
-async def test_a_path_that_is_unknown_without_the_slash_too_is_no_redirect(
+async def test_unknown_paths_with_a_trailing_slash_are_not_redirected(
     client: httpx.AsyncClient, path: str
 ) -> None:
     answer = await client.get(f"http://gateway.test{path}")
@@ -83,7 +83,9 @@ async def test_a_path_that_is_unknown_without_the_slash_too_is_no_redirect(
 
 
 @pytest.mark.parametrize("path", ["/api/gas/", "/api/market/BTC/"])
-async def test_too_many_slashes_are_no_slip(client: httpx.AsyncClient, path: str) -> None:
+async def test_too_many_trailing_slashes_are_not_redirected(
+    client: httpx.AsyncClient, path: str
+) -> None:
     answer = await client.get(path + "/" * MAX_SLASHES)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
@@ -105,12 +107,14 @@ async def test_too_many_slashes_are_no_slip(client: httpx.AsyncClient, path: str
         ("//", None),
     ],
 )
-def test_only_the_last_segment_is_named(raw_path: str, reference: str | None) -> None:
+def test_the_reference_has_only_the_last_segment(raw_path: str, reference: str | None) -> None:
     assert reference_without_slashes(scope_of(raw_path)) == reference
 
 
 @given(st.binary(max_size=40), st.integers(1, 3), st.binary(max_size=20))
-def test_a_reference_is_a_header_and_names_no_host(tail: bytes, slashes: int, query: bytes) -> None:
+def test_a_reference_is_a_valid_header_and_names_no_host(
+    tail: bytes, slashes: int, query: bytes
+) -> None:
     raw = b"/api/market/" + tail + b"/" * slashes
     scope = {"raw_path": raw, "path": raw.decode("latin-1"), "query_string": query}
     reference = reference_without_slashes(scope)

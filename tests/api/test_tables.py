@@ -44,7 +44,7 @@ def test_a_text_that_would_be_a_formula_is_quoted_in_any_cell(
     assert cell.startswith("'")
 
 
-def test_values_that_are_no_text_stay_what_they_are() -> None:
+def test_values_other_than_texts_are_unchanged() -> None:
     at = datetime(2026, 11, 22, 8, tzinfo=UTC)
     row = cells(-1.5, 3, None, True, at, ("BTC", "ETH"), "a,b", 'c"d')
     wanted = ["-1.5", "3", "", "true", "2026-11-22T08:00:00.000Z", "BTC ETH", "a,b", 'c"d']
@@ -54,13 +54,13 @@ def test_values_that_are_no_text_stay_what_they_are() -> None:
 @pytest.mark.parametrize(
     "character", ["\r", "\n", "\r\n", "\x00", "\x0b", "\x0c", "\x1b", "\x85", "\u2028", "\u2029"]
 )
-def test_a_control_character_makes_no_row_and_reaches_no_terminal(character: str) -> None:
+def test_control_characters_become_spaces(character: str) -> None:
     text = table(["a", "b"], [(f"one{character}two", 1)]).decode()
     assert text == "a,b\none two,1\n"
     assert len(text.splitlines()) == 2
 
 
-def test_half_a_surrogate_pair_breaks_nothing() -> None:
+def test_a_lone_surrogate_becomes_a_question_mark() -> None:
     assert cells("a\ud83db", ("\udc00",)) == ["a?b", "?"]
 
 
@@ -96,9 +96,7 @@ async def test_every_data_route_has_a_table(
 
 
 @pytest.mark.parametrize("path", ["/api/market/bitcoin", "/api/sentiment", "/api/gas"])
-async def test_json_may_be_asked_for_by_name_and_nothing_that_there_is_not(
-    client: httpx.AsyncClient, path: str
-) -> None:
+async def test_only_known_formats_are_accepted(client: httpx.AsyncClient, path: str) -> None:
     same = await client.get(f"{path}?format=json")
     assert same.json()["data"] == (await client.get(path)).json()["data"]
     refused = await client.get(f"{path}?format=arrays")
