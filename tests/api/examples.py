@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from api.edge.problems import PROBLEM
 from api.openapi import EXAMPLES
-from tests.api.refusals import Told, refused, scope_of, started
+from tests.api.refusals import Recorded, refused, scope_of, started
 from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World
 
@@ -35,7 +35,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "/healthz": ("/healthz",),
     "/readyz": ("/readyz",),
 }
-#: Metrics that say the same wherever they are told.
+#: Metrics that have the same values on every machine.
 STEADY = ("gateway_provider_state", "gateway_cache_hits_total", "gateway_answer_age_seconds")
 
 
@@ -59,11 +59,11 @@ async def _answered(world: World, clock: ManualClock) -> Examples:
         return found
 
 
-def _with_problems(found: Examples, refusals: Iterable[Told]) -> Examples:
-    for told in refusals:
-        problems = found[told.path].setdefault(PROBLEM, {})
-        assert told.problem["code"] not in problems, told
-        problems[told.problem["code"]] = told.problem
+def _with_problems(found: Examples, refusals: Iterable[Recorded]) -> Examples:
+    for error in refusals:
+        problems = found[error.path].setdefault(PROBLEM, {})
+        assert error.problem["code"] not in problems, error
+        problems[error.problem["code"]] = error.problem
     return found
 
 
@@ -95,7 +95,7 @@ def _lines(text: str, count: int) -> str:
 
 async def _first_events(app: FastAPI) -> str:
     """What a reader of one coin hears until it has seen it."""
-    told, is_seen = bytearray(), asyncio.Event()
+    text, is_seen = bytearray(), asyncio.Event()
     questions = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
@@ -105,14 +105,14 @@ async def _first_events(app: FastAPI) -> str:
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        told.extend(message.get("body", b""))
-        if b'"snapshot"' in told:
+        text.extend(message.get("body", b""))
+        if b'"snapshot"' in text:
             is_seen.set()
 
     scope = scope_of("/api/stream?channels=market&symbols=BTC", {})
     async with asyncio.timeout(10):
         await app(scope, receive, send)
-    events = told.decode().split("\n\n")
+    events = text.decode().split("\n\n")
     last = next(at for at, event in enumerate(events) if '"snapshot"' in event)
     return "\n\n".join(events[: last + 1]) + "\n\n"
 

@@ -1,4 +1,4 @@
-"""Every refusal that the OpenAPI document lists, had of gateways that have to refuse."""
+"""Every error that the OpenAPI document lists, recorded from gateways that have to respond so."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.world.faults import HTTP_FAULTS
 from tests.world.messages import json_reply
 from tests.world.server import PROVIDERS, World
 
-#: By the path of the document: a right question.
+#: A valid request, by the path of the document.
 RIGHT = {
     "/api/market": "/api/market?symbols=BTC",
     "/api/market/{coin}": "/api/market/bitcoin",
@@ -32,7 +32,7 @@ RIGHT = {
     "/api/gas": "/api/gas",
     "/api/stream": "/api/stream?symbols=BTC",
 }
-#: One that is wrong in its first parameter.
+#: One whose first parameter is wrong.
 WRONG = {
     "/api/market": "/api/market?limit=0",
     "/api/market/{coin}": f"/api/market/{'bitcoin' * 10}",
@@ -43,7 +43,7 @@ WRONG = {
     "/api/stream": "/api/stream?channels=weather",
     "/api/status/explain": "/api/status/explain?category=weather",
 }
-#: One with a parameter that the route does not know.
+#: One with an unknown parameter.
 UNKNOWN = {
     "/api/market": "/api/market?symbol=BTC",
     "/api/market/{coin}": "/api/market/bitcoin?convert=usd",
@@ -58,14 +58,14 @@ UNKNOWN = {
     "/healthz": "/healthz?verbose=1",
     "/readyz": "/readyz?verbose=1",
 }
-#: One about what no provider serves.
+#: One for what no provider serves.
 UNSUPPORTED = {
     "/api/market": "/api/market?currency=eur",
     "/api/market/{coin}": "/api/market/bitcoin?currency=eur",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=eur",
     "/api/gas": "/api/gas?chain=dogecoin",
 }
-#: Those that look names up, asked for `bitcion`.
+#: Those that resolve symbols, with `bitcion`.
 BY_NAME = {
     "/api/market": "/api/market?symbols=bitcion",
     "/api/market/{coin}": "/api/market/bitcion",
@@ -73,21 +73,21 @@ BY_NAME = {
     "/api/stream": "/api/stream?symbols=bitcion",
 }
 LOCKED = {path: RIGHT.get(path, path) for path in UNKNOWN if path not in PROBES}
-#: Whom those wait for who ask all right questions.
-FIRSTS = ("coingecko_free", "rss_coindesk", "alternative_me", "ethereum_rpc")
+#: The providers that all valid requests call first.
+FIRST_PROVIDERS = ("coingecko_free", "rss_coindesk", "alternative_me", "ethereum_rpc")
 REQUEST_ID = "3d2deb723e4b4628b4a36011f0f1243d"
-KEY = "one-key-of-ours"
-#: As a provider says it; our own limits never do.
+KEY = "one-gateway-key"
+#: As a provider reports it.
 QUOTA_SPENT = {"429_month": lambda _facts: json_reply({"error": "monthly quota exceeded"}, 429)}
-#: The wall clock's, and another in each run.
+#: Replaces a value of the wall clock, which differs in each run.
 RETRY_AFTER_S = 12
 
 Headers = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One answer, whole; names of headers in small letters."""
+class Recorded:
+    """One response; names of headers are in lower case."""
 
     path: str
     status: int
@@ -96,10 +96,10 @@ class Told:
 
     @property
     def problem(self) -> dict[str, Any]:
-        told: dict[str, Any] = orjson.loads(self.body)
+        recorded: dict[str, Any] = orjson.loads(self.body)
         if self.status == 429:
-            told["retry_after_seconds"] = RETRY_AFTER_S
-        return told
+            recorded["retry_after_seconds"] = RETRY_AFTER_S
+        return recorded
 
 
 @asynccontextmanager
@@ -113,7 +113,7 @@ async def started(world: World, clock: ManualClock, **settings: str) -> AsyncIte
 
 
 def scope_of(asked: str, headers: Headers, method: str = "GET") -> dict[str, Any]:
-    """As a server would tell of it: httpx makes no address that is too long."""
+    """As a server makes it: httpx sends no URL that is too long."""
     path, _, query = asked.partition("?")
     return {
         "type": "http",
@@ -133,7 +133,7 @@ def scope_of(asked: str, headers: Headers, method: str = "GET") -> dict[str, Any
 
 async def ask(
     app: Application, path: str, asked: str, headers: Headers | None = None, method: str = "GET"
-) -> Told:
+) -> Recorded:
     messages: list[Message] = []
 
     async def receive() -> Message:
@@ -145,37 +145,37 @@ async def ask(
     headers = {"X-Request-Id": REQUEST_ID, **(headers or {})}
     async with asyncio.timeout(10):
         await app(scope_of(asked, headers, method), receive, send)
-    told = {name.decode().lower(): text.decode() for name, text in messages[0]["headers"]}
+    recorded = {name.decode().lower(): text.decode() for name, text in messages[0]["headers"]}
     body = b"".join(message.get("body", b"") for message in messages[1:])
-    return Told(path, messages[0]["status"], told, body)
+    return Recorded(path, messages[0]["status"], recorded, body)
 
 
-async def refused(world: World, clock: ManualClock) -> list[Told]:
-    """All of them, each once."""
+async def refused(world: World, clock: ManualClock) -> list[Recorded]:
+    """All errors, each once."""
     return [
-        *await _at_the_door(world, clock),
-        *await _too_often(world, clock),
+        *await _refused_by_the_edge(world, clock),
+        *await _over_the_limit(world, clock),
         *await _failed(world, clock),
-        *await _nobody_to_ask(world, clock),
-        *await _without_names(world, clock),
-        *await _spent(world, clock),
-        *await _at_the_end(world, clock),
-        await _one_reader_too_many(world, clock),
+        *await _without_providers(world, clock),
+        *await _without_symbols(world, clock),
+        *await _with_spent_quotas(world, clock),
+        *await _at_shutdown(world, clock),
+        await _with_too_many_stream_clients(world, clock),
     ]
 
 
-async def _at_the_door(world: World, clock: ManualClock) -> list[Told]:
+async def _refused_by_the_edge(world: World, clock: ManualClock) -> list[Recorded]:
     key = {"X-API-Key": KEY}
     large = [{"Content-Length": str(MAX_BODY_BYTES + 1)}, {"Cookie": "x" * MAX_HEADER_BYTES}]
     async with _limited(world, clock, GATEWAY_API_KEYS=KEY) as app:
-        told = [await ask(app, path, asked) for path, asked in LOCKED.items()]
+        recorded = [await ask(app, path, asked) for path, asked in LOCKED.items()]
         for path, asked in LOCKED.items():
-            told += [await ask(app, path, asked, headers) for headers in large]
+            recorded += [await ask(app, path, asked, headers) for headers in large]
             long = f"{asked.partition('?')[0]}?x={'x' * MAX_URL_BYTES}"
-            told.append(await ask(app, path, long))
+            recorded.append(await ask(app, path, long))
         for questions in (WRONG, UNKNOWN, UNSUPPORTED, BY_NAME):
-            told += [await ask(app, path, asked, key) for path, asked in questions.items()]
-        return told
+            recorded += [await ask(app, path, asked, key) for path, asked in questions.items()]
+        return recorded
 
 
 def _limited(
@@ -184,71 +184,71 @@ def _limited(
     return started(world, clock, CLIENT_RATE_LIMIT="600/minute", **settings)
 
 
-async def _too_often(world: World, clock: ManualClock) -> list[Told]:
-    """The first question with HEAD, as the stream would not end."""
-    told = []
+async def _over_the_limit(world: World, clock: ManualClock) -> list[Recorded]:
+    """The first request is HEAD, as the stream would not end."""
+    recorded = []
     async with started(world, clock, CLIENT_RATE_LIMIT="1/hour", TRUST_PROXY="1") as app:
         for number, (path, asked) in enumerate(LOCKED.items()):
             client = {"X-Forwarded-For": f"192.0.2.{number}"}
             await ask(app, path, asked, client, "HEAD")
-            told.append(await ask(app, path, asked, client))
-    return told
+            recorded.append(await ask(app, path, asked, client))
+    return recorded
 
 
-async def _failed(world: World, clock: ManualClock) -> list[Told]:
+async def _failed(world: World, clock: ManualClock) -> list[Recorded]:
     world.faults = dict.fromkeys(PROVIDERS, "http500")
     async with _limited(world, clock) as app:
-        told = await _each(app, RIGHT.items())
+        recorded = await _each(app, RIGHT.items())
     world.faults = {}
-    return told
+    return recorded
 
 
-async def _each(app: Application, questions: Iterable[tuple[str, str]]) -> list[Told]:
+async def _each(app: Application, questions: Iterable[tuple[str, str]]) -> list[Recorded]:
     return [await ask(app, path, asked) for path, asked in questions]
 
 
-async def _nobody_to_ask(world: World, clock: ManualClock) -> list[Told]:
+async def _without_providers(world: World, clock: ManualClock) -> list[Recorded]:
     disabled = {f"{spec.name.upper()}_ENABLED": "false" for spec in REGISTRY}
     async with _limited(world, clock, **disabled) as app:
         return await _each(app, [*RIGHT.items(), ("/readyz", "/readyz")])
 
 
-async def _without_names(world: World, clock: ManualClock) -> list[Told]:
-    """Binance alone knows pairs, and no coin by its name."""
+async def _without_symbols(world: World, clock: ManualClock) -> list[Recorded]:
+    """Binance alone knows pairs, but no names of coins."""
     async with _limited(world, clock, COINGECKO_FREE_ENABLED="false") as app:
         return await _each(app, BY_NAME.items())
 
 
-async def _spent(world: World, clock: ManualClock) -> list[Told]:
-    """The first time they are asked all together, and fail; an hour later nobody is."""
+async def _with_spent_quotas(world: World, clock: ManualClock) -> list[Recorded]:
+    """First all providers are called, and fail; an hour later none is."""
     world.faults = dict.fromkeys(PROVIDERS, "429_month")
     with patch.dict(HTTP_FAULTS, QUOTA_SPENT):
         async with _limited(world, clock) as app:
             await _each(app, RIGHT.items())
             clock.advance(3_600)
-            told = await _each(app, RIGHT.items())
+            recorded = await _each(app, RIGHT.items())
     world.faults = {}
-    return told
+    return recorded
 
 
-async def _at_the_end(world: World, clock: ManualClock) -> list[Told]:
-    """The gateway stops while providers are waited for."""
+async def _at_shutdown(world: World, clock: ManualClock) -> list[Recorded]:
+    """The gateway stops while requests wait for providers."""
     world.delay_s = 60.0
     async with _limited(world, clock) as app:
         world.calls.clear()
         waiting = [asyncio.create_task(ask(app, *one)) for one in RIGHT.items()]
         async with asyncio.timeout(10):
-            while not all(world.calls[name] for name in FIRSTS):
+            while not all(world.calls[name] for name in FIRST_PROVIDERS):
                 await asyncio.sleep(0.1)
         app.state.is_ending = True
         for task in waiting:
             task.cancel()
-        told = await asyncio.gather(*waiting)
+        recorded = await asyncio.gather(*waiting)
     world.delay_s = 0.0
-    return told
+    return recorded
 
 
-async def _one_reader_too_many(world: World, clock: ManualClock) -> Told:
+async def _with_too_many_stream_clients(world: World, clock: ManualClock) -> Recorded:
     async with _limited(world, clock, WS_MAX_CLIENTS="1") as app:
         app.state.broadcaster.join(QueueSink())
         return await ask(app, "/api/stream", "/api/stream")
