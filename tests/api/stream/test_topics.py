@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,23 @@ def test_a_change_that_no_update_can_express_is_a_snapshot() -> None:
     assert (dropped["type"], dropped["data"]) == ("snapshot", [two, three])
     (turned,) = read(subject.update(content([three, two])))
     assert (turned["type"], turned["data"], turned["seq"]) == ("snapshot", [three, two], 3)
+
+
+def test_an_update_of_one_row_reads_the_keys_of_no_other_row() -> None:
+    read_keys: list[str] = []
+
+    def row_key(row: dict[str, Any]) -> Any:
+        read_keys.append(row["id"])
+        return row["id"]
+
+    rows = [coin(f"c{number}", number, 1.0) for number in range(250)]
+    subject = Topic(replace(channel("market"), row_key=row_key), (), RowCache(), ManualClock())
+    subject.update(content(rows))
+    subject.update(content([coin("c0", 0, 2.0), *rows[1:]]))  # checks that the rows are in order
+    read_keys.clear()
+    (update,) = read(subject.update(content([coin("c0", 0, 3.0), *rows[1:]])))
+    assert update["data"] == [coin("c0", 0, 3.0)]
+    assert set(read_keys) == {"c0"}
 
 
 def test_an_update_of_an_object_is_the_whole_object() -> None:
