@@ -4,6 +4,7 @@ import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -23,7 +24,7 @@ from api.edge.path_policies import GatewayRouter, PathPolicies
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import described
-from api.routes import dashboard, docs, gas, market, metrics, news, ohlc, sentiment, status, stream
+from api.routes import dashboard, docs, market, metrics, status, stream
 from api.routes.common import EDGE_ERRORS, documented_errors
 from api.routes.responder import Responder
 from api.routes.slashes import SlashRedirects
@@ -33,11 +34,13 @@ from api.server.ws_transport import remember_server_send
 from api.stream.limits import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
+from backend.categories import CATEGORIES
 from backend.clock import Clock
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
 
-DATA = (market, ohlc, news, sentiment, gas)
+#: The routes of each category are in the module with its name.
+DATA = tuple(import_module(f"api.routes.{name}") for name in CATEGORIES)
 TITLE = "Unified Crypto Data Platform"
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 

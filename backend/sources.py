@@ -75,8 +75,10 @@ class CacheFactory:
 
 @dataclass(frozen=True)
 class Sources:
-    """The cached sources by category, what stands behind and before the market's, and the stores
-    of their answers."""
+    """The cached sources and the answer stores by category.
+
+    `universe` is the source behind the market's cache, `coins` the service in front of it.
+    """
 
     universe: UniverseSource
     coins: CoinDirectory

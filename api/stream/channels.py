@@ -11,9 +11,9 @@ from typing import Any
 from api.cache.envelope import meta
 from api.stream.commands import Subscribe
 from api.stream.limits import MAX_ROWS
+from backend.categories import CATEGORIES
 from backend.gateway import Gateway
 from backend.models.answer import Answer, Query
-from backend.models.gas import GasQuery
 from backend.models.market import Coin, MarketQuery
 from backend.models.news import NewsQuery
 from backend.models.ohlc import Interval
@@ -94,8 +94,12 @@ class Channels:
                 return [Subscription(self.market(), _sorted(coin.key for coin in coins))]
             case "news":
                 return [Subscription(self.news(), _sorted(coin.symbol for coin in coins))]
-        makers = {"sentiment": self.sentiment, "gas": self.gas, "status": self.status}
-        return [Subscription(makers[command.channel]())]
+            case "sentiment":
+                return [Subscription(self.sentiment())]
+            case "status":
+                return [Subscription(self.status())]
+            case category:
+                return [Subscription(self.plain(category))]
 
     async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
         """The coins of these names, each once, and warnings about ambiguous names. Raises
@@ -161,10 +165,11 @@ class Channels:
             order=lambda day: -day.timestamp.timestamp(),
         )
 
-    def gas(self) -> Channel:
-        """`/api/gas`."""
-        page = self._gateway.gas.page
-        return self._channel(GasQuery(), lambda answer, _coins: page(answer.data))
+    def plain(self, category: str) -> Channel:
+        """`/api/gas`, and any category with one query whose service makes a `page` of the data."""
+        page = getattr(self._gateway, category).page
+        query = CATEGORIES[category].provider_query
+        return self._channel(query, lambda answer, _coins: page(answer.data))
 
     def status(self) -> Channel:
         """`/api/status`."""

@@ -1,6 +1,6 @@
 """Commands of stream clients: parsed from a message or from the query string, or rejected."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -17,7 +17,10 @@ UNKNOWN_OP = "op must be one of subscribe, unsubscribe, ping"
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
 Symbols = Annotated[list[Symbol], Field(min_length=1, max_length=MAX_ROWS)]
-ChannelName = Literal["market", "ohlc", "news", "sentiment", "gas", "status"]
+if TYPE_CHECKING:
+    ChannelName = str
+else:
+    ChannelName = Literal[CHANNELS]
 
 
 class CommandError(Exception):

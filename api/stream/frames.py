@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from api.encoding import to_json
+from backend.categories import CATEGORIES
 
 PROTOCOL = 1
 HEARTBEAT_S = 15.0
 RECONNECT_AFTER_MS = 1_500
-CHANNELS = ("market", "ohlc", "news", "sentiment", "gas", "status")
+CHANNELS = (*CATEGORIES, "status")
 
 #: SSE names of some operations: in a browser an event named `error` means a lost connection.
 EVENTS = {"error": "problem"}

@@ -14,22 +14,22 @@ CacheState = Literal["hit", "miss", "stale"]
 
 @dataclass(frozen=True)
 class Query(Generic[T_co]):
-    """A question in our own words: hashable, its own cache key. `T_co` is what answers it.
+    """A question in the gateway's own terms: hashable, its own cache key, answered by `T_co`.
 
-    `is_urgent`: readers wait and there is nothing else to give them, so that a second provider
-    may be asked beside a slow first. It is no part of what is asked.
+    `is_urgent`: readers wait and no cached answer exists, so a second provider may be called while
+    the first is slow (hedging). It is not part of the query's identity.
     """
 
     category: ClassVar[str]
-    #: One question for all readers: its refreshes come before questions that readers choose.
+    #: All readers ask the same query; its refreshes have priority over queries that readers choose.
     is_shared: ClassVar[bool] = True
-    #: Nothing in it is a reader's choice: it cannot be at fault, whoever refuses it is.
+    #: No part of it is a reader's choice: if a provider rejects it, the provider is at fault.
     is_fixed: ClassVar[bool] = False
     is_urgent: bool = field(default=False, compare=False, repr=False, kw_only=True)
 
     @property
     def subject(self) -> str:
-        """The question in words, for a reader."""
+        """The query in words; distinct queries of a category that are persisted differ in it."""
         return self.category
 
     @property
@@ -39,7 +39,7 @@ class Query(Generic[T_co]):
 
     @property
     def series(self) -> str | None:
-        """Names a series that must not change hands needlessly; None for plain questions."""
+        """The name of a series that should stay with one provider; None for other queries."""
         return None
 
 

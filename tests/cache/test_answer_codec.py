@@ -1,4 +1,4 @@
-"""Answers as bytes: what is read is what was written, and junk is nothing."""
+"""Answers as bytes: what is encoded is decoded again, and junk is not."""
 
 import json
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def answers(data: st.SearchStrategy[Any]) -> st.SearchStrategy[Answer[Any]]:
 
 @every_category
 @given(drawn=st.data())
-def test_what_is_read_is_what_was_written(category: str, drawn: st.DataObject) -> None:
+def test_a_decoded_answer_is_the_encoded_one(category: str, drawn: st.DataObject) -> None:
     codec, queries, data = CATEGORIES[category]
     query, answer = drawn.draw(queries), drawn.draw(answers(data))
     kept = codec.decoded(codec.encoded(query, answer))
@@ -162,7 +162,7 @@ def test_what_is_read_is_what_was_written(category: str, drawn: st.DataObject) -
 
 @every_category
 @given(drawn=st.data())
-def test_what_is_cut_off_is_nothing(category: str, drawn: st.DataObject) -> None:
+def test_a_truncated_body_is_not_decoded(category: str, drawn: st.DataObject) -> None:
     codec, queries, data = CATEGORIES[category]
     body = codec.encoded(drawn.draw(queries), drawn.draw(answers(data)))
     assert codec.decoded(body[: drawn.draw(st.integers(0, len(body) - 1))]) is None
@@ -170,13 +170,13 @@ def test_what_is_cut_off_is_nothing(category: str, drawn: st.DataObject) -> None
 
 @every_category
 @given(body=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
-def test_junk_is_nothing(category: str, body: bytes) -> None:
+def test_random_junk_is_not_decoded(category: str, body: bytes) -> None:
     assert CATEGORIES[category][0].decoded(body) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"NaN", b'"\xff"', b"[" * 100_000])
 @every_category
-def test_known_kinds_of_junk_are_nothing(category: str, body: bytes) -> None:
+def test_known_kinds_of_junk_are_not_decoded(category: str, body: bytes) -> None:
     assert CATEGORIES[category][0].decoded(body) is None
 
 
@@ -187,7 +187,7 @@ def gas_body(change: Callable[[dict[str, Any]], Any]) -> bytes:
     return json.dumps(body).encode()
 
 
-def test_an_untouched_one_is_read() -> None:
+def test_an_unchanged_body_is_decoded() -> None:
     assert GAS.codec.decoded(gas_body(lambda body: None))
 
 
@@ -204,11 +204,11 @@ def test_an_untouched_one_is_read() -> None:
         lambda body: body["data"].update(slow=9.0),
     ],
 )
-def test_another_shape_or_an_absurd_value_is_nothing(change: Callable[[Any], Any]) -> None:
+def test_another_shape_or_an_absurd_value_is_not_decoded(change: Callable[[Any], Any]) -> None:
     assert GAS.codec.decoded(gas_body(change)) is None
 
 
-def test_candles_are_checked_as_a_series_again() -> None:
+def test_decoded_candles_are_validated_as_a_series() -> None:
     rows = tuple(Candle(n * 3_600_000, 1.0, 1.0, 1.0, 1.0, None, True) for n in range(2))
     answer = Answer(Candles(Interval.H1, rows), "binance", EPOCH, 1.0)
     query = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1, reference_price=2.0)

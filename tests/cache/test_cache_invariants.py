@@ -1,5 +1,5 @@
-"""Whatever sources, readers and time do: one flight a key, nothing served beyond its age, and what
-is old says so."""
+"""For any source, readers and times: one refresh at a time per query, no answer served beyond its
+highest age, and every stale answer flagged."""
 
 import asyncio
 from collections import Counter
@@ -24,20 +24,20 @@ COINS = ("btc", "eth", "ada")
 
 @dataclass
 class Source:
-    """Each call: how long it takes, and whether it fails."""
+    """`script`: of each call its duration in seconds, and whether it fails."""
 
     script: list[tuple[float, bool]]
-    under_way: Counter[PriceQuery] = field(default_factory=Counter)
-    most_under_way: int = 0
+    running: Counter[PriceQuery] = field(default_factory=Counter)
+    most_running: int = 0
 
     async def fetch(self, query: PriceQuery) -> Answer[float]:
-        self.under_way[query] += 1
-        self.most_under_way = max(self.most_under_way, *self.under_way.values())
+        self.running[query] += 1
+        self.most_running = max(self.most_running, *self.running.values())
         delay_s, fails = self.script.pop() if self.script else (0.0, False)
         try:
             await asyncio.sleep(delay_s)
         finally:
-            self.under_way[query] -= 1
+            self.running[query] -= 1
         if fails:
             raise AllProvidersFailed("down", [Refusal("a", "upstream_5xx")])
         return Answer(LoopClock().monotonic(), "a", LoopClock().now(), 1.0)
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Reader:
-    """Comes `after_s` after the one before, and leaves after `patience_s`."""
+    """Arrives `after_s` after the previous one; leaves after `patience_s`."""
 
     after_s: float
     coin: str
@@ -57,7 +57,7 @@ async def read(cached: CachedSource[PriceQuery, float], reader: Reader) -> None:
     try:
         async with asyncio.timeout(reader.patience_s):
             answer = await cached.fetch(PriceQuery(reader.coin))
-    except (AllProvidersFailed, DeadlineExceeded, TimeoutError):  # nothing else comes out
+    except (AllProvidersFailed, DeadlineExceeded, TimeoutError):  # no other error
         return
     now = LoopClock().monotonic()
     assert now - began <= DEADLINE_S + 0.001
@@ -71,7 +71,7 @@ async def play(script: list[tuple[float, bool]], readers: list[Reader]) -> None:
     clock, source = LoopClock(), Source(list(script))
     cached: CachedSource[PriceQuery, float] = CachedSource(
         source,
-        TTLCache[Answer[float]](clock, 2),  # fewer than there are questions
+        TTLCache[Answer[float]](clock, 2),  # fewer than there are queries
         clock=clock,
         emit=lambda _event: None,
         freshness=lambda _query, _answer: Freshness(TTL_S, MAX_STALE_S),
@@ -83,7 +83,7 @@ async def play(script: list[tuple[float, bool]], readers: list[Reader]) -> None:
         tasks.append(asyncio.create_task(read(cached, reader)))
     await asyncio.gather(*tasks)
     await cached.aclose()
-    assert source.most_under_way <= 1, "two flights of one key"
+    assert source.most_running <= 1, "two refreshes of one query at once"
     assert len(cached) <= 2
 
 
@@ -98,7 +98,7 @@ READERS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(DELAYS, st.booleans()), max_size=30), st.lists(READERS, max_size=40))
-def test_one_flight_a_key_and_no_old_answer_unflagged(
+def test_one_refresh_per_query_and_no_unflagged_stale_answer(
     script: list[tuple[float, bool]], readers: list[Reader]
 ) -> None:
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:

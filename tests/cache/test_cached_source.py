@@ -142,9 +142,9 @@ async def test_readers_of_one_cold_key_share_one_flight(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("age_s", "joined"),
     [
-        (None, 2),  # nothing is held: all three wait, for the first one's refresh
+        (None, 2),  # no cached answer: all three wait for the first one's refresh
         (TTL_S - 1, 0),  # fresh
-        (TTL_S + 1, 0),  # refreshed behind their backs: nobody waits
+        (TTL_S + 1, 0),  # refreshed in the background: no one waits
         (TTL_S * 2 + 1, 2),  # too old for that: all three wait again
     ],
 )
@@ -357,7 +357,7 @@ async def test_remembered_failures_are_bounded(bench: Bench) -> None:
         with pytest.raises(GatewayError):
             await bench.cached.fetch(PriceQuery(coin))
 
-    for part in (range(900), range(900, 1_030)):  # so many at once are allowed
+    for part in (range(900), range(900, 1_030)):  # within MOST_REFRESHES at once
         await asyncio.gather(*(ask(f"coin-{number}") for number in part))
     assert repr(bench.cached._failures) == "<Failures 1024/1024>"
 
@@ -425,19 +425,19 @@ async def test_an_update_to_none_changes_nothing(bench: Bench, is_fresh: bool) -
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(5)
     await bench.cached.update(QUERY, lambda _answer: None, is_fresh=is_fresh)
-    held = await bench.cached.fetch(QUERY)
-    assert (held.data, held.refresh_id) == (1.0, first.refresh_id)
-    assert held.ttl_left_s == pytest.approx(TTL_S - 5, abs=0.1)
+    updated = await bench.cached.fetch(QUERY)
+    assert (updated.data, updated.refresh_id) == (1.0, first.refresh_id)
+    assert updated.ttl_left_s == pytest.approx(TTL_S - 5, abs=0.1)
 
 
 async def test_an_update_keeps_the_times_and_has_its_own_refresh_id(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(20)
     await bench.cached.update(QUERY, doubled)
-    held = await bench.cached.fetch(QUERY)
-    assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
-    assert (held.fetched_at, held.expires_at) == (first.fetched_at, first.expires_at)
-    assert (held.age_s, held.ttl_left_s) == (20, TTL_S - 20)
+    updated = await bench.cached.fetch(QUERY)
+    assert (updated.data, updated.refresh_id, updated.cache) == (2.0, first.refresh_id + 1, "hit")
+    assert (updated.fetched_at, updated.expires_at) == (first.fetched_at, first.expires_at)
+    assert (updated.age_s, updated.ttl_left_s) == (20, TTL_S - 20)
     newest: Any = bench.cached.newest
     assert (newest.data, newest.age_s) == (2.0, 20)
     assert bench.source.calls == 1
@@ -457,16 +457,16 @@ async def test_an_update_does_not_delay_the_next_refresh(bench: Bench) -> None:
 async def test_an_update_with_is_fresh_counts_as_a_refresh(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(20)
-    told_at = bench.source.clock.now()
+    ticked_at = bench.source.clock.now()
     await bench.cached.update(
-        QUERY, lambda answer: replace(doubled(answer), fetched_at=told_at), is_fresh=True
+        QUERY, lambda answer: replace(doubled(answer), fetched_at=ticked_at), is_fresh=True
     )
-    held = await bench.cached.fetch(QUERY)
-    assert (held.data, held.refresh_id, held.cache) == (2.0, first.refresh_id + 1, "hit")
-    assert (held.fetched_at, held.age_s, held.ttl_left_s) == (told_at, 0, TTL_S)
-    assert held.expires_at == told_at + timedelta(seconds=TTL_S)
+    updated = await bench.cached.fetch(QUERY)
+    assert (updated.data, updated.refresh_id, updated.cache) == (2.0, first.refresh_id + 1, "hit")
+    assert (updated.fetched_at, updated.age_s, updated.ttl_left_s) == (ticked_at, 0, TTL_S)
+    assert updated.expires_at == ticked_at + timedelta(seconds=TTL_S)
     await asyncio.sleep(TTL_S)
-    assert (await bench.cached.fetch(QUERY)).refresh_id == held.refresh_id
+    assert (await bench.cached.fetch(QUERY)).refresh_id == updated.refresh_id
     assert bench.source.calls == 1
 
 
@@ -476,9 +476,9 @@ async def test_an_update_leaves_a_stale_answer_stale(bench: Bench) -> None:
     bench.source.error = DOWN
     await bench.cached.fetch(QUERY)
     await bench.cached.update(QUERY, doubled)
-    held = await bench.cached.fetch(QUERY)
-    assert (held.data, held.stale, held.stale_reason) == (2.0, True, "upstream_5xx")
-    assert held.cache == "stale"
+    updated = await bench.cached.fetch(QUERY)
+    assert (updated.data, updated.stale, updated.stale_reason) == (2.0, True, "upstream_5xx")
+    assert updated.cache == "stale"
 
 
 async def test_an_update_with_is_fresh_makes_a_stale_answer_fresh(bench: Bench) -> None:
@@ -487,9 +487,9 @@ async def test_an_update_with_is_fresh_makes_a_stale_answer_fresh(bench: Bench) 
     bench.source.error = DOWN
     await bench.cached.fetch(QUERY)
     await bench.cached.update(QUERY, doubled, is_fresh=True)
-    held = await bench.cached.fetch(QUERY)
-    assert (held.data, held.stale, held.stale_reason) == (2.0, False, None)
-    assert (held.cache, held.ttl_left_s) == ("hit", TTL_S)
+    updated = await bench.cached.fetch(QUERY)
+    assert (updated.data, updated.stale, updated.stale_reason) == (2.0, False, None)
+    assert (updated.cache, updated.ttl_left_s) == ("hit", TTL_S)
     newest: Any = bench.cached.newest
     assert (newest.data, newest.stale) == (2.0, False)
 
@@ -574,8 +574,8 @@ async def test_only_refreshes_and_fresh_updates_are_saved(bench: Bench) -> None:
 
 
 def of_another_process(age_s: float) -> Answer[float]:
-    told_at = LoopClock().now() - timedelta(seconds=age_s)
-    return Answer(7.0, "b", told_at, 1.0, (Attempt("b", "ok", 1.0),), ("careful",))
+    ticked_at = LoopClock().now() - timedelta(seconds=age_s)
+    return Answer(7.0, "b", ticked_at, 1.0, (Attempt("b", "ok", 1.0),), ("careful",))
 
 
 async def test_an_imported_answer_that_is_still_fresh_is_a_hit_with_its_age(
@@ -816,13 +816,13 @@ async def test_validity_ends_with_an_update_a_due_refresh_and_the_cache(
     bench: Bench,
 ) -> None:
     first = await bench.cached.fetch(QUERY)
-    held: Any = first.validity
+    validity: Any = first.validity
     await asyncio.sleep(TTL_S / 2)
-    assert held.current_age_s() == TTL_S / 2
-    held.note_hit()
+    assert validity.current_age_s() == TTL_S / 2
+    validity.note_hit()
     assert bench.cached.counters.hits == 1
     await bench.cached.update(QUERY, lambda answer: replace(answer, data=5.0))
-    assert held.current_age_s() is None
+    assert validity.current_age_s() is None
     amended: Any = (await bench.cached.fetch(QUERY)).validity
     assert amended.current_age_s() == TTL_S / 2
     await asyncio.sleep(TTL_S / 2)

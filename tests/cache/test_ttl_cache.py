@@ -107,9 +107,9 @@ def test_it_stays_within_its_capacity_and_serves_no_dropped_entry(
             await cache.set(key, size, ttl_s=5, keep_s=10)
             stored[key] = size, clock.monotonic()
             clock.advance(wait_s)
-            held = [await cache.get(name) for name in range(7)]
-            assert sum(entry.value for entry in held if entry) <= 8
-            for name, entry in enumerate(held):
+            entries = [await cache.get(name) for name in range(7)]
+            assert sum(entry.value for entry in entries if entry) <= 8
+            for name, entry in enumerate(entries):
                 if entry:
                     assert (entry.value, entry.stored_at) == stored[name]
                     assert clock.monotonic() - entry.stored_at < 10

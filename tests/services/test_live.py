@@ -84,7 +84,7 @@ def candles(price: float = 100.0, pair: str | None = "BTCUSDT", source: str = "b
     )
 
 
-def candle_told(price: float, **changes: Any) -> CandleUpdate:
+def candle_tick(price: float, **changes: Any) -> CandleUpdate:
     row = Candle(EPOCH_MS, price, price, price, price, 13.0, False)
     return replace(CandleUpdate("binance", BTC_HOURS, row), **changes)
 
@@ -185,7 +185,7 @@ class OneRanking:
 class Bench:
     ticks: ScriptedTicks | None = field(default_factory=ScriptedTicks)
     cache: ScriptedCache = field(default_factory=ScriptedCache)
-    heard: list[Any] = field(default_factory=list)
+    received: list[Any] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @cached_property
@@ -218,7 +218,7 @@ class Bench:
         async def read() -> None:
             async with aclosing(answers):
                 async for answer in answers:
-                    self.heard.append(answer)
+                    self.received.append(answer)
 
         return await self._start(read())
 
@@ -262,16 +262,16 @@ async def test_what_no_venue_pushes_is_watched_without_ticks(
     await bench.follow(bench.live.watch(query))
     bench.cache.put(query, Answer("second", "a", EPOCH, 1.0))
     await asyncio.sleep(0.01)
-    assert [answer.data for answer in bench.heard] == ["first", "second"]
+    assert [answer.data for answer in bench.received] == ["first", "second"]
     assert bench.cache.asked == [query, query]
-    assert (bench.source.wants, bench.live.flow(bench.heard[-1])) == ([], None)
+    assert (bench.source.wants, bench.live.flow(bench.received[-1])) == ([], None)
 
 
 async def test_the_markets_ticks_are_wanted_while_it_is_watched(bench: Bench) -> None:
     await bench.know()
     reader = await bench.follow(bench.live.watch(MarketQuery()))
     assert bench.source.wants == [(MarketTicks(),)]
-    assert bench.live.flow(bench.heard[-1]) == Flow(True, "timeout")
+    assert bench.live.flow(bench.received[-1]) == Flow(True, "timeout")
     assert repr(bench.live) == "<LiveService 1 watches with ticks>"
     await leave(reader)
     assert bench.source.wants == [(MarketTicks(),), ()]
@@ -282,8 +282,8 @@ async def test_the_ticks_of_the_venues_own_candles_are_wanted(bench: Bench) -> N
     await bench.know()
     reader = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     assert bench.source.wants == [(BTC_HOURS,)]
-    assert bench.live.flow(bench.heard[-1]) == Flow(False, "timeout")
-    assert [answer.data for answer in bench.heard] == [candles().data]
+    assert bench.live.flow(bench.received[-1]) == Flow(False, "timeout")
+    assert [answer.data for answer in bench.received] == [candles().data]
     await leave(reader)
     assert bench.source.wants[-1] == ()
 
@@ -291,7 +291,7 @@ async def test_the_ticks_of_the_venues_own_candles_are_wanted(bench: Bench) -> N
 @pytest.mark.parametrize(
     "answer",
     [candles(source="kraken"), candles(pair=None, source="coingecko_free"), candles(pair=None)],
-    ids=["another venue's", "nobody's pair", "without a pair"],
+    ids=["another venue's", "without a venue", "without a pair"],
 )
 async def test_no_ticks_are_wanted_for_candles_of_another_provider(
     bench: Bench, answer: Answer[Candles]
@@ -299,8 +299,8 @@ async def test_no_ticks_are_wanted_for_candles_of_another_provider(
     await bench.know()
     bench.cache.put(BTC_QUERY, answer)
     await bench.follow(bench.live.watch_candles("BTC", HOURS))
-    assert len(bench.heard) == 1
-    assert (bench.source.wants, bench.live.flow(bench.heard[-1])) == ([], None)
+    assert len(bench.received) == 1
+    assert (bench.source.wants, bench.live.flow(bench.received[-1])) == ([], None)
 
 
 async def test_ticks_are_wanted_again_when_candles_come_from_the_venue_again(
@@ -318,7 +318,7 @@ async def test_ticks_are_wanted_again_when_candles_come_from_the_venue_again(
 async def test_an_unknown_symbol_is_an_error_and_no_ticks_are_wanted(bench: Bench) -> None:
     await bench.know()
     await bench.follow(bench.live.watch_candles("NOSUCHCOIN", HOURS))
-    (error,) = bench.heard
+    (error,) = bench.received
     assert isinstance(error, UnknownSymbol)
     assert bench.source.wants == []
 
@@ -346,7 +346,7 @@ async def test_new_answers_do_not_change_which_ticks_are_wanted(bench: Bench) ->
     for _ in range(5):
         bench.cache.put(MarketQuery(), bench.cache.answers[MarketQuery()])
         await asyncio.sleep(0.01)
-    assert len(bench.heard) == 6
+    assert len(bench.received) == 6
     assert bench.source.wants == [(MarketTicks(),)]
 
 
@@ -356,7 +356,7 @@ async def test_ticker_ticks_update_the_market_and_reach_its_watchers(bench: Benc
     await bench.follow(bench.live.watch(MarketQuery()))
     bench.source.say(TickerUpdates("binance", (ticker("BTC", 51_000.0),)))
     await asyncio.sleep(0.01)
-    before, after = bench.heard
+    before, after = bench.received
     assert [row.price for row in before.data.coins] == [50_000.0, 3_000.0]
     assert [row.price for row in after.data.coins] == [51_000.0, 3_000.0]
     assert [row.source for row in after.data.coins] == ["binance", "coingecko_free"]
@@ -377,9 +377,9 @@ async def test_a_candle_tick_updates_its_series_and_makes_it_fresh(bench: Bench)
     await bench.run()
     await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await asyncio.sleep(30)
-    bench.source.say(candle_told(101.0))
+    bench.source.say(candle_tick(101.0))
     await asyncio.sleep(0.01)
-    before, after = bench.heard
+    before, after = bench.received
     assert [row.close for row in before.data.candles] == [100.0]
     assert [row.close for row in after.data.candles] == [101.0]
     assert (after.fetched_at - EPOCH).total_seconds() == pytest.approx(30, abs=0.1)
@@ -393,34 +393,39 @@ async def test_a_candle_tick_that_came_during_a_refresh_is_applied_to_the_refres
     await bench.run()
     await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await asyncio.sleep(30)
-    bench.source.say(candle_told(101.0))
+    bench.source.say(candle_tick(101.0))
     await asyncio.sleep(0.01)
     refreshed_at = EPOCH + timedelta(seconds=30.02)  # the tick came while it was on its way
     bench.cache.put(BTC_QUERY, replace(candles(), fetched_at=refreshed_at, latency_ms=5_000.0))
     await asyncio.sleep(0.01)
-    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0, 101.0, 100.0, 101.0]
+    assert [answer.data.candles[-1].close for answer in bench.received] == [
+        100.0,
+        101.0,
+        100.0,
+        101.0,
+    ]
 
 
 async def test_a_candle_tick_from_before_a_refresh_is_not_applied_again(bench: Bench) -> None:
     await bench.know()
     await bench.run()
     await bench.follow(bench.live.watch_candles("BTC", HOURS))
-    bench.source.say(candle_told(101.0))
+    bench.source.say(candle_tick(101.0))
     await asyncio.sleep(30)
     refreshed_at = EPOCH + timedelta(seconds=30)
     bench.cache.put(BTC_QUERY, replace(candles(102.0), fetched_at=refreshed_at))
     await asyncio.sleep(0.01)
-    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0, 101.0, 102.0]
+    assert [answer.data.candles[-1].close for answer in bench.received] == [100.0, 101.0, 102.0]
 
 
 async def test_a_candle_tick_behind_a_gap_is_not_applied(bench: Bench) -> None:
     await bench.know()
     await bench.run()
     await bench.follow(bench.live.watch_candles("BTC", HOURS))
-    late = replace(candle_told(101.0).candle, timestamp=EPOCH_MS + 5 * HOUR)
-    bench.source.say(candle_told(101.0, candle=late))
+    late = replace(candle_tick(101.0).candle, timestamp=EPOCH_MS + 5 * HOUR)
+    bench.source.say(candle_tick(101.0, candle=late))
     await asyncio.sleep(0.01)
-    assert len(bench.heard) == 1
+    assert len(bench.received) == 1
 
 
 async def test_a_candle_tick_of_a_series_that_is_not_watched_any_more_is_not_applied(
@@ -431,7 +436,7 @@ async def test_a_candle_tick_of_a_series_that_is_not_watched_any_more_is_not_app
     reader = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     await leave(reader)
     other = CandleTicks(instrument("ETHUSDT"), Interval.H1)
-    bench.source.say(candle_told(101.0), candle_told(101.0, subject=other))
+    bench.source.say(candle_tick(101.0), candle_tick(101.0, subject=other))
     await asyncio.sleep(0.01)
     assert bench.cache.updated == []
 
@@ -441,10 +446,10 @@ async def test_a_candle_tick_is_applied_once_for_all_watches_of_its_series(bench
     await bench.run()
     for _ in range(3):
         await bench.follow(bench.live.watch_candles("BTC", HOURS))
-    bench.source.say(candle_told(101.0))
+    bench.source.say(candle_tick(101.0))
     await asyncio.sleep(0.01)
     assert bench.cache.updated == [(BTC_QUERY, True)]
-    assert [answer.data.candles[-1].close for answer in bench.heard] == [100.0] * 3 + [101.0] * 3
+    assert [answer.data.candles[-1].close for answer in bench.received] == [100.0] * 3 + [101.0] * 3
 
 
 async def test_a_bug_in_the_ticks_is_logged_and_they_restart_after_five_seconds(
@@ -517,7 +522,7 @@ async def test_without_a_venue_everything_is_watched_without_ticks() -> None:
         await bench.follow(bench.live.watch(MarketQuery())),
         await bench.follow(bench.live.watch_candles("BTC", HOURS)),
     ]
-    assert len(bench.heard) == 2
+    assert len(bench.received) == 2
     assert bench.live.tick_status() is None
-    assert bench.live.flow(bench.heard[0]) == Flow(False, "disabled")
+    assert bench.live.flow(bench.received[0]) == Flow(False, "disabled")
     await leave(*readers)

@@ -1,4 +1,4 @@
-"""How a venue's newest candle enters a series that it gave."""
+"""Applies a candle tick to a series of the same venue."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,34 +10,32 @@ from backend.services.candles.service import BLOCK
 
 
 def with_candle(
-    answer: Answer[Candles], told: CandleUpdate, now: datetime
+    answer: Answer[Candles], tick: CandleUpdate, now: datetime
 ) -> Answer[Candles] | None:
-    """The series with the candle that its own venue told; None where it does not follow on.
+    """The series with the tick's candle, as if fetched `now`; None if the tick does not fit.
 
-    With it the series is as whole as one fetched `now`. A new candle enters only behind one whose
-    last word was heard: what was missed in between the next refresh brings.
+    A tick fits if it updates the newest candle, or follows directly on a closed one. After a gap,
+    the next refresh brings the missing candles.
     """
     series = answer.data
-    is_same = answer.source == told.source and series.instrument == told.subject.instrument
-    if not is_same or not series.candles or series.interval is not told.subject.interval:
+    is_same = answer.source == tick.source and series.instrument == tick.subject.instrument
+    if not is_same or not series.candles or series.interval is not tick.subject.interval:
         return None
-    candles = _followed(series.candles, told.candle, series)
+    candles = _with_newest(series, tick.candle)
     if candles is None:
         return None
     try:
         changed = replace(series, candles=candles)
-    except ValueError:  # off the grid, or a leap that no market makes
+    except ValueError:  # off the interval's grid, or an implausible jump
         return None
     return replace(answer, data=changed, fetched_at=now)
 
 
-def _followed(
-    candles: tuple[Candle, ...], told: Candle, series: Candles
-) -> tuple[Candle, ...] | None:
-    newest = candles[-1]
-    if told.timestamp == newest.timestamp:
-        is_news = not newest.closed and told != newest
-        return (*candles[:-1], told) if is_news else None
-    if told.timestamp != series.interval.next_open(newest.timestamp) or not newest.closed:
+def _with_newest(series: Candles, candle: Candle) -> tuple[Candle, ...] | None:
+    newest = series.candles[-1]
+    if candle.timestamp == newest.timestamp:
+        is_change = not newest.closed and candle != newest
+        return (*series.candles[:-1], candle) if is_change else None
+    if candle.timestamp != series.interval.next_open(newest.timestamp) or not newest.closed:
         return None
-    return (*candles, told)[-BLOCK:]
+    return (*series.candles, candle)[-BLOCK:]
