@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from backend.cache.answer_store import AnswerStorage, AnswerStore, Retention
+from backend.cache.answer_store import AnswerStore, Retention
 from backend.cache.cached_source import CachedSource
 from backend.cache.ttl_cache import TTLCache
 from backend.categories import CATEGORIES, GAS, MARKET, NEWS, Category
@@ -19,6 +19,7 @@ from backend.services.market.directory import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
 from backend.settings import Settings
+from backend.storage import Storage
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class CacheFactory:
     clock: Clock
     emit: EventSink
     settings: Settings
-    storage: AnswerStorage
+    storage: Storage
     refresh_share: Callable[[], float]
 
     def cached(

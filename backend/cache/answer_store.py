@@ -5,12 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from backend.bounded_map import BoundedMap
 from backend.cache.answer_codec import AnswerCodec
 from backend.clock import Clock
 from backend.models.answer import Answer, Query
+from backend.storage import Storage
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
@@ -22,16 +23,6 @@ CLOSE_S = 0.5
 #: Queries of which it is known that they were refreshed before: more than providers' limits allow
 #: within one TTL of candles, so that many queries asked once do not hide one that is asked again.
 MOST_REFRESHED = 4_096
-
-
-class AnswerStorage(Protocol):
-    """The part of backend.storage.contract.Storage that is needed here."""
-
-    async def save_answer(
-        self, question: str, body: bytes, now_s: float, most: int | None = None
-    ) -> bool:
-        """False if it could not be stored now. Never raises."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,7 @@ class AnswerStore(Generic[Q, T]):
     queries that are asked only once cost no write. One task writes; `aclose` ends it.
     """
 
-    def __init__(self, retention: Retention[Q, T], storage: AnswerStorage, clock: Clock) -> None:
+    def __init__(self, retention: Retention[Q, T], storage: Storage, clock: Clock) -> None:
         self._retention = retention
         self._storage = storage
         self._clock = clock

@@ -12,6 +12,7 @@ from backend.cache import answer_store
 from backend.cache.answer_codec import AnswerCodec, KeptAnswer
 from backend.cache.answer_store import AnswerStore, Retention
 from backend.models.answer import Answer
+from backend.storage import NoStorage
 from tests.clocks import EPOCH, LoopClock
 from tests.walk import PriceQuery
 
@@ -35,7 +36,7 @@ Store = AnswerStore[CoinQuery, float]
 
 
 @dataclass
-class Storage:
+class Storage(NoStorage):
     """Takes `delay_s` for each body; has no room for the first `failures`. As the file does, it
     keeps the newest bodies of a category."""
 
@@ -45,17 +46,17 @@ class Storage:
     bodies: dict[str, bytes] = field(default_factory=dict)
 
     async def save_answer(
-        self, question: str, body: bytes, now_s: float, most: int | None = None
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
     ) -> bool:
         await asyncio.sleep(self.delay_s)
         if self.failures:
             self.failures -= 1
             return False
-        self.bodies.pop(question, None)
-        self.bodies[question] = body
-        while most is not None and len(self.bodies) > most:
+        self.bodies.pop(key, None)
+        self.bodies[key] = body
+        while max_answers is not None and len(self.bodies) > max_answers:
             del self.bodies[next(iter(self.bodies))]
-        self.writes.append((question, now_s - EPOCH.timestamp()))
+        self.writes.append((key, now_s - EPOCH.timestamp()))
         return True
 
     @property
