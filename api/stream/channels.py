@@ -127,7 +127,7 @@ class Channels:
             lambda answer, coins: top(answer.data, MarketView(MAX_ROWS, names=coins)),
             flow=self._gateway.live.flow,
             row_key=lambda coin: coin.key,
-            order=lambda coin: coin.rank_order,
+            order=by_rank,
         )
 
     def ohlc(self, coin: Coin, interval: Interval) -> Channel:
@@ -191,6 +191,11 @@ class Channels:
             lambda answer, coins: _content(answer, page(answer, coins)),
             **rules,
         )
+
+
+def by_rank(coin: Coin) -> tuple[bool, int]:
+    """The documented order: coins of equal rank stay as they are, since a client sorts them so."""
+    return coin.market_cap_rank is None, coin.market_cap_rank or 0
 
 
 def _sorted(names: Iterable[str]) -> Coins:
