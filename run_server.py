@@ -36,7 +36,7 @@ DRAIN_S = 4
 #: Time after a signal, in seconds, after which the process exits whatever still hangs: a disk, a
 #: name server, a program that does not read our output.
 EXIT_AFTER_S = 4.6
-#: uvicorn logs a client's broken frame with this message and a trace, as an error of ours.
+#: uvicorn logs an invalid frame of a client with this message and a trace, like a bug.
 INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
 #: Ticks of uvicorn's main loop.
 TICKS_PER_S = 10

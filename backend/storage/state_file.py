@@ -165,8 +165,8 @@ def _load(connection: sqlite3.Connection) -> SavedState:
         life = connection.execute("SELECT seen_at FROM life").fetchone()
         seen_at = float(life[0]) if life else None
         blocks = {
-            str(name): SavedBlock(str(state), str(reason), float(until), bool(told), float(at))
-            for name, state, reason, until, told, at in connection.execute(READ_BLOCKS)
+            str(name): SavedBlock(str(state), str(reason), float(until), bool(stated), float(at))
+            for name, state, reason, until, stated, at in connection.execute(READ_BLOCKS)
         }
     except (TypeError, ValueError) as error:  # SQLite accepts any text in any column
         raise _damaged(str(error)) from None

@@ -1,4 +1,4 @@
-"""The chart of the chosen coin."""
+"""The chart of the selected coin."""
 
 import json
 import re
@@ -82,7 +82,7 @@ async def test_another_interval_is_another_series(stage: Stage, watched: Watched
 
 
 async def test_candles_of_the_previous_series_are_not_drawn(stage: Stage, look: OpenPage) -> None:
-    """Bitcoin's come once more, behind those of the coin that was chosen meanwhile."""
+    """Bitcoin's candles arrive once more, after those of the newly selected coin."""
     bitcoins, is_chosen = "", False
 
     def late(text: str) -> str | list[str]:

@@ -1,4 +1,4 @@
-"""The interactive documentation, in a browser that reaches nobody but the gateway."""
+"""The interactive documentation, in a browser that reaches only the gateway."""
 
 import orjson
 import pytest

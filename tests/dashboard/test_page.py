@@ -1,4 +1,4 @@
-"""The page as a whole: where it may stand, how it looks there, what it may ask, who can use it."""
+"""The page as a whole: frames and proxies, layout, requests, accessibility."""
 
 from importlib.util import find_spec
 from pathlib import Path

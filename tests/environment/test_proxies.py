@@ -1,4 +1,4 @@
-"""Addresses of proxies and lists of those who go without, as users and tools write them."""
+"""Proxy addresses and lists of exempt hosts, as users and tools write them."""
 
 import pytest
 

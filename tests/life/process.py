@@ -1,4 +1,4 @@
-"""The real gateway in a process of its own: started, limited, watched by /proc, and ended."""
+"""The real gateway in its own process: started, limited, measured by /proc, and ended."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: What a process needs to find Python; nothing else of ours reaches the gateway.
+#: Variables that a process needs to find Python; the gateway gets no others.
 KEPT = ("PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 OUTPUT = "output.txt"
 #: Arguments of a server with shorter waits.
@@ -26,7 +26,7 @@ QUICK = ("-m", "tests.life.quick_server")
 
 @dataclass(frozen=True)
 class Ended:
-    """How it ended: its exit code (None: it did not), after how long, and all that it printed."""
+    """How a process ended: its exit code (None if it did not end), its time, and its output."""
 
     code: int | None
     took_s: float
@@ -35,7 +35,7 @@ class Ended:
 
 @dataclass
 class Gateway:
-    """A gateway that serves on loopback; its output goes to a file, its folder is its own."""
+    """A gateway that serves on loopback, in its own folder, with its output in a file."""
 
     process: asyncio.subprocess.Process
     client: httpx.AsyncClient
@@ -63,15 +63,15 @@ class Gateway:
             return Ended(None, time.monotonic() - began, self.output)
         return Ended(self.process.returncode, time.monotonic() - began, self.output)
 
-    async def told(self, text: str, within_s: float = 15.0) -> None:
-        """Returns once `text` stands in the output."""
+    async def until_logged(self, text: str, within_s: float = 15.0) -> None:
+        """Returns once the output contains `text`."""
         async with asyncio.timeout(within_s):
             while text not in self.output:
                 await asyncio.sleep(0.05)
 
 
 def free_port() -> int:
-    """Below those that the kernel gives away: nobody else gets it until it is listened to."""
+    """A port below the ephemeral ones: the kernel gives it to no other process."""
     while True:
         port = random.randrange(10_000, 30_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -133,7 +133,7 @@ async def _until_serving(gateway: Gateway) -> None:
             await asyncio.sleep(0.05)
         else:
             return
-    raise AssertionError(f"it does not serve: {gateway.output}")
+    raise AssertionError(f"the gateway does not serve: {gateway.output}")
 
 
 def memory_mb(pid: int) -> float:
@@ -151,7 +151,7 @@ def cpu_s(pid: int) -> float:
 
 
 def descriptors(pid: int) -> list[str]:
-    """What each open descriptor leads to."""
+    """The target of each open descriptor."""
     found = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:

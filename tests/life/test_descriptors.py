@@ -1,4 +1,4 @@
-"""File descriptors run out: nobody is condemned for it, and it is over when they are free."""
+"""File descriptors run out: no provider counts as failed, and the gateway recovers."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Readers who leave before they are let in, or in the middle of an answer, and who never read."""
+"""Clients that leave before they are accepted or during a response, and clients that never read."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from api.server.connections import MAX_UNREAD
 from tests.api.raw import HANDSHAKE
-from tests.life.clients import connected, get, held_by_kernel
+from tests.life.clients import connected, get, kernel_bytes
 from tests.life.process import memory_mb, running, sockets
 from tests.scrape import samples
 from tests.world.server import World
@@ -76,11 +76,11 @@ async def test_unread_responses_of_one_address_are_bounded(
             lines = "\r\nConnection: close" if number % 3 == 0 else ""
             asked = get(MUCH).removesuffix(b"\r\n\r\n") + lines.encode() + b"\r\n\r\n"
             await stack.enter_async_context(connected(gateway.port, asked * 3))
-        await gateway.told("leaves too many responses unread", within_s=20)
+        await gateway.until_logged("leaves too many responses unread", within_s=20)
         async with asyncio.timeout(20):  # well before any of them counts as stuck
             while sockets(gateway.process.pid) > MAX_UNREAD + 15:
                 await asyncio.sleep(0.1)
-        kept, grown_mb = held_by_kernel(gateway.port), memory_mb(gateway.process.pid) - before_mb
+        kept, grown_mb = kernel_bytes(gateway.port), memory_mb(gateway.process.pid) - before_mb
         assert kept < MAX_UNREAD * len(answer.content)
         assert grown_mb < 30
         ended = await gateway.stop()

@@ -1,4 +1,4 @@
-"""The real process at its address: both families, a port that is taken, who may come in."""
+"""The real process at its address: both IP families, a port in use, the warning about access."""
 
 import asyncio
 import socket
@@ -62,7 +62,7 @@ async def test_a_gateway_that_is_open_to_all_logs_one_warning(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"HOST": "192.0.2.1"}, "HOST: is not an address of this machine"),
         ({"HOST": "[::"}, "HOST: cannot listen"),
@@ -71,13 +71,13 @@ async def test_a_gateway_that_is_open_to_all_logs_one_warning(
     ],
 )
 async def test_an_invalid_setting_is_one_line_that_names_the_variable(
-    tmp_path: Path, settings: dict[str, str], told: str
+    tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     async with started(tmp_path, **settings) as process:
         code = await asyncio.wait_for(process.wait(), 20)
     (line,) = (tmp_path / OUTPUT).read_text().splitlines()
     assert code == 2
-    assert told in line
+    assert message in line
     assert "hunter22" not in line
 
 

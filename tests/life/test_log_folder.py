@@ -1,4 +1,4 @@
-"""Log folders on full disks, read-only, gone or none: it serves, tells once, and writes again."""
+"""Log folders that are full, read-only, missing or invalid: it serves, warns once, and recovers."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ from tests.life.asking import QUICK, ask, is_json, lines, until
 from tests.life.process import Gateway, running
 from tests.world.server import World
 
-#: Starts what stands behind it without root's right to write everywhere.
+#: Starts a command without root's right to write everywhere.
 PLAIN_USER = """
 import ctypes, os, sys
 CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
@@ -28,7 +28,7 @@ async def test_a_full_log_disk_is_logged_once_and_used_again_when_it_has_space(
     async with running(tmp_path, **world.environment(**QUICK)) as gateway:
         gateway.limit(resource.RLIMIT_FSIZE, health.stat().st_size + 300)
         await ask(gateway)
-        await gateway.told("provider_health.log cannot be written")
+        await gateway.until_logged("provider_health.log cannot be written")
         await assert_it_logs_again(gateway, health)
         ended = await gateway.stop()
     assert ended.output.count("cannot be written") == 1
@@ -95,7 +95,7 @@ async def test_a_log_folder_that_becomes_a_file_is_logged_once_for_each_log(
         shutil.rmtree(folder)
         folder.write_text("in the way")
         await ask(gateway, 5)
-        await gateway.told("provider_health.log cannot be written")
+        await gateway.until_logged("provider_health.log cannot be written")
         folder.unlink()
         await ask(gateway, 2)
         await until(lambda: lines(folder / "provider_health.log"))
@@ -137,7 +137,7 @@ async def test_a_log_that_becomes_a_pipe_is_logged_once(world: World, tmp_path: 
         os.mkfifo(tmp_path / "pipe")
         (tmp_path / "pipe").rename(health)
         await ask(gateway, 5)
-        await gateway.told("provider_health.log cannot be written")
+        await gateway.until_logged("provider_health.log cannot be written")
         health.unlink()
         await ask(gateway, 2)
         await until(lambda: lines(health))

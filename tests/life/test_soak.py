@@ -1,4 +1,4 @@
-"""The soak itself: that it runs, and that it would tell what it is there to tell."""
+"""The soak test itself: it runs, and it reports what it should find."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A state file that is none, is spoilt or held, or has no room: it serves, and tells once."""
+"""A state file that is invalid, damaged, locked or on a full disk: it serves, and warns once."""
 
 import asyncio
 import os
@@ -27,9 +27,9 @@ async def test_a_full_disk_is_logged_once_and_its_recovery_once(
         room = (tmp_path / STATE).stat().st_size
         gateway.limit(resource.RLIMIT_FSIZE, 100_000)
         await ask(gateway, 5)
-        await gateway.told("STATE_PATH cannot be used")
+        await gateway.until_logged("STATE_PATH cannot be used")
         gateway.limit(resource.RLIMIT_FSIZE, -1)
-        await until_told_again(gateway)
+        await until_usable_again(gateway)
         ended = await gateway.stop()
     assert room < 100_000
     assert ended.code == 0
@@ -38,7 +38,7 @@ async def test_a_full_disk_is_logged_once_and_its_recovery_once(
     assert_state_is_sound(tmp_path / STATE)
 
 
-async def until_told_again(gateway: Gateway) -> None:
+async def until_usable_again(gateway: Gateway) -> None:
     async with asyncio.timeout(15):
         while "STATE_PATH works again" not in gateway.output:
             await ask(gateway, 1)
@@ -95,7 +95,7 @@ def of_another_schema(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "warning"),
     [
         (garbage, "STATE_PATH is damaged and set aside"),
         (truncated, "STATE_PATH is damaged and set aside"),
@@ -108,7 +108,7 @@ def of_another_schema(path: Path) -> None:
     ],
 )
 async def test_an_unusable_state_file_is_one_warning_at_most(
-    world: World, tmp_path: Path, spoil: Callable[[Path], None], told: str | None
+    world: World, tmp_path: Path, spoil: Callable[[Path], None], warning: str | None
 ) -> None:
     path = tmp_path / "gateway.sqlite"
     spoil(path)
@@ -118,8 +118,8 @@ async def test_an_unusable_state_file_is_one_warning_at_most(
         ended = await gateway.stop()
     assert ended.code == 0
     assert "Traceback" not in ended.output
-    if told:
-        assert ended.output.count(told) == 1
+    if warning:
+        assert ended.output.count(warning) == 1
     else:
         assert "STATE_PATH" not in ended.output
 
@@ -157,8 +157,8 @@ async def test_a_locked_state_file_delays_no_answer(world: World, tmp_path: Path
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             await ask(gateway, 10)
-            await gateway.told("STATE_PATH cannot be used")
-        await until_told_again(gateway)
+            await gateway.until_logged("STATE_PATH cannot be used")
+        await until_usable_again(gateway)
         ended = await gateway.stop()
     assert ended.output.count("STATE_PATH cannot be used") == 1
     assert_state_is_sound(path)
@@ -173,7 +173,7 @@ async def ask_market(gateway: Gateway) -> None:
 
 
 async def test_repeated_kills_do_not_exceed_a_limit(world: World, tmp_path: Path) -> None:
-    """Keyless CoinGecko allows five calls a minute, whoever makes them."""
+    """CoinGecko allows five calls a minute without a key, for all processes together."""
     settings = world.environment(**NO_BINANCE)
     for _ in range(4):
         async with running(tmp_path, **settings) as gateway:
@@ -222,7 +222,9 @@ async def test_invalid_figures_are_discarded_and_it_serves(
         state.commit()
     asked = world.calls["coingecko_free"]
     async with running(tmp_path, **settings) as gateway:
-        await gateway.told(f"STATE_PATH: 1 entries of {window} cannot be true and is set aside")
+        await gateway.until_logged(
+            f"STATE_PATH: 1 entries of {window} cannot be true and is set aside"
+        )
         await ask_market(gateway)
         await ask_market(gateway)
         quotas = (await gateway.client.get("/api/status")).json()["providers"]

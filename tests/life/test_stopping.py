@@ -1,4 +1,4 @@
-"""SIGTERM: answers under way are given or cut, readers are told, the process ends in time."""
+"""SIGTERM: responses in progress end, stream clients are told, the process exits in time."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.life.clients import connected, dribble, everything, get
 from tests.life.process import OUTPUT, QUICK, Ended, free_port, running, started
 from tests.world.server import World
 
-#: So many candles that they fit into no kernel's buffer.
+#: More candles than the kernel's buffer takes.
 MUCH = "/api/market/ohlc?symbol=BTC&interval=1m&start=2026-11-20&end=2026-11-25&limit=1000"
 TERM, INT = signal.SIGTERM, signal.SIGINT
 
@@ -44,12 +44,12 @@ async def test_each_signal_ends_it_and_stream_clients_are_told(
             await asyncio.sleep(0.2)
             ended = await gateway.stop(*signals)
             frames = [json.loads(text) async for text in reader]
-            told = await asyncio.wait_for(reading, 5)
+            events_text = await asyncio.wait_for(reading, 5)
     assert_ended_well(ended)
     assert frames[-1] == {"op": "shutdown", "reconnect_after_ms": 1500}
     assert reader.close_code == 1001
-    assert b"event: shutdown" in told
-    assert told.endswith(b"0\r\n\r\n")
+    assert b"event: shutdown" in events_text
+    assert events_text.endswith(b"0\r\n\r\n")
 
 
 async def test_a_request_in_progress_is_answered(world: World, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_a_locked_state_file_does_not_delay_the_end(world: World, tmp_path
     assert "Traceback" not in ended.output
 
 
-#: An application one of whose threads waits for a name server, as it were.
+#: An application with a thread that hangs.
 HANGING = """
 import asyncio, contextlib, signal, sys, threading
 import fastapi, uvicorn, run_server
@@ -170,7 +170,7 @@ run_server.Server(config, app, exit_after_s=1.0).run()
 
 async def test_the_process_exits_although_a_thread_hangs(tmp_path: Path) -> None:
     async with started(tmp_path, "-c", HANGING) as process:
-        await told(tmp_path, "ready")
+        await until_logged(tmp_path, "ready")
         began = time.monotonic()
         process.send_signal(TERM)
         assert await asyncio.wait_for(process.wait(), 6) == 0
@@ -185,12 +185,12 @@ async def test_a_signal_while_it_starts_ends_it(world: World, tmp_path: Path) ->
         other.execute("CREATE TABLE held (one)")
         other.execute("BEGIN EXCLUSIVE")  # the start waits for it a second
         async with started(tmp_path, **settings) as process:
-            await told(tmp_path, "Waiting for application startup")
+            await until_logged(tmp_path, "Waiting for application startup")
             process.send_signal(TERM)
             assert await asyncio.wait_for(process.wait(), 5) == 0
 
 
-async def told(folder: Path, text: str) -> None:
+async def until_logged(folder: Path, text: str) -> None:
     async with asyncio.timeout(20):
         while text not in (folder / OUTPUT).read_text():
             await asyncio.sleep(0.02)

@@ -110,7 +110,7 @@ async def test_a_kill_loses_no_confirmed_write(path: Path, after: int) -> None:
     for _ in range(after):
         process.stdout.readline()
     process.kill()
-    lines = process.stdout.read().split("\n")  # what was read ahead stands in there, too
+    lines = process.stdout.read().split("\n")  # includes what was read ahead
     process.communicate()
     said = int(lines[-2]) if len(lines) > 1 else after  # the last line may be cut
     calls = await calls_of(path)
@@ -291,7 +291,7 @@ async def test_a_limit_on_the_files_size_is_a_full_disk(path: Path) -> None:
 
 
 async def test_a_read_only_folder_is_logged_once(tmp_path: Path) -> None:
-    """In a child that is nobody in particular: root may write everywhere."""
+    """In a child without root, which may write everywhere."""
     script = CHILD.replace(
         "asyncio.run(main())",
         "import logging, os; logging.basicConfig()\n"

@@ -1,4 +1,4 @@
-"""What a connection may send before its answer is due: over real sockets, by the real server."""
+"""Limits of what a connection may send before its response is due, over real sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator

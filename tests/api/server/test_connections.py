@@ -1,4 +1,4 @@
-"""How many connections one address may have open: by HTTP and by WebSocket together."""
+"""The limit of open connections of one address, by HTTP and WebSocket together."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Known answers from the parser to the transport: over real sockets, beside the plain way."""
+"""Cached responses from the parser to the transport, over real sockets, compared with ASGI."""
 
 import asyncio
 import gc
@@ -205,10 +205,10 @@ async def test_unusual_requests_go_through_asgi(
 ) -> None:
     await known(servers, request("/api/gas"))
     async with connected(servers.direct) as client, connected(servers.plain) as plain:
-        told, usual = await client.ask(asked), await plain.ask(asked)
-        assert status in told.partition(b"\r\n")[0] + b" "
-        assert told.partition(b"\r\n")[0] == usual.partition(b"\r\n")[0]
-        if b"connection: close" not in told.lower():
+        direct, usual = await client.ask(asked), await plain.ask(asked)
+        assert status in direct.partition(b"\r\n")[0] + b" "
+        assert direct.partition(b"\r\n")[0] == usual.partition(b"\r\n")[0]
+        if b"connection: close" not in direct.lower():
             assert b" 200 OK" in await client.ask(request("/api/gas"))
 
 
@@ -377,7 +377,7 @@ async def test_client_limits_apply_to_cached_responses(
         answers = [await client.ask(request("/api/gas")) for _ in range(202)]
     codes = [answer.split(b" ", 2)[1] for answer in answers]
     assert codes == [b"200"] * 200 + [b"429"] * 2
-    left = [int(told) for answer in answers for told in re.findall(rb";r=(\d+)", answer)]
+    left = [int(units) for answer in answers for units in re.findall(rb";r=(\d+)", answer)]
     assert left == [*range(199, -1, -1), 0, 0]
 
 

@@ -152,7 +152,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [
         (errno.EACCES, "PORT: this process is not permitted to use 80"),
         (errno.EPERM, "PORT: this process is not permitted to use 80"),
@@ -160,13 +160,13 @@ def test_an_address_of_another_machine_is_refused() -> None:
     ],
 )
 def test_every_error_of_the_system_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, number: int, told: str
+    monkeypatch: pytest.MonkeyPatch, number: int, message: str
 ) -> None:
     def refuse(_socket: socket.socket, _address: Any) -> None:
         raise OSError(number, "no")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    assert refusal("127.0.0.1", 80) == told
+    assert refusal("127.0.0.1", 80) == message
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_gateway_that_is_open_to_all_logs_one_warning(
     settings = plain.model_copy(update={"host": host, **changed})
     caplog.set_level(logging.INFO)
     warn_if_open_to_all(settings, listen(host, free_port()))
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == is_told
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == is_told
     for variable in ("GATEWAY_API_KEYS", "CORS_ORIGINS", f"HOST={ALL_IPV4}"):
-        assert all(variable in line for line in told)
+        assert all(variable in line for line in lines)

@@ -1,4 +1,4 @@
-"""Readers that do not read what they asked for, or leave in the middle of it: over real sockets."""
+"""Clients that do not read their responses, or leave during them, over real sockets."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from backend.clock import SystemClock
 from tests.api.raw import get, serving_bare
-from tests.life.clients import connected, held_by_kernel
+from tests.life.clients import connected, kernel_bytes
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
 #: A client that reads nothing is disconnected half a second later.
@@ -82,7 +82,7 @@ async def test_a_client_that_reads_nothing_is_disconnected_and_its_data_dropped(
     async with serving_bodies(protocol) as (app, port, server), connected(port, asked):
         await until_open(server, 1)
         await until_open(server, 0)
-        assert held_by_kernel(port) == 0
+        assert kernel_bytes(port) == 0
         assert repr(app.connections) == "<Connections 0 open, 0 unread>"
 
 
@@ -91,16 +91,16 @@ async def test_a_client_that_reads_nothing_is_disconnected_and_its_data_dropped(
 async def test_a_response_in_the_kernel_is_dropped_too(
     protocol: type[BoundedHttp], line: tuple[str, ...]
 ) -> None:
-    """A connection that was closed behind it would not be ours any more, its bytes would be."""
+    """After a close the connection would be gone, but its bytes would stay in the kernel."""
     async with (
         serving_bodies(protocol, timeout_keep_alive=0.2) as (_, port, server),
         connected(port, get("/little", *line)),
     ):
         await asyncio.sleep(0.1)
-        assert held_by_kernel(port) > 0
+        assert kernel_bytes(port) > 0
         await asyncio.sleep(0.3)
         await until_open(server, 0)
-        assert held_by_kernel(port) == 0
+        assert kernel_bytes(port) == 0
 
 
 @PROTOCOLS
@@ -179,7 +179,7 @@ def test_limits_of_an_address() -> None:
 async def test_no_further_response_is_made_for_a_client_that_does_not_read(
     protocol: type[BoundedHttp],
 ) -> None:
-    """Of many questions at once: an application's answers would wait in its tasks, uncounted."""
+    """Of pipelined requests: responses of the application would wait in its tasks, uncounted."""
     asked = get("/made") * 3
     serving = serving_bodies(protocol, ConnectionTimeouts())
     async with serving as (app, port, _), connected(port, asked) as reader:

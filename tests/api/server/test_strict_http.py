@@ -161,10 +161,10 @@ class Waits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(self._delay_s)
         self.headers.append(scope["headers"])
-        told = scope["path"].encode()
-        headers = [(b"content-length", b"%d" % len(told))]
+        path = scope["path"].encode()
+        headers = [(b"content-length", b"%d" % len(path))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": told})
+        await send({"type": "http.response.body", "body": path})
 
 
 @PROTOCOLS
@@ -182,7 +182,7 @@ async def test_trailers_are_not_merged_into_headers(protocol: type[BoundedHttp])
 async def test_the_body_of_an_ignored_upgrade_is_not_a_request(
     protocol: type[BoundedHttp],
 ) -> None:
-    """The parser does not read it: whoever shares the connection would get its answer."""
+    """The parser does not read it: another client of the connection would get its response."""
     body = get("/smuggled")
     upgrade = (
         "Upgrade: h2c",
