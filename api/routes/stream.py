@@ -13,7 +13,7 @@ from api.stream.broadcaster import Broadcaster
 from api.stream.commands import CommandError, Subscribe, subscriptions_in_query
 from api.stream.events import HEADERS, EventStream
 from api.stream.frames import CHANNELS
-from api.stream.websocket import serve_websocket
+from api.stream.websocket import WebSocketSession
 from backend.errors import InvalidParameter
 from backend.models.ohlc import Interval
 
@@ -36,7 +36,7 @@ async def read_websocket(websocket: WebSocket) -> None:
             query.get("channels"), query.get("symbols"), query.get("interval")
         )
 
-    await serve_websocket(websocket, read_query)
+    await WebSocketSession(websocket, read_query).run()
 
 
 @router.get("/ws", include_in_schema=False)

@@ -148,7 +148,9 @@ class Broadcaster:
         if subscriber not in self._subscribers:
             return  # it left meanwhile
         wanted = self._channels.subscriptions(command, coins)
-        replaced = _replaced_topics(subscriber, command)
+        # A client has one topic of a channel: frames do not name the coins, except for candles.
+        name = "" if command.channel == "ohlc" else command.channel
+        replaced = [topic for topic in subscriber.topics if topic.channel.name == name]
         kept = _keys(subscriber.topics) - _keys(replaced)
         keys = _keys(wanted)
         self._check_limits(kept | keys, subscriber.account.address)
@@ -259,14 +261,6 @@ def _is_selected(key: ChannelKey, command: Unsubscribe, coins: set[str]) -> bool
         return name == command.channel
     has_coin = series[0] in coins or not command.symbols
     return has_coin and command.interval in (None, series[1])
-
-
-def _replaced_topics(subscriber: Subscriber, command: Subscribe) -> list[Topic]:
-    """A client has one topic of a channel at a time, since frames do not name the coins. Frames
-    of candles do."""
-    if command.channel == "ohlc":
-        return []
-    return [topic for topic in subscriber.topics if topic.channel.name == command.channel]
 
 
 def _message(problem: GatewayError) -> str:

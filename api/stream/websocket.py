@@ -31,144 +31,134 @@ from backend.errors import ClientLimitReached, InvalidParameter, UnknownParamete
 ReadQuery = Callable[[], tuple[Subscribe, ...]]
 
 
-async def serve_websocket(websocket: WebSocket, read_query: ReadQuery) -> None:
-    """Serves one client until it or the gateway closes the connection."""
-    broadcaster: Broadcaster = websocket.app.state.broadcaster
-    with suppress(WebSocketDisconnect):  # the client may leave at any moment
-        await websocket.accept()
-        limit_kernel_buffer(websocket.scope, broadcaster.limits["stuck_seconds"])
-        if await _is_authorized(websocket, broadcaster.times.auth_s):
-            await _serve_client(websocket, broadcaster, read_query)
-        else:
-            reason = "send a key, in a header or as the first message"
-            await websocket.close(limits.UNAUTHORIZED, reason)
-            abort_later(websocket.scope)
+class WebSocketSession:
+    """One client, from the handshake until it or the gateway closes the connection. Its messages
+    are executed one after the other, and not while it does not read the replies."""
 
-
-async def _is_authorized(websocket: WebSocket, timeout_s: float) -> bool:
-    """The key comes in a header or, since browsers cannot set one, as the first message. Raises
-    WebSocketDisconnect if the client leaves instead."""
-    keys: GatewayKeys = websocket.app.state.keys
-    if keys.admits(websocket.headers):
-        return True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1006))
-        return keys.is_valid(auth_key(message.get("text")))
-    return False
-
-
-async def _serve_client(
-    websocket: WebSocket, broadcaster: Broadcaster, read_query: ReadQuery
-) -> None:
-    async with _open_sink(websocket, broadcaster) as sink:
-        try:
-            subscriber = broadcaster.join(sink, account_of(websocket.scope))
-        except TooManyClients as full:
-            sink.close(limits.TRY_AGAIN_LATER, str(full))
-            while (await websocket.receive())["type"] != "websocket.disconnect":
-                pass
-            return
-        try:
-            await _handle_messages(websocket, broadcaster, subscriber, read_query)
-        finally:
-            broadcaster.leave(subscriber)
-            # A client that sent its close frame may still not read what is buffered.
-            abort_later(websocket.scope)
-
-
-async def _handle_messages(
-    websocket: WebSocket, broadcaster: Broadcaster, subscriber: Subscriber, read_query: ReadQuery
-) -> None:
-    try:
-        for command in read_query():
-            await broadcaster.execute(subscriber, command)
-    except (CommandError, InvalidParameter, UnknownParameter) as rejection:
-        subscriber.send(error(rejection.code, str(rejection)))
-    conversation = Conversation(broadcaster, subscriber, websocket.app.state.gateway.clock)
-    while True:
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        await conversation.handle(message.get("text"))
-
-
-@asynccontextmanager
-async def _open_sink(websocket: WebSocket, broadcaster: Broadcaster) -> AsyncIterator[Sink]:
-    """The transport behind uvicorn; else a queue and a task that empties it."""
-    is_direct = websocket.app.state.ws_direct
-    if is_direct and (protocol := websocket_protocol(websocket.scope)):
-        yield TransportSink(protocol)
-        return
-    sink = QueueSink(broadcaster.times.drain_s)
-    writer = asyncio.create_task(_drain(websocket, sink), name="stream queue")
-    try:
-        yield sink
-    finally:
-        sink.close(1000, "")
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
-
-
-async def _drain(websocket: WebSocket, sink: QueueSink) -> None:
-    send: Send = websocket.scope.get(SERVER_SEND, websocket.send)
-
-    async def write() -> None:
-        async for frame in sink.frames():
-            await send(frame.message)
-        await websocket.close(sink.code, sink.reason)
-
-    if not await sink.drain(write()):
-        abort(websocket.scope)
-
-
-class Conversation:
-    """Executes a client's messages one after the other, and waits while it does not read."""
-
-    def __init__(self, broadcaster: Broadcaster, subscriber: Subscriber, clock: Clock) -> None:
-        self._broadcaster = broadcaster
-        self._subscriber = subscriber
-        self._clock = clock
+    def __init__(self, websocket: WebSocket, read_query: ReadQuery) -> None:
+        self._websocket = websocket
+        self._read_query = read_query
+        self._broadcaster: Broadcaster = websocket.app.state.broadcaster
+        self._clock: Clock = websocket.app.state.gateway.clock
         #: Times of the last messages within the rate limit.
         self._accepted_at: deque[float] = deque(maxlen=limits.MESSAGES_PER_S)
+        #: Consecutive messages over the rate limit.
         self._rejected = 0
 
-    async def handle(self, text: str | None) -> None:
+    async def run(self) -> None:
+        websocket = self._websocket
+        with suppress(WebSocketDisconnect):  # the client may leave at any moment
+            await websocket.accept()
+            limit_kernel_buffer(websocket.scope, self._broadcaster.limits["stuck_seconds"])
+            if await self._is_authorized():
+                await self._serve()
+            else:
+                reason = "send a key, in a header or as the first message"
+                await websocket.close(limits.UNAUTHORIZED, reason)
+                abort_later(websocket.scope)
+
+    async def _is_authorized(self) -> bool:
+        """The key comes in a header or, since browsers cannot set one, as the first message.
+        Raises WebSocketDisconnect if the client leaves instead."""
+        keys: GatewayKeys = self._websocket.app.state.keys
+        if keys.admits(self._websocket.headers):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._broadcaster.times.auth_s):
+                message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1006))
+            return keys.is_valid(auth_key(message.get("text")))
+        return False
+
+    async def _serve(self) -> None:
+        async with self._open_sink() as sink:
+            try:
+                account = account_of(self._websocket.scope)
+                subscriber = self._broadcaster.join(sink, account)
+            except TooManyClients as full:
+                sink.close(limits.TRY_AGAIN_LATER, str(full))
+                while (await self._websocket.receive())["type"] != "websocket.disconnect":
+                    pass
+                return
+            try:
+                await self._execute_query(subscriber)
+                while (message := await self._websocket.receive())["type"] == "websocket.receive":
+                    await self._handle(subscriber, message.get("text"))
+            finally:
+                self._broadcaster.leave(subscriber)
+                # A client that sent its close frame may still not read what is buffered.
+                abort_later(self._websocket.scope)
+
+    @asynccontextmanager
+    async def _open_sink(self) -> AsyncIterator[Sink]:
+        """The transport behind uvicorn; else a queue and a task that empties it."""
+        is_direct = self._websocket.app.state.ws_direct
+        if is_direct and (protocol := websocket_protocol(self._websocket.scope)):
+            yield TransportSink(protocol)
+            return
+        sink = QueueSink(self._broadcaster.times.drain_s)
+        writer = asyncio.create_task(self._drain(sink), name="stream queue")
+        try:
+            yield sink
+        finally:
+            sink.close(1000, "")
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _drain(self, sink: QueueSink) -> None:
+        websocket = self._websocket
+        send: Send = websocket.scope.get(SERVER_SEND, websocket.send)
+
+        async def write() -> None:
+            async for frame in sink.frames():
+                await send(frame.message)
+            await websocket.close(sink.code, sink.reason)
+
+        if not await sink.drain(write()):
+            abort(websocket.scope)
+
+    async def _execute_query(self, subscriber: Subscriber) -> None:
+        try:
+            for command in self._read_query():
+                await self._broadcaster.execute(subscriber, command)
+        except (CommandError, InvalidParameter, UnknownParameter) as rejection:
+            subscriber.send(error(rejection.code, str(rejection)))
+
+    async def _handle(self, subscriber: Subscriber, text: str | None) -> None:
         """Handles one message; None is a binary one."""
         if text is not None and len(text) > limits.MAX_FRAME_BYTES:
             reason = f"a message has at most {limits.MAX_FRAME_BYTES} bytes"
-            self._subscriber.close(limits.MESSAGE_TOO_BIG, reason)
+            subscriber.close(limits.MESSAGE_TOO_BIG, reason)
             return
-        if self._is_too_fast():
-            self._reject(f"at most {limits.MESSAGES_PER_S} messages per second are allowed")
-            return
-        try:
-            self._subscriber.account.charge(1)
-        except ClientLimitReached as refusal:
-            self._reject(str(refusal))
+        if reason := self._over_limit(subscriber):
+            self._reject(subscriber, reason)
             return
         self._rejected = 0
         try:
             command = parse_command(text)
         except CommandError as rejection:
-            self._subscriber.send(error(rejection.code, str(rejection), rejection.id))
+            subscriber.send(error(rejection.code, str(rejection), rejection.id))
         else:
-            await self._broadcaster.execute(self._subscriber, command)
-        while not self._subscriber.has_room:  # noqa: ASYNC110 - a transport has no event for it
+            await self._broadcaster.execute(subscriber, command)
+        while not subscriber.has_room:  # noqa: ASYNC110 - a transport has no event for it
             await asyncio.sleep(self._broadcaster.times.drain_poll_s)
 
-    def _is_too_fast(self) -> bool:
-        now = self._clock.monotonic()
-        if len(self._accepted_at) == limits.MESSAGES_PER_S and now - self._accepted_at[0] < 1.0:
-            return True
-        self._accepted_at.append(now)
-        return False
+    def _over_limit(self, subscriber: Subscriber) -> str:
+        """Why the message exceeds a limit; empty if it does not. Counts it then."""
+        now, times = self._clock.monotonic(), self._accepted_at
+        if len(times) == limits.MESSAGES_PER_S and now - times[0] < 1.0:
+            return f"at most {limits.MESSAGES_PER_S} messages per second are allowed"
+        times.append(now)
+        try:
+            subscriber.account.charge(1)
+        except ClientLimitReached as refusal:
+            return str(refusal)
+        return ""
 
-    def _reject(self, reason: str) -> None:
+    def _reject(self, subscriber: Subscriber, reason: str) -> None:
         self._rejected += 1
         if self._rejected > limits.MAX_REJECTED:
-            self._subscriber.close(limits.POLICY_VIOLATION, "too many messages")
+            subscriber.close(limits.POLICY_VIOLATION, "too many messages")
         else:
-            self._subscriber.send(error("rate_limited", reason))
+            subscriber.send(error("rate_limited", reason))
