@@ -1,4 +1,4 @@
-"""What a key is allowed and has used, as the provider itself tells it."""
+"""The limits and the usage of a key, as its provider reports them."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -15,7 +15,7 @@ Allowance = Annotated[int, Field(ge=1, le=10**12)]
 
 @validated(frozen=True, slots=True, config=STRICT)
 class AccountLimits:
-    """Calls allowed a minute and a month, and used this month; None where it does not say."""
+    """Calls allowed per minute and month, and used this month; None if it was not reported."""
 
     per_minute: Allowance | None
     per_month: Allowance | None
@@ -24,6 +24,6 @@ class AccountLimits:
 
 @dataclass(frozen=True)
 class AccountQuery(Query[AccountLimits]):
-    """Which limits does this key have? Asked once, at the start; no reader asks it."""
+    """The query for the key's limits, sent once at the start. Readers cannot send it."""
 
     category: ClassVar[str] = "account"

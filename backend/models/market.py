@@ -23,39 +23,39 @@ from backend.models.numbers import (
     Url,
 )
 
-#: A last price may lag its 24 h range a little; beyond this factor one of them is wrong.
+#: A last price may be a little outside its 24 h range; beyond this factor one of them is wrong.
 RANGE_SLACK = 2.0
-#: Market cap over price times supply; providers differ, but not by this factor.
+#: Largest factor between a market cap and price times supply.
 MARKET_CAP_SLACK = 10.0
-#: Two prices are taken for the same thing within a factor of two (0.5 to 2).
+#: Two prices within this factor are of the same coin.
 SAME_PRICE_FACTOR = 2.0
-#: ... and a namesake is off by orders of magnitude: beyond this two prices are of two things.
+#: Two prices beyond this factor are of two coins with the same ticker.
 NAMESAKE_FACTOR = 10.0
-#: In USD; all that people own is worth less than a hundredth of it.
+#: In USD; the wealth of the world is less than a hundredth of it.
 MOST_MARKET_CAP = 1e18
 
 MarketCap = Annotated[Positive, Field(lt=MOST_MARKET_CAP)]
 
 
 def agree(one: float, other: float, factor: float = SAME_PRICE_FACTOR) -> bool:
-    """True when two prices are near enough to be of the same thing. True or False for any two
-    floats: without a quotient there is none that is infinite, and no division by zero."""
+    """True if two prices are near enough to be of the same coin. Defined for any two floats: there
+    is no division, so none by zero."""
     return other / factor <= one <= other * factor
 
 
 def market_cap_of(price: float, supply: float) -> float | None:
-    """Price times supply in USD; None where no market shows such an amount."""
+    """Price times supply in USD; None if the amount is implausible."""
     market_cap = price * supply
     return market_cap if SMALLEST < market_cap < MOST_MARKET_CAP else None
 
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Coin:
-    """One row of the market. All amounts in USD; what nobody told us is None.
+    """One row of the market. All amounts are in USD; figures that no provider gave are None.
 
     `id` is CoinGecko's (`bitcoin`), `symbol` is upper case (`BTC`), `price_change_24h` is an
     amount, `price_change_percentage_24h` is in percent (1.5 is 1.5 %), both over rolling 24 h.
-    `source` is the provider that this row's price came from.
+    `source` is the provider of the row's price.
     """
 
     id: Text | None
@@ -115,7 +115,7 @@ def best_ranked(coins: Sequence[Coin]) -> dict[str, Coin]:
 class PairTicker:
     """An instrument's rolling 24 h; prices and `quote_volume` are in its quote currency.
 
-    `change` (an amount) and `change_percentage` are None where they cannot be computed.
+    `change` (an amount) and `change_percentage` are None if they cannot be computed.
     """
 
     instrument: Instrument
@@ -138,10 +138,10 @@ class PairTicker:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A provider's ranked list: ids, names, ranks and supply as well as prices.
+    """A provider's ranked list: ids, names, ranks and supplies besides prices.
 
-    `refused` names the ids of rows that were left out as implausible, `without_supply` those of
-    rows that lack an implausible circulating supply.
+    `refused` are the ids of rows that were left out as implausible, `without_supply` those of rows
+    whose circulating supply was left out as implausible.
     """
 
     coins: tuple[Coin, ...]
@@ -165,7 +165,7 @@ Quotes = Ranking | PairTickers
 
 @dataclass(frozen=True)
 class QuotesQuery(Query[Quotes]):
-    """What do the coins cost now? Ranked lists come first while no universe is known."""
+    """The query for current prices. Ranked lists come first while no universe is known."""
 
     category: ClassVar[str] = "market"
     is_fixed: ClassVar[bool] = True
@@ -191,6 +191,6 @@ class Market:
 
 @dataclass(frozen=True)
 class MarketQuery(Query[Market]):
-    """The whole market: one question, whatever a reader filters or sorts by."""
+    """The query for the whole market: one for all filters and orders of readers."""
 
     category: ClassVar[str] = "market"

@@ -41,8 +41,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What one provider brought. `refused` counts rows that were left out as absurd, `warnings`
-    say what else readers should know of this answer."""
+    """One provider's answer. `refused` counts rows that were left out as implausible; `warnings`
+    are further warnings for readers."""
 
     reports: tuple[Report, ...]
     refused: int = 0
@@ -51,7 +51,7 @@ class Reports:
 
 @dataclass(frozen=True)
 class ReportsQuery(Query[Reports]):
-    """What is new? One question for all readers; they filter what is in store."""
+    """The query for new articles: one for all readers, who filter the store."""
 
     category: ClassVar[str] = "news"
     is_fixed: ClassVar[bool] = True
@@ -61,7 +61,7 @@ class ReportsQuery(Query[Reports]):
 class Article:
     """One article. `id` is derived from the canonical URL and so stays the same.
 
-    `source` is the publisher, `provider` who brought it. `summary` is plain text of at most 300
+    `source` is the publisher, `provider` the provider of it. `summary` is plain text of at most 300
     characters. Every text is one line of characters that can be shown. `sentiment_score` runs
     from -1 to 1, `sentiment_method` says where it comes from.
     """
@@ -89,6 +89,6 @@ class News:
 
 @dataclass(frozen=True)
 class NewsQuery(Query[News]):
-    """The store of the last days, refreshed by whoever can afford a call."""
+    """The query for the store of the last 72 hours."""
 
     category: ClassVar[str] = "news"

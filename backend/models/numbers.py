@@ -1,5 +1,5 @@
-"""Field types that refuse what no market shows: NaN, infinities, strings, booleans, and text that
-cannot be shown as it is."""
+"""Field types that refuse implausible values: NaN, infinities, strings, booleans, and text that
+cannot be displayed."""
 
 from functools import lru_cache
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from pydantic import (
 #: Strict: a parser converts on purpose, the model never guesses.
 STRICT = ConfigDict(strict=True, extra="forbid")
 
-#: No price, volume or supply lies outside. Within, products and quotients of two stay finite.
+#: Bounds of every price, volume and supply; products and quotients of two stay finite.
 SMALLEST, LARGEST = 1e-30, 1e30
 
 Finite = Annotated[float, Field(gt=-LARGEST, lt=LARGEST, allow_inf_nan=False)]
@@ -32,8 +32,8 @@ Instant = AwareDatetime
 _PRINTABLE = r"^(?:[\x20-\x7e]|[^\p{C}\p{Z}])*$"
 LONGEST_NAME = 200
 _SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
-#: An identifier, refused where it is not printable: with the odd character stripped, `bit\ncoin`
-#: would pass for `bitcoin`. Readers' tools do not know such classes, so no schema names them.
+#: An identifier. It is refused if it is not printable: without the odd character `bit\ncoin` would
+#: become `bitcoin`. Readers' tools do not know such character classes, so no schema has them.
 Text = Annotated[
     str,
     Field(min_length=1, max_length=LONGEST_NAME, pattern=_PRINTABLE),
@@ -42,21 +42,21 @@ Text = Annotated[
 
 
 def printable(text: Any) -> Any:
-    """A text without what cannot be printed; white space of any kind is a space. What is too long
-    for a name, or no text, is given back as it is: the model refuses it."""
+    """A text without unprintable characters; any white space becomes a space. A value that is too
+    long, or not a text, is returned unchanged: the model refuses it."""
     if not isinstance(text, str) or text.isprintable() or len(text) > 2 * LONGEST_NAME:
         return text
     spaced = (" " if char.isspace() else char for char in text)
     return "".join(char for char in spaced if char.isprintable()).strip()
 
 
-#: What is only shown: its characters that are not printable are left out.
+#: A text that is only displayed: its unprintable characters are removed.
 Name = Annotated[str, BeforeValidator(printable), Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 @lru_cache(maxsize=4_096)  # the same pictures at each refresh: 40 % of a list's time
 def has_host(url: str) -> bool:
-    """False where the address names no host, or cannot be split: `https://[::1`."""
+    """False if the address has no host, or cannot be parsed: `https://[::1`."""
     try:
         return bool(urlsplit(url).hostname)
     except ValueError:
@@ -69,7 +69,7 @@ def _with_host(url: str) -> str:
     return url
 
 
-#: One word: with a space or a bracket in it, it would end before its end wherever it is shown.
+#: Without spaces and brackets, at which software that displays the address would end it.
 Url = Annotated[
     str,
     Field(max_length=2_000, pattern=r"^https?://[^\s<>\"\x00-\x1f\x7f]+$"),

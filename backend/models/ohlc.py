@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 #: The epoch was a Thursday; weeks begin on Monday.
 MONDAY = 4 * DAY
-#: One candle opens where the last one closed; a leap beyond this factor is a unit error.
+#: A candle opens where the last one closed; a leap beyond this factor is a unit error.
 CONTIGUOUS_LEAP = 100.0
 
 
@@ -46,11 +46,11 @@ class Interval(StrEnum):
 
     @property
     def step_ms(self) -> int:
-        """Length in milliseconds; of a month, the shortest."""
+        """Length in milliseconds; for months that of the shortest."""
         return _STEP_MS[self]
 
     def open_of(self, instant_ms: int) -> int:
-        """The open (epoch ms) of the candle that `instant_ms` falls into."""
+        """The open (epoch ms) of the candle that contains `instant_ms`."""
         if self is Interval.MONTH:
             return _month_open(instant_ms)
         offset = MONDAY if self is Interval.W1 else 0
@@ -116,8 +116,8 @@ class Candles:
     """One provider's candles of one coin: ascending, unique, on the interval's grid.
 
     `instrument` is what the venue trades; it is None where prices are in USD proper. Gaps stay.
-    `refused` names what the provider told but cannot stand in a series: by the candle's open
-    (epoch ms) where it has one, else by its place in the answer.
+    `refused` names malformed candles that were left out: by the open (epoch ms) if it is known,
+    else by the place in the answer.
     """
 
     interval: Interval
@@ -142,17 +142,17 @@ def sifted(
     instrument: Instrument | None = None,
     refused: tuple[str, ...] = (),
 ) -> Candles:
-    """The candles that can stand in one series; it names the others, besides those `refused`.
+    """A series of the well-formed candles; the others are added to `refused`.
 
-    Left out are those off the grid and those of one time that differ: which is right nobody knows.
-    Where the price leaps between neighbours, the longest run without a leap is believed, and only
-    what follows on from it, forwards and backwards: an odd candle leaves alone.
+    Refused are candles off the grid, and candles of the same time that differ: which one is right
+    is unknown. If the price leaps between neighbours, the longest run without a leap is kept, and
+    the candles that continue it in both directions.
     """
-    told = tuple(candles)
+    given = tuple(candles)
     try:
-        return Candles(interval, told, instrument, refused)
-    except ValueError:  # seldom: something does not fit
-        kept, unfit = _sifted(interval, told)
+        return Candles(interval, given, instrument, refused)
+    except ValueError:  # rare: some candle is malformed
+        kept, unfit = _sifted(interval, given)
         return Candles(interval, kept, instrument, (*refused, *unfit))
 
 
@@ -174,7 +174,7 @@ def _sifted(
 
 
 def _is_on_grid(interval: Interval, candle: Candle) -> bool:
-    # Where a venue starts its three-day candles is not documented; the day is certain.
+    # The start of three-day candles is not documented by venues; only the day is certain.
     grid = Interval.D1 if interval is Interval.D3 else interval
     return grid.open_of(candle.timestamp) == candle.timestamp
 
@@ -184,16 +184,16 @@ def _is_next(interval: Interval, one: Candle, other: Candle) -> bool:
 
 
 def _leaps(one: Candle, other: Candle) -> bool:
-    """No hour, and no month, makes such a difference: one of the two is in another unit."""
+    """True for a change that no market makes: one of the two candles is in another unit."""
     return not 1 / CONTIGUOUS_LEAP < other.open / one.close < CONTIGUOUS_LEAP
 
 
 def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[Candle]:
-    """All of them where no price leaps; else the longest run and what follows on from it."""
+    """All candles if no price leaps; else the longest run and the runs that continue it."""
     runs: list[list[Candle]] = []
     has_leap = False
     for candle in ascending:
-        before = runs[-1][-1] if runs else candle  # the first one follows on from none
+        before = runs[-1][-1] if runs else candle  # the first one continues none
         is_next = _is_next(interval, before, candle)
         leaps = is_next and _leaps(before, candle)
         has_leap = has_leap or leaps
@@ -205,7 +205,7 @@ def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[
 
 
 def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle]:
-    """Across a gap any price follows, as long as the run on its other side is believed."""
+    """Any price may follow after a gap, as long as the run before the gap is kept."""
     middle = max(range(len(runs)), key=lambda number: (len(runs[number]), number))
     kept = deque(runs[middle])
     is_kept = True
@@ -225,11 +225,11 @@ def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle
 
 @dataclass(frozen=True)
 class OhlcQuery(Query[Candles]):
-    """Candles of one coin: the newest ones, or all that open in [start_ms, end_ms).
+    """The query for one coin's candles: the newest, or all that open in [start_ms, end_ms).
 
     `coin_id` is CoinGecko's id, None where it is not known; `instruments` are those that trade
-    the coin. `reference_price` (USD) guards against a namesake's candles; it is no part of the
-    question's identity.
+    the coin. `reference_price` (USD) guards against a namesake's candles; it is not part of the
+    query's identity.
     """
 
     category: ClassVar[str] = "ohlc"

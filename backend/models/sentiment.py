@@ -17,8 +17,8 @@ IndexValue = Annotated[int, Field(ge=0, le=100)]
 class FearGreed:
     """One day of one index. `value` is 0 (extreme fear) to 100 (extreme greed).
 
-    `classification` is the maker's own word, None where the maker gave none; `attribution` is
-    what the maker asks to be shown beside the figure.
+    `classification` is the maker's own word, None if the maker gave none; `attribution` is the text
+    that the maker requires beside the figure.
     """
 
     value: IndexValue
@@ -32,8 +32,8 @@ class FearGreed:
 class FearGreedSeries:
     """Days of one index, newest first and unique; missing days stay missing.
 
-    `next_update_s`: seconds until the maker publishes again, None where that is not told.
-    `refused` names the rows that were left out as malformed.
+    `next_update_s` is the time until the maker publishes again, None if it is unknown. `refused`
+    names the rows that were left out as malformed.
     """
 
     days: tuple[FearGreed, ...]
@@ -51,7 +51,7 @@ class FearGreedSeries:
 
 @dataclass(frozen=True)
 class SentimentQuery(Query[FearGreedSeries]):
-    """A year of one index: every reader's `days` are cut from it."""
+    """The query for a year of one index; readers' `days` are cut from it."""
 
     category: ClassVar[str] = "sentiment"
     is_fixed: ClassVar[bool] = True

@@ -7,7 +7,7 @@ from backend.errors import InvalidParameter
 
 DAY_MS = 86_400_000
 EARLIEST_MS = 1_230_768_000_000  # 2009-01-01: nothing was traded before
-#: What is no longer a time but its offset: a bare `+` in an address arrives as a space.
+#: A time and its offset without the sign: a bare `+` in an address arrives as a space.
 _SPACE_FOR_PLUS = re.compile(r"(\S+[Tt ][\d:.,]+) (\d[\d:]*)")
 _EPOCH = re.compile(r"-?\d{1,17}(\.\d{1,9})?")
 #: Epoch figures below this are seconds (in ms it would be 1973).
@@ -17,7 +17,7 @@ SECONDS_BELOW = 100_000_000_000
 def parse_instant(parameter: str, text: str) -> int:
     """Epoch ms of an ISO instant, a date, or epoch s or ms. Raises InvalidParameter.
 
-    An offset whose `+` became a space on its way, as in `…T00:00:00 00:00`, is read as it was sent.
+    A space in place of the offset's `+`, as in `…T00:00:00 00:00`, is accepted.
     """
     try:
         instant_ms = _epoch_ms(text) if _EPOCH.fullmatch(text) else _iso_ms(text)

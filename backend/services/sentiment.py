@@ -1,4 +1,4 @@
-"""Fear & Greed: a year of one index, cut to the days that a reader asks for."""
+"""Fear & Greed: a year of one index, cut to the days of a view."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from backend.services.page import Page
 from backend.services.row_warnings import refused_warning
 
 MOST_DAYS = 365
-#: An index of each day that is older than this has missed its time.
+#: A daily index is late if its newest day is older than this.
 LATE_AFTER = timedelta(hours=25)
 
 
@@ -23,7 +23,7 @@ class SentimentService:
         return await self._source.fetch(SentimentQuery())
 
     def cut(self, answer: Answer[FearGreedSeries], days: int) -> Page[tuple[FearGreed, ...]]:
-        """The newest `days` calendar days, newest first; one that is missing stays missing."""
+        """The newest `days` calendar days, newest first. Missing days stay missing."""
         series = answer.data
         since = series.days[0].timestamp - timedelta(days=days)
         rows = tuple(day for day in series.days if day.timestamp > since)
@@ -31,8 +31,8 @@ class SentimentService:
 
 
 def _warnings(series: FearGreedSeries, fetched_at: datetime) -> tuple[str, ...]:
-    """What was refused, and that the newest day is late. Whether the index has changed since, is
-    not known where a refused row may have been the newest day's."""
+    """Warnings about refused rows and a late index. With refused rows it is not known whether the
+    index has changed: the newest day may be among them."""
     refused = refused_warning(series.refused)
     age = fetched_at - series.days[0].timestamp
     if age <= LATE_AFTER:

@@ -1,4 +1,4 @@
-"""Candles: what a reader asks becomes few distinct questions, cut to size afterwards."""
+"""Candles: many readers' views become few distinct queries, whose answers are cut to the view."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,22 +18,22 @@ from backend.services.market.symbols import Resolution
 from backend.services.page import Page
 from backend.services.row_warnings import few_of
 
-#: As many candles as one question brings: the newest of them serve every smaller limit.
+#: Candles that one query fetches: the newest of them serve every smaller limit.
 BLOCK = 1_000
-#: Candles in one range; what is wider is many requests.
+#: Most candles in one range.
 MOST_CANDLES = 10_000
 DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
-#: What a call for a page of candles costs the reader's own limit: its weight at Binance.
+#: Units of a client's limit that one page of candles costs: the weight of the call at Binance.
 UNITS_PER_CALL = 2
 #: Takes units of a client's limit. May raise ClientLimitReached.
 Charge = Callable[[int], None]
-#: An open candle older than this says nothing any more, in seconds.
+#: A forming candle that is stale for longer than this is not served, in seconds.
 MAX_STALE_OPEN_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class OhlcView:
-    """A reader's choice of candles: bounds in epoch ms, both inclusive, on the candle's open."""
+    """A reader's choice of candles. Both bounds are inclusive, in epoch ms of the candle's open."""
 
     interval: Interval
     limit: int | None = None
@@ -49,7 +49,7 @@ class CandleSource(Source[OhlcQuery, Candles], Protocol):
 
 
 class OhlcService:
-    """`/api/market/ohlc`: resolves the symbol, asks for candles, cuts them to the view."""
+    """`/api/market/ohlc`: resolves the symbol, fetches candles, cuts them to the view."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class OhlcService:
     async def candles(
         self, symbol: str, view: OhlcView, charge: Charge | None = None
     ) -> Answer[Candles]:
-        """One provider's candles that hold the view. Raises GatewayError.
+        """One provider's candles, among them those of the view. Raises GatewayError.
 
-        The warnings of the symbol's resolution are part of the answer. `charge` is called with
-        the cost of the question, before a provider is asked; it may raise.
+        The answer has the warnings about the symbol. `charge` is called with the cost of the query
+        before a provider is called; it may raise.
         """
         return (await self.asked(symbol, view, charge=charge))[1]
 
@@ -82,16 +82,16 @@ class OhlcService:
         with_known: bool = False,
         charge: Charge | None = None,
     ) -> tuple[OhlcQuery, Answer[Candles]]:
-        """As `candles`, with the question that the reader's became.
+        """As `candles`, with the query that was fetched.
 
-        `with_known`: by the names as last seen, so that no refresh of the market is asked for.
+        `with_known` resolves the symbol in the market of the last need, without a refresh.
         """
         start_ms, end_ms = self._block_range(view)
         try:
             async with asyncio.timeout(self._deadline_s):
                 known = self._coins.known if with_known else None
                 names = None if known else await self._coins.latest()
-                market = known or names.data  # type: ignore[union-attr] # one of them is there
+                market = known or names.data  # type: ignore[union-attr] # one of the two is set
                 found = self._coins.index(market).resolve(symbol)
                 query = _query(found, market, view.interval, start_ms, end_ms)
                 if charge and await self._source.costs_a_call(query):
@@ -106,7 +106,7 @@ class OhlcService:
         return query, replace(answer, warnings=(*notes, *answer.warnings))
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
-        """The rows of `view`, oldest first: after `start` the first ones, else the newest."""
+        """The rows of `view`, oldest first: from `start` on if it is given, else the newest."""
         with_open = view.include_open and not self.open_is_too_old(answer)
         start, end = view.start_ms or 0, view.end_ms if view.end_ms is not None else 1 << 62
         rows = [
@@ -119,11 +119,11 @@ class OhlcService:
         return Page(tuple(rows), total, _shortage(answer, view))
 
     def open_is_too_old(self, answer: Answer[Candles]) -> bool:
-        """True when the forming candle is stale beyond use; closed ones never change."""
+        """True if the forming candle is too stale to be served. Closed candles never change."""
         return answer.stale and answer.age_s > MAX_STALE_OPEN_S
 
     def _block_range(self, view: OhlcView) -> tuple[int | None, int | None]:
-        """The blocks to ask for, None for the newest. Raises InvalidParameter."""
+        """The range to fetch, in whole blocks; None for the newest. Raises InvalidParameter."""
         now_ms = int(self._clock.now().timestamp() * 1000)
         start_ms = self._first_open(view, now_ms)
         newest = view.interval.open_of(now_ms)
@@ -138,7 +138,7 @@ class OhlcService:
         return start_ms // span * span, (end_ms // span + 1) * span
 
     def _first_open(self, view: OhlcView, now_ms: int) -> int | None:
-        """The open of the first candle asked for; None where the newest ones hold all."""
+        """The open of the view's first candle; None if the view has no bounds."""
         start_ms, end_ms = view.start_ms, view.end_ms
         if start_ms is not None and start_ms > now_ms:
             raise InvalidParameter("start", "lies in the future")
@@ -150,7 +150,7 @@ class OhlcService:
 
 
 def cost_of(query: OhlcQuery) -> int:
-    """In units of a client's limit: the weight of the calls that a venue takes at most."""
+    """Cost in units of a client's limit: the weight of the most calls that a venue needs."""
     if query.start_ms is None or query.end_ms is None:
         return UNITS_PER_CALL
     pages = -(-(query.end_ms - query.start_ms) // (BLOCK * query.interval.step_ms))
@@ -158,7 +158,7 @@ def cost_of(query: OhlcQuery) -> int:
 
 
 def _limit(view: OhlcView) -> int:
-    """As asked; without a word, everything of a closed range, else 200."""
+    """The view's limit; by default all candles of a closed range, else 200."""
     if view.limit is not None:
         return view.limit
     is_range = view.start_ms is not None and view.end_ms is not None
@@ -187,7 +187,7 @@ def _instruments(found: Resolution, market: Market) -> tuple[Instrument, ...]:
 
 
 def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...]:
-    """What is not as it seems: the quote, the volume, a price that is not the market's."""
+    """Warnings about the quote currency, the volume, the latest price and refused candles."""
     series = answer.data
     if series.instrument:
         symbol = series.instrument.symbol
@@ -203,14 +203,14 @@ def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...
 
 
 def _refused_note(names: tuple[str, ...]) -> str:
-    """By their open in epoch ms, or their place in the answer."""
+    """Names candles by their open in epoch ms, or by their place in the answer."""
     candles = "1 candle was" if len(names) == 1 else f"{len(names)} candles were"
     named = ", ".join(few_of(names, "more"))
     return f"{candles} refused as malformed: {named}"
 
 
 def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:
-    """A word where the provider's history ends before the reader's question does."""
+    """A warning if the provider's history begins after the view does."""
     candles = answer.data.candles
     if not candles:
         return (f"{answer.source} has no {answer.data.interval} candles in this range",)

@@ -1,4 +1,4 @@
-"""Warnings about what a refresh brought: the first few rows by name, the others counted."""
+"""Warnings about a refresh of the market."""
 
 from collections.abc import Collection
 
@@ -32,7 +32,7 @@ def blank_notes(market: Market, venues: Collection[str]) -> tuple[str, ...]:
         and market_cap_of(coin.price, coin.circulating_supply) is None
     ]
     changes = [
-        f"the 24 h change of {coin.key} is unknown: {coin.source} told an implausible open"
+        f"the 24 h change of {coin.key} is unknown: {coin.source} reported an implausible open"
         for coin in market.coins
         if coin.source in venues and coin.price and coin.price_change_24h is None
     ]

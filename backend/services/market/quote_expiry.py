@@ -34,4 +34,6 @@ class QuoteExpiry:
         if not hidden:
             return ()
         hours = self._max_age.total_seconds() / 3_600
-        return (f"{hidden} rows have no figures: no provider has told their price for {hours:g} h",)
+        return (
+            f"{hidden} rows have no figures: no provider has reported their price for {hours:g} h",
+        )

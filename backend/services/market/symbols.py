@@ -9,7 +9,7 @@ from backend.errors import NotReady, UnknownSymbol
 from backend.identity.currencies import DOLLARS
 from backend.models.market import Coin, Market
 
-#: Where a reader cut a pair: at the last separator, as a coin's symbol may hold one.
+#: The separator of a pair: the last one, as a coin's symbol may contain one.
 _CUT = re.compile(r"[/_:\-]([^/_:\-]*)\Z")
 MOST_SUGGESTIONS = 5
 LONGEST_SYMBOL = 64
@@ -17,7 +17,7 @@ LONGEST_SYMBOL = 64
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The coin that a text stands for, and what the reader should know about that choice."""
+    """The coin that a text names, and warnings about other coins that it may name."""
 
     coin: Coin
     is_best_ranked: bool
@@ -25,9 +25,9 @@ class Resolution:
 
 
 class SymbolIndex:
-    """One market's names. Order: exact id, exact symbol by rank, pair against dollars.
+    """Finds coins of one market by name: by exact id, then symbol by rank, then dollar pair.
 
-    Letters in both cases (`Bitcoin`) name an id before a ticker.
+    A name in mixed case (`Bitcoin`) is looked up as an id first.
     """
 
     def __init__(self, market: Market) -> None:
@@ -49,15 +49,15 @@ class SymbolIndex:
             return found
         if not self._is_ranked:
             raise NotReady(
-                f"{name!r} cannot be told from an unknown coin until a ranked list has been had"
+                f"it is not known whether {name!r} is a coin, as no ranked list is known yet"
             )
         raise UnknownSymbol(name, self.suggestions(name))
 
     def find(self, text: str) -> Resolution | None:
-        """As `resolve`, None where the text is not known."""
+        """As `resolve`, but None for an unknown text."""
         name = _trimmed(text)
         symbol, lowered = name.upper(), name.lower()
-        # Letters in both cases are no ticker's spelling; capitals are.
+        # Tickers are written in capitals, or in small letters; never in both.
         coin = self._by_id.get(name) or (self._by_id.get(lowered) if name != symbol else None)
         if coin is not None:
             return self._of_id(coin, symbol)
@@ -83,12 +83,12 @@ class SymbolIndex:
             others = ", ".join(str(coin.id) for coin in coins[1:])
             warnings.append(f"{symbol} is ambiguous: {best.id} is the best ranked, not {others}")
         if namesake not in coins:
-            told = f"{symbol} is the ticker of {best.id}, and {namesake.id} is another coin's id"
-            warnings.append(told)
+            warning = f"{symbol} is the ticker of {best.id}, and {namesake.id} is another coin's id"
+            warnings.append(warning)
         return Resolution(best, True, tuple(warnings))
 
     def _of_pair(self, name: str, pair: str) -> Resolution | None:
-        """A pair against dollars: as its reader cut it, else every way to cut it is tried."""
+        """A pair against dollars, cut at its separator, or without one in every possible way."""
         if cut := _CUT.search(pair):
             base, quote = pair[: cut.start()], cut[1]
             is_known = quote in DOLLARS and base in self._by_symbol
@@ -113,8 +113,8 @@ class SymbolIndex:
         return known
 
     def _reading_notes(self, name: str, readings: list[tuple[str, str]]) -> list[str]:
-        """Where the pair that was read may be another one, or a coin that is named like a dollar
-        (`crvUSD`, `aUSDC`) and that the market does not list."""
+        """Warnings that the text may name another pair, or a coin with a dollar in its name
+        (`crvUSD`, `aUSDC`) that the market does not list."""
         (base, quote), *others = readings
         notes = [
             f"{name} is ambiguous: read as {base} against {quote}, not {other} against {dollars}; "

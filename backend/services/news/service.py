@@ -1,4 +1,4 @@
-"""News: readers' filters over the store."""
+"""News: readers' filters of the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

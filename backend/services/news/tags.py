@@ -1,4 +1,4 @@
-"""Which coins an article is about: the provider's own tags, else names and tickers in its text."""
+"""The coins of an article: the provider's own tags, else the names and tickers in its text."""
 
 import re
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from backend.models.market import Market, best_ranked
 from backend.models.text import one_line
 from backend.services.news.data import data_lines
 
-#: Words of the language that are also names or tickers of coins: they say nothing by themselves.
+#: Ordinary words that are also names or tickers of coins: alone they name no coin.
 WORDS = frozenset(data_lines("ordinary_words.txt"))
-#: Acronyms of the trade that are also tickers: they never mean the coin, but for a dollar sign.
+#: Acronyms of the trade that are also tickers: they mean the coin only after a dollar sign.
 ACRONYMS = frozenset(data_lines("acronyms.txt"))
 CAPITAL_ACRONYMS = frozenset(word.upper() for word in ACRONYMS)
-#: Names that publishers write in lower case as well, and what `ether` is short for.
+#: Names that publishers also write in lower case, with the common short form `ether`.
 LOWER_CASE = {
     "bitcoin": "BTC",
     "ethereum": "ETH",
@@ -21,7 +21,7 @@ LOWER_CASE = {
     "dogecoin": "DOGE",
     "litecoin": "LTC",
 }
-#: What makes a word a name: Stellar Foundation, NEAR Protocol.
+#: Words that make an ordinary word before them a name: Stellar Foundation, NEAR Protocol.
 QUALIFIED = "Blockchain|Chain|DAO|Ecosystem|Foundation|Labs|Mainnet|Network|Protocol|Token"
 SHORTEST_TICKER, SHORTEST_WORD, SHORTEST_NAME = 3, 4, 4
 _TICKER = re.compile(r"(\$?)\b([A-Z][A-Z0-9]{0,9})\b")
@@ -29,7 +29,7 @@ _CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 
 
 class CoinTagger:
-    """Knows the names and tickers of one market's coins."""
+    """Finds the names and tickers of one market's coins in texts."""
 
     def __init__(self, market: Market | None) -> None:
         coins = market.coins if market else ()
@@ -43,9 +43,9 @@ class CoinTagger:
         lower = {name: symbol for name, symbol in LOWER_CASE.items() if symbol in self._tickers}
         self._lower_symbols, self._lower = lower, _any_of(lower, "s?", re.IGNORECASE)
 
-    def tags(self, title: str, summary: str, told: Iterable[str]) -> tuple[str, ...]:
-        """Symbols in the order of their appearance; what the provider told comes first."""
-        own = [one_line(symbol).upper() for symbol in told]
+    def tags(self, title: str, summary: str, own_tags: Iterable[str]) -> tuple[str, ...]:
+        """The provider's own tags; without any, the symbols in the order of their appearance."""
+        own = [one_line(symbol).upper() for symbol in own_tags]
         if any(own):
             return tuple(dict.fromkeys(filter(None, own)))
         text = f"{title}. {summary}"
@@ -76,7 +76,7 @@ class CoinTagger:
         return [
             ticker
             for sign, ticker in _TICKER.findall(text)
-            if sign or (not shouts and _stands_alone(ticker, is_emphasis=bool(others)))
+            if sign or (not shouts and _is_ticker_alone(ticker, is_emphasis=bool(others)))
         ]
 
 
@@ -89,7 +89,7 @@ def _is_word(name: str) -> bool:
 
 
 def _any_of(names: Iterable[str], suffix: str, flags: int = 0) -> re.Pattern[str] | None:
-    """Longest first, so that Bitcoin Cash is not taken for Bitcoin."""
+    """Matches the longest name first: Bitcoin Cash before Bitcoin."""
     alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     if not alternatives:
         return None
@@ -100,9 +100,9 @@ def _matches(pattern: re.Pattern[str] | None, text: str) -> list[re.Match[str]]:
     return list(pattern.finditer(text)) if pattern else []
 
 
-def _stands_alone(ticker: str, *, is_emphasis: bool) -> bool:
-    """True for a ticker that is no word: `BTC`, not `ONE`. A longer word in capitals is one, too,
-    where capitals are not used for emphasis: `NEAR jumps`."""
+def _is_ticker_alone(ticker: str, *, is_emphasis: bool) -> bool:
+    """True for a ticker that is no ordinary word: `BTC`, not `ONE`. A longer word in capitals is a
+    ticker too, unless the text uses capitals for emphasis: `NEAR jumps`."""
     word = ticker.casefold()
     if word in ACRONYMS or len(ticker) < SHORTEST_TICKER:
         return False

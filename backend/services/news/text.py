@@ -1,4 +1,4 @@
-"""Cleaning what publishers send: one URL for one article, plain text without markup."""
+"""Cleans publishers' data: one URL for each article, plain text without markup."""
 
 import re
 from hashlib import blake2b
@@ -8,15 +8,15 @@ from backend.models.text import one_line, unescaped
 
 LONGEST_SUMMARY = 300
 LONGEST_TITLE = 300
-#: Of what a publisher sends as a summary, more than enough for one.
+#: Characters of a publisher's summary that are read.
 LONGEST_MARKUP = 5_000
 _TRACKING = re.compile(
     r"(?i)(utm_.*|mtm_.*|pk_.*|mc_[ce]id|fbclid|gclid|dclid|yclid|msclkid|gad_source|igshid|_ga"
     r"|_hs.*|mkt_tok|cmpid|ref|ref_src|ref_url|auth_token)(=.*)?"
 )
-#: What parts words; a sign before a digit does not, as +5 is another story than -5.
+#: Characters between words. A sign before a digit is none: +5 and -5 are two stories.
 _NO_WORD = re.compile(r"(?:(?![+-]\d)[\W_])+")
-#: Tags of elements whose content no reader sees, and the two ends of a comment.
+#: Tags of elements whose content is not displayed, and both ends of a comment.
 _HIDING = re.compile(
     r"<(?P<slash>/?)(?P<name>script|style|template|noscript|iframe)\b(?P<rest>[^<>]*)>|<!--|-->",
     re.IGNORECASE,
@@ -27,27 +27,27 @@ _INLINE = re.compile(
 _TAG = re.compile(
     r"<[a-zA-Z/!?][^<>]*>|<(?:a|b|br|div|em|i|img|p|span|strong)\b[^<>]*\Z", re.IGNORECASE
 )
-#: Some feeds escape what was escaped before.
+#: Levels of escaping that are undone: some feeds escape a text several times.
 MOST_ESCAPES = 4
 
 
 def clean_url(url: str) -> str:
-    """The same address without tracking parameters; what is kept is kept to the letter."""
+    """The same address without tracking parameters, otherwise unchanged."""
     parts = urlsplit(url.strip())
     query = "&".join(pair for pair in parts.query.split("&") if not _TRACKING.fullmatch(pair))
-    # A fragment that is a route names another page; any other, a place on the same one.
+    # A fragment that is a route names another page; any other one a place on the same page.
     fragment = parts.fragment if parts.fragment.startswith(("/", "!")) else ""
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, fragment))
 
 
 def article_key(clean: str) -> str:
-    """What two spellings of one article's address have in common."""
+    """Equal for all spellings of one article's address."""
     parts = urlsplit(clean)
     host = parts.netloc.lower().removeprefix("www.")
     return f"{host}{parts.path.rstrip('/')}?{parts.query}#{parts.fragment}"
 
 
-#: What begins like a tag with attributes and never ends.
+#: The beginning of a tag with attributes that never ends.
 _OPENED = re.compile(r"<[A-Za-z/!?][^<>]*=[^<>]*(?=<|\Z)")
 
 
@@ -57,14 +57,14 @@ def article_id(key: str) -> str:
 
 
 def title_key(title: str) -> str:
-    """Titles that differ in case, spaces and punctuation only are the same story."""
+    """Equal for titles that differ only in case, spaces and punctuation."""
     return _NO_WORD.sub(" ", title.casefold()).strip()
 
 
 def plain_text(html: str) -> str:
-    """The words that a reader would see, on one line; no tag and no entity is left.
+    """The displayed words on one line, without tags and entities.
 
-    By expressions that take linear time: html.parser needs minutes for some 100 kB of `<a `.
+    The expressions take linear time; html.parser needs minutes for 100 kB of `<a `.
     """
     text = _without_markup(one_line(html[:LONGEST_MARKUP]), is_cut=len(html) > LONGEST_MARKUP)
     before = ""
@@ -73,20 +73,20 @@ def plain_text(html: str) -> str:
             break
         before, text = text, _without_markup(one_line(unescaped(text)))
     text = _OPENED.sub(" ", text)
-    # Of tags within tags the outer ones are still there.
+    # The outer ones of nested tags are still there.
     return one_line(text.replace("<", " ") if _TAG.search(text) else text)
 
 
 def _without_markup(html: str, *, is_cut: bool = False) -> str:
-    """Inline tags stand inside words and leave nothing, others part them."""
+    """Inline tags may be inside a word and leave nothing; other tags separate words."""
     return _TAG.sub(" ", _INLINE.sub("", _without_hidden(html, is_cut=is_cut)))
 
 
 def _without_hidden(html: str, *, is_cut: bool) -> str:
-    """`html` without comments and elements that no reader sees.
+    """`html` without comments and elements that are not displayed.
 
-    A tag whose element never ends is no markup but named by the text ("Hackers inject <script>
-    into a page"): its name stays. Where the text was cut, the end may be in the part cut off.
+    A tag whose element never ends is not markup but part of the text ("Hackers inject <script>
+    into a page"): its name stays. If the text was cut, the end may be in the missing part.
     """
     tags = list(_HIDING.finditer(html))
     last_ends = {_hidden_name(tag): tag.start() for tag in tags if _is_end(tag)}
@@ -111,7 +111,7 @@ def _is_end(tag: re.Match[str]) -> bool:
 
 
 def _named(tag: re.Match[str]) -> str:
-    """A tag with attributes is not a name."""
+    """The name of a tag; a space for a tag with attributes."""
     return tag["name"] if tag["name"] and not tag["rest"].strip(" /") else " "
 
 

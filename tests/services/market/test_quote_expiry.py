@@ -48,7 +48,7 @@ def test_what_nobody_told_for_so_long_has_no_figures() -> None:
     assert (row.id, row.market_cap_rank, row.last_updated) == ("beta", 2, BETA.last_updated)
     figures = OVERLAID - {"last_updated", "source"}
     assert {getattr(row, name) for name in figures} == {None}
-    assert notes == ("1 rows have no figures: no provider has told their price for 6 h",)
+    assert notes == ("1 rows have no figures: no provider has reported their price for 6 h",)
 
 
 def test_a_coin_that_is_told_with_an_old_stamp_is_shown_as_it_is_told() -> None:

@@ -264,7 +264,7 @@ async def test_a_change_that_could_not_be_computed_is_null_with_a_warning() -> N
     answer = await source.fetch(MarketQuery())
     assert answer.data.coins[0].price == 120.0
     assert answer.warnings[-1] == (
-        "the 24 h change of alpha is unknown: binance told an implausible open"
+        "the 24 h change of alpha is unknown: binance reported an implausible open"
     )
 
 
