@@ -158,7 +158,7 @@ def _updated(before: Article, again: Article) -> Article:
     edited = replace(
         again, published_at=before.published_at, symbols=_union(again.symbols, before.symbols)
     )
-    return _with_mood(edited, before) if before.sentiment_method == "votes" else edited
+    return _with_sentiment(edited, before) if before.sentiment_method == "votes" else edited
 
 
 def _merged(before: Article, again: Article) -> Article:
@@ -169,10 +169,10 @@ def _merged(before: Article, again: Article) -> Article:
         image=before.image or again.image,
         symbols=_union(before.symbols, again.symbols),
     )
-    return _with_mood(complete, again) if again.sentiment_method == "votes" else complete
+    return _with_sentiment(complete, again) if again.sentiment_method == "votes" else complete
 
 
-def _with_mood(article: Article, of: Article) -> Article:
+def _with_sentiment(article: Article, of: Article) -> Article:
     return replace(
         article,
         sentiment=of.sentiment,
