@@ -45,8 +45,6 @@ from backend.storage import SavedState, Storage, discard_invalid, open_storage
 log = logging.getLogger("gateway")
 
 
-#: An answer that is read is refreshed when about this share of its TTL is left.
-REFRESH_AHEAD_SHARE = 0.15
 #: Interval at which the counts of daily and monthly calls are saved, in seconds.
 SAVE_INTERVAL_S = 300.0
 #: Ages in seconds at which calls, calls of short windows (an hour at most) and answers are deleted.
@@ -117,9 +115,7 @@ async def open_gateway(
         manager = _build_manager(factory, registry, settings, clock, emit)
         stack.push_async_callback(manager.aclose)
         _log_start(manager, configuration)
-        caches = CacheFactory(
-            clock, emit, settings, storage, lambda: 1 - REFRESH_AHEAD_SHARE * jitter()
-        )
+        caches = CacheFactory(clock, emit, settings, storage, jitter)
         sources = build_sources(caches, manager)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)

@@ -24,6 +24,8 @@ from backend.storage import Storage
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
+#: An answer that is read is refreshed when about this share of its TTL is left.
+REFRESH_AHEAD_SHARE = 0.15
 #: The share of a reader's deadline that the slowest of several providers may take.
 FAN_OUT_SHARE = 0.75
 
@@ -40,7 +42,7 @@ class CacheFactory:
     emit: EventSink
     settings: Settings
     storage: Storage
-    refresh_share: Callable[[], float]
+    jitter: Callable[[], float]
 
     def cached(
         self,
@@ -69,7 +71,7 @@ class CacheFactory:
             budget_interval_s=budget_interval_s,
             save=store.save,
             adopt=adopt,
-            refresh_share=self.refresh_share,
+            refresh_share=lambda: 1 - REFRESH_AHEAD_SHARE * self.jitter(),
         )
         return cached, store
 

@@ -20,8 +20,8 @@ log = logging.getLogger("gateway")
 
 #: The time for the last writes when the store closes, in seconds.
 CLOSE_S = 0.5
-#: Queries of which it is known that they were refreshed before: more than providers' limits allow
-#: within one TTL of candles, so that many queries asked once do not hide one that is asked again.
+#: Remembered queries that were refreshed once: more than providers' limits allow within one TTL of
+#: candles, so that many queries asked once do not hide one that is asked again.
 MOST_REFRESHED = 4_096
 
 
@@ -40,14 +40,17 @@ class Retention(Generic[Q, T]):
 class AnswerStore(Generic[Q, T]):
     """Persists the newest answers of one category.
 
-    Where a category has many queries, an answer is persisted from the query's second refresh on:
-    queries that are asked only once cost no write. One task writes; `aclose` ends it.
+    While there is room, every answer is persisted. After that a query takes the place of the oldest
+    one with its second refresh, so that queries asked only once displace nothing and cost no write.
+    One task writes; `aclose` ends it.
     """
 
     def __init__(self, retention: Retention[Q, T], storage: Storage, clock: Clock) -> None:
         self._retention = retention
         self._storage = storage
         self._clock = clock
+        #: The queries of the newest answers, and those refreshed without a place among them.
+        self._persisted: BoundedMap[Q, bool] = BoundedMap(retention.most)
         self._refreshed: BoundedMap[Q, bool] = BoundedMap(MOST_REFRESHED)
         self._pending: BoundedMap[Q, Answer[T]] = BoundedMap(retention.most)
         self._next_write_at = float("-inf")
@@ -59,7 +62,8 @@ class AnswerStore(Generic[Q, T]):
 
     def save(self, query: Q, answer: Answer[T]) -> None:
         """Persists `answer` in the background, unless a newer one comes first."""
-        if self._retention.is_kept(query) and self._is_asked_again(query):
+        if self._retention.is_kept(query) and self._has_place(query):
+            self._persisted.set(query, True)
             self._pending.set(query, answer)
             self._start_writer()
 
@@ -82,7 +86,7 @@ class AnswerStore(Generic[Q, T]):
         found.sort(key=lambda kept: kept.fetched_at)
         for kept in found[-retention.most :]:
             if await import_answer(kept.query, kept.answer):
-                self._refreshed.set(kept.query, True)
+                self._persisted.set(kept.query, True)
 
     async def aclose(self) -> None:
         """Writes what is pending, within `CLOSE_S`."""
@@ -92,11 +96,12 @@ class AnswerStore(Generic[Q, T]):
         writer.cancel()
         await asyncio.gather(writer, return_exceptions=True)
 
-    def _is_asked_again(self, query: Q) -> bool:
-        if self._retention.most == 1 or query in self._refreshed:
+    def _has_place(self, query: Q) -> bool:
+        if query in self._persisted or len(self._persisted) < self._retention.most:
             return True
+        is_second = query in self._refreshed
         self._refreshed.set(query, True)
-        return False
+        return is_second
 
     def _start_writer(self) -> asyncio.Task[None]:
         if self._writer is None or self._writer.done():
@@ -112,7 +117,8 @@ class AnswerStore(Generic[Q, T]):
             for _ in range(len(self._pending)):
                 query, answer = self._pending.pop_oldest()
                 if not await self._write(query, answer):
-                    if query not in self._pending:
+                    is_newest = query not in self._pending
+                    if is_newest and len(self._pending) < self._retention.most:
                         self._pending.set(query, answer)
                     return
 
