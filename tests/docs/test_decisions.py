@@ -9,7 +9,9 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "decisions"
 PATHS = sorted(FOLDER.glob("*.md"))
 LINK = r"\[(\d+)\]\((\d{4}-[a-z0-9-]+\.md)\)"
-STATUS = re.compile(rf"accepted|rejected|(?:accepted, amended by|superseded by) {LINK}")
+STATUS = re.compile(
+    rf"accepted|rejected|superseded by {LINK}|accepted, amended by {LINK}(?: and {LINK})*"
+)
 AMENDED_HERE = re.compile(r"accepted, amended (\d{4}-\d\d-\d\d)")
 
 
@@ -41,12 +43,10 @@ def test_the_status_is_a_known_one(path: Path) -> None:
     if amended := AMENDED_HERE.fullmatch(status):
         assert date.fromisoformat(amended[1]) >= date.fromisoformat(field(path, "Date"))
         return
-    found = STATUS.fullmatch(status)
-    assert found, status
-    if found[1]:
-        number, target = int(found[1]), found[2]
+    assert STATUS.fullmatch(status), status
+    for number, target in re.findall(LINK, status):
         assert (FOLDER / target).exists()
-        assert number == int(target[:4]) > int(path.name[:4])
+        assert int(number) == int(target[:4]) > int(path.name[:4])
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
