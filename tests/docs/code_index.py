@@ -47,7 +47,9 @@ class CodeIndex:
         owner, _, member = name.rpartition(".")
         owner = owner.rpartition(".")[2]
         if not owner:
-            return member in self._classes or any(member in names for names in self._modules.values())
+            return member in self._classes or any(
+                member in names for names in self._modules.values()
+            )
         return member in self._modules[owner] or self._has_member(owner, member)
 
     def _has_member(self, owner: str, member: str) -> bool:
