@@ -52,7 +52,8 @@ def unknown(names: set[str], index: CodeIndex) -> list[str]:
 
 
 def glossary() -> list[str]:
-    (section,) = re.findall(r"^## Glossary\n(.*?)(?=^## |\Z)", text_of(DOCUMENT), re.M | re.S)
+    pattern = r"^## Glossary\n(.*?)(?=^## |\Z)"
+    (section,) = re.findall(pattern, text_of(DOCUMENT), re.MULTILINE | re.DOTALL)
     return re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
 
 
