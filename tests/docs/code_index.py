@@ -61,10 +61,10 @@ class CodeIndex:
         stem = path.parent.name if path.name == "__init__.py" else path.stem
         for node in tree.body:
             self._modules[stem].update(_targets(node))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                self._classes[node.name].update(_members(node))
-                self._bases[node.name] |= {b.id for b in node.bases if isinstance(b, ast.Name)}
+        for found in ast.walk(tree):
+            if isinstance(found, ast.ClassDef):
+                self._classes[found.name].update(_members(found))
+                self._bases[found.name] |= {b.id for b in found.bases if isinstance(b, ast.Name)}
 
 
 @cache
