@@ -157,7 +157,7 @@ SHOWN = {
     ),
     "UniverseSource._pushed": (
         "services/market/test_universe.py",
-        "test_what_was_told_of_a_coin_that_left_the_market_is_forgotten",
+        "test_the_ticker_of_a_coin_that_left_the_market_is_dropped",
     ),
     "UnexpectedErrors._seen": (
         "providers/test_unexpected.py",

@@ -1,8 +1,13 @@
 """Instruments: what names them, and which of them stand for a coin."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+from backend.identity.currencies import QUOTES
 from backend.identity.instruments import Instrument, guessed_instruments, instrument_at
+from tests.test_laws import ROOT, sources
 
 AT_BINANCE = Instrument("binance", "BTC", "USDT", "BTCUSDT")
 AT_KRAKEN = Instrument("kraken", "BTC", "USD", "XBT/USD")
@@ -26,3 +31,32 @@ def test_each_venue_finds_its_own_instrument() -> None:
 
 def test_before_any_list_a_coin_is_looked_for_against_usdt_at_binance() -> None:
     assert guessed_instruments("BTC") == (AT_BINANCE,)
+
+
+def test_no_other_module_builds_a_venues_spelling() -> None:
+    """Texts may name pairs as examples for readers; code may not compose or compare them."""
+    owners = ("backend/identity/", "backend/providers/vendors/")
+    found = [
+        f"{path.relative_to(ROOT)}: {text}"
+        for path in sources("backend")
+        if not str(path.relative_to(ROOT)).startswith(owners)
+        for text in texts_in(path)
+        if any(quote in text for quote in QUOTES)
+    ]
+    assert found == []
+
+
+def texts_in(path: Path) -> list[str]:
+    """All string constants of a module but its docstrings."""
+    tree = ast.parse(path.read_text())
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return [
+        node.value for node in constants if isinstance(node.value, str) and id(node) not in docs
+    ]

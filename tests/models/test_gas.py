@@ -59,7 +59,7 @@ def is_taken(known: int, elapsed_ms: int, told: int) -> bool:
 
 
 @pytest.mark.parametrize(("elapsed_s", "ahead", "taken"), TABLE)
-def test_a_height_is_taken_or_refused(elapsed_s: int, ahead: int, taken: bool) -> None:
+def test_a_height_is_accepted_or_refused(elapsed_s: int, ahead: int, taken: bool) -> None:
     assert is_taken(KNOWN, elapsed_s * 1000, KNOWN + ahead) is taken
 
 
@@ -77,7 +77,7 @@ def test_a_height_is_taken_or_refused(elapsed_s: int, ahead: int, taken: bool) -
         (-1, 11, True),
     ],
 )
-def test_a_height_that_no_growth_explains_is_told_apart(
+def test_a_height_that_no_growth_explains_is_recognised(
     elapsed_s: int, ahead: int, is_ahead: bool
 ) -> None:
     query = GasQuery(newest_block=KNOWN, newest_block_at_ms=EPOCH_MS)
@@ -87,7 +87,7 @@ def test_a_height_that_no_growth_explains_is_told_apart(
 
 
 @given(st.integers(1, 10**12), st.integers(0, 2**53))
-def test_any_height_is_taken_where_none_is_known(block: int, now_ms: int) -> None:
+def test_any_height_is_accepted_if_none_is_known(block: int, now_ms: int) -> None:
     GasQuery().refuse_other_heads(block, now_ms)
     GasQuery(newest_block=block).refuse_other_heads(1, now_ms)
 
@@ -100,6 +100,6 @@ def test_an_honest_node_is_never_refused(elapsed_ms: int, behind: int, missed: i
     assert is_taken(KNOWN, elapsed_ms, KNOWN + made - behind)
 
 
-def test_what_is_known_of_the_chain_is_no_part_of_the_question() -> None:
+def test_the_known_block_is_no_part_of_the_querys_identity() -> None:
     asked = GasQuery(newest_block=KNOWN, newest_block_at_ms=EPOCH_MS)
     assert (asked, hash(asked)) == (GasQuery(), hash(GasQuery()))

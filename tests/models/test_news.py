@@ -31,7 +31,7 @@ BAD = ["\x00", "\x1b", "\x7f", "\x85", "\u202e", "\u2066", "\u200b", "\ufeff", "
 
 @pytest.mark.parametrize("bad", BAD, ids=ascii)
 @pytest.mark.parametrize("name", ["url", "image"])
-def test_an_address_with_a_character_that_cannot_be_shown_is_refused(name: str, bad: str) -> None:
+def test_an_address_with_an_undisplayable_character_is_refused(name: str, bad: str) -> None:
     for kind, given in ((Report, REPORT), (Article, ARTICLE)):
         with pytest.raises(ValidationError):
             kind(**(given | {name: f"https://a.example/{bad}x"}))
@@ -39,16 +39,16 @@ def test_an_address_with_a_character_that_cannot_be_shown_is_refused(name: str, 
 
 @pytest.mark.parametrize("bad", [*BAD, "\n", "\r", "\u2028"], ids=ascii)
 @pytest.mark.parametrize("name", ["title", "summary", "source"])
-def test_a_text_of_an_article_is_one_line_that_can_be_shown(name: str, bad: str) -> None:
+def test_a_text_of_an_article_is_one_displayable_line(name: str, bad: str) -> None:
     with pytest.raises(ValidationError):
         Article(**(ARTICLE | {name: f"Some{bad} text"}))
 
 
 @pytest.mark.parametrize("bad", [*BAD, "\n", "\r", "\u2028"], ids=ascii)
-def test_a_symbol_of_an_article_can_be_shown(bad: str) -> None:
+def test_a_symbol_of_an_article_is_displayable(bad: str) -> None:
     with pytest.raises(ValidationError):
         Article(**(ARTICLE | {"symbols": ("BTC", f"E{bad}TH")}))
 
 
-def test_joiners_and_every_script_are_shown() -> None:
+def test_joiners_and_every_script_are_displayable() -> None:
     assert Article(**(ARTICLE | {"title": "می\u200cخواهم 👨\u200d👩 ビットコイン"}))

@@ -49,19 +49,19 @@ def test_an_identifier_has_a_length_and_one_line(text: str) -> None:
     ],
     ids=ascii,
 )
-def test_a_name_is_shown_without_what_cannot_be_printed(text: str, shown: str) -> None:
+def test_unprintable_characters_are_removed_from_a_name(text: str, shown: str) -> None:
     assert NAME.validate_python(text) == shown
 
 
 @pytest.mark.parametrize(
     "value", [None, 7, b"x", "\n", "\x00" * LONGEST_NAME, "\n" * 10**6, "x" * 201]
 )
-def test_what_is_no_name_is_refused(value: Any) -> None:
+def test_a_malformed_name_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         NAME.validate_python(value, strict=True)
 
 
-def test_a_text_of_a_million_odd_characters_is_not_looked_through() -> None:
+def test_a_text_that_is_too_long_for_a_name_is_not_scanned() -> None:
     text = "\x00" * 10**6
     assert printable(text) is text
 
@@ -76,7 +76,7 @@ def test_a_text_of_a_million_odd_characters_is_not_looked_through() -> None:
         ("https://user@/x", False),
     ],
 )
-def test_an_address_names_its_host(url: str, is_one: bool) -> None:
+def test_an_address_has_a_host(url: str, is_one: bool) -> None:
     assert has_host(url) is is_one
     if not is_one:
         with pytest.raises(ValidationError):

@@ -62,7 +62,7 @@ def series(interval: Interval, *opens: int) -> Candles:
         ("1M", "2026-12-01T00:00:00", "2026-12-01T00:00"),
     ],
 )
-def test_an_instant_falls_into_the_candle_that_opened_last(
+def test_an_instant_belongs_to_the_candle_that_opened_last(
     interval: str, instant: str, expected: str
 ) -> None:
     assert Interval(interval).open_of(ms(instant)) == ms(expected)
@@ -149,7 +149,7 @@ def test_a_timestamp_in_another_unit_or_type_is_refused(timestamp: Any) -> None:
         candle(timestamp)
 
 
-def test_an_ascending_series_on_the_grid_is_taken_gaps_included() -> None:
+def test_an_ascending_series_on_the_grid_is_accepted_with_gaps() -> None:
     opens = (T0, T0 + HOUR, T0 + 5 * HOUR)
     assert [each.timestamp for each in series(Interval.H1, *opens).candles] == list(opens)
     assert series(Interval.H1).candles == ()
@@ -237,19 +237,19 @@ def names(*told: int) -> tuple[str, ...]:
     return tuple(str(T0 + hour * HOUR) for hour in told)
 
 
-def test_candles_that_fit_are_a_series_as_they_are() -> None:
+def test_well_formed_candles_are_unchanged() -> None:
     told = hours((0, 100.0), (1, 101.0), (5, 90_000.0))
     assert sifted(Interval.H1, told, ALPUSDT, ("number 7",)) == Candles(
         Interval.H1, told, ALPUSDT, ("number 7",)
     )
 
 
-def test_candles_out_of_order_are_sorted_and_equal_ones_are_one() -> None:
+def test_candles_out_of_order_are_sorted_and_duplicates_are_dropped() -> None:
     told = hours((2, 100.0), (0, 100.0), (1, 100.0), (0, 100.0))
     assert sifted(Interval.H1, told) == Candles(Interval.H1, hours((0, 100), (1, 100), (2, 100)))
 
 
-def test_of_candles_of_one_time_that_differ_none_stays() -> None:
+def test_candles_of_the_same_time_that_differ_are_all_refused() -> None:
     series = sifted(Interval.H1, hours((0, 100), (1, 100), (1, 101), (1, 100), (2, 100)))
     assert (kept(series), series.refused) == ([0, 2], names(1))
 
@@ -276,7 +276,7 @@ LEAPS: list[tuple[str, list[tuple[int, float]], list[int]]] = [
 
 
 @pytest.mark.parametrize(("told", "odd"), [case[1:] for case in LEAPS], ids=[c[0] for c in LEAPS])
-def test_of_a_leap_the_longest_run_is_believed_and_what_follows_on_from_it(
+def test_at_a_leap_the_longest_run_and_what_continues_it_are_kept(
     told: list[tuple[int, float]], odd: list[int]
 ) -> None:
     series = sifted(Interval.H1, hours(*told))
@@ -298,7 +298,7 @@ def test_ten_thousand_leaps_take_no_longer_than_ten_thousand_candles() -> None:
         max_size=14,
     )
 )
-def test_whatever_candles_are_told_what_is_left_is_a_series_and_nothing_is_lost(
+def test_any_candles_give_a_series_and_all_others_are_named(
     told: list[tuple[int, float, bool]],
 ) -> None:
     candles = [candle(T0 + hour * HOUR + off, price) for hour, price, off in told]
@@ -309,7 +309,7 @@ def test_whatever_candles_are_told_what_is_left_is_a_series_and_nothing_is_lost(
     assert not opens & set(series.refused)
 
 
-def test_the_reference_price_is_no_part_of_a_questions_identity() -> None:
+def test_the_reference_price_is_no_part_of_a_querys_identity() -> None:
     one = OhlcQuery("alpha", (ALPUSDT,), Interval.H1, reference_price=1.0)
     other = OhlcQuery("alpha", (ALPUSDT,), Interval.H1, reference_price=2.0)
     assert one == other
@@ -325,10 +325,10 @@ def test_the_reference_price_is_no_part_of_a_questions_identity() -> None:
         OhlcQuery("alpha", (ALPUSDT,), Interval.H1, start_ms=0, end_ms=DAY),
     ],
 )
-def test_coin_pair_interval_and_range_are_a_questions_identity(other: OhlcQuery) -> None:
+def test_coin_instruments_interval_and_range_are_a_querys_identity(other: OhlcQuery) -> None:
     assert OhlcQuery("alpha", (ALPUSDT,), Interval.H1) != other
 
 
-def test_a_series_is_named_by_coin_or_pair_and_interval() -> None:
+def test_a_series_is_named_by_coin_or_symbol_and_interval() -> None:
     assert OhlcQuery("alpha", (ALPUSDT,), Interval.MONTH).series == "alpha/1M"
     assert OhlcQuery(None, (ALPUSDT,), Interval.M1).series == "ALPUSDT/1m"

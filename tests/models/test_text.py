@@ -31,7 +31,7 @@ def test_references_are_replaced_once(text: str, plain: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("&#xXdDeE80;lt amp\ud83d\ude80"), max_size=40))
-def test_no_half_of_a_pair_is_left(text: str) -> None:
+def test_no_half_of_a_surrogate_pair_is_left(text: str) -> None:
     unescaped(text).encode()
 
 
@@ -55,7 +55,7 @@ def test_many_references_cost_their_length() -> None:
         ("日本 – “x” £€₿", "日本 – “x” £€₿"),
     ],
 )
-def test_what_cannot_be_shown_is_left_out(text: str, line: str) -> None:
+def test_undisplayable_characters_are_removed(text: str, line: str) -> None:
     assert one_line(text) == line
     assert require_one_line(line) == line
 
@@ -64,6 +64,6 @@ def test_what_cannot_be_shown_is_left_out(text: str, line: str) -> None:
     "bad",
     ["\n", "\r", "\t", "\x1c", "\x85", "\u2028", "\x00", "\x1b", "\u202e", "\u2069", "\ud800"],
 )
-def test_a_line_with_a_character_that_cannot_be_shown_is_refused(bad: str) -> None:
+def test_a_line_with_an_undisplayable_character_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="cannot be displayed"):
         require_one_line(f"a{bad}b")

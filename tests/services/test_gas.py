@@ -105,7 +105,7 @@ async def alone(scene: Scene) -> AsyncIterator[CachedSource[GasQuery, GasFees]]:
 Gas = CachedSource[GasQuery, GasFees]
 
 
-async def test_in_the_place_of_a_node_that_lags_the_other_one_is_asked_at_once(
+async def test_a_lagging_node_is_replaced_by_the_other_one_at_once(
     scene: Scene, alone: Gas
 ) -> None:
     await alone.fetch(GasQuery())
@@ -117,7 +117,7 @@ async def test_in_the_place_of_a_node_that_lags_the_other_one_is_asked_at_once(
 
 
 @pytest.mark.parametrize("fault", [behind, lambda head: 1])
-async def test_in_the_place_of_a_provider_whose_nodes_lag_another_answers_at_once(
+async def test_a_provider_whose_nodes_all_lag_is_replaced_at_once(
     scene: Scene, gas: Gas, fault: Heights
 ) -> None:
     await gas.fetch(GasQuery())
@@ -128,7 +128,7 @@ async def test_in_the_place_of_a_provider_whose_nodes_lag_another_answers_at_onc
         assert (answer.source, answer.stale, answer.data.block) == ("oracle", False, scene.head)
 
 
-async def test_for_an_oracle_that_lags_a_node_answers_at_once(scene: Scene, gas: Gas) -> None:
+async def test_a_lagging_oracle_is_replaced_by_a_node_at_once(scene: Scene, gas: Gas) -> None:
     await gas.fetch(GasQuery())
     scene.told["oracle"] = behind
     for _ in range(20):
@@ -138,7 +138,7 @@ async def test_for_an_oracle_that_lags_a_node_answers_at_once(scene: Scene, gas:
 
 
 @pytest.mark.parametrize(("fault", "fresh_for_s"), [(behind, 0), (stuck, 95)])
-async def test_what_lags_alone_is_served_stale_with_a_reason(
+async def test_without_an_alternative_to_a_lagging_node_the_answer_is_stale_with_a_reason(
     scene: Scene, alone: Gas, fault: Heights, fresh_for_s: int
 ) -> None:
     await alone.fetch(GasQuery())
@@ -153,7 +153,7 @@ async def test_what_lags_alone_is_served_stale_with_a_reason(
         )
 
 
-async def test_where_all_stand_still_for_five_minutes_their_answer_is_taken_and_says_so(
+async def test_after_five_minutes_at_one_height_the_answer_is_accepted_with_a_warning(
     scene: Scene, alone: Gas
 ) -> None:
     """The chain itself may stand still, and then these are its prices."""
@@ -176,7 +176,9 @@ async def test_where_all_stand_still_for_five_minutes_their_answer_is_taken_and_
     assert (answer.stale, answer.warnings, answer.data.block) == (False, (), scene.head)
 
 
-async def test_one_absurd_height_shuts_no_honest_node_out(scene: Scene, alone: Gas) -> None:
+async def test_one_absurd_height_does_not_lead_to_the_refusal_of_honest_nodes(
+    scene: Scene, alone: Gas
+) -> None:
     await alone.fetch(GasQuery())
     scene.told["a"] = lambda _head: 10**9
     scene.clock.advance(OVER_S)
@@ -187,7 +189,9 @@ async def test_one_absurd_height_shuts_no_honest_node_out(scene: Scene, alone: G
     assert (answer.stale, answer.data.block) == (False, scene.head)
 
 
-async def test_a_height_that_two_answers_tell_is_believed(scene: Scene, alone: Gas) -> None:
+async def test_an_unexplained_height_is_accepted_from_a_second_answer(
+    scene: Scene, alone: Gas
+) -> None:
     """As after days of which nobody knew the chain's growth."""
     await alone.fetch(GasQuery())
     scene.told |= dict.fromkeys("ab", lambda head: head + 5_000)
@@ -199,7 +203,7 @@ async def test_a_height_that_two_answers_tell_is_believed(scene: Scene, alone: G
     assert (await alone.fetch(GasQuery())).stale_reason == "bad_payload"
 
 
-async def test_a_first_absurd_height_shuts_honest_nodes_out_for_five_minutes_at_most(
+async def test_an_absurd_first_height_refuses_honest_nodes_for_five_minutes_at_most(
     scene: Scene, alone: Gas
 ) -> None:
     scene.told["a"] = lambda _head: 10**9
@@ -236,7 +240,7 @@ def after(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-async def test_the_highest_block_goes_with_the_question_as_of_when_it_was_first_seen() -> None:
+async def test_a_query_carries_the_highest_block_and_the_time_it_was_first_seen() -> None:
     told = [fees(100), fees(102, after(24)), fees(101, after(36)), fees(102, after(48))]
     scripted = Scripted([*told, fees(103, after(60))])
     source = GasSource(scripted)
@@ -252,7 +256,7 @@ async def test_the_highest_block_goes_with_the_question_as_of_when_it_was_first_
     assert [query.is_urgent for query in scripted.asked] == [True] * 5 + [False]
 
 
-async def test_after_five_minutes_a_lower_block_is_the_known_one() -> None:
+async def test_after_five_minutes_a_lower_block_becomes_the_known_one() -> None:
     scripted = Scripted([fees(10**9), fees(100, after(300))])
     source = GasSource(scripted)
     for _ in range(3):
@@ -300,7 +304,7 @@ def answering_later(first: Answer[GasFees], late: Answer[GasFees]) -> Answer[Gas
     return replace(first, late_answer=later)
 
 
-async def test_a_late_answer_is_measured_by_the_first_one() -> None:
+async def test_a_late_answer_is_checked_against_the_block_of_the_first_one() -> None:
     lagging, good = fees(100, after(2)), fees(9_001, after(2))
     first = answering_later(fees(9_000, after(1)), lagging)
     scripted = Scripted([first, answering_later(fees(9_000, after(1)), good), good])
@@ -316,7 +320,7 @@ async def test_a_late_answer_is_measured_by_the_first_one() -> None:
     assert scripted.known[-1] == (9_001, EPOCH_MS + 2_000)
 
 
-async def test_blocks_that_were_left_out_are_a_warning_and_no_part_of_the_fees() -> None:
+async def test_refused_blocks_are_a_warning_and_no_part_of_the_fees() -> None:
     plain = fees(100).data
     blocks = BlockFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, 100, "oracle", refused=("99", "98"))
     scripted = Scripted(

@@ -131,34 +131,34 @@ def opens(answer: Answer[Candles], view: OhlcView) -> list[int]:
         OhlcView(H1, end_ms=EPOCH_MS + DAY),
     ],
 )
-async def test_the_newest_thousand_candles_are_one_question(view: OhlcView) -> None:
+async def test_the_newest_thousand_candles_are_one_query(view: OhlcView) -> None:
     assert await asked(view) == OhlcQuery("bitcoin", instruments("BTCUSDT"), H1)
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 90, 59_999])
-async def test_nearby_starts_long_ago_are_one_question_of_whole_blocks(minutes: int) -> None:
+async def test_nearby_starts_long_ago_share_a_query_for_whole_blocks(minutes: int) -> None:
     query = await asked(OhlcView(H1, 1, start_ms=OLD + minutes * 60_000))
     assert query.start_ms == OLD
     assert query.end_ms in {OLD + BLOCK_MS, OLD + 2 * BLOCK_MS}
 
 
-async def test_a_start_long_ago_asks_no_further_than_its_limit() -> None:
+async def test_a_start_long_ago_fetches_no_more_than_its_limit() -> None:
     query = await asked(OhlcView(H1, 200, start_ms=OLD + 100 * HOUR))
     assert (query.start_ms, query.end_ms) == (OLD, OLD + BLOCK_MS)
 
 
-async def test_a_start_near_a_blocks_end_asks_for_the_next_block_too() -> None:
+async def test_a_start_near_the_end_of_a_block_fetches_the_next_block_too() -> None:
     query = await asked(OhlcView(H1, 200, start_ms=OLD + 900 * HOUR))
     assert (query.start_ms, query.end_ms) == (OLD, OLD + 2 * BLOCK_MS)
 
 
-async def test_a_closed_range_asks_for_every_block_that_it_touches() -> None:
+async def test_a_closed_range_fetches_every_block_that_it_touches() -> None:
     view = OhlcView(H1, start_ms=OLD + 500 * HOUR, end_ms=OLD + 3_200 * HOUR)
     query = await asked(view)
     assert (query.start_ms, query.end_ms) == (OLD, OLD + 4 * BLOCK_MS)
 
 
-async def test_an_end_long_ago_asks_for_the_block_before_it() -> None:
+async def test_an_end_long_ago_fetches_the_block_before_it() -> None:
     query = await asked(OhlcView(H1, 200, end_ms=OLD + 900 * HOUR))
     assert (query.start_ms, query.end_ms) == (OLD, OLD + BLOCK_MS)
 
@@ -194,7 +194,9 @@ async def test_a_range_under_the_limit_is_answered_wherever_it_begins(hours: int
         OhlcView(H1, start_ms=OLD + 1, end_ms=OLD),
     ],
 )
-async def test_a_start_in_the_future_or_behind_the_end_asks_nobody(view: OhlcView) -> None:
+async def test_a_start_in_the_future_or_after_the_end_is_refused_without_a_fetch(
+    view: OhlcView,
+) -> None:
     source = CandleSource()
     with pytest.raises(InvalidParameter) as caught:
         await service(source).candles("BTC", view)
@@ -213,7 +215,7 @@ async def test_a_start_in_the_future_or_behind_the_end_asks_nobody(view: OhlcVie
         ("pegged-xrp", None, "pegged-xrp", None),
     ],
 )
-async def test_only_the_best_ranked_coin_of_a_ticker_has_the_venues_pair(
+async def test_only_the_best_ranked_coin_of_a_ticker_has_instruments(
     symbol: str, pairs: dict[str, str] | None, coin_id: str, pair: str | None
 ) -> None:
     known = None if pairs is None else {name: instruments(pair) for name, pair in pairs.items()}
@@ -221,28 +223,28 @@ async def test_only_the_best_ranked_coin_of_a_ticker_has_the_venues_pair(
     assert (query.coin_id, query.instruments) == (coin_id, instruments(pair) if pair else ())
 
 
-async def test_the_question_carries_the_coins_price_to_tell_a_namesake() -> None:
+async def test_the_query_carries_the_coins_price_to_detect_a_namesake() -> None:
     assert (await asked(OhlcView(H1))).reference_price == 50_000.0
 
 
-async def test_without_a_universe_the_venues_own_pair_is_asked_for() -> None:
+async def test_without_a_universe_the_venues_own_instrument_is_queried() -> None:
     bare = Market((coin(None, "BTC", None, 50_000.0),), False, {"BTC": instruments("BTCUSDC")})
     assert await asked(OhlcView(H1), "BTC", bare) == OhlcQuery(None, instruments("BTCUSDC"), H1)
 
 
-async def test_an_unknown_symbol_asks_nobody_for_candles() -> None:
+async def test_an_unknown_symbol_fetches_no_candles() -> None:
     source = CandleSource()
     with pytest.raises(UnknownSymbol):
         await service(source).candles("nope", OhlcView(H1))
     assert source.asked == []
 
 
-async def test_a_source_that_keeps_silent_ends_at_the_deadline() -> None:
+async def test_a_silent_source_ends_at_the_deadline() -> None:
     with pytest.raises(DeadlineExceeded):
         await service(SilentSource(), deadline_s=0.05).candles("BTC", OhlcView(H1))
 
 
-async def test_warnings_name_the_choice_of_coin_and_the_dollar_coin() -> None:
+async def test_warnings_name_the_chosen_coin_and_the_dollar_coin() -> None:
     source = CandleSource(answered(rows(3), "XRPUSDT", warnings=("of the provider",)))
     answer = await service(source).candles("XRP", OhlcView(H1))
     ambiguous, dollar, far, provided = answer.warnings
@@ -267,7 +269,7 @@ async def test_warnings_name_the_choice_of_coin_and_the_dollar_coin() -> None:
         ),
     ],
 )
-async def test_candles_that_were_refused_are_counted_and_named(
+async def test_refused_candles_are_counted_and_named(
     refused: tuple[str, ...], warning: str
 ) -> None:
     held = Answer(Candles(H1, rows(3), None, refused), "binance", EPOCH, 20.0)
@@ -275,7 +277,7 @@ async def test_candles_that_were_refused_are_counted_and_named(
     assert warning in answer.warnings
 
 
-async def test_prices_in_dollars_proper_come_without_volume_and_late() -> None:
+async def test_candles_in_us_dollars_have_warnings_about_volume_and_age() -> None:
     answer = await service(CandleSource()).candles("BTC", OhlcView(H1))
     late, far = answer.warnings
     assert late == "binance has no volume, and its candles can be 15 minutes old"
@@ -299,7 +301,7 @@ async def test_prices_in_dollars_proper_come_without_volume_and_late() -> None:
         (OhlcView(H1, None, EPOCH_MS - HOUR, EPOCH_MS, include_open=False), [-1]),
     ],
 )
-def test_a_view_shows_the_first_rows_from_its_start_or_else_the_newest(
+def test_a_view_has_the_first_rows_from_its_start_else_the_newest(
     view: OhlcView, expected: list[int]
 ) -> None:
     assert opens(answered(rows(240)), view) == expected
@@ -331,7 +333,7 @@ def test_an_open_candle_is_left_out_once_it_is_stale_for_fifteen_minutes(
 @pytest.mark.parametrize(
     "view", [OhlcView(H1, 4), OhlcView(H1), OhlcView(H1, start_ms=EPOCH_MS - 3 * HOUR)]
 )
-def test_a_history_too_short_for_the_question_is_said(view: OhlcView) -> None:
+def test_a_history_that_begins_after_the_view_is_a_warning(view: OhlcView) -> None:
     (warning,) = service(CandleSource()).cut(answered(rows(3)), view).warnings
     assert "binance" in warning
     assert "1h" in warning
@@ -345,7 +347,7 @@ def test_a_history_long_enough_needs_no_warning(view: OhlcView) -> None:
     assert service(CandleSource()).cut(answered(rows(3)), view).warnings == ()
 
 
-def test_leaving_out_the_open_candle_is_not_taken_for_a_short_history() -> None:
+def test_leaving_out_the_open_candle_is_no_short_history() -> None:
     view = OhlcView(H1, 1_000, include_open=False)
     page = service(CandleSource()).cut(answered(rows(1_000)), view)
     assert len(page.rows) == 999
@@ -395,7 +397,7 @@ def test_an_instant_is_exact(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize("text", [*NO_INSTANT, "", "1" * 40, *SPACES])
-def test_what_is_no_instant_since_2009_is_refused_with_examples(text: str) -> None:
+def test_an_instant_before_2009_or_a_malformed_one_is_refused_with_examples(text: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         parse_instant("end", text)
     assert caught.value.parameter == "end"
@@ -410,7 +412,7 @@ def test_what_is_no_instant_since_2009_is_refused_with_examples(text: str) -> No
         (EPOCH_MS - 20_000 * HOUR, EPOCH_MS - 10_001 * HOUR, [2 * (1 + 11)]),
     ],
 )
-async def test_a_cold_question_is_charged_by_the_pages_that_it_takes(
+async def test_a_query_that_is_not_cached_is_charged_by_its_pages(
     start_ms: int | None, end_ms: int | None, units: list[int]
 ) -> None:
     source, charged = CandleSource(), list[int]()
@@ -422,7 +424,7 @@ async def test_a_cold_question_is_charged_by_the_pages_that_it_takes(
     assert charged == units, "what is at hand costs nothing"
 
 
-async def test_who_cannot_pay_asks_nobody() -> None:
+async def test_a_client_over_its_limit_causes_no_fetch() -> None:
     def charge(units: int) -> None:
         raise ClientLimitReached(units, 0, 7)
 

@@ -55,7 +55,7 @@ async def prices(*answers: tuple[Quotes, str]) -> tuple[list[Any], Answer[Market
     return seen, answer, source
 
 
-async def test_a_jump_is_held_back_and_named() -> None:
+async def test_a_jump_is_quarantined_and_named() -> None:
     seen, answer, _ = await prices(ranking(100.0, EPOCH), ranking(151.0, EPOCH + MINUTE))
     assert seen == [(100.0, "coingecko_free")] * 2
     assert answer.data.coins[0].last_updated == EPOCH
@@ -66,7 +66,7 @@ async def test_a_jump_is_held_back_and_named() -> None:
 
 
 @pytest.mark.parametrize("price", [50.0, 150.0])
-async def test_half_is_no_jump(price: float) -> None:
+async def test_a_change_by_half_is_no_jump(price: float) -> None:
     seen, answer, _ = await prices(ranking(100.0, EPOCH), ranking(price, EPOCH + MINUTE))
     assert seen[-1] == (price, "coingecko_free")
     assert answer.warnings == ("of the provider",)
@@ -108,14 +108,14 @@ async def test_the_other_plan_of_the_same_vendor_is_no_confirmation() -> None:
     assert seen[-1][0] == 100.0
 
 
-async def test_a_word_of_long_ago_is_no_confirmation() -> None:
+async def test_an_old_report_is_no_confirmation() -> None:
     seen, _, _ = await prices(
         ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), venue(300.0, EPOCH + 12 * MINUTE)
     )
     assert seen[-1][0] == 100.0
 
 
-async def test_who_comes_back_to_the_known_price_is_believed_at_once() -> None:
+async def test_a_return_to_the_known_price_is_accepted_at_once() -> None:
     seen, answer, _ = await prices(
         ranking(100.0, EPOCH), ranking(300.0, EPOCH + MINUTE), ranking(101.0, EPOCH + 2 * MINUTE)
     )
@@ -123,14 +123,14 @@ async def test_who_comes_back_to_the_known_price_is_believed_at_once() -> None:
     assert answer.warnings == ("of the provider",)
 
 
-async def test_a_price_of_an_hour_ago_is_no_measure_any_more() -> None:
+async def test_a_known_price_older_than_an_hour_proves_no_jump() -> None:
     """Else a coin that only one provider knows would never move again after an outage."""
     seen, _, _ = await prices(ranking(100.0, EPOCH), ranking(300.0, EPOCH + timedelta(minutes=61)))
     assert seen[-1][0] == 300.0
 
 
 @pytest.mark.parametrize("price", [1_001.0, 9.9])
-async def test_an_absurd_price_is_believed_only_when_nobody_is_served_the_old_one(
+async def test_an_absurd_price_is_accepted_only_after_the_old_one_has_expired(
     price: float,
 ) -> None:
     early = ranking(price, EPOCH + timedelta(hours=6))
@@ -139,7 +139,7 @@ async def test_an_absurd_price_is_believed_only_when_nobody_is_served_the_old_on
     assert [one for one, _ in seen] == [100.0, 100.0, price]
 
 
-async def test_a_held_row_has_its_new_rank() -> None:
+async def test_a_row_with_a_quarantined_price_gets_its_new_rank() -> None:
     quotes, name = ranking(300.0, EPOCH + MINUTE, replace(BETA, market_cap_rank=1))
     moved = Ranking((replace(quotes.coins[0], market_cap_rank=2), *quotes.coins[1:]))  # type: ignore[union-attr] # a ranking
     _, answer, _ = await prices(ranking(100.0, EPOCH), (moved, name))
@@ -147,18 +147,18 @@ async def test_a_held_row_has_its_new_rank() -> None:
     assert answer.data.coins[1].price == 100.0
 
 
-async def test_without_a_universe_a_venues_own_jump_is_held_back_too() -> None:
+async def test_without_a_universe_a_venues_jump_is_quarantined_too() -> None:
     seen, answer, _ = await prices(venue(100.0, EPOCH), venue(1_000.0, EPOCH + MINUTE))
     assert seen[-1] == (100.0, "binance")
     assert "ALP" in answer.warnings[-1]
 
 
-async def test_a_tick_that_jumps_is_held_back() -> None:
+async def test_a_tick_that_jumps_is_quarantined() -> None:
     _, _, source = await prices(ranking(100.0, EPOCH), venue(101.0, EPOCH + MINUTE))
     assert source.apply_ticks([pair(300.0, EPOCH + 2 * MINUTE)]) is None
 
 
-async def test_of_many_held_prices_a_few_are_named() -> None:
+async def test_of_many_quarantined_prices_a_few_are_named() -> None:
     rows = [coin(f"c{n}", f"C{n}", n) for n in range(1, 10)]
     jumped = [
         replace(row, price=160.0, market_cap=160_000.0, last_updated=EPOCH + MINUTE) for row in rows
@@ -171,7 +171,7 @@ async def test_of_many_held_prices_a_few_are_named() -> None:
     assert held[-1] == "and 4 more prices are held back"
 
 
-async def test_two_providers_of_one_time_are_compared() -> None:
+async def test_prices_of_the_same_time_are_compared() -> None:
     _, _, source = await prices(ranking(100.0, EPOCH), venue(102.0, EPOCH + MINUTE))
     spread = source.spread
     assert spread is not None
@@ -180,7 +180,7 @@ async def test_two_providers_of_one_time_are_compared() -> None:
     assert spread.compared_at == EPOCH + MINUTE
 
 
-async def test_two_providers_of_two_times_are_not_compared() -> None:
+async def test_prices_of_different_times_are_not_compared() -> None:
     _, _, source = await prices(ranking(100.0, EPOCH), venue(102.0, EPOCH + 4 * MINUTE))
     assert source.spread is None
 
@@ -193,7 +193,7 @@ async def test_one_provider_is_not_compared_with_itself() -> None:
 @given(
     st.lists(st.tuples(st.floats(0.01, 10_000), st.booleans(), st.integers(1, 300)), max_size=30)
 )
-def test_no_price_jumps_without_a_second_word_or_an_hour(
+def test_no_price_jumps_without_a_confirmation_or_an_hour(
     told: list[tuple[float, bool, int]],
 ) -> None:
     outliers, record, at = OutlierFilter(), record_of(replace(ALPHA, last_updated=EPOCH)), EPOCH
@@ -226,7 +226,7 @@ def test_no_price_jumps_without_a_second_word_or_an_hour(
             )
 
 
-async def test_claims_and_notes_of_a_hundred_thousand_coins_go_with_their_market() -> None:
+async def test_pending_prices_and_notes_are_dropped_with_their_coins() -> None:
     """250 other coins at each refresh, each of which jumps before it leaves."""
     book, outliers = CoinBook(), OutlierFilter()
     for number in range(400):
@@ -249,7 +249,7 @@ def test_prices_of_any_size_can_be_judged(price: float) -> None:
     assert verdict is (Verdict.STEADY if price == 1e-29 else Verdict.QUARANTINED)
 
 
-def test_its_repr_tells_how_many_are_held() -> None:
+def test_the_repr_counts_the_notes() -> None:
     outliers = OutlierFilter()
     outliers.judge(record_of(ALPHA), 300.0, EPOCH, "binance", is_venue=True)
     assert repr(outliers) == "<OutlierFilter 1 notes>"

@@ -39,7 +39,7 @@ class Expiring:
         return self.book.visible_market(), notes
 
 
-def test_what_nobody_told_for_so_long_has_no_figures() -> None:
+def test_a_row_that_was_not_reported_for_too_long_has_no_figures() -> None:
     aged = Expiring(6)
     aged.judge(MARKET, EPOCH)
     market, notes = aged.judge(RENEWED, EPOCH + 7 * HOUR)
@@ -51,7 +51,7 @@ def test_what_nobody_told_for_so_long_has_no_figures() -> None:
     assert notes == ("1 rows have no figures: no provider has reported their price for 6 h",)
 
 
-def test_a_coin_that_is_told_with_an_old_stamp_is_shown_as_it_is_told() -> None:
+def test_a_row_that_is_reported_with_an_old_stamp_is_visible() -> None:
     """The list has coins that nobody trades any more."""
     dead = replace(MARKET, coins=(ALPHA, replace(BETA, last_updated=EPOCH - 99 * HOUR)))
     market, notes = Expiring(6).judge(dead, EPOCH)
@@ -59,7 +59,7 @@ def test_a_coin_that_is_told_with_an_old_stamp_is_shown_as_it_is_told() -> None:
     assert notes == ()
 
 
-def test_rows_of_an_earlier_run_were_told_when_their_stamps_say() -> None:
+def test_adopted_rows_were_reported_at_the_time_of_their_stamps() -> None:
     aged = Expiring(6)
     aged.book.adopt(MARKET)
     market, _ = aged.judge(RENEWED, EPOCH + 7 * HOUR)
@@ -79,7 +79,7 @@ def test_an_unchanged_row_stays_the_same_object() -> None:
     assert notes == ()
 
 
-def test_before_the_first_judgement_all_is_shown() -> None:
+def test_before_the_first_check_all_rows_are_visible() -> None:
     book = CoinBook()
     book.replace(MARKET)
     assert book.visible_market().coins == MARKET.coins
@@ -102,7 +102,7 @@ def test_no_figure_is_older_than_it_may_be(steps: list[tuple[float, bool]]) -> N
         assert (shown.coins[1].price is None) is (now - first_seen > 6 * HOUR)
 
 
-async def test_a_venue_alone_renews_its_own_coins_and_the_others_fade() -> None:
+async def test_with_a_venue_alone_the_figures_of_other_coins_expire() -> None:
     late = EPOCH + 7 * HOUR
     listed = tickers(replace(ticker("ALP"), closed_at=late), ticker("OTHER"))
     source = UniverseSource(QueuedSource(RANKED))

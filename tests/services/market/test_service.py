@@ -63,7 +63,7 @@ def ids(rows: Sequence[Coin]) -> list[str | None]:
     return [row.id for row in rows]
 
 
-async def test_the_latest_market_is_the_sources_answer_to_the_one_question() -> None:
+async def test_the_latest_market_is_the_sources_answer() -> None:
     source = OneMarket()
     answer = await MarketService(CoinDirectory(source)).latest()
     assert answer.data is MARKET
@@ -71,14 +71,14 @@ async def test_the_latest_market_is_the_sources_answer_to_the_one_question() -> 
     assert source.asked == [MarketQuery()]
 
 
-def test_without_a_choice_all_come_best_rank_first(service: MarketService) -> None:
+def test_by_default_all_coins_are_listed_by_rank(service: MarketService) -> None:
     page = service.top(MARKET, MarketView())
     assert page.rows == MARKET.coins
     assert page.total == 5
     assert page.warnings == ()
 
 
-def test_without_a_choice_a_hundred_come_at_most(service: MarketService) -> None:
+def test_by_default_at_most_a_hundred_coins_are_listed(service: MarketService) -> None:
     many = Market(tuple(coin(f"coin-{n}", f"C{n}", n) for n in range(1, 251)), True)
     page = service.top(many, MarketView())
     assert ids(page.rows) == [f"coin-{n}" for n in range(1, 101)]
@@ -165,7 +165,7 @@ def test_an_unknown_sort_field_is_refused_with_the_list_of_fields(
         (("pegged-xrp",), ["pegged-xrp"]),
     ],
 )
-def test_names_choose_rows_by_id_or_symbol_each_once(
+def test_names_select_rows_by_id_or_symbol_without_duplicates(
     service: MarketService, names: tuple[str, ...], expected: list[str]
 ) -> None:
     page = service.top(MARKET, MarketView(names=names))
@@ -188,7 +188,7 @@ def test_an_ambiguous_name_is_the_best_ranked_coin_with_a_warning(service: Marke
     assert "pegged-xrp" in warning
 
 
-def test_an_unknown_name_among_known_ones_is_noted_with_suggestions(
+def test_an_unknown_name_among_known_ones_is_a_warning_with_suggestions(
     service: MarketService,
 ) -> None:
     page = service.top(MARKET, MarketView(names=("bitcon", "ETH", "qqqqqqqq")))
@@ -208,7 +208,7 @@ def test_only_unknown_names_are_an_error_with_suggestions(service: MarketService
     assert "bitcoin" in caught.value.suggestions
 
 
-def test_without_a_universe_names_that_may_exist_are_noted_or_not_ready() -> None:
+def test_without_a_universe_unknown_names_are_warnings_or_not_ready() -> None:
     service = MarketService(CoinDirectory(OneMarket(BARE)))
     page = service.top(BARE, MarketView(names=("BTC", "cardano")))
     assert [row.symbol for row in page.rows] == ["BTC"]
@@ -237,7 +237,7 @@ def test_one_coin_of_an_ambiguous_ticker_comes_with_a_warning(service: MarketSer
     assert len(page.warnings) == 1
 
 
-def test_one_coin_that_nobody_knows_is_an_error(service: MarketService) -> None:
+def test_an_unknown_coin_is_an_error(service: MarketService) -> None:
     with pytest.raises(UnknownSymbol):
         service.coin(MARKET, "nope")
 
@@ -252,7 +252,7 @@ def test_the_index_follows_the_market() -> None:
         service.coin(Market((SOLANA,), True), "BTC")
 
 
-async def test_tickers_of_coins_in_any_spelling_cost_no_question() -> None:
+async def test_tickers_are_looked_up_without_a_fetch() -> None:
     source = OneMarket()
     directory = CoinDirectory(source)
     assert directory.tickers(("btc", "xyz")) == ("BTC", "XYZ")  # nothing is known yet

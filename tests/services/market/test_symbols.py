@@ -87,7 +87,7 @@ ONLY_BTC, ONLY_BTCB = SymbolIndex(Market((BITCOIN,), True)), SymbolIndex(Market(
 
 @pytest.mark.parametrize("cut", ["/", "_", ":", "-"])
 @pytest.mark.parametrize("index", [FORKS, ONLY_BTCB], ids=["both", "one"])
-def test_a_pair_is_cut_where_its_reader_cut_it(index: SymbolIndex, cut: str) -> None:
+def test_a_pair_is_cut_at_its_separator(index: SymbolIndex, cut: str) -> None:
     found = index.resolve(f"BTCB{cut}USD")
     assert (found.coin, found.warnings) == (BTCB, ())
 
@@ -95,7 +95,7 @@ def test_a_pair_is_cut_where_its_reader_cut_it(index: SymbolIndex, cut: str) -> 
 @pytest.mark.parametrize(
     "text", ["BTCB-USD", "BTC-BUSDX", "-USDT", "BTC-", "BTC-USD-T", "BTC-B-USD"]
 )
-def test_a_pair_that_was_cut_is_never_cut_elsewhere(text: str) -> None:
+def test_a_pair_with_a_separator_is_cut_nowhere_else(text: str) -> None:
     with pytest.raises(UnknownSymbol):
         ONLY_BTC.resolve(text)
 
@@ -129,7 +129,7 @@ def test_a_pair_that_can_be_cut_twice_is_its_best_ranked_coin_and_names_the_othe
 
 
 @pytest.mark.parametrize(("text", "long_quote", "plain"), LETTERS)
-def test_of_two_ways_to_cut_a_pair_the_one_that_is_known_counts(
+def test_of_two_ways_to_cut_a_pair_the_known_coin_counts(
     text: str, long_quote: tuple[str, str], plain: tuple[str, str]
 ) -> None:
     for base, _ in (long_quote, plain):
@@ -166,7 +166,7 @@ DOLLAR_LIKE = SymbolIndex(Market((BITCOIN, CURVE, SONIC), True))
         ("crvUSDT", CURVE, "CRV-USDT"),
     ],
 )
-def test_what_may_be_a_dollar_coin_beyond_the_list_is_a_pair_with_a_warning(
+def test_a_possible_dollar_coin_beyond_the_list_is_a_pair_with_a_warning(
     text: str, expected: Coin, pair: str
 ) -> None:
     found = DOLLAR_LIKE.resolve(text)
@@ -179,7 +179,7 @@ def test_what_may_be_a_dollar_coin_beyond_the_list_is_a_pair_with_a_warning(
 
 
 @pytest.mark.parametrize("text", ["CRV-USD", "crv/usd", "CRVUSDT", "crvusdt", "SUSDC", "susdc"])
-def test_a_pair_that_can_be_nothing_else_needs_no_warning(text: str) -> None:
+def test_an_unambiguous_pair_has_no_warning(text: str) -> None:
     assert DOLLAR_LIKE.resolve(text).warnings == ()
 
 
@@ -263,7 +263,7 @@ def test_the_id_of_the_best_ranked_coin_of_a_ticker_needs_no_warning(index: Symb
 
 
 @pytest.mark.parametrize("text", ["ETHBTC", "ETH/BTC", "BTCEUR", "USDT", "NOPE", "/USDT", "USD"])
-def test_what_is_no_pair_against_dollars_and_no_coin_is_unknown(
+def test_a_text_that_is_neither_a_dollar_pair_nor_a_coin_is_unknown(
     index: SymbolIndex, text: str
 ) -> None:
     with pytest.raises(UnknownSymbol):
@@ -314,5 +314,5 @@ def test_without_a_universe_nothing_can_be_called_unknown(text: str) -> None:
     assert len(str(caught.value)) < 1_000
 
 
-def test_an_index_tells_how_much_it_knows(index: SymbolIndex) -> None:
+def test_the_repr_counts_ids_and_symbols(index: SymbolIndex) -> None:
     assert repr(index) == "<SymbolIndex 7 ids, 5 symbols>"

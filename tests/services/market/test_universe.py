@@ -134,7 +134,7 @@ def changed(before: Coin, after: Coin) -> set[str]:
     return {name for name in names if getattr(before, name) != getattr(after, name)}
 
 
-def test_the_venues_price_and_all_that_belongs_to_it_enter() -> None:
+def test_the_venues_figures_replace_those_of_the_row() -> None:
     alpha = overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins[0]
     assert alpha == replace(
         ALPHA,
@@ -163,21 +163,21 @@ def test_without_a_supply_the_market_cap_is_unknown(supply: float | None) -> Non
     assert market.coins[0].market_cap is None
 
 
-def test_a_coin_without_a_pair_keeps_its_row() -> None:
+def test_a_coin_without_an_instrument_keeps_its_row() -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP")), "binance")
     assert by_id(market)["beta"] == BETA
     assert symbols_of(market) == {"ALP": "ALPUSDT"}
 
 
 @pytest.mark.parametrize("price", [50.0, 100.0, 150.0])
-def test_a_price_within_half_and_half_more_is_the_same_coins(price: float) -> None:
+def test_a_price_within_fifty_percent_is_accepted(price: float) -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")
     assert market.coins[0].price == price
     assert symbols_of(market) == {"ALP": "ALPUSDT"}
 
 
 @pytest.mark.parametrize("price", [49.0, 151.0, 0.1, 100_000.0])
-def test_a_price_beyond_half_and_half_more_is_held_back(price: float) -> None:
+def test_a_price_beyond_fifty_percent_is_quarantined(price: float) -> None:
     market = overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")
     assert market.coins == UNIVERSE.coins
 
@@ -186,13 +186,13 @@ def test_a_price_beyond_half_and_half_more_is_held_back(price: float) -> None:
     ("price", "pairs"),
     [(49.0, {"ALP": "ALPUSDT"}), (1_000.0, {"ALP": "ALPUSDT"}), (9.9, {}), (1_001.0, {})],
 )
-def test_a_pair_stands_for_the_coins_candles_unless_it_is_a_namesakes(
+def test_an_instrument_trades_the_coin_unless_its_price_is_a_namesakes(
     price: float, pairs: dict[str, str]
 ) -> None:
     assert symbols_of(overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")) == pairs
 
 
-def test_rows_that_the_venue_could_not_renew_are_told_of() -> None:
+def test_rows_without_a_newer_price_are_a_warning() -> None:
     _, warnings = absorb(UNIVERSE, tickers(ticker("ALP", 99.0)), "binance")
     assert "rows have no newer price from binance" in warnings[0]
 
@@ -223,7 +223,7 @@ def told_supply(supply: Any) -> Ranking:
     return coingecko.parse_markets(QuotesQuery(), [[row]], Context("cg", "keyless", EPOCH_MS))
 
 
-async def test_a_supply_of_1_7e308_costs_neither_the_market_nor_a_tick() -> None:
+async def test_a_supply_of_1_7e308_spoils_neither_the_market_nor_a_tick() -> None:
     source = UniverseSource(
         QueuedSource((told_supply(1.7e308), "coingecko_free"), (tickers(ticker("BTC")), "binance"))
     )
@@ -272,7 +272,7 @@ SIZES = st.floats(SMALLEST, LARGEST, exclude_min=True, exclude_max=True)
 
 
 @given(SIZES, st.none() | st.floats(0, LARGEST, exclude_max=True), SIZES, SIZES, st.booleans())
-def test_whatever_sizes_a_row_and_a_ticker_have_they_can_be_laid_over_each_other(
+def test_rows_and_tickers_of_any_size_can_be_combined(
     price: float, supply: float | None, told: float, quote_volume: float, is_late: bool
 ) -> None:
     unknown: dict[str, Any] = dict.fromkeys(("market_cap", "high_24h", "low_24h"))
@@ -291,7 +291,7 @@ def named(count: int) -> list[PairTicker]:
     return [replace(one, instrument=instrument(f"N{n}USDT")) for n in range(count)]
 
 
-async def test_a_hundred_thousand_names_before_any_market_are_not_all_remembered() -> None:
+async def test_tickers_before_any_market_are_bounded() -> None:
     source = UniverseSource(QueuedSource(RANKED))
     source.apply_ticks(named(100_000))
     assert len(source._pushed) == MOST_TICKERS
@@ -299,13 +299,13 @@ async def test_a_hundred_thousand_names_before_any_market_are_not_all_remembered
     assert source._pushed == {}
 
 
-async def test_only_coins_of_the_market_are_remembered_as_told() -> None:
+async def test_tickers_are_kept_for_coins_of_the_market_only() -> None:
     source = await known(RANKED)
     source.apply_ticks([*named(100_000), ticker("ALP")])
     assert list(source._pushed) == ["ALP"]
 
 
-async def test_what_was_told_of_a_coin_that_left_the_market_is_forgotten() -> None:
+async def test_the_ticker_of_a_coin_that_left_the_market_is_dropped() -> None:
     source = await known(RANKED)
     source.apply_ticks([ticker("ALP"), ticker("BET")])
     source._quotes = QueuedSource((Ranking((BETA,)), "coingecko_free"))
@@ -321,7 +321,7 @@ def test_a_lesser_coin_with_a_famous_ticker_never_gets_the_famous_price() -> Non
 
 
 @pytest.mark.parametrize("price", [None, 1_000.0])
-def test_a_lesser_coin_does_not_inherit_the_pair_that_the_famous_one_cannot_hold(
+def test_a_lesser_coin_does_not_inherit_an_instrument_of_the_famous_one(
     price: float | None,
 ) -> None:
     famous = coin("alpha", "ALP", 1, price=price, high_24h=None, low_24h=None)
@@ -330,7 +330,7 @@ def test_a_lesser_coin_does_not_inherit_the_pair_that_the_famous_one_cannot_hold
     assert symbols_of(market) == {}
 
 
-def test_a_pair_that_is_gone_is_no_longer_the_coins_pair() -> None:
+def test_an_instrument_missing_from_the_list_no_longer_trades_the_coin() -> None:
     first = overlay(UNIVERSE, tickers(ticker("ALP"), ticker("BET")), "binance")
     second = overlay(first, tickers(ticker("BET", 110.0)), "binance")
     assert symbols_of(first) == {"ALP": "ALPUSDT", "BET": "BETUSDT"}
@@ -376,7 +376,7 @@ def test_a_ranking_orders_by_rank_and_puts_unranked_coins_last() -> None:
     assert market.coins == (ALPHA, BETA, unranked)
 
 
-def test_a_ranking_keeps_the_pairs_that_were_found() -> None:
+def test_a_ranking_keeps_the_known_instruments() -> None:
     known = overlay(UNIVERSE, tickers(ticker("ALP")), "binance")
     market, _ = absorb(known, Ranking((ALPHA, BETA)), "coingecko_free")
     assert symbols_of(market) == {"ALP": "ALPUSDT"}
@@ -406,7 +406,7 @@ def test_a_coin_that_left_the_ranking_leaves_the_universe() -> None:
     assert warnings == ()
 
 
-async def test_the_source_says_whether_a_universe_is_known() -> None:
+async def test_the_query_says_whether_a_universe_is_known() -> None:
     quotes = QueuedSource(
         (tickers(ticker("ALP")), "binance"),
         (Ranking((ALPHA, BETA)), "coingecko_free"),
@@ -468,7 +468,7 @@ def universes(draw: st.DrawFn) -> Market:
 
 
 @given(universes(), st.lists(st.builds(ticker, SYMBOLS, PRICES), max_size=6))
-def test_an_overlay_never_changes_who_is_listed_and_marks_every_changed_row(
+def test_an_overlay_changes_no_listing_and_marks_every_changed_row(
     market: Market, rows: list[PairTicker]
 ) -> None:
     after = overlay(market, PairTickers(tuple(rows)), "binance")
@@ -509,14 +509,14 @@ LISTED: tuple[Quotes, str] = (
 )
 
 
-async def test_what_a_venue_tells_enters_by_the_rule_of_its_lists() -> None:
+async def test_ticks_enter_by_the_same_rule_as_lists() -> None:
     source = await known(RANKED, LISTED)
     market = source.apply_ticks([ticker("ALP")])
     assert market is not None
     assert market.coins == overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins
 
 
-async def test_rows_that_nothing_was_told_of_are_the_same_objects() -> None:
+async def test_rows_without_a_tick_are_the_same_objects() -> None:
     source = await known(RANKED, LISTED)
     before = source._book.market
     market = source.apply_ticks([ticker("ALP")])
@@ -530,7 +530,7 @@ async def test_rows_that_nothing_was_told_of_are_the_same_objects() -> None:
 
 
 @pytest.mark.parametrize("pair", ["ALPUSDC", "ALPFDUSD"])
-async def test_of_a_listed_coin_only_the_pair_counts_that_was_found_for_it(pair: str) -> None:
+async def test_only_ticks_of_the_listed_instrument_count(pair: str) -> None:
     source = await known(RANKED, LISTED)
     other = quoted("ALP", pair.removeprefix("ALP"), 130.0, LATEST)
     assert source.apply_ticks([other]) is None
@@ -539,7 +539,7 @@ async def test_of_a_listed_coin_only_the_pair_counts_that_was_found_for_it(pair:
     assert market.coins[0].price == 120.0
 
 
-async def test_the_pair_that_was_found_counts_though_its_quote_is_not_the_best() -> None:
+async def test_the_listed_instrument_counts_although_its_quote_is_not_the_preferred_one() -> None:
     source = await known(RANKED, (tickers(quoted("ALP", "USDC", 100.0, EPOCH)), "binance"))
     assert source.apply_ticks([ticker("ALP")]) is None
     market = source.apply_ticks([quoted("ALP", "USDC", 110.0)])
@@ -547,12 +547,12 @@ async def test_the_pair_that_was_found_counts_though_its_quote_is_not_the_best()
     assert market.coins[0].price == 110.0
 
 
-async def test_a_coin_without_a_pair_hears_of_none() -> None:
+async def test_ticks_of_coins_without_an_instrument_do_not_count() -> None:
     source = await known(RANKED, LISTED)
     assert source.apply_ticks([ticker("BET"), ticker("NEW")]) is None
 
 
-async def test_ticks_never_change_which_pair_stands_for_which_coin() -> None:
+async def test_ticks_never_change_the_instruments() -> None:
     source = await known(RANKED, LISTED)
     for price in (120.0, 49.0, 1_000.0, 0.1):
         market = source.apply_ticks([ticker("ALP", price), ticker("BET", price)])
@@ -563,7 +563,7 @@ async def test_ticks_never_change_which_pair_stands_for_which_coin() -> None:
     assert market.instruments is None
 
 
-async def test_before_a_list_the_best_quote_that_was_told_counts() -> None:
+async def test_before_any_list_the_preferred_quote_counts() -> None:
     source = await known(RANKED)
     prices = []
     for number, quote in enumerate(["USDC", "FDUSD", "USDC", "USDT", "FDUSD", "USDC", "USDT"]):
@@ -573,7 +573,7 @@ async def test_before_a_list_the_best_quote_that_was_told_counts() -> None:
     assert prices == [100.0, 101.0, None, 103.0, None, None, 106.0]
 
 
-async def test_a_list_decides_anew_which_pair_counts() -> None:
+async def test_a_list_decides_again_which_instrument_counts() -> None:
     quotes = QueuedSource(RANKED, (tickers(quoted("ALP", "USDC", 101.0, EPOCH)), "binance"))
     source = UniverseSource(quotes)
     await source.fetch(MarketQuery())
@@ -587,12 +587,12 @@ async def test_a_list_decides_anew_which_pair_counts() -> None:
 
 
 @pytest.mark.parametrize("at", [EPOCH - timedelta(seconds=1), EPOCH])
-async def test_what_is_told_of_a_time_that_the_row_already_knows_loses(at: datetime) -> None:
+async def test_a_tick_that_is_not_newer_than_its_row_is_ignored(at: datetime) -> None:
     source = await known(RANKED, LISTED)
     assert source.apply_ticks([replace(ticker("ALP"), closed_at=at)]) is None
 
 
-async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
+async def test_a_repeated_tick_changes_nothing() -> None:
     source = await known(RANKED, LISTED)
     assert source.apply_ticks([ticker("ALP")]) is not None
     assert source.apply_ticks([ticker("ALP")]) is None
@@ -602,12 +602,14 @@ async def test_a_tick_told_twice_changes_nothing_the_second_time() -> None:
 @pytest.mark.parametrize(
     ("price", "enters"), [(50.0, True), (150.0, True), (49.9, False), (150.1, False)]
 )
-async def test_another_price_by_more_than_half_is_held_back(price: float, enters: bool) -> None:
+async def test_a_tick_that_differs_by_more_than_half_is_quarantined(
+    price: float, enters: bool
+) -> None:
     source = await known(RANKED, LISTED)
     assert (source.apply_ticks([ticker("ALP", price)]) is not None) is enters
 
 
-async def test_nothing_told_changes_nothing() -> None:
+async def test_no_ticks_change_nothing() -> None:
     source = await known(RANKED, LISTED)
     assert source.apply_ticks([]) is None
 
@@ -622,7 +624,7 @@ async def test_a_ranked_market_stays_ranked_and_an_unranked_one_unranked() -> No
     assert (bare.coins[0].price, symbols_of(bare)) == (120.0, {"ALP": "ALPUSDT"})
 
 
-async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh() -> None:
+async def test_ticks_before_any_market_are_applied_to_the_first_refresh() -> None:
     source = UniverseSource(QueuedSource(RANKED))
     assert source.apply_ticks([ticker("ALP")]) is None
     answer = await source.fetch(MarketQuery())
@@ -631,21 +633,21 @@ async def test_what_is_told_before_anything_is_known_waits_for_the_first_refresh
     assert answer.data.coins[1] == BETA
 
 
-async def test_what_was_told_of_a_pair_that_does_not_count_is_not_laid_over_a_list() -> None:
+async def test_an_earlier_tick_of_an_unlisted_instrument_is_not_applied_to_a_list() -> None:
     listed = tickers(quoted("ALP", "USDC", 101.0, EPOCH))
     source = UniverseSource(QueuedSource((listed, "binance")))
     source.apply_ticks([ticker("ALP")])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 101.0
 
 
-async def test_before_anything_is_known_the_best_quote_is_remembered() -> None:
+async def test_before_any_market_the_tick_in_the_preferred_quote_is_kept() -> None:
     source = UniverseSource(QueuedSource(RANKED))
     source.apply_ticks([quoted("ALP", "FDUSD", 110.0)])
     source.apply_ticks([quoted("ALP", "USDC", 130.0, LATEST)])
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 110.0
 
 
-async def test_what_was_told_stays_over_a_ranking_that_is_older_and_not_over_a_newer() -> None:
+async def test_ticks_stay_over_an_older_ranking_but_not_over_a_newer_one() -> None:
     fresher = replace(ALPHA, price=105.0, last_updated=LATEST)
     older, newer = Ranking((ALPHA, BETA)), Ranking((fresher, BETA))
     source = UniverseSource(
@@ -657,7 +659,7 @@ async def test_what_was_told_stays_over_a_ranking_that_is_older_and_not_over_a_n
     assert (await source.fetch(MarketQuery())).data.coins[0] == fresher
 
 
-async def test_what_was_told_stays_over_a_list_that_is_older_and_not_over_a_newer() -> None:
+async def test_ticks_stay_over_an_older_list_but_not_over_a_newer_one() -> None:
     older = tickers(replace(ticker("ALP", 100.0), closed_at=EPOCH + timedelta(seconds=1)))
     newer = tickers(replace(ticker("ALP", 105.0), closed_at=LATEST))
     source = UniverseSource(QueuedSource(RANKED, LISTED, (older, "binance"), (newer, "binance")))
@@ -668,7 +670,7 @@ async def test_what_was_told_stays_over_a_list_that_is_older_and_not_over_a_newe
     assert (await source.fetch(MarketQuery())).data.coins[0].price == 105.0
 
 
-async def test_what_was_told_of_a_coin_that_is_another_now_is_not_laid_over_it() -> None:
+async def test_the_tick_of_another_coin_with_the_same_ticker_is_not_applied() -> None:
     unknown: dict[str, Any] = dict.fromkeys(("market_cap", "high_24h", "low_24h"))
     namesake = coin("alp-two", "ALP", 1, price=1.0, **unknown)
     source = UniverseSource(QueuedSource(RANKED, (Ranking((namesake,)), "coingecko_free")))
@@ -677,7 +679,7 @@ async def test_what_was_told_of_a_coin_that_is_another_now_is_not_laid_over_it()
     assert (await source.fetch(MarketQuery())).data.coins == (namesake,)
 
 
-async def test_ticks_add_up() -> None:
+async def test_each_tick_is_compared_with_the_one_before() -> None:
     source = await known(RANKED, LISTED)
     for second in range(1, 6):
         at = LATER + timedelta(seconds=second)
@@ -688,7 +690,7 @@ async def test_ticks_add_up() -> None:
 
 
 @given(universes(), st.lists(st.builds(ticker, SYMBOLS, PRICES), max_size=6))
-def test_what_is_heard_is_what_an_overlay_of_the_pairs_that_count_gives(
+def test_ticks_give_the_same_rows_as_a_list_of_the_instruments_that_count(
     market: Market, rows: list[PairTicker]
 ) -> None:
     symbols = {"ALP": "ALPUSDT", "BET": "BETUSDC"}
@@ -752,7 +754,9 @@ async def test_an_adopted_market_replaces_the_rows_and_keeps_newer_pushed_ticker
     assert source._book.market.coins == (late, newer)
 
 
-async def test_figures_that_have_expired_elsewhere_still_measure_later_prices() -> None:
+async def test_figures_that_expired_in_another_process_are_still_compared_with_later_prices() -> (
+    None
+):
     source = await known(RANKED, LISTED)
     bare = without_figures(BETA)
     source.adopt(answered(Market((ALPHA, bare), True, source._book.instruments)))

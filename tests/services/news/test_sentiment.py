@@ -28,14 +28,14 @@ def report(votes_for: int = 0, votes_against: int = 0) -> Report:
         (51, 49, ("neutral", 0.02, "votes")),
     ],
 )
-def test_enough_votes_decide(
+def test_enough_votes_decide_the_sentiment(
     votes_for: int, votes_against: int, expected: tuple[str, float, str]
 ) -> None:
     assert sentiment_of(report(votes_for, votes_against), "Exchange hacked") == expected
 
 
 @pytest.mark.parametrize("votes", [0, 4])
-def test_too_few_votes_leave_it_to_the_words(votes: int) -> None:
+def test_with_too_few_votes_the_words_decide(votes: int) -> None:
     mood, score, method = sentiment_of(report(votes), "Exchange hacked, millions stolen")
     assert (mood, method) == ("negative", "lexicon")
     assert -1 <= score < -0.05
@@ -76,5 +76,5 @@ def test_the_terms_are_single_lower_case_words_within_vaders_range() -> None:
         ("Grayscale Bitcoin Trust shares", "neutral"),
     ],
 )
-def test_plain_headlines_are_felt_as_a_reader_would(text: str, mood: str) -> None:
+def test_plain_headlines_get_the_sentiment_of_a_reader(text: str, mood: str) -> None:
     assert sentiment_of(report(), text)[0] == mood

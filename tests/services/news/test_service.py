@@ -63,7 +63,9 @@ NEWS = News(
         (NewsView(source="nobody"), [], 0),
     ],
 )
-def test_filters_narrow_what_is_in_store(view: NewsView, numbers: list[int], total: int) -> None:
+def test_filters_select_articles_of_the_store(
+    view: NewsView, numbers: list[int], total: int
+) -> None:
     page = NewsService(Never()).pick(NEWS, view)
     assert [one.id for one in page.rows] == [f"id{number}" for number in numbers]
     assert page.total == total
@@ -89,7 +91,7 @@ def test_days_are_calendar_days_and_missing_ones_stay_missing(days: int, backs: 
     assert page.warnings == ()
 
 
-def test_an_index_that_missed_its_time_says_so() -> None:
+def test_a_late_index_has_a_warning() -> None:
     answer = Answer(FearGreedSeries((day(2),)), "a", EPOCH, 1.0)
     page = SentimentService(Never()).cut(answer, 1)
     assert page.warnings == ("the index has not changed for 48 hours",)
@@ -112,7 +114,7 @@ def test_of_many_refused_rows_the_first_five_are_named() -> None:
     )
 
 
-def test_where_the_newest_row_may_be_the_refused_one_nobody_claims_that_nothing_changed() -> None:
+def test_with_refused_rows_no_warning_claims_that_the_index_has_not_changed() -> None:
     assert warnings(FearGreedSeries((day(2),), refused=("1795305600",))) == (
         "1 row was refused as malformed: 1795305600",
         "the newest day that can be read is 48 hours old",
@@ -123,7 +125,7 @@ def test_where_the_newest_row_may_be_the_refused_one_nobody_claims_that_nothing_
     "days",
     [(), (day(1), day(0)), (day(0), day(0))],
 )
-def test_an_index_without_order_is_none(days: tuple[FearGreed, ...]) -> None:
+def test_an_index_whose_days_do_not_descend_is_refused(days: tuple[FearGreed, ...]) -> None:
     with pytest.raises(ValueError, match="day"):
         FearGreedSeries(days)
 

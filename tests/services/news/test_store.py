@@ -93,7 +93,7 @@ async def test_articles_of_all_providers_come_newest_first_with_their_provenance
     assert [attempt.provider for attempt in answer.tried] == ["one", "two"]
 
 
-async def test_what_an_earlier_run_had_in_store_is_added_to() -> None:
+async def test_a_refresh_adds_to_the_articles_of_an_earlier_run() -> None:
     kept = await stored({"one": [report("Kept"), report("Told again")]})
     wire = Wire([{"one": [report("New"), report("Told again")]}])
     store = NewsStore(wire, NoMarket(), clock=ManualClock())
@@ -117,19 +117,19 @@ async def test_adopting_the_same_answer_again_changes_nothing() -> None:
     assert set(merged.source) == {"one", "two"}
 
 
-async def test_one_address_is_one_article_whatever_it_is_tracked_with() -> None:
+async def test_tracking_parameters_make_no_second_article() -> None:
     tracked = report("Other words", url="https://www.a.example/bitcoin-soars/?utm_source=x")
     (article,) = await stored({"one": [report()], "two": [tracked]})
     assert (article.provider, article.url) == ("one", "https://a.example/bitcoin-soars")
 
 
-async def test_one_title_is_one_story_at_whatever_address() -> None:
+async def test_one_title_at_two_addresses_is_one_story() -> None:
     copy = report("BITCOIN, soars!", url="https://b.example/copy", source="Another paper")
     (article,) = await stored({"one": [report()]}, {"two": [copy]})
     assert article.title == "Bitcoin soars"
 
 
-async def test_a_second_teller_adds_what_the_first_did_not_know() -> None:
+async def test_a_second_provider_completes_the_article_of_the_first() -> None:
     copy = report(
         summary="More <b>words</b>",
         image="https://b.example/i.png",
@@ -161,26 +161,26 @@ async def test_a_column_with_one_title_each_day_is_another_story_each_day() -> N
     assert [one.url for one in articles] == ["https://a.example/2", "https://a.example/1"]
 
 
-async def test_a_copy_in_another_paper_leaves_the_first_ones_name_and_address() -> None:
+async def test_a_copy_at_another_publisher_does_not_change_the_source_and_address() -> None:
     first = report(url="https://first.example/1", source="First")
     copy = report(url="https://second.example/1", source="Second")
     (article,) = await stored({"newsapi": [first, copy]})
     assert (article.source, article.url) == ("First", "https://first.example/1")
 
 
-async def test_gains_and_losses_are_two_stories() -> None:
+async def test_titles_that_differ_by_a_sign_are_two_stories() -> None:
     up = report("Bitcoin +5% today", url="https://a.example/up")
     down = report("Bitcoin -5% today", url="https://a.example/down")
     assert len(await stored({"one": [up, down]})) == 2
 
 
-async def test_votes_and_tags_outlive_the_first_tellers_next_word() -> None:
+async def test_votes_and_tags_outlive_an_edit_by_the_first_provider() -> None:
     voted = report(votes_for=9, votes_against=1, symbols=("BTC",))
     (article,) = await stored({"one": [report()]}, {"two": [voted]}, {"one": [report()]})
     assert (article.sentiment_method, article.symbols) == ("votes", ("BTC",))
 
 
-async def test_a_row_that_cannot_be_an_article_is_counted_and_harms_no_other() -> None:
+async def test_a_malformed_row_is_counted_and_affects_no_other_row() -> None:
     grown = report("Grows beyond its bound", summary="x", url="https://a.example/x", source="S")
     hollow = report("<b></b><i></i>", url="https://a.example/hollow")
     answer = await NewsStore(
@@ -191,7 +191,7 @@ async def test_a_row_that_cannot_be_an_article_is_counted_and_harms_no_other() -
 
 
 @pytest.mark.looptime
-async def test_news_does_not_wait_for_a_market_that_keeps_silent() -> None:
+async def test_news_does_not_wait_for_a_silent_market() -> None:
     store = NewsStore(Wire([{"one": [report()]}]), SilentMarket(), clock=ManualClock())
     answer = await store.fetch(NewsQuery())
     assert len(answer.data.articles) == 1
@@ -224,7 +224,7 @@ async def test_articles_leave_after_72_hours() -> None:
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2, seconds=1), timedelta(hours=2)])
-async def test_an_article_of_a_time_to_come_is_refused_and_counted(ahead: timedelta) -> None:
+async def test_an_article_from_the_future_is_refused_and_counted(ahead: timedelta) -> None:
     early = report("Early", published_at=EPOCH + ahead)
     answer = await fetched({"one": [report(), early], "two": [report("Other")]})
     assert {one.title for one in answer.data.articles} == {"Bitcoin soars", "Other"}
@@ -236,7 +236,7 @@ async def test_a_publishers_clock_may_be_a_little_ahead() -> None:
 
 
 @pytest.mark.parametrize("behind", [timedelta(hours=2), timedelta(hours=1)])
-async def test_news_is_taken_while_our_own_clock_is_behind(behind: timedelta) -> None:
+async def test_news_is_accepted_while_our_own_clock_is_behind(behind: timedelta) -> None:
     true_now = EPOCH + behind
     brought = {
         name: [
@@ -257,7 +257,7 @@ async def test_one_provider_cannot_move_the_present(others: int) -> None:
     assert {one.provider for one in articles} == set(honest)
 
 
-async def test_what_was_kept_while_our_clock_was_far_ahead_leaves() -> None:
+async def test_articles_from_a_time_with_a_clock_far_ahead_are_dropped() -> None:
     kept = await stored({"one": [report("Kept")]})
     of_next_year = replace(kept[0], published_at=EPOCH + timedelta(days=365))
     store = NewsStore(Wire([{"one": [report("New")]}]), NoMarket(), clock=ManualClock())
@@ -265,7 +265,7 @@ async def test_what_was_kept_while_our_clock_was_far_ahead_leaves() -> None:
     assert [one.title for one in (await store.fetch(NewsQuery())).data.articles] == ["New"]
 
 
-async def test_what_was_kept_outlives_a_clock_that_is_set_back() -> None:
+async def test_articles_outlive_a_clock_that_is_set_back() -> None:
     clock = ManualClock()
     store = NewsStore(Wire([{"one": [report()]}, {"one": []}]), NoMarket(), clock=clock)
     await store.fetch(NewsQuery())
@@ -283,7 +283,7 @@ async def test_the_store_is_bounded_and_keeps_the_newest() -> None:
     assert articles[0].title == "Story 0"
 
 
-async def test_no_feed_takes_the_places_of_others() -> None:
+async def test_no_provider_takes_the_share_of_others() -> None:
     flood = [
         report(f"Flood {number}", published_at=EPOCH + MINUTE)
         for number in range(MOST_ARTICLES + 600)
@@ -312,13 +312,13 @@ async def test_each_provider_keeps_its_newest_up_to_an_equal_share() -> None:
     assert all(oldest[name] == places[name] - 1 for name in places)
 
 
-async def test_what_a_provider_warns_of_reaches_readers_with_its_name() -> None:
+async def test_a_providers_warnings_reach_readers_with_its_name() -> None:
     wire = Wire([{"one": [report()]}], warnings=("the feed is incomplete; 1 item was read",))
     answer = await NewsStore(wire, NoMarket(), clock=ManualClock()).fetch(NewsQuery())
     assert answer.warnings == ("one: the feed is incomplete; 1 item was read",)
 
 
-async def test_no_text_of_an_article_holds_what_cannot_be_shown() -> None:
+async def test_articles_contain_no_undisplayable_characters() -> None:
     nasty = report(
         "Coin\x1b[31m \u202eup\x00",
         url="https://a.example/x",
@@ -331,7 +331,7 @@ async def test_no_text_of_an_article_holds_what_cannot_be_shown() -> None:
     assert (article.summary, article.symbols) == ("One two three", ("BTC", "ETH"))
 
 
-async def test_a_publisher_without_a_name_that_can_be_shown_is_refused() -> None:
+async def test_a_publisher_without_a_displayable_name_is_refused() -> None:
     nameless = report("Nameless", source="\u202e\x00")
     answer = await fetched({"one": [report(), nameless]})
     assert [one.title for one in answer.data.articles] == ["Bitcoin soars"]
@@ -351,17 +351,17 @@ async def test_markup_and_scripts_never_reach_a_reader() -> None:
     assert article.summary.startswith("First. word word")
 
 
-async def test_a_title_of_markup_only_is_no_article() -> None:
+async def test_a_row_whose_title_is_only_markup_is_refused() -> None:
     assert await stored({"one": [report("<b></b><i></i>", url="https://a.example/x")]}) == ()
 
 
-async def test_refused_rows_are_told_of() -> None:
+async def test_refused_rows_are_a_warning() -> None:
     wire = Wire([{"one": [report()]}], refused=2)
     answer = await NewsStore(wire, NoMarket(), clock=ManualClock()).fetch(NewsQuery())
     assert answer.warnings == ("one: 2 rows were refused as implausible",)
 
 
-async def test_when_nobody_answers_the_error_passes() -> None:
+async def test_if_no_provider_answers_the_error_is_raised() -> None:
     store = NewsStore(Wire(), NoMarket(), clock=ManualClock())
     with pytest.raises(AllProvidersFailed):
         await store.fetch(NewsQuery())

@@ -70,7 +70,7 @@ MARKET = Market(
         ("", ()),
     ],
 )
-def test_names_and_tickers_are_found_and_ordinary_words_are_not(
+def test_names_and_tickers_are_found_but_not_ordinary_words(
     text: str, symbols: tuple[str, ...]
 ) -> None:
     assert CoinTagger(MARKET).tags(text, "", ()) == symbols

@@ -100,21 +100,21 @@ def test_an_id_is_the_same_in_every_process() -> None:
         ("", ""),
     ],
 )
-def test_only_the_words_that_a_reader_would_see_are_left(html: str, text: str) -> None:
+def test_plain_text_has_only_the_displayed_words(html: str, text: str) -> None:
     assert plain_text(html) == text
 
 
 @pytest.mark.parametrize("hidden", ["script", "style", "noscript"])
-def test_code_that_is_cut_with_a_text_is_not_shown(hidden: str) -> None:
+def test_a_script_that_is_cut_off_is_not_part_of_the_text(hidden: str) -> None:
     assert plain_text(f"News <{hidden}>{'code ' * 2_000}</{hidden}>") == "News"
 
 
 @given(st.text(alphabet=st.sampled_from("<>/ abi=!-&;lt"), max_size=60))
-def test_what_is_left_holds_no_tag(html: str) -> None:
+def test_plain_text_contains_no_tag(html: str) -> None:
     assert not re.search(r"<[a-zA-Z/!?][^<>]*>", plain_text(html))
 
 
-def test_of_tags_within_tags_none_is_left() -> None:
+def test_no_nested_tag_is_left() -> None:
     assert plain_text("<" * 40 + "b>" * 40).count("<b") == 0
 
 
@@ -124,7 +124,7 @@ def test_hostile_markup_takes_no_longer_than_its_length(part: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab <>/&;#\"'=!-scriptx\n"), max_size=80))
-def test_no_markup_makes_it_fail_or_grow(html: str) -> None:
+def test_no_markup_makes_the_text_longer_or_raises(html: str) -> None:
     assert len(plain_text(html)) <= len(html) + 1
 
 
