@@ -1,4 +1,4 @@
-"""The real process: start, log, serve, stop; wrong settings; an unwritable log folder."""
+"""The real process: start, log, serve, stop; invalid settings; an unwritable log folder."""
 
 import asyncio
 import json

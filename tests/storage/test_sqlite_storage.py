@@ -52,8 +52,8 @@ def path(tmp_path: Path) -> Path:
 async def opened() -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
-        def opened(path: Path, retry_s: float = 0.0) -> SqliteStorage:
-            storage = SqliteStorage(path, SystemClock(), retry_s=retry_s)
+        def opened(path: Path, retry_s: float = 0.0, **times: float) -> SqliteStorage:
+            storage = SqliteStorage(path, SystemClock(), retry_s=retry_s, **times)
             stack.push_async_callback(storage.aclose)
             return storage
 
@@ -316,13 +316,13 @@ async def test_a_read_only_folder_is_logged_once(tmp_path: Path) -> None:
 async def test_a_lock_of_another_process_is_logged_once_and_blocks_nothing(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    storage = opened(path)
+    storage = opened(path, busy_timeout_s=0.3)
     await storage.add_calls({(WINDOW, 1): 2}, 60.0)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with caplog.at_level(logging.INFO):
         began, slept = time.monotonic(), 0.0
-        writing = asyncio.create_task(write_until(storage, began + 3.0))
+        writing = asyncio.create_task(write_until(storage, began + 1.0))
         while not writing.done():
             before = time.monotonic()
             await asyncio.sleep(0.01)
