@@ -50,14 +50,21 @@ class FanOut:
         if not answers:
             failed = [result for result in results if isinstance(result, ProviderError)]
             raise unavailable(query, failed, refusals)
-        tried = tuple(_attempt_of(result) for result in results)
+        tried = tuple(
+            result.attempt
+            if isinstance(result, ProviderError)
+            else Attempt(result.sources[0], "ok", result.latency_ms)
+            for result in results
+        )
+        # Providers that are switched off are no news.
+        out = [refusal for refusal in refusals if refusal.reason not in OFF]
         return Answer(
             answers,
             tuple(name for answer in answers for name in answer.sources),
             self._clock.now(),
             max(attempt.latency_ms or 0.0 for attempt in tried),
             tried,
-            _not_asked(refusals),
+            tuple(f"{one.provider} was not asked: {one.reason}" for one in out),
         )
 
     async def _attempt(self, offer: Offer, query: Query[T]) -> Answer[T] | ProviderError:
@@ -73,15 +80,3 @@ class FanOut:
         reason = f"asked together with {len(offers) - 1} others"
         for offer in offers:
             self._emit(ProviderChosen(now, query.category, offer.provider.name, reason, over))
-
-
-def _not_asked(refusals: Sequence[Refusal]) -> tuple[str, ...]:
-    """A warning for each provider that is out for now; those switched off are no news."""
-    out = [refusal for refusal in refusals if refusal.reason not in OFF]
-    return tuple(f"{refusal.provider} was not asked: {refusal.reason}" for refusal in out)
-
-
-def _attempt_of(result: Answer[Any] | ProviderError) -> Attempt:
-    if isinstance(result, ProviderError):
-        return result.attempt
-    return Attempt(result.sources[0], "ok", result.latency_ms)

@@ -104,7 +104,8 @@ class ProviderManager:
             if deadline <= self._clock.monotonic():
                 late = Refusal(choice.provider.name, NoTimeLeft.reason)
                 raise unavailable(query, failed, (late, *choice.passed_over))
-            is_hedged = query.is_urgent and self._may_hedge(choice)
+            is_slow_possible = choice.provider.usual_s < self._attempt_timeout_s
+            is_hedged = query.is_urgent and choice.others > 0 and is_slow_possible
             attempt = self._hedged_attempt if is_hedged else self._attempt
             answer = await attempt(choice, query, deadline, failed)
             if answer:
@@ -127,9 +128,6 @@ class ProviderManager:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-    def _may_hedge(self, choice: Choice) -> bool:
-        return choice.others > 0 and choice.provider.usual_s < self._attempt_timeout_s
 
     async def _attempt(
         self, choice: Choice, query: Query[T], deadline: float, failed: list[ProviderError]

@@ -100,8 +100,13 @@ class Endpoint:
                 async with self._slot(host_deadline):
                     return await self._call_host(call, url, host_deadline)
             except ProviderError as error:
-                self._judge_host(url, error)
-                if not self._moves_on(error):
+                has_failed = error.effect is not None
+                moves_on = error.moves_host or (self.plan.independent_hosts and has_failed)
+                if isinstance(error, GeoBlocked):
+                    self._hosts.block(url, error.retry_after_s)
+                elif error.effect is ProviderState.COOLDOWN or moves_on:
+                    self._hosts.demote(url)
+                if not moves_on:
                     raise
                 if others:
                     on_retry(error, "another_host")
@@ -125,16 +130,6 @@ class Endpoint:
             return deadline
         now = self._clock.monotonic()
         return now + (deadline - now) / hosts_left
-
-    def _moves_on(self, error: ProviderError) -> bool:
-        has_failed = error.effect is not None
-        return error.moves_host or (self.plan.independent_hosts and has_failed)
-
-    def _judge_host(self, url: str, error: ProviderError) -> None:
-        if isinstance(error, GeoBlocked):
-            self._hosts.block(url, error.retry_after_s)
-        elif error.effect is ProviderState.COOLDOWN or self._moves_on(error):
-            self._hosts.demote(url)
 
     @asynccontextmanager
     async def _slot(self, deadline: float) -> AsyncIterator[None]:

@@ -1,10 +1,10 @@
 """Answers a query at one provider: selects the key and the operation, calls, and parses."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from backend.bounded_map import BoundedMap
 from backend.clock import Clock
@@ -17,12 +17,12 @@ from backend.errors import (
 )
 from backend.models.answer import Query
 from backend.orchestration.calls.endpoint import Endpoint, OnRetry
-from backend.orchestration.calls.gather import gather_or_cancel
 from backend.orchestration.limits.window import Cost
 from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec, Reply
 from backend.providers.client import parsed
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: An operation that a plan does not include is not tried again for a day, in seconds.
 PLAN_RESTRICTION_S, MAX_RESTRICTIONS = 86_400.0, 64
@@ -172,3 +172,15 @@ class Executor:
     def _context(self, plan: Plan, base_url: str = "") -> Context:
         now_ms = int(self._clock.now().timestamp() * 1000)
         return Context(self._spec.name, plan.name, now_ms, base_url)
+
+
+async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
+    """When one fails, or the caller is cancelled, the others end before this raises."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -157,9 +157,12 @@ class CircuitBreaker:
     def record_failure(self, lease: Lease, error: ProviderError) -> None:
         """The attempt failed; the error's `effect` is the state that follows."""
         self._expire_probe()
+        # A refusal that the provider states replaces a cooldown, even when it comes late.
+        is_cooldown = self._state is ProviderState.COOLDOWN and not self._probe
+        is_graver = is_cooldown and error.effect is not ProviderState.COOLDOWN
         if error.effect is None:
             self.release(lease)
-        elif lease == self._probe or lease.epoch == self._epoch or self._is_graver(error):
+        elif lease == self._probe or lease.epoch == self._epoch or is_graver:
             self._block(error.effect, error.reason, error.retry_after_s)
         elif self._state is not ProviderState.ACTIVE and not self._probe and error.retry_after_s:
             # The attempt began before the block: only a longer wait is news.
@@ -171,11 +174,6 @@ class CircuitBreaker:
         self._expire_probe()
         if lease == self._probe:
             self._probe = None
-
-    def _is_graver(self, error: ProviderError) -> bool:
-        """A refusal that the provider states replaces a cooldown, even when it comes late."""
-        is_cooldown = self._state is ProviderState.COOLDOWN and not self._probe
-        return is_cooldown and error.effect is not ProviderState.COOLDOWN
 
     def _expire_probe(self) -> None:
         if self._probe and self._clock.monotonic() >= self._probe.expires_at:

@@ -55,15 +55,14 @@ class LearnedLimit:
         self._last_refusal = now, count
         was_alone = count <= largest_cost
         is_near = 2 * count >= self.declared
-        if was_alone or not (is_near or self._is_same(last, count, now)):
+        is_same = (
+            last is not None
+            and now - last[0] <= SAME_WITHIN_S
+            and abs(count - last[1]) <= SAME_COUNT * max(count, last[1])
+        )
+        if was_alone or not (is_near or is_same):
             return self.declared - count
         self._learned = min(self.usable, max(largest_cost, int(LEARNED_SHARE * count)))
         self._hold_s = 2 * self._hold_s if self._learned_at else HOLD_S
         self._learned_at = now
         return None
-
-    @staticmethod
-    def _is_same(last: tuple[float, int] | None, count: int, now: float) -> bool:
-        if last is None or now - last[0] > SAME_WITHIN_S:
-            return False
-        return abs(count - last[1]) <= SAME_COUNT * max(count, last[1])

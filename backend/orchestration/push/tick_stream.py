@@ -20,7 +20,7 @@ from backend.events import EventSink, TickFeedChanged
 from backend.models.ticks import Flow, Tick, TickState, TickStatus, TickSubject
 from backend.orchestration.health.circuit_breaker import GEO_DELAYS_S
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.window import Cost, Refused
+from backend.orchestration.limits.window import Cost, Permit
 from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
@@ -119,7 +119,8 @@ class TickStream:
             asked = self._wanted[:SUBJECTS_IN_PATH]
             try:
                 async with self._connect(self._feed.path(asked)) as connection:
-                    self._begin(asked)
+                    self._subjects = TickSubscriptions(self._clock, self._feed, asked)
+                    self._opened, self._malformed = self._clock.monotonic(), 0
                     async with aclosing(self._read(connection)) as ticks:
                         async for tick in ticks:
                             yield tick
@@ -133,34 +134,21 @@ class TickStream:
     async def _until_due(self) -> None:
         """Waits until ticks are wanted, and back-off and the limit of connects permit."""
         while True:
-            await self._until_wanted()
+            if not self._wanted:
+                self._reason = None
+                self._enter("off")
+                await self._is_wanted.wait()
             wait_s = self._next_connect - self._clock.monotonic()
             if wait_s <= 0:
-                refused = self._try_connect()
-                if refused is None:
+                permit = self._connects.try_acquire(Cost(1, 1))
+                if isinstance(permit, Permit):
+                    self._connects.settle(permit, was_sent=True, may_have_succeeded=True)
+                    self._enter("connecting")
                     return
-                wait_s = refused.retry_at - self._clock.monotonic()
+                wait_s = permit.retry_at - self._clock.monotonic()
             with suppress(TimeoutError):  # ticks may no longer be wanted by then
                 async with asyncio.timeout(wait_s):
                     await self._is_idle.wait()
-
-    async def _until_wanted(self) -> None:
-        if not self._wanted:
-            self._reason = None
-            self._enter("off")
-            await self._is_wanted.wait()
-
-    def _try_connect(self) -> Refused | None:
-        permit = self._connects.try_acquire(Cost(1, 1))
-        if isinstance(permit, Refused):
-            return permit
-        self._connects.settle(permit, was_sent=True, may_have_succeeded=True)
-        self._enter("connecting")
-        return None
-
-    def _begin(self, asked: tuple[TickSubject, ...]) -> None:
-        self._subjects = TickSubscriptions(self._clock, self._feed, asked)
-        self._opened, self._malformed = self._clock.monotonic(), 0
 
     async def _read(self, connection: PushConnection) -> AsyncGenerator[Tick]:
         """Ticks until none are wanted. Raises ProviderError, also for a shutdown notice."""

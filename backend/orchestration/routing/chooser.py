@@ -98,7 +98,7 @@ class Chooser:
             reason = "keeps its series"
         else:
             weights = {name: weight_of(one.headroom) for name, one in by_name.items()}
-            rotation = self._rotation(query, rank[1])
+            rotation = self._rotations.setdefault((query.category, rank[1]), SmoothRotation())
             offer = by_name[rotation.pick(weights) if takes_turn else rotation.peek(weights)]
             weight = weights[offer.provider.name]
             reason = f"its turn in tier {offer.tier}, weight {weight:.2f}"
@@ -145,6 +145,3 @@ class Chooser:
         retry_at = self._clock.now() + timedelta(seconds=offer.budget_wait_s)
         name = offer.provider.name
         return Refusal(name, "rate_limited", retry_at, detail=BUDGET_RESERVED, window="budget")
-
-    def _rotation(self, query: Query[Any], tier: int) -> SmoothRotation:
-        return self._rotations.setdefault((query.category, tier), SmoothRotation())
