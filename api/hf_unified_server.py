@@ -15,12 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache
 from api.edge import error_handlers
+from api.edge.access_control import AccessControl
 from api.edge.client_address import client_address
 from api.edge.client_limits import ClientLimits
 from api.edge.gateway_keys import GatewayKeys
-from api.edge.layer import Edge, EdgeParts
+from api.edge.layer import Edge
 from api.edge.origins import AllowedOrigins
-from api.edge.path_policies import GatewayRouter, PathPolicies
+from api.edge.path_policies import PathPolicies
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import described
@@ -60,10 +61,9 @@ class Application(FastAPI):
         await self.edge(scope, receive, send)
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
-        """A GatewayRouter also declares its policy to the edge."""
+        """Declares the router's policy to the edge too."""
         super().include_router(router, **options)
-        if isinstance(router, GatewayRouter):
-            self.policies.declare(router, options.get("prefix", ""))
+        self.policies.declare(router, options.get("prefix", ""))
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own, without the layers whose work the edge does: server errors, body sizes."""
@@ -155,20 +155,24 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     origins = AllowedOrigins(settings.cors_origins)
     headers = ResponseHeaders(origins, limits.policy)
     cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
-    parts = EdgeParts(
-        policies=app.policies,
+    access = AccessControl(
+        app.policies,
         keys=keys,
         limits=limits,
         origins=origins,
-        headers=headers,
-        cache=cache,
         trusted_proxies=settings.trust_proxy,
-        is_stopping=lambda: getattr(app.state, "is_ending", False),
     )
     app.state.keys = keys
     app.state.responder = Responder(cache, is_private=bool(keys))
-    # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
-    app.edge = Edge(partial(Starlette.__call__, app), parts)
+    app.edge = Edge(
+        # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
+        partial(Starlette.__call__, app),
+        access=access,
+        policies=app.policies,
+        headers=headers,
+        cache=cache,
+        is_stopping=lambda: getattr(app.state, "is_ending", False),
+    )
     hooks.connections = _connections(settings, hooks.clock)
     hooks.cached_response = app.edge.cached_response if settings.prepared_answers else None
     hooks.refuse, hooks.count_refusal = app.edge.refuse, app.edge.count_refusal

@@ -1,5 +1,6 @@
 """Access control of requests: client limits, sizes, gateway keys, origins of browsers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -7,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.edge.client_address import client_address
+from api.cache.request_fields import Fields
+from api.edge.client_address import client_address, normalized_address
 from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits, Verdict
 from api.edge.gateway_keys import GatewayKeys
 from api.edge.origins import AllowedOrigins, is_preflight
@@ -41,6 +43,7 @@ class AccessControl:
         self._policies = policies
         self._keys = keys
         self._limits = limits
+        self._has_keys, self._has_limits = bool(keys), bool(limits)
         self._origins = origins
         self._trusted_proxies = trusted_proxies
 
@@ -61,6 +64,16 @@ class AccessControl:
         self._read_scheme(scope, headers)
         return Admission(rate_limit, self._refusal(scope, headers, access, verdict))
 
+    def admit_cached(self, scope: Scope, fields: Fields) -> bytes | None:
+        """Counts a request that the cache can answer. Gives the RateLimit header, which is empty
+        without limits. None, and nothing is counted, where `check` would refuse the request."""
+        if self._has_keys and not self._keys.admits_fields(fields):
+            return None
+        if not self._has_limits:
+            return b""
+        verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
+        return verdict.header if verdict.passes else None
+
     def check_websocket(self, scope: Scope, headers: Headers) -> bool:
         """Whether the handshake may go on. A public path may still ask for a key after it."""
         verdict = self.charge(scope)
@@ -77,7 +90,13 @@ class AccessControl:
         units to the account in the scope's state."""
         account = ClientAccount(self._limits, client_address(scope, self._trusted_proxies))
         scope.setdefault("state", {})[ACCOUNT] = account
-        return self._limits.hit(account.address) if self._limits else None
+        return self._limits.hit(account.address) if self._has_limits else None
+
+    def charge_peer(self, peer: Sequence[object] | None) -> None:
+        """Counts one unit for the address of a connection. Behind a proxy it is the proxy's, so
+        nothing is counted."""
+        if self._has_limits and peer and not self._trusted_proxies:
+            self._limits.hit(normalized_address(str(peer[0])))
 
     def _refusal(
         self, scope: Scope, headers: Headers, access: Access, verdict: Verdict | None

@@ -9,7 +9,6 @@ the errors that no route handles.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -19,11 +18,8 @@ from api.cache.request_fields import plain_fields, target_of
 from api.cache.response_cache import ResponseCache
 from api.cache.stored_response import StoredResponse
 from api.edge.access_control import AccessControl
-from api.edge.client_address import client_address, normalized_address
-from api.edge.client_limits import ClientLimits
 from api.edge.exchange import Exchange
-from api.edge.gateway_keys import GatewayKeys
-from api.edge.origins import AllowedOrigins, Header
+from api.edge.origins import Header
 from api.edge.path_policies import PathPolicies, route_path
 from api.edge.problems import RENDERER, problem
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
@@ -37,42 +33,26 @@ POLICY_VIOLATION = 1008
 log = logging.getLogger("gateway")
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeParts:
-    """What the edge is made of."""
-
-    policies: PathPolicies
-    keys: GatewayKeys
-    limits: ClientLimits
-    origins: AllowedOrigins
-    headers: ResponseHeaders
-    cache: ResponseCache
-    counts: RequestCounts = field(default_factory=RequestCounts)
-    #: Proxies in front of the gateway whose entries in X-Forwarded-For are trusted.
-    trusted_proxies: int = 0
-    #: True once the server stops: it cancels the requests that are still unanswered.
-    is_stopping: Callable[[], bool] = lambda: False
-
-
 class Edge:
-    """Wraps `app`."""
+    """Wraps `app`. `is_stopping` is true once the server cancels the requests in progress."""
 
-    def __init__(self, app: ASGIApp, parts: EdgeParts) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        access: AccessControl,
+        policies: PathPolicies,
+        headers: ResponseHeaders,
+        cache: ResponseCache,
+        is_stopping: Callable[[], bool],
+    ) -> None:
         self._app = app
-        self._parts = parts
-        self._access = AccessControl(
-            parts.policies,
-            keys=parts.keys,
-            limits=parts.limits,
-            origins=parts.origins,
-            trusted_proxies=parts.trusted_proxies,
-        )
-        # None where there are none, so that cached responses need no check.
-        self._keys = parts.keys or None
-        self._limits = parts.limits or None
-        self._cache = parts.cache
-        self.counts = parts.counts
-        self._trusted_proxies = parts.trusted_proxies
+        self._access = access
+        self._policies = policies
+        self._headers = headers
+        self._cache = cache
+        self._is_stopping = is_stopping
+        self.counts = RequestCounts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -111,26 +91,23 @@ class Edge:
     def _find(
         self, scope: Scope, method: str, target: bytes
     ) -> tuple[StoredResponse, tuple[bytes, ...]] | None:
-        """A stored response, and the values of its headers for this request. A request without a
-        key or over its limit is not counted here: `_handle` counts and refuses it."""
+        """A stored response, and the values of its headers for this request. A request that is
+        not admitted is not counted here: `_handle` counts and refuses it."""
         if method not in ("GET", "HEAD"):
             return None
         fields = plain_fields(scope["headers"])
-        hit = self._cache.find(target, fields) if fields is not None else None
-        if hit is None or fields is None:
+        if fields is None:
             return None
-        if self._keys is not None and not self._keys.admits_fields(fields):
+        hit = self._cache.find(target, fields)
+        if hit is None:
             return None
-        age, request_id = b"%d" % hit.age_s, request_id_for(fields.get(b"x-request-id", b""))
-        values: tuple[bytes, ...] = (age, request_id)
-        if self._limits is not None:
-            verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
-            if not verdict.passes:
-                return None
-            values = (age, verdict.header, request_id)
+        rate_limit = self._access.admit_cached(scope, fields)
+        if rate_limit is None:
+            return None
         self._cache.record_hit(hit)
         self.counts[hit.response.labels] += 1
-        return hit.response, values
+        age, request_id = b"%d" % hit.age_s, request_id_for(fields.get(b"x-request-id", b""))
+        return hit.response, (age, rate_limit, request_id) if rate_limit else (age, request_id)
 
     # All other requests
 
@@ -142,7 +119,7 @@ class Edge:
             exchange.rate_limit = admission.rate_limit
             await (admission.response or self._app)(inner, receive, exchange.send)
         except asyncio.CancelledError:
-            if not self._parts.is_stopping():
+            if not self._is_stopping():
                 raise
             detail = "the gateway stops, and no provider has answered in time"
             await exchange.fail("deadline_exceeded", detail, receive)
@@ -154,8 +131,8 @@ class Edge:
             await exchange.fail("internal_error", detail, receive)
 
     def _exchange(self, scope: Scope, send: Send) -> Exchange:
-        exchange = Exchange(scope, send, self._parts.headers, self._count)
-        scope["state"][RENDERER] = self._parts.policies.renderer(route_path(scope))
+        exchange = Exchange(scope, send, self._headers, self._count)
+        scope["state"][RENDERER] = self._policies.renderer(route_path(scope))
         return exchange
 
     def _count(self, scope: Scope, status: int, headers: list[Header]) -> None:
@@ -179,10 +156,6 @@ class Edge:
         return respond
 
     def count_refusal(self, status: int, client: Sequence[object] | None) -> None:
-        """Counts a refusal that the server has answered itself: its bytes were no valid request.
-
-        Behind a proxy the bytes are the proxy's, so they count for no client.
-        """
+        """Counts a refusal that the server has answered itself: its bytes were no valid request."""
         self.counts[UNMATCHED, status, ""] += 1
-        if self._limits and client and not self._trusted_proxies:
-            self._limits.hit(normalized_address(str(client[0])))
+        self._access.charge_peer(client)

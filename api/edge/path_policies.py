@@ -48,28 +48,40 @@ class PathPolicies:
     def __init__(self) -> None:
         self._access: dict[str, Access] = {}
         self._public_prefixes: tuple[str, ...] = ()
+        self._locked: list[str] = []
         self._renderers: dict[str, RenderError] = {}
 
     def __repr__(self) -> str:
         return f"<PathPolicies {len(self._access)} paths, {len(self._renderers)} renderers>"
 
-    def declare(self, router: GatewayRouter, prefix: str) -> None:
-        """`prefix` comes before the router's own. Raises ValueError for a router that would unlock
-        every path, or render every error."""
-        for route in router.routes if router.access is not Access.KEY else ():
-            path = f"{prefix}{getattr(route, 'path', '')}"
-            self.declare_path(path, router.access)
-        if router.render_error is not None:
+    def declare(self, router: APIRouter, prefix: str = "") -> None:
+        """A plain router is locked. `prefix` comes before the router's own.
+
+        Raises ValueError for a declaration that would unlock another router's path, or every path,
+        and for one that would render the errors of every path.
+        """
+        access, render_error = Access.KEY, None
+        if isinstance(router, GatewayRouter):
+            access, render_error = router.access, router.render_error
+        for route in router.routes:
+            if path := getattr(route, "path", ""):
+                self._declare_path(f"{prefix}{path}", access)
+        for path in self._locked:
+            if self.access(path) is not Access.KEY:
+                raise ValueError(f"{path} is locked, but a public path includes it")
+        if render_error is not None:
             if not (prefix + router.prefix).strip("/"):
                 raise ValueError("a router that renders errors must have a prefix")
-            declared = {**self._renderers, prefix + router.prefix: router.render_error}
+            declared = {**self._renderers, prefix + router.prefix: render_error}
             longest_first = sorted(declared.items(), key=lambda item: -len(item[0]))
             self._renderers = dict(longest_first)
 
-    def declare_path(self, path: str, access: Access) -> None:
-        """A path, or with parameters in it all paths that begin like it."""
+    def _declare_path(self, path: str, access: Access) -> None:
+        """With parameters in it: all paths that begin like it."""
         fixed, brace, _ = path.partition("{")
-        if not brace:
+        if access is Access.KEY:
+            self._locked.append(fixed)
+        elif not brace:
             self._access[path] = access
         elif access is Access.PUBLIC and fixed.strip("/"):
             self._public_prefixes += (fixed,)
@@ -77,7 +89,7 @@ class PathPolicies:
             raise ValueError(f"{path} cannot be {access.name}: its paths have no common prefix")
 
     def access(self, path: str) -> Access:
-        """A path that is public with a slash behind it is only redirected."""
+        """A public path with a slash behind it is public too: it is only redirected."""
         if path in self._access:
             return self._access[path]
         is_public = path.rstrip("/") in self._access or path.startswith(self._public_prefixes)

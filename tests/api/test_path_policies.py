@@ -95,14 +95,33 @@ def test_no_router_unlocks_or_renders_every_path() -> None:
     everything = GatewayRouter(access=Access.PUBLIC)
     everything.add_api_route("/{path:path}", lambda: "")
     with pytest.raises(ValueError, match="cannot be PUBLIC"):
-        PathPolicies().declare(everything, "")
+        PathPolicies().declare(everything)
     with pytest.raises(ValueError, match="must have a prefix"):
         PathPolicies().declare(GatewayRouter(render_error=as_dialect), "/")
 
 
+@pytest.mark.parametrize(
+    ("public", "locked"),
+    [
+        ("/data", "/data/{path:path}"),
+        ("/data/{name}", "/data/prices"),
+        ("/data/{name}", "/data/{path:path}"),
+    ],
+)
+def test_no_public_path_unlocks_another_routers_path(public: str, locked: str) -> None:
+    routers = GatewayRouter(access=Access.PUBLIC), APIRouter()
+    routers[0].add_api_route(public, lambda: "")
+    routers[1].add_api_route(locked, lambda: "")
+    for first, second in (routers, routers[::-1]):
+        policies = PathPolicies()
+        policies.declare(first)
+        with pytest.raises(ValueError, match="a public path includes it"):
+            policies.declare(second)
+
+
 def test_the_longest_prefix_renders() -> None:
     policies = PathPolicies()
-    policies.declare(GatewayRouter(prefix="/a", render_error=as_dialect), "")
+    policies.declare(GatewayRouter(prefix="/a", render_error=as_dialect))
     assert policies.renderer("/a/b") is as_dialect
     assert policies.renderer("/ab") is not as_dialect
     inner = GatewayRouter(prefix="/b", render_error=lambda _details: Response("inner"))
