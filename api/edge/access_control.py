@@ -71,8 +71,7 @@ class AccessControl:
             return None
         if not self._has_limits:
             return b""
-        verdict = self._limits.hit(client_address(scope, self._trusted_proxies))
-        return verdict.header if verdict.passes else None
+        return self._limits.admit(client_address(scope, self._trusted_proxies))
 
     def check_websocket(self, scope: Scope, headers: Headers) -> bool:
         """Whether the handshake may go on. A public path may still ask for a key after it."""

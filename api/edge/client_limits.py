@@ -23,6 +23,10 @@ MAX_CLIENTS = 16_384
 PARTS = 64
 
 
+#: The RateLimit header (draft-ietf-httpapi-ratelimit-headers): units left, seconds until more.
+_HEADER = b'"client";r=%d;t=%d'
+
+
 class Verdict(NamedTuple):
     """Whether a use is admitted, the units left, and the seconds until there are more."""
 
@@ -32,8 +36,7 @@ class Verdict(NamedTuple):
 
     @property
     def header(self) -> bytes:
-        """The RateLimit header (draft-ietf-httpapi-ratelimit-headers)."""
-        return b'"client";r=%d;t=%d' % (self.left, self.reset_s)
+        return _HEADER % (self.left, self.reset_s)
 
 
 class SlidingLog:
@@ -67,16 +70,15 @@ class SlidingLog:
     def __len__(self) -> int:
         return len(self._older) + 1
 
-    def hit(self, now: float, units: int) -> Verdict:
-        """Counts `units`, or nothing where they do not fit."""
-        if now >= self._steady_until or self.used + units > self._limit:
-            wait_s = self.wait_s(now, units)
-            return self.refusal(wait_s) if wait_s > 0 else self.add(now, units)
-        # The usual case: no entry expires, and none begins.
-        self.used += units
+    def count_one(self, now: float) -> bytes | None:
+        """Counts one unit in the usual case, in which no entry expires and none begins. Gives the
+        RateLimit header; None, and counts nothing, in any other case."""
+        if now >= self._steady_until or self.used >= self._limit:
+            return None
+        self.used += 1
         self._newest_at = now
-        self._newest_units += units
-        return Verdict(True, self._limit - self.used, self._reset_s(now))
+        self._newest_units += 1
+        return _HEADER % (self._limit - self.used, self._reset_s(now))
 
     def wait_s(self, now: float, units: int) -> float:
         """Seconds until `units` fit into the window; 0 where they do now."""
@@ -148,21 +150,30 @@ class ClientLimits:
     def hit(self, client: str, units: int = 1) -> Verdict:
         """Counts `units` in every window, or in none where one of them is full. A use that costs
         more than a window's limit needs the whole window."""
-        now = self._monotonic()
-        logs = self._logs.get(client)
-        if logs is None:
-            logs = self._add_client(client)
-        else:
-            self._logs.move_to_end(client)
-        if len(logs) == 1:
-            return logs[0].hit(now, units)
+        now, logs = self._monotonic(), self._logs_of(client)
         waits = [(log.wait_s(now, units), log) for log in logs]
         wait_s, fullest = max(waits, key=lambda pair: pair[0])
         if wait_s > 0:
             return fullest.refusal(wait_s)
         return min((log.add(now, units) for log in logs), key=lambda verdict: verdict.left)
 
-    def _add_client(self, client: str) -> tuple[SlidingLog, ...]:
+    def admit(self, client: str) -> bytes | None:
+        """Counts one unit. Gives the RateLimit header; None, and counts nothing, at the limit.
+
+        This is `hit` for cached responses, in less time.
+        """
+        logs = self._logs_of(client)
+        header = logs[0].count_one(self._monotonic()) if len(logs) == 1 else None
+        if header is not None:
+            return header
+        verdict = self.hit(client)
+        return verdict.header if verdict.passes else None
+
+    def _logs_of(self, client: str) -> tuple[SlidingLog, ...]:
+        logs = self._logs.get(client)
+        if logs is not None:
+            self._logs.move_to_end(client)
+            return logs
         logs = tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
         self._logs[client] = logs
         if len(self._logs) > self._max_clients:

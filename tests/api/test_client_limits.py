@@ -64,6 +64,17 @@ def test_the_limit_holds_in_every_window(steps: list[tuple[float, int]], limit: 
             assert late + counted > limit, "refused although it fits"
 
 
+@given(st.lists(st.floats(0, 20), max_size=80), st.integers(1, 30))
+def test_cached_responses_count_as_other_requests(waits_s: list[float], limit: int) -> None:
+    clock = ManualClock()
+    windows = [CallLimit(limit, 60.0)]
+    limits, twin = ClientLimits(windows, clock), ClientLimits(windows, clock)
+    for wait_s in waits_s:
+        clock.advance(wait_s)
+        verdict = twin.hit("a")
+        assert limits.admit("a") == (verdict.header if verdict.passes else None)
+
+
 def test_units_are_free_again_after_the_reported_seconds(clock: ManualClock) -> None:
     limits = ClientLimits([CallLimit(10, 60.0)], clock)
     for _ in range(10):
