@@ -78,7 +78,8 @@ class SlidingLog:
         self.used += 1
         self._newest_at = now
         self._newest_units += 1
-        return _HEADER % (self._limit - self.used, self._reset_s(now))
+        reset_s = math.ceil(self._oldest_ends - now) if self._older else self._whole_period_s
+        return _HEADER % (self._limit - self.used, reset_s)
 
     def wait_s(self, now: float, units: int) -> float:
         """Seconds until `units` fit into the window; 0 where they do now."""
@@ -135,6 +136,7 @@ class ClientLimits:
         self, limits: Sequence[CallLimit], clock: Clock, max_clients: int = MAX_CLIENTS
     ) -> None:
         self._limits = tuple(limits)
+        self._is_single = len(self._limits) == 1
         self._monotonic = clock.monotonic
         self._max_clients = max_clients
         self._logs: OrderedDict[str, tuple[SlidingLog, ...]] = OrderedDict()
@@ -160,12 +162,14 @@ class ClientLimits:
     def admit(self, client: str) -> bytes | None:
         """Counts one unit. Gives the RateLimit header; None, and counts nothing, at the limit.
 
-        This is `hit` for cached responses, in less time.
+        This is `hit` for cached responses, in less time: a client counts as recently used only
+        once in each part of the window.
         """
-        logs = self._logs_of(client)
-        header = logs[0].count_one(self._monotonic()) if len(logs) == 1 else None
-        if header is not None:
-            return header
+        logs = self._logs.get(client) if self._is_single else None
+        if logs is not None:
+            header = logs[0].count_one(self._monotonic())
+            if header is not None:
+                return header
         verdict = self.hit(client)
         return verdict.header if verdict.passes else None
 
