@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from api.cache.body import Body
 from api.cache.etags import matches
@@ -61,12 +60,8 @@ class Target:
     variants: dict[VariantKey, StoredResponse] = field(default_factory=dict)
 
 
-class Hit(NamedTuple):
-    """A stored response that may be sent, and the age of its data in seconds."""
-
-    target: Target
-    response: StoredResponse
-    age_s: float
+#: A stored response that may be sent, its URL's entry, and the age of its data in seconds.
+Hit = tuple[StoredResponse, Target, float]
 
 
 class ResponseCache:
@@ -142,12 +137,12 @@ class ResponseCache:
         if age_s is None:
             return None
         response = found.variants.get(_variant_key(fields, found.view.body.digest))
-        return Hit(found, response, age_s) if response is not None else None
+        return (response, found, age_s) if response is not None else None
 
-    def record_hit(self, hit: Hit) -> None:
-        """The response is sent: a use of its view, and a read of its answer."""
-        self._views.move_to_end(hit.target.view.key)
-        hit.target.validity.note_hit()
+    def record_hit(self, target: Target) -> None:
+        """A response is sent: a use of its view, and a read of its answer."""
+        self._views.move_to_end(target.view.key)
+        target.validity.note_hit()
 
     def _target(self, view: View, validity: Validity, target: bytes) -> Target:
         """The URL's entry, moved here from another view or an earlier validity."""

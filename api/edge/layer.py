@@ -104,10 +104,11 @@ class Edge:
         rate_limit = self._access.admit_cached(scope, fields)
         if rate_limit is None:
             return None
-        self._cache.record_hit(hit)
-        self.counts[hit.response.labels] += 1
-        age, request_id = b"%d" % hit.age_s, request_id_for(fields.get(b"x-request-id", b""))
-        return hit.response, (age, rate_limit, request_id) if rate_limit else (age, request_id)
+        response, entry, age_s = hit
+        self._cache.record_hit(entry)
+        self.counts[response.labels] += 1
+        age, request_id = b"%d" % age_s, request_id_for(fields.get(b"x-request-id", b""))
+        return response, (age, rate_limit, request_id) if rate_limit else (age, request_id)
 
     # All other requests
 
