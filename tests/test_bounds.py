@@ -132,7 +132,7 @@ SHOWN = {
     "RowCache._rows": ("api/stream/test_topics.py", "test_rows_are_encoded_once_for_all_topics"),
     "SingleFlight._tasks": (
         "cache/test_cached_source.py",
-        "test_refreshes_under_way_are_bounded",
+        "test_running_refreshes_are_bounded",
     ),
     "SlidingLog._older": (
         "api/test_client_limits.py",

@@ -102,7 +102,7 @@ class CachedSource(Generic[Q, T]):
             case EntryState.STALE:
                 return await self._fresh_or_stale(query, entry)
             case EntryState.STALE_IF_ERROR:
-                return await self._stale(query, entry, failure.error if failure else None)
+                return await self._serve_stale(query, entry, failure.error if failure else None)
         return self._serve(entry)
 
     async def costs_a_call(self, query: Q) -> bool:
@@ -201,14 +201,14 @@ class CachedSource(Generic[Q, T]):
         refresh = self._refresh(query)
         await asyncio.wait({refresh}, timeout=min(STALE_WAIT_S, self._deadline_s))
         if not refresh.done():
-            return await self._stale(query, entry, None)
+            return await self._serve_stale(query, entry, None)
         error = refresh.exception()
         if error is None:
             self.counters.misses += 1
             return self._view(refresh.result(), "miss")
         if not isinstance(error, GatewayError):
             raise error
-        return await self._stale(query, entry, error)
+        return await self._serve_stale(query, entry, error)
 
     def _refresh(self, query: Q, *, is_urgent: bool = False) -> asyncio.Task[Entry[T]]:
         """The running refresh of `query`, started now if there is none."""
@@ -268,7 +268,7 @@ class CachedSource(Generic[Q, T]):
         self._newest = current if self._newest is entry else self._newest
         return current
 
-    async def _stale(self, query: Q, entry: Entry[T], error: Exception | None) -> Answer[T]:
+    async def _serve_stale(self, query: Q, entry: Entry[T], error: Exception | None) -> Answer[T]:
         """The stale answer, flagged with the reason (None: a timeout). The flagged answer takes its
         place in the cache, so that all readers get the same one."""
         reason = reason_of(error) if error else "timeout"

@@ -88,7 +88,7 @@ def seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_a_question_costs_a_call_unless_an_answer_is_at_hand_or_on_its_way(
+async def test_a_query_costs_a_call_unless_it_is_fresh_or_being_refreshed(
     bench: Bench,
 ) -> None:
     assert await bench.cached.costs_a_call(QUERY)
@@ -100,9 +100,7 @@ async def test_a_question_costs_a_call_unless_an_answer_is_at_hand_or_on_its_way
     assert not await bench.cached.costs_a_call(QUERY)
 
 
-async def test_refreshes_under_way_are_bounded(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_running_refreshes_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of different cold questions is refused, and what is under way goes on."""
     monkeypatch.setattr(cached_source, "MOST_REFRESHES", 3)
     asked = [asyncio.create_task(bench.cached.fetch(PriceQuery(str(n)))) for n in range(5)]
@@ -114,7 +112,7 @@ async def test_refreshes_under_way_are_bounded(
     assert (await bench.cached.fetch(PriceQuery("4"))).cache == "miss"
 
 
-async def test_a_cold_key_is_a_miss_and_then_a_hit(bench: Bench) -> None:
+async def test_a_query_is_a_miss_first_and_then_a_hit(bench: Bench) -> None:
     first = await bench.cached.fetch(QUERY)
     await asyncio.sleep(TTL_S)
     second = await bench.cached.fetch(QUERY)
@@ -125,14 +123,14 @@ async def test_a_cold_key_is_a_miss_and_then_a_hit(bench: Bench) -> None:
     assert first.refresh_id == second.refresh_id == 1
 
 
-async def test_other_questions_are_other_keys(bench: Bench) -> None:
+async def test_each_query_is_cached_by_itself(bench: Bench) -> None:
     await bench.cached.fetch(PriceQuery("btc"))
     await bench.cached.fetch(PriceQuery("eth"))
     assert bench.source.calls == 2
     assert len(bench.cached) == 2
 
 
-async def test_readers_of_one_cold_key_share_one_flight(bench: Bench) -> None:
+async def test_readers_of_one_uncached_query_share_one_refresh(bench: Bench) -> None:
     bench.source.delay_s = 1
     answers = await asyncio.gather(*(bench.cached.fetch(QUERY) for _ in range(10_000)))
     assert bench.source.calls == 1
@@ -172,7 +170,7 @@ async def test_a_reader_that_leaves_does_not_cancel_the_refresh_for_the_others(
     assert leader.cancelled()
 
 
-async def test_an_answer_is_kept_even_if_every_reader_left(bench: Bench) -> None:
+async def test_an_answer_is_cached_even_if_every_reader_has_left(bench: Bench) -> None:
     bench.source.delay_s = 1
     readers = [asyncio.create_task(bench.cached.fetch(QUERY)) for _ in range(3)]
     await asyncio.sleep(0.1)
@@ -183,7 +181,7 @@ async def test_an_answer_is_kept_even_if_every_reader_left(bench: Bench) -> None
     assert bench.source.calls == 1
 
 
-async def test_just_expired_the_old_answer_comes_at_once_and_a_refresh_runs_behind(
+async def test_just_expired_the_old_answer_comes_at_once_and_is_refreshed_in_the_background(
     bench: Bench,
 ) -> None:
     await bench.cached.fetch(QUERY)
@@ -304,7 +302,7 @@ async def test_an_answer_older_than_max_stale_is_not_served(bench: Bench) -> Non
     assert bench.cached.newest is None
 
 
-async def test_a_cold_failure_is_remembered_too(bench: Bench) -> None:
+async def test_a_failure_without_a_cached_answer_is_remembered(bench: Bench) -> None:
     bench.source.error = DOWN
     for _ in range(50):
         with pytest.raises(AllProvidersFailed):
