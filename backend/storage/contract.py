@@ -1,8 +1,7 @@
-"""The interface of a storage, and the storage that keeps nothing."""
+"""What a storage saves, its interface, and the storage that saves nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 #: Ticks from here on are seconds of the epoch, smaller ones are minutes: no second of this century
 #: is smaller, and no minute before the year 3871 is larger.
@@ -37,10 +36,14 @@ class SavedState:
     blocks: Mapping[str, SavedBlock] = field(default_factory=dict)
 
 
-class Storage(Protocol):
-    """Saves state across restarts. No method raises; a failure is logged once."""
+class Storage:
+    """Saves state across restarts. No method raises; a failure is logged once.
 
-    async def load(self) -> SavedState: ...
+    This class is the interface; its methods save nothing.
+    """
+
+    async def load(self) -> SavedState:
+        return SavedState()
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         """Adds amounts by window and tick to the saved ones. Includes a heartbeat."""
@@ -52,7 +55,7 @@ class Storage(Protocol):
 
         A key is `<category>/<query>`. Of each category the `max_answers` newest answers stay.
         """
-        ...
+        return True
 
     def save_block(self, name: str, block: SavedBlock | None) -> None:
         """Starts to save a block, or to delete it if it is None. Does not wait."""
@@ -63,22 +66,9 @@ class Storage(Protocol):
     async def heartbeat(self, now_s: float) -> None:
         """Records that the gateway runs and that all its calls are saved."""
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Ends all writes."""
 
 
-class NoStorage:
+class NoStorage(Storage):
     """Saves nothing."""
-
-    async def load(self) -> SavedState:
-        return SavedState()
-
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None: ...
-    async def save_answer(
-        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
-    ) -> bool:
-        return True
-
-    def save_block(self, name: str, block: SavedBlock | None) -> None: ...
-    async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None: ...
-    async def heartbeat(self, now_s: float) -> None: ...
-    async def aclose(self) -> None: ...

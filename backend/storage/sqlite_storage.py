@@ -36,7 +36,7 @@ def open_storage(path: Path | None, clock: Clock, **times: float) -> Storage:
     return SqliteStorage(path, clock, **times) if path else NoStorage()
 
 
-class SqliteStorage:
+class SqliteStorage(Storage):
     """One file, one thread. Calls that could not be saved are saved with the next ones."""
 
     def __init__(
@@ -126,7 +126,10 @@ class SqliteStorage:
             result = await self._in_thread(work)
         except Exception as error:  # a bug must not cost an answer either
             self._retry_at = now + self._retry_s
-            self._log_failure(error)
+            if not self._is_failing:
+                self._is_failing = True
+                text = "STATE_PATH cannot be used, its data would be lost in a restart: %s: %s"
+                log.warning(text, type(error).__name__, error)
             return otherwise
         if self._is_failing and now >= self._retry_at:  # it started after the failure
             self._is_failing = False
@@ -142,9 +145,3 @@ class SqliteStorage:
             if future.running():  # otherwise it was cancelled before it started
                 self._hanging = future
             raise TimeoutError(f"nothing within {self._timeout_s:g} s") from None
-
-    def _log_failure(self, error: Exception) -> None:
-        if not self._is_failing:
-            self._is_failing = True
-            text = "STATE_PATH cannot be used, its data would be lost in a restart: %s: %s"
-            log.warning(text, type(error).__name__, error)

@@ -2,10 +2,10 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState
 
@@ -60,14 +60,8 @@ class StateFile:
 
     def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
         """Saves all amounts and a heartbeat, or nothing."""
-        rows = [(window, tick, amount) for (window, tick), amount in amounts.items()]
-
-        def add(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                connection.executemany(ADD_CALLS, rows)
-                connection.execute(HEARTBEAT, (now_s,))
-
-        self._run(add)
+        rows = [(ADD_CALLS, (*window_tick, amount)) for window_tick, amount in amounts.items()]
+        self._write(*rows, (HEARTBEAT, (now_s,)))
 
     def save_answer(
         self, key: str, body: bytes, now_s: float, max_answers: int | None = None
@@ -75,46 +69,50 @@ class StateFile:
         """Replaces the answer of this key. Of its category (the part before `/`) only the
         `max_answers` newest answers stay."""
         prefix = f"{key.partition('/')[0]}/"
-
-        def save(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                connection.execute(SAVE_ANSWER, (key, body, now_s))
-                if max_answers is not None:
-                    connection.execute(TRIM_ANSWERS, (prefix, now_s, max_answers))
-
-        self._run(save)
+        trim = [] if max_answers is None else [(TRIM_ANSWERS, (prefix, now_s, max_answers))]
+        self._write((SAVE_ANSWER, (key, body, now_s)), *trim)
 
     def save_block(self, name: str, block: SavedBlock | None) -> None:
         if block is None:
-            self._run(lambda connection: connection.execute(DELETE_BLOCK, (name,)))
+            self._write((DELETE_BLOCK, (name,)))
             return
         times = block.until_s, block.from_provider, block.recorded_s
-        row = (name, block.state, block.reason, *times)
-        self._run(lambda connection: connection.execute(SAVE_BLOCK, row))
+        self._write((SAVE_BLOCK, (name, block.state, block.reason, *times)))
 
     def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
-        def delete(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                connection.execute("DELETE FROM calls WHERE minute < ?", (minute,))
-                seconds = (FIRST_SECOND_TICK, second - 1)
-                connection.execute("DELETE FROM calls WHERE minute BETWEEN ? AND ?", seconds)
-                connection.execute("DELETE FROM blocks WHERE until_s < ?", (second,))
-                connection.execute("DELETE FROM answers WHERE stored_at < ?", (answers_before_s,))
-
-        self._run(delete)
+        self._write(
+            ("DELETE FROM calls WHERE minute < ?", (minute,)),
+            ("DELETE FROM calls WHERE minute BETWEEN ? AND ?", (FIRST_SECOND_TICK, second - 1)),
+            ("DELETE FROM blocks WHERE until_s < ?", (second,)),
+            ("DELETE FROM answers WHERE stored_at < ?", (answers_before_s,)),
+        )
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection:
             connection.close()
 
+    def _write(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        """Executes all or none: a failure closes the connection, which rolls back."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, values in statements:
+                connection.execute(statement, values)
+            connection.execute("COMMIT")
+
+        self._run(write)
+
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return self._attempt(work)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            code = getattr(error, "sqlite_errorcode", 0)  # errors of the module itself have none
+            if code & 0xFF not in DAMAGE:
                 raise
-            self._set_aside()
+            for suffix in ("", *COMPANIONS):
+                with suppress(FileNotFoundError):
+                    Path(f"{self._path}{suffix}").replace(f"{self._path}{suffix}.damaged")
             log.warning("STATE_PATH is damaged and set aside as *.damaged: %s", error)
         return self._attempt(work)
 
@@ -144,19 +142,13 @@ class StateFile:
             raise
         return connection
 
-    def _set_aside(self) -> None:
-        for suffix in ("", *COMPANIONS):
-            with suppress(FileNotFoundError):
-                damaged = Path(f"{self._path}{suffix}")
-                damaged.replace(f"{damaged}.damaged")
-
 
 def _load(connection: sqlite3.Connection) -> SavedState:
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":  # found now rather than in the middle of a run
-        raise _damaged(verdict)
     calls: dict[str, dict[int, int]] = {}
     try:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":  # found now rather than in the middle of a run
+            raise ValueError(verdict)
         for window, tick, amount in connection.execute("SELECT * FROM calls"):
             calls.setdefault(window, {})[int(tick)] = int(amount)
         answers = dict(
@@ -169,28 +161,7 @@ def _load(connection: sqlite3.Connection) -> SavedState:
             for name, state, reason, until, stated, at in connection.execute(READ_BLOCKS)
         }
     except (TypeError, ValueError) as error:  # SQLite accepts any text in any column
-        raise _damaged(str(error)) from None
+        damage = sqlite3.DatabaseError(str(error))
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage from None
     return SavedState(calls, answers, seen_at, blocks)
-
-
-def _damaged(detail: str) -> sqlite3.DatabaseError:
-    damage = sqlite3.DatabaseError(detail)
-    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return damage
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)  # errors of the module itself have none
-    return code & 0xFF in DAMAGE
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # a full disk has already ended it
-            connection.execute("ROLLBACK")
-        raise
