@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,19 +33,25 @@ class EventLog:
     def __call__(self, event: Event) -> None:
         match event:
             case ProviderChosen():
-                self._chosen(event)
+                self._log_choice(event)
             case ProviderCalled():
-                self._called(event)
+                self._log_call(event)
             case CallRetried():
-                self._retried(event)
+                self._failures.info(
+                    "call.retried",
+                    at=event.at,
+                    provider=event.provider,
+                    reason=event.reason,
+                    status=event.http_status,
+                    how=event.how,
+                    retry_at=None,
+                )
             case ProviderStateChanged():
-                self._state_changed(event)
-            case RefreshFailing():
-                self._refresh_changed(event)
-            case TickFeedChanged():
-                self._ticks_changed(event)
+                self._health.info("provider.state_changed", **asdict(event))
+            case RefreshFailing() | TickFeedChanged():
+                self._log_outage(event)
 
-    def _chosen(self, event: ProviderChosen) -> None:
+    def _log_choice(self, event: ProviderChosen) -> None:
         self._rotation.info(
             "provider.chosen" if event.provider else "provider.none_left",
             at=event.at,
@@ -57,7 +64,7 @@ class EventLog:
             ],
         )
 
-    def _called(self, event: ProviderCalled) -> None:
+    def _log_call(self, event: ProviderCalled) -> None:
         call = {"at": event.at, "provider": event.provider, "category": event.category}
         self._health.info(
             "provider.called",
@@ -76,53 +83,21 @@ class EventLog:
                 retry_at=event.retry_at,
             )
 
-    def _retried(self, event: CallRetried) -> None:
-        self._failures.info(
-            "call.retried",
-            at=event.at,
-            provider=event.provider,
-            reason=event.reason,
-            status=event.http_status,
-            how=event.how,
-            retry_at=None,
-        )
-
-    def _state_changed(self, event: ProviderStateChanged) -> None:
-        self._health.info(
-            "provider.state_changed",
-            at=event.at,
-            provider=event.provider,
-            was=event.was,
-            now=event.now,
-            reason=event.reason,
-            until=event.until,
-        )
-
-    def _refresh_changed(self, event: RefreshFailing) -> None:
-        if event.reason:
-            CONSOLE.warning("refresh of %s failing: %s", event.subject, event.reason)
-        else:
-            CONSOLE.info("refresh of %s recovered", event.subject)
-        self._health.info(
-            "refresh.failed" if event.reason else "refresh.recovered",
-            at=event.at,
-            category=event.category,
-            subject=event.subject,
-            reason=event.reason,
-        )
-
-    def _ticks_changed(self, event: TickFeedChanged) -> None:
-        if event.reason:
-            CONSOLE.warning("tick stream of %s lost: %s", event.provider, event.reason)
-        else:
-            CONSOLE.info("tick stream of %s recovered", event.provider)
-        self._health.info(
-            "ticks.lost" if event.reason else "ticks.recovered",
-            at=event.at,
-            provider=event.provider,
-            reason=event.reason,
-            retry_at=event.retry_at,
-        )
+    def _log_outage(self, event: RefreshFailing | TickFeedChanged) -> None:
+        match event:
+            case RefreshFailing(reason=None):
+                name = "refresh.recovered"
+                CONSOLE.info("refresh of %s recovered", event.subject)
+            case RefreshFailing():
+                name = "refresh.failed"
+                CONSOLE.warning("refresh of %s failing: %s", event.subject, event.reason)
+            case TickFeedChanged(reason=None):
+                name = "ticks.recovered"
+                CONSOLE.info("tick stream of %s recovered", event.provider)
+            case TickFeedChanged():
+                name = "ticks.lost"
+                CONSOLE.warning("tick stream of %s lost: %s", event.provider, event.reason)
+        self._health.info(name, **asdict(event))
 
 
 def _json_logger(file: str) -> structlog.stdlib.BoundLogger:

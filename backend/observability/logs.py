@@ -11,7 +11,6 @@ import os
 import queue
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -76,6 +75,7 @@ class QuietFileHandler(RotatingFileHandler):
     is_failing = False
 
     def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(self.baseFilename, flags | os.O_CLOEXEC, 0o666)
         try:
@@ -91,7 +91,6 @@ class QuietFileHandler(RotatingFileHandler):
             self.stream.close()
             self.stream = None
         if self.stream is None:
-            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             self.stream = self._open()
         return super().shouldRollover(record)
 
@@ -117,7 +116,6 @@ class QuietFileHandler(RotatingFileHandler):
     def try_to_open(self) -> str | None:
         """Opens the file. Returns why it cannot be written, for the caller to report, else None."""
         try:
-            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             self.stream = self._open()
         except (OSError, ValueError) as error:
             self.is_failing = True
@@ -138,7 +136,7 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
     """Routes all logging of the process through one queue while the context is open."""
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
     stream = QuietStreamHandler(sys.stdout)
-    stream.setFormatter(RedactingFormatter(_utc(OneLineFormatter(LINE)), redact))
+    stream.setFormatter(RedactingFormatter(OneLineFormatter(LINE), redact))
     stream.addFilter(lambda record: record.name not in FILES)
     handlers, problem = _file_handlers(folder, redact)
     listener = BoundedQueueListener(waiting, stream, *handlers)
@@ -170,8 +168,15 @@ def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[QuietFileHandle
 
     They are tried again with each record.
     """
-    handlers = [_file_handler(folder, name, redact) for name in FILES]
-    problems = {one.name or "": why for one in handlers if (why := one.try_to_open())}
+    handlers, problems = [], {}
+    for name in FILES:
+        file = folder / f"{name}.log"
+        handler = QuietFileHandler(file, "a", FILE_BYTES, FILE_BACKUPS, "utf-8", delay=True)
+        handler.setFormatter(RedactingFormatter(OneLineFormatter("%(message)s"), redact))
+        handler.addFilter(logging.Filter(name))
+        handlers.append(handler)
+        if problem := handler.try_to_open():
+            problems[file.name] = problem
     if not problems:
         return handlers, None
     if len(problems) == len(handlers) and len({*problems.values()}) == 1:
@@ -179,24 +184,3 @@ def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[QuietFileHandle
         return handlers, f"LOG_DIR cannot be written, log files are off: {why}"
     names = "; ".join(f"{name} is off: {why}" for name, why in problems.items())
     return handlers, f"LOG_DIR cannot be written: {names}"
-
-
-def _file_handler(folder: Path, name: str, redact: Redactor) -> QuietFileHandler:
-    handler = QuietFileHandler(
-        folder / f"{name}.log",
-        maxBytes=FILE_BYTES,
-        backupCount=FILE_BACKUPS,
-        encoding="utf-8",
-        delay=True,
-    )
-    handler.name = f"{name}.log"
-    handler.setFormatter(RedactingFormatter(OneLineFormatter("%(message)s"), redact))
-    handler.addFilter(logging.Filter(name))
-    return handler
-
-
-def _utc(formatter: logging.Formatter) -> logging.Formatter:
-    formatter.converter = time.gmtime  # a conversion, not a reading of the clock
-    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
-    formatter.default_msec_format = "%s.%03dZ"
-    return formatter

@@ -1,6 +1,7 @@
 """Counts events for Prometheus. A label never holds a text of a client or a provider."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,39 +36,44 @@ class EventMetrics(Collector):
     """The event sink of the metrics. Labels are our own names and reasons, so series are few."""
 
     def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        counter = partial(Counter, namespace="gateway", registry=self._registry)
         self._calls = Histogram(
             "gateway_provider_call_seconds",
             "Duration of provider attempts; outcome is ok or the reason of the failure.",
             ("provider", "category", "outcome"),
             buckets=BOUNDS_S,
-            registry=None,
+            registry=self._registry,
         )
-        self._passed_over = _counter(
+        self._passed_over = counter(
             "provider_passed_over",
             "Choices in which a provider was passed over, by reason and by limit.",
             ("provider", "reason", "window"),
         )
-        self._retries = _counter(
+        self._retries = counter(
             "call_retries",
             "Failed calls inside an attempt that continued, by the way it continued.",
             ("provider", "reason", "how"),
         )
-        self._outages = _counter(
+        self._outages = counter(
             "refresh_outages",
             "Queries whose refreshes began to fail, by the reason of the first failure.",
             ("category", "reason"),
         )
-        self._tick_falls = _counter(
-            "tick_feed_falls",
-            "Losses of a venue's push connection.",
-            ("provider", "reason"),
+        self._tick_falls = counter(
+            "tick_feed_falls", "Losses of a venue's push connection.", ("provider", "reason")
         )
         self._last_passed_over: tuple[Refusal, ...] = ()
 
     def __call__(self, event: Event) -> None:
         match event:
             case ProviderChosen():
-                self._count_passed_over(event.passed_over)
+                # Providers that are called together share one tuple: it counts once.
+                if event.passed_over is not self._last_passed_over:
+                    for each in event.passed_over:
+                        labels = (each.provider, each.reason, each.window or "")
+                        self._passed_over.labels(*labels).inc()
+                self._last_passed_over = event.passed_over
             case ProviderCalled():
                 labels = (event.provider, event.category, event.outcome)
                 self._calls.labels(*labels).observe(event.latency_ms / 1000)
@@ -79,22 +85,4 @@ class EventMetrics(Collector):
                 self._tick_falls.labels(event.provider, reason).inc()
 
     def collect(self) -> Iterable[Metric]:
-        for metric in (
-            self._calls,
-            self._passed_over,
-            self._retries,
-            self._outages,
-            self._tick_falls,
-        ):
-            yield from metric.collect()
-
-    def _count_passed_over(self, passed_over: tuple[Refusal, ...]) -> None:
-        # Providers that are called together share one tuple: it counts once.
-        if passed_over is not self._last_passed_over:
-            for each in passed_over:
-                self._passed_over.labels(each.provider, each.reason, each.window or "").inc()
-        self._last_passed_over = passed_over
-
-
-def _counter(name: str, help_text: str, labels: Sequence[str]) -> Counter:
-    return Counter(f"gateway_{name}", help_text, labels, registry=None)
+        return self._registry.collect()

@@ -5,6 +5,7 @@ Tracebacks keep their lines.
 
 import logging
 import re
+import time
 import traceback
 from types import TracebackType
 
@@ -19,11 +20,15 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def one_line(text: str) -> str:
     """`text` with control characters as `\\n` or `\\u001b`, so that JSON keeps its meaning."""
-    return _UNSAFE.sub(_escaped, text)
+    return _UNSAFE.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats a record as one line, followed by the lines of its traceback."""
+    """Formats a record as one line, in UTC, followed by the lines of its traceback."""
+
+    converter = staticmethod(time.gmtime)  # a conversion, not a reading of the clock
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = one_line(record.message.rstrip())
@@ -39,8 +44,3 @@ def _escaped_part(part: str) -> str:
         return "\n".join(map(one_line, part.split("\n")))
     text = part.strip("\n")
     return part.replace(text, one_line(text), 1) if text else part
-
-
-def _escaped(found: re.Match[str]) -> str:
-    character = found[0]
-    return _SHORT.get(character) or f"\\u{ord(character):04x}"

@@ -10,6 +10,21 @@ from backend.models.status import GatewayStatus, ProviderState, ProviderStatus, 
 from backend.models.ticks import TICK_STATES
 from backend.observability.families import Labels, counter, gauge, one_hot
 
+#: Name, help and the field of CacheCounters.
+CACHE_COUNTERS = (
+    (
+        "cache_hits",
+        "Fresh answers served from the cache, to clients and inside the gateway.",
+        "hits",
+    ),
+    ("cache_misses", "Queries that waited for a provider's answer.", "misses"),
+    (
+        "readers_joined",
+        "Readers that waited for a refresh which another reader had started.",
+        "joined",
+    ),
+)
+
 
 class StatusReadings(Collector):
     """Provider states and quotas, the ages of answers, the tick feed."""
@@ -33,13 +48,12 @@ class StatusReadings(Collector):
             ("category",),
             {(name,): age_s for name, age_s in ages.items() if age_s is not None},
         )
+        feeds = {status.ticks.provider: status.ticks.state} if status.ticks else {}
         yield gauge(
             "tick_feed_state",
             "1 for the current state of a venue's push connection, 0 for all others.",
             ("provider", "state"),
-            one_hot(
-                TICK_STATES, {status.ticks.provider: status.ticks.state} if status.ticks else {}
-            ),
+            one_hot(TICK_STATES, feeds),
         )
 
 
@@ -50,24 +64,10 @@ class CacheReadings(Collector):
         self._counters = counters
 
     def collect(self) -> Iterable[Metric]:
-        yield counter(
-            "cache_hits",
-            "Fresh answers served from the cache, to clients and inside the gateway.",
-            ("category",),
-            {(name,): counted.hits for name, counted in self._counters.items()},
-        )
-        yield counter(
-            "cache_misses",
-            "Queries that waited for a provider's answer.",
-            ("category",),
-            {(name,): counted.misses for name, counted in self._counters.items()},
-        )
-        yield counter(
-            "readers_joined",
-            "Readers that waited for a refresh which another reader had started.",
-            ("category",),
-            {(name,): counted.joined for name, counted in self._counters.items()},
-        )
+        for name, help_text, field in CACHE_COUNTERS:
+            counts = self._counters.items()
+            values: dict[Labels, float] = {(of,): getattr(each, field) for of, each in counts}
+            yield counter(name, help_text, ("category",), values)
         yield counter(
             "stale_answers",
             "Answers served after their expiry, by the reason why there was no fresh one.",
