@@ -29,7 +29,7 @@ def test_the_right_answer_is_plausible(shape: Shape) -> None:
 
 
 @each_json
-@budget(200)
+@budget(100)
 @given(steps=STEPS)
 def test_a_wrong_answer_is_refused_or_plausible(shape: Shape, steps: list[Step]) -> None:
     note(repr(steps))
