@@ -1,4 +1,4 @@
-"""Gas of nodes that lag, stand still or make heights up: somebody else's answer, or a stale one."""
+"""Nodes that lag, stall or report absurd heights: another provider answers, or a stale answer."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -192,7 +192,7 @@ async def test_one_absurd_height_does_not_lead_to_the_refusal_of_honest_nodes(
 async def test_an_unexplained_height_is_accepted_from_a_second_answer(
     scene: Scene, alone: Gas
 ) -> None:
-    """As after days of which nobody knew the chain's growth."""
+    """As after days without any known block."""
     await alone.fetch(GasQuery())
     scene.told |= dict.fromkeys("ab", lambda head: head + 5_000)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Jumps are held back until a second provider confirms them; two providers' prices are compared."""
+"""Jumps are quarantined until a second source confirms them; providers' prices are compared."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -85,6 +85,17 @@ async def test_a_venues_jump_enters_when_the_list_confirms_it() -> None:
         ranking(100.0, EPOCH), venue(30.0, EPOCH + MINUTE), ranking(31.0, EPOCH + 2 * MINUTE)
     )
     assert seen[1:] == [(100.0, "coingecko_free"), (31.0, "coingecko_free")]
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"), [("elsewhere", Verdict.CONFIRMED), ("binance", Verdict.QUARANTINED)]
+)
+def test_a_venues_jump_is_confirmed_by_another_venue(second: str, verdict: Verdict) -> None:
+    outliers, record = OutlierFilter(), record_of(ALPHA)
+    first = outliers.judge(record, 300.0, EPOCH, "binance", is_venue=True)
+    assert first is Verdict.QUARANTINED
+    again = outliers.judge(record, 301.0, EPOCH + MINUTE, second, is_venue=True)
+    assert again is verdict
 
 
 async def test_another_price_is_no_confirmation() -> None:

@@ -1,4 +1,4 @@
-"""Rows that nobody renews: named for ever, with figures as long as they may be served."""
+"""Rows that no provider reports: they stay, and their figures expire."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from tests.services.market.test_universe import (
 
 HOUR = timedelta(hours=1)
 MARKET = Market((ALPHA, BETA), True)
-RENEWED = replace(MARKET, coins=(replace(ALPHA), BETA))  # one row was told anew
+RENEWED = replace(MARKET, coins=(replace(ALPHA), BETA))  # one row was reported again
 
 
 class Expiring:
@@ -52,7 +52,7 @@ def test_a_row_that_was_not_reported_for_too_long_has_no_figures() -> None:
 
 
 def test_a_row_that_is_reported_with_an_old_stamp_is_visible() -> None:
-    """The list has coins that nobody trades any more."""
+    """The list has coins that are no longer traded."""
     dead = replace(MARKET, coins=(ALPHA, replace(BETA, last_updated=EPOCH - 99 * HOUR)))
     market, notes = Expiring(6).judge(dead, EPOCH)
     assert market == dead
@@ -67,7 +67,7 @@ def test_adopted_rows_were_reported_at_the_time_of_their_stamps() -> None:
 
 
 def test_an_unchanged_row_stays_the_same_object() -> None:
-    """Streams tell a changed row by that."""
+    """Streams compare rows by identity."""
     aged = Expiring(1)
     aged.judge(MARKET, EPOCH)
     first, notes = aged.judge(MARKET, EPOCH + 2 * HOUR)

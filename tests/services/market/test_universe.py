@@ -771,3 +771,36 @@ async def test_an_adopted_market_without_ranks_gives_way_to_the_first_ranking() 
     source.adopt(answered(bare))
     assert (await source.fetch(MarketQuery())).data.coins == UNIVERSE.coins
     assert not quotes.asked[0].universe_known
+
+
+# Several venues
+
+
+def at_venue(one: PairTicker, venue: str) -> PairTicker:
+    return replace(one, instrument=replace(one.instrument, venue=venue))
+
+
+def test_a_venues_list_keeps_the_instruments_of_other_venues() -> None:
+    elsewhere = at_venue(ticker("ALP", 101.0), "elsewhere")
+    market = overlay(UNIVERSE, tickers(ticker("ALP"), ticker("BET")), "binance")
+    market = overlay(market, tickers(elsewhere), "elsewhere")
+    assert market.instruments == {
+        "alpha": (elsewhere.instrument, instrument("ALPUSDT")),
+        "beta": instruments("BETUSDT"),
+    }
+    market = overlay(market, tickers(ticker("BET")), "binance")
+    assert market.instruments == {
+        "alpha": (elsewhere.instrument,),
+        "beta": instruments("BETUSDT"),
+    }
+
+
+async def test_a_row_names_the_venue_whose_tick_it_has() -> None:
+    elsewhere = at_venue(replace(ticker("ALP", 100.0), closed_at=EPOCH), "elsewhere")
+    source = await known(RANKED, LISTED, (tickers(elsewhere), "elsewhere"))
+    market = source.apply_ticks([replace(elsewhere, closed_at=LATER)])
+    assert market is not None
+    assert market.coins[0].source == "elsewhere"
+    market = source.apply_ticks([replace(ticker("ALP"), closed_at=LATEST)])
+    assert market is not None
+    assert market.coins[0].source == "binance"
