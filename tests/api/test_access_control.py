@@ -1,4 +1,4 @@
-"""Keys, limits by address, sizes, origins: who comes in, and what the others are told."""
+"""Gateway keys, client limits, sizes and origins: which requests are refused, and how."""
 
 from typing import Any
 
@@ -81,8 +81,11 @@ async def test_pages_and_probes_need_no_key(serve: Serve, path: str) -> None:
 
 async def test_a_preflight_needs_no_key(serve: Serve) -> None:
     client = await serve(GATEWAY_API_KEYS=KEYS)
-    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-api-key"}
-    answer = await client.options("/api/market", headers=ORIGIN | asked)
+    preflight = {
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    answer = await client.options("/api/market", headers=ORIGIN | preflight)
     assert answer.status_code == 200
     assert "x-api-key" in answer.headers["access-control-allow-headers"]
 
@@ -129,17 +132,17 @@ async def test_requests_with_wrong_keys_count_for_the_limit(serve: Serve) -> Non
 async def test_addresses_behind_a_trusted_proxy_have_separate_limits(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="1/hour", TRUST_PROXY="true")
     codes = [
-        (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
-        for told in ("203.0.113.1", "203.0.113.2", "198.51.100.7, 203.0.113.1", "203.0.113.1")
+        (await client.get("/api/gas", headers={"X-Forwarded-For": forwarded})).status_code
+        for forwarded in ("203.0.113.1", "203.0.113.2", "198.51.100.7, 203.0.113.1", "203.0.113.1")
     ]
-    assert codes == [200, 200, 429, 429], "what stands left of the proxy's own entry is no address"
+    assert codes == [200, 200, 429, 429], "entries left of the proxy's own are not trusted"
 
 
 async def test_x_forwarded_for_is_ignored_without_a_trusted_proxy(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="1/hour")
     codes = [
-        (await client.get("/api/gas", headers={"X-Forwarded-For": told})).status_code
-        for told in ("203.0.113.1", "203.0.113.2")
+        (await client.get("/api/gas", headers={"X-Forwarded-For": forwarded})).status_code
+        for forwarded in ("203.0.113.1", "203.0.113.2")
     ]
     assert codes == [200, 429]
 

@@ -22,10 +22,10 @@ MINUTE = CallLimit(600, 60.0)
 
 def test_exactly_the_limit_is_admitted(clock: ManualClock) -> None:
     limits = ClientLimits([MINUTE], clock)
-    told = [limits.hit("198.51.100.1") for _ in range(630)]
-    assert [verdict.passes for verdict in told] == [True] * 600 + [False] * 30
-    assert told[0] == Verdict(True, 599, 60)
-    assert told[-1] == Verdict(False, 0, 60)
+    verdicts = [limits.hit("198.51.100.1") for _ in range(630)]
+    assert [verdict.passes for verdict in verdicts] == [True] * 600 + [False] * 30
+    assert verdicts[0] == Verdict(True, 599, 60)
+    assert verdicts[-1] == Verdict(False, 0, 60)
     assert limits.hit("198.51.100.2").passes, "another's limit is another's"
 
 
@@ -93,10 +93,10 @@ def test_the_fullest_of_several_windows_decides(clock: ManualClock) -> None:
     assert limits.policy == '"client";q=5;w=1, "client";q=8;w=60'
     assert [limits.hit("a").passes for _ in range(6)] == [True] * 5 + [False]
     clock.advance(1)
-    told = [limits.hit("a") for _ in range(4)]
-    assert [verdict.passes for verdict in told] == [True] * 3 + [False]
-    assert told[2].left == 0
-    assert told[3].reset_s == 59
+    verdicts = [limits.hit("a") for _ in range(4)]
+    assert [verdict.passes for verdict in verdicts] == [True] * 3 + [False]
+    assert verdicts[2].left == 0
+    assert verdicts[3].reset_s == 59
 
 
 def test_a_use_beyond_the_limit_needs_a_whole_window(clock: ManualClock) -> None:

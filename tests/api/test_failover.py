@@ -47,7 +47,7 @@ async def test_a_wrong_pro_key_is_tried_twice_and_then_paused(world: World, serv
     client = await serve(
         COINGECKO_PRO_API_KEY="CG-wrongprokey000000000001", CACHE_TTL_MARKET="0.05"
     )
-    async with asyncio.timeout(10):  # it is asked at the start what the key may do
+    async with asyncio.timeout(10):  # the key's account is read at the start
         while (await states(client))["coingecko_pro"][0] != "auth_failed":
             await asyncio.sleep(0.01)
     for _ in range(3):
@@ -106,12 +106,12 @@ async def test_a_silent_provider_does_not_affect_others_health(world: World, ser
     client = await serve(**QUICK)
     await client.get("/api/market")
     world.faults["binance"] = "silence"
-    questions = [
+    paths = [
         f"/api/market/ohlc?symbol=coin-{number}&interval={interval}"
         for number in range(30)
         for interval in ("1m", "1h", "4h")
     ]
-    answers = await asyncio.gather(*(client.get(question) for question in questions))
+    answers = await asyncio.gather(*(client.get(path) for path in paths))
     assert {answer.status_code for answer in answers} <= {503, 504}
     assert (await states(client))["coingecko_free"] == ("active", None)
     assert (await client.get("/api/market")).json()["meta"]["stale"] is False

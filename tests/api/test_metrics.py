@@ -30,8 +30,8 @@ async def ask(client: httpx.AsyncClient, paths: Iterable[str]) -> None:
     async def send(_message: object) -> None:
         pass
 
-    for asked in paths:
-        path, _, query = asked.partition("?")
+    for target in paths:
+        path, _, query = target.partition("?")
         scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode()}
         scope |= {"headers": [], "scheme": "http", "server": ("gateway.test", 80), "root_path": ""}
         await transport.app(scope, receive, send)
@@ -148,9 +148,9 @@ async def test_unknown_paths_and_symbols_add_no_series(client: httpx.AsyncClient
     await client.get("/metrics")
     await ask(client, odd(range(10)))
     before = set(await scrape(client))
-    asked = odd(range(10, 2_010))
-    assert len(asked) == 10_000
-    await ask(client, asked)
+    target = odd(range(10, 2_010))
+    assert len(target) == 10_000
+    await ask(client, target)
     found = await scrape(client)
     assert set(found) == before
     assert found["gateway_requests_total{route=unmatched,status=404}"] == 2_010

@@ -29,8 +29,8 @@ SOMETIMES = {"content-encoding"}
 
 
 def test_the_committed_document_is_current() -> None:
-    told = "run `python -m tests.api.openapi_document` and look at the difference"
-    assert json.loads(DOCUMENT.read_bytes()) == json.loads(document()), told
+    hint = "run `python -m tests.api.openapi_document` and look at the difference"
+    assert json.loads(DOCUMENT.read_bytes()) == json.loads(document()), hint
 
 
 def test_groups_are_ordered_and_described() -> None:
@@ -59,19 +59,19 @@ def test_every_operation_is_described_and_belongs_to_one_group() -> None:
 NEEDED = {"/api/market/ohlc": {"symbol": "BTC"}, "/api/market/{coin}": {"coin": "bitcoin"}}
 
 
-def questions() -> list[Any]:
+def requests() -> list[Any]:
     """Each path as it is, and with each example of each parameter: path, parameters, headers."""
     found = []
     for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
-        asked: list[tuple[dict[str, str], dict[str, str]]] = [({}, {})]
+        examples: list[tuple[dict[str, str], dict[str, str]]] = [({}, {})]
         for parameter in methods["get"].get("parameters", ()):
             for example in parameter["schema"]["examples"]:
                 one = {
                     parameter["name"]: str(example).lower() if example is False else str(example)
                 }
-                asked.append(({}, one) if parameter["in"] == "header" else (one, {}))
-        found += [(path, NEEDED.get(path, {}) | one, headers) for one, headers in asked]
-    return [question for question in found if question[0] != "/api/stream"]
+                examples.append(({}, one) if parameter["in"] == "header" else (one, {}))
+        found += [(path, NEEDED.get(path, {}) | one, headers) for one, headers in examples]
+    return [request for request in found if request[0] != "/api/stream"]
 
 
 def particular(headers: Mapping[str, str]) -> set[str]:
@@ -88,8 +88,8 @@ async def test_every_parameter_example_works_and_response_headers_are_described(
     serve: Serve,
 ) -> None:
     client = await serve(CLIENT_RATE_LIMIT="600/minute")
-    assert len(questions()) > 40
-    for path, parameters, headers in questions():
+    assert len(requests()) > 40
+    for path, parameters, headers in requests():
         address = path.replace("{coin}", parameters.get("coin", ""))
         query = {name: text for name, text in parameters.items() if name != "coin"}
         answer = await client.get(address, params=query, headers=headers)
@@ -125,8 +125,8 @@ async def test_errors_have_the_described_headers(
     """All that one of a status has; `Retry-After` only those have where it is known."""
     clock, sent = ManualClock(EPOCH), defaultdict[tuple[str, int], set[str]](set)
     async with World(clock) as world:
-        for told in await refused(world, clock):
-            sent[told.path, told.status] |= particular(told.headers)
+        for error in await refused(world, clock):
+            sent[error.path, error.status] |= particular(error.headers)
     for (path, status), names in sent.items():
         assert names == described_headers(path, status), (path, status)
 
@@ -149,8 +149,8 @@ def test_every_produced_error_is_an_example_of_its_route() -> None:
 
 
 async def test_the_examples_are_current(surroundings: pytest.MonkeyPatch) -> None:
-    told = "run `python -m tests.api.examples`, then `python -m tests.api.openapi_document`"
-    assert await collected() == orjson.loads(EXAMPLES.read_bytes()), told
+    hint = "run `python -m tests.api.examples`, then `python -m tests.api.openapi_document`"
+    assert await collected() == orjson.loads(EXAMPLES.read_bytes()), hint
 
 
 def test_every_response_has_an_example() -> None:
@@ -186,8 +186,8 @@ def test_each_kind_of_stream_frame_is_documented_as_sent() -> None:
 
 def stream_frames(*ops: str) -> list[Any]:
     """The first of each that the example of the stream has."""
-    told = orjson.loads(EXAMPLES.read_bytes())["/api/stream"]["text/event-stream"]
-    frames = [orjson.loads(text) for text in re.findall(r"^data: (.*)$", told, re.MULTILINE)]
+    text = orjson.loads(EXAMPLES.read_bytes())["/api/stream"]["text/event-stream"]
+    frames = [orjson.loads(text) for text in re.findall(r"^data: (.*)$", text, re.MULTILINE)]
     return [next(frame for frame in frames if frame["op"] == op) for op in ops]
 
 

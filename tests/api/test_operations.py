@@ -152,13 +152,13 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
 async def test_a_choice_is_explained_without_being_made(
     world: World, client: httpx.AsyncClient
 ) -> None:
-    told = (await client.get("/api/status/explain?category=market")).json()
-    assert told["category"] == "market"
-    assert told["chosen"] in {"coingecko_free", "binance"}
-    first = told["passed_over"][0]
+    explanation = (await client.get("/api/status/explain?category=market")).json()
+    assert explanation["category"] == "market"
+    assert explanation["chosen"] in {"coingecko_free", "binance"}
+    first = explanation["passed_over"][0]
     assert (first["provider"], first["reason"]) == ("coingecko_pro", "not_configured")
     again = (await client.get("/api/status/explain?category=market")).json()
-    assert again["chosen"] == told["chosen"]
+    assert again["chosen"] == explanation["chosen"]
     assert sum(world.calls.values()) == 0
     assert (await client.get("/api/status")).json()["rotation"] == []
 
@@ -194,7 +194,7 @@ async def test_limits_of_a_key_are_read_again_after_a_failure_at_the_start(
     assert quotas["month"]["limit"] == 500_000
     await asyncio.sleep(0.2)
     paths = world.paths["coingecko_pro"]
-    assert paths.count("/api/v3/key") == 2, "asked again though it had told them, or never"
+    assert paths.count("/api/v3/key") == 2, "read again although it had its limits, or never"
     assert "/coins/markets" in paths[1], "before it had served readers again"
 
 
@@ -204,11 +204,11 @@ async def _told_by_the_key(client: httpx.AsyncClient) -> dict[str, Any]:
         while True:
             await client.get("/api/market")
             rows = (await client.get("/api/status")).json()["providers"]
-            told = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
-            quotas = {quota["window"]: quota for quota in told}
+            quotas_row = next(row for row in rows if row["name"] == "coingecko_pro")["quotas"]
+            quotas = {quota["window"]: quota for quota in quotas_row}
             if quotas["minute"]["limit"] == 500:
                 return quotas
-            await asyncio.sleep(0.01)  # a question that waits for nothing lets nobody else run
+            await asyncio.sleep(0.01)  # lets other tasks run
 
 
 async def test_limits_of_the_settings_override_those_of_the_account(

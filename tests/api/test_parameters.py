@@ -1,4 +1,4 @@
-"""Nothing that stands in an address is ignored: unknown names, repeats, empty values."""
+"""Query parameters: unknown names, repeats and empty values are refused."""
 
 from typing import Any
 
@@ -108,8 +108,8 @@ async def test_the_likeliest_suggestion_comes_first(
 async def test_all_unknown_parameters_are_named(client: httpx.AsyncClient) -> None:
     path = "/api/market?symbol=BTC&limit=0&per_page=5&symbol=ETH&nonsense="
     problem = await refused(client, path, "unknown_parameter")
-    told = {row["parameter"]: row["suggestions"] for row in problem["errors"]}
-    assert told == {"symbol": ["symbols"], "per_page": ["limit"], "nonsense": []}
+    suggested = {row["parameter"]: row["suggestions"] for row in problem["errors"]}
+    assert suggested == {"symbol": ["symbols"], "per_page": ["limit"], "nonsense": []}
     assert all(row["allowed"] == ALLOWED["/api/market"] for row in problem["errors"])
     assert problem["parameter"] == "symbol"
 
@@ -206,7 +206,7 @@ async def test_a_space_in_a_time_zone_is_read_as_plus(
 
 
 async def test_keys_are_checked_before_parameters(serve: Serve) -> None:
-    client = await serve(GATEWAY_API_KEYS="one-key-of-ours")
+    client = await serve(GATEWAY_API_KEYS="one-gateway-key")
     assert (await client.get("/api/gas?nonsense=1")).status_code == 401
 
 

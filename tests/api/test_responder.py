@@ -70,10 +70,10 @@ async def test_max_age_is_the_whole_lifetime_beside_age() -> None:
 
 
 async def ask(responder: Responder, account: ClientAccount, view: str, rows: int) -> None:
-    asked = request()
-    asked.scope["state"] = {ACCOUNT: account}
+    sent = request()
+    sent.scope["state"] = {ACCOUNT: account}
     table = tuple(range(rows))
-    await responder.respond(asked, answer(), view, lambda: Page(table, rows), encode=json_envelope)
+    await responder.respond(sent, answer(), view, lambda: Page(table, rows), encode=json_envelope)
 
 
 async def test_a_long_table_is_charged_once_before_it_is_encoded(clock: ManualClock) -> None:

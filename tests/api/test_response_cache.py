@@ -85,7 +85,7 @@ async def ask(app: FastAPI, method: str, path: str, headers: dict[str, str]) -> 
         return answer
 
 
-def told(answer: httpx.Response) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def parts_of(answer: httpx.Response) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     return answer.status_code, answer.headers.raw, answer._content
 
 
@@ -106,11 +106,11 @@ async def test_responses_are_the_same_without_the_cache(
         for coding, origin, one in product(CODINGS, ORIGINS, tags):
             headers = headers_of(coding, origin, one)
             for method in ("GET", "HEAD"):
-                plain = told(await ask(uncached, method, path, headers))
+                plain = parts_of(await ask(uncached, method, path, headers))
                 if path == "/api/status":  # has the caches' counts, which each request raises
                     plain = (*plain[:2], b"")
                 for _ in range(3):  # of the application, then of the cache twice
-                    answer = told(await ask(cached, method, path, headers))
+                    answer = parts_of(await ask(cached, method, path, headers))
                     answer = (*answer[:2], b"") if path == "/api/status" else answer
                     assert answer == plain or path == "/api/status"
             clock.advance(0.3)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.api.conftest import Serve
 
-KEY = "one-key-of-ours"
+KEY = "one-gateway-key"
 DATA = (
     "/api/market?limit=5",
     "/api/market/bitcoin",

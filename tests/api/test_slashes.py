@@ -1,4 +1,4 @@
-"""A slash too many: a redirect that is right wherever the gateway stands, and never elsewhere."""
+"""Trailing slashes: redirects that are right behind any proxy, and never lead to another host."""
 
 from urllib.parse import unquote, urlsplit
 
