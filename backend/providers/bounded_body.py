@@ -38,11 +38,12 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, max_bytes: int)
             number, size = number + 1, size + len(chunk)
             if number > MOST_CHUNKS or size > max_bytes + STEP_BYTES:
                 raise MalformedResponse(TOO_LARGE)
-            for piece in decoder.decode(chunk):
+            for piece in decoder.decode(chunk) if decoder else (chunk,):
                 body.add(piece)
             if number % CHUNKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        decoder.end()
+        if decoder:
+            decoder.end()
         return body.whole()
     finally:
         body.release()
@@ -66,7 +67,11 @@ class _Body:
         if self._size > self._max_bytes:
             raise MalformedResponse(TOO_LARGE)
         if self._mapping is None and self._size > LARGE_BYTES:
-            self._map()
+            # It reserves `max_bytes`; pages that are not written need no memory.
+            self._mapping = mmap.mmap(-1, self._max_bytes, access=mmap.ACCESS_COPY)
+            for earlier in self._pieces:
+                self._mapping.write(earlier)
+            self._pieces.clear()
         (self._mapping.write if self._mapping else self._pieces.append)(piece)
 
     def whole(self) -> bytes:
@@ -75,21 +80,6 @@ class _Body:
     def release(self) -> None:
         if self._mapping:
             self._mapping.close()
-
-    def _map(self) -> None:
-        """Reserves `max_bytes`; pages that are not written need no memory."""
-        self._mapping = mmap.mmap(-1, self._max_bytes, access=mmap.ACCESS_COPY)
-        for piece in self._pieces:
-            self._mapping.write(piece)
-        self._pieces.clear()
-
-
-class _Plain:
-    def decode(self, chunk: bytes) -> Iterable[bytes]:
-        return (chunk,)
-
-    def end(self) -> None:
-        """The whole body has been read."""
 
 
 class _Gzip:
@@ -105,7 +95,10 @@ class _Gzip:
         while chunk := self._in_member(chunk):
             is_more = True
             while is_more:
-                piece = self._decompressed(chunk)
+                try:
+                    piece = self._inflate.decompress(chunk, STEP_BYTES)
+                except zlib.error:
+                    raise MalformedResponse("the body cannot be decompressed") from None
                 yield piece
                 chunk = self._inflate.unconsumed_tail
                 # At a member's end zlib keeps the following bytes in `unconsumed_tail`, too.
@@ -132,20 +125,14 @@ class _Gzip:
             self._inflate, self._is_in_member = zlib.decompressobj(wbits=ANY_HEADER), True
         return chunk
 
-    def _decompressed(self, chunk: bytes) -> bytes:
-        try:
-            return self._inflate.decompress(chunk, STEP_BYTES)
-        except zlib.error:
-            raise MalformedResponse("the body cannot be decompressed") from None
 
-
-def _decoder(encoding: str) -> _Plain | _Gzip:
-    """The decoder for a Content-Encoding. A name that is not a content coding is ignored (S3 sends
-    `aws-chunked`, others `UTF-8` or `none`)."""
+def _decoder(encoding: str) -> _Gzip | None:
+    """The decoder for a Content-Encoding, None for a plain body. A name that is not a content
+    coding is ignored (S3 sends `aws-chunked`, others `UTF-8` or `none`)."""
     names = [name.strip().lower() for name in encoding.split(",")]
     known = [name for name in names if name in GZIP or name in FOREIGN]
     if not known:
-        return _Plain()
+        return None
     if len(known) > 1 or known[0] in FOREIGN:
         raise MalformedResponse("the body has a content coding that was not requested")
     return _Gzip()

@@ -7,7 +7,6 @@ next answer (docs/decisions/0017). There are no cookies, and no redirect is foll
 import asyncio
 import errno
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio.lowlevel
@@ -72,12 +71,7 @@ class ProviderClient:
         await anyio.lowlevel.checkpoint()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self._transport.aclose()
 
     async def call(
@@ -99,8 +93,16 @@ class ProviderClient:
             raise
         except TimeoutError:
             raise ProviderTimeout(f"no answer within {timeout_s:.1f} s") from None
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            if _is_out_of_descriptors(error):
+                text = "no file descriptor is left"
+                raise NoDescriptor(text, retry_after_s=DESCRIPTOR_WAIT_S) from None
+            raise ConnectFailed(type(error).__name__) from None
+        except (httpx.TransportError, OSError) as error:  # ssl.SSLError is an OSError
+            raise ConnectionBroken(type(error).__name__) from None
         except Exception as error:  # a library's exception on what the server sent
-            raise self._failure(adapter, error) from None
+            self._unexpected.log(f"the call to {adapter.vendor}", error)
+            raise MalformedResponse(type(error).__name__) from None
 
     async def _call(
         self, adapter: Adapter, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
@@ -114,7 +116,15 @@ class ProviderClient:
                 body = body.replace(spelling.encode(), b"[redacted]")
         if location := _location(request, status, headers):
             raise Moved(location, status)
-        return await self._reply(adapter, call, base_url, status, headers, body)
+        payload = await _decoded(body)
+        error = refusal_in(adapter, status, headers, payload, body, self._clock.now())
+        if error:
+            raise error
+        if call.decode == "bytes":
+            payload = body or None
+        if payload is None:
+            raise MalformedResponse("the answer has no content", http_status=status)
+        return Reply(base_url, headers, payload, len(body))
 
     def forget(self, base_url: str) -> None:
         """Makes the next call to the host unconditional, as its last body was wrong."""
@@ -157,35 +167,6 @@ class ProviderClient:
             return response.status_code, response.headers, body
         finally:
             await response.aclose()
-
-    async def _reply(
-        self,
-        adapter: Adapter,
-        call: Call,
-        base_url: str,
-        status: int,
-        headers: httpx.Headers,
-        body: bytes,
-    ) -> Reply:
-        payload = await _decoded(body)
-        error = refusal_in(adapter, status, headers, payload, body, self._clock.now())
-        if error:
-            raise error
-        if call.decode == "bytes":
-            payload = body or None
-        if payload is None:
-            raise MalformedResponse("the answer has no content", http_status=status)
-        return Reply(base_url, headers, payload, len(body))
-
-    def _failure(self, adapter: Adapter, error: Exception) -> ProviderError:
-        """The meaning of a library's exception. An unexpected one is logged once."""
-        name = type(error).__name__
-        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-            return _connect_failure(error)
-        if isinstance(error, httpx.TransportError | OSError):  # ssl.SSLError is an OSError
-            return ConnectionBroken(name)
-        self._unexpected.log(f"the call to {adapter.vendor}", error)
-        return MalformedResponse(name)
 
 
 async def _decoded(body: bytes) -> Any:
@@ -235,13 +216,6 @@ def parsed(parse: Callable[..., T], *arguments: Any) -> T:
         raise
     except Exception as error:  # a parser may raise anything on a malformed payload
         raise MalformedResponse(f"{type(error).__name__} in {parse.__name__}") from error
-
-
-def _connect_failure(error: httpx.TransportError) -> ProviderError:
-    """The provider's failure, unless this process has no file descriptor left."""
-    if _is_out_of_descriptors(error):
-        return NoDescriptor("no file descriptor is left", retry_after_s=DESCRIPTOR_WAIT_S)
-    return ConnectFailed(type(error).__name__)
 
 
 def _is_out_of_descriptors(error: BaseException | None) -> bool:

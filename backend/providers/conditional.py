@@ -12,28 +12,21 @@ from backend.clock import Clock
 MOST_BODIES = 16
 #: Longest time that 304 answers may keep a body in use, in seconds: it may have arrived truncated.
 LONGEST_UNCHANGED_S = 3_600.0
-#: Validators that may be sent back, by their characters and length (RFC 9110, 8.8.2 and 8.8.3).
-_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')
-_LAST_MODIFIED = re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")
+#: Validators, the request headers that send them back, and the characters and length of one that
+#: may be sent (RFC 9110, 8.8.2 and 8.8.3); any other is left out.
+VALIDATORS = (
+    (b"etag", b"If-None-Match", re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,512}"')),
+    (b"last-modified", b"If-Modified-Since", re.compile(rb"[A-Za-z0-9 ,:+-]{1,64}")),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A body and its validators; `until` is on Clock.monotonic()."""
+    """A body and the request headers that ask for a newer one; `until` is on Clock.monotonic()."""
 
-    etag: bytes | None
-    last_modified: bytes | None
     body: bytes
+    conditions: list[tuple[bytes, bytes]]
     until: float
-
-    def conditions(self) -> list[tuple[bytes, bytes]]:
-        """Request headers; a validator with characters that no header may contain is left out."""
-        found = []
-        if self.etag and _ETAG.fullmatch(self.etag):
-            found.append((b"If-None-Match", self.etag))
-        if self.last_modified and _LAST_MODIFIED.fullmatch(self.last_modified):
-            found.append((b"If-Modified-Since", self.last_modified))
-        return found
 
 
 class ConditionalBodies:
@@ -49,7 +42,7 @@ class ConditionalBodies:
     def conditions(self, url: str) -> list[tuple[bytes, bytes]]:
         """The headers that make a request for `url` conditional; none without a body."""
         known = self._validated.get(url)
-        return known.conditions() if known and self._clock.monotonic() < known.until else []
+        return known.conditions if known and self._clock.monotonic() < known.until else []
 
     def revalidated(
         self, url: str, status: int, headers: httpx.Headers, body: bytes
@@ -58,10 +51,14 @@ class ConditionalBodies:
         if status == 304 and (known := self._validated.get(url)):
             return 200, known.body
         raw = {name.lower(): value for name, value in headers.raw}
-        until = self._clock.monotonic() + LONGEST_UNCHANGED_S
-        validated = Validated(raw.get(b"etag"), raw.get(b"last-modified"), body, until)
-        if status == 200 and validated.conditions():
-            self._validated[url] = validated
+        conditions = [
+            (condition, raw[name])
+            for name, condition, form in VALIDATORS
+            if form.fullmatch(raw.get(name, b""))
+        ]
+        if status == 200 and conditions:
+            until = self._clock.monotonic() + LONGEST_UNCHANGED_S
+            self._validated[url] = Validated(body, conditions, until)
             if len(self._validated) > MOST_BODIES:
                 self._validated.popitem(last=False)
         return status, body

@@ -7,6 +7,7 @@ expanded, no file and no address is opened.
 """
 
 import codecs
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -224,9 +225,7 @@ def _without_cdata(text: str) -> str:
 
 def _escaped(piece: str) -> str:
     inner, end, after = piece.partition("]]>")
-    if not end:
-        return piece
-    return inner.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + after
+    return html.escape(inner, quote=False) + after if end else piece
 
 
 def _without_comments(text: str) -> str:

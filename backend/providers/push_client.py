@@ -61,17 +61,7 @@ class PushClient:
     async def open(self, adapter: Adapter, url: str) -> AsyncIterator[PushConnection]:
         """An open connection to `url`, closed on leaving. Raises ProviderError."""
         try:
-            connection = await _Direct(
-                url,
-                compression=None,
-                user_agent_header=USER_AGENT,
-                open_timeout=OPEN_TIMEOUT_S,
-                ping_interval=PING_S,
-                ping_timeout=PONG_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-                max_size=MOST_BYTES,
-                **self._proxy_and_tls(url),
-            )
+            connection = await _Direct(url, **self._options(url))
         except InvalidStatus as error:
             raise self._refused(adapter, error) from None
         except InvalidProxyStatus as error:
@@ -85,13 +75,26 @@ class PushClient:
         try:
             yield _Connection(connection, adapter, self._unexpected)
         finally:
-            await _close(connection)
+            try:
+                async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                    await connection.close()
+            except TimeoutError:  # it accepts no data
+                connection.transport.abort()
 
-    def _proxy_and_tls(self, url: str) -> dict[str, Any]:
-        """Proxy and certificates, set explicitly: the library would read the environment."""
+    def _options(self, url: str) -> dict[str, Any]:
+        """Limits; proxy and certificates, too, as the library would read the environment."""
         uri = parse_uri(url)
         proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
-        options: dict[str, Any] = {"proxy": proxy.url if proxy else None}
+        options: dict[str, Any] = {
+            "compression": None,
+            "user_agent_header": USER_AGENT,
+            "open_timeout": OPEN_TIMEOUT_S,
+            "ping_interval": PING_S,
+            "ping_timeout": PONG_TIMEOUT_S,
+            "close_timeout": CLOSE_TIMEOUT_S,
+            "max_size": MOST_BYTES,
+            "proxy": proxy.url if proxy else None,
+        }
         if uri.secure:
             options["ssl"] = self._network.tls()
         if proxy and proxy.scheme == "https":
@@ -104,15 +107,6 @@ class PushClient:
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
         return refusal or ConnectFailed(f"HTTP {status} instead of a handshake")
-
-
-async def _close(connection: ClientConnection) -> None:
-    """Closes with a closing handshake, or aborts a connection that accepts no data."""
-    try:
-        async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
-            await connection.close()
-    except TimeoutError:
-        connection.transport.abort()
 
 
 class _Connection:

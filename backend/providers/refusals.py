@@ -92,9 +92,16 @@ def _read(read: Callable[[Any], T], payload: Any) -> T | None:
 
 def _kind(adapter: Adapter, status: int, code: int | str | None) -> type[ProviderError] | None:
     """The most specific entry of the vendor's table, else the default for the status."""
-    pairs = [(status, code), *([(None, code)] if code is not None else []), (status, None)]
-    named = (adapter.errors[pair] for pair in pairs if pair in adapter.errors)
-    return next(named, None) or _default_error(status)
+    for pair in ((status, code), (None, code), (status, None)):
+        if pair in adapter.errors:
+            return adapter.errors[pair]
+    if 200 <= status < 300:
+        return None
+    if status >= 500:
+        return UpstreamFailed
+    if status >= 400:
+        return DEFAULT_ERRORS.get(status, QueryRefused)
+    return MalformedResponse  # 1xx, or a redirect that is not followed
 
 
 def _is_named(adapter: Adapter, status: int, code: int | str | None) -> bool:
@@ -102,16 +109,6 @@ def _is_named(adapter: Adapter, status: int, code: int | str | None) -> bool:
     if code is None or code == status:
         return False
     return (status, code) in adapter.errors or (None, code) in adapter.errors
-
-
-def _default_error(status: int) -> type[ProviderError] | None:
-    if 200 <= status < 300:
-        return None
-    if status >= 500:
-        return UpstreamFailed
-    if 400 <= status < 500:
-        return DEFAULT_ERRORS.get(status, QueryRefused)
-    return MalformedResponse  # 1xx, or a redirect that is not followed
 
 
 def _retry_after_s(

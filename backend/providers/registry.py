@@ -71,13 +71,13 @@ _PROVIDERS = (
 
 def tiers_of(provider: str) -> dict[str, int]:
     """The provider's tier for each kind of query, or for each `kind.operation`."""
-    tiers: dict[str, int] = {}
-    for kind, groups in TIERS.items():
-        for tier, members in enumerate(groups):
-            for name, dot, operation in (member.partition(".") for member in members):
-                if name == provider:
-                    tiers[f"{kind}{dot}{operation}"] = tier
-    return tiers
+    return {
+        f"{kind}{dot}{operation}": tier
+        for kind, groups in TIERS.items()
+        for tier, members in enumerate(groups)
+        for name, dot, operation in (member.partition(".") for member in members)
+        if name == provider
+    }
 
 
 REGISTRY: tuple[ProviderSpec, ...] = tuple(

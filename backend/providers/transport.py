@@ -44,27 +44,20 @@ class ForwardingTransport(httpx.AsyncBaseTransport):
         self._to_proxy = PooledTransport(tls, Direct())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._to_proxy.handle_async_request(self._forwarded(request))
-        if (
-            response.status_code == PROXY_AUTHENTICATION_REQUIRED
-        ):  # sent by the proxy, not by the host
-            await response.aclose()
-            raise httpx.ProxyError("the proxy answered 407", request=request)
-        return response
-
-    def _forwarded(self, request: httpx.Request) -> httpx.Request:
         headers = request.headers.copy()
         if self._authorization:
             headers["Proxy-Authorization"] = self._authorization
         url = request.url
         target = b"%b://%b%b" % (url.raw_scheme, url.netloc, url.raw_path)
-        return httpx.Request(
-            request.method,
-            self._url,
-            headers=headers,
-            stream=request.stream,
-            extensions={**request.extensions, "target": target},
+        extensions = {**request.extensions, "target": target}
+        forwarded = httpx.Request(
+            request.method, self._url, headers=headers, stream=request.stream, extensions=extensions
         )
+        response = await self._to_proxy.handle_async_request(forwarded)
+        if response.status_code == PROXY_AUTHENTICATION_REQUIRED:  # sent by the proxy
+            await response.aclose()
+            raise httpx.ProxyError("the proxy answered 407", request=request)
+        return response
 
     async def aclose(self) -> None:
         await self._to_proxy.aclose()
@@ -81,11 +74,8 @@ class ChoosingTransport(httpx.AsyncBaseTransport):
         self._transports: dict[tuple[Proxy, str], httpx.AsyncBaseTransport] = {}
         for proxy in network.proxies.proxies:
             tunnel = PooledTransport(tls, Tunnel(proxy, tls))
-            is_socks = proxy.scheme == "socks5"
-            self._transports[proxy, "https"] = tunnel
-            self._transports[proxy, "http"] = (
-                tunnel if is_socks else ForwardingTransport(proxy, tls)
-            )
+            plain = tunnel if proxy.scheme == "socks5" else ForwardingTransport(proxy, tls)
+            self._transports |= {(proxy, "https"): tunnel, (proxy, "http"): plain}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url

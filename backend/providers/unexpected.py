@@ -20,17 +20,10 @@ class UnexpectedErrors:
 
     def log(self, where: str, error: Exception) -> None:
         """`where` describes what failed, for the log line."""
-        kind = (type(error).__name__, *_place(error))
+        frames = [*walk_tb(error.__traceback__)]
+        file, line = (frames[-1][0].f_code.co_filename, frames[-1][1]) if frames else ("", 0)
+        kind = (type(error).__name__, file, line)
         if kind in self._seen or len(self._seen) >= MOST_KINDS:
             return
         self._seen.add(kind)
         log.error("unexpected %s in %s", kind[0], where, exc_info=error)
-
-
-def _place(error: Exception) -> tuple[str, int]:
-    """File and line that raised it."""
-    frames = list(walk_tb(error.__traceback__))
-    if not frames:
-        return "", 0
-    frame, line = frames[-1]
-    return frame.f_code.co_filename, line
