@@ -24,7 +24,7 @@ from api.edge.origins import AllowedOrigins
 from api.edge.path_policies import PathPolicies
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
-from api.openapi import described
+from api.openapi import openapi_document
 from api.routes import dashboard, docs, market, metrics, status, stream
 from api.routes.common import EDGE_ERRORS, documented_errors
 from api.routes.responder import Responder
@@ -103,7 +103,7 @@ def create_app(
     app.include_router(docs.router)
     error_handlers.install(app)
     app.state.stream_times = StreamTimes()
-    app.openapi = lambda: described(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = lambda: openapi_document(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
     return app
 

@@ -100,7 +100,7 @@ REQUEST_HEADERS = {
 }
 
 
-def described(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
+def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
     """The document. It is made once: nothing in it depends on settings."""
     if app.openapi_schema is None:
         document = get_openapi(

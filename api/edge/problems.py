@@ -61,8 +61,6 @@ HINTS = {
     "all_providers_failed": "/api/status shows each provider's state",
     "not_found": "/docs lists the paths",
 }
-
-
 #: The key of the function in `scope["state"]` that renders the errors of a request.
 RENDERER = "render_error"
 
@@ -76,6 +74,7 @@ class ProblemDetails:
     #: The path of the request, as a URI reference.
     instance: str
     request_id: str
+    #: Every rendering of the error must have these headers.
     headers: Mapping[str, str]
     members: Mapping[str, Any]
 
@@ -101,8 +100,9 @@ def problem_json(details: ProblemDetails) -> Response:
         **({"hint": HINTS[details.code]} if details.code in HINTS else {}),
         **details.members,
     }
-    headers = {"Cache-Control": "no-store", **details.headers}
-    return Response(to_json(document), details.status, media_type=PROBLEM, headers=headers)
+    return Response(
+        to_json(document), details.status, media_type=PROBLEM, headers=dict(details.headers)
+    )
 
 
 def problem(
@@ -114,9 +114,15 @@ def problem(
     **members: Any,
 ) -> Response:
     """The response for an error, rendered as the router of the request's path declares."""
-    instance = _instance(request.scope["path"])
     state = request.scope["state"]
-    details = ProblemDetails(code, detail, instance, state["request_id"], headers or {}, members)
+    details = ProblemDetails(
+        code=code,
+        detail=detail,
+        instance=_instance(request.scope["path"]),
+        request_id=state["request_id"],
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        members=members,
+    )
     render_error = state.get(RENDERER, problem_json)
     response: Response = render_error(details)
     return response

@@ -53,7 +53,7 @@ VsCurrency = Annotated[
 TableFormat = Annotated[
     Format, Query(description="csv has the rows without `meta`", examples=["csv"])
 ]
-Served = Annotated[Gateway, Depends(_gateway)]
+CurrentGateway = Annotated[Gateway, Depends(_gateway)]
 
 #: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
 EDGE_ERRORS = (

@@ -8,7 +8,7 @@ from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.routes.common import (
     PROVIDER_ERRORS,
-    Served,
+    CurrentGateway,
     TableFormat,
     documented,
     refuse_others,
@@ -32,7 +32,7 @@ CHAINS = ("ethereum",)
 )
 async def read_gas(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     chain: Annotated[
         str,
         Query(

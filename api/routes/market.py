@@ -10,7 +10,7 @@ from api.edge.problems import problem
 from api.routes.common import (
     SYMBOL_ERRORS,
     Currency,
-    Served,
+    CurrentGateway,
     TableFormat,
     VsCurrency,
     comma_list,
@@ -55,7 +55,7 @@ SortField = Annotated[
 )
 async def read_market(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     limit: Annotated[
         int, Query(ge=1, le=250, description="largest number of rows", examples=[10])
     ] = 100,
@@ -93,7 +93,7 @@ async def read_market(
 )
 async def read_coin(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     coin: Annotated[
         str, Path(max_length=64, description="id, symbol or pair", examples=["bitcoin", "BTC"])
     ],

@@ -9,8 +9,8 @@ from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.routes.common import (
     PROVIDER_ERRORS,
+    CurrentGateway,
     Instant,
-    Served,
     TableFormat,
     comma_list,
     documented,
@@ -36,7 +36,7 @@ Mood = Literal["positive", "neutral", "negative"]
 )
 async def read_news(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     limit: Annotated[
         int, Query(ge=1, le=MOST_ARTICLES, description="largest number of articles", examples=[10])
     ] = 50,

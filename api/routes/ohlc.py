@@ -11,8 +11,8 @@ from api.encoding import to_json
 from api.routes.common import (
     SYMBOL_ERRORS,
     Currency,
+    CurrentGateway,
     Instant,
-    Served,
     VsCurrency,
     documented,
     refuse_other_currencies,
@@ -41,7 +41,7 @@ Symbol = Annotated[
 CandleInterval = Annotated[
     Interval, Query(description="case-sensitive: 1m is a minute, 1M a month", examples=["4h"])
 ]
-MostCandles = Annotated[
+CandleLimit = Annotated[
     int | None,
     Query(
         ge=1,
@@ -60,10 +60,10 @@ MostCandles = Annotated[
 )
 async def read_ohlc(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     symbol: Symbol,
     interval: CandleInterval = Interval.H1,
-    limit: MostCandles = None,
+    limit: CandleLimit = None,
     start: Instant = None,
     end: Instant = None,
     include_open: Annotated[

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
-from api.routes.common import PROVIDER_ERRORS, Served, TableFormat, documented, responder_of
+from api.routes.common import PROVIDER_ERRORS, CurrentGateway, TableFormat, documented, responder_of
 from api.routes.parameters import CheckedRoute
 from api.routes.responder import Format
 from api.routes.schemas import SentimentEnvelope
@@ -24,7 +24,7 @@ router = APIRouter(tags=["sentiment"], route_class=CheckedRoute)
 )
 async def read_sentiment(
     request: Request,
-    gateway: Served,
+    gateway: CurrentGateway,
     days: Annotated[
         int, Query(ge=1, le=MOST_DAYS, description="number of newest days", examples=[7])
     ] = 1,

@@ -8,16 +8,15 @@ from api.cache.envelope import JSON
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.encoding import to_json
-from api.routes.common import Served, documented_errors
+from api.routes.common import CurrentGateway, documented_errors
 from api.routes.parameters import CheckedRoute
 from api.routes.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
 from backend.models.status import Explanation, GatewayStatus
 
 router = APIRouter(tags=["operations"], route_class=CheckedRoute)
+#: For the health probes of the platform.
 probes = GatewayRouter(access=Access.PROBE, tags=["operations"], route_class=CheckedRoute)
-#: Paths of the platform's health probes.
-PROBES = ("/healthz", "/readyz")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -27,7 +26,7 @@ NO_STORE = {"Cache-Control": "no-store"}
     responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
-async def read_status(request: Request, gateway: Served) -> Response:
+async def read_status(request: Request, gateway: CurrentGateway) -> Response:
     """The provider of each category, why others are not used, and the last fifty choices."""
     broadcaster: Broadcaster = request.app.state.broadcaster
     overview = gateway.status.overview(broadcaster.counters())
@@ -44,7 +43,7 @@ async def read_status(request: Request, gateway: Served) -> Response:
     response_class=Response,
 )
 async def read_explanation(
-    gateway: Served,
+    gateway: CurrentGateway,
     category: Annotated[
         str, Query(max_length=20, description="market, ohlc, news …", examples=["ohlc"])
     ] = "market",
@@ -55,7 +54,7 @@ async def read_explanation(
 
 
 @probes.get(
-    PROBES[0],
+    "/healthz",
     summary="Is the process serving?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
     response_class=Response,
@@ -66,12 +65,12 @@ async def read_health() -> Response:
 
 
 @probes.get(
-    PROBES[1],
+    "/readyz",
     summary="Can market data be served?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
     response_class=Response,
 )
-async def read_readiness(request: Request, gateway: Served) -> Response:
+async def read_readiness(request: Request, gateway: CurrentGateway) -> Response:
     """200 when a provider is usable or the cache is warm, else 503."""
     if gateway.status.is_ready():
         return Response(to_json({"status": "ready"}), media_type=JSON, headers=NO_STORE)

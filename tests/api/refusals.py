@@ -13,7 +13,6 @@ from starlette.types import Message
 
 from api.edge.request_sizes import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from api.hf_unified_server import Application, create_app
-from api.routes.status import PROBES
 from api.stream.sinks import QueueSink
 from backend.gateway import open_gateway, read_configuration
 from backend.providers.registry import REGISTRY
@@ -22,6 +21,7 @@ from tests.world.faults import HTTP_FAULTS
 from tests.world.messages import json_reply
 from tests.world.server import PROVIDERS, World
 
+PROBES = ("/healthz", "/readyz")
 #: A valid request, by the path of the document.
 RIGHT = {
     "/api/market": "/api/market?symbols=BTC",

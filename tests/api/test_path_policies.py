@@ -161,6 +161,7 @@ async def test_a_router_renders_every_error_under_its_prefix(
         assert answer.text.startswith(expected)
         assert str(answer.status_code) == expected[:3]
         assert answer.headers["content-type"].startswith("text/plain")
+        assert answer.headers["cache-control"] == "no-store"
         assert "secret" not in answer.text
         other = await client.get("/api/nothing", headers={"X-API-Key": KEY})
         assert other.headers["content-type"] == "application/problem+json"
