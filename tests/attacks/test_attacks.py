@@ -1,6 +1,12 @@
 """The table of attacks is whole and in step. The attacks run by `python -m tests.attacks`."""
 
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from subprocess import DEVNULL
 
 from tests.attacks.attack import Tally
 from tests.attacks.plan import ROWS, attacks
@@ -46,3 +52,14 @@ def test_the_documents_name_the_command() -> None:
     text = text_of("docs/development.md")
     assert "<!-- ci: attacks -->\n```sh\n.venv/bin/python -m tests.attacks\n```" in text
     assert "docs/attacks.md" in text_of("README.md")
+
+
+def test_its_gateways_end_with_it_when_it_is_terminated() -> None:
+    command = sys.executable, "-m", "tests.attacks", "--quick", "--only", "C3"
+    with subprocess.Popen(command, stdout=DEVNULL, stderr=DEVNULL) as attacks_run:  # noqa: S603
+        children = Path(f"/proc/{attacks_run.pid}/task/{attacks_run.pid}/children")
+        while not (gateways := children.read_text().split()):
+            time.sleep(0.05)
+        attacks_run.terminate()
+        assert attacks_run.wait(30) == 128 + signal.SIGTERM
+    assert not any(Path(f"/proc/{gateway}").exists() for gateway in gateways)

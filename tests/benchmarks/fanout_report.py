@@ -1,17 +1,102 @@
-"""The benchmark's words: Markdown tables for docs/performance.md, goals, and the machine."""
+"""The figures of the fan-out benchmark, and its tables for docs/performance.md."""
 
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from tests.benchmarks.fanout_figures import Figures, Flood, Stall, ratios, spread, table
-from tests.benchmarks.fanout_stations import DIRECT, LIBRARY, NAMES, PLAIN
+LIBRARY, DIRECT, PLAIN = "library", "direct", "plain"
+NAMES = (LIBRARY, DIRECT, PLAIN)
+T = TypeVar("T")
 
-if TYPE_CHECKING:
-    from tests.benchmarks.stream_fanout import Results
+
+@dataclass(frozen=True)
+class Figures:
+    """One server with so many readers, a frame a second, in one round."""
+
+    server: str
+    readers: int
+    expected: int
+    delivered: int
+    p50_ms: float
+    p99_ms: float
+    last_ms: float
+    memory_kb: float
+    cpu_us: float
+
+
+@dataclass(frozen=True)
+class Flood:
+    """Many frames as fast as possible, in one round."""
+
+    server: str
+    expected: int
+    delivered: int
+    cpu_s: float
+    wall_s: float
+
+    @property
+    def by_cpu(self) -> float:
+        return self.delivered / self.cpu_s
+
+    @property
+    def by_wall(self) -> float:
+        return self.delivered / self.wall_s
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Figures of those who read beside one who does not, and what that one costs."""
+
+    figures: Figures
+    lagging: int
+    #: What the process grew by, and what waits in it: that may stand where others stood before.
+    grown_kb: float
+    waiting_kb: float
+    #: In the kernel's send buffer, which is no memory of the process.
+    kernel_kb: float
+
+    @property
+    def memory_kb(self) -> float:
+        return max(self.grown_kb, self.waiting_kb)
+
+
+@dataclass
+class Results:
+    """All rounds, in their order."""
+
+    frame_bytes: int = 0
+    encode_us: dict[int, float] = field(default_factory=dict)
+    figures: list[Figures] = field(default_factory=list)
+    floods: list[Flood] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """The median over the rounds, with the range."""
+    median = f"{statistics.median(values):,.{digits}f}"
+    if len(values) == 1:
+        return median
+    return f"{median} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+
+
+def ratios(ours: Sequence[T], theirs: Sequence[T], figure: Callable[[T], float]) -> list[float]:
+    """Round by round: what disturbs one round disturbs both sides of its ratio."""
+    return [figure(one) / figure(other) for one, other in zip(ours, theirs, strict=True)]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    align = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, align, *rows)) + "\n"
+
 
 TITLES = {
     LIBRARY: "websockets `broadcast`",
@@ -27,7 +112,7 @@ SAME_FACTOR, SAME_MS = 1.25, 5.0
 SAME_ENCODING = 1.25
 
 
-def report(results: "Results", middle: int) -> str:
+def report(results: Results, middle: int) -> str:
     rounds = len(results.floods) // len(NAMES)
     parts = (
         f"Frame of {results.frame_bytes:,} bytes; medians of {rounds} rounds (their range).\n",
@@ -116,7 +201,7 @@ def _by_wall(flood: Flood) -> float:
     return flood.by_wall
 
 
-def _stalls(results: "Results", middle: int) -> str:
+def _stalls(results: Results, middle: int) -> str:
     head: tuple[str, ...] = ("server", "p50 ms without", "with", "p99 ms without", "with")
     head += ("server grows by kB", "waiting in it kB", "in the kernel kB")
     rows = []
@@ -137,7 +222,7 @@ def _stalls_of(stalls: Sequence[Stall], server: str) -> list[Stall]:
     return [one for one in stalls if one.figures.server == server]
 
 
-def _goals(results: "Results", middle: int) -> str:
+def _goals(results: Results, middle: int) -> str:
     lines = [_encode_goal(results)]
     for name in (DIRECT, PLAIN):
         lines += [_share_goal(results, name), _p99_goal(results, name, middle)]
@@ -145,13 +230,13 @@ def _goals(results: "Results", middle: int) -> str:
     return "Goals:\n\n" + "".join(f"- {line}\n" for line in lines)
 
 
-def _encode_goal(results: "Results") -> str:
+def _encode_goal(results: Results) -> str:
     few, many = results.encode_us[100], results.encode_us[3_000]
     told = f"an update is made in {few:,.0f} µs for 100 readers, {many:,.0f} µs for 3,000"
     return f"{_verdict(many <= few * SAME_ENCODING)}: {told}"
 
 
-def _share_goal(results: "Results", name: str) -> str:
+def _share_goal(results: Results, name: str) -> str:
     theirs = [one for one in results.floods if one.server == LIBRARY]
     ours = [one for one in results.floods if one.server == name]
     cpu = statistics.median(ratios(ours, theirs, _by_cpu))
@@ -161,13 +246,13 @@ def _share_goal(results: "Results", name: str) -> str:
     return f"{_verdict(min(cpu, wall) >= least)}: {TITLES[name]}: {told} (≥ {least})"
 
 
-def _p99_goal(results: "Results", name: str, middle: int) -> str:
+def _p99_goal(results: Results, name: str, middle: int) -> str:
     p99 = statistics.median(one.p99_ms for one in _of(results.figures, name, middle))
     told = f"p99 {p99:.1f} ms at {middle:,} readers (< {MOST_P99_MS:.0f})"
     return f"{_verdict(p99 < MOST_P99_MS)}: {TITLES[name]}: {told}"
 
 
-def _stall_goals(results: "Results", name: str, middle: int) -> list[str]:
+def _stall_goals(results: Results, name: str, middle: int) -> list[str]:
     stalls = _stalls_of(results.stalls, name)
     without = statistics.median(one.p99_ms for one in _of(results.figures, name, middle))
     beside = statistics.median(one.figures.p99_ms for one in stalls)

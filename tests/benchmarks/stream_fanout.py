@@ -7,16 +7,97 @@ machine that others use too: the ratios to the library do.
 """
 
 import argparse
+import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from api.stream.channels import Channel, Content
+from api.stream.sinks import QueueSink
+from api.stream.subscriber import Counters, Subscriber
+from api.stream.topics import RowCache, Topic
+from backend.clock import SystemClock
+from backend.models.market import Coin
 from tests.benchmarks.fanout_control import CLIENTS, pin, raise_file_limit, run
-from tests.benchmarks.fanout_encode import encode_us
-from tests.benchmarks.fanout_figures import Figures, Flood, Stall
-from tests.benchmarks.fanout_report import report
+from tests.benchmarks.fanout_report import NAMES, Results, report
 from tests.benchmarks.fanout_rounds import opened
-from tests.benchmarks.fanout_stations import NAMES
+from tests.world import data
+
+REPEATS = 300
+CHANGED = 5
+
+
+async def _no_answers() -> AsyncGenerator[Any]:
+    """Stands in for the channel's answers: `Topic` never reads them."""
+    yield None
+
+
+def encode_us(readers: int) -> float:
+    """The median of `Topic.show` and of the frame's WebSocket form, in microseconds."""
+    topic = _topic(readers)
+    rows = _coins()
+    topic.update(Content(tuple(rows), {}))
+    spent = []
+    for repeat in range(REPEATS):
+        rows = _changed(rows, repeat)
+        shown = Content(tuple(rows), {"count": len(rows)})
+        begun = time.perf_counter()
+        assert all(frame.wire for frame in topic.update(shown))
+        spent.append(time.perf_counter() - begun)
+    return 1e6 * statistics.median(spent)
+
+
+def _topic(readers: int) -> Topic:
+    clock, counters = SystemClock(), Counters()
+    channel = Channel(
+        ("market",),
+        _no_answers,
+        lambda _answer, _coins: Content(None, None),
+        row_key=lambda coin: coin.key,
+        order=lambda coin: (coin.market_cap_rank is None, coin.market_cap_rank or 0),
+    )
+    topic = Topic(channel, (), RowCache(), clock)
+    for _ in range(readers):
+        Subscriber(QueueSink(), clock, counters).send_state(topic)
+    return topic
+
+
+def _coins() -> list[Coin]:
+    return [_coin(place, 1.0 + place) for place in range(data.ROWS)]
+
+
+def _coin(place: int, price: float) -> Coin:
+    return Coin(
+        id=f"coin-{place}",
+        symbol=f"C{place}",
+        name=f"Coin {place}",
+        image=f"https://img.example/coin-{place}.png",
+        market_cap_rank=place + 1,
+        price=price,
+        market_cap=price * 1e6,
+        volume_24h=1e6,
+        high_24h=price * 1.02,
+        low_24h=price * 0.97,
+        price_change_24h=price * 0.01,
+        price_change_percentage_24h=1.01,
+        circulating_supply=1e6,
+        last_updated=datetime.now(UTC),
+        source="coingecko_free",
+    )
+
+
+def _changed(rows: list[Coin], repeat: int) -> list[Coin]:
+    """A few new rows among the old ones, as a venue's tick leaves them."""
+    rows = list(rows)
+    for place in range(CHANGED):
+        at = (repeat * CHANGED + place) % len(rows)
+        later = datetime.now(UTC) + timedelta(seconds=repeat)
+        rows[at] = replace(rows[at], last_updated=later)
+    return rows
+
 
 #: Floods and stalled readers are measured at this many readers, or at the most below it.
 MIDDLE = 1_000
@@ -33,17 +114,6 @@ class Options:
     @property
     def middle(self) -> int:
         return max([count for count in self.readers if count <= MIDDLE] or self.readers[:1])
-
-
-@dataclass
-class Results:
-    """All rounds, in their order."""
-
-    frame_bytes: int = 0
-    encode_us: dict[int, float] = field(default_factory=dict)
-    figures: list[Figures] = field(default_factory=list)
-    floods: list[Flood] = field(default_factory=list)
-    stalls: list[Stall] = field(default_factory=list)
 
 
 def read_options(arguments: Sequence[str]) -> Options:
