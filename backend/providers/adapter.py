@@ -74,6 +74,10 @@ class Call:
     moved_to: str | None = field(default=None, repr=False)  # it may contain the key
     parts: tuple[bytes, ...] = ()
 
+    def always(self, _query: Query[Any], _context: "Context") -> tuple["Call", ...]:
+        """The `build` of an operation that makes this one call for every query."""
+        return (self,)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from backend.identity.instruments import Instrument
 from backend.models.numbers import has_host
+from backend.models.ohlc import Candle, Candles, Interval, sifted
 from backend.models.sentiment import FearGreed
 
 M = TypeVar("M")
@@ -20,6 +22,8 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
 CURRENT_WITHIN_MS = 3 * 3_600_000
 #: Largest age of the newest daily value, in ms: today's may be late, yesterday's may not.
 OLDEST_DAY_MS = 49 * 3_600_000
+#: Most days of an index in one answer.
+MOST_DAYS = 800
 #: Accepted clock difference, in ms.
 AHEAD_MS = 3_600_000
 #: Longest name of a refused row, in characters; it is shown to clients.
@@ -114,14 +118,53 @@ def not_ahead(instant: datetime, now_ms: int) -> datetime:
     return instant
 
 
-def newest_days(days: Iterable[FearGreed], now_ms: int) -> tuple[FearGreed, ...]:
-    """The days of an index, newest first, the first row of each day. Raises ValueError if the
-    newest is older than yesterday or in the future."""
-    unique: dict[datetime, FearGreed] = {}
-    for day in days:
-        unique.setdefault(day.timestamp, day)
-    ranked = tuple(unique[at] for at in sorted(unique, reverse=True))
-    age_ms = now_ms - int(ranked[0].timestamp.timestamp() * 1000)
-    if not -CURRENT_WITHIN_MS <= age_ms <= OLDEST_DAY_MS:
+def parse_days(
+    rows: Any, parse: Callable[[Any], FearGreed], first_day: datetime, now_ms: int
+) -> tuple[tuple[FearGreed, ...], tuple[str, ...]]:
+    """The days of an index, newest first, the first row of each day, and the refused rows' names.
+
+    Refused are malformed days, those before `first_day` and those in the future. Raises ValueError
+    as `parse_rows`, and if the newest day is older than yesterday.
+    """
+
+    def parse_day(row: Any) -> FearGreed:
+        day = parse(row)
+        if not_ahead(day.timestamp, now_ms) < first_day:
+            raise ValueError("older than the index")
+        return day
+
+    days, refused = parse_rows(rows, parse_day, "timestamp", most=MOST_DAYS)
+    unique = {day.timestamp: day for day in reversed(days)}
+    newest = max(unique)
+    if now_ms - newest.timestamp() * 1000 > OLDEST_DAY_MS:
         raise ValueError("the newest day is not current")
-    return ranked
+    return tuple(unique[at] for at in sorted(unique, reverse=True)), refused
+
+
+def parse_candles(
+    pages: Iterable[Any],
+    interval: Interval,
+    parse: Callable[[Any], Candle],
+    opened: Callable[[Any], int],
+    *,
+    most: int,
+    instrument: Instrument | None = None,
+) -> Candles:
+    """The candles of all pages, each of at most `most` rows. Raises ValueError if most of them are
+    malformed. `opened` returns the open time of a row, which names it if it is refused."""
+    rows = [row for page in pages for row in bounded(page, most)]
+    if not rows:
+        return Candles(interval, (), instrument)
+    candles, malformed = parse_rows(rows, parse, opened, most=len(rows))
+    series = sifted(interval, candles, instrument, malformed)
+    if len(series.refused) > len(series.candles):
+        raise ValueError("most candles are malformed")
+    return series
+
+
+def whole_number(text: str, most_digits: int) -> int:
+    """Digits only: int() would also accept `1_3`, ` 13 `, 13.5 and True. Raises TypeError,
+    ValueError."""
+    if not re.fullmatch(rf"[0-9]{{1,{most_digits}}}", text):
+        raise ValueError("not a whole number")
+    return int(text)

@@ -21,14 +21,14 @@ from backend.models.market import (
     QuotesQuery,
     agree,
 )
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery, sifted
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
     CURRENT_WITHIN_MS,
     LONGEST_NAME,
-    bounded,
     decimal_number,
     decimal_numbers,
+    parse_candles,
     parse_rows,
     refuse_other_times,
 )
@@ -52,14 +52,13 @@ DEAD_AFTER_MS = HOUR
 PAGE = 1_000
 #: Most rows; about 3,500 pairs were ever listed.
 MOST_TICKERS = 10_000
-ALL_TICKERS_WEIGHT = 80
 KLINES_WEIGHT = 2
 
 
-def build_tickers(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
-    """All TRADING pairs in one call of weight 80; about 2.5 MB."""
-    params = (("symbolStatus", "TRADING"),)
-    return (Call("/api/v3/ticker/24hr", params, ALL_TICKERS_WEIGHT, max_bytes=8 * MIB),)
+#: All TRADING pairs in one call of weight 80; about 2.5 MB.
+build_tickers = Call(
+    "/api/v3/ticker/24hr", (("symbolStatus", "TRADING"),), weight=80, max_bytes=8 * MIB
+).always
 
 
 def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> PairTickers:
@@ -74,7 +73,7 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     priced = ((row, instrument_of(context.provider, row["symbol"])) for row in live)
     dollar = [(row, instrument) for row, instrument in priced if instrument]
     dollar.sort(key=by_quote)
-    tickers, wrong = parse_rows(dollar, _ticker, _symbol, most=MOST_TICKERS)
+    tickers, wrong = parse_rows(dollar, _ticker, lambda row: row[1].symbol, most=MOST_TICKERS)
     best: dict[str, PairTicker] = {}
     for ticker in tickers:
         best.setdefault(ticker.instrument.base, ticker)
@@ -104,10 +103,6 @@ def instrument_of(venue: str, symbol: str) -> Instrument | None:
 def by_quote(row: tuple[Any, Instrument]) -> int:
     """Sorts rows with their instruments by the quote currency, the preferred one first."""
     return QUOTES.index(row[1].quote)
-
-
-def _symbol(row: tuple[Any, Instrument]) -> Any:
-    return row[1].symbol
 
 
 def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
@@ -167,7 +162,7 @@ def _klines(
 
 def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """The candles, oldest first. Raises QueryRefused if the pair is delisted or another coin's."""
-    if _is_newest(query):
+    if query.start_ms is None or query.end_ms is None:
         series = _series(query, payloads, context)
         _refuse_other_market(query, series, context)
         return series
@@ -176,28 +171,22 @@ def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) ->
     return _series(query, payloads[1:], context)
 
 
-def _is_newest(query: OhlcQuery) -> bool:
-    return query.start_ms is None or query.end_ms is None
-
-
 def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:
-    """The candles of all pages. Raises ValueError if most of them are malformed."""
-    rows = [row for page in pages for row in bounded(page, 2 * PAGE)]
-    instrument = _instrument(query, context)
-    if not rows:
-        return Candles(query.interval, (), instrument)
-    candle = partial(_candle, query, context)
-    candles, malformed = parse_rows(rows, candle, itemgetter(0), most=len(rows))
-    series = sifted(query.interval, candles, instrument, malformed)
-    if len(series.refused) > len(series.candles):
-        raise ValueError("most candles are malformed")
-    return series
+    return parse_candles(
+        pages,
+        query.interval,
+        partial(_candle, query, context),
+        itemgetter(0),
+        most=2 * PAGE,
+        instrument=_instrument(query, context),
+    )
 
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
     if row[0] - context.now_ms > CURRENT_WITHIN_MS:
         raise ValueError("the candle is in the future")
-    if not _is_newest(query) and not query.start_ms <= row[0] < query.end_ms:
+    start_ms, end_ms = query.start_ms, query.end_ms
+    if start_ms is not None and end_ms is not None and not start_ms <= row[0] < end_ms:
         raise ValueError("the candle is outside the requested range")
     if not row[0] < row[6] < query.interval.next_open(row[0]):
         raise ValueError("the candle overlaps the next one")

@@ -42,14 +42,6 @@ def build_path(subjects: Sequence[TickSubject]) -> str:
     return f"/stream?streams={'/'.join(map(stream_name, subjects))}"
 
 
-def build_subscribe(subjects: Sequence[TickSubject], number: int) -> str:
-    return _command("SUBSCRIBE", subjects, number)
-
-
-def build_unsubscribe(subjects: Sequence[TickSubject], number: int) -> str:
-    return _command("UNSUBSCRIBE", subjects, number)
-
-
 def _command(method: str, subjects: Sequence[TickSubject], number: int) -> str:
     names = [stream_name(subject) for subject in subjects]
     return json.dumps({"method": method, "params": names, "id": number})
@@ -164,8 +156,8 @@ PUSH_FEED = PushFeed(
     commands_per_s=3,
     most_subjects=1_000,  # of 1,024
     path=build_path,
-    subscribe=build_subscribe,
-    unsubscribe=build_unsubscribe,
+    subscribe=partial(_command, "SUBSCRIBE"),
+    unsubscribe=partial(_command, "UNSUBSCRIBE"),
     parse=parse_frame,
     is_shutdown_notice=is_shutdown_notice,
     silence_s=silence_s,

@@ -4,7 +4,6 @@ Documentation: docs.coingecko.com (reference of 2026-06); errors: /docs/errors-a
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -48,8 +47,7 @@ def serves_key(_query: AccountQuery, context: Context) -> bool:
     return context.plan == PRO.name
 
 
-def build_key(_query: AccountQuery, _context: Context) -> tuple[Call, ...]:
-    return (Call("/key"),)
+build_key = Call("/key").always
 
 
 def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) -> AccountLimits:
@@ -64,10 +62,12 @@ def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) 
     return AccountLimits(figure(f"api_key_{rate}", rate), figure(f"api_key_{credit}", credit), used)
 
 
-def build_markets(_query: QuotesQuery, _context: Context) -> tuple[Call, ...]:
-    """The top 250 by market cap in USD, in one call."""
-    params = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", str(PAGE)))
-    return (Call("/coins/markets", (*params, ("page", "1")), max_bytes=2 * MIB),)
+#: The top 250 by market cap in USD, in one call.
+build_markets = Call(
+    "/coins/markets",
+    (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", f"{PAGE}"), ("page", "1")),
+    max_bytes=2 * MIB,
+).always
 
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
@@ -104,6 +104,7 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
     # With a market cap, a supply of 0 is kept: CoinGecko ranks some coins by another supply.
     supply = _known(supply) if market_cap is None else supply
     has_wrong_supply = isinstance(supply, float | int) and supply >= LARGEST
+    updated = row.get("last_updated")
     coin = Coin(
         id=row["id"],
         symbol=row["symbol"].upper(),
@@ -118,7 +119,7 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
         price_change_24h=row.get("price_change_24h"),
         price_change_percentage_24h=row.get("price_change_percentage_24h"),
         circulating_supply=None if has_wrong_supply else supply,
-        last_updated=_instant(row.get("last_updated")),
+        last_updated=None if updated is None else iso_instant(updated),
         source=provider,
     )
     return coin, has_wrong_supply
@@ -127,11 +128,6 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
 def _known(amount: Any) -> Any:
     """The amount; None for 0, which CoinGecko sends for an unknown supply or market cap."""
     return None if amount == 0 and amount is not False else amount
-
-
-def _instant(text: str | None) -> datetime | None:
-    """A time with `Z` or an offset, with or without milliseconds, or null."""
-    return None if text is None else iso_instant(text)
 
 
 def error_code(payload: Any) -> int | None:

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from backend.models.market import NAMESAKE_FACTOR, agree
-from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery, sifted
+from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Call, Context, Operation
-from backend.providers.rows import CURRENT_WITHIN_MS, bounded, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, parse_candles
 
 PAID_PLAN = "pro"
 #: `days`, the interval that it gives, and the intervals that can be merged from it.
@@ -118,19 +118,9 @@ def _path(query: OhlcQuery) -> str:
 
 
 def _series(pages: Sequence[Any], interval: Interval, most: int, context: Context) -> Candles:
-    """The candles of all pages, each of at most `most`. Raises ValueError if most of them are
-    malformed."""
-    rows = [row for page in pages for row in bounded(page, 2 * most)]
-    if not rows:
-        return Candles(interval, ())
-    step_ms = interval.step_ms
-    candle = partial(_candle, step_ms, context)
-    opened = partial(_opened, step_ms)
-    candles, malformed = parse_rows(rows, candle, opened, most=len(rows))
-    series = sifted(interval, candles, refused=malformed)
-    if len(series.refused) > len(series.candles):
-        raise ValueError("most candles are malformed")
-    return _final(series)
+    """The candles of all pages, each of at most `most`."""
+    candle, opened = partial(_candle, interval.step_ms, context), partial(_opened, interval.step_ms)
+    return _final(parse_candles(pages, interval, candle, opened, most=2 * most))
 
 
 def _opened(step_ms: int, row: Any) -> int:
@@ -157,12 +147,12 @@ def _candle(step_ms: int, context: Context, row: Any) -> Candle:
 def _final(series: Candles) -> Candles:
     """Marks candles that have a successor as closed."""
     last = len(series.candles) - 1
-    early = [at for at, candle in enumerate(series.candles[:last]) if not candle.closed]
-    if not early:
+    if all(candle.closed for candle in series.candles[:last]):
         return series
-    candles = list(series.candles)
-    for at in early:
-        candles[at] = replace(candles[at], closed=True)
+    candles = (
+        candle if candle.closed or at == last else replace(candle, closed=True)
+        for at, candle in enumerate(series.candles)
+    )
     return replace(series, candles=tuple(candles))
 
 

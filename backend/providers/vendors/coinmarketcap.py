@@ -7,13 +7,12 @@ The keyless limit is per address and unpublished.
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, QuotaSpent, RateLimited
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
-from backend.providers.rows import CURRENT_WITHIN_MS, newest_days, parse_rows
+from backend.providers.rows import iso_instant, parse_days, whole_number
 
 KEYLESS = Plan("keyless", ("https://pro-api.coinmarketcap.com",), (Window(1, 60),))
 
@@ -23,14 +22,14 @@ ATTRIBUTION = (
 )
 #: No index of this kind is older: an earlier time is an error.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
-DAYS, MOST_DAYS = 365, 800
-#: Largest body; a year of days has 30 KiB.
-MOST_BYTES = 512 * KIB
 
 
-def build_fear_greed(_query: SentimentQuery, _context: Context) -> tuple[Call, ...]:
-    params = (("limit", str(DAYS)), ("start", "1"))
-    return (Call("/public-api/v3/fear-and-greed/historical", params, max_bytes=MOST_BYTES),)
+#: A year in one call, 30 KiB.
+build_fear_greed = Call(
+    "/public-api/v3/fear-and-greed/historical",
+    (("limit", "365"), ("start", "1")),
+    max_bytes=512 * KIB,
+).always
 
 
 def parse_fear_greed(
@@ -40,41 +39,26 @@ def parse_fear_greed(
     payload = payloads[0]
     if str(payload["status"]["error_code"]) != "0":
         raise ValueError("an error instead of the index")
-    latest = datetime.fromtimestamp((context.now_ms + CURRENT_WITHIN_MS) / 1000, UTC)
-    parsed, refused = parse_rows(
-        payload["data"], partial(_day, latest=latest), "timestamp", most=MOST_DAYS
-    )
-    return FearGreedSeries(newest_days(parsed, context.now_ms), refused=refused)
+    days, refused = parse_days(payload["data"], _day, FIRST_DAY, context.now_ms)
+    return FearGreedSeries(days, refused=refused)
 
 
-def _day(row: Any, latest: datetime) -> FearGreed:
-    timestamp = _instant(row["timestamp"])
-    if not FIRST_DAY <= timestamp <= latest:
-        raise ValueError("older than any such index, or in the future")
+def _day(row: Any) -> FearGreed:
     return FearGreed(
-        value=_value(row["value"]),
+        value=whole_number(str(row["value"]), 3),  # 13 or "13": clients document both
         classification=row.get("value_classification") or None,
-        timestamp=timestamp,
+        timestamp=_instant(row["timestamp"]),
         index="coinmarketcap",
         attribution=ATTRIBUTION,
     )
 
 
-def _value(value: Any) -> int:
-    """13 or `"13"`, as clients document both; not 13.5, 13.0 or True."""
-    if not re.fullmatch(r"[0-9]{1,3}", str(value)):
-        raise ValueError("not a whole number")
-    return int(value)
-
-
 def _instant(value: Any) -> datetime:
     """Epoch seconds (text or number) or ISO 8601, as clients document both."""
     text = str(value)
-    is_epoch = re.fullmatch(r"[0-9]{10}", text)
-    instant = datetime.fromtimestamp(int(text), UTC) if is_epoch else datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("a time without a time zone")
-    return instant.astimezone(UTC)
+    if re.fullmatch(r"[0-9]{10}", text):
+        return datetime.fromtimestamp(int(text), UTC)
+    return iso_instant(text)
 
 
 def error_code(payload: Any) -> int | None:

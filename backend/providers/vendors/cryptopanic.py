@@ -5,7 +5,7 @@ is publicly recorded. `next` and `previous` contain the token and are not read.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -55,14 +55,16 @@ def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context)
 
 
 def _report(context: Context, row: Any) -> Report:
+    publisher = row.get("source") or {}
+    codes = (one.get("code") for one in row.get("instruments") or ())
     return Report(
         title=row["title"].strip(),
         url=_address(row),
-        source=_publisher(row.get("source") or {}),
+        source=str(publisher.get("title") or publisher.get("domain") or "CryptoPanic"),
         published_at=not_ahead(iso_instant(row["published_at"]), context.now_ms),
         summary=row.get("description") or None,
         image=usable_image(row.get("image")),
-        symbols=_symbols(row.get("instruments") or ()),
+        symbols=tuple(dict.fromkeys(code.upper() for code in codes if code)),
         votes_for=_votes(row, FOR),
         votes_against=_votes(row, AGAINST),
     )
@@ -71,15 +73,6 @@ def _report(context: Context, row: Any) -> Report:
 def _address(row: Any) -> Any:
     """The publisher's page, else CryptoPanic's; small plans have neither."""
     return row.get("original_url") or row.get("url")
-
-
-def _publisher(source: Any) -> str:
-    return str(source.get("title") or source.get("domain") or "CryptoPanic")
-
-
-def _symbols(instruments: Iterable[Any]) -> tuple[str, ...]:
-    codes = (instrument.get("code") for instrument in instruments)
-    return tuple(dict.fromkeys(code.upper() for code in codes if code))
 
 
 def _votes(row: Any, names: tuple[str, ...]) -> int:

@@ -54,9 +54,8 @@ SECONDS_TEXT = re.compile(r"\bper (sec|min)|/ ?(s|sec|m|min)\b", re.IGNORECASE)
 BATCH_TEXT = re.compile(r"\bbatch|\barray\b", re.IGNORECASE)
 
 
-def build_fee_history(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
-    """One batch, so that the same node gives the chain and the history."""
-    return (Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES),)
+#: One batch, so that the same node gives the chain and the history.
+build_fee_history = Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES).always
 
 
 def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context) -> BlockFees:
@@ -64,7 +63,10 @@ def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context
 
     A malformed block is left out and named; a malformed majority refuses the history.
     """
-    history = _history(payloads[0])
+    answers = bounded(payloads[0], MOST_ANSWERS)
+    if _result(answers, CHAIN) != MAINNET:
+        raise ValueError("not the Ethereum main chain")
+    history = _result(answers, HISTORY)
     ratios = bounded(history["gasUsedRatio"], BLOCKS)
     oldest = _quantity(history["oldestBlock"])
     newest = oldest + len(ratios) - 1
@@ -83,13 +85,6 @@ def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context
         method="fee_history",
         refused=refused,
     )
-
-
-def _history(batch: Any) -> Any:
-    answers = bounded(batch, MOST_ANSWERS)
-    if _result(answers, CHAIN) != MAINNET:
-        raise ValueError("not the Ethereum main chain")
-    return _result(answers, HISTORY)
 
 
 def _result(answers: list[Any], number: int) -> Any:

@@ -19,7 +19,7 @@ from backend.errors import (
 )
 from backend.models.gas import GasFees, GasQuery
 from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
-from backend.providers.rows import MALFORMED
+from backend.providers.rows import MALFORMED, whole_number
 
 FREE = Plan(
     "free",
@@ -43,9 +43,11 @@ MEANINGS = (
 )
 
 
-def build_gasoracle(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
-    params = (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle"))
-    return (Call("/v2/api", params, max_bytes=MOST_BYTES),)
+build_gasoracle = Call(
+    "/v2/api",
+    (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle")),
+    max_bytes=MOST_BYTES,
+).always
 
 
 def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
@@ -71,7 +73,7 @@ def _fees(payload: Any) -> GasFees:
         average=_gwei(result["ProposeGasPrice"]),
         fast=_gwei(result["FastGasPrice"]),
         base_fee=None if base_fee is None else _gwei(base_fee),
-        block=_block(result["LastBlock"]),
+        block=whole_number(result["LastBlock"], 12),
         method="oracle",
     )
 
@@ -81,12 +83,6 @@ def _gwei(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,30})?", text):
         raise ValueError
     return float(round(Decimal(text), 9))
-
-
-def _block(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise ValueError
-    return int(text)
 
 
 def error_code(payload: Any) -> str | None:

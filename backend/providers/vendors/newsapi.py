@@ -33,9 +33,7 @@ WORDS = (
     " stablecoin OR stablecoins OR altcoin OR altcoins OR memecoin OR defi OR web3 OR solana OR"
     " xrp OR dogecoin OR cardano OR binance OR coinbase OR tether"
 )
-PAGE, MOST_ARTICLES = 100, 200
-#: Largest body; an article has 1 to 2 KiB.
-MOST_BYTES = 2 * MIB
+MOST_ARTICLES = 200
 #: The text in every field of a removed article.
 REMOVED = "[Removed]"
 
@@ -57,16 +55,18 @@ CODES: dict[str, type[ProviderError]] = {
 CAP = "cap"
 
 
-def build_everything(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
-    """The newest 100 articles: a developer key has no second page."""
-    params = (
+#: The newest 100 articles: a developer key has no second page.
+build_everything = Call(
+    "/v2/everything",
+    (
         ("q", WORDS),
         ("searchIn", "title,description"),
         ("language", "en"),
         ("sortBy", "publishedAt"),
-        ("pageSize", str(PAGE)),
-    )
-    return (Call("/v2/everything", params, max_bytes=MOST_BYTES),)
+        ("pageSize", "100"),
+    ),
+    max_bytes=2 * MIB,  # an article has 1 to 2 KiB
+).always
 
 
 def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
@@ -74,13 +74,9 @@ def parse_everything(_query: ReportsQuery, payloads: Sequence[Any], context: Con
     articles = bounded(payloads[0]["articles"], MOST_ARTICLES)
     if not articles:
         return Reports(())
-    rows = [row for row in articles if not _is_removed(row)]
+    rows = [row for row in articles if not isinstance(row, dict) or row.get("title") != REMOVED]
     reports, refused = parse_rows(rows, partial(_report, context), "url", most=MOST_ARTICLES)
     return Reports(tuple(reports), len(refused))
-
-
-def _is_removed(row: Any) -> bool:
-    return isinstance(row, dict) and row.get("title") == REMOVED
 
 
 def _report(context: Context, row: Any) -> Report:

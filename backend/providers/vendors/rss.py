@@ -53,8 +53,7 @@ MOST_ITEMS = 10_000
 OLDEST = timedelta(days=7)
 
 
-def build_feed(_query: ReportsQuery, _context: Context) -> tuple[Call, ...]:
-    return (Call(max_bytes=2 * MIB, decode="bytes", conditional=True),)
+build_feed = Call(max_bytes=2 * MIB, decode="bytes", conditional=True).always
 
 
 def parse_feed(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
@@ -90,28 +89,20 @@ def _report(markup: str, *, base: str, context: Context) -> Report | None:
 def _address(item: Item) -> str:
     """The guid if it is the link without tracking parameters (Cointelegraph), else the link.
 
-    A guid replaces a missing link unless it is marked as not permanent.
+    A guid replaces a missing link unless it is marked as not permanent. The link is a text in RSS
+    and an attribute in Atom.
     """
+    links = [one.attributes for one in item.named("link")]
+    targets = [one.get("href", "") for one in links if one.get("rel", "alternate") == "alternate"]
+    link = next(filter(None, [item.text("link"), *targets]), "")
     guid = item.text("guid", "id")
-    address = absolute(_link(item) or _permalink(item), item.base)
+    if not link:
+        flags = [one.attributes.get("ispermalink", "true") for one in item.named("guid")]
+        if flags[:1] != ["true"]:
+            raise ValueError("an item without an address")
+        link = item.text("guid")
+    address = absolute(link, item.base)
     return guid if guid == address.partition("?")[0] else address
-
-
-def _link(item: Item) -> str:
-    """The link: the text in RSS, an attribute in Atom."""
-    addresses = [
-        one.attributes.get("href", "")
-        for one in item.named("link")
-        if one.attributes.get("rel", "alternate") == "alternate"
-    ]
-    return next(filter(None, [item.text("link"), *addresses]), "")
-
-
-def _permalink(item: Item) -> str:
-    flags = [one.attributes.get("ispermalink", "true") for one in item.named("guid")]
-    if "true" not in flags[:1]:
-        raise ValueError("an item without an address")
-    return item.text("guid")
 
 
 def _is_podcast(item: Item, url: str) -> bool:
