@@ -32,7 +32,13 @@ class CallLimit:
 
 def parse_limits(text: str) -> tuple[CallLimit, ...]:
     """`30/minute,10000/month` or `50/12 hours`; empty gives none."""
-    return tuple(map(_parse_limit, _items(text)))
+    limits = []
+    for item in _items(text):
+        match = _LIMIT.fullmatch(item)
+        if not match or int(match[1]) == 0 or match[2] == "0":
+            raise ValueError(f"{item!r} must be like 30/minute, 50/12 hours or 10000/month")
+        limits.append(CallLimit(int(match[1]), int(match[2] or 1) * PERIODS_S[match[3]]))
+    return tuple(limits)
 
 
 def parse_base_urls(text: str) -> tuple[str, ...]:
@@ -110,13 +116,6 @@ def parse_proxy_count(text: str) -> str:
 
 def _items(text: str) -> Iterable[str]:
     return (part.strip() for part in text.split(",") if part.strip())
-
-
-def _parse_limit(text: str) -> CallLimit:
-    match = _LIMIT.fullmatch(text)
-    if not match or int(match[1]) == 0 or match[2] == "0":
-        raise ValueError(f"{text!r} must be like 30/minute, 50/12 hours or 10000/month")
-    return CallLimit(int(match[1]), int(match[2] or 1) * PERIODS_S[match[3]])
 
 
 def _is_host(name: str | None) -> bool:

@@ -16,9 +16,9 @@ MAX_EDITS = 2
 MAX_SUGGESTIONS = 4
 #: Variables that Kubernetes and Docker's links set in each container for each service.
 _SERVICE = re.compile(
-    r"\w+_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
+    r"\w+_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?="
+    r"|PORT=(tcp|udp|sctp)://)"
 )
-_SERVICE_PORT = re.compile(r"\w+_PORT")
 
 
 def misspelt(
@@ -32,7 +32,8 @@ def misspelt(
     found: dict[str, tuple[str, ...]] = {}
     for name, value in variables.items():
         upper = name.upper()
-        if upper in all_known or upper in WELL_KNOWN or _is_service_variable(upper, value or ""):
+        is_of_others = upper in WELL_KNOWN or _SERVICE.match(f"{upper}={value or ''}")
+        if upper in all_known or is_of_others:
             continue
         if suggestions := _suggestions(upper, known, prefixes):
             found[name] = suggestions
@@ -43,7 +44,9 @@ def _suggestions(name: str, known: Sequence[str], prefixes: Collection[str]) -> 
     near = [own for own in known if are_near(name, own)]
     if near:
         return tuple(get_close_matches(name, near, n=1, cutoff=0))
-    prefix = max((one for one in prefixes if _has_prefix(name, one)), key=len, default=None)
+    # CACHE_TTL counts as CACHE_TTL_; a single word does not: WS, BINANCE.
+    whole = f"{name}_" if "_" in name else name
+    prefix = max(filter(whole.startswith, prefixes), key=len, default=None)
     if prefix is None:
         return ()
     alike = [own for own in known if own.startswith(prefix)]
@@ -51,11 +54,6 @@ def _suggestions(name: str, known: Sequence[str], prefixes: Collection[str]) -> 
     close = get_close_matches(name, alike, n=1, cutoff=0.8)
     unprefixed = [own for own in known if name.endswith(f"_{own}")]  # GATEWAY_PORT
     return tuple((same_end or close or unprefixed or alike)[:MAX_SUGGESTIONS])
-
-
-def _has_prefix(name: str, prefix: str) -> bool:
-    """CACHE_TTL counts as CACHE_TTL_; a single word does not: WS, BINANCE."""
-    return name.startswith(prefix) or ("_" in name and f"{name}_" == prefix)
 
 
 def _prefixes(known: Collection[str], providers: Iterable[str]) -> set[str]:
@@ -75,12 +73,6 @@ def _own_prefixes(name: str) -> Iterator[str]:
         yield f"{first}_"
     if len(more) > 1:
         yield "_".join([first, *more[:-1]]) + "_"
-
-
-def _is_service_variable(name: str, value: str) -> bool:
-    if _SERVICE.fullmatch(name):
-        return True
-    return bool(_SERVICE_PORT.fullmatch(name) and re.match(r"(tcp|udp|sctp)://", value))
 
 
 def are_near(one: str, other: str) -> bool:

@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 
 from backend.environment.certificates import tls_context
 from backend.environment.errors import SettingsError
-from backend.environment.proxies import (
-    Exemptions,
-    Proxy,
-    ProxySettings,
-    parse_no_proxy,
-    parse_proxy,
-)
+from backend.environment.proxies import Proxy, ProxySettings, parse_no_proxy, parse_proxy
 
 NETWORK_VARIABLES = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
@@ -39,7 +33,13 @@ class NetworkSettings:
 def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple[str, ...]]:
     """The settings, and warnings about ignored values. Raises SettingsError if one is invalid."""
     for_all = _proxy(environment, "all_proxy")
-    exempt, warnings = _exempt(environment)
+    variable, value = _named(environment, "no_proxy")
+    exempt, invalid = parse_no_proxy(value)
+    warnings: tuple[str, ...] = ()
+    if invalid:
+        which = ", ".join(map(str, invalid[:10]))
+        problem = f"not a host, domain, address or network, and ignored: entry {which}"
+        warnings = (f"{variable}: {problem}",)
     proxies = ProxySettings(
         _proxy(environment, "http_proxy") or for_all,
         _proxy(environment, "https_proxy") or for_all,
@@ -66,13 +66,3 @@ def _proxy(environment: Mapping[str, str], name: str) -> Proxy | None:
         return parse_proxy(value, variable) if value else None
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None
-
-
-def _exempt(environment: Mapping[str, str]) -> tuple[Exemptions, tuple[str, ...]]:
-    variable, value = _named(environment, "no_proxy")
-    exempt, invalid = parse_no_proxy(value)
-    if not invalid:
-        return exempt, ()
-    which = ", ".join(map(str, invalid[:10]))
-    warning = f"{variable}: not a host, domain, address or network, and ignored: entry {which}"
-    return exempt, (warning,)

@@ -73,28 +73,23 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Exemptions:
-    """Hosts that are called directly. A name includes its subdomains; port None is every port."""
+    """Hosts that are called directly: names with their subdomains, and networks; each for one port,
+    or for every port (None)."""
 
     all_hosts: bool = False
-    names: tuple[tuple[str, int | None], ...] = ()
-    networks: tuple[tuple[Network, int | None], ...] = ()
+    entries: tuple[tuple[str | Network, int | None], ...] = ()
 
     def cover(self, host: str, port: int) -> bool:
         """`host` is a name or an address, without brackets."""
+        if self.all_hosts:
+            return True
+        exempt = [what for what, own_port in self.entries if own_port in (None, port)]
         try:
             address = ip_address(host)
         except ValueError:
-            return self.all_hosts or self._cover_name(host, port)
-        return self.all_hosts or any(
-            own_port in (None, port) and address in network for network, own_port in self.networks
-        )
-
-    def _cover_name(self, host: str, port: int) -> bool:
-        dotted = "." + host.lower().rstrip(".")
-        return any(
-            own_port in (None, port) and dotted.endswith("." + name)
-            for name, own_port in self.names
-        )
+            dotted = "." + host.lower().rstrip(".")
+            return any(dotted.endswith(f".{name}") for name in exempt if isinstance(name, str))
+        return any(address in network for network in exempt if not isinstance(network, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +123,19 @@ def parse_proxy(text: str, variable: str = "") -> Proxy:
         raise ValueError(f"{FORM}; http, https, socks5 and socks5h are supported")
     try:
         parts = urlsplit(address)
-        host, port = _host(parts.hostname or ""), parts.port
-        user, password = (_decoded(word) for word in (parts.username, parts.password))
+        name, port = parts.hostname or "", parts.port
+        host = name if ":" in name and ip_address(name) else _domain(name.rstrip("."))
+        user, password = (
+            unquote(word or "", errors="strict") for word in (parts.username, parts.password)
+        )
     except ValueError:  # also from reading an invalid port
         raise ValueError(f"{FORM}; percent-encode special characters of a password") from None
     if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
         raise ValueError(f"{FORM}, with nothing after the port")
-    if scheme == "socks5" and not _fit_socks(user, password):
+    fit_socks = all(
+        word.isascii() and 0 < len(word) <= MAX_SOCKS_CREDENTIAL for word in (user, password)
+    )
+    if scheme == "socks5" and (user or password) and not fit_socks:
         raise ValueError(
             "user and password of a SOCKS proxy must have 1 to 255 ASCII characters each"
         )
@@ -144,24 +145,14 @@ def parse_proxy(text: str, variable: str = "") -> Proxy:
 def parse_no_proxy(text: str) -> tuple[Exemptions, tuple[int, ...]]:
     """The exempt hosts, and the numbers of invalid entries (1 is the first)."""
     entries = [entry for entry in re.split(r"[\s,]+", text) if entry]
-    names: list[tuple[str, int | None]] = []
-    networks: list[tuple[Network, int | None]] = []
-    invalid = []
+    exempt, invalid = [], []
     for number, entry in enumerate(entries, 1):
         try:
             if entry != "*":
-                _add_entry(entry, names, networks)
+                exempt.append(_exempt(entry))
         except ValueError:
             invalid.append(number)
-    return Exemptions("*" in entries, tuple(names), tuple(networks)), tuple(invalid)
-
-
-def _fit_socks(*credentials: str) -> bool:
-    """Whether both are usable, or none is set."""
-    are_usable = all(
-        word.isascii() and 0 < len(word) <= MAX_SOCKS_CREDENTIAL for word in credentials
-    )
-    return are_usable or not any(credentials)
+    return Exemptions("*" in entries, tuple(exempt)), tuple(invalid)
 
 
 def bracketed(host: str) -> str:
@@ -169,18 +160,17 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _add_entry(
-    entry: str, names: list[tuple[str, int | None]], networks: list[tuple[Network, int | None]]
-) -> None:
-    """Raises ValueError if `entry` is not a name, address or network."""
+def _exempt(entry: str) -> tuple[str | Network, int | None]:
+    """The network or name of an entry, and its port if it has one. Raises ValueError."""
     if (network := _network(entry)) is not None:
-        networks.append((network, None))
-        return
-    host, port = _split_port(entry)
-    if (network := _network(host)) is not None:
-        networks.append((network, port))
-    else:
-        names.append((_domain(host.lower().removeprefix("*").strip(".")), port))
+        return network, None
+    host, port = entry, None
+    if ":" in entry:
+        host, _, digits = entry.rpartition(":")
+        if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 65_536):
+            raise ValueError("no port")
+        port = int(digits)
+    return _network(host) or _domain(host.lower().removeprefix("*").strip(".")), port
 
 
 def _network(text: str) -> Network | None:
@@ -196,26 +186,8 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _split_port(entry: str) -> tuple[str, int | None]:
-    host, colon, port = entry.rpartition(":")
-    if not colon:
-        return entry, None
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise ValueError("no port")
-    return host, int(port)
-
-
-def _host(text: str) -> str:
-    """A name or an address without brackets. Raises ValueError."""
-    return text if ":" in text and ip_address(text) else _domain(text.rstrip("."))
-
-
 def _domain(text: str) -> str:
     name = text.encode("idna").decode().lower()  # UnicodeError is a ValueError
     if not _NAME.fullmatch(name):
         raise ValueError("no name")
     return name
-
-
-def _decoded(text: str | None) -> str:
-    return unquote(text or "", errors="strict")
