@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 
 from api.edge.problems import PROBLEM, STATUS, TITLES
 from api.routes.responder import Format, Responder
@@ -13,13 +13,12 @@ from backend.gateway import Gateway
 from backend.services.market.service import MOST_NAMES
 
 
-async def _gateway(request: Request) -> Gateway:
+def gateway_of(request: Request) -> Gateway:
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
 def responder_of(request: Request) -> Responder:
-    """Not a FastAPI dependency, which would cost as much as two parameters."""
     responder: Responder = request.app.state.responder
     return responder
 
@@ -53,7 +52,6 @@ VsCurrency = Annotated[
 TableFormat = Annotated[
     Format, Query(description="csv has the rows without `meta`", examples=["csv"])
 ]
-CurrentGateway = Annotated[Gateway, Depends(_gateway)]
 
 #: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
 EDGE_ERRORS = (

@@ -8,9 +8,9 @@ from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.routes.common import (
     PROVIDER_ERRORS,
-    CurrentGateway,
     TableFormat,
     documented,
+    gateway_of,
     refuse_others,
     responder_of,
 )
@@ -32,7 +32,6 @@ CHAINS = ("ethereum",)
 )
 async def read_gas(
     request: Request,
-    gateway: CurrentGateway,
     chain: Annotated[
         str,
         Query(
@@ -44,6 +43,7 @@ async def read_gas(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Slow, average and fast price in gwei, including the base fee."""
+    gateway = gateway_of(request)
     refuse_others("chain", chain, CHAINS)
     answer = await gateway.gas.latest()
     return await responder_of(request).respond(

@@ -10,11 +10,11 @@ from api.edge.problems import problem
 from api.routes.common import (
     SYMBOL_ERRORS,
     Currency,
-    CurrentGateway,
     TableFormat,
     VsCurrency,
     comma_list,
     documented,
+    gateway_of,
     refuse_other_currencies,
     responder_of,
 )
@@ -55,7 +55,6 @@ SortField = Annotated[
 )
 async def read_market(
     request: Request,
-    gateway: CurrentGateway,
     limit: Annotated[
         int, Query(ge=1, le=250, description="largest number of rows", examples=[10])
     ] = 100,
@@ -70,6 +69,7 @@ async def read_market(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Coins by market-cap rank. Parameters cause no calls to providers."""
+    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
     answer = await gateway.market.latest()
@@ -93,7 +93,6 @@ async def read_market(
 )
 async def read_coin(
     request: Request,
-    gateway: CurrentGateway,
     coin: Annotated[
         str, Path(max_length=64, description="id, symbol or pair", examples=["bitcoin", "BTC"])
     ],
@@ -102,6 +101,7 @@ async def read_coin(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """One coin by id, symbol or pair."""
+    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     if coin.endswith("/") or not coin:  # a redirect, as for all other paths
         reference = reference_without_slashes(request.scope)

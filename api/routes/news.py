@@ -9,11 +9,11 @@ from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
 from api.routes.common import (
     PROVIDER_ERRORS,
-    CurrentGateway,
     Instant,
     TableFormat,
     comma_list,
     documented,
+    gateway_of,
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
@@ -36,7 +36,6 @@ Mood = Literal["positive", "neutral", "negative"]
 )
 async def read_news(
     request: Request,
-    gateway: CurrentGateway,
     limit: Annotated[
         int, Query(ge=1, le=MOST_ARTICLES, description="largest number of articles", examples=[10])
     ] = 50,
@@ -59,6 +58,7 @@ async def read_news(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Articles, newest first, without duplicates. Parameters cause no calls to providers."""
+    gateway = gateway_of(request)
     names = comma_list("symbols", symbols)
     earliest = (
         datetime.fromtimestamp(parse_instant("since", since) / 1000, UTC)

@@ -11,10 +11,10 @@ from api.encoding import to_json
 from api.routes.common import (
     SYMBOL_ERRORS,
     Currency,
-    CurrentGateway,
     Instant,
     VsCurrency,
     documented,
+    gateway_of,
     refuse_other_currencies,
     responder_of,
 )
@@ -60,7 +60,6 @@ CandleLimit = Annotated[
 )
 async def read_ohlc(
     request: Request,
-    gateway: CurrentGateway,
     symbol: Symbol,
     interval: CandleInterval = Interval.H1,
     limit: CandleLimit = None,
@@ -81,6 +80,7 @@ async def read_ohlc(
     With `start` the first candles from there, else the newest. `start` and `end` without `limit`
     give all candles between them, up to 10,000.
     """
+    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     view = OhlcView(
         interval,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.cache.envelope import json_envelope
 from api.cache.tables import csv_table
-from api.routes.common import PROVIDER_ERRORS, CurrentGateway, TableFormat, documented, responder_of
+from api.routes.common import PROVIDER_ERRORS, TableFormat, documented, gateway_of, responder_of
 from api.routes.parameters import CheckedRoute
 from api.routes.responder import Format
 from api.routes.schemas import SentimentEnvelope
@@ -24,13 +24,13 @@ router = APIRouter(tags=["sentiment"], route_class=CheckedRoute)
 )
 async def read_sentiment(
     request: Request,
-    gateway: CurrentGateway,
     days: Annotated[
         int, Query(ge=1, le=MOST_DAYS, description="number of newest days", examples=[7])
     ] = 1,
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Days of one provider's index, newest first, with the attribution that it requires."""
+    gateway = gateway_of(request)
     answer = await gateway.sentiment.latest()
     return await responder_of(request).respond(
         request,

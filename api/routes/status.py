@@ -8,7 +8,7 @@ from api.cache.envelope import JSON
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.encoding import to_json
-from api.routes.common import CurrentGateway, documented_errors
+from api.routes.common import documented_errors, gateway_of
 from api.routes.parameters import CheckedRoute
 from api.routes.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
@@ -26,8 +26,9 @@ NO_STORE = {"Cache-Control": "no-store"}
     responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
-async def read_status(request: Request, gateway: CurrentGateway) -> Response:
+async def read_status(request: Request) -> Response:
     """The provider of each category, why others are not used, and the last fifty choices."""
+    gateway = gateway_of(request)
     broadcaster: Broadcaster = request.app.state.broadcaster
     overview = gateway.status.overview(broadcaster.counters())
     return Response(to_json(overview), media_type=JSON, headers=NO_STORE)
@@ -43,12 +44,13 @@ async def read_status(request: Request, gateway: CurrentGateway) -> Response:
     response_class=Response,
 )
 async def read_explanation(
-    gateway: CurrentGateway,
+    request: Request,
     category: Annotated[
         str, Query(max_length=20, description="market, ohlc, news …", examples=["ohlc"])
     ] = "market",
 ) -> Response:
     """For the category's default query, now. Calls no provider, and changes no rotation."""
+    gateway = gateway_of(request)
     explanation = gateway.status.explain(category)
     return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
@@ -59,7 +61,7 @@ async def read_explanation(
     responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
     response_class=Response,
 )
-async def read_health() -> Response:
+async def read_health(request: Request) -> Response:
     """200 while the process serves."""
     return Response(to_json({"status": "ok"}), media_type=JSON, headers=NO_STORE)
 
@@ -70,8 +72,9 @@ async def read_health() -> Response:
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
     response_class=Response,
 )
-async def read_readiness(request: Request, gateway: CurrentGateway) -> Response:
+async def read_readiness(request: Request) -> Response:
     """200 when a provider is usable or the cache is warm, else 503."""
+    gateway = gateway_of(request)
     if gateway.status.is_ready():
         return Response(to_json({"status": "ready"}), media_type=JSON, headers=NO_STORE)
     return problem(request, "not_ready", "no market provider is usable and the cache is cold")
