@@ -69,7 +69,7 @@ class ResponseCache:
 
     def __init__(self, complete_headers: CompleteHeaders, *, stores_responses: bool = True) -> None:
         self._complete_headers = complete_headers
-        self._stores_responses = stores_responses
+        self.stores_responses = stores_responses
         self._views: OrderedDict[bytes, View] = OrderedDict()
         self._targets: dict[bytes, Target] = {}
         self._bytes = 0
@@ -112,7 +112,7 @@ class ResponseCache:
         named = fields.get(b"accept-encoding", b""), fields.get(b"origin", b"")
         is_short = len(target) <= MAX_TARGET_BYTES and sum(map(len, named)) <= MAX_VARIANT_BYTES
         is_current = self._views.get(view.key) is view and validity.current_age_s() is not None
-        if not (self._stores_responses and is_short and is_current):
+        if not (self.stores_responses and is_short and is_current):
             return
         status, headers, body = response
         complete = self._complete_headers(headers, fields.get(b"origin"))

@@ -74,8 +74,10 @@ class Responder:
         return response
 
     def _store(self, request: Request, answer: Answer[Any], view: View, response: Response) -> None:
+        if answer.stale or answer.validity is None or not self._cache.stores_responses:
+            return
         fields = plain_fields(request.scope["headers"])
-        if answer.stale or answer.validity is None or fields is None:
+        if fields is None:
             return
         self._cache.add_response(
             view,

@@ -1,13 +1,24 @@
 """Query parameters: unknown names, repeats and empty values are refused."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator
 
-from api.routes.parameters import ALIASES, MAX_NAME_LENGTH, MAX_NAMED, suggestions
+from api.routes.parameters import (
+    ALIASES,
+    MAX_NAME_LENGTH,
+    MAX_NAMED,
+    MAX_REMEMBERED_LENGTH,
+    MAX_REMEMBERED_URLS,
+    CheckedRoute,
+    suggestions,
+)
+from backend.errors import UnknownParameter
 from tests.api.conftest import Serve
 
 ROUTES = (
@@ -221,3 +232,56 @@ def test_suggestions_are_allowed_names(name: str) -> None:
 def test_every_alias_leads_to_a_parameter_of_some_route() -> None:
     known = {name for allowed in ALLOWED.values() for name in allowed}
     assert {one for meant in ALIASES.values() for one in meant} <= known
+
+
+def remembering(calls: list[str]) -> httpx.AsyncClient:
+    """An application with one checked route, which adds each validated value to `calls`."""
+
+    def validated(value: str) -> str:
+        calls.append(value)
+        return value
+
+    router = APIRouter(route_class=CheckedRoute)
+
+    @router.get("/coins/{coin}")
+    async def read(
+        request: Request, coin: str, name: Annotated[str, AfterValidator(validated)] = "-"
+    ) -> Response:
+        return Response(f"{coin} {name} {request.headers.get('x-test', '')}")
+
+    app = FastAPI()
+    app.include_router(router)
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
+
+
+async def test_the_arguments_of_a_url_are_validated_once() -> None:
+    calls: list[str] = []
+    client = remembering(calls)
+    urls = ["/coins/a?name=x", "/coins/b?name=x", "/coins/a?name=y"]
+    for test in ("1", "2"):
+        texts = [(await client.get(url, headers={"x-test": test})).text for url in urls]
+        assert texts == [f"a x {test}", f"b x {test}", f"a y {test}"]
+    assert calls == ["x", "x", "y"]
+
+
+async def test_the_remembered_urls_are_bounded_in_number_and_length() -> None:
+    calls: list[str] = []
+    client = remembering(calls)
+    for _ in range(2):
+        long = {"name": "n" * MAX_REMEMBERED_LENGTH}
+        assert (await client.get("/coins/a", params=long)).is_success
+    assert len(calls) == 2
+    for number in range(MAX_REMEMBERED_URLS + 1):
+        await client.get(f"/coins/{number}?name=x")
+    calls.clear()
+    await client.get(f"/coins/{MAX_REMEMBERED_URLS}?name=x")
+    await client.get("/coins/0?name=x")
+    assert calls == ["x"]
+
+
+async def test_an_invalid_url_is_refused_each_time() -> None:
+    client = remembering([])
+    for _ in range(2):
+        with pytest.raises(UnknownParameter):
+            await client.get("/coins/a?other=x")
