@@ -30,8 +30,12 @@ class Instrument:
 
 
 def guessed_instruments(base: str) -> tuple[Instrument, ...]:
-    """The instruments that probably stand for a coin, before any venue has listed its own."""
-    return (Instrument("binance", base, "USDT", f"{base}USDT"),)
+    """The instruments that probably stand for a coin, before any venue has listed its own; none
+    for a ticker of which no venue can make a name."""
+    try:
+        return (Instrument("binance", base, "USDT", f"{base}USDT"),)
+    except ValueError:
+        return ()
 
 
 def instrument_at(venue: str, instruments: tuple[Instrument, ...]) -> Instrument | None:

@@ -33,6 +33,11 @@ def test_before_any_list_a_coin_is_looked_for_against_usdt_at_binance() -> None:
     assert guessed_instruments("BTC") == (AT_BINANCE,)
 
 
+@pytest.mark.parametrize("ticker", ["B" * 197, "B\u200d"], ids=ascii)
+def test_no_instrument_is_guessed_for_a_ticker_that_gives_no_valid_name(ticker: str) -> None:
+    assert guessed_instruments(ticker) == ()
+
+
 def test_no_other_module_builds_a_venues_spelling() -> None:
     """Texts may name pairs as examples for readers; code may not compose or compare them."""
     owners = ("backend/identity/", "backend/providers/vendors/")

@@ -82,16 +82,23 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
 
 
 def _identified(row: Any) -> Any:
-    """The row, if it has a printable symbol, a count of trades and a time."""
-    if not row["symbol"].isprintable():
-        raise ValueError("a symbol that is not printable")
+    """The row, if it has a short printable symbol, a count of trades and a time."""
+    if len(row["symbol"]) > LONGEST_NAME or not row["symbol"].isprintable():
+        raise ValueError("a symbol that is too long or not printable")
     index(row["count"]), index(row["closeTime"])
     return row
 
 
-@lru_cache(maxsize=MOST_TICKERS)
 def instrument_of(venue: str, symbol: str) -> Instrument | None:
-    """The instrument of a coin against a dollar coin; None for any other pair."""
+    """The instrument of a coin against a dollar coin; None for any other pair. Raises ValueError
+    for a symbol that is too long or not printable."""
+    if len(symbol) > LONGEST_NAME:  # the cache must not keep it
+        raise ValueError("a symbol that is too long")
+    return _instrument_of(venue, symbol)
+
+
+@lru_cache(maxsize=MOST_TICKERS)
+def _instrument_of(venue: str, symbol: str) -> Instrument | None:
     for quote in QUOTES:
         if symbol.endswith(quote):
             base = symbol.removesuffix(quote)

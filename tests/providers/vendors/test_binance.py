@@ -243,6 +243,12 @@ def test_a_row_with_a_number_that_is_not_a_plain_decimal_is_left_out(
     assert found.refused == ("ODDUSDT",)
 
 
+def test_a_row_with_a_symbol_that_is_too_long_is_left_out_and_named() -> None:
+    found = tickers(ticker("BTCUSDT"), ticker("ETHUSDT"), ticker("A" * 201 + "USDT"))
+    assert [one.instrument.symbol for one in found.tickers] == ["BTCUSDT", "ETHUSDT"]
+    assert found.refused == ("A" * 200,)
+
+
 def test_changes_missing_in_all_rows_are_unknown() -> None:
     rows = [ticker(pair) for pair in ("BTCUSDT", "ETHUSDT")]
     for row in rows:

@@ -24,7 +24,7 @@ from backend.models.ticks import (
 )
 from backend.providers.adapter import Context
 from backend.providers.client import parsed
-from backend.providers.vendors import binance_stream
+from backend.providers.vendors import binance, binance_stream
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from tests.clocks import EPOCH_MS
 from tests.instruments import instrument
@@ -251,6 +251,14 @@ def test_the_change_is_unknown_if_the_open_is_implausible(
 )
 def test_a_pair_that_is_not_printable_is_left_out(pair: str) -> None:
     assert [one.instrument.symbol for one in told(mini(pair), mini("BTCUSDT"))] == ["BTCUSDT"]
+
+
+def test_symbols_that_are_too_long_are_left_out_and_not_kept_in_memory() -> None:
+    before = binance._instrument_of.cache_info().misses
+    long = [mini("X" * 10_000 + "USDT"), mini("X" * 10_000)]
+    found = told(mini("BTCUSDT"), mini("ETHUSDT"), *long)
+    assert [one.instrument.symbol for one in found] == ["BTCUSDT", "ETHUSDT"]
+    assert binance._instrument_of.cache_info().misses <= before + 2
 
 
 def test_a_clock_error_of_two_hours_is_accepted() -> None:
