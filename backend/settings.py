@@ -15,40 +15,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.environment import forms
 from backend.environment.env_file import read_env_file
 from backend.environment.errors import SettingsError
-from backend.environment.forms import (
-    DAY,
-    HOUR,
-    MINUTE,
-    MONTH,
-    CallLimit,
-    parse_base_urls,
-    parse_folder,
-    parse_gateway_keys,
-    parse_host,
-    parse_limits,
-    parse_log_level,
-    parse_origins,
-    parse_provider_key,
-    parse_proxy_count,
-    parse_stream_url,
-)
+from backend.environment.forms import DAY, HOUR, MINUTE, CallLimit
 from backend.environment.names import misspelt
 from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
-
-__all__ = [
-    "DAY",
-    "MONTH",
-    "CallLimit",
-    "Configuration",
-    "ProviderSettings",
-    "Settings",
-    "SettingsError",
-    "load_configuration",
-    "parse_limits",
-    "setting_names",
-]
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -62,17 +34,17 @@ def _parsed(parse: Callable[[str], Any]) -> BeforeValidator:
 
 
 Seconds = Annotated[float, Field(gt=0, le=30 * DAY, allow_inf_nan=False)]
-Host = Annotated[str, _parsed(parse_host)]
-LogLevel = Annotated[str, _parsed(parse_log_level)]
-ProxyCount = Annotated[int, Field(ge=0, le=10), _parsed(parse_proxy_count)]
-Folder = Annotated[Path, _parsed(parse_folder)]
+Host = Annotated[str, _parsed(forms.parse_host)]
+LogLevel = Annotated[str, _parsed(forms.parse_log_level)]
+ProxyCount = Annotated[int, Field(ge=0, le=10), _parsed(forms.parse_proxy_count)]
+Folder = Annotated[Path, _parsed(forms.parse_folder)]
 OptionalPath = Annotated[Path | None, _parsed(lambda text: text or None)]
-Limits = Annotated[tuple[CallLimit, ...], NoDecode, _parsed(parse_limits)]
-Origins = Annotated[tuple[str, ...], NoDecode, _parsed(parse_origins)]
-GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(parse_gateway_keys)]
-ProviderKey = Annotated[SecretStr | None, _parsed(parse_provider_key)]
-BaseUrls = Annotated[tuple[str, ...], NoDecode, _parsed(parse_base_urls)]
-StreamUrl = Annotated[str | None, _parsed(parse_stream_url)]
+Limits = Annotated[tuple[CallLimit, ...], NoDecode, _parsed(forms.parse_limits)]
+Origins = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_origins)]
+GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(forms.parse_gateway_keys)]
+ProviderKey = Annotated[SecretStr | None, _parsed(forms.parse_provider_key)]
+BaseUrls = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_base_urls)]
+StreamUrl = Annotated[str | None, _parsed(forms.parse_stream_url)]
 
 
 class _EnvironmentSettings(BaseSettings):

@@ -7,15 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from backend.environment.errors import SettingsError
+from backend.environment.forms import CallLimit, parse_limits
 from backend.environment.network import NETWORK_VARIABLES
-from backend.settings import (
-    CallLimit,
-    Configuration,
-    ProviderSettings,
-    SettingsError,
-    load_configuration,
-    parse_limits,
-)
+from backend.settings import Configuration, ProviderSettings, load_configuration
 
 PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
 OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET

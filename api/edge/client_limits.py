@@ -13,8 +13,8 @@ from starlette.types import Scope
 
 from api.edge.client_address import UNKNOWN
 from backend.clock import Clock
+from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
-from backend.settings import CallLimit
 
 #: Addresses whose uses are counted; the least recently used one is dropped first.
 MAX_CLIENTS = 16_384

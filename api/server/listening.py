@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-from backend.settings import Settings, SettingsError
+from backend.environment.errors import SettingsError
+from backend.settings import Settings
 
 log = logging.getLogger("gateway")
 

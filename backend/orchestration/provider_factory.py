@@ -7,6 +7,8 @@ from functools import partial
 from pydantic import SecretStr
 
 from backend.clock import Clock
+from backend.environment.errors import SettingsError
+from backend.environment.forms import CallLimit
 from backend.events import EventSink
 from backend.models.status import ProviderState
 from backend.orchestration.calls.credential import Credential
@@ -21,7 +23,7 @@ from backend.orchestration.push.tick_stream import TickStream
 from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
-from backend.settings import CallLimit, Configuration, ProviderSettings, SettingsError
+from backend.settings import Configuration, ProviderSettings
 from backend.storage import NoStorage, SavedState, Storage
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.

@@ -13,8 +13,8 @@ from api.edge.client_limits import (
     ClientLimits,
     Verdict,
 )
+from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
-from backend.settings import CallLimit
 from tests.clocks import ManualClock
 
 MINUTE = CallLimit(600, 60.0)

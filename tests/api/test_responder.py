@@ -11,10 +11,10 @@ from api.cache.envelope import json_envelope
 from api.cache.response_cache import MAX_BYTES, VIEW_BYTES, ResponseCache
 from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
 from api.routes.responder import Responder
+from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
 from backend.models.answer import Answer
 from backend.services.page import Page
-from backend.settings import CallLimit
 from tests.clocks import EPOCH, ManualClock
 
 

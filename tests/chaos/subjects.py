@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from backend.environment.forms import CallLimit
 from backend.providers.registry import REGISTRY
-from backend.settings import CallLimit, Configuration, ProviderSettings, Settings
+from backend.settings import Configuration, ProviderSettings, Settings
 from tests.world.feeds import PUBLISHERS
 from tests.world.server import World
 

@@ -7,7 +7,7 @@ from itertools import repeat
 
 import pytest
 
-from backend.settings import CallLimit
+from backend.environment.forms import CallLimit
 from tests.chaos.answers import check_all
 from tests.chaos.cells import begin, due, trouble_of
 from tests.chaos.record import Cell, judge

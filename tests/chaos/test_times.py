@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.settings import DAY, MONTH, CallLimit
+from backend.environment.forms import DAY, MONTH, CallLimit
 from tests.chaos.answers import check_all
 from tests.chaos.cells import QUARTER_S, begin
 from tests.chaos.record import Cell, judge

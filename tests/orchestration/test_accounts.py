@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
+from backend.environment.forms import CallLimit
 from backend.orchestration import accounts
 from backend.orchestration.provider import Provider
-from backend.settings import CallLimit, Configuration, ProviderSettings, Settings
+from backend.settings import Configuration, ProviderSettings, Settings
 from tests.clocks import LoopClock
 from tests.walk import Walk
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend.environment.errors import SettingsError
 from backend.errors import ProviderError, RateLimited
 from backend.events import Event
 from backend.models.status import Refusal
@@ -15,7 +16,7 @@ from backend.orchestration.provider import Offer, Provider
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
-from backend.settings import SettingsError, load_configuration
+from backend.settings import load_configuration
 from backend.storage import NoStorage, SavedBlock, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from api.server.listening import ALL_IPV4, open_sockets, warn_if_open_to_all
-from backend.settings import Settings, SettingsError
+from backend.environment.errors import SettingsError
+from backend.settings import Settings
 from tests.life.process import free_port
 
 NO_IPV6 = "this machine has no IPv6"
