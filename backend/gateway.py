@@ -40,7 +40,9 @@ from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import CacheFactory, Sources, build_sources
 from backend.status import StatusService
-from backend.storage import SavedState, Storage, discard_invalid, open_storage
+from backend.storage.contract import SavedState, Storage
+from backend.storage.sqlite_storage import open_storage
+from backend.storage.validation import discard_invalid
 
 log = logging.getLogger("gateway")
 

@@ -19,7 +19,7 @@ from backend.services.market.directory import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
 from backend.settings import Settings
-from backend.storage import Storage
+from backend.storage.contract import Storage
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from backend.bounded_map import BoundedMap
 from backend.cache.answer_codec import AnswerCodec
 from backend.clock import Clock
 from backend.models.answer import Answer, Query
-from backend.storage import Storage
+from backend.storage.contract import Storage
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
 from backend.settings import Configuration, ProviderSettings
-from backend.storage import NoStorage, SavedState, Storage
+from backend.storage.contract import NoStorage, SavedState, Storage
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0

@@ -12,7 +12,7 @@ from backend.cache import answer_store
 from backend.cache.answer_codec import AnswerCodec, KeptAnswer
 from backend.cache.answer_store import AnswerStore, Retention
 from backend.models.answer import Answer
-from backend.storage import NoStorage
+from backend.storage.contract import NoStorage
 from tests.clocks import EPOCH, LoopClock
 from tests.walk import PriceQuery
 

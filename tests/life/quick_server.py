@@ -4,7 +4,7 @@ from functools import partial
 
 import run_server
 from backend.gateway import open_gateway
-from backend.storage import open_storage
+from backend.storage.sqlite_storage import open_storage
 
 #: Time for requests in progress after a signal, in whole seconds.
 DRAIN_S = 1

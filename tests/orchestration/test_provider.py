@@ -35,7 +35,7 @@ from backend.orchestration.calls.executor import PARSE_IN_THREAD_BYTES
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
-from backend.storage import NoStorage, SavedState, Storage
+from backend.storage.contract import NoStorage, SavedState, Storage
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     FixedQuery,

@@ -17,7 +17,7 @@ from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import load_configuration
-from backend.storage import NoStorage, SavedBlock, SavedState
+from backend.storage.contract import NoStorage, SavedBlock, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter
 

@@ -26,7 +26,7 @@ from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
 from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
-from backend.storage import NoStorage, SavedState
+from backend.storage.contract import NoStorage, SavedState
 from tests.simulation.oracles import DAY_S, CalendarMonth, Limit, Oracle, Sliding
 from tests.walk import PriceQuery, SeriesQuery, Wire, stub_adapter
 

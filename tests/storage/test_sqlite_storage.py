@@ -15,9 +15,8 @@ from threading import Event
 import pytest
 
 from backend.clock import SystemClock
-from backend.storage import NoStorage, SavedState, SqliteStorage, Storage, open_storage
-from backend.storage.contract import FIRST_SECOND_TICK
-from backend.storage.sqlite_storage import MAX_PENDING
+from backend.storage.contract import FIRST_SECOND_TICK, NoStorage, SavedState, Storage
+from backend.storage.sqlite_storage import MAX_PENDING, SqliteStorage, open_storage
 from backend.storage.state_file import StateFile
 
 WINDOW = "coingecko/month"
@@ -28,7 +27,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from backend.clock import SystemClock
-from backend.storage import open_storage
+from backend.storage.sqlite_storage import open_storage
 
 async def main():
     storage = open_storage(Path(sys.argv[1]), SystemClock())

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from backend.clock import Clock
 from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import Block
-from backend.storage import SavedBlock, Storage
+from backend.storage.contract import SavedBlock, Storage
 
 #: States that last long enough to be kept; a cooldown only where the provider set the wait.
 KEPT_STATES = frozenset(

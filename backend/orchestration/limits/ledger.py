@@ -3,7 +3,7 @@
 from backend.clock import Clock
 from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.storage import SavedState, Storage
+from backend.storage.contract import SavedState, Storage
 
 
 class Ledger:

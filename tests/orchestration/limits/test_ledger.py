@@ -9,7 +9,7 @@ from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
-from backend.storage import NoStorage, SavedState
+from backend.storage.contract import NoStorage, SavedState
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
 DAY = Window(1_000, 86_400.0)
