@@ -1,6 +1,7 @@
 """The state of the gateway: providers, categories, choices and caches. Makes no upstream call."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,66 +25,66 @@ from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
 
 
+@dataclass(eq=False, repr=False)
 class StatusService:
-    """Builds the documents of `/api/status`, `/api/status/explain` and `/readyz` from memory."""
+    """Builds the documents of `/api/status`, `/api/status/explain` and `/readyz` from memory.
 
-    def __init__(
-        self,
-        manager: ProviderManager,
-        history: RotationHistory,
-        caches: Mapping[str, CachedSource[Any, Any]],
-        plain: Mapping[str, Query[Any]],
-        *,
-        ttls: Mapping[str, float],
-        ticks: Callable[[], TickStatus | None],
-        clock: Clock,
-        spread: Callable[[], Spread | None] = lambda: None,
-    ) -> None:
-        """By category: `caches`, the `plain` query and `ttls`, the freshness that the settings
-        ask for in seconds."""
-        self._ttls = ttls
-        self._ticks = ticks
-        self._spread = spread
-        self._manager = manager
-        self._plain = plain
-        self._history = history
-        self._caches = caches
-        self._clock = clock
-        self._began = clock.monotonic()
+    `caches`, `plain` (the plain query) and `ttls` (the freshness that the settings ask for, in
+    seconds) are by category.
+    """
+
+    manager: ProviderManager
+    history: RotationHistory
+    caches: Mapping[str, CachedSource[Any, Any]]
+    plain: Mapping[str, Query[Any]]
+    _: KW_ONLY
+    ttls: Mapping[str, float]
+    ticks: Callable[[], TickStatus | None]
+    clock: Clock
+    spread: Callable[[], Spread | None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._began = self.clock.monotonic()
 
     def overview(self, websocket: WebSocketStatus) -> GatewayStatus:
         """The full status; the API passes in the counters of its stream."""
-        categories = {name: self._category(name) for name in self._caches}
-        providers = {p.name: p for name in self._caches for p in self._manager.chain(name)}
+        categories = {name: self._category(name) for name in self.caches}
+        counters = [cache.counters for cache in self.caches.values()]
+        providers = {p.name: p for name in self.caches for p in self.manager.chain(name)}
         return GatewayStatus(
             status=_overall([category.status for category in categories.values()]),
             version=__version__,
-            uptime_seconds=round(self._clock.monotonic() - self._began, 3),
+            uptime_seconds=round(self.clock.monotonic() - self._began, 3),
             categories=categories,
             providers=tuple(provider.status() for provider in providers.values()),
-            rotation=self._history.choices,
-            cache=self._cache(),
+            rotation=self.history.choices,
+            cache=CacheStatus(
+                entries=sum(len(cache) for cache in self.caches.values()),
+                hits=sum(counted.hits for counted in counters),
+                misses=sum(counted.misses for counted in counters),
+                stale_served=sum(counted.stale_served for counted in counters),
+            ),
             websocket=websocket,
-            ticks=self._ticks(),
-            spread=self._spread(),
+            ticks=self.ticks(),
+            spread=self.spread(),
         )
 
     def explain(self, category: str) -> Explanation:
         """Raises InvalidParameter if the category is unknown."""
-        if category not in self._caches:
-            raise InvalidParameter("category", "unknown", tuple(self._caches))
-        choice, refusals = self._manager.explain(self._plain[category])
+        if category not in self.caches:
+            raise InvalidParameter("category", "unknown", tuple(self.caches))
+        choice, refusals = self.manager.explain(self.plain[category])
         if choice is None:
             return Explanation(category, None, "no provider is eligible", refusals)
         return Explanation(category, choice.provider.name, choice.reason, refusals)
 
     def is_ready(self) -> bool:
         """True if market data can be answered: a provider is usable, or the cache has an answer."""
-        is_warm = self._caches["market"].newest is not None
-        return is_warm or any(p.is_usable for p in self._manager.chain("market"))
+        is_warm = self.caches["market"].newest is not None
+        return is_warm or any(p.is_usable for p in self.manager.chain("market"))
 
     def _category(self, name: str) -> CategoryStatus:
-        chain, newest = self._manager.chain(name), self._caches[name].newest
+        chain, newest = self.manager.chain(name), self.caches[name].newest
         usable = [provider for provider in chain if provider.is_usable]
         configured = [provider for provider in chain if provider.is_configured]
         health: Health = "ok"
@@ -91,25 +92,16 @@ class StatusService:
             health = "down"
         elif len(usable) < len(configured) or not usable or (newest and newest.stale):
             health = "degraded"
-        now, wanted_s = self._clock.now(), self._ttls[name]
-        affordable_s = self._manager.refresh_interval_s(self._plain[name])
+        now, wanted_s = self.clock.now(), self.ttls[name]
+        affordable_s = self.manager.refresh_interval_s(self.plain[name])
         return CategoryStatus(
             status=health,
-            providers=tuple(p.name for p in self._manager.eligible(self._plain[name])),
+            providers=tuple(p.name for p in self.manager.eligible(self.plain[name])),
             fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
             age_seconds=round(newest.age_s, 3) if newest else None,
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,
             ttl_effective_seconds=round(max(wanted_s, affordable_s), 1),
             ttl_note=_ttl_note(usable, wanted_s, affordable_s),
-        )
-
-    def _cache(self) -> CacheStatus:
-        counters = [cache.counters for cache in self._caches.values()]
-        return CacheStatus(
-            entries=sum(len(cache) for cache in self._caches.values()),
-            hits=sum(counted.hits for counted in counters),
-            misses=sum(counted.misses for counted in counters),
-            stale_served=sum(counted.stale_served for counted in counters),
         )
 
 
