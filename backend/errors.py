@@ -74,11 +74,8 @@ class UpstreamFailed(ProviderError):
     effect = ProviderState.COOLDOWN
 
 
-class BatchRefused(ProviderError):
+class BatchRefused(UpstreamFailed):
     """The node accepts no JSON-RPC batches; the calls can be sent one by one."""
-
-    reason = "upstream_5xx"
-    effect = ProviderState.COOLDOWN
 
 
 class MalformedResponse(ProviderError):
@@ -174,11 +171,8 @@ class GatewayError(Exception):
     """An error that is answered to the client. `code` is part of the contract."""
 
     code: ClassVar[str]
-
-    @property
-    def reason(self) -> str:
-        """Why there is no fresh answer: a word of the contract."""
-        return "timeout"
+    #: Why there is no fresh answer: a word of the contract.
+    reason: str = "timeout"
 
 
 class InvalidParameter(GatewayError):
@@ -246,14 +240,11 @@ class ClientLimitReached(GatewayError):
     """The request costs more units than the client has left. No provider was called."""
 
     code = "rate_limited"
+    reason = "rate_limited"
 
     def __init__(self, units: int, left: int, retry_after_s: int) -> None:
         super().__init__(f"the request costs {units} units of the client's limit, {left} are left")
         self.retry_after_s = retry_after_s
-
-    @property
-    def reason(self) -> str:
-        return "rate_limited"
 
 
 class DeadlineExceeded(GatewayError):
@@ -261,7 +252,10 @@ class DeadlineExceeded(GatewayError):
 
 
 class SourceUnavailable(GatewayError):
-    """No provider answered: the reason of each provider, and the attempts that were made."""
+    """No provider answered: the reason of each provider, and the attempts that were made.
+
+    `reason` is that of the last attempt, else of the last provider that is on, else of the last.
+    """
 
     def __init__(
         self, detail: str, refusals: Sequence[Refusal] = (), tried: Sequence[Attempt] = ()
@@ -269,19 +263,15 @@ class SourceUnavailable(GatewayError):
         super().__init__(detail)
         self.refusals = tuple(refusals)
         self.tried = tuple(tried)
+        reasons = [refusal.reason for refusal in self.refusals]
+        on = [reason for reason in reasons if reason not in OFF]
+        outcomes = [attempt.outcome for attempt in self.tried]
+        self.reason = (outcomes or on or reasons or [self.reason])[-1]
 
     @property
     def retry_at(self) -> datetime | None:
         """The earliest time at which a retry makes sense, None if none is known."""
         return min((refusal.until for refusal in self.refusals if refusal.until), default=None)
-
-    @property
-    def reason(self) -> str:
-        """That of the last attempt, else of the last provider that is on, else of the last."""
-        on = [refusal.reason for refusal in self.refusals if refusal.reason not in OFF]
-        reasons = [attempt.outcome for attempt in self.tried] or on
-        reasons = reasons or [refusal.reason for refusal in self.refusals]
-        return reasons[-1] if reasons else super().reason
 
 
 class NoProviderConfigured(SourceUnavailable):

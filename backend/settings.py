@@ -161,13 +161,20 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
     in_file, invalid_lines = read_env_file(Path(ENV_FILE))
-    _refuse_unsupported()
+    for name, value in _load(_Unsupported, ""):
+        if value.strip():
+            raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
     network, ignored = read_network(os.environ)
-    warnings = (*invalid_lines, *_misplaced(in_file), *ignored, *_misspelt(names, in_file))
+    misplaced = [
+        f"{name} is read from the environment only and is ignored in {ENV_FILE}"
+        for name in in_file
+        if name.upper() in NETWORK_VARIABLES
+    ]
+    warnings = (*invalid_lines, *misplaced, *ignored, *_misspelt(names, in_file))
     return Configuration(gateway, providers, network, warnings)
 
 
@@ -176,12 +183,6 @@ def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
     own = [*Settings.model_fields, *_Unsupported.model_fields]
     each = [f"{name}_{one}" for name in provider_names for one in ProviderSettings.model_fields]
     return tuple(name.upper() for name in own + each)
-
-
-def _misplaced(in_file: Iterable[str]) -> Iterable[str]:
-    for name in in_file:
-        if name.upper() in NETWORK_VARIABLES:
-            yield f"{name} is read from the environment only and is ignored in {ENV_FILE}"
 
 
 def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) -> Iterable[str]:
@@ -193,12 +194,6 @@ def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) 
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
     if len(found) > MAX_MISSPELT:
         yield f"{len(found) - MAX_MISSPELT} more variables look like settings and are ignored"
-
-
-def _refuse_unsupported() -> None:
-    for name, value in _load(_Unsupported, ""):
-        if value.strip():
-            raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
 
 
 def _load(kind: type[S], prefix: str) -> S:

@@ -220,12 +220,10 @@ def _piece(piece: bytes, declared: str | None) -> str:
 def _without_cdata(text: str) -> str:
     """CDATA sections become escaped text; a section without an end is kept as it is."""
     first, *rest = text.split("<![CDATA[")
-    return first + "".join(map(_escaped, rest))
-
-
-def _escaped(piece: str) -> str:
-    inner, end, after = piece.partition("]]>")
-    return html.escape(inner, quote=False) + after if end else piece
+    parts = (piece.partition("]]>") for piece in rest)
+    return first + "".join(
+        html.escape(inner, quote=False) + after if end else inner for inner, end, after in parts
+    )
 
 
 def _without_comments(text: str) -> str:

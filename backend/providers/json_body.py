@@ -40,14 +40,12 @@ def plain_json(body: bytes) -> Any:
 def repaired_json(body: bytes) -> Any:
     """As decode_json, for a body that plain_json cannot read; ten times slower."""
     text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace").encode()
-    repaired, count = _LONE_SURROGATE.subn(_repaired, text, MOST_REPAIRS)
+    repaired, count = _LONE_SURROGATE.subn(
+        lambda found: found[1] + (REPLACEMENT if found[2] else found[3] or b""), text, MOST_REPAIRS
+    )
     if count == MOST_REPAIRS:
         return None
     try:
         return json.loads(repaired, strict=False, parse_constant=float)
     except (ValueError, RecursionError):
         return None
-
-
-def _repaired(found: re.Match[bytes]) -> bytes:
-    return found[1] + (REPLACEMENT if found[2] else found[3] or b"")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -109,31 +110,29 @@ class PushClient:
         return refusal or ConnectFailed(f"HTTP {status} instead of a handshake")
 
 
+@dataclass(frozen=True, slots=True)
 class _Connection:
-    def __init__(
-        self, connection: ClientConnection, adapter: Adapter, unexpected: UnexpectedErrors
-    ) -> None:
-        self._connection = connection
-        self._adapter = adapter
-        self._unexpected = unexpected
+    connection: ClientConnection
+    adapter: Adapter
+    unexpected: UnexpectedErrors
 
     async def send(self, text: str) -> None:
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._connection.send(text)
+                await self.connection.send(text)
         except (ConnectionClosed, TimeoutError) as error:
             raise ConnectionBroken(type(error).__name__) from None
 
     async def receive(self, timeout_s: float) -> Any:
         try:
             async with asyncio.timeout(timeout_s):
-                text = await self._connection.recv()
+                text = await self.connection.recv()
         except TimeoutError:
             return None
         except ConnectionClosed as error:
             raise ConnectionBroken(type(error).__name__) from None
         except Exception as error:
-            self._unexpected.log(f"a frame of {self._adapter.vendor}", error)
+            self.unexpected.log(f"a frame of {self.adapter.vendor}", error)
             raise ConnectionBroken(type(error).__name__) from None
         payload = decode_json(text.encode() if isinstance(text, str) else text)
         if payload is None:

@@ -71,10 +71,15 @@ def refusal_in(
     kind = _kind(adapter, status, code)
     if kind is None:
         return None
-    retry_after_s = _retry_after_s(adapter, headers, payload, now)
+    until_ms = _read(adapter.banned_until_ms, payload)
+    ban_s = until_ms / 1000 - now.timestamp() if until_ms else None
+    retry_after_s = _usable(_header_seconds(headers, now)) or _usable(ban_s)
     if kind is RateLimited and retry_after_s is None:
         retry_after_s = _reset_s(headers, now)
-        if retry_after_s is None and not _is_named(adapter, status, code) and _has_quota(body):
+        is_named = adapter.errors.keys() & {(status, code), (None, code)}
+        # A code that repeats the status says no more than the status.
+        is_specific = is_named and code not in (None, status)
+        if retry_after_s is None and not is_specific and _has_quota(body):
             kind = QuotaSpent
     elif kind is QuotaSpent and retry_after_s is None and code is not None:
         retry_after_s = adapter.quota_reset_s(code, int(now.timestamp() * 1000))
@@ -102,22 +107,6 @@ def _kind(adapter: Adapter, status: int, code: int | str | None) -> type[Provide
     if status >= 400:
         return DEFAULT_ERRORS.get(status, QueryRefused)
     return MalformedResponse  # 1xx, or a redirect that is not followed
-
-
-def _is_named(adapter: Adapter, status: int, code: int | str | None) -> bool:
-    """True if the vendor's table has the code; a code that repeats the status does not count."""
-    if code is None or code == status:
-        return False
-    return (status, code) in adapter.errors or (None, code) in adapter.errors
-
-
-def _retry_after_s(
-    adapter: Adapter, headers: Mapping[str, str], payload: Any, now: datetime
-) -> float | None:
-    """The wait that the provider names, in seconds; None without a usable one."""
-    seconds = _usable(_header_seconds(headers, now))
-    until_ms = _read(adapter.banned_until_ms, payload)
-    return seconds or _usable(until_ms / 1000 - now.timestamp() if until_ms else None)
 
 
 def _usable(seconds: float | None) -> float | None:

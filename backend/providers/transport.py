@@ -35,13 +35,13 @@ class PooledTransport(httpx.AsyncHTTPTransport):
         )
 
 
-class ForwardingTransport(httpx.AsyncBaseTransport):
+class ForwardingTransport(PooledTransport):
     """Plain HTTP through an HTTP proxy, with the absolute URL as target (RFC 9112, 3.2.2)."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
+        super().__init__(tls, Direct())
         self._url = httpx.URL(proxy.address)
         self._authorization = proxy.authorization
-        self._to_proxy = PooledTransport(tls, Direct())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         headers = request.headers.copy()
@@ -53,14 +53,11 @@ class ForwardingTransport(httpx.AsyncBaseTransport):
         forwarded = httpx.Request(
             request.method, self._url, headers=headers, stream=request.stream, extensions=extensions
         )
-        response = await self._to_proxy.handle_async_request(forwarded)
+        response = await super().handle_async_request(forwarded)
         if response.status_code == PROXY_AUTHENTICATION_REQUIRED:  # sent by the proxy
             await response.aclose()
             raise httpx.ProxyError("the proxy answered 407", request=request)
         return response
-
-    async def aclose(self) -> None:
-        await self._to_proxy.aclose()
 
 
 class ChoosingTransport(httpx.AsyncBaseTransport):

@@ -27,11 +27,8 @@ SOCKS_TIMEOUT_S = 60.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-class Direct(httpcore.AsyncNetworkBackend):
+class Direct(httpcore.AnyIOBackend):
     """Opens connections to the host."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -41,16 +38,15 @@ class Direct(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return ClosingStream(await self._backend.connect_tcp(host, port, timeout))
+        return ClosingStream(await super().connect_tcp(host, port, timeout))
 
 
-class Tunnel(httpcore.AsyncNetworkBackend):
+class Tunnel(Direct):
     """Opens connections to a host through a proxy, which resolves the host's name."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
         self._proxy = proxy
         self._tls = tls
-        self._direct = Direct()
 
     def __repr__(self) -> str:
         return f"<Tunnel {self._proxy.address}>"
@@ -66,7 +62,7 @@ class Tunnel(httpcore.AsyncNetworkBackend):
         """Raises httpcore.ProxyError if the proxy refuses, else as a direct connection."""
         if self._proxy.scheme == "socks5":
             return ClosingStream(await self._connect_socks(host, port))
-        stream = await self._direct.connect_tcp(self._proxy.host, self._proxy.port, timeout)
+        stream = await super().connect_tcp(self._proxy.host, self._proxy.port, timeout)
         try:
             if self._proxy.scheme == "https":
                 stream = await stream.start_tls(self._tls, self._proxy.host, timeout)

@@ -14,13 +14,7 @@ from typing import Any
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.currencies import FIAT, QUOTES
 from backend.identity.instruments import Instrument, instrument_at
-from backend.models.market import (
-    NAMESAKE_FACTOR,
-    PairTicker,
-    PairTickers,
-    QuotesQuery,
-    agree,
-)
+from backend.models.market import NAMESAKE_FACTOR, PairTicker, PairTickers, QuotesQuery, agree
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
@@ -41,10 +35,7 @@ PUBLIC = Plan(
         "https://api-gcp.binance.com",
     ),
     # Per IP address, over all hosts. The documents differ on raw requests: this is the lower one.
-    (
-        Window(6_000, 60, unit="weight", header="x-mbx-used-weight-1m"),
-        Window(61_000, 300),
-    ),
+    (Window(6_000, 60, unit="weight", header="x-mbx-used-weight-1m"), Window(61_000, 300)),
 )
 
 #: A pair whose last trade is older than this, relative to the list, is delisted. In ms.

@@ -8,13 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from backend.errors import (
-    BatchRefused,
-    MalformedResponse,
-    QuotaSpent,
-    RateLimited,
-    UpstreamFailed,
-)
+from backend.errors import BatchRefused, MalformedResponse, QuotaSpent, RateLimited, UpstreamFailed
 from backend.models.gas import BlockFees, GasQuery
 from backend.providers.adapter import KIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import bounded, parse_rows

@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from backend.errors import (
-    AuthFailed,
-    ProviderError,
-    QueryRefused,
-    QuotaSpent,
-    RateLimited,
-    UpstreamFailed,
-)
+from backend.errors import AuthFailed, QueryRefused, QuotaSpent, RateLimited, UpstreamFailed
 from backend.models.news import Report, Reports, ReportsQuery
 from backend.providers.adapter import MIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import bounded, iso_instant, not_ahead, parse_rows, usable_image
@@ -38,7 +31,7 @@ MOST_ARTICLES = 200
 REMOVED = "[Removed]"
 
 #: The vendor's documented codes; any other is ignored, as its content is unknown.
-CODES: dict[str, type[ProviderError]] = {
+CODES = {
     "apiKeyMissing": AuthFailed,
     "apiKeyInvalid": AuthFailed,
     "apiKeyDisabled": AuthFailed,
@@ -104,5 +97,5 @@ ADAPTER = Adapter(
     vendor="newsapi",
     operations=(Operation("everything", ReportsQuery, build_everything, parse_everything),),
     error_code=error_code,
-    errors={(None, CAP): QuotaSpent} | {(None, code): kind for code, kind in CODES.items()},
+    errors={(None, code): kind for code, kind in (CODES | {CAP: QuotaSpent}).items()},
 )
