@@ -21,8 +21,6 @@ from backend.errors import InvalidParameter, UnknownName, UnknownParameter
 MAX_NAMED, MAX_NAME_LENGTH, MAX_SUGGESTIONS = 8, 64, 3
 #: URLs of one route whose arguments are remembered, and their longest parameters in bytes.
 MAX_REMEMBERED_URLS, MAX_REMEMBERED_LENGTH = 256, 512
-#: URLs of one route whose arguments are remembered, and their longest parameters in bytes.
-MAX_REMEMBERED_URLS, MAX_REMEMBERED_LENGTH = 256, 512
 _BRACKETS = re.compile(r"\[.*$", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
