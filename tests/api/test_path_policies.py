@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, WebSocket
+from starlette.types import ASGIApp, Message
 
 from api.edge.path_policies import Access, GatewayRouter, PathPolicies
 from api.edge.problems import ProblemDetails
-from api.hf_unified_server import create_app
+from api.hf_unified_server import Application, create_app
 from api.routes.parameters import CheckedRoute
+from api.server.hooks import Refusal
 from backend.errors import InvalidParameter
 from backend.gateway import read_configuration
 from tests.world.server import World
@@ -53,6 +55,27 @@ async def serving(
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
             yield client
+
+
+def app_of(client: httpx.AsyncClient) -> Application:
+    transport: Any = client._transport
+    app: Application = transport.app
+    return app
+
+
+async def messages(app: ASGIApp, scope: dict[str, Any]) -> list[Message]:
+    """What the application sends, of a request that httpx cannot make."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    whole = {"query_string": b"", "headers": [], "client": ("127.0.0.1", 1), "scheme": "http"}
+    await app(whole | scope, receive, send)
+    return sent
 
 
 @pytest.mark.parametrize("is_plain", [True, False])
@@ -131,6 +154,22 @@ def test_the_longest_prefix_renders() -> None:
     assert repr(policies) == "<PathPolicies 0 paths, 2 renderers>"
 
 
+async def test_a_websocket_of_a_new_prefix_is_locked_by_default(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    async def serve_socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    for access, kind in ((Access.KEY, "websocket.close"), (Access.PUBLIC, "websocket.accept")):
+        router = GatewayRouter(prefix="/dialect/v1", access=access)
+        router.add_api_websocket_route("/stream", serve_socket)
+        async with serving(world, surroundings, router, GATEWAY_API_KEYS=KEY) as client:
+            sent = await messages(
+                app_of(client), {"type": "websocket", "path": "/dialect/v1/stream"}
+            )
+            assert sent[0]["type"] == kind
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "expected"),
     [
@@ -176,3 +215,20 @@ async def test_a_router_renders_the_refusal_of_a_client_over_its_limit(
         refused = await client.get("/dialect/v1/price")
         assert refused.text.startswith("429 rate_limited: this address may use")
         assert int(refused.headers["retry-after"]) > 3_000
+
+
+async def test_a_router_renders_the_servers_own_refusals(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    router = new_router(render_error=as_dialect)
+    async with serving(world, surroundings, router) as client:
+        refuse = app_of(client).server_hooks.refuse(Refusal("bad_request", "no Host header"))
+        for path, media_type in (
+            ("/dialect/v1/price", b"text/plain"),
+            ("/", b"application/problem"),
+        ):
+            sent = await messages(refuse, {"type": "http", "method": "GET", "path": path})
+            headers = dict(sent[0]["headers"])
+            assert sent[0]["status"] == 400
+            assert headers[b"content-type"].startswith(media_type)
+            assert headers[b"connection"] == b"close"
