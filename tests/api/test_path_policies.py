@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Query, Response, WebSocket
+from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message
 
 from api.edge.path_policies import Access, GatewayRouter, PathPolicies
@@ -32,12 +33,14 @@ def new_router(**options: Any) -> GatewayRouter:
     router = GatewayRouter(prefix="/dialect/v1", route_class=CheckedRoute, **options)
 
     @router.get("/price")
-    async def read_price(ids: Annotated[str, Query(max_length=5)] = "btc") -> str:
+    async def read_price(
+        request: Request, ids: Annotated[str, Query(max_length=5)] = "btc"
+    ) -> Response:
         if ids == "none":
             raise InvalidParameter("ids", "no such coin")
         if ids == "bug":
             raise RuntimeError("/home/secret/path")
-        return ids
+        return JSONResponse(ids)
 
     return router
 
