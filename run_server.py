@@ -129,29 +129,22 @@ def server(
 
 def main(**options: Any) -> int:
     """Serves until a signal; gives the exit code. `options` are those of `server`."""
-    try:
-        configuration = read_configuration()
-    except SettingsError as error:
-        return _refuse(error)
-    settings = configuration.gateway
     # uvicorn stops gracefully on a signal, then raises it again: the default handlers would end
     # the process before the logs are written, or show a traceback.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
-        try:
+    try:
+        configuration = read_configuration()
+        settings = configuration.gateway
+        with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
             sockets = open_sockets(settings.host, settings.port)
-        except SettingsError as error:
-            return _refuse(error)
-        raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
-        warn_if_open_to_all(settings, sockets)
-        server(configuration, **options).run(sockets)
+            raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
+            warn_if_open_to_all(settings, sockets)
+            server(configuration, **options).run(sockets)
+    except SettingsError as error:
+        print(f"invalid setting  {error}", file=sys.stderr)
+        return 2
     return 0
-
-
-def _refuse(error: SettingsError) -> int:
-    print(f"invalid setting  {error}", file=sys.stderr)
-    return 2
 
 
 def _is_not_invalid_utf8(record: logging.LogRecord) -> bool:

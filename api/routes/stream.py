@@ -32,9 +32,7 @@ async def read_websocket(websocket: WebSocket) -> None:
     def read_query() -> tuple[Subscribe, ...]:
         query = websocket.query_params
         check(query, PARAMETERS)
-        return subscriptions_in_query(
-            query.get("channels"), query.get("symbols"), query.get("interval")
-        )
+        return subscriptions_in_query(*map(query.get, PARAMETERS))
 
     await WebSocketSession(websocket, read_query).run()
 

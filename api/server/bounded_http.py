@@ -28,10 +28,6 @@ EARLY_HANDSHAKE = Refusal(
 )
 
 
-def _do_nothing() -> None:
-    """Takes the place of uvicorn's callback that starts the next request."""
-
-
 class PipelineFlowControl(FlowControl):
     """Resumes reading only when no request and no response waits. uvicorn's own resumes after each
     response, and whenever an application asks for a body, however many requests wait."""
@@ -91,13 +87,11 @@ class BoundedHttp(StrictHttp):
         self.flow = PipelineFlowControl(transport, self.pipeline)
         self._progress = ReadProgress(transport, self._timeouts.stalled_s)
         self._draining = DrainingTransport(transport, self)
-        if self._connections is not None:
-            self._address = self._connections.admit(self.client)
-            if self._address is None:
-                reset(transport)
-                return
-        connection = transport.get_extra_info("socket")
-        limit_send_buffer(connection, SEND_BUFFER_BYTES, self._timeouts.stalled_s)
+        self._address = self._connections.admit(self.client)
+        if self._address is None:
+            reset(transport)
+            return
+        limit_send_buffer(transport, SEND_BUFFER_BYTES, self._timeouts.stalled_s)
         self._head_since = self._clock.monotonic()
         self._schedule_check(self._timeouts.head_s)
 
@@ -119,22 +113,17 @@ class BoundedHttp(StrictHttp):
         if self._timer:
             self._timer.cancel()
         self._unset_keepalive_if_required()
-        if self._connections is not None:
-            self._connections.forget_unread(self)
-            if self._address is not None:
-                self._connections.release(self._address)
-                self._address = None
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+        self._connections.forget_unread(self)
+        if self._address is not None:
+            self._connections.release(self._address)
+            self._address = None
 
     # Requests
 
     def data_received(self, data: bytes) -> None:
         self._received_bytes += len(data)
         if self._received_bytes > MAX_REQUEST_BYTES:
-            self._abort()
+            self.transport.abort()
             return
         if not self.accepts_requests:
             return
@@ -151,7 +140,7 @@ class BoundedHttp(StrictHttp):
         if self.cycle is not None:  # None before the first request, and for a handshake
             self.cycle.transport = self._draining
         if self.pipeline and len(self.pipeline) > MAX_PIPELINED:
-            self._abort()
+            self.transport.abort()
 
     def find_refusal(self) -> Refusal | None:
         is_early = self._is_answering() and self.parser.should_upgrade() and self._should_upgrade()
@@ -167,7 +156,7 @@ class BoundedHttp(StrictHttp):
             self.hooks.count_refusal(400, self.client)
             super().send_400_response(msg)
         elif self.cycle.more_body:
-            self._abort()  # the body of the current request is broken
+            self.transport.abort()  # the body of the current request is broken
         else:
             self.stop_requests()
 
@@ -204,7 +193,7 @@ class BoundedHttp(StrictHttp):
         self.accepts_requests, self._head_since = False, None
         self.pipeline.clear()
         if self._running is not None:
-            self._running.on_response = _do_nothing  # uvicorn would go on to the next request
+            self._running.on_response = lambda: None  # uvicorn would start the next request
         self._unset_keepalive_if_required()
         self._progress.update(self._clock.monotonic())
         if self._progress.unread and self.transport.can_write_eof():
@@ -226,15 +215,14 @@ class BoundedHttp(StrictHttp):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._connections is not None:
-            self._connections.forget_unread(self)
+        self._connections.forget_unread(self)
         if self.pipeline and (self._running is None or self._running.response_complete):
             self._start_asgi_task(*self.pipeline.pop())
         self.flow.resume_reading()
 
     def _may_leave_unread(self, unread: int) -> bool:
         scope = cast("Scope", self.scope)  # uvicorn has a TypedDict of its own
-        return self._connections is None or self._connections.record_unread(self, scope, unread)
+        return self._connections.record_unread(self, scope, unread)
 
     # One timer for the connection, not for each request
 
@@ -247,7 +235,7 @@ class BoundedHttp(StrictHttp):
         if not (self._is_stream or self._is_read(now)):
             reset(self.transport)
         elif left_s <= 0:
-            self._abort()
+            self.transport.abort()
         elif self._is_closing and not self._progress.unread:
             self.transport.close()
         else:
@@ -263,6 +251,6 @@ class BoundedHttp(StrictHttp):
         reads = self._progress.update(now)
         if self._progress.is_stalled(now):
             return False
-        if reads and self._connections is not None:
+        if reads:
             self._connections.forget_unread(self)
         return reads or self._may_leave_unread(self._progress.unread)

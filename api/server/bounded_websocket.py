@@ -69,15 +69,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if self._connections is not None:
-            self._address = self._connections.admit(self.client)
-            if self._address is None:
-                reset(transport)
+        self._address = self._connections.admit(self.client)
+        if self._address is None:
+            reset(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._message_timer is not None:
             self._message_timer.cancel()
-        if self._connections is not None and self._address is not None:
+        if self._address is not None:
             self._connections.release(self._address)
             self._address = None
         super().connection_lost(exc)

@@ -49,7 +49,14 @@ class DirectHttp(BoundedHttp):
         server = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
         self.transport.writelines((b"%b%b%b\r\n" % (STATUS_LINE[status], server, lines), body))
         self.ignores_message = True
-        self._end_response()
+        self.end_head()
+        self._sent += 1
+        # As uvicorn ends a response: it counts the request and starts the keep-alive timeout.
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
         return True
 
     def _is_idle(self) -> bool:
@@ -65,14 +72,4 @@ class DirectHttp(BoundedHttp):
             and not (self.expect_100_continue or parser.should_upgrade())
             and parser.should_keep_alive()
             and parser.get_http_version() == "1.1"
-        )
-
-    def _end_response(self) -> None:
-        """As uvicorn does: starts the keep-alive timeout."""
-        self.end_head()
-        self._sent += 1
-        self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
         )

@@ -1,9 +1,11 @@
 """What the server's protocols take from the application that they serve."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Scope
 
 from api.server.connections import Connections
 from backend.clock import Clock, SystemClock
@@ -38,20 +40,10 @@ class ConnectionTimeouts:
     close_s: float = 3.0
 
 
-def _refuse_plainly(refusal: Refusal) -> ASGIApp:
-    body = f"{refusal.detail}\n".encode()
-    lines = {"Content-Length": str(len(body)), "Connection": "close", **refusal.headers}
-    headers = [(name.lower().encode(), text.encode()) for name, text in lines.items()]
-
-    async def respond(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 400, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return respond
-
-
-def _count_nothing(_status: int, _client: Sequence[object] | None) -> None:
-    """For an application without metrics."""
+def _unlimited() -> Connections:
+    return Connections(
+        lambda _scope: "", SystemClock(), max_unread=sys.maxsize, max_unread_bytes=sys.maxsize
+    )
 
 
 @dataclass(slots=True)
@@ -63,13 +55,15 @@ class ServerHooks:
 
     clock: Clock = field(default_factory=SystemClock)
     timeouts: ConnectionTimeouts = field(default_factory=ConnectionTimeouts)
-    #: Limits by client address; None is no limit.
-    connections: Connections | None = None
+    #: Limits by client address. By default all clients have one, without limits.
+    connections: Connections = field(default_factory=_unlimited)
     cached_response: CachedResponse | None = None
     #: Makes the ASGI application that answers with a refusal.
-    refuse: Callable[[Refusal], ASGIApp] = _refuse_plainly
+    refuse: Callable[[Refusal], ASGIApp] = lambda refusal: PlainTextResponse(
+        f"{refusal.detail}\n", 400, {"Connection": "close"} | refusal.headers
+    )
     #: Counts a refusal that the server itself answered, by status and client.
-    count_refusal: Callable[[int, Sequence[object] | None], None] = _count_nothing
+    count_refusal: Callable[[int, Sequence[object] | None], None] = lambda _status, _client: None
 
 
 def hooks_of(app: object) -> ServerHooks:

@@ -2,9 +2,9 @@
 
 import errno
 import logging
-import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 
 from backend.environment.errors import SettingsError
@@ -29,10 +29,12 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     unavailable: dict[str, OSError] = {}
     for family, address in _addresses(host, port):
         try:
-            opened.append(_listen(family, address))
+            # Listens now: of two processes with bound sockets one would fail later.
+            opened.append(socket.create_server(address, family=family, backlog=BACKLOG))
         except OSError as error:
             if error.errno not in UNAVAILABLE:
-                _close(opened)
+                for one in opened:
+                    one.close()
                 raise _settings_error(error, address[0], port) from None
             unavailable[address[0]] = error
     if not opened:
@@ -45,7 +47,8 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
 def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     """Logs a warning where other machines can connect, no key is needed and any web page may call
     the gateway."""
-    is_local = all(ip_address(_host(one)).is_loopback for one in sockets)
+    hosts = [str(one.getsockname()[0]).partition("%")[0] for one in sockets]
+    is_local = all(ip_address(host).is_loopback for host in hosts)
     if is_local or settings.gateway_api_keys or "*" not in settings.cors_origins:
         return
     log.warning(
@@ -58,7 +61,10 @@ def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) ->
 
 def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
     """Two sockets for `::`, not one for both families: IPv4 clients keep their IPv4 addresses."""
-    hosts = (ALL_IPV6, ALL_IPV4) if _is_all_ipv6(host) else (host,)
+    hosts: tuple[str, ...] = (host,)
+    with suppress(ValueError):  # not an address but a name
+        if ip_address(host) == ip_address(ALL_IPV6):  # it has several spellings (`::0`)
+            hosts = ALL_IPV6, ALL_IPV4
     known = set()
     for one in hosts:
         try:
@@ -72,30 +78,6 @@ def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
                 yield family, address  # type: ignore[misc] # addresses of IP begin so
 
 
-def _is_all_ipv6(host: str) -> bool:
-    """It has several spellings (`::0`)."""
-    try:
-        return ip_address(host) == ip_address(ALL_IPV6)
-    except ValueError:
-        return False
-
-
-def _listen(family: int, address: tuple[str, int]) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # elsewhere it would let two processes have one port
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind(address)
-        opened.listen(BACKLOG)  # now: of two processes with bound sockets one would fail later
-        opened.setblocking(False)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
 def _settings_error(error: OSError, host: str, port: int) -> SettingsError:
     match error.errno:
         case errno.EADDRINUSE:
@@ -106,13 +88,5 @@ def _settings_error(error: OSError, host: str, port: int) -> SettingsError:
             return SettingsError("HOST: is not an address of this machine")
         case errno.EAFNOSUPPORT | errno.EPROTONOSUPPORT:
             return SettingsError(f"HOST: this machine has no {'IPv6' if ':' in host else 'IPv4'}")
-    return SettingsError(f"HOST: cannot listen: {error.strerror}")
-
-
-def _host(listening: socket.socket) -> str:
-    return str(listening.getsockname()[0]).partition("%")[0]
-
-
-def _close(sockets: Sequence[socket.socket]) -> None:
-    for one in sockets:
-        one.close()
+    cause = str(error.strerror).partition(" (while")[0]  # socket.create_server adds the address
+    return SettingsError(f"HOST: cannot listen: {cause}")

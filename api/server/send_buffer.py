@@ -7,7 +7,6 @@ import struct
 import sys
 import termios
 from contextlib import suppress
-from typing import NamedTuple
 
 #: A client that is not stalled reads this many bytes, or everything, in `stalled_s` seconds.
 MIN_READ_BYTES = 16 * 1024
@@ -21,13 +20,6 @@ _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 
 
-class SendQueue(NamedTuple):
-    """Bytes that the peer has not acknowledged yet, and bytes that it has acknowledged in total."""
-
-    unacked: int
-    acked: int | None  # None where the system does not report it
-
-
 class ReadProgress:
     """Measures whether the client of one connection reads what was written to it.
 
@@ -37,8 +29,7 @@ class ReadProgress:
 
     def __init__(self, transport: asyncio.Transport, stalled_s: float) -> None:
         self._transport, self._stalled_s = transport, stalled_s
-        connection = transport.get_extra_info("socket")
-        self._socket = connection if _is_tcp(connection) else None
+        self._socket = _tcp_socket(transport)
         #: At the last update: bytes in our buffer and the kernel's, and bytes acknowledged so far.
         self.unread, self._acked = 0, 0
         #: The current period: bytes acknowledged at its start, bytes to read in it, its start.
@@ -49,7 +40,9 @@ class ReadProgress:
 
     def update(self, now: float) -> bool:
         """False when bytes are unread and the client has read none since the last update."""
-        unread, acked = self._measure()
+        unacked, acked = (0, None) if self._socket is None else send_queue(self._socket)
+        unread = self._transport.get_write_buffer_size() + unacked
+        acked = -unread if acked is None else acked
         reads = not unread or acked != self._acked
         if not unread or not self._min_read or acked - self._start_acked >= self._min_read:
             self._start_acked, self._started_at = acked, now
@@ -61,21 +54,14 @@ class ReadProgress:
         """Whether the client has read too little for `stalled_s` seconds, as of the last update."""
         return bool(self._min_read) and now - self._started_at >= self._stalled_s
 
-    def _measure(self) -> tuple[int, int]:
-        unread = self._transport.get_write_buffer_size()
-        if self._socket is None:
-            return unread, -unread
-        kernel = send_queue(self._socket)
-        unread += kernel.unacked
-        return unread, -unread if kernel.acked is None else kernel.acked
 
-
-def limit_send_buffer(connection: socket.socket | None, max_bytes: int, unacked_s: float) -> None:
+def limit_send_buffer(transport: asyncio.Transport, max_bytes: int, unacked_s: float) -> None:
     """Limits the kernel's send buffer in bytes, and the time that data may stay unacknowledged.
 
     Linux doubles the size for its own bookkeeping. Does nothing for other than TCP sockets.
     """
-    if connection is None or not _is_tcp(connection):
+    connection = _tcp_socket(transport)
+    if connection is None:
         return
     with suppress(OSError, ValueError):  # the socket may be closed already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max_bytes)
@@ -86,32 +72,28 @@ def limit_send_buffer(connection: socket.socket | None, max_bytes: int, unacked_
 def reset(transport: asyncio.Transport) -> None:
     """Closes a connection with a reset. A plain abort would leave the unsent data in the kernel
     until the timeout of `limit_send_buffer`."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None and _is_tcp(connection):
+    if connection := _tcp_socket(transport):
         with suppress(OSError, ValueError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
     transport.abort()
 
 
-def send_queue(connection: socket.socket) -> SendQueue:
-    """The kernel's count; zero where it is unavailable or the connection is closed."""
+def send_queue(connection: socket.socket) -> tuple[int, int | None]:
+    """Bytes that the peer has not acknowledged yet (zero for a closed connection), and bytes that
+    it has acknowledged in total (None where the system does not report it)."""
     try:
         answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4)
         unacked = int.from_bytes(answer, sys.byteorder)
         if not unacked or _TCP_INFO is None:
-            return SendQueue(unacked, None)
+            return unacked, None
         info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED_END)
     except (OSError, ValueError):
-        return SendQueue(0, None)
-    return SendQueue(unacked, _acked(info))
+        return 0, None
+    acked = info[_ACKED:]
+    return unacked, int.from_bytes(acked, sys.byteorder) if len(info) == _ACKED_END else None
 
 
-def _acked(info: bytes) -> int | None:
-    if len(info) < _ACKED_END:
-        return None
-    (acked,) = struct.unpack_from("=Q", info, _ACKED)
-    return int(acked)
-
-
-def _is_tcp(connection: socket.socket | None) -> bool:
-    return connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6)
+def _tcp_socket(transport: asyncio.Transport) -> socket.socket | None:
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    is_tcp = connection and connection.family in (socket.AF_INET, socket.AF_INET6)
+    return connection if is_tcp else None

@@ -167,9 +167,8 @@ def _malformed(headers: Headers) -> Refusal | None:
         detail = "the supported version of WebSocket is 13"
         return Refusal("upgrade_required", detail, {"Sec-WebSocket-Version": "13"})
     if not _are_one_key(_all(headers, b"sec-websocket-key")):
-        return Refusal(
-            "bad_request", "a handshake must have one Sec-WebSocket-Key: 16 bytes in base64"
-        )
+        detail = "a handshake must have one Sec-WebSocket-Key: 16 bytes in base64"
+        return Refusal("bad_request", detail)
     if len(_all(headers, b"origin")) > 1:
         return Refusal("bad_request", "a request must have at most one Origin header")
     return None

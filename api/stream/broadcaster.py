@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream import limits
-from api.stream.channels import ChannelKey, Channels, Subscription
+from api.stream.channels import Channel, ChannelKey, Channels, Coins
 from api.stream.commands import Command, CommandError, Ping, Subscribe, Unsubscribe
 from api.stream.feed import Feed
-from api.stream.frames import HEARTBEAT_S, error, frame, heartbeat, hello, shutdown
-from api.stream.limits import DEFAULT_TIMES, AddressLimits, StreamTimes
+from api.stream.frames import CHANNELS, HEARTBEAT_S, PROTOCOL, error, frame, shutdown
+from api.stream.limits import AddressLimits, StreamTimes
 from api.stream.sinks import Sink
 from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import Topic
@@ -39,8 +39,8 @@ class Broadcaster:
         *,
         max_clients: int,
         stuck_s: float,
-        share: float = 1.0,
-        times: StreamTimes = DEFAULT_TIMES,
+        share: float,
+        times: StreamTimes,
     ) -> None:
         """A client that reads nothing for `stuck_s` seconds is closed. One address gets at most
         `share` (0 to 1) of the clients and of the candle series."""
@@ -91,7 +91,8 @@ class Broadcaster:
         self._addresses.add_client(account.address)
         subscriber = Subscriber(sink, self._clock, self._counters, account)
         self._subscribers[subscriber] = None
-        subscriber.send(hello(self.limits))
+        greeting = {"heartbeat_seconds": HEARTBEAT_S, "channels": CHANNELS, "limits": self.limits}
+        subscriber.send(frame("hello", protocol=PROTOCOL, **greeting))
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -132,14 +133,13 @@ class Broadcaster:
             message = "internal error; see the server log"
             subscriber.send(error("internal_error", message, command.id))
 
-    async def validate(
-        self, commands: Iterable[Subscribe], account: ClientAccount = UNLIMITED
-    ) -> None:
+    async def validate(self, commands: Iterable[Subscribe], account: ClientAccount) -> None:
         """Checks whether a new client could have these. Raises GatewayError, CommandError."""
         keys: set[ChannelKey] = set()
         for command in commands:
             coins, _ = await self._channels.resolve(command.symbols or ())
-            keys |= _keys(self._channels.subscriptions(command, coins))
+            wanted = self._channels.subscriptions(command, coins)
+            keys |= {channel.key for channel, _ in wanted}
         self._check_limits(keys, account.address)
 
     async def _subscribe(self, subscriber: Subscriber, command: Subscribe) -> None:
@@ -151,8 +151,8 @@ class Broadcaster:
         # A client has one topic of a channel: frames do not name the coins, except for candles.
         name = "" if command.channel == "ohlc" else command.channel
         replaced = [topic for topic in subscriber.topics if topic.channel.name == name]
-        kept = _keys(subscriber.topics) - _keys(replaced)
-        keys = _keys(wanted)
+        kept = {topic.channel.key for topic in subscriber.topics if topic not in replaced}
+        keys = {channel.key for channel, _ in wanted}
         self._check_limits(kept | keys, subscriber.account.address)
         new = [key for key in keys if _is_series(key) and key not in self._feeds]
         subscriber.account.charge(UNITS_PER_CALL * len(new))
@@ -162,25 +162,24 @@ class Broadcaster:
         subscriber.send(
             frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **fields)
         )
-        topics = [self._begin_subscription(subscriber, one) for one in wanted]
+        topics = [self._begin_subscription(subscriber, *one) for one in wanted]
         for topic in replaced:
             if topic not in topics:
                 self._end_subscription(subscriber, topic)
 
     def _check_limits(self, wanted: set[ChannelKey], address: str) -> None:
-        if len(wanted) > limits.MAX_TOPICS:
-            raise CommandError(
-                "too_many_topics", f"a client follows at most {limits.MAX_TOPICS} topics"
-            )
         wanted_series = {key for key in wanted if _is_series(key)}
         series = {key for key in self._feeds if _is_series(key)}
         new = wanted_series - series
-        if new and len(series) + len(new) > limits.MAX_SERIES:
+        if len(wanted) > limits.MAX_TOPICS:
+            limit = f"a client follows at most {limits.MAX_TOPICS} topics"
+        elif new and len(series) + len(new) > limits.MAX_SERIES:
             limit = f"all clients together follow at most {limits.MAX_SERIES} series"
-            raise CommandError("too_many_topics", limit)
-        if not self._addresses.allows_series(address, wanted_series):
+        elif not self._addresses.allows_series(address, wanted_series):
             limit = f"one address follows at most {self._addresses.series} series"
-            raise CommandError("too_many_topics", limit)
+        else:
+            return
+        raise CommandError("too_many_topics", limit)
 
     def _unsubscribe(self, subscriber: Subscriber, command: Unsubscribe) -> None:
         if command.symbols and command.channel != "ohlc":
@@ -194,12 +193,12 @@ class Broadcaster:
         fields |= {"interval": command.interval} if command.interval else {}
         subscriber.send(frame("unsubscribed", id=command.id, channel=command.channel, **fields))
 
-    def _begin_subscription(self, subscriber: Subscriber, subscription: Subscription) -> Topic:
-        key = subscription.channel.key
+    def _begin_subscription(self, subscriber: Subscriber, channel: Channel, coins: Coins) -> Topic:
+        key = channel.key
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = Feed(subscription.channel, self._clock)
-        topic = feed.topic(subscription.coins)
+            feed = self._feeds[key] = Feed(channel, self._clock)
+        topic = feed.topic(coins)
         if _is_series(key) and topic not in subscriber.topics:
             self._addresses.follow(subscriber.account.address, key)
         feed.subscribe(subscriber, topic)
@@ -241,13 +240,9 @@ class Broadcaster:
                 subscriber.close_if_stuck(self._stuck_s)
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_S
-            beat = heartbeat(self._clock.now())
+            beat = frame("heartbeat", time=self._clock.now())
             for subscriber in self._subscribers:
                 subscriber.send_heartbeat(beat)
-
-
-def _keys(followed: Iterable[Topic | Subscription]) -> set[ChannelKey]:
-    return {one.channel.key for one in followed}
 
 
 def _is_series(key: ChannelKey) -> bool:

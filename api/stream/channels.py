@@ -69,14 +69,6 @@ class Channel:
         return self.key[0]
 
 
-@dataclass(frozen=True)
-class Subscription:
-    """A channel, and the coins that it is limited to."""
-
-    channel: Channel
-    coins: Coins = ()
-
-
 class Channels:
     """Makes the channels of a gateway."""
 
@@ -84,22 +76,24 @@ class Channels:
         self._gateway = gateway
         self._websocket_status = websocket_status
 
-    def subscriptions(self, command: Subscribe, coins: tuple[Coin, ...]) -> list[Subscription]:
-        """One subscription; for candles one for each coin."""
+    def subscriptions(
+        self, command: Subscribe, coins: tuple[Coin, ...]
+    ) -> list[tuple[Channel, Coins]]:
+        """One channel and the coins that it is limited to; for candles a channel for each coin."""
         match command.channel:
             case "ohlc":
                 assert command.interval is not None
-                return [Subscription(self.ohlc(coin, command.interval)) for coin in coins]
+                return [(self.ohlc(coin, command.interval), ()) for coin in coins]
             case "market":
-                return [Subscription(self.market(), _sorted(coin.key for coin in coins))]
+                return [(self.market(), _sorted(coin.key for coin in coins))]
             case "news":
-                return [Subscription(self.news(), _sorted(coin.symbol for coin in coins))]
+                return [(self.news(), _sorted(coin.symbol for coin in coins))]
             case "sentiment":
-                return [Subscription(self.sentiment())]
+                return [(self.sentiment(), ())]
             case "status":
-                return [Subscription(self.status())]
+                return [(self.status(), ())]
             case category:
-                return [Subscription(self.plain(category))]
+                return [(self.plain(category), ())]
 
     async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
         """The coins of these names, each once, and warnings about ambiguous names. Raises

@@ -1,8 +1,6 @@
 """Messages of the stream: one flat JSON object each, encoded once for all clients."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -54,16 +52,6 @@ def frame(op: str, **fields: Any) -> Frame:
     """A message. Its SSE event is its channel, or `op` if it has none."""
     event = fields.get("channel") or EVENTS.get(op, op)
     return Frame(to_json({"op": op, **fields}), event, fields.get("seq"))
-
-
-def hello(limits: Mapping[str, float]) -> Frame:
-    return frame(
-        "hello", protocol=PROTOCOL, heartbeat_seconds=HEARTBEAT_S, channels=CHANNELS, limits=limits
-    )
-
-
-def heartbeat(now: datetime) -> Frame:
-    return frame("heartbeat", time=now)
 
 
 def shutdown() -> Frame:

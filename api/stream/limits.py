@@ -48,9 +48,6 @@ class StreamTimes:
     drain_s: float = 2.0
 
 
-DEFAULT_TIMES = StreamTimes()
-
-
 class AddressLimits:
     """Counts clients and candle series for each client address. An unknown address has no limit
     of its own. An address without clients and series uses no memory."""

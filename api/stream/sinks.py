@@ -3,21 +3,70 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from typing import Any
 
-from api.server.ws_transport import WebSocketTransport
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+from api.server.bounded_websocket import BoundedWebSocket
+from api.server.hooks import hooks_of
 from api.stream.frames import Frame
 from api.stream.limits import StreamTimes
 
 
-class TransportSink(WebSocketTransport):
-    """Writes the same bytes for every client straight to its WebSocket's transport."""
+class TransportSink:
+    """Writes the same bytes for every client straight to the transport of uvicorn's protocol.
+
+    ASGI can only `await send`: this costs a task switch for each client, does not tell how many
+    bytes wait to be sent, and cannot close a connection whose client has stopped reading.
+    """
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        self._protocol = protocol
+
+    def __repr__(self) -> str:
+        return f"<TransportSink {self.buffered_bytes} bytes buffered>"
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._protocol.transport.get_write_buffer_size()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._protocol.close_sent or self._protocol.transport.is_closing()
 
     def write(self, frame: Frame) -> None:
         """Does nothing once the connection is closing."""
         protocol = self._protocol  # not by is_closing: this runs once for each client and frame
         if not (protocol.close_sent or protocol.transport.is_closing()):
             protocol.transport.write(frame.wire)
+
+    def close(self, code: int, reason: str) -> None:
+        """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
+
+        uvicorn itself would wait for as long as the peer's kernel keeps the connection.
+        """
+        protocol = self._protocol
+        if not self.is_closing:
+            with suppress(InvalidState):
+                protocol.conn.send_close(code, reason)
+            protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+            protocol.close_sent = True
+            message = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
+            if isinstance(protocol, BoundedWebSocket):
+                protocol.resume_parsing()
+            else:
+                protocol.transport.resume_reading()
+        if protocol.close_timer is None:
+            # uvicorn ends the connection when the peer's close frame comes, or by this timer.
+            close_s = hooks_of(protocol.config.app).timeouts.close_s
+            protocol.close_timer = protocol.loop.call_later(close_s, protocol.transport.abort)
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
 
 
 class QueueSink:

@@ -132,7 +132,11 @@ class WebSocketSession:
             subscriber.close(limits.MESSAGE_TOO_BIG, reason)
             return
         if reason := self._over_limit(subscriber):
-            self._reject(subscriber, reason)
+            self._rejected += 1
+            if self._rejected > limits.MAX_REJECTED:
+                subscriber.close(limits.POLICY_VIOLATION, "too many messages")
+            else:
+                subscriber.send(error("rate_limited", reason))
             return
         self._rejected = 0
         try:
@@ -155,10 +159,3 @@ class WebSocketSession:
         except ClientLimitReached as refusal:
             return str(refusal)
         return ""
-
-    def _reject(self, subscriber: Subscriber, reason: str) -> None:
-        self._rejected += 1
-        if self._rejected > limits.MAX_REJECTED:
-            subscriber.close(limits.POLICY_VIOLATION, "too many messages")
-        else:
-            subscriber.send(error("rate_limited", reason))
