@@ -53,8 +53,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _at = 0
     #: Bytes that came after our close frame; None before it.
     _ignored_bytes: int | None = None
-    #: When the incomplete message began, and the timer that checks it.
-    _message_since: float | None = None
+    #: Runs while a message is incomplete.
     _message_timer: asyncio.TimerHandle | None = None
     _address: str | None = None
 
@@ -74,8 +73,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             reset(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._message_timer is not None:
-            self._message_timer.cancel()
+        self._stop_message_timer()
         if self._address is not None:
             self._connections.release(self._address)
             self._address = None
@@ -118,9 +116,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if not self._frame_budget.take(count, self._clock.monotonic()):
             self.conn.events_received()
             self.conn.data_to_send()  # drops the pongs
-            self.close(
-                CloseCode.POLICY_VIOLATION, f"too many frames: at most {FRAMES_PER_S} a second"
-            )
+            reason = f"too many frames: at most {FRAMES_PER_S} a second"
+            self.close(CloseCode.POLICY_VIOLATION, reason)
         elif self.conn.parser_exc is not None:
             self.handle_parser_exception()
         elif self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -154,7 +151,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
 
     def send_receive_event_to_app(self) -> None:
-        self._message_since = None
+        self._stop_message_timer()
         super().send_receive_event_to_app()
 
     async def receive(self) -> Any:
@@ -175,30 +172,25 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _time_message(self, *, has_frames: bool) -> None:
         is_in_fragments = self.conn.current_size is not None
         if has_frames and not is_in_fragments:
-            self._message_since = None
+            self._stop_message_timer()
         is_open = is_in_fragments or bool(self.conn.reader.buffer)
-        if is_open and self._message_since is None and self.handshake_complete:
-            self._message_since = self._clock.monotonic()
-            if self._message_timer is None:
-                self._message_timer = self.loop.call_later(
-                    self._timeouts.message_s, self._check_message
-                )
+        if is_open and self._message_timer is None and self.handshake_complete:
+            self._start_message_timer()
 
-    def _check_message(self) -> None:
-        """The one timer of the connection, armed while a message is incomplete."""
-        self._message_timer = None
-        if self._message_since is None or self._ignored_bytes is not None:
-            return
+    def _start_message_timer(self) -> None:
+        self._message_timer = self.loop.call_later(self._timeouts.message_s, self._end_message)
+
+    def _stop_message_timer(self) -> None:
+        if self._message_timer is not None:
+            self._message_timer.cancel()
+            self._message_timer = None
+
+    def _end_message(self) -> None:
         if self.read_paused:  # our application causes the delay
-            self._message_since = self._clock.monotonic()
-        limit_s = self._timeouts.message_s
-        left_s = self._message_since + limit_s - self._clock.monotonic()
-        if left_s > 0:
-            self._message_timer = self.loop.call_later(left_s, self._check_message)
-        else:
-            self.close(
-                CloseCode.POLICY_VIOLATION, f"a message must be complete within {limit_s:g} s"
-            )
+            self._start_message_timer()
+        elif self._ignored_bytes is None:
+            reason = f"a message must be complete within {self._timeouts.message_s:g} s"
+            self.close(CloseCode.POLICY_VIOLATION, reason)
 
     # Closing
 

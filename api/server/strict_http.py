@@ -70,10 +70,7 @@ class StrictHttp(HttpToolsProtocol):
         self.headers = self.headers.copy()  # trailers must not be merged into it (RFC 9110, 6.5.1)
         if self.has_valid_host() and not self.parser.should_upgrade():
             HttpToolsProtocol.on_headers_complete(self)
-        else:
-            self._start_unusual_request()
-
-    def _start_unusual_request(self) -> None:
+            return
         app, self._refusal = self.app, self.find_refusal()
         if self._refusal is not None:
             self.app = self.hooks.refuse(self._refusal)

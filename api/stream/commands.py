@@ -12,8 +12,6 @@ from backend.models.ohlc import Interval
 #: Channels that take symbols.
 WITH_SYMBOLS = frozenset({"market", "ohlc", "news"})
 
-UNKNOWN_OP = "op must be one of subscribe, unsubscribe, ping"
-
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
 Symbols = Annotated[list[Symbol], Field(min_length=1, max_length=MAX_ROWS)]
@@ -86,7 +84,7 @@ def parse_command(text: str | None) -> Command:
     if not isinstance(message, dict):
         raise CommandError("bad_frame", "the frame must be a JSON object")
     if not isinstance(message.get("op"), str):  # pydantic would need the `repr` of a list here, too
-        raise CommandError("unknown_op", UNKNOWN_OP, _valid_id(message))
+        message["op"] = ""
     try:
         command = _COMMAND.validate_python(message)
     except ValidationError as invalid:
@@ -154,18 +152,13 @@ def _check_parameters(command: Subscribe) -> None:
         raise CommandError("invalid_parameter", problem, command.id)
 
 
-def _valid_id(message: dict[str, Any]) -> int | str | None:
-    """The client's id of its message, None where it cannot be sent back."""
-    id = message.get("id")  # noqa: A001 - the word on the wire
-    return id if isinstance(id, int | str) and len(str(id)) <= 64 else None
-
-
 def _command_error(message: dict[str, Any], invalid: ValidationError) -> CommandError:
     """The first error of the message; it does not repeat what the client sent."""
     first = invalid.errors(include_url=False, include_input=False)[0]
-    id = _valid_id(message)  # noqa: A001 - the word on the wire
+    id = message.get("id")  # noqa: A001 - the word on the wire
+    id = id if isinstance(id, int | str) and len(str(id)) <= 64 else None  # noqa: A001 - the same
     if first["type"].startswith("union_tag"):
-        return CommandError("unknown_op", UNKNOWN_OP, id)
+        return CommandError("unknown_op", "op must be one of subscribe, unsubscribe, ping", id)
     name = str(first["loc"][1]) if len(first["loc"]) > 1 else "the frame"
     if name == "channel":
         return CommandError("unknown_channel", f"channel must be one of {', '.join(CHANNELS)}", id)

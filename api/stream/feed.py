@@ -48,10 +48,9 @@ class Feed:
         if topic is None:
             topic = self._topics[coins] = Topic(self._channel, coins, self._rows, self._clock)
             self._subscribers[topic] = {}
-            if self._answer is not None:
-                self._updated(topic, self._answer)
-            if self._error is not None:
-                topic.fail(self._error)
+            for last in (self._answer, self._error):
+                if last is not None:
+                    self._updated(topic, last)
             topic.set_flow(self._flow)
         return topic
 
@@ -68,7 +67,7 @@ class Feed:
                 del self._topics[topic.coins], self._subscribers[topic]
 
     async def check_flow(self) -> None:
-        """Tells subscribers when a venue's ticks begin or end."""
+        """Sends a frame when a venue's ticks begin or end."""
         for topic in list(self._topics.values()):
             if frames := topic.set_flow(self._flow):
                 await self.publish(topic, frames)

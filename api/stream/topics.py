@@ -62,7 +62,7 @@ class Topic:
     def update(self, content: Content) -> list[Frame]:
         """New content: the frames that lead from the old one to it; none if it is the same."""
         before, self._content = self._content, content
-        if before is not None and _is_same(before, content):  # other coins have changed
+        if _is_same(before, content):  # other coins have changed
             return self._set_stale(content.stale_reason)
         self._snapshot = self._error = None
         self.seq, self._time = self.seq + 1, self._clock.now()
@@ -111,15 +111,16 @@ class Topic:
         if row_key is None:
             return after
         if self._is_ordered and len(before) == len(after):
-            pairs = [pair for pair in zip(before, after, strict=True) if not _same(*pair)]
+            pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not b and a != b]
             if all(row_key(a) == row_key(b) and order(a) == order(b) for a, b in pairs):
                 return [row for _, row in pairs]  # nearly always: a tick changes a few rows
         old = {row_key(row): row for row in before}
-        changed = [row for row in after if not _same(old.get(row_key(row)), row)]
-        if _is_led_to(after, applied(self.channel, before, changed, len(after))):
+        changed = [row for row in after if old.get(row_key(row)) != row]
+        rows = list(after)
+        if applied(self.channel, before, changed, len(rows)) == rows:
             self._is_ordered = True
             return changed
-        self._is_ordered = _is_led_to(after, applied(self.channel, after, (), len(after)))
+        self._is_ordered = applied(self.channel, rows, (), len(rows)) == rows
         return None
 
     def _set_stale(self, reason: str | None) -> list[Frame]:
@@ -159,17 +160,7 @@ def applied(
     return ordered[surplus:] if channel.keeps_last else ordered[:count]
 
 
-def _is_led_to(after: Sequence[Any], rows: Sequence[Any]) -> bool:
-    return len(rows) == len(after) and all(map(_same, rows, after))
-
-
-def _is_same(before: Content, after: Content) -> bool:
-    if before.meta is None or before.meta != after.meta:
+def _is_same(before: Content | None, after: Content) -> bool:
+    if before is None or before.meta is None or before.meta != after.meta:
         return False
-    if not isinstance(before.data, tuple) or not isinstance(after.data, tuple):
-        return _same(before.data, after.data)
-    return _is_led_to(after.data, before.data)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or bool(one == other)
+    return bool(before.data == after.data)
