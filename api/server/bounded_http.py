@@ -136,6 +136,7 @@ class BoundedHttp(StrictHttp):
         self._received_bytes = 0
 
     def on_headers_complete(self) -> None:
+        self.end_head()
         StrictHttp.on_headers_complete(self)
         if self.cycle is not None:  # None before the first request, and for a handshake
             self.cycle.transport = self._draining
@@ -203,8 +204,7 @@ class BoundedHttp(StrictHttp):
         else:
             self.transport.close()
 
-    def timeout_keep_alive_handler(self) -> None:
-        self.close_when_read()
+    timeout_keep_alive_handler = close_when_read
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -59,11 +59,7 @@ class StrictHttp(HttpToolsProtocol):
             self.expect_100_continue = True
         self.headers.append((name, value))
 
-    def end_head(self) -> None:
-        """Called once the head of a request is complete."""
-
     def on_headers_complete(self) -> None:
-        self.end_head()
         if not self.accepts_requests or self.transport.is_closing():
             self.ignores_message = True
             return

@@ -127,7 +127,9 @@ class Broadcaster:
         except CommandError as rejection:
             subscriber.send(error(rejection.code, str(rejection), command.id))
         except GatewayError as problem:
-            subscriber.send(error(problem.code, _message(problem), command.id))
+            names = problem.suggestions if isinstance(problem, UnknownSymbol) else ()
+            hint = f"; did you mean {', '.join(names)}?" if names else ""
+            subscriber.send(error(problem.code, f"{problem}{hint}", command.id))
         except Exception:  # an unexpected error must not end the connection
             log.exception("a stream client's %s failed", command.op)
             message = "internal error; see the server log"
@@ -256,8 +258,3 @@ def _is_selected(key: ChannelKey, command: Unsubscribe, coins: set[str]) -> bool
         return name == command.channel
     has_coin = series[0] in coins or not command.symbols
     return has_coin and command.interval in (None, series[1])
-
-
-def _message(problem: GatewayError) -> str:
-    suggestions = problem.suggestions if isinstance(problem, UnknownSymbol) else ()
-    return f"{problem}; did you mean {', '.join(suggestions)}?" if suggestions else str(problem)
