@@ -1,6 +1,6 @@
 """The stream's server, as its own tests have it."""
 
-from tests.api.conftest import world
+from tests.api.conftest import surroundings, world
 from tests.api.stream.conftest import push, serve_stream, served
 
-__all__ = ["push", "serve_stream", "served", "world"]
+__all__ = ["push", "serve_stream", "served", "surroundings", "world"]

@@ -9,7 +9,7 @@ import pytest
 from api.edge.client_address import client_address
 from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
-from tests.api.stream.client import Served, serving
+from tests.api.stream.client import Served, serving, until
 from tests.clocks import ManualClock
 from tests.world.server import World
 
@@ -69,9 +69,7 @@ async def test_a_closed_connection_frees_its_place(
             for _ in range(6):
                 with suppress(ConnectionError):
                     await said(served.port, asked, within_s=0.03)
-        async with asyncio.timeout(5):
-            while served.server.server_state.connections:
-                await asyncio.sleep(0.02)
+        await until(lambda: not served.open_connections)
         assert repr(served.app.server_hooks.connections) == "<Connections 0 open, 0 unread>"  # type: ignore[attr-defined]
         assert statuses((await said(served.port, get("/healthz"), within_s=0.2))[0]) == [200]
     assert not [record for record in caplog.records if record.exc_info]

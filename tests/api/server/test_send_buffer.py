@@ -18,6 +18,7 @@ from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from backend.clock import SystemClock
 from tests.api.raw import get, serving_bare
+from tests.api.stream.client import until
 from tests.life.clients import connected, kernel_bytes
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
@@ -69,9 +70,7 @@ async def serving_bodies(
 
 
 async def until_open(server: uvicorn.Server, count: int, within_s: float = 5.0) -> None:
-    async with asyncio.timeout(within_s):
-        while len(server.server_state.connections) != count:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(server.server_state.connections) == count, within_s)
 
 
 @PROTOCOLS
@@ -147,9 +146,7 @@ async def test_connections_with_unread_responses_are_limited_per_address(
         await until_open(server, 4)
         other = get("/known", "Client: another")
         await stack.enter_async_context(connected(port, other))
-        async with asyncio.timeout(5):
-            while repr(app.connections) != "<Connections 5 open, 5 unread>":
-                await asyncio.sleep(0.02)
+        await until(lambda: repr(app.connections) == "<Connections 5 open, 5 unread>")
         await stack.aclose()
         await until_open(server, 0)
         assert repr(app.connections) == "<Connections 0 open, 0 unread>"

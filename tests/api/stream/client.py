@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import uvicorn
 import uvicorn.server
 from fastapi import FastAPI
@@ -37,6 +38,14 @@ class Served:
     def broadcaster(self) -> Broadcaster:
         broadcaster: Broadcaster = self.app.state.broadcaster
         return broadcaster
+
+    @property
+    def open_connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+    async def get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            return await client.get(path)
 
     @asynccontextmanager
     async def reader(self, query: str = "", **options: Any) -> AsyncIterator["Reader"]:
@@ -79,6 +88,12 @@ class Reader:
         raise AssertionError(f"{frame} came")
 
 
+async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 class QuickPolls:
     """asyncio for uvicorn's server, which polls every 0.1 s until it stops."""
 
@@ -103,9 +118,7 @@ async def serving(*, times: StreamTimes | None = None, **options: Any) -> AsyncI
 async def _running(server: run_server.Server) -> AsyncIterator[Served]:
     task = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not server.started:
-                await asyncio.sleep(0.005)
+        await until(lambda: server.started, PATIENCE_S)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield Served(server, server.app, port)
     finally:

@@ -1,9 +1,7 @@
 """A gateway that really serves, in front of the loopback world and its push stream."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +20,13 @@ async def push() -> AsyncIterator[PushWorld]:
 
 
 @pytest.fixture
-def serve_stream(
-    world: World, push: PushWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> ServeStream:
+def serve_stream(world: World, push: PushWorld, surroundings: pytest.MonkeyPatch) -> ServeStream:
     """`async with serve_stream(CACHE_TTL_MARKET="1") as served`."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]:
-        monkeypatch.delenv(name)
 
     @asynccontextmanager
     async def serve(server: dict[str, Any] | None = None, **settings: str) -> AsyncIterator[Served]:
         for name, value in world.environment(BINANCE_STREAM_URL=push.url, **settings).items():
-            monkeypatch.setenv(name, value)
+            surroundings.setenv(name, value)
         async with serving(**(server or {})) as served:
             yield served
 

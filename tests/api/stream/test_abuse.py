@@ -1,23 +1,20 @@
 """Clients that are malicious, or broken in a harmful way, are disconnected and leave nothing."""
 
 import asyncio
-import json
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 
 import httpx
 import pytest
 
 from api.server.hooks import ConnectionTimeouts
 from api.stream.limits import ABORT_BUFFERED_BYTES, StreamTimes
-from tests.api.stream.client import Served
+from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
+from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, frame, talking
 from tests.api.stream.test_lag import WAYS, flood, gone, healthy_readers
 from tests.world.push import PushWorld
 from tests.world.server import World
 
-PING, CLOSE, TEXT = 0x89, 0x88, 0x81
 #: A stuck client is closed after 0.5 s, and its connection ends 0.2 s later.
 STUCK = {"WS_STUCK_SECONDS": "0.5"}
 QUICK = {
@@ -27,37 +24,10 @@ QUICK = {
 DIRECT = pytest.mark.parametrize("direct", ["true", "false"])
 
 
-class Raw:
-    """A socket that speaks WebSocket and reads nothing."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self.writer = writer
-
-    def say(self, opcode: int, data: bytes) -> None:
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
-        self.writer.write(bytes([opcode, 0x80 | len(data)]) + mask + masked)
-
-    def say_json(self, **message: object) -> None:
-        self.say(TEXT, json.dumps(message).encode())
-
-
-@asynccontextmanager
-async def raw(served: Served, query: str = "") -> AsyncIterator[Raw]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
-    head = f"GET /ws{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    writer.write((head + key).encode())
-    await reader.readuntil(b"\r\n\r\n")
-    try:
-        yield Raw(reader, writer)
-    finally:
-        writer.transport.abort()
-
-
-def open_connections(served: Served) -> int:
-    return len(served.server.server_state.connections)
+async def until_one_is_left(served: Served) -> None:
+    """One client of the stream, and one connection."""
+    await until(lambda: served.broadcaster.counters().clients <= 1, 20)
+    await until(lambda: served.open_connections <= 1, 20)
 
 
 @WAYS
@@ -69,36 +39,30 @@ async def test_a_stuck_client_is_disconnected_whatever_it_sends(
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serve_stream(QUICK, WS_DIRECT=direct, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
-        stuck = await stack.enter_async_context(raw(served, "?channels=market"))
+        stuck = await stack.enter_async_context(talking(served.port, "?channels=market"))
         await push.until_open()
         await flood(push, served, healthy)
-        stuck.say_json(op="ping")
+        stuck.writer.write(frame(FIN | TEXT, b'{"op":"ping"}'))
         if last_frame is not None:
-            stuck.say(last_frame, b"")
-        async with asyncio.timeout(20):
-            while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
-                await asyncio.sleep(0.05)
+            stuck.writer.write(frame(FIN | last_frame))
+        await until_one_is_left(served)
         await healthy[0].say(op="ping")
         await healthy[0].next(op="pong")
 
 
 async def test_pongs_for_a_client_that_never_reads_are_bounded(served: Served) -> None:
     """It is closed for the number of its pings; few of them are answered before."""
-    async with raw(served) as greedy:
+    async with talking(served.port) as greedy:
         most = 0
         with suppress(ConnectionError):
             for _ in range(3_000):
-                for _ in range(500):
-                    greedy.say(PING, b"x" * 100)
-                await greedy.writer.drain()
+                await greedy.say(*[frame(FIN | PING, b"x" * 100)] * 500)
                 waiting = [one._sink.buffered_bytes for one in served.broadcaster._subscribers]
                 most = max(most, *waiting, 0)
                 if not waiting:
                     break
         await gone(served)
-        async with asyncio.timeout(5):
-            while open_connections(served):
-                await asyncio.sleep(0.05)
+        await until(lambda: not served.open_connections)
     assert most < ABORT_BUFFERED_BYTES
 
 
@@ -111,13 +75,11 @@ async def test_a_client_closed_by_the_servers_keepalive_leaves_no_connection(
         serve = serve_stream(QUICK | keepalive, WS_STUCK_SECONDS="1")
         served = await stack.enter_async_context(serve)
         healthy = await healthy_readers(stack, served, 1)
-        await stack.enter_async_context(raw(served, "?channels=market"))
+        await stack.enter_async_context(talking(served.port, "?channels=market"))
         await push.until_open()
         with suppress(AssertionError):  # the client is closed before it lags
             await flood(push, served, healthy)
-        async with asyncio.timeout(20):
-            while served.broadcaster.counters().clients > 1 or open_connections(served) > 1:
-                await asyncio.sleep(0.05)
+        await until_one_is_left(served)
 
 
 async def test_a_stuck_event_stream_leaves_no_connection(
@@ -130,9 +92,7 @@ async def test_a_stuck_event_stream_leaves_no_connection(
         writer.write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")
         await push.until_open()
         await flood(push, served, healthy)
-        async with asyncio.timeout(20):
-            while open_connections(served) > 1:
-                await asyncio.sleep(0.05)
+        await until_one_is_left(served)
         writer.transport.abort()
 
 
@@ -154,9 +114,9 @@ async def test_bytes_after_the_request_do_not_keep_an_event_stream_open(
         await asyncio.sleep(0.05)
         assert served.broadcaster.counters().clients == 1
         writer.transport.abort()
-        async with asyncio.timeout(2):
-            while served.broadcaster.counters().clients or open_connections(served):
-                await asyncio.sleep(0.02)
+        await until(
+            lambda: not (served.broadcaster.counters().clients or served.open_connections), 2
+        )
 
 
 @DIRECT
@@ -220,8 +180,7 @@ async def test_gas_by_events_does_not_need_the_market(
 
 
 async def test_a_request_without_upgrade_is_refused(served: Served) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
-        answer = await client.get("/ws")
+    answer = await served.get("/ws")
     assert (answer.status_code, answer.json()["code"]) == (426, "upgrade_required")
 
 

@@ -1,13 +1,12 @@
 """Access to the stream: keys in a header or as the first message, origins, limits."""
 
-import asyncio
 import json
-from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from api.stream.limits import AddressLimits
+from tests.api.stream.client import until
 from tests.api.stream.conftest import ServeStream
 
 KEY = "a-gateway-key-1"
@@ -140,9 +139,3 @@ async def test_messages_and_new_series_are_charged(serve_stream: ServeStream) ->
             await one.next(op="subscribed", id=number)
         await one.say(op="ping", id=2)
         await one.next(op="error", code="rate_limited")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)

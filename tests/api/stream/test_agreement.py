@@ -3,9 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.stream.applying import Applied
@@ -30,12 +28,9 @@ async def apply(reader: Reader, states: dict[str, Applied]) -> None:
 
 async def agrees(served: Served, states: dict[str, Applied]) -> None:
     """Waits until REST's body and the client's state are the same refresh."""
-    async with httpx.AsyncClient(base_url=served.url) as client, asyncio.timeout(5):
+    async with asyncio.timeout(5):
         for channel, path in PATHS.items():
-            while True:
-                answer: dict[str, Any] = (await client.get(path)).json()
-                if answer["data"] == states[channel].data:
-                    break
+            while (await served.get(path)).json()["data"] != states[channel].data:
                 await asyncio.sleep(0.05)
 
 

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
@@ -73,8 +72,7 @@ async def test_an_ambiguous_name_gives_the_warnings_of_rest(served: Served, chan
     async with served.reader() as reader:
         await reader.say(op="subscribe", id=1, channel=channel, symbols=["BTC"], **about)
         received = await reader.next(op="subscribed")
-        async with httpx.AsyncClient(base_url=served.url) as client:
-            answer = (await client.get("/api/market?symbols=BTC")).json()
+        answer = (await served.get("/api/market?symbols=BTC")).json()
         assert "BTC is ambiguous" in received["warnings"][0]
         assert received["warnings"] == answer["meta"]["warnings"]
 
@@ -83,8 +81,7 @@ async def test_an_ambiguous_name_gives_the_warnings_of_rest(served: Served, chan
 async def test_a_snapshot_is_what_rest_answers(served: Served, channel: str) -> None:
     async with served.reader(f"?channels={channel}") as reader:
         snapshot = await reader.next(op="data")
-    async with httpx.AsyncClient(base_url=served.url) as client:
-        answer = (await client.get(REST[channel])).json()
+    answer = (await served.get(REST[channel])).json()
     assert (snapshot["data"], snapshot["meta"]) == (answer["data"], answer["meta"])
 
 
@@ -93,8 +90,7 @@ async def test_candles_are_those_of_rest_with_coin_and_interval(served: Served) 
         received = {
             frame["symbol"]: frame for frame in [await reader.next(op="data") for _ in "ab"]
         }
-        async with httpx.AsyncClient(base_url=served.url) as client:
-            answer = (await client.get("/api/market/ohlc?symbol=BTC&interval=4h")).json()
+        answer = (await served.get("/api/market/ohlc?symbol=BTC&interval=4h")).json()
     assert set(received) == {"BTC", "ETH"}
     assert received["BTC"]["interval"] == "4h"
     assert received["BTC"]["data"] == answer["data"]
@@ -259,8 +255,7 @@ async def test_one_client_too_many_is_closed_with_1013(serve_stream: ServeStream
         await first.next(op="hello")
         async with served.reader() as second:
             assert await close_code(second) == 1013
-        async with httpx.AsyncClient(base_url=served.url) as client:
-            refused = await client.get("/api/stream")
+        refused = await served.get("/api/stream")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_clients")
         assert refused.headers["retry-after"] == "5"
         await first.say(op="ping")
@@ -278,9 +273,8 @@ async def test_without_subscriptions_no_provider_is_called(world: World, served:
 
 async def test_status_counts_clients_and_frames(served: Served) -> None:
     async def counted() -> dict[str, Any]:
-        async with httpx.AsyncClient(base_url=served.url) as client:
-            received: dict[str, Any] = (await client.get("/api/status")).json()["websocket"]
-            return received
+        received: dict[str, Any] = (await served.get("/api/status")).json()["websocket"]
+        return received
 
     async with served.reader("?channels=gas") as reader:
         await reader.next(op="data")

@@ -64,9 +64,9 @@ class Talker:
 
 
 @asynccontextmanager
-async def talking(port: int) -> AsyncIterator[Talker]:
+async def talking(port: int, query: str = "") -> AsyncIterator[Talker]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(HANDSHAKE)
+    writer.write(HANDSHAKE.replace(b"/ws", f"/ws{query}".encode()))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
     try:
         yield Talker(reader, writer)

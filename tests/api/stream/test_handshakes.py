@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
 from tests.api.raw import HANDSHAKE, counted, said, serving_bare, statuses
-from tests.api.stream.client import Served
+from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.scrape import samples
 from tests.world.server import World
@@ -54,9 +54,7 @@ async def test_an_invalid_handshake_is_refused(serve_stream: ServeStream, direct
             answer, is_closed = await said(served.port, asked)
             assert (statuses(answer), is_closed) == ([status], True), asked[:300]
             assert await counted(served.port, status) == before + 1
-        async with asyncio.timeout(5):
-            while served.server.server_state.connections:
-                await asyncio.sleep(0.02)
+        await until(lambda: not served.open_connections)
 
 
 async def test_a_handshake_that_the_library_drops_silently_is_answered(
@@ -89,9 +87,7 @@ async def test_a_client_that_leaves_at_any_moment_causes_no_error_in_the_log(
                 await reader.readuntil(b"\r\n\r\n")
                 await asyncio.sleep(pause_s)
             writer.transport.abort()
-        async with asyncio.timeout(5):
-            while served.server.server_state.tasks:
-                await asyncio.sleep(0.02)
+        await until(lambda: not served.server.server_state.tasks)
     assert not [record for record in caplog.records if record.exc_info]
 
 

@@ -80,8 +80,7 @@ async def test_a_client_that_reconnects_gets_a_snapshot(served: Served) -> None:
 async def test_an_invalid_query_is_a_problem_document(
     served: Served, path: str, status: int, code: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
-        answer = await client.get(path)
+    answer = await served.get(path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
