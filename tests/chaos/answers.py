@@ -70,7 +70,9 @@ def check_answer(category: str, reading: Reading) -> None:
     assert age_s <= MAX_STALE_S[category] + SLACK_S, f"served when {age_s:.0f} s old"
     is_late = (reading.at - expires_at).total_seconds() > TTL_S + 1
     assert meta["stale"] or not is_late, f"{age_s:.0f} s old, and not flagged"
-    assert (reading.headers["x-cache"] == "stale") is meta["stale"]
+    assert (reading.headers["x-cache"] == "stale") is meta["stale"], (
+        f"{reading.headers['x-cache']} of {meta}"[:400]
+    )
     assert bool(meta["stale_reason"]) is meta["stale"]
     CHECKS[category](rows, reading.at)
 

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
 from fastapi import FastAPI
 
 from api.encoding import to_json
-from api.hf_unified_server import create_app
+from api.hf_unified_server import Application, _install_edge, create_app
+from api.server.hooks import ConnectionTimeouts
+from backend.clock import Clock
 from backend.gateway import Gateway, open_gateway
 from backend.orchestration.provider import Provider
 from backend.providers.transport import PooledTransport
@@ -154,21 +157,26 @@ async def _asked(app: FastAPI, route: str) -> list[dict[str, Any]]:
     return messages
 
 
-class Stage:
-    """An application that serves one gateway after the other: to build one takes a while."""
-
-    def __init__(self) -> None:
-        self.settings: Configuration | None = None
-        self.clock: WrongClock | None = None
-        self.app = create_app(Configuration(PLAIN_SETTINGS, {}), opened=self._opened)
-
-    def _opened(self, _settings: Configuration) -> AbstractAsyncContextManager[Gateway]:
-        assert self.settings is not None
-        transport = PooledTransport(TLS, Direct())
-        return open_gateway(self.settings, clock=self.clock, transport=transport)
+#: What the next lifespan of the application opens its gateway with.
+OPENED_BY: dict[str, Any] = {}
 
 
-FREE_STAGES: list[Stage] = []
+def _opened(_settings: Configuration) -> AbstractAsyncContextManager[Gateway]:
+    return open_gateway(**OPENED_BY, transport=PooledTransport(TLS, Direct()))
+
+
+@cache
+def _application() -> Application:
+    """One for all gateways: the first request to an application takes 30 ms."""
+    return create_app(Configuration(PLAIN_SETTINGS, {}), opened=_opened)
+
+
+def opened_by(settings: Configuration, clock: Clock) -> Application:
+    """The application, for a gateway with these. Its cached responses are gone."""
+    app = _application()
+    OPENED_BY.update(configuration=settings, clock=clock)
+    _install_edge(app, PLAIN_SETTINGS, ConnectionTimeouts())
+    return app
 
 
 @asynccontextmanager
@@ -183,12 +191,10 @@ async def staged(
     """A world with the subject and, unless it is `alone`, its rivals; all is well at first."""
     clock = SteppedClock(start)
     wrong, names = WrongClock(clock), subject.beside(alone=alone)
-    stage = FREE_STAGES.pop() if FREE_STAGES else Stage()
     tls = server_context() if is_tls else None
     async with World(clock, dict.fromkeys(names), tls) as world:
         world.good_keys |= changes.keys
-        stage.settings, stage.clock = configuration(world, subject, names, changes), wrong
-        async with stage.app.router.lifespan_context(stage.app):
+        app = opened_by(configuration(world, subject, names, changes), wrong)
+        async with app.router.lifespan_context(app):
             await asyncio.sleep(0)
-            yield Scene(subject, world, clock, wrong, stage.app)
-    FREE_STAGES.append(stage)
+            yield Scene(subject, world, clock, wrong, app)
