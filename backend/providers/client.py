@@ -7,6 +7,7 @@ next answer (docs/decisions/0017). There are no cookies, and no redirect is foll
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
 import anyio.lowlevel
@@ -108,7 +109,12 @@ class ProviderClient:
         self, adapter: Adapter, call: Call, base_url: str, auth: tuple[Auth, SecretStr] | None
     ) -> Reply:
         request = self._request(call, base_url, auth)
-        status, headers, body = await self._send(request, call.max_bytes)
+        response = await self._transport.handle_async_request(request)
+        status, headers = response.status_code, response.headers
+        async with aclosing(response):
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            encoding = headers.get("content-encoding", "")
+            body = await read_body(response.stream, encoding, call.max_bytes)
         if call.conditional:
             status, body = self._bodies.revalidated(str(request.url), status, headers, body)
         if auth:  # some providers echo the key
@@ -155,18 +161,6 @@ class ProviderClient:
             conditions = self._bodies.conditions(str(request.url))
             request.headers = httpx.Headers([*request.headers.raw, *conditions])
         return request
-
-    async def _send(
-        self, request: httpx.Request, max_bytes: int
-    ) -> tuple[int, httpx.Headers, bytes]:
-        response = await self._transport.handle_async_request(request)
-        try:
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            encoding = response.headers.get("content-encoding", "")
-            body = await read_body(response.stream, encoding, max_bytes)
-            return response.status_code, response.headers, body
-        finally:
-            await response.aclose()
 
 
 async def _decoded(body: bytes) -> Any:

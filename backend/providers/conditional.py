@@ -36,9 +36,6 @@ class ConditionalBodies:
         self._clock = clock
         self._validated: OrderedDict[str, Validated] = OrderedDict()
 
-    def __repr__(self) -> str:
-        return f"<ConditionalBodies {len(self._validated)}/{MOST_BODIES}>"
-
     def conditions(self, url: str) -> list[tuple[bytes, bytes]]:
         """The headers that make a request for `url` conditional; none without a body."""
         known = self._validated.get(url)

@@ -14,8 +14,6 @@ M = TypeVar("M")
 
 #: The name of a row: a field, or a function of the row.
 Name = str | Callable[[Any], Any]
-
-
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
 
 #: Largest age of a current list, in ms: a clock error of two hours, and an answer an hour old.

@@ -48,9 +48,6 @@ class Tunnel(Direct):
         self._proxy = proxy
         self._tls = tls
 
-    def __repr__(self) -> str:
-        return f"<Tunnel {self._proxy.address}>"
-
     async def connect_tcp(
         self,
         host: str,

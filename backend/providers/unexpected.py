@@ -15,9 +15,6 @@ class UnexpectedErrors:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, int]] = set()
 
-    def __repr__(self) -> str:
-        return f"<UnexpectedErrors {len(self._seen)} kinds>"
-
     def log(self, where: str, error: Exception) -> None:
         """`where` describes what failed, for the log line."""
         frames = [*walk_tb(error.__traceback__)]

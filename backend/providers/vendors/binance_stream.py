@@ -73,10 +73,13 @@ def parse_frame(frame: Any, context: Context) -> Tick | None:
 
 def _tickers(rows: Any, context: Context) -> TickerUpdates:
     """The valid rows of a frame. Raises ValueError if most of its dollar pairs are malformed."""
-    if not bounded(rows, MOST_TICKERS):
-        return TickerUpdates(context.provider, ())
-    found, _ = parse_rows(rows, partial(_priced, context), "s", most=MOST_TICKERS)
-    dollar = [row for row in found if row is not None]
+
+    def paired(row: Any) -> tuple[Any, Instrument | None]:
+        return row, instrument_of(context.provider, row["s"])
+
+    bounded(rows, MOST_TICKERS)
+    found = parse_rows(rows, paired, "s", most=MOST_TICKERS)[0] if rows else []
+    dollar = [(row, instrument) for row, instrument in found if instrument]
     if not dollar:
         return TickerUpdates(context.provider, ())
     dollar.sort(key=by_quote)
@@ -84,40 +87,27 @@ def _tickers(rows: Any, context: Context) -> TickerUpdates:
     return TickerUpdates(context.provider, tuple(tickers))
 
 
-def _priced(context: Context, row: Any) -> tuple[Any, Instrument] | None:
-    instrument = instrument_of(context.provider, row["s"])
-    return (row, instrument) if instrument else None
-
-
 def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
     row, instrument = found
     price, opened, high, low, volume = decimal_numbers(_figures(row))
-    change, percentage = _change(price, opened, low, high)
+    if not opened > 0:
+        raise ValueError("the open must be positive")
+    # No change if the open is not a price of this day.
+    is_of_day = low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR
     return PairTicker(
         instrument=instrument,
         price=price,
         high=high,
         low=low,
         quote_volume=volume,
-        change=change,
-        change_percentage=percentage,
+        # Both are rounded to Binance's own number of digits.
+        change=round(price - opened, 8) if is_of_day else None,
+        change_percentage=round((price - opened) / opened * 100, 3) if is_of_day else None,
         closed_at=datetime.fromtimestamp(_current(row["E"], context) / 1000, UTC),
     )
 
 
 _figures = itemgetter("c", "o", "h", "l", "q")
-
-
-def _change(
-    price: float, opened: float, low: float, high: float
-) -> tuple[float | None, float | None]:
-    """The change and the percentage, rounded to Binance's own number of digits. None for both if
-    the open is not a price of this day."""
-    if not opened > 0:
-        raise ValueError("the open must be positive")
-    if not low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR:
-        return None, None
-    return round(price - opened, 8), round((price - opened) / opened * 100, 3)
 
 
 def _current(event_ms: int, context: Context) -> int:

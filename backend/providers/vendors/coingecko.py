@@ -73,14 +73,10 @@ build_markets = Call(
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. Malformed rows are left out and named."""
     rows, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
-    stamps_ms = [_stamp_ms(coin) for coin, _ in rows]
-    own_ms = refuse_other_times(filter(None, stamps_ms), context.now_ms)
+    coins = [coin for coin, _ in rows]
+    own_ms = refuse_other_times(filter(None, map(_stamp_ms, coins)), context.now_ms)
     # An old row shows its age; a row from the future is refused.
-    ahead = {
-        coin.id: None
-        for (coin, _), ms in zip(rows, stamps_ms, strict=True)
-        if ms > own_ms + AHEAD_MS
-    }
+    ahead = dict.fromkeys(coin.id for coin in coins if _stamp_ms(coin) > own_ms + AHEAD_MS)
     unique = {
         coin.id: (coin, is_wrong) for coin, is_wrong in reversed(rows) if coin.id not in ahead
     }

@@ -53,29 +53,26 @@ build_gasoracle = Call(
 def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
     """The oracle's three prices in gwei, base fee included. Raises ValueError."""
     try:
-        fees = _fees(payloads[0])
+        payload = payloads[0]
+        if payload["status"] != "1":  # `message` is not always OK
+            raise ValueError
+        result = payload["result"]
+        base_fee = result.get("suggestBaseFee")
+        fees = GasFees(
+            chain="ethereum",
+            unit="gwei",
+            slow=_gwei(result["SafeGasPrice"]),
+            average=_gwei(result["ProposeGasPrice"]),
+            fast=_gwei(result["FastGasPrice"]),
+            base_fee=None if base_fee is None else _gwei(base_fee),
+            block=whole_number(result["LastBlock"], 12),
+            method="oracle",
+        )
         query.refuse_other_heads(fees.block, context.now_ms)
         return fees
     except MALFORMED:
         # The body may echo the key, and an exception may quote the body.
         raise ValueError("not an answer of the gas oracle") from None
-
-
-def _fees(payload: Any) -> GasFees:
-    if payload["status"] != "1":  # `message` is not always OK
-        raise ValueError
-    result = payload["result"]
-    base_fee = result.get("suggestBaseFee")
-    return GasFees(
-        chain="ethereum",
-        unit="gwei",
-        slow=_gwei(result["SafeGasPrice"]),
-        average=_gwei(result["ProposeGasPrice"]),
-        fast=_gwei(result["FastGasPrice"]),
-        base_fee=None if base_fee is None else _gwei(base_fee),
-        block=whole_number(result["LastBlock"], 12),
-        method="oracle",
-    )
 
 
 def _gwei(text: str) -> float:
