@@ -1,7 +1,7 @@
 """Finds variables that look like misspelt settings, which would be ignored silently."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 #: First words of our settings that variables of other software also begin with.
@@ -57,22 +57,21 @@ def _suggestions(name: str, known: Sequence[str], prefixes: Collection[str]) -> 
 
 
 def _prefixes(known: Collection[str], providers: Iterable[str]) -> set[str]:
-    """Prefixes of names: each provider's, its family's, and those of our own settings."""
+    """Prefixes of names: each provider's, its family's, and those of our own settings.
+
+    CACHE_TTL_ of CACHE_TTL_GAS, GATEWAY_ and GATEWAY_API_ of GATEWAY_API_KEYS; not LOG_.
+    """
     names = list(providers)
     families = [name.partition("_")[0] for name in names]
     found = {f"{name}_" for name in names}
     found |= {f"{family}_" for family in families if families.count(family) > 1}
-    own = [name for name in known if not any(name.startswith(one) for one in found)]
-    return found | {prefix for name in own for prefix in _own_prefixes(name)}
-
-
-def _own_prefixes(name: str) -> Iterator[str]:
-    """CACHE_TTL_ of CACHE_TTL_GAS, GATEWAY_ and GATEWAY_API_ of GATEWAY_API_KEYS; not LOG_."""
-    first, *more = name.split("_")
-    if more and first not in COMMON:
-        yield f"{first}_"
-    if len(more) > 1:
-        yield "_".join([first, *more[:-1]]) + "_"
+    own = [name.split("_") for name in known if not name.startswith(tuple(found))]
+    for first, *more in own:
+        if more and first not in COMMON:
+            found.add(f"{first}_")
+        if len(more) > 1:
+            found.add("_".join([first, *more[:-1]]) + "_")
+    return found
 
 
 def are_near(one: str, other: str) -> bool:

@@ -49,17 +49,13 @@ class Proxy:
         """With user and password, percent-encoded: for libraries."""
         scheme = "socks5h" if self.scheme == "socks5" else self.scheme
         credentials = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
-        prefix = credentials if self.has_credentials else ""
+        prefix = credentials if self.authorization else ""
         return f"{scheme}://{prefix}{bracketed(self.host)}:{self.port}"
-
-    @property
-    def has_credentials(self) -> bool:
-        return bool(self.user or self.password)
 
     @property
     def authorization(self) -> str | None:
         """The value of Proxy-Authorization, or None."""
-        if not self.has_credentials:
+        if not (self.user or self.password):
             return None
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 

@@ -65,7 +65,10 @@ def parse_fee_history(query: GasQuery, payloads: Sequence[Any], context: Context
     oldest = _quantity(history["oldestBlock"])
     newest = oldest + len(ratios) - 1
     query.refuse_other_heads(newest, context.now_ms)
-    base = _base_fee(history, len(ratios))
+    base_fees = bounded(history["baseFeePerGas"], BLOCKS + 1)
+    if len(base_fees) != len(ratios) + 1:
+        raise ValueError("the number of base fees is not that of the blocks plus one")
+    base = _quantity(base_fees[-1])  # of the next block
     tips, refused = _tips(oldest, ratios, bounded(history["reward"], BLOCKS))
     slow, average, fast = (_gwei(base + tip) for tip in tips)
     return BlockFees(
@@ -87,14 +90,6 @@ def _result(answers: list[Any], number: int) -> Any:
         if isinstance(answer, dict) and answer.get("id") == number:
             return answer["result"]
     raise LookupError("a call of the batch has no answer")
-
-
-def _base_fee(history: Any, blocks: int) -> int:
-    """The base fee of the next block in wei: the last of the list."""
-    fees = bounded(history["baseFeePerGas"], BLOCKS + 1)
-    if len(fees) != blocks + 1:
-        raise ValueError("the number of base fees is not that of the blocks plus one")
-    return _quantity(fees[-1])
 
 
 def _tips(oldest: int, ratios: list[Any], rewards: list[Any]) -> tuple[list[int], tuple[str, ...]]:
