@@ -29,16 +29,7 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
     ),
     # All of them are called together.
-    "news": (
-        (
-            "cryptopanic",
-            "newsapi",
-            "rss_coindesk",
-            "rss_cointelegraph",
-            "rss_theblock",
-            "rss_decrypt",
-        ),
-    ),
+    "news": (("cryptopanic", "newsapi", *rss.PUBLISHERS),),
     # Clients notice a change of the index, so that it changes only on a failure.
     "sentiment": (("alternative_me",), ("coinmarketcap",)),
     "gas": (("etherscan",), ("etherscan_backup",), ("ethereum_rpc",)),

@@ -19,7 +19,6 @@ ATTRIBUTION = (
 )
 FIRST_DAY = datetime(2018, 2, 1, tzinfo=UTC)
 
-
 #: A year in one call, 40 KiB. With `date_format` the times would be texts and the wait negative.
 build_fng = Call("/fng/", (("limit", "365"), ("format", "json")), max_bytes=512 * KIB).always
 

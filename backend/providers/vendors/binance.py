@@ -44,7 +44,7 @@ PAGE = 1_000
 #: Most rows; about 3,500 pairs were ever listed.
 MOST_TICKERS = 10_000
 KLINES_WEIGHT = 2
-
+_figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 #: All TRADING pairs in one call of weight 80; about 2.5 MB.
 build_tickers = Call(
@@ -120,9 +120,6 @@ def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
         change_percentage=percentage,  # in percent
         closed_at=datetime.fromtimestamp(row["closeTime"] / 1000, UTC),
     )
-
-
-_figures = itemgetter("lastPrice", "highPrice", "lowPrice", "quoteVolume")
 
 
 def serves_klines(query: OhlcQuery, context: Context) -> bool:

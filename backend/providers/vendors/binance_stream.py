@@ -29,6 +29,8 @@ from backend.providers.vendors.binance import MOST_TICKERS, by_quote, instrument
 ALL_TICKERS = "!miniTicker@arr"
 #: Silence after which a stream is not live. Tickers are sent each second, candles with trades.
 SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
+#: The figures of a ticker, and the prices and the volume of a candle.
+_figures, _prices = itemgetter("c", "o", "h", "l", "q"), itemgetter("o", "h", "l", "c", "v")
 
 
 def stream_name(subject: TickSubject) -> str:
@@ -107,16 +109,10 @@ def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
     )
 
 
-_figures = itemgetter("c", "o", "h", "l", "q")
-
-
 def _current(event_ms: int, context: Context) -> int:
     if abs(event_ms - context.now_ms) > CURRENT_WITHIN_MS:
         raise ValueError("the tick is not current")
     return event_ms
-
-
-_prices = itemgetter("o", "h", "l", "c", "v")
 
 
 def _candle(data: Any, context: Context) -> CandleUpdate | None:

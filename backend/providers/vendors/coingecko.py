@@ -41,13 +41,18 @@ DEMO = Plan(
 )
 KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
 
+build_key = Call("/key").always
+#: The top 250 by market cap in USD, in one call.
+build_markets = Call(
+    "/coins/markets",
+    (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", f"{PAGE}"), ("page", "1")),
+    max_bytes=2 * MIB,
+).always
+
 
 def serves_key(_query: AccountQuery, context: Context) -> bool:
     """Only Pro: other plans get error 10005."""
     return context.plan == PRO.name
-
-
-build_key = Call("/key").always
 
 
 def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) -> AccountLimits:
@@ -60,14 +65,6 @@ def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) 
     rate, credit = "rate_limit_request_per_minute", "monthly_call_credit"
     used = figure("api_key_current_total_monthly_calls", "current_total_monthly_calls")
     return AccountLimits(figure(f"api_key_{rate}", rate), figure(f"api_key_{credit}", credit), used)
-
-
-#: The top 250 by market cap in USD, in one call.
-build_markets = Call(
-    "/coins/markets",
-    (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", f"{PAGE}"), ("page", "1")),
-    max_bytes=2 * MIB,
-).always
 
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:

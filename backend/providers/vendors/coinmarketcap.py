@@ -23,7 +23,6 @@ ATTRIBUTION = (
 #: No index of this kind is older: an earlier time is an error.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
 
-
 #: A year in one call, 30 KiB.
 build_fear_greed = Call(
     "/public-api/v3/fear-and-greed/historical",

@@ -47,7 +47,6 @@ SECONDS_TEXT = re.compile(r"\bper (sec|min)|/ ?(s|sec|m|min)\b", re.IGNORECASE)
 #: Texts of a server that does not support batches.
 BATCH_TEXT = re.compile(r"\bbatch|\barray\b", re.IGNORECASE)
 
-
 #: One batch, so that the same node gives the chain and the history.
 build_fee_history = Call(json_body=BATCH, parts=PARTS, max_bytes=MOST_BYTES).always
 

@@ -42,7 +42,6 @@ MEANINGS = (
     ("query", re.compile(r"chain|action|deprecated", re.IGNORECASE)),
 )
 
-
 build_gasoracle = Call(
     "/v2/api",
     (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle")),

@@ -47,7 +47,6 @@ CODES = {
 #: reset is not documented ("50 requests available every 12 hours").
 CAP = "cap"
 
-
 #: The newest 100 articles: a developer key has no second page.
 build_everything = Call(
     "/v2/everything",

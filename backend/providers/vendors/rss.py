@@ -52,7 +52,6 @@ LONGEST_DATE = 100
 MOST_ITEMS = 10_000
 OLDEST = timedelta(days=7)
 
-
 build_feed = Call(max_bytes=2 * MIB, decode="bytes", conditional=True).always
 
 
