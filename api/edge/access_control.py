@@ -28,8 +28,11 @@ class Admission:
 
 
 class AccessControl:
-    """`trusted_proxies` is the number of proxies in front of the gateway whose entries in
-    X-Forwarded-For are trusted."""
+    """Decides which requests reach the routes, and counts each one for its client.
+
+    `trusted_proxies` is the number of proxies in front of the gateway whose entries in
+    X-Forwarded-For are trusted.
+    """
 
     def __init__(
         self,

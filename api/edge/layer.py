@@ -34,7 +34,10 @@ log = logging.getLogger("gateway")
 
 
 class Edge:
-    """Wraps `app`. `is_stopping` is true once the server cancels the requests in progress."""
+    """The edge in front of `app`, the routes. It lives as long as the application.
+
+    `is_stopping` is true once the server stops and cancels the requests in progress.
+    """
 
     def __init__(
         self,
