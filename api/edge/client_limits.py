@@ -125,7 +125,7 @@ class SlidingLog:
     def _reset_s(self, now: float) -> int:
         """Seconds until the oldest entry expires."""
         if self._older:
-            return math.ceil(self._oldest_ends - now)
+            return max(1, math.ceil(self._oldest_ends - now))  # 0 by rounding
         return self._whole_period_s
 
 

@@ -11,6 +11,7 @@ from api.edge.client_limits import (
     PARTS,
     ClientAccount,
     ClientLimits,
+    SlidingLog,
     Verdict,
 )
 from backend.environment.forms import CallLimit
@@ -73,6 +74,16 @@ def test_cached_responses_count_as_other_requests(waits_s: list[float], limit: i
         clock.advance(wait_s)
         verdict = twin.hit("a")
         assert limits.admit("a") == (verdict.header if verdict.passes else None)
+
+
+def test_the_reported_seconds_are_never_zero() -> None:
+    """At this time the oldest entry has expired by one sum of floats, and not by another."""
+    log, start = SlidingLog(600, 60.0), 114.88707730117342
+    for now in (start, start + 2.0):
+        assert log.wait_s(now, 1) == 0
+        log.add(now, 1)
+    assert log.wait_s(start + 60.0, 1) == 0
+    assert log.add(start + 60.0, 1).reset_s == 1
 
 
 def test_units_are_free_again_after_the_reported_seconds(clock: ManualClock) -> None:
