@@ -106,15 +106,16 @@ class ResponseCache:
     ) -> None:
         """Stores a route's response (status, headers, body) to `target`, a request with `fields`.
 
-        Nothing is stored that could not be reused: of an answer that is no longer valid, or for a
-        long URL or long headers.
+        Nothing is stored that could not be reused: of an answer that is no longer valid, for a long
+        URL or long headers, or without a length, as the server then chooses how to send the body.
         """
+        status, headers, body = response
+        has_length = status == 304 or b"content-length" in dict(headers)
         named = fields.get(b"accept-encoding", b""), fields.get(b"origin", b"")
         is_short = len(target) <= MAX_TARGET_BYTES and sum(map(len, named)) <= MAX_VARIANT_BYTES
         is_current = self._views.get(view.key) is view and validity.current_age_s() is not None
-        if not (self.stores_responses and is_short and is_current):
+        if not (self.stores_responses and has_length and is_short and is_current):
             return
-        status, headers, body = response
         complete = self._complete_headers(headers, fields.get(b"origin"))
         self._bytes -= view.size
         variants = self._target(view, validity, target).variants

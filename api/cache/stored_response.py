@@ -10,8 +10,7 @@ PER_REQUEST = (AGE, RATE_LIMIT, REQUEST_ID)
 
 
 class StoredResponse(NamedTuple):
-    """`labels` are those that each further use is counted with. Without a length there are no
-    `lines`, as the server then has to choose how it sends the body."""
+    """`labels` are those that each further use is counted with."""
 
     status: int
     headers: RawHeaders
@@ -39,15 +38,13 @@ def stored_response(status: int, headers: RawHeaders, body: bytes, template: str
         status,
         headers,
         tuple(at for _, at in positions),
-        _lines(status, headers),
+        _lines(headers),
         body,
         (template, status, "hit"),
     )
 
 
-def _lines(status: int, headers: RawHeaders) -> bytes:
-    if status != 304 and b"content-length" not in dict(headers):
-        return b""
+def _lines(headers: RawHeaders) -> bytes:
     return b"".join(
         b"%b: %%b\r\n" % name
         if name in PER_REQUEST

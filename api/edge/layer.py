@@ -86,7 +86,7 @@ class Edge:
         """Status, header lines and body of a cached response, which is counted. None where the
         request has to go through `__call__`. Of `scope` only client and headers are read."""
         cached = self._find(scope, method, target)
-        if cached is None or not cached[0].lines:
+        if cached is None:
             return None
         response, values = cached
         return response.status, response.lines % values, response.body if method == "GET" else b""

@@ -225,6 +225,22 @@ async def test_responses_to_long_headers_are_not_stored(serve: Serve) -> None:
     assert cache_of(client)._targets == {}
 
 
+async def test_a_response_without_a_length_is_not_stored(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    """The server itself could not send it, and would count the request twice."""
+    async with one_gateway(world, surroundings) as (app, _, _clock):
+        await ask(app, "GET", "/api/gas", {})
+        cache: ResponseCache = app.state.responder._cache
+        (target,) = cache._targets.values()
+        for path, headers in ((b"/a", []), (b"/b", [(b"content-length", b"2")])):
+            response = (200, [(b"age", b"0"), *headers], b"{}")
+            cache.add_response(target.view, target.validity, path, {}, response, "/x")
+        assert set(cache._targets) == {b"/api/gas", b"/b"}
+        assert app.edge.cached_response({"headers": []}, "GET", b"/b") is not None
+        assert app.edge.counts["/x", 200, "hit"] == 1
+
+
 async def test_the_newest_variants_are_kept(serve: Serve) -> None:
     client = await serve(CLIENT_RATE_LIMIT="")
     for number in range(MAX_VARIANTS + 4):
