@@ -25,6 +25,8 @@ from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read
 S = TypeVar("S", bound=BaseSettings)
 
 ENV_FILE = ".env"
+#: Variables of the contract that this version does not support.
+UNSUPPORTED = ("REDIS_URL",)
 #: Largest number of misspelt names that are logged one by one; more are counted.
 MAX_MISSPELT = 20
 
@@ -132,12 +134,6 @@ class Settings(_EnvironmentSettings):
     http_direct: bool = True
 
 
-class _Unsupported(_EnvironmentSettings):
-    """Variables of the contract that this version does not support."""
-
-    redis_url: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All settings: the gateway's own, each provider's, and the network's."""
@@ -161,8 +157,8 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
     in_file, invalid_lines = read_env_file(Path(ENV_FILE))
-    for name, value in _load(_Unsupported, ""):
-        if value.strip():
+    for name, value in (in_file | os.environ).items():
+        if name.upper() in UNSUPPORTED and (value or "").strip():
             raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
@@ -180,7 +176,7 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
 
 def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
     """Every variable that is read from the environment or from `.env`."""
-    own = [*Settings.model_fields, *_Unsupported.model_fields]
+    own = [*Settings.model_fields, *UNSUPPORTED]
     each = [f"{name}_{one}" for name in provider_names for one in ProviderSettings.model_fields]
     return tuple(name.upper() for name in own + each)
 

@@ -18,7 +18,7 @@ from websockets.uri import parse_uri
 
 from backend.clock import Clock
 from backend.environment.network import NetworkSettings
-from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse, ProviderError
+from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse
 from backend.providers.adapter import MIB, Adapter
 from backend.providers.client import USER_AGENT
 from backend.providers.json_body import decode_json
@@ -64,7 +64,11 @@ class PushClient:
         try:
             connection = await _Direct(url, **self._options(url))
         except InvalidStatus as error:
-            raise self._refused(adapter, error) from None
+            # The same error as of a refused request.
+            status, raw = error.response.status_code, error.response.headers.raw_items()
+            headers = {name.lower(): value for name, value in raw}
+            refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
+            raise refusal or ConnectFailed(f"HTTP {status} instead of a handshake") from None
         except InvalidProxyStatus as error:
             status = error.response.status_code
             raise ConnectFailed(f"the proxy answered {status}") from None
@@ -83,7 +87,7 @@ class PushClient:
                 connection.transport.abort()
 
     def _options(self, url: str) -> dict[str, Any]:
-        """Limits; proxy and certificates, too, as the library would read the environment."""
+        """Limits, proxy and certificates: otherwise the library would read the environment."""
         uri = parse_uri(url)
         proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
         options: dict[str, Any] = {
@@ -101,13 +105,6 @@ class PushClient:
         if proxy and proxy.scheme == "https":
             options["proxy_ssl"] = self._network.tls()
         return options
-
-    def _refused(self, adapter: Adapter, error: InvalidStatus) -> ProviderError:
-        """The error of a refused handshake, the same as of a refused request."""
-        status = error.response.status_code
-        headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
-        refusal = refusal_in(adapter, status, headers, None, b"", self._clock.now())
-        return refusal or ConnectFailed(f"HTTP {status} instead of a handshake")
 
 
 @dataclass(frozen=True, slots=True)
