@@ -1,10 +1,9 @@
 """Discards saved state that cannot be true, with a message for each discarded part."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 
-from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState
+from backend.storage.contract import FIRST_SECOND_TICK, SavedState
 
 #: Largest difference of the machine's clock before and after a restart, in seconds.
 CLOCK_SLACK_S = 2 * 3_600.0
@@ -23,42 +22,25 @@ def discard_invalid(state: SavedState, now_s: float) -> tuple[SavedState, tuple[
     """
     problems: list[str] = []
     latest_s = now_s + CLOCK_SLACK_S
-    calls = {
-        window: _valid_calls(window, amounts, latest_s, problems)
-        for window, amounts in state.calls.items()
-    }
-    is_past_known = not problems
-    blocks = {
-        name: block
-        for name, block in state.blocks.items()
-        if _is_valid(name, block, now_s, problems)
-    }
-    seen_at = state.seen_at
-    if seen_at is not None and not 0 <= seen_at <= latest_s:  # NaN is neither
+    calls = {}
+    for window, amounts in state.calls.items():
+        calls[window] = {
+            tick: amount
+            for tick, amount in amounts.items()
+            if 0 <= tick * (1 if tick >= FIRST_SECOND_TICK else 60) <= latest_s
+            and 0 <= amount <= MAX_CALLS
+        }
+        if wrong := len(amounts) - len(calls[window]):
+            problems.append(f"{wrong} entries of {window} cannot be true")
+    seen_at = None if problems else state.seen_at
+    blocks = {}
+    for name, block in state.blocks.items():
+        is_past = math.isfinite(block.recorded_s) and block.recorded_s <= latest_s
+        if not is_past or not block.until_s - now_s <= MAX_BLOCK_S:
+            problems.append(f"the block of {name.partition('/')[0]} cannot be true")
+        elif block.until_s > now_s:  # one that is over is no problem
+            blocks[name] = block
+    if state.seen_at is not None and not 0 <= state.seen_at <= latest_s:  # NaN is neither
         problems.append("the last heartbeat is in the future")
-        is_past_known = False
-    seen_at = seen_at if is_past_known else None
+        seen_at = None
     return replace(state, calls=calls, blocks=blocks, seen_at=seen_at), tuple(problems)
-
-
-def _valid_calls(
-    window: str, amounts: Mapping[int, int], latest_s: float, problems: list[str]
-) -> dict[int, int]:
-    valid = {
-        tick: amount
-        for tick, amount in amounts.items()
-        if 0 <= tick * (1 if tick >= FIRST_SECOND_TICK else 60) <= latest_s
-        and 0 <= amount <= MAX_CALLS
-    }
-    if len(valid) < len(amounts):
-        problems.append(f"{len(amounts) - len(valid)} entries of {window} cannot be true")
-    return valid
-
-
-def _is_valid(name: str, block: SavedBlock, now_s: float, problems: list[str]) -> bool:
-    is_past = math.isfinite(block.recorded_s) and block.recorded_s <= now_s + CLOCK_SLACK_S
-    left_s = block.until_s - now_s
-    if is_past and left_s <= MAX_BLOCK_S:
-        return left_s > 0  # one that is over is no problem
-    problems.append(f"the block of {name.partition('/')[0]} cannot be true")
-    return False
