@@ -36,11 +36,11 @@ def discard_invalid(state: SavedState, now_s: float) -> tuple[SavedState, tuple[
     blocks = {}
     for name, block in state.blocks.items():
         is_past = math.isfinite(block.recorded_s) and block.recorded_s <= latest_s
-        if not is_past or not block.until_s - now_s <= MAX_BLOCK_S:
+        if not is_past or not block.until_s - now_s <= MAX_BLOCK_S:  # true for NaN
             problems.append(f"the block of {name.partition('/')[0]} cannot be true")
         elif block.until_s > now_s:  # one that is over is no problem
             blocks[name] = block
-    if state.seen_at is not None and not 0 <= state.seen_at <= latest_s:  # NaN is neither
+    if state.seen_at is not None and not 0 <= state.seen_at <= latest_s:  # true for NaN
         problems.append("the last heartbeat is in the future")
         seen_at = None
     return replace(state, calls=calls, blocks=blocks, seen_at=seen_at), tuple(problems)
