@@ -90,9 +90,7 @@ class QuietFileHandler(RotatingFileHandler):
         if self.stream and not self._is_in_place():
             self.stream.close()
             self.stream = None
-        if self.stream is None:
-            self.stream = self._open()
-        return super().shouldRollover(record)
+        return super().shouldRollover(record)  # opens a missing stream
 
     def _is_in_place(self) -> bool:
         """True if the open file is still the one under its name."""
