@@ -7,7 +7,6 @@ A `ProviderError` ends the attempt of one provider and never reaches a client of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from backend.models.answer import Attempt
@@ -263,15 +262,12 @@ class SourceUnavailable(GatewayError):
         super().__init__(detail)
         self.refusals = tuple(refusals)
         self.tried = tuple(tried)
+        #: The earliest time at which a retry makes sense, None if none is known.
+        self.retry_at = min((each.until for each in self.refusals if each.until), default=None)
         reasons = [refusal.reason for refusal in self.refusals]
         on = [reason for reason in reasons if reason not in OFF]
         outcomes = [attempt.outcome for attempt in self.tried]
         self.reason = (outcomes or on or reasons or [self.reason])[-1]
-
-    @property
-    def retry_at(self) -> datetime | None:
-        """The earliest time at which a retry makes sense, None if none is known."""
-        return min((refusal.until for refusal in self.refusals if refusal.until), default=None)
 
 
 class NoProviderConfigured(SourceUnavailable):
