@@ -1,7 +1,7 @@
 """A gateway in front of its own world, on a clock that can be stepped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,7 +89,7 @@ class Scene:
 
     def rotation(self) -> list[dict[str, Any]]:
         """The newest choices, as `/api/status` lists them."""
-        found: list[dict[str, Any]] = self._document(self.app.state.gateway.status._history.choices)
+        found: list[dict[str, Any]] = self._document(self._gateway.status.history.choices)
         return found
 
     def provider(self) -> dict[str, Any]:
@@ -102,8 +102,13 @@ class Scene:
         return bool(self.subject.rivals and self._provider._flaps.is_flapping)
 
     @property
+    def _gateway(self) -> Gateway:
+        gateway: Gateway = self.app.state.gateway
+        return gateway
+
+    @property
     def _provider(self) -> Provider:
-        providers: Iterable[Provider] = self.app.state.gateway.status._manager.providers
+        providers = self._gateway.status.manager.providers
         return next(one for one in providers if one.name == self.subject.name)
 
     @staticmethod
