@@ -239,8 +239,7 @@ def _log_start(manager: ProviderManager, configuration: Configuration) -> None:
         name: " > ".join(each.name for each in manager.eligible(category.provider_query)) or "none"
         for name, category in CATEGORIES.items()
     }
-    text = "; ".join(f"{name}: {chain}" for name, chain in chains.items())
-    log.info("Provider Manager initialized  %s", text)
+    log.info("Provider Manager initialized  %s", "; ".join(map(": ".join, chains.items())))
     for provider in manager.providers:
         status = provider.status()
         if status.hint:
