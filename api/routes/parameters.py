@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from difflib import get_close_matches
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 from fastapi import Request, Response
@@ -57,9 +58,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 class CheckedRoute(APIRoute):
     """A route that accepts only the query parameters it declares, each once and none empty.
 
-    FastAPI validates the parameters of a URL once and the arguments are remembered: validation
-    takes half of the time of a request whose answer is cached. An endpoint must take `request`,
-    and nothing else that differs between two requests of one URL.
+    Where the endpoint takes `request`, FastAPI validates the parameters of a URL once and the
+    arguments are remembered: validation takes half of the time of a request whose answer is
+    cached. Such an endpoint takes nothing else that differs between two requests of one URL.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -74,7 +75,8 @@ class CheckedRoute(APIRoute):
             return response
 
         self._endpoint, self._arguments = endpoint, arguments
-        super().__init__(path, remember, **options)
+        takes_request = "request" in signature(endpoint).parameters
+        super().__init__(path, remember if takes_request else endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler, endpoint, arguments = super().get_route_handler(), self._endpoint, self._arguments
