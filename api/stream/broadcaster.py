@@ -101,7 +101,7 @@ class Broadcaster:
             del self._subscribers[subscriber]
             self._addresses.remove_client(subscriber.account.address)
         for topic in list(subscriber.topics):
-            self._end_subscription(subscriber, topic)
+            self._unfollow(subscriber, topic)
 
     async def aclose(self) -> None:
         """Sends `shutdown` to all clients and closes them; none can join any more."""
@@ -164,10 +164,10 @@ class Broadcaster:
         subscriber.send(
             frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **fields)
         )
-        topics = [self._begin_subscription(subscriber, *one) for one in wanted]
+        topics = [self._follow(subscriber, *one) for one in wanted]
         for topic in replaced:
             if topic not in topics:
-                self._end_subscription(subscriber, topic)
+                self._unfollow(subscriber, topic)
 
     def _check_limits(self, wanted: set[ChannelKey], address: str) -> None:
         wanted_series = {key for key in wanted if _is_series(key)}
@@ -190,12 +190,12 @@ class Broadcaster:
         coins = self._channels.known_coins(command.symbols or ())
         for topic in list(subscriber.topics):
             if _is_selected(topic.channel.key, command, {coin.key for coin in coins}):
-                self._end_subscription(subscriber, topic)
+                self._unfollow(subscriber, topic)
         fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins]} if coins else {}
         fields |= {"interval": command.interval} if command.interval else {}
         subscriber.send(frame("unsubscribed", id=command.id, channel=command.channel, **fields))
 
-    def _begin_subscription(self, subscriber: Subscriber, channel: Channel, coins: Coins) -> Topic:
+    def _follow(self, subscriber: Subscriber, channel: Channel, coins: Coins) -> Topic:
         key = channel.key
         feed = self._feeds.get(key)
         if feed is None:
@@ -206,15 +206,13 @@ class Broadcaster:
         feed.subscribe(subscriber, topic)
         return topic
 
-    def _end_subscription(self, subscriber: Subscriber, topic: Topic) -> None:
+    def _unfollow(self, subscriber: Subscriber, topic: Topic) -> None:
         """A feed ends with its last subscriber."""
         key = topic.channel.key
-        if _is_series(key) and topic in subscriber.topics:
+        if _is_series(key):
             self._addresses.unfollow(subscriber.account.address, key)
         subscriber.remove_topic(topic)
-        feed = self._feeds.get(key)
-        if feed is None:
-            return
+        feed = self._feeds[key]
         feed.unsubscribe(subscriber, topic)
         if not feed.has_subscribers:
             del self._feeds[key]

@@ -1,7 +1,7 @@
 """Limits, times and close codes of the stream, and the limits of one client address."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from api.edge.client_address import UNKNOWN
@@ -27,9 +27,6 @@ ABORT_BUFFERED_BYTES = 1024 * 1024
 # Close codes (RFC 6455, 7.4.1, and the IANA registry); 4401 is from the private range.
 GOING_AWAY, POLICY_VIOLATION, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1001, 1008, 1009, 1013
 UNAUTHORIZED = 4401
-
-#: Identifies one series of candles: the channel, the coin, the interval.
-SeriesKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class AddressLimits:
         self.series = max(1, int(max_series * share))
         self._clients: Counter[str] = Counter()
         #: By address and series: the number of its clients that follow the series.
-        self._followers: dict[str, Counter[SeriesKey]] = {}
+        self._followers: dict[str, Counter[Hashable]] = {}
 
     def __repr__(self) -> str:
         return f"<AddressLimits {len(self._clients)} addresses>"
@@ -74,15 +71,15 @@ class AddressLimits:
         if self._clients[address] <= 0:
             del self._clients[address]
 
-    def allows_series(self, address: str, wanted: Iterable[SeriesKey]) -> bool:
+    def allows_series(self, address: str, wanted: Iterable[Hashable]) -> bool:
         """True if the address may follow all of `wanted` in addition to its present series."""
         followed = self._followers.get(address, Counter())
         return address == UNKNOWN or len(followed.keys() | set(wanted)) <= self.series
 
-    def follow(self, address: str, series: SeriesKey) -> None:
+    def follow(self, address: str, series: Hashable) -> None:
         self._followers.setdefault(address, Counter())[series] += 1
 
-    def unfollow(self, address: str, series: SeriesKey) -> None:
+    def unfollow(self, address: str, series: Hashable) -> None:
         followed = self._followers[address]
         followed[series] -= 1
         if followed[series] <= 0:

@@ -9,22 +9,12 @@ import pytest
 from api.edge.client_address import client_address
 from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
-from tests.api.stream.client import Served, serving, until
+from tests.api.stream.client import until
+from tests.api.stream.conftest import ServeStream
 from tests.clocks import ManualClock
-from tests.world.server import World
 
 #: With WS_MAX_CLIENTS=1 this is the share of four connections.
 FOUR = {"WS_MAX_CLIENTS": "1", "CLIENT_MAX_SHARE": str(4.5 / 1_025)}
-
-
-@asynccontextmanager
-async def served_with(
-    world: World, surroundings: pytest.MonkeyPatch, **settings: str
-) -> AsyncIterator[Served]:
-    for name, value in world.environment(**FOUR | settings).items():
-        surroundings.setenv(name, value)
-    async with serving() as served:
-        yield served
 
 
 @asynccontextmanager
@@ -49,12 +39,9 @@ async def opened(port: int, asked: bytes = b"", from_: str = "127.0.0.1") -> Asy
 
 @pytest.mark.parametrize("asked", [b"", get("/healthz"), HANDSHAKE])
 async def test_one_address_has_no_more_than_its_share(
-    world: World, surroundings: pytest.MonkeyPatch, asked: bytes
+    serve_stream: ServeStream, asked: bytes
 ) -> None:
-    async with (
-        served_with(world, surroundings) as served,
-        AsyncExitStack() as stack,
-    ):
+    async with serve_stream(**FOUR) as served, AsyncExitStack() as stack:
         answers = [await stack.enter_async_context(opened(served.port, asked)) for _ in range(6)]
         assert answers == [True] * 4 + [False] * 2
         async with opened(served.port, get("/healthz"), from_="127.0.0.2") as is_open:
@@ -62,9 +49,9 @@ async def test_one_address_has_no_more_than_its_share(
 
 
 async def test_a_closed_connection_frees_its_place(
-    world: World, surroundings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    serve_stream: ServeStream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with served_with(world, surroundings) as served:
+    async with serve_stream(**FOUR) as served:
         for asked in (HANDSHAKE, get("/healthz"), b"", b"no HTTP\r\n\r\n", get("/ws", host="")):
             for _ in range(6):
                 with suppress(ConnectionError):
@@ -77,13 +64,10 @@ async def test_a_closed_connection_frees_its_place(
 
 @pytest.mark.parametrize("settings", [{"CLIENT_MAX_SHARE": "1"}, {"TRUST_PROXY": "1"}])
 async def test_a_share_of_one_and_trusted_proxies_are_not_limited(
-    world: World, surroundings: pytest.MonkeyPatch, settings: dict[str, str]
+    serve_stream: ServeStream, settings: dict[str, str]
 ) -> None:
     """Behind a trusted proxy all clients have one peer."""
-    async with (
-        served_with(world, surroundings, **settings) as served,
-        AsyncExitStack() as stack,
-    ):
+    async with serve_stream(**FOUR | settings) as served, AsyncExitStack() as stack:
         asked = get("/healthz")
         answers = [await stack.enter_async_context(opened(served.port, asked)) for _ in range(8)]
         assert all(answers)

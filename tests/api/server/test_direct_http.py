@@ -8,7 +8,6 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakSet
 
 import pytest
@@ -396,17 +395,9 @@ async def test_the_setting_selects_the_protocol(
 @pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
 @pytest.mark.parametrize("end", ["websocket", "close", "reset", "half a head"])
 async def test_a_closed_connection_is_freed(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, protocol: type[BoundedHttp], end: str
+    servers: Servers, in_memory: WeakSet[BoundedHttp], protocol: type[BoundedHttp], end: str
 ) -> None:
     """A timer that arms itself again would keep each one for ever, and the loop busy."""
-    seen = WeakSet[BoundedHttp]()
-    made = BoundedHttp.connection_made
-
-    def remembered(self: BoundedHttp, transport: Any) -> None:
-        seen.add(self)
-        made(self, transport)
-
-    monkeypatch.setattr(BoundedHttp, "connection_made", remembered)
     port = servers.direct if protocol is DirectHttp else servers.plain
     for _ in range(3):
         if end == "websocket":
@@ -415,7 +406,7 @@ async def test_a_closed_connection_is_freed(
             continue
         async with connected(port) as client:
             assert b" 200 OK" in await client.ask(request("/api/gas"))
-            assert len(seen) == 1
+            assert len(in_memory) == 1
             if end == "half a head":
                 client.writer.write(request("/api/gas")[:20])
             if end == "reset":
@@ -424,6 +415,6 @@ async def test_a_closed_connection_is_freed(
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         await asyncio.sleep(0.05)
     async with asyncio.timeout(KEEP_ALIVE_S * 0.8):
-        while seen:
+        while in_memory:
             gc.collect()
             await asyncio.sleep(0.05)

@@ -189,16 +189,8 @@ async def test_no_further_response_is_made_for_a_client_that_does_not_read(
 
 @PROTOCOLS
 async def test_unread_data_are_freed_with_their_connection(
-    protocol: type[BoundedHttp], monkeypatch: pytest.MonkeyPatch
+    protocol: type[BoundedHttp], in_memory: WeakSet[BoundedHttp]
 ) -> None:
-    seen = WeakSet[BoundedHttp]()
-    made = BoundedHttp.connection_made
-
-    def remembered(self: BoundedHttp, transport: asyncio.Transport) -> None:
-        seen.add(self)
-        made(self, transport)
-
-    monkeypatch.setattr(BoundedHttp, "connection_made", remembered)
     async with serving_bodies(protocol) as (_, port, server):
         for path in ("/known", "/made"):
             async with connected(port, get(path) * 3):
@@ -206,6 +198,6 @@ async def test_unread_data_are_freed_with_their_connection(
             async with connected(port, get(path) * 3):
                 await until_open(server, 0)
         async with asyncio.timeout(3):
-            while seen:
+            while in_memory:
                 gc.collect()
                 await asyncio.sleep(0.05)

@@ -11,33 +11,21 @@ from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.strict_http import is_host
 from tests.api.raw import HANDSHAKE, counted, get, said, serving_bare, statuses
-from tests.api.stream.client import Served, serving
-from tests.world.server import World
+from tests.api.stream.client import Served
+from tests.api.stream.conftest import ServeStream
 
 KEY = "a-gateway-key-1"
 PROTOCOLS = pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
 
 
 @pytest.fixture(params=["all", "HTTP_DIRECT", "PREPARED_ANSWERS"])
-async def port(
-    world: World, surroundings: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> AsyncIterator[int]:
+async def port(serve_stream: ServeStream, request: pytest.FixtureRequest) -> AsyncIterator[int]:
     """Of a gateway where /api/gas is a known answer, with all its ways around or without one."""
     settings = {"GATEWAY_API_KEYS": KEY}
     settings |= {} if request.param == "all" else {request.param: "false"}
-    for name, value in world.environment(**settings).items():
-        surroundings.setenv(name, value)
-    async with serving() as served:
+    async with serve_stream(**settings) as served:
         assert statuses((await said(served.port, gas()))[0]) == [200]
         yield served.port
-
-
-@pytest.fixture
-async def served(world: World, surroundings: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    for name, value in world.environment().items():
-        surroundings.setenv(name, value)
-    async with serving() as one:
-        yield one
 
 
 def gas(*lines: str, key: str = f"X-API-Key: {KEY}", **options: str) -> bytes:
@@ -223,14 +211,9 @@ async def test_a_handshake_must_have_a_host(served: Served) -> None:
     assert await counted(served.port, 400) == 3
 
 
-async def test_a_refused_request_counts_for_its_client(
-    world: World, surroundings: pytest.MonkeyPatch
-) -> None:
-    settings = world.environment(CLIENT_RATE_LIMIT="4/hour")
-    for name, value in settings.items():
-        surroundings.setenv(name, value)
+async def test_a_refused_request_counts_for_its_client(serve_stream: ServeStream) -> None:
     refused = [gas(host="Host: a b"), b"no request at all\r\n\r\n", gas("Host: g")]
-    async with serving() as served:
+    async with serve_stream(CLIENT_RATE_LIMIT="4/hour") as served:
         for request in refused:
             answer, _ = await said(served.port, request)
             assert statuses(answer) == [400]

@@ -9,11 +9,10 @@ from tests.scrape import samples
 
 
 async def test_metrics_have_clients_frames_and_the_tick_feed(served: Served) -> None:
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
-        before = samples((await client.get("/metrics")).text)
-        async with served.reader("?channels=market") as reader:
-            await reader.any()
-            during = samples((await client.get("/metrics")).text)
+    before = samples((await served.get("/metrics")).text)
+    async with served.reader("?channels=market") as reader:
+        await reader.any()
+        during = samples((await served.get("/metrics")).text)
     assert before["gateway_stream_clients"] == before["gateway_stream_messages_sent_total"] == 0
     assert before["gateway_tick_feed_state{provider=binance,state=off}"] == 1
     assert during["gateway_stream_clients"] == 1

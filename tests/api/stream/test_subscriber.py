@@ -1,7 +1,6 @@
 """One client's bookkeeping, over a sink whose buffer the test fills."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -13,8 +12,6 @@ from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import RowCache, Topic
 from tests.api.stream.test_topics import no_answers
 from tests.clocks import ManualClock
-
-MakeTopic = Callable[[str], Topic]
 
 
 class StubSink(QueueSink):
