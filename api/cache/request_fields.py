@@ -8,7 +8,7 @@ Fields = dict[bytes, bytes]
 
 #: Fields that announce a body.
 _BODY = frozenset((b"content-length", b"transfer-encoding"))
-#: In bytes. Longer headers are left to the edge, which refuses far longer ones.
+#: Largest size in bytes of all fields of a request that the cache answers.
 MAX_CACHED_FIELD_BYTES = 32 * 1024
 
 
@@ -18,8 +18,10 @@ def field_value(headers: Headers, name: str) -> str:
 
 
 def plain_fields(headers: RawHeaders) -> Fields | None:
-    """Fields by name; None for a request that the cache leaves to the application: with a field
-    that is repeated, a body, or very long headers. Runs for every request, so all of it is in C.
+    """Fields by name; None for a request that the cache leaves to the application, because it has
+    a repeated field, a body, or very long headers.
+
+    Runs for every request, so all loops are in built-in functions.
     """
     fields = dict(headers)
     if len(fields) != len(headers) or not _BODY.isdisjoint(fields):

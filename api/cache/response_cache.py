@@ -24,8 +24,8 @@ MAX_BYTES = 32 * 1024 * 1024
 VIEW_BYTES, RESPONSE_BYTES = 1_024, 4_096
 #: A longer URL (path and query) is rarely requested twice.
 MAX_TARGET_BYTES = 1_024
-#: URLs of one view; combinations of request headers for one URL; bytes of these headers. The
-#: oldest URL or response is dropped first.
+#: Largest number of URLs of one view, of responses to one URL (one for each combination of request
+#: headers), and of bytes of these headers. The oldest URL or response is dropped first.
 MAX_TARGETS, MAX_VARIANTS, MAX_VARIANT_BYTES = 16, 16, 512
 
 #: The request headers that a response depends on: Accept-Encoding, Origin, and whether
@@ -146,7 +146,7 @@ class ResponseCache:
         target.validity.note_hit()
 
     def _target(self, view: View, validity: Validity, target: bytes) -> Target:
-        """The URL's entry, moved here from another view or an earlier validity."""
+        """The URL's entry in `view`, in place of one in another view or of an earlier validity."""
         known = self._targets.get(target)
         if known is not None and known.view is view and known.validity == validity:
             return known
@@ -175,10 +175,10 @@ class ResponseCache:
 
 def _variant_key(fields: Fields, digest: str) -> VariantKey:
     condition = fields.get(b"if-none-match")
-    is_known = condition is not None and _names(condition, digest)
+    is_known = condition is not None and _has_tag(condition, digest)
     return fields.get(b"accept-encoding"), fields.get(b"origin"), is_known
 
 
 @lru_cache(maxsize=512)  # a polling client sends the same tag until the answer changes
-def _names(condition: bytes, digest: str) -> bool:
+def _has_tag(condition: bytes, digest: str) -> bool:
     return matches(condition.decode("latin-1"), digest)

@@ -18,8 +18,8 @@ from backend.errors import ClientLimitReached
 
 #: Addresses whose uses are counted; the least recently used one is dropped first.
 MAX_CLIENTS = 16_384
-#: Uses within this share of a window are one entry, at the time of the last of them. So a log has
-#: at most this many entries, and frees a use at most this share of the window too late.
+#: Parts of a window. Uses within one part are one entry, with the time of the last use. So a log
+#: has at most this many entries, and a use expires at most one part of the window too late.
 PARTS = 64
 
 
@@ -130,7 +130,7 @@ class SlidingLog:
 
 
 class ClientLimits:
-    """Exact: no interval as long as a window has more than its limit of any client's units."""
+    """Exact: no client uses more units than a window's limit in any interval of its length."""
 
     def __init__(
         self, limits: Sequence[CallLimit], clock: Clock, max_clients: int = MAX_CLIENTS

@@ -16,13 +16,13 @@ from api.server.hooks import Refusal
 from api.server.send_buffer import ReadProgress, limit_send_buffer, reset
 from api.server.strict_http import StrictHttp
 
-#: Largest number of bytes between the heads of two requests: of a head or a body.
+#: Largest number of bytes from one complete head to the next: a body and a head, in bytes.
 MAX_REQUEST_BYTES = 256 * 1024
 #: Largest number of pipelined requests that wait for the responses before theirs.
 MAX_PIPELINED = 1_000
 #: Size of the kernel's send buffer, in bytes: most responses fit as a whole.
 SEND_BUFFER_BYTES = 96 * 1024
-#: Otherwise the current response would be written into the WebSocket's frames.
+#: A handshake behind an unanswered request: its response would be written into the frames.
 EARLY_HANDSHAKE = Refusal(
     "bad_request", "a handshake must not be sent before the last request was answered"
 )
@@ -109,7 +109,7 @@ class BoundedHttp(StrictHttp):
         super().handle_websocket_upgrade()
 
     def _release(self) -> None:
-        """Cancels the timers, which would keep this object alive, and leaves the registry."""
+        """Cancels the timers, which would keep this object alive, and leaves `Connections`."""
         if self._timer:
             self._timer.cancel()
         self._unset_keepalive_if_required()

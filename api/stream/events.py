@@ -22,7 +22,8 @@ HEADERS = {
 
 
 class EventStream(StreamingResponse):
-    """The answer of `/api/stream`: joins when it is sent, leaves when the client does."""
+    """The response of `/api/stream`. Its client joins the broadcaster when the response begins, and
+    leaves it when the client disconnects."""
 
     def __init__(self, request: Request, commands: tuple[Subscribe, ...]) -> None:
         self._request = request

@@ -14,7 +14,7 @@ from backend.errors import GatewayError
 from backend.models.ticks import Flow
 
 MAX_CACHED_ROWS = 2_000
-#: Clients assume that a topic is polled; only a difference from it is sent.
+#: The flow that clients assume at first; a frame is sent only when it is another one.
 POLLED = Flow(False)
 
 
@@ -47,7 +47,7 @@ class Topic:
         self._rows = rows
         self._clock = clock
         self._content: Content | None = None
-        #: True if an empty update leads to the content itself: in order, without double keys.
+        #: True if the rows are in the channel's order and no two have the same key.
         self._is_ordered = False
         self._time: datetime = clock.now()
         self._snapshot: Frame | None = None

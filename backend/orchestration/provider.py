@@ -144,7 +144,7 @@ class Provider:
         return DEFAULT_USUAL_S if p90_ms is None else max(p90_ms / 1000, MIN_USUAL_S)
 
     def offer(self, query: Query[Any], *, is_early_probe: bool = False) -> Offer | Refusal:
-        """The calls that would answer `query` now, or why it cannot be asked. Calls nobody."""
+        """The calls that would answer `query` now, or why it cannot be asked. Makes no call."""
         if not self.is_configured:
             return Refusal(self.name, self._breaker.state)
         if query in self._refused:

@@ -15,7 +15,7 @@ ANY_HEADER = 47
 STEP_BYTES = 256 * 1024
 #: Larger bodies are stored in a memory mapping, which is returned to the system after reading.
 LARGE_BYTES = 1024 * 1024
-#: Most gzip members, and most chunks of a body: each costs microseconds, also if it is empty.
+#: Largest numbers of gzip members and of chunks: even an empty one takes microseconds.
 MOST_MEMBERS, MOST_CHUNKS = 1_000, 20_000
 #: Chunks after which other tasks of the event loop run.
 CHUNKS_AT_ONCE = 100

@@ -16,7 +16,8 @@ M = TypeVar("M")
 Name = str | Callable[[Any], Any]
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
 
-#: Largest age of a current list, in ms: a clock error of two hours, and an answer an hour old.
+#: Accepted difference between a time and now, in ms: a clock error of two hours, and an answer
+#: that is an hour old.
 CURRENT_WITHIN_MS = 3 * 3_600_000
 #: Largest age of the newest daily value, in ms: today's may be late, yesterday's may not.
 OLDEST_DAY_MS = 49 * 3_600_000
@@ -109,8 +110,7 @@ def iso_instant(text: str) -> datetime:
 
 
 def not_ahead(instant: datetime, now_ms: int) -> datetime:
-    """`instant` itself. Raises ValueError if it is further in the future than a clock error of
-    two hours explains."""
+    """`instant` itself. Raises ValueError if it is more than CURRENT_WITHIN_MS in the future."""
     if instant.timestamp() * 1000 > now_ms + CURRENT_WITHIN_MS:
         raise ValueError("a time in the future")
     return instant

@@ -24,7 +24,7 @@ class GasSource:
         #: A height that the chain's growth does not explain, until a second answer confirms it.
         self._unconfirmed = GasQuery()
         #: When the known height was first seen, epoch ms; answers of the same block do not move it.
-        self._standing_since_ms = 0
+        self._unchanged_since_ms = 0
         #: Time and block of the last answer that was tracked.
         self._last: tuple[datetime, int] | None = None
 
@@ -56,7 +56,7 @@ class GasSource:
             self._unconfirmed = reported
         elif newest is None or block > newest or self._known.guard_is_over(at_ms):
             if block != newest:
-                self._standing_since_ms = at_ms
+                self._unchanged_since_ms = at_ms
             self._known, self._unconfirmed = reported, GasQuery()
 
     def _is_confirmed(self, block: int, at_ms: int) -> bool:
@@ -88,17 +88,17 @@ class GasSource:
 
     def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
         """The answer for readers, with warnings about refused blocks and a stalled height."""
-        fees, warnings = answer.data, self._standing(answer)
+        fees, warnings = answer.data, self._stall_warning(answer)
         if isinstance(fees, BlockFees):
             warnings += refused_warning(fees.refused, "block")
             fees = fees.fees
         return answer.carrying(fees, *warnings) if warnings or fees is not answer.data else answer
 
-    def _standing(self, answer: Answer[GasFees]) -> tuple[str, ...]:
-        standing_s = (_epoch_ms(answer.fetched_at) - self._standing_since_ms) // 1000
-        if answer.data.block != self._known.newest_block or standing_s < STANDING_S:
+    def _stall_warning(self, answer: Answer[GasFees]) -> tuple[str, ...]:
+        unchanged_s = (_epoch_ms(answer.fetched_at) - self._unchanged_since_ms) // 1000
+        if answer.data.block != self._known.newest_block or unchanged_s < STANDING_S:
             return ()
-        stalled = f"block {answer.data.block} has been the newest one for {standing_s} s"
+        stalled = f"block {answer.data.block} has been the newest one for {unchanged_s} s"
         return (f"{stalled}: the chain or the nodes that were asked stand still",)
 
 

@@ -174,7 +174,7 @@ async def test_an_unknown_category_lists_the_known_ones(
 
 async def test_a_paid_keys_limits_are_read_from_its_account(world: World, serve: Serve) -> None:
     client = await serve(COINGECKO_PRO_API_KEY=world.good_keys["coingecko_pro"])
-    quotas = await _told_by_the_key(client)
+    quotas = await _quotas_of_the_account(client)
     assert world.paths["coingecko_pro"] == ["/api/v3/key"]
     assert {window: quota["limit"] for window, quota in quotas.items()} == {
         "minute": 500,
@@ -190,16 +190,18 @@ async def test_limits_of_a_key_are_read_again_after_a_failure_at_the_start(
     world.scripts["coingecko_pro"] = iter(["http500"])
     key = world.good_keys["coingecko_pro"]
     client = await serve(COINGECKO_PRO_API_KEY=key, COOLDOWN="0.5", CACHE_TTL_MARKET="0.1")
-    quotas = await _told_by_the_key(client)
+    quotas = await _quotas_of_the_account(client)
     assert quotas["month"]["limit"] == 500_000
     await asyncio.sleep(0.2)
     paths = world.paths["coingecko_pro"]
-    assert paths.count("/api/v3/key") == 2, "read again although it had its limits, or never"
-    assert "/coins/markets" in paths[1], "before it had served readers again"
+    assert paths.count("/api/v3/key") == 2, (
+        "the account must be read twice: again after the failure only"
+    )
+    assert "/coins/markets" in paths[1], "the second read must follow a call for clients"
 
 
-async def _told_by_the_key(client: httpx.AsyncClient) -> dict[str, Any]:
-    """Its quotas by window, once its own limit of a minute is known."""
+async def _quotas_of_the_account(client: httpx.AsyncClient) -> dict[str, Any]:
+    """The provider's quotas by window, once the account's limit of a minute was read."""
     async with asyncio.timeout(5):
         while True:
             await client.get("/api/market")

@@ -13,7 +13,7 @@ from api.cache.tables import FORMULA, table
 
 
 def cells(*row: object) -> list[str]:
-    """As a reader of CSV finds them."""
+    """The cells of one row, as a CSV reader returns them."""
     _, *rows = csv.reader(io.StringIO(table(["x"] * len(row), [row]).decode(), newline=""))
     assert len(rows) == 1
     return rows[0]

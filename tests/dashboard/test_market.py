@@ -51,12 +51,12 @@ async def test_unknown_is_a_dash_and_large_numbers_are_readable(watched: Watched
 
 
 async def test_a_row_shows_its_values_and_their_provider(stage: Stage, look: OpenPage) -> None:
-    def told(text: str) -> str:
+    def changed(text: str) -> str:
         text = re.sub(r'("id":"litecoin"[^{}]*?"price":)[0-9.]+', r"\1null", text)
         return re.sub(r'("id":"ethereum"[^{}]*?"source":)"\w+"', r'\1"binance"', text)
 
     async with look("about:blank") as watched:
-        await watched.rewrite(told)
+        await watched.rewrite(changed)
         await watched.page.goto(stage.url)
         await watched.rows()
         await expect(watched.of("#coins tr[data-key=litecoin] td.price")).to_have_text("–")

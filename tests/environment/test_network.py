@@ -1,4 +1,4 @@
-"""Proxies and certificates of an environment: what works, and one line about what cannot."""
+"""Proxies and certificates: which variables are accepted, and the one-line error for others."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def refusal(**environment: str) -> str:
     return str(caught.value)
 
 
-def way(network: NetworkSettings, scheme: str) -> str | None:
+def proxy_of(network: NetworkSettings, scheme: str) -> str | None:
     proxy = network.proxies.proxy_for(scheme, "venue.example", None)
     return proxy.address if proxy else None
 
@@ -30,7 +30,7 @@ def test_without_variables_calls_are_direct() -> None:
     network, warnings = read_network({})
     assert network == NetworkSettings()
     assert warnings == ()
-    assert way(network, "https") is None
+    assert proxy_of(network, "https") is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_variables_are_read_as_curl_does(
     environment: dict[str, str], plain: str | None, secure: str | None
 ) -> None:
     network = read(**environment)
-    assert (way(network, "http"), way(network, "https")) == (plain, secure)
+    assert (proxy_of(network, "http"), proxy_of(network, "https")) == (plain, secure)
 
 
 @pytest.mark.parametrize(

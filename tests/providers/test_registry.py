@@ -27,11 +27,11 @@ from tests.instruments import instrument
 
 @dataclass(frozen=True)
 class Example:
-    """A question with a right answer to it, and where in a row the numbers that we read stand.
+    """A query with a valid answer, and the fields of a row that the parser reads as numbers.
 
-    `prices` must be positive, `others` are numbers of the answer too, `compared` are only held
-    against something. `nullable` may be null, `thousandfold` are those whose thousandfold no
-    longer agrees with the rest. `pages` may hold no row, which is then a real answer.
+    `prices` must be positive. `others` are other numbers of the answer. `compared` are only checked
+    and are not part of the answer. `nullable` may be null. `thousandfold` contradict other fields
+    when they are multiplied by 1,000. `pages` are the payloads that may be empty lists.
     """
 
     vendor: str

@@ -4,10 +4,10 @@ from backend.clock import Clock
 
 #: Answers in a row after which an earlier failure is forgotten.
 STEADY_AFTER = 10
-#: The provider is asked last for this multiple of the time between its last two failures, but for
-#: six hours at most. Then, whatever the rate of calls, a provider that fails every third time is
-#: asked a third as often, and costs a second call for every tenth answer. A cooldown of seconds
-#: cannot do this where a quarter of an hour lies between two calls.
+#: The provider is asked last for this multiple of the time between its last two failures, and for
+#: six hours at most. So at any rate of calls, a provider that fails every third time is asked a
+#: third as often, and one answer in ten needs a second call. A cooldown of seconds has no such
+#: effect on calls that come a quarter of an hour apart.
 PENALTY_FACTOR, MAX_PENALTY_S = 2.0, 6 * 3_600.0
 
 

@@ -56,7 +56,7 @@ class PacedWindow:
         self._period = Period(window, clock)
         self._log = MinuteLog()
         self._unsaved: dict[int, int] = {}
-        #: By permit: the amount, and the minute under which the store was told of it.
+        #: By permit: the amount, and the minute under which it was saved.
         self._in_flight: dict[int, tuple[int, int]] = {}
         self._reserved = self._foreign = 0
         self._usable = usable_limit(window.limit)
@@ -118,8 +118,8 @@ class PacedWindow:
         self.adopt(header_figure(self._window, headers))
 
     def adopt(self, used: int) -> None:
-        """Counts what others have used of this quota. It slows down what is left, but our own
-        pace owes nothing for it."""
+        """Counts what others have used of this quota. It leaves less for this period, and takes
+        none of our own tokens."""
         unknown = used - self._used()
         if unknown > 0:
             self._foreign += unknown
@@ -212,7 +212,8 @@ class PacedWindow:
         self._tokens, self._refilled_at = min(float(self._slack), self._tokens + gained), now
 
     def _rate(self) -> float:
-        """Tokens per second: an even share of the period, or of what is left of a calendar's.
+        """Tokens per second: the limit spread evenly over the period; for a calendar period at most
+        what is left of it, over the time left.
 
         Never more than even: the provider's month may begin on another day than ours, and an even
         pace stays within the limit of any month.

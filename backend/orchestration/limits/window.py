@@ -34,7 +34,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The window that cannot afford the calls for longest, and when (monotonic) it can."""
+    """The window that can afford the calls last, and when it can (monotonic seconds)."""
 
     window: str
     retry_at: float

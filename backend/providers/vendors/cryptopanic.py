@@ -1,7 +1,7 @@
 """CryptoPanic v2: posts with votes, on paid plans only. The plan is part of the path.
 
-Documentation: cryptopanic.com/developers/api, as its clients quote it (2026-09); no answer of v2
-is publicly recorded. `next` and `previous` contain the token and are not read.
+Documentation: cryptopanic.com/developers/api, as client libraries quote it (2026-09); there is no
+public record of an answer of v2. `next` and `previous` contain the token and are not read.
 """
 
 import re
@@ -45,7 +45,7 @@ def build_posts(_query: ReportsQuery, context: Context) -> tuple[Call, ...]:
 
 
 def parse_posts(_query: ReportsQuery, payloads: Sequence[Any], context: Context) -> Reports:
-    """The posts of the page. Posts without an address, as on small plans, are left out."""
+    """The posts of the page. Posts without a URL, as on small plans, are left out."""
     posts = bounded(payloads[0]["results"], MOST_POSTS)
     if not posts:
         return Reports(())
@@ -96,7 +96,7 @@ ADAPTER = Adapter(
     operations=(Operation("posts", ReportsQuery, build_posts, parse_posts),),
     error_code=error_code,
     errors={
-        # 403 and 429, without Retry-After; the begin of a plan's month is not documented.
+        # 403 and 429, without Retry-After; the start of a plan's month is not documented.
         (None, "quota"): QuotaSpent,
         (None, "rate limit"): RateLimited,
         (200, "token"): AuthFailed,

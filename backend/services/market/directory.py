@@ -29,7 +29,7 @@ class CoinDirectory:
 
     @property
     def known(self) -> Market | None:
-        """The market whose names were needed last; None before the first need."""
+        """The market that was indexed last; None before the first one."""
         return self._indexed[0] if self._indexed else None
 
     @property
@@ -38,7 +38,7 @@ class CoinDirectory:
         return self._indexed[1] if self._indexed else None
 
     def tickers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The tickers of coins by any spelling; an unknown name stands for itself."""
+        """The tickers of coins by any spelling; an unknown name is taken as a ticker."""
         index = self.known_index
         found = [(name, index.find(name) if index else None) for name in names]
         return tuple(known.coin.symbol if known else name.upper() for name, known in found)

@@ -1,4 +1,4 @@
-"""The source of the market: what providers bring and venues push becomes one list of coins."""
+"""The source of the market: merges providers' answers and venues' tickers into one list."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -20,10 +20,10 @@ MOST_TICKERS = 2_000
 
 
 class UniverseSource:
-    """Turns what providers bring into one market, and keeps the last one.
+    """Merges providers' answers into one market, and keeps the last one.
 
-    Between two refreshes a venue may push tickers: they enter by the same rule, and those that are
-    newer than what a refresh brings stay. `fetch` raises SourceUnavailable.
+    Between two refreshes a venue may push tickers. They are merged by the same rule, and a ticker
+    that is newer than a refreshed row stays. `fetch` raises SourceUnavailable.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class UniverseSource:
         self._lay_pushed_over()
 
     def _lay_pushed_over(self) -> None:
-        """Pushed tickers that are newer than the market's rows stay; what concerns coins that the
-        market has no longer is dropped."""
+        """Applies the pushed tickers that are newer than the market's rows. Drops those of coins
+        that are no longer in the market."""
         known = self._book.best_ranked
         self._pushed = {base: one for base, one in self._pushed.items() if known(base)}
         self._outliers.forget_others(self._book)
-        counting = [ticker for ticker in self._pushed.values() if self._counts(ticker)]
+        counting = [ticker for ticker in self._pushed.values() if self._is_accepted(ticker)]
         lay_over(self._book, counting, self._outliers)
 
     def apply_ticks(self, tickers: Iterable[PairTicker]) -> Market | None:
@@ -89,15 +89,15 @@ class UniverseSource:
         fresh: dict[str, PairTicker] = {}
         for ticker in tickers:
             self._push_venues.add(ticker.instrument.venue)
-            if self._counts(ticker):  # one after the other: the preferred quote stays
+            if self._is_accepted(ticker):  # one after the other: the preferred quote stays
                 base = ticker.instrument.base
                 self._pushed[base] = fresh[base] = ticker
         has_changed = lay_over(self._book, fresh.values(), self._outliers)
         return self._book.visible_market() if has_changed else None
 
-    def _counts(self, ticker: PairTicker) -> bool:
-        """True for an instrument that a list verified for its coin; before any list, for the
-        preferred quote currency that was pushed."""
+    def _is_accepted(self, ticker: PairTicker) -> bool:
+        """True if a list names the instrument for its coin. Before any list: if no ticker in a
+        preferred quote currency was pushed."""
         instrument, known = ticker.instrument, self._book.instruments
         if known is not None:
             record = self._book.best_ranked(instrument.base)
