@@ -19,7 +19,7 @@ from backend.errors import ClientLimitReached
 #: Addresses whose uses are counted; the least recently used one is dropped first.
 MAX_CLIENTS = 16_384
 #: Parts of a window. Uses within one part are one entry, with the time of the last use. So a log
-#: has at most this many entries, and a use expires at most one part of the window too late.
+#: has about this many entries, and a use expires at most one part of the window too late.
 PARTS = 64
 
 

@@ -1,4 +1,4 @@
-"""What every floor returns: data with its provenance, and the protocol they all share."""
+"""What every layer returns: data with its provenance, and the protocol they all share."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace

@@ -23,7 +23,7 @@ NAME = re.compile(r"(?:[a-z_]\w*\.)+[A-Za-z_]\w*|_?[A-Z][a-z]\w*(?:\.\w+)?|[A-Z]
 
 
 def drawn() -> dict[str, list[str]]:
-    """The floors of each picture: below `<!-- layers: NAME -->`, one floor a line."""
+    """The layers of each picture: below `<!-- layers: NAME -->`, one layer a line."""
     blocks = re.findall(
         r"^<!-- layers: (.+?) -->\n```\w*\n(.*?)^```",
         text_of(DOCUMENT),
@@ -57,7 +57,7 @@ def glossary() -> list[str]:
     return re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
 
 
-def test_the_floors_are_those_of_import_linter() -> None:
+def test_the_layers_are_those_of_import_linter() -> None:
     assert drawn() == CONTRACTS
 
 

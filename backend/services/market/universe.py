@@ -96,8 +96,8 @@ class UniverseSource:
         return self._book.visible_market() if has_changed else None
 
     def _is_accepted(self, ticker: PairTicker) -> bool:
-        """True if a list names the instrument for its coin. Before any list: if no ticker in a
-        preferred quote currency was pushed."""
+        """True if a list names the instrument for its coin. Before any list: unless a ticker in
+        a more preferred quote currency was pushed."""
         instrument, known = ticker.instrument, self._book.instruments
         if known is not None:
             record = self._book.best_ranked(instrument.base)
