@@ -15,10 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache
 from api.edge import error_handlers
-from api.edge.access_control import AccessControl
-from api.edge.client_address import client_address
-from api.edge.client_limits import ClientLimits
-from api.edge.gateway_keys import GatewayKeys
+from api.edge.access_control import AccessControl, GatewayKeys
+from api.edge.client_limits import ClientLimits, client_address
 from api.edge.layer import Edge
 from api.edge.origins import AllowedOrigins
 from api.edge.path_policies import PathPolicies
@@ -28,7 +26,7 @@ from api.openapi import openapi_document
 from api.routes import dashboard, docs, market, metrics, status, stream
 from api.routes.common import EDGE_ERRORS, documented_errors
 from api.routes.responder import Responder
-from api.routes.slashes import SlashRedirects
+from api.routes.slashes import redirect_slashes
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
@@ -90,8 +88,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        exception_handlers=error_handlers.HANDLERS,
     )
-    app.router.default = SlashRedirects(app)
+    app.router.default = partial(redirect_slashes, app.router)
     edge_errors = documented_errors(*EDGE_ERRORS)
     for router in (*(module.router for module in DATA), status.router, status.probes):
         app.include_router(router, responses=edge_errors)
@@ -101,7 +100,6 @@ def create_app(
         app.include_router(router, responses=edge_errors)
     app.include_router(dashboard.router)
     app.include_router(docs.router)
-    error_handlers.install(app)
     app.state.stream_times = StreamTimes()
     app.openapi = lambda: openapi_document(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
@@ -180,12 +178,8 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
 
 
 @cache
-def _default_app() -> FastAPI:
-    return create_app()
-
-
 def __getattr__(name: str) -> FastAPI:
     # `uvicorn api.hf_unified_server:app` reads the environment; importing this module does not.
     if name == "app":
-        return _default_app()
+        return create_app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,32 +1,95 @@
 """Access control of requests: client limits, sizes, gateway keys, origins of browsers."""
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from api.cache.request_fields import Fields
-from api.edge.client_address import client_address, normalized_address
-from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits, Verdict
-from api.edge.gateway_keys import GatewayKeys
+from api.edge.client_limits import (
+    ACCOUNT,
+    ClientAccount,
+    ClientLimits,
+    Verdict,
+    client_address,
+    normalized_address,
+)
 from api.edge.origins import AllowedOrigins, is_preflight
 from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
-from api.edge.request_sizes import has_too_many_parameters, size_error
+
+#: Request headers that may carry a key.
+KEY_HEADERS = ("Authorization", "X-API-Key")
+#: In bytes. A URL may carry all parameters at their longest, each character in twelve bytes.
+MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 1024
+#: Parameters of a URL: 63,000 empty ones took 70 ms to be parsed and refused.
+MAX_PARAMETERS = 256
+#: Digits of the longest Content-Length that is read as a number.
+MAX_LENGTH_DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """`rate_limit` is the header of the response; None without one. `response` is what answers the
-    request instead of a route: a refusal, or the answer to a preflight."""
+class GatewayKeys:
+    """The valid keys, of which only digests are kept. Without keys every request is admitted."""
 
-    rate_limit: bytes | None = None
-    response: Response | None = None
+    def __init__(self, keys: Sequence[SecretStr]) -> None:
+        self.digests = tuple(_digest(key.get_secret_value()) for key in keys)
+
+    def __repr__(self) -> str:
+        return f"<GatewayKeys {len(self.digests)}>"
+
+    def __bool__(self) -> bool:
+        return bool(self.digests)
+
+    def is_valid(self, key: str) -> bool:
+        """Compares in constant time, so that a wrong key cannot be improved step by step."""
+        sent = _digest(key)
+        found = [hmac.compare_digest(sent, digest) for digest in self.digests]
+        return any(found)
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """By `X-API-Key` or `Authorization: Bearer`. `headers` are looked up in lower case."""
+        if not self:
+            return True
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        sent = (headers.get("x-api-key", ""), token.strip() if scheme.lower() == "bearer" else "")
+        return any(self.is_valid(key) for key in sent if key)
+
+    def admits_fields(self, fields: Mapping[bytes, bytes]) -> bool:
+        """The same for header fields as the server gives them."""
+        sent = {name: fields.get(name.encode(), b"") for name in ("authorization", "x-api-key")}
+        return self.admits({name: value.decode("latin-1") for name, value in sent.items()})
 
 
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "replace"), digest_size=32).digest()
+
+
+def has_too_many_parameters(scope: Scope) -> bool:
+    return bool(scope["query_string"].count(b"&") >= MAX_PARAMETERS)
+
+
+def size_error(scope: Scope, headers: Headers) -> tuple[str, str] | None:
+    """Error code and detail for a request that is too large, else None."""
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
+        return "uri_too_long", f"a URL has at most {MAX_URL_BYTES} bytes"
+    if has_too_many_parameters(scope):
+        return "uri_too_long", f"a URL has at most {MAX_PARAMETERS} parameters"
+    if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADER_BYTES:
+        return "headers_too_large", f"headers have at most {MAX_HEADER_BYTES} bytes together"
+    length = headers.get("content-length", "0")
+    is_number = length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS
+    if not is_number or int(length) > MAX_BODY_BYTES:
+        return "body_too_large", f"a request body has at most {MAX_BODY_BYTES} bytes"
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AccessControl:
     """Decides which requests reach the routes, and counts each one for its client.
 
@@ -34,71 +97,62 @@ class AccessControl:
     X-Forwarded-For are trusted.
     """
 
-    def __init__(
-        self,
-        policies: PathPolicies,
-        *,
-        keys: GatewayKeys,
-        limits: ClientLimits,
-        origins: AllowedOrigins,
-        trusted_proxies: int,
-    ) -> None:
-        self._policies = policies
-        self._keys = keys
-        self._limits = limits
-        self._has_keys, self._has_limits = bool(keys), bool(limits)
-        self._origins = origins
-        self._trusted_proxies = trusted_proxies
+    policies: PathPolicies
+    keys: GatewayKeys
+    limits: ClientLimits
+    origins: AllowedOrigins
+    trusted_proxies: int
 
-    def check(self, scope: Scope, headers: Headers) -> Admission:
+    def check(self, scope: Scope, headers: Headers) -> tuple[bytes | None, Response | None]:
         """Counts an HTTP request for its client, and decides whether a route may answer it.
 
-        Preflights need no key, since browsers send none with them; health probes of the platform
-        need none and have no limit.
+        Gives the RateLimit header, None without one, and what answers the request instead of a
+        route: a refusal, or the answer to a preflight. Preflights need no key, since browsers send
+        none with them; health probes of the platform need none and have no limit.
         """
-        access = self._policies.access(route_path(scope))
-        preflight = self._origins.preflight(headers) if is_preflight(scope, headers) else None
+        access = self.policies.access(route_path(scope))
+        preflight = self.origins.preflight(headers) if is_preflight(scope, headers) else None
         if access is Access.PROBE and not has_too_many_parameters(scope):
-            return Admission(response=preflight)
+            return None, preflight
         verdict = self.charge(scope)
         rate_limit = verdict.header if verdict is not None else None
         if preflight is not None and (verdict is None or verdict.passes):
-            return Admission(rate_limit, preflight)
+            return rate_limit, preflight
         self._read_scheme(scope, headers)
-        return Admission(rate_limit, self._refusal(scope, headers, access, verdict))
+        return rate_limit, self._refusal(scope, headers, access, verdict)
 
     def admit_cached(self, scope: Scope, fields: Fields) -> bytes | None:
         """Counts a request that the cache can answer. Gives the RateLimit header, which is empty
         without limits. None, and nothing is counted, where `check` would refuse the request."""
-        if self._has_keys and not self._keys.admits_fields(fields):
+        if self.keys.digests and not self.keys.admits_fields(fields):
             return None
-        if not self._has_limits:
+        if not self.limits.policy:
             return b""
-        return self._limits.admit(client_address(scope, self._trusted_proxies))
+        return self.limits.admit(client_address(scope, self.trusted_proxies))
 
     def check_websocket(self, scope: Scope, headers: Headers) -> bool:
         """Whether the handshake may go on. A public path may still ask for a key after it."""
         verdict = self.charge(scope)
         self._read_scheme(scope, headers)
-        access = self._policies.access(route_path(scope))
+        access = self.policies.access(route_path(scope))
         return (
             (verdict is None or verdict.passes)
-            and (access is not Access.KEY or self._keys.admits(headers))
-            and self._origins.admits_websocket(headers)
+            and (access is not Access.KEY or self.keys.admits(headers))
+            and self.origins.admits_websocket(headers)
         )
 
     def charge(self, scope: Scope) -> Verdict | None:
         """Counts one unit for the client; None where there are no limits. Routes charge further
         units to the account in the scope's state."""
-        account = ClientAccount(self._limits, client_address(scope, self._trusted_proxies))
+        account = ClientAccount(self.limits, client_address(scope, self.trusted_proxies))
         scope.setdefault("state", {})[ACCOUNT] = account
-        return self._limits.hit(account.address) if self._has_limits else None
+        return self.limits.hit(account.address) if self.limits.policy else None
 
     def charge_peer(self, peer: Sequence[object] | None) -> None:
         """Counts one unit for the address of a connection. Behind a proxy it is the proxy's, so
         nothing is counted."""
-        if self._has_limits and peer and not self._trusted_proxies:
-            self._limits.hit(normalized_address(str(peer[0])))
+        if self.limits.policy and peer and not self.trusted_proxies:
+            self.limits.hit(normalized_address(str(peer[0])))
 
     def _refusal(
         self, scope: Scope, headers: Headers, access: Access, verdict: Verdict | None
@@ -107,7 +161,7 @@ class AccessControl:
         if error := size_error(scope, headers):
             return problem(request, *error, headers={"Connection": "close"})
         if verdict is not None and not verdict.passes:
-            policy, wait_s = self._limits.policy, verdict.reset_s
+            policy, wait_s = self.limits.policy, verdict.reset_s
             return problem(
                 request,
                 "rate_limited",
@@ -115,11 +169,11 @@ class AccessControl:
                 headers={"Retry-After": str(wait_s)},
                 retry_after_seconds=wait_s,
             )
-        if access is Access.KEY and not self._keys.admits(headers):
+        if access is Access.KEY and not self.keys.admits(headers):
             detail = "send one of the gateway's keys as X-API-Key, or as Authorization: Bearer"
             return problem(request, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
         return None
 
     def _read_scheme(self, scope: Scope, headers: Headers) -> None:
-        if self._trusted_proxies and headers.get("x-forwarded-proto") == "https":
+        if self.trusted_proxies and headers.get("x-forwarded-proto") == "https":
             scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])

@@ -1,17 +1,20 @@
 """Limits of one client: the units of work that its address may cause in each window.
 
-A request costs one unit. A route charges further units before it calls providers or encodes a long
-table. Synchronous, over an injected clock.
+The address is the peer's, or the one that trusted proxies name. A request costs one unit. A route
+charges further units before it calls providers or encodes a long table. Synchronous, over an
+injected clock.
 """
 
 import math
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.edge.client_address import UNKNOWN
 from backend.clock import Clock
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
@@ -21,10 +24,52 @@ MAX_CLIENTS = 16_384
 #: Parts of a window. Uses within one part are one entry, with the time of the last use. So a log
 #: has about this many entries, and a use expires at most one part of the window too late.
 PARTS = 64
-
-
+#: Characters of the longest valid text: an IPv6 address that ends in an IPv4 address, with a zone,
+#: brackets and a port.
+MAX_ADDRESS_LENGTH = 64
+#: The IPv6 network of one home or host: its addresses are counted as one client.
+IPV6_PREFIX = 64
+#: The address of a client that has none, or an invalid one.
+UNKNOWN = "unknown"
 #: The RateLimit header (draft-ietf-httpapi-ratelimit-headers): units left, seconds until more.
 _HEADER = b'"client";r=%d;t=%d'
+
+
+def client_address(scope: Scope, trusted_proxies: int) -> str:
+    """The client's address; of an IPv6 address its network.
+
+    Each trusted proxy appends one entry to X-Forwarded-For. Entries further left are not trusted.
+    """
+    peer = scope.get("client")
+    address = peer[0] if peer else UNKNOWN
+    if trusted_proxies:
+        lines = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
+        entries = [entry.strip() for entry in lines if entry.strip()]
+        address = entries[-min(trusted_proxies, len(entries))] if entries else address
+    return normalized_address(address) if len(address) <= MAX_ADDRESS_LENGTH else UNKNOWN
+
+
+@lru_cache(maxsize=4_096)
+def normalized_address(text: str) -> str:
+    """An IPv4 address, an IPv6 network of /64, or `unknown`.
+
+    Proxies write ports and brackets (`203.0.113.9:51000`, `[2001:db8::1]:443`), dual-stack sockets
+    write IPv4 addresses as `::ffff:203.0.113.9`.
+    """
+    text = text.strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        ip = ip_address(text.partition("%")[0])
+    except ValueError:
+        return UNKNOWN
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return str(ip_network((ip, IPV6_PREFIX), strict=False))
+        ip = ip.ipv4_mapped
+    return str(ip)
 
 
 class Verdict(NamedTuple):
@@ -105,7 +150,10 @@ class SlidingLog:
         self.used += units
         self._newest_at = now
         self._newest_units += units
-        return Verdict(True, self._limit - self.used, self._reset_s(now))
+        reset_s = self._whole_period_s
+        if self._older:
+            reset_s = max(1, math.ceil(self._oldest_ends - now))  # 0 by rounding
+        return Verdict(True, self._limit - self.used, reset_s)
 
     def refusal(self, wait_s: float) -> Verdict:
         return Verdict(False, self._limit - self.used, max(1, math.ceil(wait_s)))
@@ -121,12 +169,6 @@ class SlidingLog:
     def _set_ends(self) -> None:
         self._oldest_ends = self._older[0][0] + self._period_s if self._older else math.inf
         self._steady_until = min(self._part_ends, self._oldest_ends)
-
-    def _reset_s(self, now: float) -> int:
-        """Seconds until the oldest entry expires."""
-        if self._older:
-            return max(1, math.ceil(self._oldest_ends - now))  # 0 by rounding
-        return self._whole_period_s
 
 
 class ClientLimits:

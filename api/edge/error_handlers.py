@@ -1,15 +1,13 @@
 """Responses for the errors that routes raise."""
 
 import math
-from datetime import datetime
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.edge.problems import problem
-from backend.clock import Clock
 from backend.errors import (
     ClientLimitReached,
     GatewayError,
@@ -19,13 +17,6 @@ from backend.errors import (
     UnknownSymbol,
     Unsupported,
 )
-
-
-def install(app: FastAPI) -> None:
-    """Makes a response of every error that a route can raise."""
-    app.add_exception_handler(GatewayError, _gateway_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
@@ -44,7 +35,13 @@ def _members(request: Request, error: GatewayError) -> dict[str, Any]:
             allowed = error.allowed or _allowed(request, error.parameter)
             members["errors"] = [_wrong(error.parameter, error.detail, allowed)]
         case UnknownParameter():
-            members = _unknown(error)
+            first = error.unknown[0]
+            members = {"parameter": first.parameter, "allowed": error.allowed}
+            members["suggestions"] = first.suggestions
+            members["errors"] = [
+                _wrong(one.parameter, one.detail, error.allowed) | {"suggestions": one.suggestions}
+                for one in error.unknown
+            ]
         case Unsupported():
             members["errors"] = [_wrong(error.parameter, error.detail, error.available)]
             members |= {"parameter": error.parameter, "available": error.available}
@@ -53,30 +50,27 @@ def _members(request: Request, error: GatewayError) -> dict[str, Any]:
         case ClientLimitReached():
             members["retry_after_seconds"] = error.retry_after_s
         case SourceUnavailable():
-            members = _refusals(error, request.app.state.gateway.clock)
+            members["providers"] = [
+                {
+                    "provider": r.provider,
+                    "reason": r.reason,
+                    "retry_at": r.until,
+                    "detail": r.detail,
+                }
+                for r in error.refusals
+            ]
+            if error.retry_at:
+                wait = error.retry_at - request.app.state.gateway.clock.now()
+                members["retry_after_seconds"] = max(1, math.ceil(wait.total_seconds()))
     return members
-
-
-def _refusals(error: SourceUnavailable, clock: Clock) -> dict[str, Any]:
-    providers = [
-        {"provider": r.provider, "reason": r.reason, "retry_at": r.until, "detail": r.detail}
-        for r in error.refusals
-    ]
-    if not error.retry_at:
-        return {"providers": providers}
-    wait_s = _seconds_until(error.retry_at, clock)
-    return {"providers": providers, "retry_after_seconds": wait_s}
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
-        _wrong(
-            str(item["loc"][-1]),
-            item["msg"],
-            _allowed(request, str(item["loc"][-1])),
-        )
+        _wrong(parameter, item["msg"], _allowed(request, parameter))
         for item in error.errors()
+        for parameter in [str(item["loc"][-1])]
     ]
     detail = "; ".join(f"{item['parameter']}: {item['detail']}" for item in wrong)
     return problem(request, "invalid_parameter", detail, errors=wrong)
@@ -117,19 +111,9 @@ def _wrong(parameter: str, detail: str, allowed: Any) -> dict[str, Any]:
     return {"parameter": parameter, "detail": detail, "allowed": list(allowed) or None}
 
 
-def _unknown(error: UnknownParameter) -> dict[str, Any]:
-    """The first unknown parameter in members of its own, all of them in `errors`."""
-    first = error.unknown[0]
-    return {
-        "parameter": first.parameter,
-        "allowed": error.allowed,
-        "suggestions": first.suggestions,
-        "errors": [
-            _wrong(one.parameter, one.detail, error.allowed) | {"suggestions": one.suggestions}
-            for one in error.unknown
-        ],
-    }
-
-
-def _seconds_until(at: datetime, clock: Clock) -> int:
-    return max(1, math.ceil((at - clock.now()).total_seconds()))
+#: For every error that a route can raise.
+HANDLERS = {
+    GatewayError: _gateway_error,
+    RequestValidationError: _validation_error,
+    HTTPException: _http_error,
+}

@@ -9,21 +9,20 @@ the errors that no route handles.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.cache.request_fields import plain_fields, target_of
+from api.cache.request_fields import RawHeaders, plain_fields, target_of
 from api.cache.response_cache import ResponseCache
 from api.cache.stored_response import StoredResponse
 from api.edge.access_control import AccessControl
-from api.edge.exchange import Exchange
-from api.edge.origins import Header
+from api.edge.exchange import Exchange, request_id_for
 from api.edge.path_policies import PathPolicies, route_path
 from api.edge.problems import RENDERER, problem
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
-from api.edge.request_id import request_id_for
 from api.edge.response_headers import ResponseHeaders
 from api.server.hooks import Refusal
 
@@ -33,29 +32,20 @@ POLICY_VIOLATION = 1008
 log = logging.getLogger("gateway")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Edge:
     """The edge in front of `app`, the routes. It lives as long as the application.
 
     `is_stopping` is true once the server stops and cancels the requests in progress.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        access: AccessControl,
-        policies: PathPolicies,
-        headers: ResponseHeaders,
-        cache: ResponseCache,
-        is_stopping: Callable[[], bool],
-    ) -> None:
-        self._app = app
-        self._access = access
-        self._policies = policies
-        self._headers = headers
-        self._cache = cache
-        self._is_stopping = is_stopping
-        self.counts = RequestCounts()
+    app: ASGIApp
+    access: AccessControl
+    policies: PathPolicies
+    headers: ResponseHeaders
+    cache: ResponseCache
+    is_stopping: Callable[[], bool]
+    counts: RequestCounts = field(default_factory=RequestCounts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -71,12 +61,12 @@ class Edge:
             body = response.body if scope["method"] == "GET" else b""
             await send({"type": "http.response.body", "body": body})
         elif scope["type"] == "websocket":
-            if self._access.check_websocket(scope, Headers(scope=scope)):
-                await self._app(scope, receive, send)
+            if self.access.check_websocket(scope, Headers(scope=scope)):
+                await self.app(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
 
     # Cached responses
 
@@ -101,14 +91,14 @@ class Edge:
         fields = plain_fields(scope["headers"])
         if fields is None:
             return None
-        hit = self._cache.find(target, fields)
+        hit = self.cache.find(target, fields)
         if hit is None:
             return None
-        rate_limit = self._access.admit_cached(scope, fields)
+        rate_limit = self.access.admit_cached(scope, fields)
         if rate_limit is None:
             return None
         response, entry, age_s = hit
-        self._cache.record_hit(entry)
+        self.cache.record_hit(entry)
         self.counts[response.labels] += 1
         age, request_id = b"%d" % age_s, request_id_for(fields.get(b"x-request-id", b""))
         return response, (age, rate_limit, request_id) if rate_limit else (age, request_id)
@@ -119,11 +109,10 @@ class Edge:
         exchange = self._exchange(scope, send)
         inner = exchange.scope
         try:
-            admission = self._access.check(inner, exchange.request_headers)
-            exchange.rate_limit = admission.rate_limit
-            await (admission.response or self._app)(inner, receive, exchange.send)
+            exchange.rate_limit, answer = self.access.check(inner, exchange.request_headers)
+            await (answer or self.app)(inner, receive, exchange.send)
         except asyncio.CancelledError:
-            if not self._is_stopping():
+            if not self.is_stopping():
                 raise
             detail = "the gateway stops, and no provider has answered in time"
             await exchange.fail("deadline_exceeded", detail, receive)
@@ -135,11 +124,11 @@ class Edge:
             await exchange.fail("internal_error", detail, receive)
 
     def _exchange(self, scope: Scope, send: Send) -> Exchange:
-        exchange = Exchange(scope, send, self._headers, self._count)
-        scope["state"][RENDERER] = self._policies.renderer(route_path(scope))
+        exchange = Exchange(scope, send, self.headers, self._count)
+        scope["state"][RENDERER] = self.policies.renderer(route_path(scope))
         return exchange
 
-    def _count(self, scope: Scope, status: int, headers: list[Header]) -> None:
+    def _count(self, scope: Scope, status: int, headers: RawHeaders) -> None:
         self.counts[labels_of(template_of(scope), status, headers)] += 1
 
     # Refusals by the server
@@ -150,7 +139,7 @@ class Edge:
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             exchange = self._exchange(scope, send)
-            verdict = self._access.charge(exchange.scope)
+            verdict = self.access.charge(exchange.scope)
             exchange.rate_limit = verdict.header if verdict is not None else None
             headers = {"Connection": "close", **refusal.headers}
             request = Request(exchange.scope)
@@ -162,4 +151,4 @@ class Edge:
     def count_refusal(self, status: int, client: Sequence[object] | None) -> None:
         """Counts a refusal that the server has answered itself: its bytes were no valid request."""
         self.counts[UNMATCHED, status, ""] += 1
-        self._access.charge_peer(client)
+        self.access.charge_peer(client)

@@ -11,8 +11,6 @@ from starlette.types import Receive, Scope, Send
 EXPOSED = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id")
 METHODS = ("GET", "HEAD")
 
-Header = tuple[bytes, bytes]
-
 
 class AllowedOrigins:
     """The origins of CORS_ORIGINS; `*` among them allows every origin."""
@@ -26,7 +24,7 @@ class AllowedOrigins:
         )
         self._expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
 
-    def headers(self, origin: bytes | None) -> tuple[Header, ...]:
+    def headers(self, origin: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
         """The CORS headers of a response to a request with this Origin header."""
         if origin is None:
             return ()

@@ -1,6 +1,7 @@
 """Headers that the edge adds to every response: security, CORS, rate limit, request id."""
 
-from api.edge.origins import AllowedOrigins, Header
+from api.cache.request_fields import RawHeaders
+from api.edge.origins import AllowedOrigins
 
 #: Hosts that may show the pages in a frame: a Hugging Face Space shows its app in one.
 FRAME_ANCESTORS = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
@@ -29,11 +30,11 @@ class ResponseHeaders:
 
     def complete(
         self,
-        headers: list[Header],
+        headers: RawHeaders,
         origin: bytes | None,
         rate_limit: bytes | None,
         request_id: bytes,
-    ) -> list[Header]:
+    ) -> RawHeaders:
         """`headers` with those of the edge. Without `rate_limit` (None) there is no such header."""
         names = {name for name, _ in headers}
         if PREFLIGHT in names:  # it has all its CORS headers
@@ -48,6 +49,6 @@ class ResponseHeaders:
         complete.append((REQUEST_ID, request_id))
         return complete
 
-    def complete_stored(self, headers: list[Header], origin: bytes | None) -> list[Header]:
+    def complete_stored(self, headers: RawHeaders, origin: bytes | None) -> RawHeaders:
         """For a response to be stored: empty values in the headers that differ by request."""
         return self.complete(headers, origin, b"" if self._policy else None, b"")

@@ -12,8 +12,8 @@ from api.cache.body import body_of, respond_with
 from api.cache.envelope import Encode
 from api.cache.request_fields import plain_fields, target_of
 from api.cache.response_cache import ResponseCache, View
+from api.edge.access_control import KEY_HEADERS
 from api.edge.client_limits import account_of
-from api.edge.gateway_keys import KEY_HEADERS
 from api.edge.request_counts import template_of
 from backend.models.answer import Answer
 from backend.services.page import Page

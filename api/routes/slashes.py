@@ -7,8 +7,8 @@ prefix. It begins with `./` or `../`, so it can never name another host.
 import re
 from urllib.parse import quote
 
-from fastapi import FastAPI, Response
-from starlette.routing import BaseRoute, Match
+from fastapi import Response
+from starlette.routing import Match, Router
 from starlette.types import Receive, Scope, Send
 
 #: Trailing slashes that are redirected; the reference grows with each.
@@ -39,20 +39,11 @@ def redirect(reference: str) -> Response:
     return Response(status_code=307, headers={"Location": reference})
 
 
-class SlashRedirects:
+async def redirect_slashes(router: Router, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers paths that no route matches: a redirect for a trailing slash, else 404."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._router = app.router
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            reference = reference_without_slashes(scope)
-            if reference and self._is_known({**scope, "path": scope["path"].rstrip("/")}):
-                await redirect(reference)(scope, receive, send)
-                return
-        await self._router.not_found(scope, receive, send)
-
-    def _is_known(self, scope: Scope) -> bool:
-        routes: list[BaseRoute] = self._router.routes
-        return any(route.matches(scope)[0] is not Match.NONE for route in routes)
+    if scope["type"] == "http" and (reference := reference_without_slashes(scope)):
+        wanted = {**scope, "path": scope["path"].rstrip("/")}
+        if any(route.matches(wanted)[0] is not Match.NONE for route in router.routes):
+            await redirect(reference)(scope, receive, send)
+            return
+    await router.not_found(scope, receive, send)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from api.edge.client_address import UNKNOWN
+from api.edge.client_limits import UNKNOWN
 
 #: Topics of one client.
 MAX_TOPICS = 32

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from api.edge.access_control import GatewayKeys
 from api.edge.client_limits import account_of
-from api.edge.gateway_keys import GatewayKeys
 from api.server.ws_transport import (
     SERVER_SEND,
     abort,

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import orjson
 from starlette.types import Message
 
-from api.edge.request_sizes import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
+from api.edge.access_control import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from api.hf_unified_server import Application, create_app
 from api.stream.sinks import QueueSink
 from backend.gateway import open_gateway, read_configuration

@@ -6,13 +6,10 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from api.edge.access_control import AccessControl
-from api.edge.client_address import client_address
-from api.edge.client_limits import ClientLimits
-from api.edge.gateway_keys import GatewayKeys
+from api.edge.access_control import MAX_PARAMETERS, AccessControl, GatewayKeys
+from api.edge.client_limits import ClientLimits, client_address
 from api.edge.origins import AllowedOrigins
 from api.edge.path_policies import PathPolicies
-from api.edge.request_sizes import MAX_PARAMETERS
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
 
@@ -246,7 +243,7 @@ def test_a_url_longer_than_all_parameters_is_refused() -> None:
         "headers": [],
         "state": {"request_id": "1"},
     }
-    refusal = access.check(scope, Headers(scope=scope)).response
+    _, refusal = access.check(scope, Headers(scope=scope))
     assert refusal is not None
     assert refusal.status_code == 414
 

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.edge.client_address import client_address, normalized_address
 from api.edge.client_limits import (
     PARTS,
     ClientAccount,
     ClientLimits,
     SlidingLog,
     Verdict,
+    client_address,
+    normalized_address,
 )
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from api.edge.client_address import client_address
+from api.edge.client_limits import client_address
 from api.server.connections import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
 from tests.api.stream.client import until
