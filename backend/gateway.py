@@ -126,7 +126,7 @@ async def open_gateway(
         tasks = _start(
             ticks=gateway.live.run(),
             accounts=learn_accounts(manager.providers, configuration),
-            books=_keep_books(storage, factory.ledgers, clock),
+            saving=_save_periodically(storage, factory.ledgers, clock),
         )
         stack.push_async_callback(_cancel, tasks)
         yield gateway
@@ -156,7 +156,7 @@ def _valid(saved: SavedState, clock: Clock) -> SavedState:
     return saved
 
 
-async def _keep_books(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
+async def _save_periodically(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
     """Saves the counts, and the time: after a restart, time without a heartbeat counts as
     used up. Deletes old state."""
     while True:

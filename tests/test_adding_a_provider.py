@@ -13,9 +13,11 @@ from pydantic import SecretStr
 
 from backend.errors import SourceUnavailable
 from backend.gateway import Gateway, open_gateway
+from backend.models.gas import GasQuery
 from backend.models.status import WebSocketStatus
-from backend.providers.adapter import ProviderSpec
+from backend.providers.adapter import Context, ProviderSpec
 from backend.settings import Configuration, ProviderSettings, Settings
+from tests.clocks import EPOCH_MS
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "adding-a-provider.md").read_text()
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -87,3 +89,11 @@ async def test_an_error_of_the_example_leads_to_the_documented_state(
             await gateway.gas.latest()
         (provider,) = gateway.status.overview(WebSocketStatus(0, 0, 0)).providers
     assert provider.status == state
+
+
+def test_the_example_refuses_a_block_that_cannot_be_the_newest_one() -> None:
+    (operation,) = spec().adapter.operations
+    payload = json.loads(ANSWER)
+    known = GasQuery(newest_block=payload["block"] + 10, newest_block_at_ms=EPOCH_MS)
+    with pytest.raises(ValueError, match="is older than"):
+        operation.parse(known, [payload], Context("gasfeed", "free", EPOCH_MS))

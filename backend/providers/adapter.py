@@ -104,7 +104,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a vendor's API. A plan can be refused single operations.
+    """One operation of a vendor's API. A plan may exclude single operations.
 
     `build` returns the calls for a query. `parse` returns the model from their payloads, in the
     order of the calls; any exception that it raises becomes a MalformedResponse. `serves` is True

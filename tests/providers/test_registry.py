@@ -134,7 +134,7 @@ EXAMPLES = [
         **KLINES,
     ),
 ]
-#: Some five times what was recorded; whatever else is asked for is far smaller than 1 MiB.
+#: Largest accepted bodies, about five times the recorded ones; all others are limited to 1 MiB.
 LARGEST_BODY = {"markets": 2 * MIB, "ticker_24hr": 8 * MIB}
 JUNK: list[Any] = [
     {},
@@ -259,8 +259,8 @@ def test_operations_have_names_of_their_own_and_belong_to_the_providers_categori
     assert categories - {"account"} == set(spec.categories)
 
 
-def standing(query: Query[Any]) -> dict[str, int]:
-    """The tier of each operation that is asked `query`."""
+def tiers_by_operation(query: Query[Any]) -> dict[str, int]:
+    """The tier of each operation that can answer `query`."""
     return {
         f"{spec.name}.{operation.name}": spec.tier(query, operation)
         for spec in REGISTRY
@@ -281,31 +281,37 @@ def test_the_table_of_tiers_names_only_providers_and_operations_that_exist() -> 
     assert {name for groups in TIERS.values() for group in groups for name in group} <= known
 
 
-def test_binance_is_an_equal_once_the_universe_is_known_and_else_the_last_resort() -> None:
+def test_binance_takes_turns_once_the_coin_list_is_known_and_comes_last_before() -> None:
     lists = {"coingecko_pro.markets": 0, "coingecko_free.markets": 0}
-    assert standing(QuotesQuery(universe_known=True)) == {**lists, "binance.ticker_24hr": 0}
-    assert standing(QuotesQuery()) == {**lists, "binance.ticker_24hr": 1}
+    assert tiers_by_operation(QuotesQuery(universe_known=True)) == {
+        **lists,
+        "binance.ticker_24hr": 0,
+    }
+    assert tiers_by_operation(QuotesQuery()) == {**lists, "binance.ticker_24hr": 1}
 
 
-def test_candles_of_a_venue_come_before_native_and_those_before_merged_ones() -> None:
-    tiers = standing(NEWEST)
+def test_candles_of_a_venue_come_first_then_native_ones_then_merged_ones() -> None:
+    tiers = tiers_by_operation(NEWEST)
     assert tiers["binance.klines"] == 0
     assert tiers["coingecko_pro.ohlc_native"] == tiers["coingecko_pro.ohlc_range"] == 1
     assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 2
 
 
-def test_news_are_equals_and_the_others_have_one_provider_a_tier() -> None:
-    assert set(standing(ReportsQuery()).values()) == {0}
-    assert standing(SentimentQuery()) == {"alternative_me.fng": 0, "coinmarketcap.fear_greed": 1}
+def test_news_providers_share_a_tier_and_sentiment_and_gas_have_one_provider_per_tier() -> None:
+    assert set(tiers_by_operation(ReportsQuery()).values()) == {0}
+    assert tiers_by_operation(SentimentQuery()) == {
+        "alternative_me.fng": 0,
+        "coinmarketcap.fear_greed": 1,
+    }
     gas = {"etherscan.gasoracle": 0, "etherscan_backup.gasoracle": 1, "ethereum_rpc.fee_history": 2}
-    assert standing(GasQuery()) == gas
+    assert tiers_by_operation(GasQuery()) == gas
 
 
 def test_every_operation_has_an_example_here() -> None:
     known = {(example.vendor, example.operation) for example in EXAMPLES}
-    walked = {"market", "ohlc"}  # the others' numbers are walked in their own files
+    tested_here = {"market", "ohlc"}  # the others are tested in the files of their vendors
     assert known == {
-        (vendor, op.name) for vendor, op in operations() if op.query_type.category in walked
+        (vendor, op.name) for vendor, op in operations() if op.query_type.category in tested_here
     }
 
 
@@ -376,17 +382,17 @@ def test_null_for_a_number_is_never_an_answer_but_where_null_is_known(example: E
 def test_text_where_the_vendor_sends_numbers_is_never_an_answer(example: Example) -> None:
     for name in (*example.prices, *example.others, *example.compared):
         for page, row in places(example):
-            told = example.payloads[page][row][name]
-            if not isinstance(told, str):
-                assert_row_refused(example, with_field(example, page, row, name, str(told)))
+            value = example.payloads[page][row][name]
+            if not isinstance(value, str):
+                assert_row_refused(example, with_field(example, page, row, name, str(value)))
 
 
 @each_example
 def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
     for name in example.prices:
         for page, row in places(example):
-            told = example.payloads[page][row][name]
-            negative = f"-{told}" if isinstance(told, str) else -told
+            value = example.payloads[page][row][name]
+            negative = f"-{value}" if isinstance(value, str) else -value
             assert_row_refused(example, with_field(example, page, row, name, negative))
 
 
@@ -397,8 +403,8 @@ def test_one_price_a_thousandfold_off_is_never_an_answer(example: Example, facto
     up = example.thousandfold
     for name in up if factor > 1 else {opposite.get(one, one) for one in up}:
         for page, row in places(example):
-            told = example.payloads[page][row][name]
-            off = str(float(told) * factor) if isinstance(told, str) else told * factor
+            value = example.payloads[page][row][name]
+            off = str(float(value) * factor) if isinstance(value, str) else value * factor
             assert_row_refused(example, with_field(example, page, row, name, off))
 
 

@@ -29,7 +29,7 @@ from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
-#: The status that says which rate is too high. 418 is only its consequence.
+#: The status after which a lower limit is learned. A 418 only follows such answers.
 HTTP_TOO_MANY = 429
 #: Concurrent calls of one endpoint.
 MAX_IN_FLIGHT = 32
@@ -167,7 +167,7 @@ class Endpoint:
             left_s = 0.0
             try:
                 with self._counted(call) as outcome:
-                    if self._ledger:  # saved before it is sent: it counts even if we die
+                    if self._ledger:  # before it is sent: it counts even if the process dies
                         await self._ledger.save()
                     left_s = deadline - self._clock.monotonic()
                     if left_s <= 0:
