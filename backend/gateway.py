@@ -33,8 +33,8 @@ from backend.providers.transport import open_transport
 from backend.services.candles.service import OhlcService
 from backend.services.gas import GasService
 from backend.services.live import LiveService
-from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import MarketService
+from backend.services.market.symbols import CoinDirectory
 from backend.services.news.service import NewsService
 from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration

@@ -15,7 +15,7 @@ from backend.models.answer import Answer, Query, Source
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.gas import GasSource
-from backend.services.market.directory import CoinDirectory
+from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
 from backend.settings import Settings

@@ -7,8 +7,7 @@ from datetime import datetime
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer, Source
 from backend.models.gas import STANDING_S, BlockFees, GasFees, GasQuery
-from backend.services.page import Page
-from backend.services.row_warnings import refused_warning
+from backend.services.page import Page, refused_warning
 
 
 class GasSource:

@@ -20,24 +20,18 @@ def parse_instant(parameter: str, text: str) -> int:
     A space in place of the offset's `+`, as in `…T00:00:00 00:00`, is accepted.
     """
     try:
-        instant_ms = _epoch_ms(text) if _EPOCH.fullmatch(text) else _iso_ms(text)
+        if _EPOCH.fullmatch(text):
+            number = float(text)
+            instant_ms = int(number * 1000 if abs(number) < SECONDS_BELOW else number)
+        else:
+            if found := _SPACE_FOR_PLUS.fullmatch(text):
+                text = "+".join(found.groups())
+            instant = datetime.fromisoformat(text)
+            instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+            instant_ms = int(instant.timestamp() * 1000)
     except (ValueError, OverflowError):
         instant_ms = -1
     if not EARLIEST_MS <= instant_ms <= EARLIEST_MS + 100 * 366 * DAY_MS:
         allowed = ("2026-11-22T08:00:00Z", "2026-11-22", "1795334400", "1795334400000")
         raise InvalidParameter(parameter, "must be a date or time after 2009", allowed)
     return instant_ms
-
-
-def _epoch_ms(text: str) -> int:
-    number = float(text)
-    return int(number * 1000) if abs(number) < SECONDS_BELOW else int(number)
-
-
-def _iso_ms(text: str) -> int:
-    if found := _SPACE_FOR_PLUS.fullmatch(text):
-        text = "+".join(found.groups())
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return int(instant.timestamp() * 1000)

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 from backend.clock import Clock
 from backend.errors import GatewayError
-from backend.models.answer import Answer, Query
+from backend.models.answer import Answer, Query, Source
 from backend.models.market import Market, MarketQuery
-from backend.models.ohlc import Candles, OhlcQuery
+from backend.models.ohlc import Candle, Candles, OhlcQuery
 from backend.models.ticks import (
     CandleTicks,
     CandleUpdate,
@@ -23,18 +23,32 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
-from backend.services.cached import Cached
-from backend.services.candles.candle_ticks import with_candle
-from backend.services.candles.service import OhlcService, OhlcView
+from backend.services.candles.service import BLOCK, OhlcService, OhlcView
 from backend.services.market.universe import UniverseSource
 
 Q = TypeVar("Q", bound=Query[Any])
+Q_contra = TypeVar("Q_contra", bound=Query[Any], contravariant=True)
 T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 
 #: The pause before the ticks start again after a bug ended them, in seconds.
 RESTART_S = 5.0
+
+
+class Cached(Source[Q_contra, T], Protocol[Q_contra, T]):
+    """As backend.cache.cached_source.CachedSource, which documents each method."""
+
+    def watch(
+        self, ask: Callable[[], Awaitable[tuple[Q_contra, Answer[T]]]]
+    ) -> AsyncGenerator[Answer[T] | GatewayError]: ...
+    async def update(
+        self,
+        query: Q_contra,
+        change: Callable[[Answer[T]], Answer[T] | None],
+        *,
+        is_fresh: bool = False,
+    ) -> None: ...
 
 
 class TickSource(Protocol):
@@ -188,3 +202,35 @@ class LiveService:
             await self._sources[OhlcQuery.category].update(
                 query, lambda answer: with_candle(answer, tick, self._clock.now()), is_fresh=True
             )
+
+
+def with_candle(
+    answer: Answer[Candles], tick: CandleUpdate, now: datetime
+) -> Answer[Candles] | None:
+    """The series with the tick's candle, as if fetched `now`; None if the tick does not fit.
+
+    A tick fits if it updates the newest candle, or follows directly on a closed one. After a gap,
+    the next refresh brings the missing candles.
+    """
+    series = answer.data
+    is_same = answer.source == tick.source and series.instrument == tick.subject.instrument
+    if not is_same or not series.candles or series.interval is not tick.subject.interval:
+        return None
+    candles = _with_newest(series, tick.candle)
+    if candles is None:
+        return None
+    try:
+        changed = replace(series, candles=candles)
+    except ValueError:  # off the interval's grid, or an implausible jump
+        return None
+    return replace(answer, data=changed, fetched_at=now)
+
+
+def _with_newest(series: Candles, candle: Candle) -> tuple[Candle, ...] | None:
+    newest = series.candles[-1]
+    if candle.timestamp == newest.timestamp:
+        is_change = not newest.closed and candle != newest
+        return (*series.candles[:-1], candle) if is_change else None
+    if candle.timestamp != series.interval.next_open(newest.timestamp) or not newest.closed:
+        return None
+    return (*series.candles, candle)[-BLOCK:]

@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 
 from backend.models.answer import Answer, Source
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
-from backend.services.page import Page
-from backend.services.row_warnings import refused_warning
+from backend.services.page import Page, refused_warning
 
 MOST_DAYS = 365
 #: A daily index is late if its newest day is older than this.

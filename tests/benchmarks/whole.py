@@ -23,8 +23,8 @@ from backend.models.answer import Answer
 from backend.models.market import Market, MarketQuery, Quotes, QuotesQuery
 from backend.providers.adapter import Context
 from backend.providers.vendors import coingecko
-from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import MarketService, MarketView
+from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.benchmarks.fanout_control import ROOT, run
 from tests.clocks import EPOCH, EPOCH_MS

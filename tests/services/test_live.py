@@ -38,7 +38,7 @@ from backend.models.ticks import (
 )
 from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.live import RESTART_S, LiveService, TickSource
-from backend.services.market.directory import CoinDirectory
+from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
 from tests.instruments import instrument, instruments

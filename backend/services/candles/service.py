@@ -13,10 +13,8 @@ from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
-from backend.services.market.directory import CoinDirectory
-from backend.services.market.symbols import Resolution
-from backend.services.page import Page
-from backend.services.row_warnings import few_of
+from backend.services.market.symbols import CoinDirectory, Resolution
+from backend.services.page import Page, few_of
 
 #: Candles that one query fetches: the newest of them serve every smaller limit.
 BLOCK = 1_000
@@ -43,8 +41,6 @@ class OhlcView:
 
 
 class CandleSource(Source[OhlcQuery, Candles], Protocol):
-    """The cached candles."""
-
     async def costs_a_call(self, query: OhlcQuery) -> bool: ...
 
 
@@ -52,12 +48,7 @@ class OhlcService:
     """`/api/market/ohlc`: resolves the symbol, fetches candles, cuts them to the view."""
 
     def __init__(
-        self,
-        source: CandleSource,
-        coins: CoinDirectory,
-        *,
-        clock: Clock,
-        deadline_s: float,
+        self, source: CandleSource, coins: CoinDirectory, *, clock: Clock, deadline_s: float
     ) -> None:
         self._source = source
         self._coins = coins
@@ -84,25 +75,27 @@ class OhlcService:
     ) -> tuple[OhlcQuery, Answer[Candles]]:
         """As `candles`, with the query that was fetched.
 
-        `with_known` resolves the symbol in the market of the last need, without a refresh.
+        `with_known` resolves the symbol by the known names, without a refresh, if there are any.
         """
         start_ms, end_ms = self._block_range(view)
         try:
             async with asyncio.timeout(self._deadline_s):
-                known = self._coins.known if with_known else None
-                names = None if known else await self._coins.latest()
-                market = known or names.data  # type: ignore[union-attr] # one of the two is set
-                found = self._coins.index(market).resolve(symbol)
-                query = _query(found, market, view.interval, start_ms, end_ms)
+                index, latest = self._coins.known_index if with_known else None, None
+                if index is None:
+                    latest = await self._coins.latest()
+                    index = self._coins.index(latest.data)
+                found = index.resolve(symbol)
+                coin, instruments = found.coin, _instruments(found, index.market)
+                query = OhlcQuery(coin.id, instruments, view.interval, start_ms, end_ms, coin.price)
                 if charge and await self._source.costs_a_call(query):
                     charge(cost_of(query))
                 answer = await self._source.fetch(query)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
-        notes = (*found.warnings, *_notes(answer, found.coin.price))
-        # The content of a range depends on the time of the request. `known` has no validity.
+        notes = (*found.warnings, *_notes(answer, coin.price))
+        # The content of a range depends on the time of the request. Known names have no validity.
         is_repeatable = view.start_ms is None and view.end_ms is None
-        answer = answer.depending_on(names.validity if names and is_repeatable else None)
+        answer = answer.depending_on(latest.validity if latest and is_repeatable else None)
         return query, replace(answer, warnings=(*notes, *answer.warnings))
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
@@ -165,18 +158,6 @@ def _limit(view: OhlcView) -> int:
     return MOST_CANDLES if is_range else DEFAULT_LIMIT
 
 
-def _query(
-    found: Resolution,
-    market: Market,
-    interval: Interval,
-    start_ms: int | None,
-    end_ms: int | None,
-) -> OhlcQuery:
-    coin = found.coin
-    instruments = _instruments(found, market)
-    return OhlcQuery(coin.id, instruments, interval, start_ms, end_ms, coin.price)
-
-
 def _instruments(found: Resolution, market: Market) -> tuple[Instrument, ...]:
     """The coin's instruments: those verified by price, or a guess that the candles must confirm."""
     if not found.is_best_ranked:
@@ -198,15 +179,10 @@ def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...
     if is_newest and known_price and not agree(series.candles[-1].close, known_price):
         notes.append("the newest close is far from the coin's last known price")
     if series.refused:
-        notes.append(_refused_note(series.refused))
+        count, named = len(series.refused), ", ".join(few_of(series.refused, "more"))
+        candles = "1 candle was" if count == 1 else f"{count} candles were"
+        notes.append(f"{candles} refused as malformed: {named}")
     return tuple(notes)
-
-
-def _refused_note(names: tuple[str, ...]) -> str:
-    """Names candles by their open in epoch ms, or by their place in the answer."""
-    candles = "1 candle was" if len(names) == 1 else f"{len(names)} candles were"
-    named = ", ".join(few_of(names, "more"))
-    return f"{candles} refused as malformed: {named}"
 
 
 def _shortage(answer: Answer[Candles], view: OhlcView) -> tuple[str, ...]:

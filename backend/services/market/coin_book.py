@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backend.identity.instruments import Instrument
 from backend.models.market import Coin, Market
@@ -86,6 +86,25 @@ class CoinBook:
 
     def show(self, record: CoinRecord, visible: Coin) -> None:
         record.visible = self._visible[record.place] = visible
+
+    def expire(self, now: datetime, max_age: timedelta) -> int:
+        """Hides the figures of rows that no provider has reported for `max_age`; counts them.
+
+        While ranked lists fail, a venue renews its own coins only, and the prices of the others
+        would stay for ever. Such a row keeps its names, its rank and its stamp. The time of the
+        report counts, not the row's own stamp: a coin that is no longer traded has an old stamp,
+        and is served as it is reported. Hidden figures stay in the book, to compare prices with.
+        """
+        hidden = 0
+        for record in self.records:
+            record.seen_at = record.seen_at or now
+            if record.seen_at >= now - max_age:
+                self.show(record, record.coin)
+            else:
+                hidden += 1
+                if record.visible is record.coin:  # once: streams compare rows by identity
+                    self.show(record, without_figures(record.coin))
+        return hidden
 
     def _carried(self, coin: Coin) -> CoinRecord:
         known = self._by_key.get(coin.key)

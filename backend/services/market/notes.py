@@ -1,9 +1,10 @@
 """Warnings about a refresh of the market."""
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from backend.models.market import Market, Quotes, Ranking, market_cap_of
-from backend.services.row_warnings import few_of
+from backend.services.page import few_of
 
 
 def refused_notes(quotes: Quotes) -> tuple[str, ...]:
@@ -40,6 +41,13 @@ def blank_notes(market: Market, venues: Collection[str]) -> tuple[str, ...]:
         *few_of(caps, "more market caps are unknown"),
         *few_of(changes, "more 24 h changes are unknown"),
     )
+
+
+def expired_note(hidden: int, max_age: timedelta) -> tuple[str, ...]:
+    if not hidden:
+        return ()
+    hours = max_age.total_seconds() / 3_600
+    return (f"{hidden} rows have no figures: no provider has reported their price for {hours:g} h",)
 
 
 def kept_note(market: Market, source: str) -> tuple[str, ...]:

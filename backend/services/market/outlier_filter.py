@@ -8,7 +8,7 @@ from statistics import median
 from backend.models.market import NAMESAKE_FACTOR, Coin, agree
 from backend.models.status import Spread
 from backend.services.market.coin_book import CoinBook, CoinRecord, PendingPrice
-from backend.services.row_warnings import few_of
+from backend.services.page import few_of
 
 #: A price that differs by more than this share from the last known one is an outlier ...
 JUMP = 0.5

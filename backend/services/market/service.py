@@ -7,8 +7,7 @@ from operator import attrgetter
 from backend.errors import InvalidParameter
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market
-from backend.services.market.directory import CoinDirectory
-from backend.services.market.symbols import SymbolIndex
+from backend.services.market.symbols import CoinDirectory, SymbolIndex
 from backend.services.page import Page
 
 COIN_FIELDS = tuple(field.name for field in fields(Coin))

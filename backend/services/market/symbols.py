@@ -1,13 +1,15 @@
-"""From what a reader writes (`BTC`, `bitcoin`, `BTC/USDT`) to one coin of the market."""
+"""Names of coins: from what a reader writes (`BTC`, `bitcoin`, `BTC/USDT`) to one coin."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from backend.errors import NotReady, UnknownSymbol
 from backend.identity.currencies import DOLLARS
-from backend.models.market import Coin, Market
+from backend.models.answer import Answer, Source
+from backend.models.market import Coin, Market, MarketQuery
 
 #: The separator of a pair: the last one, as a coin's symbol may contain one.
 _CUT = re.compile(r"[/_:\-]([^/_:\-]*)\Z")
@@ -31,15 +33,30 @@ class SymbolIndex:
     """
 
     def __init__(self, market: Market) -> None:
-        self._is_ranked = market.ranked
-        self._by_id: Mapping[str, Coin] = {coin.id: coin for coin in market.coins if coin.id}
-        #: By symbol, in the market's order: the best-ranked coin of each is the first.
-        self._by_symbol: dict[str, list[Coin]] = {}
-        for coin in market.coins:
-            self._by_symbol.setdefault(coin.symbol, []).append(coin)
+        self.market = market
+        #: The places of the coins in the market, by id and by symbol.
+        self._by_id = {coin.id: place for place, coin in enumerate(market.coins) if coin.id}
+        #: The best-ranked coin of each symbol is the first.
+        self._by_symbol: dict[str, list[int]] = {}
+        for place, coin in enumerate(market.coins):
+            self._by_symbol.setdefault(coin.symbol, []).append(place)
 
     def __repr__(self) -> str:
         return f"<SymbolIndex {len(self._by_id)} ids, {len(self._by_symbol)} symbols>"
+
+    def of(self, market: Market) -> "SymbolIndex":
+        """The index of another market. While ids and symbols are the same, as after a tick of
+        prices, it is not built again."""
+        ones, others = self.market.coins, market.coins
+        has_same_names = len(ones) == len(others) and all(
+            one is other or (one.id == other.id and one.symbol == other.symbol)
+            for one, other in zip(ones, others, strict=True)
+        )
+        if not has_same_names:
+            return SymbolIndex(market)
+        index = copy(self)
+        index.market = market
+        return index
 
     def resolve(self, text: str) -> Resolution:
         """Raises UnknownSymbol with suggestions, or NotReady while no universe is known."""
@@ -47,7 +64,7 @@ class SymbolIndex:
         found = self.find(name)
         if found:
             return found
-        if not self._is_ranked:
+        if not self.market.ranked:
             raise NotReady(
                 f"it is not known whether {name!r} is a coin, as no ranked list is known yet"
             )
@@ -58,24 +75,32 @@ class SymbolIndex:
         name = _trimmed(text)
         symbol, lowered = name.upper(), name.lower()
         # Tickers are written in capitals, or in small letters; never in both.
-        coin = self._by_id.get(name) or (self._by_id.get(lowered) if name != symbol else None)
+        coin = self._with_id(name) or (self._with_id(lowered) if name != symbol else None)
         if coin is not None:
             return self._of_id(coin, symbol)
         if symbol in self._by_symbol:
             return self._of_symbol(symbol)
-        coin = self._by_id.get(lowered)
+        coin = self._with_id(lowered)
         return self._of_id(coin, symbol) if coin else self._of_pair(name, symbol)
 
+    def _with_id(self, text: str) -> Coin | None:
+        place = self._by_id.get(text)
+        return None if place is None else self.market.coins[place]
+
+    def _with_symbol(self, symbol: str) -> list[Coin]:
+        """Best rank first."""
+        return [self.market.coins[place] for place in self._by_symbol.get(symbol, ())]
+
     def _of_id(self, coin: Coin, symbol: str) -> Resolution:
-        namesake = self._by_symbol.get(symbol, [coin])[0]
+        namesake = next(iter(self._with_symbol(symbol)), coin)
         warning = f"{coin.id} is the id of this coin, and {symbol} is the ticker of {namesake.id}"
         warnings = () if namesake is coin else (warning,)
-        return Resolution(coin, self._by_symbol[coin.symbol][0] is coin, warnings)
+        return Resolution(coin, self._with_symbol(coin.symbol)[0] is coin, warnings)
 
     def _of_symbol(self, symbol: str) -> Resolution:
-        coins = self._by_symbol[symbol]
+        coins = self._with_symbol(symbol)
         best = coins[0]
-        namesake = self._by_id.get(symbol.lower(), best)
+        namesake = self._with_id(symbol.lower()) or best
         if len(coins) == 1 and namesake is best:
             return Resolution(best, True)
         warnings = []
@@ -108,8 +133,7 @@ class SymbolIndex:
             if pair.endswith(quote) and (base := pair[: -len(quote)]) in self._by_symbol
         ]
         if len(known) > 1:
-            places = {symbol: place for place, symbol in enumerate(self._by_symbol)}
-            known.sort(key=lambda reading: places[reading[0]])
+            known.sort(key=lambda reading: self._by_symbol[reading[0]])
         return known
 
     def _reading_notes(self, name: str, readings: list[tuple[str, str]]) -> list[str]:
@@ -118,7 +142,7 @@ class SymbolIndex:
         (base, quote), *others = readings
         notes = [
             f"{name} is ambiguous: read as {base} against {quote}, not {other} against {dollars}; "
-            f"write {other}-{dollars} for {self._by_symbol[other][0].id or other}"
+            f"write {other}-{dollars} for {self._with_symbol(other)[0].id or other}"
             for other, dollars in others
         ]
         shorter = [rest for rest in DOLLARS if quote != rest and quote.endswith(rest)]
@@ -140,6 +164,35 @@ class SymbolIndex:
         symbols = get_close_matches(name.upper(), self._by_symbol, MOST_SUGGESTIONS)
         ids = get_close_matches(name.lower(), self._by_id, MOST_SUGGESTIONS)
         return tuple(dict.fromkeys((*symbols, *ids)))[:MOST_SUGGESTIONS]
+
+
+class CoinDirectory:
+    """Finds coins by what readers call them. Only `latest` may cause a call to a provider."""
+
+    def __init__(self, source: Source[MarketQuery, Market]) -> None:
+        self._source = source
+        #: The names of the market that was indexed last; None before the first one.
+        self.known_index: SymbolIndex | None = None
+
+    def __repr__(self) -> str:
+        return f"<CoinDirectory {self.known_index!r}>"
+
+    async def latest(self) -> Answer[Market]:
+        """The whole market. Raises GatewayError."""
+        return await self._source.fetch(MarketQuery())
+
+    def index(self, market: Market) -> SymbolIndex:
+        """The names of `market`."""
+        known = self.known_index
+        if known is None or known.market is not market:
+            known = self.known_index = known.of(market) if known else SymbolIndex(market)
+        return known
+
+    def tickers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The tickers of coins by any spelling; an unknown name is taken as a ticker."""
+        index = self.known_index
+        found = [(name, index.find(name) if index else None) for name in names]
+        return tuple(known.coin.symbol if known else name.upper() for name, known in found)
 
 
 def _trimmed(text: str) -> str:

@@ -1,17 +1,17 @@
 """The source of the market: merges providers' answers and venues' tickers into one list."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 from backend.identity.currencies import QUOTES
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, MarketQuery, PairTicker, Quotes, QuotesQuery
 from backend.models.status import Spread
 from backend.services.market.coin_book import CoinBook
-from backend.services.market.notes import blank_notes
+from backend.services.market.notes import blank_notes, expired_note
 from backend.services.market.outlier_filter import OutlierFilter
 from backend.services.market.overlay import absorb, lay_over
-from backend.services.market.quote_expiry import QuoteExpiry
 
 #: Figures of a row that are older than this are not served; the default of MAX_STALE_MARKET.
 MAX_AGE_S = 6 * 3_600.0
@@ -31,7 +31,7 @@ class UniverseSource:
     ) -> None:
         self._quotes = quotes
         self._book = CoinBook()
-        self._expiry = QuoteExpiry(max_age_s)
+        self._max_age = timedelta(seconds=max_age_s)
         self._outliers = OutlierFilter()
         #: The last pushed ticker of each base, in the preferred quote currency.
         self._pushed: dict[str, PairTicker] = {}
@@ -49,25 +49,26 @@ class UniverseSource:
     async def fetch(self, query: MarketQuery) -> Answer[Market]:
         asked = QuotesQuery(universe_known=self._book.ranked, is_urgent=query.is_urgent)
         answer = await self._quotes.fetch(asked)
-        return replace(self._absorbed(answer), late_answer=self._later(answer))
+        market = self._absorbed(answer)
+        if later := answer.late_answer:
 
-    def _later(self, answer: Answer[Quotes]) -> Callable[[], Awaitable[Answer[Market]]] | None:
-        later = answer.late_answer
-        if later is None:
-            return None
+            async def absorbed_later() -> Answer[Market]:
+                return self._absorbed(await later())
 
-        async def absorbed_later() -> Answer[Market]:
-            return self._absorbed(await later())
-
-        return absorbed_later
+            market = replace(market, late_answer=absorbed_later)
+        return market
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
         warnings = absorb(self._book, answer.data, answer.sources[0], self._outliers)
         self._lay_pushed_over()
-        hidden = self._expiry.expire(self._book, answer.fetched_at)
-        blanks = blank_notes(self._book.market, self._push_venues)
-        notes = (*self._outliers.take_notes(), *hidden, *blanks)
-        return answer.carrying(self._book.visible_market(), *warnings, *notes)
+        hidden = self._book.expire(answer.fetched_at, self._max_age)
+        return answer.carrying(
+            self._book.visible_market(),
+            *warnings,
+            *self._outliers.take_notes(),
+            *expired_note(hidden, self._max_age),
+            *blank_notes(self._book.market, self._push_venues),
+        )
 
     def adopt(self, answer: Answer[Market]) -> None:
         """Goes on from an answer of an earlier run or of another process. May be called at any
@@ -104,11 +105,7 @@ class UniverseSource:
             return record is not None and instrument in known.get(record.coin.key, ())
         pushed = self._pushed.get(instrument.base)
         if pushed is None:
-            return self._has_room_for(instrument.base)
+            # Room for the coins of the market; before there is one, for as many as a venue trades.
+            is_known = self._book.best_ranked(instrument.base) is not None
+            return is_known if self._book.records else len(self._pushed) < MOST_TICKERS
         return QUOTES.index(instrument.quote) <= QUOTES.index(pushed.instrument.quote)
-
-    def _has_room_for(self, base: str) -> bool:
-        """For coins of the market; before there is one, for as many as any venue trades."""
-        if self._book.records:
-            return self._book.best_ranked(base) is not None
-        return len(self._pushed) < MOST_TICKERS

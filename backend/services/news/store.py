@@ -3,25 +3,18 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from backend.clock import Clock
 from backend.errors import GatewayError
 from backend.models.answer import Answer, Source
-from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Reports, ReportsQuery
-from backend.services.market.symbols import SymbolIndex
+from backend.services.market.symbols import CoinDirectory
 from backend.services.news.merge import age_order, merged
 from backend.services.news.tags import CoinTagger
 from backend.services.news.text import article_key
 
 #: Longest wait for the names of coins, in seconds.
 LONGEST_WAIT_S = 0.5
-
-
-class LatestMarket(Protocol):
-    async def latest(self) -> Answer[Market]: ...
-    def index(self, market: Market) -> SymbolIndex: ...
 
 
 class NewsStore:
@@ -34,12 +27,12 @@ class NewsStore:
     def __init__(
         self,
         reports: Source[ReportsQuery, tuple[Answer[Reports], ...]],
-        market: LatestMarket,
+        coins: CoinDirectory,
         *,
         clock: Clock,
     ) -> None:
         self._reports = reports
-        self._market = market
+        self._coins = coins
         self._clock = clock
         self._articles: dict[str, Article] = {}
 
@@ -68,8 +61,8 @@ class NewsStore:
         """Without a market at once, this refresh has the providers' own tags only."""
         try:
             async with asyncio.timeout(LONGEST_WAIT_S):
-                market = (await self._market.latest()).data
-                self._market.index(market)  # so that readers' filters know names as well
+                market = (await self._coins.latest()).data
+                self._coins.index(market)  # so that readers' filters know names as well
                 return CoinTagger(market)
         except (GatewayError, TimeoutError):
             return CoinTagger(None)

@@ -16,7 +16,7 @@ from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.instants import parse_instant
-from backend.services.market.directory import CoinDirectory
+from backend.services.market.symbols import CoinDirectory
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.instruments import instrument, instruments
 

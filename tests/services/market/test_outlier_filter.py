@@ -13,7 +13,7 @@ from backend.models.market import Coin, Market, MarketQuery, PairTicker, Quotes,
 from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.outlier_filter import JUMP, OutlierFilter, Verdict
 from backend.services.market.universe import UniverseSource
-from backend.services.row_warnings import MOST_NAMED
+from backend.services.page import MOST_NAMED
 from tests.clocks import EPOCH
 from tests.services.market.test_universe import ALPHA, BETA, QueuedSource, coin, ticker, tickers
 

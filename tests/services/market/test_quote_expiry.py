@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backend.models.market import Market, MarketQuery
 from backend.services.market.coin_book import CoinBook
-from backend.services.market.quote_expiry import QuoteExpiry
+from backend.services.market.notes import expired_note
 from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH
 from tests.services.market.test_universe import (
@@ -30,13 +30,13 @@ class Expiring:
     """A book whose figures expire after `max_age_h` hours."""
 
     def __init__(self, max_age_h: int) -> None:
-        self.book, self._expiry = CoinBook(), QuoteExpiry(max_age_h * 3_600)
+        self.book, self._max_age = CoinBook(), max_age_h * HOUR
 
     def judge(self, market: Market, now: datetime) -> tuple[Market, tuple[str, ...]]:
         """The visible market at `now`, after a refresh that brought `market`."""
         self.book.replace(market)
-        notes = self._expiry.expire(self.book, now)
-        return self.book.visible_market(), notes
+        hidden = self.book.expire(now, self._max_age)
+        return self.book.visible_market(), expired_note(hidden, self._max_age)
 
 
 def test_a_row_that_was_not_reported_for_too_long_has_no_figures() -> None:

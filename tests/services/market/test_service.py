@@ -1,6 +1,7 @@
 """The market list: one answer for every filter, order and page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from backend.errors import InvalidParameter, NotReady, UnknownSymbol
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
-from backend.services.market.directory import CoinDirectory
 from backend.services.market.service import COIN_FIELDS, MarketService, MarketView
+from backend.services.market.symbols import CoinDirectory
 from tests.clocks import EPOCH
 
 
@@ -250,6 +251,21 @@ def test_the_index_follows_the_market() -> None:
     assert service.coin(Market((SOLANA,), True), "SOL").rows is SOLANA
     with pytest.raises(UnknownSymbol):
         service.coin(Market((SOLANA,), True), "BTC")
+
+
+def test_a_price_tick_does_not_rebuild_the_index() -> None:
+    directory = CoinDirectory(OneMarket())
+    before = directory.index(MARKET)
+    first, *others = MARKET.coins
+    after = directory.index(replace(MARKET, coins=(replace(first, price=1.0), *others)))
+    assert after._by_id is before._by_id
+    assert after._by_symbol is before._by_symbol
+    assert after.resolve(first.symbol).coin is not first
+    assert before.resolve(first.symbol).coin is first
+    renamed = replace(MARKET, coins=(replace(first, symbol="NEW"), *others))
+    assert directory.index(renamed)._by_symbol is not before._by_symbol
+    assert directory.index(renamed).resolve("NEW").coin.id == first.id
+    assert directory.index(MARKET).resolve(first.symbol).coin is first
 
 
 async def test_tickers_are_looked_up_without_a_fetch() -> None:

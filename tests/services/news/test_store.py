@@ -13,7 +13,7 @@ from backend.errors import AllProvidersFailed
 from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
-from backend.services.market.symbols import SymbolIndex
+from backend.services.market.symbols import CoinDirectory, SymbolIndex
 from backend.services.news.merge import MOST_ARTICLES
 from backend.services.news.store import NewsStore
 from tests.clocks import EPOCH, ManualClock
@@ -51,7 +51,10 @@ class Wire:
         return Answer(parts, tuple(brought), EPOCH, 5.0, tried)
 
 
-class NoMarket:
+class NoMarket(CoinDirectory):
+    def __init__(self) -> None:
+        """Without a source."""
+
     async def latest(self) -> Answer[Market]:
         raise AllProvidersFailed("no market either")
 

@@ -9,7 +9,7 @@ import pytest
 from backend.models.answer import Answer
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval
 from backend.models.ticks import CandleTicks, CandleUpdate
-from backend.services.candles.candle_ticks import with_candle
+from backend.services.live import with_candle
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.instruments import instrument
 
