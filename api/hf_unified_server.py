@@ -23,7 +23,7 @@ from api.edge.path_policies import PathPolicies
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
-from api.routes import dashboard, docs, market, metrics, status, stream
+from api.routes import dashboard, docs, market, status, stream
 from api.routes.common import EDGE_ERRORS, documented_errors
 from api.routes.responder import Responder
 from api.routes.slashes import redirect_slashes
@@ -92,11 +92,10 @@ def create_app(
     )
     app.router.default = partial(redirect_slashes, app.router)
     edge_errors = documented_errors(*EDGE_ERRORS)
-    for router in (*(module.router for module in DATA), status.router, status.probes):
-        app.include_router(router, responses=edge_errors)
-    app.include_router(metrics.router, responses=edge_errors)
+    routers = [module.router for module in DATA] + [status.router, status.probes]
+    routers += [stream.router, stream.events_router]
     # Last: /api/market/{coin} matches every path below /api/market.
-    for router in (stream.router, stream.events_router, market.coin_router):
+    for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)
     app.include_router(dashboard.router)
     app.include_router(docs.router)

@@ -23,9 +23,6 @@ KEY_SCHEMES = {
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
 
-#: Relative to the document's own URL, so that it is right behind any proxy.
-SERVERS = [{"url": "./", "description": "this gateway"}]
-
 #: In the order of the interactive documentation.
 TAGS = [
     {"name": "market", "description": "Coins by market-cap rank, in USD."},
@@ -74,7 +71,6 @@ HEADERS = {
     "Connection": ("The server closes the connection, and reads nothing further.", "close"),
     "X-Accel-Buffering": ("Tells proxies to pass each event on at once.", "no"),
 }
-NO_STORE = ("Must not be cached.", "no-store")
 #: Headers of data routes, by status.
 DATA_HEADERS = {
     "200": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary", "Content-Encoding"),
@@ -89,7 +85,6 @@ STATUS_HEADERS = {
     "307": ("Location",),
     **dict.fromkeys(CLOSING, ("Connection",)),
 }
-STREAM = "text/event-stream"
 #: A description and a value of each request header.
 REQUEST_HEADERS = {
     "X-Request-Id": (
@@ -113,7 +108,8 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
         _add_problem(document)
         _add_headers(document, policies)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
-        document["servers"] = SERVERS
+        # Relative to the document's own URL, so that it is right behind any proxy.
+        document["servers"] = [{"url": "./", "description": "this gateway"}]
         document["components"]["securitySchemes"] = KEY_SCHEMES
         document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
         app.openapi_schema = document
@@ -135,19 +131,12 @@ def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
                 parameter["example"] = parameter["schema"]["examples"][0]
         responses = methods["get"]["responses"]
         answers = dict(examples.get(path, {}))
-        _add_problems(responses, answers.pop(PROBLEM, {}))
+        for code, problem in answers.pop(PROBLEM, {}).items():
+            if (response := responses.get(str(problem["status"]))) is not None:
+                named = response["content"][PROBLEM].setdefault("examples", {})
+                named[code] = {"value": problem}
         for media, example in answers.items():
             responses["200"]["content"].setdefault(media, {})["example"] = example
-
-
-def _add_problems(responses: dict[str, Any], problems: dict[str, Any]) -> None:
-    """Each example under its status."""
-    for status, response in responses.items():
-        examples = {
-            code: {"value": one} for code, one in problems.items() if str(one["status"]) == status
-        }
-        if examples:
-            response["content"][PROBLEM]["examples"] = examples
 
 
 def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
@@ -164,9 +153,8 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
         for status, response in responses.items():
             response["headers"] = _headers(status, response, is_data, is_probe)
         parameters = methods["get"].setdefault("parameters", [])
-        parameters += [
-            _request_header(name) for name in REQUEST_HEADERS if is_data or name == "X-Request-Id"
-        ]
+        names = REQUEST_HEADERS if is_data else ("X-Request-Id",)
+        parameters += [_request_header(name) for name in names]
 
 
 def _headers(
@@ -178,10 +166,10 @@ def _headers(
     else:
         names += ["RateLimit", "RateLimit-Policy"]
     names += DATA_HEADERS.get(status, ()) if is_data else ()
-    names += ["X-Accel-Buffering"] if STREAM in response.get("content", {}) else []
+    names += ["X-Accel-Buffering"] if "text/event-stream" in response.get("content", {}) else []
     headers = {name: _header(*HEADERS[name]) for name in names}
     if "content" in response and "Age" not in headers:
-        headers["Cache-Control"] = _header(*NO_STORE)
+        headers["Cache-Control"] = _header("Must not be cached.", "no-store")
     return headers
 
 

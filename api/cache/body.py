@@ -1,18 +1,39 @@
 """A response body that is encoded once: compressed once for each coding, with its entity tags."""
 
 import asyncio
+import gzip
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from hashlib import blake2b
 
+import brotli
+import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.cache.compression import MIN_BYTES, THREAD_BYTES, coding_for, compressed
-from api.cache.etags import etag_of, matches
 from api.cache.request_fields import field_value
 
 #: Length of a digest in bytes.
 DIGEST_BYTES = 12
+IDENTITY = ""
+#: In bytes: to compress a smaller body saves no packet.
+MIN_BYTES = 600
+#: In bytes: from here on the slowest coding takes over 5 ms, and runs in a thread.
+THREAD_BYTES = 256 * 1024
+#: Characters of Accept-Encoding that are read; a member that goes on behind them is not.
+MAX_HEADER_LENGTH = 1_024
+#: A member of Accept-Encoding (RFC 9110, 12.5.3): a coding and, at most, its weight.
+_MEMBER = re.compile(
+    r"(?P<name>[^;\s]+)(?:[ \t]*;[ \t]*q=(?P<weight>0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?", re.ASCII
+)
+#: Best first: rows of JSON have about the same size in each; 129 kB take 0.3, 0.9 and 1.7 ms.
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "zstd": lambda body: zstandard.ZstdCompressor(level=3).compress(body),
+    "br": partial(brotli.compress, quality=4),
+    "gzip": partial(gzip.compress, compresslevel=6, mtime=0),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,3 +82,60 @@ async def respond_with(request: Request, body: Body, headers: dict[str, str]) ->
     if coding:
         headers["Content-Encoding"] = coding
     return Response(content, media_type=body.media_type, headers=headers)
+
+
+@lru_cache(maxsize=256)
+def coding_for(accept_encoding: str, *, is_small: bool = False) -> str:
+    """The content coding to send (RFC 9110, 12.5.3); IDENTITY for none.
+
+    The highest weight wins, and the best coding among equals. A small body is sent uncoded unless
+    `identity` is refused. A member that is malformed counts as refused. Where everything is
+    refused the header is disregarded: an uncoded answer helps more than a 406.
+    """
+    weights = _weights(accept_encoding)
+    others = weights.get("*", 0.0)
+    allowed = {name: weights.get(name, others) for name in CODINGS}
+    best = max(allowed, key=lambda name: allowed[name])  # of equals the first
+    takes_identity = weights.get("identity", weights.get("*", 1.0)) > 0
+    prefers_identity = weights.get("identity", 0.0) > allowed[best]
+    if allowed[best] == 0 or prefers_identity or (is_small and takes_identity):
+        return IDENTITY
+    return best
+
+
+def _weights(accept_encoding: str) -> dict[str, float]:
+    """Weight by coding in lower case; 0 for a malformed member."""
+    if len(accept_encoding) > MAX_HEADER_LENGTH:  # half a member would say something else
+        accept_encoding = accept_encoding[:MAX_HEADER_LENGTH].rpartition(",")[0]
+    weights: dict[str, float] = {}
+    for part in accept_encoding.lower().split(","):
+        member = part.strip(" \t")
+        if found := _MEMBER.fullmatch(member):
+            weights[found["name"]] = float(found["weight"] or 1)
+        else:
+            weights[member.partition(";")[0].strip(" \t")] = 0.0
+    return weights
+
+
+def compressed(body: bytes, coding: str) -> bytes:
+    return CODINGS[coding](body)
+
+
+def etag_of(digest: str, coding: str) -> str:
+    """Representations whose bytes differ have tags that differ (RFC 9110, 8.8.3)."""
+    return f'"{digest}-{coding}"' if coding else f'"{digest}"'
+
+
+def matches(if_none_match: str | None, digest: str) -> bool:
+    """Whether one of the tags is of this body, in any coding.
+
+    `*` matches any body (RFC 9110, 13.1.2); `"*"` is only a tag. Tags compare weakly, and quotes
+    may be missing.
+    """
+    if not if_none_match:
+        return False
+    if if_none_match.strip(" \t") == "*":
+        return True
+    known = {etag_of(digest, coding) for coding in (IDENTITY, *CODINGS)}
+    tags = (tag.strip(" \t").removeprefix("W/") for tag in if_none_match.split(","))
+    return any((tag if tag.startswith('"') else f'"{tag}"') in known for tag in tags)

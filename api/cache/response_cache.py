@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
-from api.cache.body import Body
-from api.cache.etags import matches
+from api.cache.body import Body, matches
 from api.cache.request_fields import Fields, RawHeaders
-from api.cache.stored_response import StoredResponse, stored_response
 from backend.models.answer import Validity
 
 #: Size of all views and responses together; the least recently used view is dropped first.
@@ -28,11 +27,37 @@ MAX_TARGET_BYTES = 1_024
 #: headers), and of bytes of these headers. The oldest URL or response is dropped first.
 MAX_TARGETS, MAX_VARIANTS, MAX_VARIANT_BYTES = 16, 16, 512
 
+#: The headers that differ by request, in the order in which a response has them.
+PER_REQUEST = (b"age", b"ratelimit", b"x-request-id")
+
 #: The request headers that a response depends on: Accept-Encoding, Origin, and whether
 #: If-None-Match names the view.
 VariantKey = tuple[bytes | None, bytes | None, bool]
 #: Adds the headers of the edge to those of a route, given the request's Origin.
 CompleteHeaders = Callable[[RawHeaders, bytes | None], RawHeaders]
+
+
+class StoredResponse(NamedTuple):
+    """A response that is ready to be sent again, except for the headers that differ by request.
+
+    `labels` are those that each further use is counted with.
+    """
+
+    status: int
+    headers: RawHeaders
+    #: Positions in `headers` of those that differ by request.
+    positions: tuple[int, ...]
+    #: The headers as HTTP/1.1 sends them, with a `%b` for each value that differs by request.
+    lines: bytes
+    body: bytes
+    labels: tuple[str, int, str]
+
+    def headers_with(self, values: tuple[bytes, ...]) -> RawHeaders:
+        """`values` of the headers that differ by request, in their order."""
+        headers = self.headers.copy()
+        for position, value in zip(self.positions, values, strict=True):
+            headers[position] = headers[position][0], value
+        return headers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +146,7 @@ class ResponseCache:
         variants = self._target(view, validity, target).variants
         key = _variant_key(fields, view.body.digest)
         variants.pop(key, None)
-        variants[key] = stored_response(status, complete, body, template)
+        variants[key] = _stored(status, complete, body, template)
         if len(variants) > MAX_VARIANTS:
             del variants[next(iter(variants))]
         self._bytes += view.size
@@ -182,3 +207,18 @@ def _variant_key(fields: Fields, digest: str) -> VariantKey:
 @lru_cache(maxsize=512)  # a polling client sends the same tag until the answer changes
 def _has_tag(condition: bytes, digest: str) -> bool:
     return matches(condition.decode("latin-1"), digest)
+
+
+def _stored(status: int, headers: RawHeaders, body: bytes, template: str) -> StoredResponse:
+    """From a response with all of its headers: a hit from now on, whatever it was at first."""
+    headers = [(name, b"hit" if name == b"x-cache" else value) for name, value in headers]
+    positions = [(name, at) for at, (name, _) in enumerate(headers) if name in PER_REQUEST]
+    assert [name for name, _ in positions] == [one for one in PER_REQUEST if one in dict(headers)]
+    lines = b"".join(
+        b"%b: %%b\r\n" % name
+        if name in PER_REQUEST
+        else b"%b: %b\r\n" % (name, value.replace(b"%", b"%%"))
+        for name, value in headers
+    )
+    labels = template, status, "hit"
+    return StoredResponse(status, headers, tuple(at for _, at in positions), lines, body, labels)

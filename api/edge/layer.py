@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.request_fields import RawHeaders, plain_fields, target_of
-from api.cache.response_cache import ResponseCache
-from api.cache.stored_response import StoredResponse
+from api.cache.response_cache import ResponseCache, StoredResponse
 from api.edge.access_control import AccessControl
 from api.edge.exchange import Exchange, request_id_for
 from api.edge.path_policies import PathPolicies, route_path

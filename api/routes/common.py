@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import make_dataclass
 from typing import Annotated, Any
 
 from fastapi import Query, Request
 
+from api.cache.formats import Format
 from api.edge.problems import PROBLEM, STATUS, TITLES
-from api.routes.responder import Format, Responder
+from api.routes.responder import Responder
+from api.routes.schemas import Meta
 from backend.errors import InvalidParameter, Unsupported
 from backend.gateway import Gateway
 from backend.services.market.service import MOST_NAMES
@@ -97,15 +100,15 @@ def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
     return unique
 
 
-def documented(ok: type, *codes: str, formats: tuple[str, ...] = ()) -> dict[int | str, Any]:
-    """The `responses` of a route: its envelope, other formats, and errors."""
-    content: dict[str, Any] = {"application/json": {}}
-    content |= {kind: {"schema": {"type": "string"}} for kind in formats}
-    responses: dict[int | str, Any] = {
-        200: {"model": ok, "content": content},
+def documented(name: str, data: Any, *codes: str) -> dict[int | str, Any]:
+    """The `responses` of a data route: the envelope with this name, a CSV table, and errors."""
+    envelope = make_dataclass(name, [("data", data), ("meta", Meta)])
+    content = {"application/json": {}, "text/csv": {"schema": {"type": "string"}}}
+    return {
+        200: {"model": envelope, "content": content},
         304: {"description": "unchanged since the ETag in If-None-Match"},
+        **documented_errors(*codes),
     }
-    return responses | documented_errors(*codes)
 
 
 def documented_errors(*codes: str) -> dict[int | str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 from fastapi import Request, Response
@@ -81,10 +81,7 @@ def dashboard() -> Dashboard:
 
 def charts_script() -> Path:
     """The script's path; its package is never imported."""
-    spec = find_spec("litecharts")
-    assert spec is not None, "the package litecharts is not installed"
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "js" / CHARTS
+    return Path(str(distribution("litecharts").locate_file(f"litecharts/js/{CHARTS}")))
 
 
 def _body(name: str, content: bytes) -> Body:

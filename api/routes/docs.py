@@ -1,7 +1,7 @@
 """`/openapi.json`, `/docs` and `/redoc`. Their files are in a wheel: browsers ask no other host."""
 
 from functools import cache
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 import orjson
@@ -38,11 +38,8 @@ POLICY = {
 @cache
 def _files() -> dict[str, Body]:
     """Swagger UI and ReDoc by name, as fastapi-offline has them; it is never imported."""
-    spec = find_spec("fastapi_offline")
-    assert spec is not None
-    assert spec.origin is not None
-    paths = (Path(spec.origin).parent / "static").iterdir()
-    contents = {path.name: path.read_bytes() for path in paths if path.suffix in TYPES}
+    folder = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in TYPES}
     contents[REDOC] = contents[REDOC].replace(LOGO, b"data:,")
     return {name: body_of(text, TYPES[Path(name).suffix]) for name, text in contents.items()}
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.envelope import json_envelope
-from api.cache.tables import csv_table
+from api.cache.formats import Format, encoder
 from api.routes.common import (
     PROVIDER_ERRORS,
     TableFormat,
@@ -15,11 +14,9 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
-from api.routes.responder import Format
-from api.routes.schemas import GasEnvelope
 from backend.models.gas import GasFees
 
-router = APIRouter(tags=["gas"], route_class=CheckedRoute)
+router = APIRouter(tags=["gas"], route_class=CheckedRoute, default_response_class=Response)
 
 CHAINS = ("ethereum",)
 
@@ -27,8 +24,7 @@ CHAINS = ("ethereum",)
 @router.get(
     "/api/gas",
     summary="Ethereum gas prices",
-    responses=documented(GasEnvelope, *PROVIDER_ERRORS, "unsupported", formats=("text/csv",)),
-    response_class=Response,
+    responses=documented("GasEnvelope", GasFees, *PROVIDER_ERRORS, "unsupported"),
 )
 async def read_gas(
     request: Request,
@@ -51,5 +47,5 @@ async def read_gas(
         answer,
         ("gas", format),
         lambda: gateway.gas.page(answer.data),
-        encode=csv_table(GasFees) if format is Format.CSV else json_envelope,
+        encode=encoder(format, GasFees),
     )

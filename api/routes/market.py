@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.cache.envelope import json_envelope
-from api.cache.tables import csv_table
+from api.cache.formats import Format, encoder
 from api.edge.problems import problem
 from api.routes.common import (
     SYMBOL_ERRORS,
@@ -19,14 +18,12 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
-from api.routes.responder import Format
-from api.routes.schemas import CoinEnvelope, MarketEnvelope
 from api.routes.slashes import redirect, reference_without_slashes
 from backend.models.market import Coin
 from backend.services.market.service import SORT_FIELDS, MarketView
 
-router = APIRouter(tags=["market"], route_class=CheckedRoute)
-coin_router = APIRouter(tags=["market"], route_class=CheckedRoute)
+router = APIRouter(tags=["market"], route_class=CheckedRoute, default_response_class=Response)
+coin_router = APIRouter(tags=["market"], route_class=CheckedRoute, default_response_class=Response)
 
 Names = Annotated[
     str | None,
@@ -50,8 +47,7 @@ SortField = Annotated[
 @router.get(
     "/api/market",
     summary="The market list",
-    responses=documented(MarketEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
-    response_class=Response,
+    responses=documented("MarketEnvelope", list[Coin], *SYMBOL_ERRORS, "unsupported"),
 )
 async def read_market(
     request: Request,
@@ -78,7 +74,7 @@ async def read_market(
         answer,
         (view, format),
         lambda: gateway.market.top(answer.data, view),
-        encode=csv_table(Coin) if format is Format.CSV else json_envelope,
+        encode=encoder(format, Coin),
     )
 
 
@@ -87,9 +83,8 @@ async def read_market(
     summary="One coin",
     responses={
         307: {"description": "to the same path without the slash at its end"},
-        **documented(CoinEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
+        **documented("CoinEnvelope", Coin, *SYMBOL_ERRORS, "unsupported"),
     },
-    response_class=Response,
 )
 async def read_coin(
     request: Request,
@@ -112,5 +107,5 @@ async def read_coin(
         answer,
         ("coin", coin, format),
         lambda: gateway.market.coin(answer.data, coin),
-        encode=csv_table(Coin) if format is Format.CSV else json_envelope,
+        encode=encoder(format, Coin),
     )

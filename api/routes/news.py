@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.envelope import json_envelope
-from api.cache.tables import csv_table
+from api.cache.formats import Format, encoder
 from api.routes.common import (
     PROVIDER_ERRORS,
     Instant,
@@ -17,13 +16,11 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
-from api.routes.responder import Format
-from api.routes.schemas import NewsEnvelope
 from backend.models.news import Article
 from backend.services.instants import parse_instant
 from backend.services.news.service import MOST_ARTICLES, NewsView
 
-router = APIRouter(tags=["news"], route_class=CheckedRoute)
+router = APIRouter(tags=["news"], route_class=CheckedRoute, default_response_class=Response)
 
 Mood = Literal["positive", "neutral", "negative"]
 
@@ -31,8 +28,7 @@ Mood = Literal["positive", "neutral", "negative"]
 @router.get(
     "/api/news",
     summary="News",
-    responses=documented(NewsEnvelope, *PROVIDER_ERRORS, formats=("text/csv",)),
-    response_class=Response,
+    responses=documented("NewsEnvelope", list[Article], *PROVIDER_ERRORS),
 )
 async def read_news(
     request: Request,
@@ -74,5 +70,5 @@ async def read_news(
         answer,
         ("news", view, format),
         lambda: gateway.news.pick(answer.data, view),
-        encode=csv_table(Article) if format is Format.CSV else json_envelope,
+        encode=encoder(format, Article),
     )

@@ -1,11 +1,11 @@
 """`/api/market/ohlc`: candles of one coin."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.envelope import JSON, json_envelope, meta
-from api.cache.tables import csv_table
+from api.cache.formats import JSON, csv_table, json_envelope, meta
 from api.edge.client_limits import account_of
 from api.encoding import to_json
 from api.routes.common import (
@@ -19,15 +19,13 @@ from api.routes.common import (
     responder_of,
 )
 from api.routes.parameters import CheckedRoute
-from api.routes.responder import OhlcFormat
-from api.routes.schemas import OhlcEnvelope
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 from backend.services.instants import parse_instant
 from backend.services.page import Page
 
-router = APIRouter(tags=["candles"], route_class=CheckedRoute)
+router = APIRouter(tags=["candles"], route_class=CheckedRoute, default_response_class=Response)
 
 Symbol = Annotated[
     str,
@@ -50,13 +48,20 @@ CandleLimit = Annotated[
         examples=[24],
     ),
 ]
+#: With `format=arrays` each row is timestamp, open, high, low, close, volume.
+CandleRows = list[Candle] | list[tuple[int, float, float, float, float, float | None]]
+
+
+class OhlcFormat(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+    ARRAYS = "arrays"
 
 
 @router.get(
     "/api/market/ohlc",
     summary="Candles",
-    responses=documented(OhlcEnvelope, *SYMBOL_ERRORS, "unsupported", formats=("text/csv",)),
-    response_class=Response,
+    responses=documented("OhlcEnvelope", CandleRows, *SYMBOL_ERRORS, "unsupported"),
 )
 async def read_ohlc(
     request: Request,

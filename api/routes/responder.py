@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
 from fastapi import Request, Response
 
 from api.cache.body import body_of, respond_with
-from api.cache.envelope import Encode
+from api.cache.formats import Encode
 from api.cache.request_fields import plain_fields, target_of
 from api.cache.response_cache import ResponseCache, View
 from api.edge.access_control import KEY_HEADERS
@@ -22,17 +21,6 @@ from backend.services.page import Page
 ROWS_PER_UNIT = 500
 #: Rows from which on encoding takes over 5 ms, and runs in a thread.
 THREAD_ROWS = 1_500
-
-
-class Format(StrEnum):
-    JSON = "json"
-    CSV = "csv"
-
-
-class OhlcFormat(StrEnum):
-    JSON = "json"
-    CSV = "csv"
-    ARRAYS = "arrays"
 
 
 class Responder:
@@ -62,11 +50,13 @@ class Responder:
         The client pays for a long table before it is made. Raises ClientLimitReached.
         """
         view = await self._view(request, answer, selection, page, encode)
+        # Both are differences of floats: 59.999 s are a minute.
+        lifetime_s = int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0
         headers = {
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
             # The whole lifetime: a cache subtracts Age from it (RFC 9111, 4.2).
-            "Cache-Control": f"{self._cache_scope}, max-age={_lifetime_s(answer)}",
+            "Cache-Control": f"{self._cache_scope}, max-age={lifetime_s}",
             "Vary": self._vary,
         }
         response = await respond_with(request, view.body, headers)
@@ -110,8 +100,3 @@ class Responder:
         view = View(key, answer.refresh_id, body_of(content, content_type))
         self._cache.add_view(view)
         return view
-
-
-def _lifetime_s(answer: Answer[Any]) -> int:
-    # Both are differences of floats: 59.999 s are a minute.
-    return int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from backend.models.gas import GasFees
-from backend.models.market import Coin
-from backend.models.news import Article
-from backend.models.ohlc import Candle
-from backend.models.sentiment import FearGreed
+from pydantic import Field
+
+from api.edge.problems import STATUS
 
 
 @dataclass
@@ -34,46 +32,6 @@ class Meta:
     count: int
     total: int
     warnings: list[str]
-
-
-@dataclass
-class MarketEnvelope:
-    data: list[Coin]
-    meta: Meta
-
-
-@dataclass
-class CoinEnvelope:
-    data: Coin
-    meta: Meta
-
-
-#: `format=arrays`: timestamp, open, high, low, close, volume.
-CandleArray = tuple[int, float, float, float, float, float | None]
-
-
-@dataclass
-class OhlcEnvelope:
-    data: list[Candle] | list[CandleArray]
-    meta: Meta
-
-
-@dataclass
-class NewsEnvelope:
-    data: list[Article]
-    meta: Meta
-
-
-@dataclass
-class SentimentEnvelope:
-    data: list[FearGreed]
-    meta: Meta
-
-
-@dataclass
-class GasEnvelope:
-    data: GasFees
-    meta: Meta
 
 
 @dataclass
@@ -108,28 +66,7 @@ class Problem:
     status: int
     detail: str
     instance: str
-    code: Literal[
-        "bad_request",
-        "invalid_parameter",
-        "unknown_parameter",
-        "unsupported",
-        "unknown_symbol",
-        "not_found",
-        "method_not_allowed",
-        "no_provider_configured",
-        "all_providers_failed",
-        "quota_exhausted",
-        "not_ready",
-        "too_many_clients",
-        "deadline_exceeded",
-        "internal_error",
-        "upgrade_required",
-        "unauthorized",
-        "rate_limited",
-        "uri_too_long",
-        "headers_too_large",
-        "body_too_large",
-    ]
+    code: Annotated[str, Field(json_schema_extra={"enum": list(STATUS)})]
     request_id: str
     hint: str | None = None
     retry_after_seconds: int | None = None

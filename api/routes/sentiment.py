@@ -4,23 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.cache.envelope import json_envelope
-from api.cache.tables import csv_table
+from api.cache.formats import Format, encoder
 from api.routes.common import PROVIDER_ERRORS, TableFormat, documented, gateway_of, responder_of
 from api.routes.parameters import CheckedRoute
-from api.routes.responder import Format
-from api.routes.schemas import SentimentEnvelope
 from backend.models.sentiment import FearGreed
 from backend.services.sentiment import MOST_DAYS
 
-router = APIRouter(tags=["sentiment"], route_class=CheckedRoute)
+router = APIRouter(tags=["sentiment"], route_class=CheckedRoute, default_response_class=Response)
 
 
 @router.get(
     "/api/sentiment",
     summary="Fear & Greed",
-    responses=documented(SentimentEnvelope, *PROVIDER_ERRORS, formats=("text/csv",)),
-    response_class=Response,
+    responses=documented("SentimentEnvelope", list[FearGreed], *PROVIDER_ERRORS),
 )
 async def read_sentiment(
     request: Request,
@@ -37,5 +33,5 @@ async def read_sentiment(
         answer,
         ("sentiment", days, format),
         lambda: gateway.sentiment.cut(answer, days),
-        encode=csv_table(FearGreed) if format is Format.CSV else json_envelope,
+        encode=encoder(format, FearGreed),
     )

@@ -1,10 +1,11 @@
-"""`/api/status`, `/healthz`, `/readyz`: the gateway's own state. No calls to providers."""
+"""The gateway's own state: `/api/status`, `/metrics`, `/healthz`, `/readyz`. Calls no provider."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.cache.envelope import JSON
+from api.cache.formats import JSON
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.encoding import to_json
@@ -14,9 +15,14 @@ from api.routes.schemas import Health
 from api.ws_data_broadcaster import Broadcaster
 from backend.models.status import Explanation, GatewayStatus
 
-router = APIRouter(tags=["operations"], route_class=CheckedRoute)
+router = APIRouter(tags=["operations"], route_class=CheckedRoute, default_response_class=Response)
 #: For the health probes of the platform.
-probes = GatewayRouter(access=Access.PROBE, tags=["operations"], route_class=CheckedRoute)
+probes = GatewayRouter(
+    access=Access.PROBE,
+    tags=["operations"],
+    route_class=CheckedRoute,
+    default_response_class=Response,
+)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -24,7 +30,6 @@ NO_STORE = {"Cache-Control": "no-store"}
     "/api/status",
     summary="Providers, categories, recent choices, cache",
     responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
-    response_class=Response,
 )
 async def read_status(request: Request) -> Response:
     """The provider of each category, why others are not used, and the last fifty choices."""
@@ -41,7 +46,6 @@ async def read_status(request: Request) -> Response:
         200: {"model": Explanation},
         **documented_errors("invalid_parameter", "unknown_parameter"),
     },
-    response_class=Response,
 )
 async def read_explanation(
     request: Request,
@@ -55,11 +59,24 @@ async def read_explanation(
     return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
 
 
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **documented_errors("unknown_parameter"),
+    },
+)
+async def read_metrics(request: Request) -> Response:
+    """Requests, calls, provider states, quotas, caches, the stream and the process."""
+    text = generate_latest(gateway_of(request).metrics)
+    return Response(text, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
+
+
 @probes.get(
     "/healthz",
     summary="Is the process serving?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
-    response_class=Response,
 )
 async def read_health(request: Request) -> Response:
     """200 while the process serves."""
@@ -70,7 +87,6 @@ async def read_health(request: Request) -> Response:
     "/readyz",
     summary="Can market data be served?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
-    response_class=Response,
 )
 async def read_readiness(request: Request) -> Response:
     """200 when a provider is usable or the cache is warm, else 503."""

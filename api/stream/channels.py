@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.cache.envelope import meta
+from api.cache.formats import meta
 from api.stream.commands import Subscribe
 from api.stream.limits import MAX_ROWS
 from backend.categories import CATEGORIES

@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cache.compression import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
+from api.cache.body import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
 from backend.services.page import Page
 from tests.api.conftest import Serve
 from tests.api.test_responder import answer, request, uncached_responder

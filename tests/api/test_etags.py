@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cache.etags import etag_of, matches
+from api.cache.body import etag_of, matches
 
 DIGEST = "5f1c0a"
 

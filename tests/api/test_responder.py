@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from api.cache.envelope import json_envelope
+from api.cache.formats import json_envelope
 from api.cache.response_cache import MAX_BYTES, VIEW_BYTES, ResponseCache
 from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
 from api.routes.responder import Responder

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cache.tables import FORMULA, table
+from api.cache.formats import FORMULA, table
 
 
 def cells(*row: object) -> list[str]:

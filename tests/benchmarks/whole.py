@@ -18,7 +18,7 @@ from statistics import median
 import httpx
 import orjson
 
-from api.cache.envelope import json_envelope
+from api.cache.formats import json_envelope
 from backend.models.answer import Answer
 from backend.models.market import Market, MarketQuery, Quotes, QuotesQuery
 from backend.providers.adapter import Context

@@ -1,27 +1,67 @@
-"""CSV tables for the rows of any route, safe for spreadsheets and for readers of lines."""
+"""The formats of a view: the envelope `{data, meta}` as JSON, or a CSV table of its rows."""
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from api.cache.envelope import Encode
-from api.encoding import instant
+from api.encoding import instant, to_json
 from backend.models.answer import Answer
 from backend.services.page import Page
 
+JSON = "application/json"
 CSV = "text/csv; charset=utf-8"
 #: Spreadsheets read a text that begins with one of these as a formula (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 #: Control characters and Unicode line ends: some readers begin a row or a column at them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+#: From an answer and a page of it to a body and its media type.
+Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+def encoder(wanted: Format, row_type: type[Any]) -> Encode:
+    return csv_table(row_type) if wanted is Format.CSV else json_envelope
+
+
+def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    return to_json({"data": page.rows, "meta": meta(answer, page)}), JSON
+
+
+def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
+    """What describes the refresh; nothing in it changes by the second."""
+    latency_ms = answer.latency_ms
+    return {
+        "source": answer.source,
+        "latency_ms": None if latency_ms is None else round(latency_ms, 1),
+        "fetched_at": answer.fetched_at,
+        "expires_at": answer.expires_at,
+        "stale": answer.stale,
+        "stale_reason": answer.stale_reason,
+        "tried": [
+            {
+                "provider": attempt.provider,
+                "outcome": attempt.outcome,
+                "latency_ms": None if attempt.latency_ms is None else round(attempt.latency_ms, 1),
+            }
+            for attempt in answer.tried
+        ],
+        "count": len(page.rows) if isinstance(page.rows, tuple) else 1,
+        "total": page.total,
+        "warnings": [*answer.warnings, *page.warnings],
+    }
 
 
 def csv_table(row_type: type[Any]) -> Encode:
-    """Encodes a page as a header line and its rows, without `meta`."""
+    """A header line and the rows, safe for spreadsheets and for readers of lines; no `meta`."""
     names = [one.name for one in fields(row_type)]
 
     def encode(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
