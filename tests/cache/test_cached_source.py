@@ -849,3 +849,36 @@ async def test_an_update_that_lost_the_race_leaves_the_newer_answer(
     assert answer.data == 9.0
     assert answer.validity is not None
     assert answer.validity.current_age_s() == 0.0
+
+
+async def test_reads_are_counted_by_what_they_were(bench: Bench) -> None:
+    for _ in range(4):
+        await bench.cached.fetch(QUERY)
+    await bench.cached.fetch(PriceQuery("eth"))
+    counters = bench.cached.counters
+    assert (counters.misses, counters.hits, counters.stale_served) == (2, 3, 0)
+    await asyncio.sleep(2 * TTL_S + 1)
+    await bench.cached.fetch(QUERY)
+    assert (counters.misses, counters.hits) == (3, 3)
+
+
+async def test_only_an_answer_that_is_not_stale_may_be_reused(bench: Bench) -> None:
+    assert (await bench.cached.fetch(QUERY)).validity is not None
+    await asyncio.sleep(2 * TTL_S + 1)
+    bench.source.error = DOWN
+    stale = await bench.cached.fetch(QUERY)
+    assert (stale.stale, stale.validity) == (True, None)
+
+
+async def test_a_fresh_update_ends_a_failure_and_keeps_successful_attempts_only(
+    bench: Bench,
+) -> None:
+    await bench.cached.fetch(QUERY)
+    await asyncio.sleep(2 * TTL_S + 1)
+    bench.source.error = DOWN
+    assert (await bench.cached.fetch(QUERY)).tried == DOWN.tried
+    attempts = (*DOWN.tried, Attempt("c", "ok", 1.0))
+    await bench.cached.update(QUERY, lambda answer: replace(answer, tried=attempts), is_fresh=True)
+    assert (await bench.cached.fetch(QUERY)).tried == (Attempt("c", "ok", 1.0),)
+    reasons = [event.reason for event in bench.events if isinstance(event, RefreshFailing)]
+    assert (len(reasons), reasons[-1]) == (2, None)
