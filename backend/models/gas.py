@@ -1,6 +1,6 @@
 """What a transaction costs: three all-in prices in gwei, and whether their block can be current."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -60,16 +60,7 @@ class BlockFees(GasFees):
     @property
     def fees(self) -> GasFees:
         """The fees alone, for readers."""
-        return GasFees(
-            self.chain,
-            self.unit,
-            self.slow,
-            self.average,
-            self.fast,
-            self.base_fee,
-            self.block,
-            self.method,
-        )
+        return GasFees(**{each.name: getattr(self, each.name) for each in fields(GasFees)})
 
 
 @dataclass(frozen=True)

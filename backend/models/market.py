@@ -86,17 +86,17 @@ class Coin:
 
     @model_validator(mode="after")
     def _is_plausible(self) -> "Coin":
-        has_range = self.high_24h is not None and self.low_24h is not None
-        if has_range and self.high_24h < self.low_24h:  # type: ignore[operator] # just seen
+        price, high, low = self.price, self.high_24h, self.low_24h
+        if high is not None and low is not None and high < low:
             raise ValueError("24 h high below 24 h low")
-        if self.price is None:
+        if price is None:
             return self
-        if self.high_24h is not None and self.price > self.high_24h * RANGE_SLACK:
+        if high is not None and price > high * RANGE_SLACK:
             raise ValueError("price far above its 24 h high")
-        if self.low_24h is not None and self.price < self.low_24h / RANGE_SLACK:
+        if low is not None and price < low / RANGE_SLACK:
             raise ValueError("price far below its 24 h low")
         if self.market_cap is not None and self.circulating_supply:
-            expected = self.price * self.circulating_supply
+            expected = price * self.circulating_supply
             if not agree(self.market_cap, expected, MARKET_CAP_SLACK):
                 raise ValueError("market cap is not price times supply")
         return self

@@ -28,26 +28,30 @@ CONTIGUOUS_LEAP = 100.0
 class Interval(StrEnum):
     """Candle lengths. Case matters: `1m` is a minute, `1M` a month."""
 
-    M1 = "1m"
-    M3 = "3m"
-    M5 = "5m"
-    M15 = "15m"
-    M30 = "30m"
-    H1 = "1h"
-    H2 = "2h"
-    H4 = "4h"
-    H6 = "6h"
-    H8 = "8h"
-    H12 = "12h"
-    D1 = "1d"
-    D3 = "3d"
-    W1 = "1w"
-    MONTH = "1M"
+    #: Length in milliseconds; for months that of the shortest.
+    step_ms: int
 
-    @property
-    def step_ms(self) -> int:
-        """Length in milliseconds; for months that of the shortest."""
-        return _STEP_MS[self]
+    def __new__(cls, value: str, step_ms: int = 0) -> "Interval":  # a look-up gives no step
+        interval = str.__new__(cls, value)
+        interval._value_ = value
+        interval.step_ms = step_ms
+        return interval
+
+    M1 = "1m", MINUTE
+    M3 = "3m", 3 * MINUTE
+    M5 = "5m", 5 * MINUTE
+    M15 = "15m", 15 * MINUTE
+    M30 = "30m", 30 * MINUTE
+    H1 = "1h", HOUR
+    H2 = "2h", 2 * HOUR
+    H4 = "4h", 4 * HOUR
+    H6 = "6h", 6 * HOUR
+    H8 = "8h", 8 * HOUR
+    H12 = "12h", 12 * HOUR
+    D1 = "1d", DAY
+    D3 = "3d", 3 * DAY
+    W1 = "1w", WEEK
+    MONTH = "1M", 28 * DAY
 
     def open_of(self, instant_ms: int) -> int:
         """The open (epoch ms) of the candle that contains `instant_ms`."""
@@ -61,25 +65,6 @@ class Interval(StrEnum):
         if self is Interval.MONTH:
             return _month_open(open_ms + 32 * DAY)
         return open_ms + self.step_ms
-
-
-_STEP_MS = {
-    Interval.M1: MINUTE,
-    Interval.M3: 3 * MINUTE,
-    Interval.M5: 5 * MINUTE,
-    Interval.M15: 15 * MINUTE,
-    Interval.M30: 30 * MINUTE,
-    Interval.H1: HOUR,
-    Interval.H2: 2 * HOUR,
-    Interval.H4: 4 * HOUR,
-    Interval.H6: 6 * HOUR,
-    Interval.H8: 8 * HOUR,
-    Interval.H12: 12 * HOUR,
-    Interval.D1: DAY,
-    Interval.D3: 3 * DAY,
-    Interval.W1: WEEK,
-    Interval.MONTH: 28 * DAY,
-}
 
 
 def _month_open(instant_ms: int) -> int:

@@ -69,7 +69,10 @@ class OutlierFilter:
             record.pending = PendingPrice(price, at, origin)
         # A venue's price by another order of magnitude is a namesake's, unless it was the coin's.
         if known.source == source or not is_venue or agree(price, _price(known), NAMESAKE_FACTOR):
-            self._notes[known.key] = _note(known.key, source, price / _price(known) - 1)
+            self._notes[known.key] = (
+                f"the price of {known.key} at {source} is off by {price / _price(known) - 1:+.0%} "
+                "and is held back until a second provider confirms it"
+            )
         return Verdict.QUARANTINED
 
     def take_notes(self) -> tuple[str, ...]:
@@ -128,10 +131,3 @@ def _percent_apart(one: Coin, other: Coin) -> float:
 def _price(coin: Coin) -> float:
     assert coin.price is not None, "there is no jump without a price before it"
     return coin.price
-
-
-def _note(key: str, source: str, change: float) -> str:
-    return (
-        f"the price of {key} at {source} is off by {change:+.0%} and is held back "
-        "until a second provider confirms it"
-    )

@@ -141,15 +141,11 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
 
 def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilter) -> None:
     """A venue alone: its most traded coins, with all that it cannot know left unknown."""
-    traded = sorted(quotes.tickers, key=_volume_order)
+    traded = sorted(quotes.tickers, key=lambda one: (-one.quote_volume, one.instrument.base))
     rows = (_bare(ticker) for ticker in traded)
     coins = tuple(_accepted(book.get(row.key), row, outliers, is_venue=True) for row in rows)
     instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
     book.replace(Market(coins, False, instruments))
-
-
-def _volume_order(ticker: PairTicker) -> tuple[float, str]:
-    return -ticker.quote_volume, ticker.instrument.base
 
 
 def _bare(ticker: PairTicker) -> Coin:

@@ -1,13 +1,13 @@
 """The market list: readers' filters, orders and pages of one answer."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
 from backend.errors import InvalidParameter
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market
-from backend.services.market.symbols import CoinDirectory, SymbolIndex
+from backend.services.market.symbols import CoinDirectory
 from backend.services.page import Page
 
 COIN_FIELDS = tuple(field.name for field in fields(Coin))
@@ -43,9 +43,12 @@ class MarketService:
 
     def top(self, market: Market, view: MarketView) -> Page[tuple[Coin, ...]]:
         """The rows of `view`. Raises InvalidParameter, UnknownSymbol if no name is known."""
-        key = _sort_key(view.sort)
         coins, warnings = self._named(market, view.names) if view.names else (market.coins, ())
-        rows = _ordered(coins, *key)
+        name, descends = _sort_key(view.sort)
+        # Rows without the field come last in both orders, equal rows are ordered by rank.
+        rows = [coin for coin in coins if getattr(coin, name) is not None]
+        rows.sort(key=attrgetter(name), reverse=descends)
+        rows += [coin for coin in coins if getattr(coin, name) is None]
         end = view.offset + view.limit
         return Page(tuple(rows[view.offset : end]), len(rows), warnings)
 
@@ -56,7 +59,7 @@ class MarketService:
 
     def _named(
         self, market: Market, names: tuple[str, ...]
-    ) -> tuple[Iterable[Coin], tuple[str, ...]]:
+    ) -> tuple[Collection[Coin], tuple[str, ...]]:
         index = self._coins.index(market)
         resolved = {name: index.find(name) for name in names}
         found = [resolution for resolution in resolved.values() if resolution]
@@ -65,34 +68,17 @@ class MarketService:
             index.resolve(unknown[0])  # raises, with suggestions for the first
         coins = {id(resolution.coin): resolution.coin for resolution in found}
         notes = [note for resolution in found for note in resolution.warnings]
-        return coins.values(), (*notes, *_unknown_notes(index, unknown))
-
-
-def _unknown_notes(index: SymbolIndex, names: list[str]) -> list[str]:
-    helped, others = names[:MOST_HELPED], names[MOST_HELPED:]
-    suggested = {name: ", ".join(index.suggestions(name)) for name in helped}
-    notes = [
-        f"no coin is known as {name!r}" + (f"; did you mean {found}?" if found else "")
-        for name, found in suggested.items()
-    ]
-    return notes + [f"no coin is known as {name!r}" for name in others]
+        for place, name in enumerate(unknown):
+            suggested = ", ".join(index.suggestions(name) if place < MOST_HELPED else ())
+            hint = f"; did you mean {suggested}?" if suggested else ""
+            notes.append(f"no coin is known as {name!r}{hint}")
+        return coins.values(), tuple(notes)
 
 
 def _sort_key(sort: str) -> tuple[str, bool]:
     """The field, and True for a descending order. Raises InvalidParameter with the fields."""
     name = sort.removeprefix("-")
     if name not in COIN_FIELDS:
-        raise InvalidParameter(
-            "sort",
-            "must be a field of the row, with - in front to sort descending",
-            SORT_FIELDS,
-        )
+        rule = "must be a field of the row, with - in front to sort descending"
+        raise InvalidParameter("sort", rule, SORT_FIELDS)
     return name, sort.startswith("-")
-
-
-def _ordered(coins: Iterable[Coin], name: str, descends: bool) -> list[Coin]:
-    """Sorted by one field; rows without it come last in both orders, equal rows by rank."""
-    rows = list(coins)
-    known = [coin for coin in rows if getattr(coin, name) is not None]
-    known.sort(key=attrgetter(name), reverse=descends)
-    return known + [coin for coin in rows if getattr(coin, name) is None]

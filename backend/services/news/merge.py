@@ -52,8 +52,10 @@ def merged(
         for report in answer.data.reports:
             if report.published_at < earliest:
                 continue
+            if report.published_at > latest:  # not published yet
+                refused[provider] += 1
+                continue
             try:
-                _require_published(report, latest)
                 index.put(_article(report, provider, tagger))
             except ValueError:  # also an address or a title of which nothing is left
                 refused[provider] += 1
@@ -71,9 +73,8 @@ def present(brought: Iterable[Answer[Reports]], now: datetime) -> datetime:
     The median of the providers' newest articles has been published, whatever our clock says; a
     single provider, or a minority of them, cannot move it.
     """
-    newest = sorted(
-        max(map(_published_at, one.data.reports)) for one in brought if one.data.reports
-    )
+    lists = [answer.data.reports for answer in brought if answer.data.reports]
+    newest = sorted(max(report.published_at for report in reports) for reports in lists)
     if len(newest) < 2:
         return now
     return max(now, min(newest[(len(newest) - 1) // 2], now + MOST_BEHIND))
@@ -93,11 +94,6 @@ def shared_out(articles: list[tuple[str, Article]], most: int) -> list[tuple[str
         counts[article.provider] += 1
     kept = sorted(range(len(ranks)), key=ranks.__getitem__)[:most]
     return [newest_first[place] for place in sorted(kept)]
-
-
-def _require_published(report: Report, latest: datetime) -> None:
-    if report.published_at > latest:
-        raise ValueError("an article that is not published yet")
 
 
 class _ArticleIndex:
@@ -183,10 +179,6 @@ def _with_sentiment(article: Article, of: Article) -> Article:
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one, *other)))
-
-
-def _published_at(report: Report) -> datetime:
-    return report.published_at
 
 
 def age_order(article: Article) -> tuple[datetime, str]:

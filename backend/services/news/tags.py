@@ -48,8 +48,9 @@ class CoinTagger:
         own = [one_line(symbol).upper() for symbol in own_tags]
         if any(own):
             return tuple(dict.fromkeys(filter(None, own)))
-        text = f"{title}. {summary}"
-        return tuple(dict.fromkeys([*self._named(text), *self._ticked(title, summary)]))
+        tickers = [*self._tickers_in(title), *self._tickers_in(summary)]
+        known = [ticker for ticker in tickers if ticker in self._tickers]
+        return tuple(dict.fromkeys([*self._named(f"{title}. {summary}"), *known]))
 
     def _named(self, text: str) -> list[str]:
         names = _matches(self._name, text)
@@ -65,10 +66,6 @@ class CoinTagger:
             if not any(match.start() in place for place in taken)
         ]
         return [symbol for _, symbol in sorted(found)]
-
-    def _ticked(self, title: str, summary: str) -> list[str]:
-        found = [*self._tickers_in(title), *self._tickers_in(summary)]
-        return [ticker for ticker in found if ticker in self._tickers]
 
     def _tickers_in(self, text: str) -> list[str]:
         shouts = text.upper() == text  # a headline in capitals has no tickers

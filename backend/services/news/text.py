@@ -97,7 +97,8 @@ def _without_hidden(html: str, *, is_cut: bool) -> str:
             at, hidden = (tag.end(), "") if name == hidden and _is_end(tag) else (at, hidden)
         elif not _is_end(tag):
             ends = is_cut or last_ends.get(name, 0) > tag.start()
-            shown += [html[at : tag.start()], " " if ends else _named(tag)]
+            is_word = not ends and tag["name"] and not tag["rest"].strip(" /")  # no attributes
+            shown += [html[at : tag.start()], tag["name"] if is_word else " "]
             at, hidden = tag.end(), name if ends else ""
     return "".join(shown if hidden else [*shown, html[at:]])
 
@@ -108,11 +109,6 @@ def _hidden_name(tag: re.Match[str]) -> str:
 
 def _is_end(tag: re.Match[str]) -> bool:
     return tag["slash"] == "/" or tag[0] == "-->"
-
-
-def _named(tag: re.Match[str]) -> str:
-    """The name of a tag; a space for a tag with attributes."""
-    return tag["name"] if tag["name"] and not tag["rest"].strip(" /") else " "
 
 
 def shortened(text: str, longest: int) -> str:
