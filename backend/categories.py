@@ -5,19 +5,11 @@ service in the gateway and of its stream channel.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
-
-from backend.cache.answer_codec import AnswerCodec, KeptAnswer
-from backend.cache.freshness import (
-    Freshness,
-    FreshnessRule,
-    constant,
-    ohlc_freshness,
-    sentiment_freshness,
-)
+from backend.cache.answer_store import AnswerCodec, KeptAnswer, Retention
+from backend.cache.freshness import Freshness, FreshnessRule, constant
 from backend.identity.instruments import guessed_instruments
 from backend.models.answer import Answer, Query
 from backend.models.gas import GasFees, GasQuery
@@ -30,6 +22,12 @@ from backend.settings import Settings
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
+#: The TTL of closed candles, which never change, in seconds: a day bounds the effect of a wrong
+#: one.
+CLOSED_CANDLES_TTL_S = 86_400.0
+#: The shortest TTL of an index that announces its next update, in seconds.
+SHORTEST_SENTIMENT_TTL_S = 60.0
+
 
 @dataclass(frozen=True)
 class Category(Generic[Q, T]):
@@ -38,16 +36,12 @@ class Category(Generic[Q, T]):
     name: str
     #: A query that every provider of the category can answer: /api/status shows which one would.
     provider_query: Query[Any]
-    codec: AnswerCodec[Q, T]
+    retention: Retention[Q, T]
     #: Makes the freshness rule from the settings' TTL and highest age.
     freshness: Callable[[Freshness], FreshnessRule[Q, T]] = constant
     #: The cache's bound, in units of `size`.
     capacity: int = 1
     size: Callable[[Answer[T]], int] = lambda _answer: 1
-    #: Answers that outlive a restart, and the shortest interval of their writes in seconds.
-    most_persisted: int = 1
-    persist_interval_s: float = 0.0
-    is_persisted: Callable[[Q], bool] = lambda _query: True
 
     def default_freshness(self, settings: Settings) -> Freshness:
         """As the settings say."""
@@ -57,30 +51,58 @@ class Category(Generic[Q, T]):
         )
 
 
+def ohlc_freshness(default: Freshness) -> FreshnessRule[OhlcQuery, Candles]:
+    """A past range of closed candles keeps for a day; other candles for the default TTL."""
+
+    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
+        candles = answer.data.candles
+        is_past = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
+        is_history = is_past and candles and all(candle.closed for candle in candles)
+        return replace(default, ttl_s=CLOSED_CANDLES_TTL_S) if is_history else default
+
+    return freshness
+
+
+def sentiment_freshness(default: Freshness) -> FreshnessRule[SentimentQuery, FearGreedSeries]:
+    """Until the announced update, but not longer than the default TTL."""
+
+    def freshness(_query: SentimentQuery, answer: Answer[FearGreedSeries]) -> Freshness:
+        announced_s = answer.data.next_update_s
+        if announced_s is None:
+            return default
+        shortest_s = min(SHORTEST_SENTIMENT_TTL_S, default.ttl_s)
+        return replace(default, ttl_s=max(shortest_s, min(default.ttl_s, announced_s)))
+
+    return freshness
+
+
 MARKET = Category(
     "market",
     QuotesQuery(universe_known=True),
-    AnswerCodec(TypeAdapter(KeptAnswer[MarketQuery, Market])),
+    Retention("market", AnswerCodec(KeptAnswer[MarketQuery, Market])),
 )
 OHLC = Category(
     "ohlc",
     OhlcQuery("bitcoin", guessed_instruments("BTC"), Interval.H4, reference_price=1.0),
-    AnswerCodec(TypeAdapter(KeptAnswer[OhlcQuery, Candles])),
+    Retention(
+        "ohlc",
+        AnswerCodec(KeptAnswer[OhlcQuery, Candles]),
+        most=20,  # about 2 MB on disk
+        interval_s=60.0,
+        is_kept=lambda query: query.start_ms is None,
+    ),
     ohlc_freshness,
     capacity=100_000,  # candles, about 30 MB of memory
     size=lambda answer: 1 + len(answer.data.candles),
-    most_persisted=20,  # about 2 MB on disk
-    persist_interval_s=60.0,
-    is_persisted=lambda query: query.start_ms is None,
 )
-NEWS = Category("news", ReportsQuery(), AnswerCodec(TypeAdapter(KeptAnswer[NewsQuery, News])))
+NEWS = Category("news", ReportsQuery(), Retention("news", AnswerCodec(KeptAnswer[NewsQuery, News])))
 SENTIMENT = Category(
     "sentiment",
     SentimentQuery(),
-    AnswerCodec(TypeAdapter(KeptAnswer[SentimentQuery, FearGreedSeries])),
+    Retention("sentiment", AnswerCodec(KeptAnswer[SentimentQuery, FearGreedSeries])),
     sentiment_freshness,
 )
-GAS = Category("gas", GasQuery(), AnswerCodec(TypeAdapter(KeptAnswer[GasQuery, GasFees])))
+GAS = Category("gas", GasQuery(), Retention("gas", AnswerCodec(KeptAnswer[GasQuery, GasFees])))
 
 CATEGORIES: Mapping[str, Category[Any, Any]] = {
     category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from backend.cache.answer_store import AnswerStore, Retention
+from backend.cache.answer_store import AnswerStore
 from backend.cache.cached_source import CachedSource
 from backend.cache.ttl_cache import TTLCache
 from backend.categories import CATEGORIES, GAS, MARKET, NEWS, Category
@@ -53,14 +53,7 @@ class CacheFactory:
         adopt: Callable[[Answer[T]], None] = lambda _answer: None,
     ) -> tuple[CachedSource[Q, T], AnswerStore[Q, T]]:
         """The two last arguments are those of CachedSource."""
-        retention = Retention(
-            category.name,
-            category.codec,
-            category.most_persisted,
-            category.persist_interval_s,
-            category.is_persisted,
-        )
-        store = AnswerStore(retention, self.storage, self.clock)
+        store = AnswerStore(category.retention, self.storage, self.clock)
         cached = CachedSource(
             source,
             TTLCache[Answer[T]](self.clock, category.capacity, category.size),

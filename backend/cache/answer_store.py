@@ -5,12 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from backend.bounded_map import BoundedMap
-from backend.cache.answer_codec import AnswerCodec
 from backend.clock import Clock
-from backend.models.answer import Answer, Query
+from backend.models.answer import Answer, Attempt, Query
 from backend.storage.contract import Storage
 
 Q = TypeVar("Q", bound=Query[Any])
@@ -23,6 +24,60 @@ CLOSE_S = 0.5
 #: Remembered queries that were refreshed once: more than providers' limits allow within one TTL of
 #: candles, so that many queries asked once do not hide one that is asked again.
 MOST_REFRESHED = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer(Generic[Q, T]):
+    """A query and the lasting part of its answer.
+
+    `version` rises when the meaning of a field changes; a change of shape fails the validation.
+    """
+
+    query: Q
+    data: T
+    source: str | tuple[str, ...]
+    fetched_at: AwareDatetime
+    latency_ms: float | None
+    tried: tuple[Attempt, ...]
+    warnings: tuple[str, ...]
+    version: Literal[1] = 1
+
+    @property
+    def answer(self) -> Answer[T]:
+        return Answer(
+            self.data, self.source, self.fetched_at, self.latency_ms, self.tried, self.warnings
+        )
+
+
+class AnswerCodec(Generic[Q, T]):
+    """Encodes to JSON; decoding validates it like a provider's payload, with the models' bounds.
+
+    Encoding takes 0.4 ms for 250 coins, 0.7 ms for 1,000 candles and 6 ms for 2,000 articles, the
+    most that the news store keeps. It is one native call, so a thread would not help.
+    """
+
+    def __init__(self, kept: type[KeptAnswer[Q, T]]) -> None:
+        self._adapter = TypeAdapter(kept)
+
+    def encoded(self, query: Q, answer: Answer[T]) -> bytes:
+        """Raises ValueError if JSON cannot represent it."""
+        kept = KeptAnswer(
+            query,
+            answer.data,
+            answer.source,
+            answer.fetched_at,
+            answer.latency_ms,
+            answer.tried,
+            answer.warnings,
+        )
+        return self._adapter.dump_json(kept)
+
+    def decoded(self, body: bytes) -> KeptAnswer[Q, T] | None:
+        """None if it is malformed or of another version."""
+        try:
+            return self._adapter.validate_json(body)
+        except ValidationError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

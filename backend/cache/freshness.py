@@ -1,21 +1,19 @@
-"""How long an answer is fresh, and how old it may be served, by its category's rule."""
+"""How long answers are fresh, what a read of the cache finds, and when an answer may be reused."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, TypeVar
+from weakref import ReferenceType
 
+from backend.cache.failures import Failure
+from backend.cache.ttl_cache import CacheEntry
+from backend.clock import Clock
 from backend.models.answer import Answer, Query
-from backend.models.ohlc import Candles, OhlcQuery
-from backend.models.sentiment import FearGreedSeries, SentimentQuery
+from backend.models.counters import CacheCounters
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
-
-#: The TTL of closed candles, which never change, in seconds: a day bounds the effect of a wrong
-#: one.
-CLOSED_CANDLES_TTL_S = 86_400.0
-#: The shortest TTL of an index that announces its next update, in seconds.
-SHORTEST_SENTIMENT_TTL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +32,57 @@ def constant(default: Freshness) -> FreshnessRule[Any, Any]:
     return lambda _query, _answer: default
 
 
-def ohlc_freshness(default: Freshness) -> FreshnessRule[OhlcQuery, Candles]:
-    """A past range of closed candles keeps for a day; other candles for the default TTL."""
+class EntryState(Enum):
+    """The states of RFC 9111 (HTTP caching) and RFC 5861 (its stale extensions).
 
-    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
-        candles = answer.data.candles
-        is_past = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
-        is_history = is_past and candles and all(candle.closed for candle in candles)
-        return replace(default, ttl_s=CLOSED_CANDLES_TTL_S) if is_history else default
+    FRESH: within the freshness lifetime (RFC 9111, 4.2); served.
+    REFRESH_AHEAD: fresh, but the lifetime is almost over; served and refreshed in the background.
+    STALE_WHILE_REVALIDATE: expired less than one TTL ago (RFC 5861, 3); served as a hit and
+        refreshed in the background.
+    STALE: expired longer ago; the reader waits briefly for a refresh, then gets it flagged.
+    STALE_IF_ERROR: expired, and the last refresh failed (RFC 5861, 4); served flagged, and not
+        refreshed before the failure's pause is over.
+    MISS: nothing to serve; the reader waits for the first answer.
+    """
 
-    return freshness
+    FRESH = auto()
+    REFRESH_AHEAD = auto()
+    STALE_WHILE_REVALIDATE = auto()
+    STALE = auto()
+    STALE_IF_ERROR = auto()
+    MISS = auto()
 
 
-def sentiment_freshness(default: Freshness) -> FreshnessRule[SentimentQuery, FearGreedSeries]:
-    """Until the announced update, but not longer than the default TTL."""
+def state_of(entry: CacheEntry[Any] | None, failure: Failure | None, now: float) -> EntryState:
+    """`failure` is the one whose pause is not over; `now` is on Clock.monotonic()."""
+    if entry is None:
+        return EntryState.MISS
+    if now <= entry.fresh_until:
+        is_due = now > entry.refresh_at and failure is None
+        return EntryState.REFRESH_AHEAD if is_due else EntryState.FRESH
+    if failure is not None:
+        return EntryState.STALE_IF_ERROR
+    if now <= entry.grace_until:
+        return EntryState.STALE_WHILE_REVALIDATE
+    return EntryState.STALE
 
-    def freshness(_query: SentimentQuery, answer: Answer[FearGreedSeries]) -> Freshness:
-        announced_s = answer.data.next_update_s
-        if announced_s is None:
-            return default
-        shortest_s = min(SHORTEST_SENTIMENT_TTL_S, default.ttl_s)
-        return replace(default, ttl_s=max(shortest_s, min(default.ttl_s, announced_s)))
 
-    return freshness
+@dataclass(frozen=True, slots=True)
+class EntryValidity:
+    """An answer may be reused while its entry is current and no refresh is due.
+
+    The reference is weak: prepared responses outlive their answers, and must not keep them alive.
+    """
+
+    entry: ReferenceType[CacheEntry[Any]]
+    clock: Clock
+    counters: CacheCounters
+
+    def current_age_s(self) -> float | None:
+        entry, now = self.entry(), self.clock.monotonic()
+        if entry is None or entry.superseded.is_set() or now >= entry.refresh_at:
+            return None
+        return now - entry.stored_at
+
+    def note_hit(self) -> None:
+        self.counters.hits += 1

@@ -17,7 +17,7 @@ from api.cache.response_cache import (
     ResponseCache,
 )
 from api.hf_unified_server import Application, create_app
-from backend.cache.entry_state import EntryValidity
+from backend.cache.freshness import EntryValidity
 from backend.gateway import Gateway, open_gateway, read_configuration
 from tests.api.conftest import Serve
 from tests.clocks import ManualClock

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.cache.answer_codec import AnswerCodec
+from backend.cache.answer_store import AnswerCodec
 from backend.categories import GAS, MARKET, NEWS, OHLC, SENTIMENT
 from backend.identity.instruments import Instrument
 from backend.models.answer import Answer, Attempt
@@ -127,11 +127,11 @@ series_queries = st.builds(
     maybe(st.integers(0, 10**13)),
 )
 CATEGORIES: dict[str, tuple[AnswerCodec[Any, Any], st.SearchStrategy[Any], Any]] = {
-    "market": (MARKET.codec, st.just(MarketQuery()), markets),
-    "ohlc": (OHLC.codec, series_queries, candles()),
-    "news": (NEWS.codec, st.just(NewsQuery()), news),
-    "sentiment": (SENTIMENT.codec, st.just(SentimentQuery()), indices()),
-    "gas": (GAS.codec, st.just(GasQuery()), fees()),
+    "market": (MARKET.retention.codec, st.just(MarketQuery()), markets),
+    "ohlc": (OHLC.retention.codec, series_queries, candles()),
+    "news": (NEWS.retention.codec, st.just(NewsQuery()), news),
+    "sentiment": (SENTIMENT.retention.codec, st.just(SentimentQuery()), indices()),
+    "gas": (GAS.retention.codec, st.just(GasQuery()), fees()),
 }
 every_category = pytest.mark.parametrize("category", CATEGORIES)
 attempts = st.builds(Attempt, texts, texts, maybe(amounts))
@@ -182,13 +182,15 @@ def test_known_kinds_of_junk_are_not_decoded(category: str, body: bytes) -> None
 
 def gas_body(change: Callable[[dict[str, Any]], Any]) -> bytes:
     data = GasFees("ethereum", "gwei", 1.0, 2.0, 3.0, None, 1, "oracle")
-    body = json.loads(GAS.codec.encoded(GasQuery(), Answer(data, "etherscan", EPOCH, 1.0)))
+    body = json.loads(
+        GAS.retention.codec.encoded(GasQuery(), Answer(data, "etherscan", EPOCH, 1.0))
+    )
     change(body)
     return json.dumps(body).encode()
 
 
 def test_an_unchanged_body_is_decoded() -> None:
-    assert GAS.codec.decoded(gas_body(lambda body: None))
+    assert GAS.retention.codec.decoded(gas_body(lambda body: None))
 
 
 @pytest.mark.parametrize(
@@ -205,13 +207,13 @@ def test_an_unchanged_body_is_decoded() -> None:
     ],
 )
 def test_another_shape_or_an_absurd_value_is_not_decoded(change: Callable[[Any], Any]) -> None:
-    assert GAS.codec.decoded(gas_body(change)) is None
+    assert GAS.retention.codec.decoded(gas_body(change)) is None
 
 
 def test_decoded_candles_are_validated_as_a_series() -> None:
     rows = tuple(Candle(n * 3_600_000, 1.0, 1.0, 1.0, 1.0, None, True) for n in range(2))
     answer = Answer(Candles(Interval.H1, rows), "binance", EPOCH, 1.0)
     query = OhlcQuery("bitcoin", instruments("BTCUSDT"), Interval.H1, reference_price=2.0)
-    body = OHLC.codec.encoded(query, answer)
-    assert OHLC.codec.decoded(body)
-    assert OHLC.codec.decoded(body.replace(b"3600000", b"3600001")) is None
+    body = OHLC.retention.codec.encoded(query, answer)
+    assert OHLC.retention.codec.decoded(body)
+    assert OHLC.retention.codec.decoded(body.replace(b"3600000", b"3600001")) is None

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from backend.cache import answer_store
-from backend.cache.answer_codec import AnswerCodec, KeptAnswer
-from backend.cache.answer_store import AnswerStore, Retention
+from backend.cache.answer_store import AnswerCodec, AnswerStore, KeptAnswer, Retention
 from backend.models.answer import Answer
 from backend.storage.contract import NoStorage
 from tests.clocks import EPOCH, LoopClock
@@ -26,7 +24,7 @@ class CoinQuery(PriceQuery):
         return f"price of {self.coin}"
 
 
-CODEC = AnswerCodec(TypeAdapter(KeptAnswer[CoinQuery, float]))
+CODEC = AnswerCodec(KeptAnswer[CoinQuery, float])
 #: One query, written at once.
 ONE = Retention("price", CODEC)
 #: Many queries, written once a minute.

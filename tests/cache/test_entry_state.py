@@ -5,8 +5,8 @@ from weakref import ref
 
 import pytest
 
-from backend.cache.entry_state import EntryState, EntryValidity, state_of
 from backend.cache.failures import Failure
+from backend.cache.freshness import EntryState, EntryValidity, state_of
 from backend.cache.ttl_cache import CacheEntry
 from backend.models.counters import CacheCounters
 from tests.clocks import ManualClock

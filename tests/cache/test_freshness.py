@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from backend.cache.freshness import CLOSED_CANDLES_TTL_S, ohlc_freshness, sentiment_freshness
-from backend.categories import OHLC, SENTIMENT
+from backend.categories import (
+    CLOSED_CANDLES_TTL_S,
+    OHLC,
+    SENTIMENT,
+    ohlc_freshness,
+    sentiment_freshness,
+)
 from backend.models.answer import Answer
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
