@@ -119,7 +119,7 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("direct", ["true", "false"])
-async def test_stream_clients_are_told_of_the_shutdown(
+async def test_stream_clients_receive_the_shutdown_message(
     world: World, tmp_path: Path, direct: str
 ) -> None:
     settings = world.environment(WS_DIRECT=direct)

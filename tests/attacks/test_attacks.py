@@ -40,7 +40,7 @@ def test_the_document_was_written_by_a_run_without_losses() -> None:
     assert all(int(tries.replace(",", "")) > 0 and losses == "0" for tries, losses in figures)
 
 
-def test_a_loss_is_told_in_its_row() -> None:
+def test_a_loss_is_shown_in_its_row() -> None:
     outcomes = [Outcome(one, Tally(tries=1_234, losses=["a | b"]), 1.0) for one in attacks()]
     text = document(outcomes, 1.0)
     assert names_in(text) == [one.name for one in attacks()]

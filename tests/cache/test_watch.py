@@ -214,7 +214,7 @@ async def test_a_bug_ends_the_watch(bench: Bench) -> None:
     assert isinstance(watcher.exception(), KeyError)
 
 
-async def test_other_queries_wake_nobody(bench: Bench) -> None:
+async def test_other_queries_do_not_wake_a_watcher(bench: Bench) -> None:
     await bench.watch()
     await bench.cached.fetch(OTHER)
     await bench.put(9.0, OTHER)
@@ -241,7 +241,7 @@ async def test_a_watcher_that_leaves_asks_nothing_any_more(bench: Bench) -> None
     assert bench.asked_at == [0]
 
 
-async def test_eviction_wakes_nobody_and_the_next_answer_does() -> None:
+async def test_the_next_answer_wakes_a_watcher_and_an_eviction_does_not() -> None:
     bench = Bench(capacity=1)
     await bench.watch()
     await bench.cached.fetch(OTHER)

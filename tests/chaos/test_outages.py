@@ -79,7 +79,7 @@ async def test_thousands_on_one_cold_key_are_one_upstream_call(subject: Subject)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("leavers", ["the leader", "everybody"])
 @BY_CATEGORY
-async def test_readers_who_leave_hurt_nobody(subject: Subject, leavers: str) -> None:
+async def test_clients_that_leave_do_not_disturb_others(subject: Subject, leavers: str) -> None:
     async with staged(subject, alone=True) as scene:
         scene.world.delay_s = 0.2
         tasks = [asyncio.create_task(scene.read()) for _ in range(20)]
@@ -126,7 +126,7 @@ async def test_a_body_without_end_takes_little_memory(
 
 @pytest.mark.timeout(60)
 @BY_CATEGORY
-async def test_a_redirect_to_another_host_reaches_nobody(subject: Subject) -> None:
+async def test_a_redirect_to_another_host_is_not_followed(subject: Subject) -> None:
     reached: list[object] = []
 
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -73,7 +73,7 @@ async def _all_answer(server: Running) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_a_corrupt_state_file_is_told_and_costs_no_answer(tmp_path: Path) -> None:
+async def test_a_corrupt_state_file_is_logged_and_costs_no_answer(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "gateway.sqlite").write_bytes(b"no database " * 9_000)
     async with World() as world, running(tmp_path, **settings(world)) as server:

@@ -55,7 +55,7 @@ async def _used(scene: Scene) -> int:
 
 @pytest.mark.parametrize("skew_h", [2, -2])
 @pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.label for subject in SUBJECTS])
-async def test_a_clock_off_by_two_hours_gives_no_quota_and_locks_nobody_out(
+async def test_a_clock_off_by_two_hours_gives_no_quota_and_blocks_no_client(
     subject: Subject, skew_h: int
 ) -> None:
     with_months = Changes(limits={"coingecko_free": ()})

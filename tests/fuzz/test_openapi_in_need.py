@@ -35,7 +35,7 @@ def assert_all_documented(gateway: Gateway, paths: list[str], *statuses: int) ->
 
 
 @pytest.mark.parametrize("fault", ["http500", "http503", "429", "401", "451", "html"])
-def test_a_provider_that_fails_is_told_as_documented(tmp_path: Path, fault: str) -> None:
+def test_a_failed_provider_gives_the_documented_error(tmp_path: Path, fault: str) -> None:
     with running(tmp_path) as gateway:
         fail(gateway, fault)
         assert_all_documented(gateway, DATA, 503)
@@ -43,13 +43,13 @@ def test_a_provider_that_fails_is_told_as_documented(tmp_path: Path, fault: str)
         assert_all_documented(gateway, ["/readyz"], 200, 503)
 
 
-def test_nobody_to_ask_is_told_as_documented(tmp_path: Path) -> None:
+def test_no_configured_provider_gives_the_documented_error(tmp_path: Path) -> None:
     with running(tmp_path, **OFF) as gateway:
         assert_all_documented(gateway, [*DATA, "/readyz"], 503)
         assert_all_documented(gateway, ["/api/status", "/api/status/explain"], 200)
 
 
-def test_too_late_is_told_as_documented(tmp_path: Path) -> None:
+def test_a_passed_deadline_gives_the_documented_error(tmp_path: Path) -> None:
     with running(tmp_path, REQUEST_DEADLINE="0.5") as gateway:
         fail(gateway, "silence")
         assert_all_documented(gateway, DATA, 503, 504)
@@ -58,7 +58,7 @@ def test_too_late_is_told_as_documented(tmp_path: Path) -> None:
         assert_documented(schema_of(gateway), STREAM, stream)
 
 
-def test_what_is_stale_is_told_as_documented(tmp_path: Path) -> None:
+def test_a_stale_answer_is_as_documented(tmp_path: Path) -> None:
     with running(tmp_path, **SHORT_LIVED) as gateway:
         assert_all_documented(gateway, DATA, 200)
         fail(gateway, "http500")
@@ -72,7 +72,7 @@ def meta_of(gateway: Gateway, path: str) -> Any:
     return gateway.get(RIGHT[path]).json()["meta"]
 
 
-def test_a_reader_too_many_is_told_as_documented(tmp_path: Path) -> None:
+def test_too_many_stream_clients_give_the_documented_error(tmp_path: Path) -> None:
     async def join(gateway: Gateway) -> None:
         gateway.app.state.broadcaster.join(QueueSink())
 

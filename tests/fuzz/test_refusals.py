@@ -128,7 +128,7 @@ def test_only_a_vendors_code_says_for_how_long_a_quota_is_spent(
 @each_adapter
 @budget(60)
 @given(body=BODIES)
-def test_no_words_lengthen_a_wait_that_is_told(adapter: Any, body: bytes) -> None:
+def test_no_text_lengthens_a_stated_wait(adapter: Any, body: bytes) -> None:
     refusal = refusal_in(adapter, 429, {"retry-after": "7"}, decoded(body), body, EPOCH)
     assert refusal is not None
     assert refusal.retry_after_s == 7.0

@@ -134,7 +134,7 @@ VIOLATIONS = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_who_breaks_the_protocol_is_closed_with_the_code_that_says_so(
+async def test_a_client_that_breaks_the_protocol_is_closed_with_the_right_code(
     served: Served, observer: Reader, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     data, code = VIOLATIONS[name]
@@ -184,7 +184,7 @@ async def test_odd_frames_that_break_no_rule_leave_the_connection_open(
 
 @budget(80)
 @given(data=st.binary(min_size=1, max_size=40), cut=st.integers(0, 60))
-async def test_any_bytes_disturb_nobody(
+async def test_any_bytes_do_not_disturb_other_clients(
     served: Served, observer: Reader, data: bytes, cut: int
 ) -> None:
     """Some are frames, some wait for more: if the server closes, then by a documented code."""
@@ -219,7 +219,7 @@ HANDSHAKES = {
 
 
 @pytest.mark.parametrize("name", HANDSHAKES)
-async def test_a_broken_handshake_disturbs_nobody(
+async def test_a_broken_handshake_does_not_disturb_other_clients(
     served: Served, observer: Reader, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -236,7 +236,7 @@ async def test_a_broken_handshake_disturbs_nobody(
 
 @budget(60)
 @given(place=st.integers(0, len(UPGRADE)), token=st.binary(max_size=4), length=st.integers(0, 9))
-async def test_a_handshake_with_broken_bytes_disturbs_nobody(
+async def test_a_handshake_with_broken_bytes_does_not_disturb_other_clients(
     served: Served, observer: Reader, place: int, token: bytes, length: int
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)

@@ -29,7 +29,7 @@ def assert_ended_well(ended: Ended, within_s: float = 5.0) -> None:
 
 
 @pytest.mark.parametrize("signals", [(TERM,), (TERM, TERM), (INT,), (INT, INT), (TERM, INT)])
-async def test_each_signal_ends_it_and_stream_clients_are_told(
+async def test_each_signal_ends_the_gateway_and_stream_clients_receive_the_shutdown(
     world: World, tmp_path: Path, signals: tuple[int, ...]
 ) -> None:
     async with running(tmp_path, **world.environment()) as gateway:
