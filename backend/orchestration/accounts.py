@@ -17,15 +17,15 @@ DELAYS_S = (60.0, 600.0, 6_000.0, 21_600.0)
 async def learn_accounts(providers: Sequence[Provider], configuration: Configuration) -> None:
     """Returns when the limits of all accounts are known. Limits that the user has set are kept."""
     timeout_s = configuration.gateway.provider_timeout
-    unknown = list(providers)
-    for delay_s in chain(DELAYS_S, repeat(DELAYS_S[-1])):
+    unknown, delays_s = list(providers), chain(DELAYS_S, repeat(DELAYS_S[-1]))
+    while True:
         for provider in list(unknown):
             keeps_limits = bool(configuration.providers[provider.name].limits)
             if await learn_account(provider, timeout_s, keeps_limits=keeps_limits):
                 unknown.remove(provider)
         if not unknown:
             return
-        await asyncio.sleep(delay_s)
+        await asyncio.sleep(next(delays_s))
 
 
 async def learn_account(provider: Provider, timeout_s: float, *, keeps_limits: bool) -> bool:

@@ -8,7 +8,10 @@ import pytest
 
 from backend.models.account import AccountLimits
 from backend.models.status import Quota
+from backend.orchestration.limits.learned_limit import LearnedLimit
+from backend.orchestration.limits.minute_log import MinuteLog
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
+from backend.orchestration.limits.period import Period
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Permit, Priority, Refused
 from backend.providers.adapter import Window
@@ -513,3 +516,11 @@ def test_only_a_shared_question_may_borrow(priority: Priority) -> None:
     assert guard.check(ONE, Priority.SHARED) is None
     clock.advance(DAY_S / 93 + 0.01)
     assert guard.check(ONE, priority) is None
+
+
+def test_the_parts_of_a_window_show_their_figures(clock: ManualClock) -> None:
+    log = MinuteLog()
+    log.add(MINUTE, 3, assumed=2)
+    assert repr(log) == "<MinuteLog 5 in 1 minutes>"
+    assert repr(Period(A_DAY, clock)) == "<Period day 86400 s>"
+    assert repr(LearnedLimit(clock, 100, 60)) == "<LearnedLimit 95/100>"
