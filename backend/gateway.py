@@ -38,7 +38,7 @@ from backend.services.market.symbols import CoinDirectory
 from backend.services.news.service import NewsService
 from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
-from backend.sources import CacheFactory, Sources, build_sources
+from backend.sources import Sources
 from backend.status import StatusService
 from backend.storage.contract import SavedState, Storage
 from backend.storage.sqlite_storage import open_storage
@@ -117,8 +117,7 @@ async def open_gateway(
         manager = _build_manager(factory, registry, settings, clock, emit)
         stack.push_async_callback(manager.aclose)
         _log_start(manager, configuration)
-        caches = CacheFactory(clock, emit, settings, storage, jitter)
-        sources = build_sources(caches, manager)
+        sources = Sources(manager, clock, emit, settings, storage, jitter)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)
         ticks = factory.tick_stream(registry)

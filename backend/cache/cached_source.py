@@ -16,8 +16,7 @@ from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink
-from backend.models.answer import Answer, CacheState, Query, Source
-from backend.models.counters import CacheCounters
+from backend.models.answer import Answer, CacheCounters, CacheState, Query, Source
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -9,8 +9,7 @@ from weakref import ReferenceType
 from backend.cache.failures import Failure
 from backend.cache.ttl_cache import CacheEntry
 from backend.clock import Clock
-from backend.models.answer import Answer, Query
-from backend.models.counters import CacheCounters
+from backend.models.answer import Answer, CacheCounters, Query
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")

@@ -1,5 +1,6 @@
 """What every layer returns: data with its provenance, and the protocol they all share."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -50,6 +51,23 @@ class Attempt:
     provider: str
     outcome: str
     latency_ms: float | None
+
+
+@dataclass(slots=True)
+class CacheCounters:
+    """Counters of a cached source: plain numbers, as the cache hit path is hot; read at a scrape.
+
+    `joined` counts readers that waited for a refresh which another reader had started.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    joined: int = 0
+    stale_by_reason: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def stale_served(self) -> int:
+        return self.stale_by_reason.total()
 
 
 class Validity(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.models.counters import CacheCounters
+from backend.models.answer import CacheCounters
 from backend.models.status import GatewayStatus, ProviderState, ProviderStatus, Quota
 from backend.models.ticks import TICK_STATES
 from backend.observability.families import Labels, counter, gauge, one_hot

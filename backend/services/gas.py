@@ -1,6 +1,5 @@
 """Gas prices: one answer for all readers, and none of a block that cannot be current."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -33,7 +32,21 @@ class GasSource:
     async def fetch(self, query: GasQuery) -> Answer[GasFees]:
         answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
         self._track(answer)
-        return replace(self._shown(answer), late_answer=self._later(answer))
+        shown = self._shown(answer)
+        if later := answer.late_answer:
+
+            async def checked_later() -> Answer[GasFees]:
+                """Checks it again: the first answer's block was not known when it was requested."""
+                late = await later()
+                try:
+                    self._known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
+                except ValueError as error:
+                    raise MalformedResponse(str(error)) from None
+                self._track(late)
+                return self._shown(late)
+
+            shown = replace(shown, late_answer=checked_later)
+        return shown
 
     def adopt(self, answer: Answer[GasFees]) -> None:
         """Goes on from an answer of an earlier run or of another process. May be called at any
@@ -67,23 +80,6 @@ class GasSource:
         except ValueError:
             return False
         return not self._unconfirmed.is_ahead_of_all_slots(block, at_ms)
-
-    def _later(self, answer: Answer[GasFees]) -> Callable[[], Awaitable[Answer[GasFees]]] | None:
-        later = answer.late_answer
-        if later is None:
-            return None
-
-        async def checked_later() -> Answer[GasFees]:
-            """Checks it again: the first answer's block was not known when it was requested."""
-            late = await later()
-            try:
-                self._known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
-            except ValueError as error:
-                raise MalformedResponse(str(error)) from None
-            self._track(late)
-            return self._shown(late)
-
-        return checked_later
 
     def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
         """The answer for readers, with warnings about refused blocks and a stalled height."""

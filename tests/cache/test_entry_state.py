@@ -8,7 +8,7 @@ import pytest
 from backend.cache.failures import Failure
 from backend.cache.freshness import EntryState, EntryValidity, state_of
 from backend.cache.ttl_cache import CacheEntry
-from backend.models.counters import CacheCounters
+from backend.models.answer import CacheCounters
 from tests.clocks import ManualClock
 
 FAILURE = Failure(KeyError("down"), retry_at=1_000.0, pause_s=10.0)

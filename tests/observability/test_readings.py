@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from prometheus_client import generate_latest
 from prometheus_client.registry import Collector
 
-from backend.models.counters import CacheCounters
+from backend.models.answer import CacheCounters
 from backend.models.status import (
     CacheStatus,
     CategoryStatus,

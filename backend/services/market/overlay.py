@@ -115,9 +115,8 @@ def _holders(book: CoinBook, tickers: Iterable[PairTicker]) -> list[tuple[CoinRe
 def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -> Coin | None:
     """The coin at the venue's price; None where that is another coin's, or older than ours."""
     coin, source = record.coin, ticker.instrument.venue
-    if coin.price is None:
-        return None
-    if coin.last_updated is not None and ticker.closed_at <= coin.last_updated:
+    is_newer = coin.last_updated is None or ticker.closed_at > coin.last_updated
+    if coin.price is None or not is_newer:
         return None
     verdict = outliers.judge(record, ticker.price, ticker.closed_at, source, is_venue=True)
     if verdict is Verdict.QUARANTINED:

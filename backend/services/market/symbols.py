@@ -60,10 +60,9 @@ class SymbolIndex:
 
     def resolve(self, text: str) -> Resolution:
         """Raises UnknownSymbol with suggestions, or NotReady while no universe is known."""
-        name = _trimmed(text)
-        found = self.find(name)
-        if found:
+        if found := self.find(text):
             return found
+        name = text.strip()[:LONGEST_SYMBOL]
         if not self.market.ranked:
             raise NotReady(
                 f"it is not known whether {name!r} is a coin, as no ranked list is known yet"
@@ -72,7 +71,7 @@ class SymbolIndex:
 
     def find(self, text: str) -> Resolution | None:
         """As `resolve`, but None for an unknown text."""
-        name = _trimmed(text)
+        name = text.strip()[:LONGEST_SYMBOL]
         symbol, lowered = name.upper(), name.lower()
         # Tickers are written in capitals, or in small letters; never in both.
         coin = self._with_id(name) or (self._with_id(lowered) if name != symbol else None)
@@ -193,7 +192,3 @@ class CoinDirectory:
         index = self.known_index
         found = [(name, index.find(name) if index else None) for name in names]
         return tuple(known.coin.symbol if known else name.upper() for name, known in found)
-
-
-def _trimmed(text: str) -> str:
-    return text.strip()[:LONGEST_SYMBOL]

@@ -1,6 +1,5 @@
 """News: readers' filters of the store."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -35,22 +34,13 @@ class NewsService:
 
     def pick(self, news: News, view: NewsView) -> Page[tuple[Article, ...]]:
         """The newest articles that pass every filter."""
-        filters = _filters(view)
-        found = [one for one in news.articles if all(passes(one) for passes in filters)]
+        wanted, source = frozenset(view.symbols), (view.source or "").casefold()
+        found = [
+            one
+            for one in news.articles
+            if (not wanted or not wanted.isdisjoint(one.symbols))
+            and (not source or source in (one.source.casefold(), one.provider))
+            and view.sentiment in (None, one.sentiment)
+            and (view.since is None or one.published_at >= view.since)
+        ]
         return Page(tuple(found[: view.limit]), len(found))
-
-
-def _filters(view: NewsView) -> list[Callable[[Article], bool]]:
-    filters: list[Callable[[Article], bool]] = []
-    if view.symbols:
-        wanted = frozenset(view.symbols)
-        filters.append(lambda one: not wanted.isdisjoint(one.symbols))
-    if view.source:
-        name = view.source.casefold()
-        filters.append(lambda one: name in (one.source.casefold(), one.provider))
-    if view.sentiment:
-        filters.append(lambda one: one.sentiment == view.sentiment)
-    if view.since:
-        since = view.since
-        filters.append(lambda one: one.published_at >= since)
-    return filters
