@@ -37,8 +37,7 @@ class Category(Generic[Q, T]):
     #: A query that every provider of the category can answer: /api/status shows which one would.
     provider_query: Query[Any]
     retention: Retention[Q, T]
-    #: Makes the freshness rule from the settings' TTL and highest age.
-    freshness: Callable[[Freshness], FreshnessRule[Q, T]] = constant
+    freshness: FreshnessRule[Q, T] = constant
     #: The cache's bound, in units of `size`.
     capacity: int = 1
     size: Callable[[Answer[T]], int] = lambda _answer: 1
@@ -51,29 +50,23 @@ class Category(Generic[Q, T]):
         )
 
 
-def ohlc_freshness(default: Freshness) -> FreshnessRule[OhlcQuery, Candles]:
+def ohlc_freshness(default: Freshness, query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
     """A past range of closed candles keeps for a day; other candles for the default TTL."""
-
-    def freshness(query: OhlcQuery, answer: Answer[Candles]) -> Freshness:
-        candles = answer.data.candles
-        is_past = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
-        is_history = is_past and candles and all(candle.closed for candle in candles)
-        return replace(default, ttl_s=CLOSED_CANDLES_TTL_S) if is_history else default
-
-    return freshness
+    candles = answer.data.candles
+    is_past = query.end_ms is not None and query.end_ms <= answer.fetched_at.timestamp() * 1000
+    is_history = is_past and candles and all(candle.closed for candle in candles)
+    return replace(default, ttl_s=CLOSED_CANDLES_TTL_S) if is_history else default
 
 
-def sentiment_freshness(default: Freshness) -> FreshnessRule[SentimentQuery, FearGreedSeries]:
+def sentiment_freshness(
+    default: Freshness, _query: SentimentQuery, answer: Answer[FearGreedSeries]
+) -> Freshness:
     """Until the announced update, but not longer than the default TTL."""
-
-    def freshness(_query: SentimentQuery, answer: Answer[FearGreedSeries]) -> Freshness:
-        announced_s = answer.data.next_update_s
-        if announced_s is None:
-            return default
-        shortest_s = min(SHORTEST_SENTIMENT_TTL_S, default.ttl_s)
-        return replace(default, ttl_s=max(shortest_s, min(default.ttl_s, announced_s)))
-
-    return freshness
+    announced_s = answer.data.next_update_s
+    if announced_s is None:
+        return default
+    shortest_s = min(SHORTEST_SENTIMENT_TTL_S, default.ttl_s)
+    return replace(default, ttl_s=max(shortest_s, min(default.ttl_s, announced_s)))
 
 
 MARKET = Category(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from backend.cache.answer_store import AnswerStore
@@ -87,7 +88,7 @@ class Sources:
             TTLCache[Answer[T]](self._clock, category.capacity, category.size),
             clock=self._clock,
             emit=self._emit,
-            freshness=category.freshness(category.default_freshness(self._settings)),
+            freshness=partial(category.freshness, category.default_freshness(self._settings)),
             deadline_s=self._settings.request_deadline,
             budget_interval_s=budget_interval_s,
             save=store.save,

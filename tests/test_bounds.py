@@ -39,6 +39,8 @@ FIXED = {
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
     "SmoothRotation._credit": "providers",
+    "Sources._stores": "categories",
+    "Sources.cached": "categories",
     "UniverseSource._push_venues": "venues of the registry",
     "TickSubscriptions._asked_again": "subjects of a connection (`most_subjects`)",
     "TickSubscriptions._flowing": "subjects of a connection (`most_subjects`)",

@@ -13,7 +13,6 @@ ENVIRONMENT = {"os.environ", "os.getenv", "os.environb"}
 #: What a vendor file may import: declarations, models, errors, and pure parts of the library.
 VENDOR_IMPORTS = {
     "backend.errors",
-    "backend.identity.currencies",
     "backend.identity.instruments",
     "backend.models.account",
     "backend.models.gas",

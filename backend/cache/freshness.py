@@ -23,12 +23,12 @@ class Freshness:
     max_stale_s: float
 
 
-#: Gives the freshness of an answer to a query.
-FreshnessRule = Callable[[Q, Answer[T]], Freshness]
+#: Gives the freshness of an answer to a query; the default one is that of the settings.
+FreshnessRule = Callable[[Freshness, Q, Answer[T]], Freshness]
 
 
-def constant(default: Freshness) -> FreshnessRule[Any, Any]:
-    return lambda _query, _answer: default
+def constant(default: Freshness, _query: Query[Any], _answer: Answer[Any]) -> Freshness:
+    return default
 
 
 class EntryState(Enum):

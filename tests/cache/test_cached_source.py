@@ -647,7 +647,7 @@ async def test_an_imported_answer_is_the_newest_and_is_adopted_but_not_saved(ben
 @pytest.mark.parametrize("query", [QUERY, PriceQuery("eth")])
 def test_a_constant_freshness_is_the_same_for_every_query(query: PriceQuery) -> None:
     answer = Answer(1.0, "a", EPOCH, 1.0)
-    assert constant(Freshness(TTL_S, MAX_STALE_S))(query, answer) == Freshness(TTL_S, MAX_STALE_S)
+    assert constant(Freshness(TTL_S, MAX_STALE_S), query, answer) == Freshness(TTL_S, MAX_STALE_S)
 
 
 @pytest.mark.parametrize(

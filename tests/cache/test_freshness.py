@@ -52,7 +52,7 @@ def query(start_ms: int | None, end_ms: int | None) -> OhlcQuery:
 def test_only_a_past_range_of_closed_candles_is_fresh_for_a_day(
     asked: OhlcQuery, answer: Answer[Candles], is_history: bool
 ) -> None:
-    freshness = ohlc_freshness(OHLC.default_freshness(Settings()))(asked, answer)
+    freshness = ohlc_freshness(OHLC.default_freshness(Settings()), asked, answer)
     assert freshness.ttl_s == (CLOSED_CANDLES_TTL_S if is_history else 15)
 
 
@@ -67,5 +67,5 @@ def test_an_index_is_fresh_until_its_announced_update_within_bounds(
         (FearGreed(**day, timestamp=EPOCH - timedelta(hours=8), attribution="by a"),), announced_s
     )
     answer = Answer(series, "a", EPOCH, 1.0)
-    rule = sentiment_freshness(SENTIMENT.default_freshness(Settings()))
-    assert rule(SentimentQuery(), answer).ttl_s == ttl_s
+    default = SENTIMENT.default_freshness(Settings())
+    assert sentiment_freshness(default, SentimentQuery(), answer).ttl_s == ttl_s

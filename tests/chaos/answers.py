@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from backend.identity.currencies import QUOTES
+from backend.identity.instruments import QUOTES
 from tests.chaos.scene import Reading, Scene
 from tests.chaos.subjects import DEADLINE_S, KEYS, TTL_S
 from tests.world import data

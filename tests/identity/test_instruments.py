@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.identity.currencies import QUOTES
-from backend.identity.instruments import Instrument, guessed_instruments, instrument_at
+from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
 from tests.test_laws import ROOT, sources
 
 AT_BINANCE = Instrument("binance", "BTC", "USDT", "BTCUSDT")

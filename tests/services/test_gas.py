@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -77,7 +78,7 @@ class Scene:
             TTLCache[Answer[GasFees]](self.clock, 1),
             clock=self.clock,
             emit=self.walk.events.append,
-            freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
+            freshness=partial(constant, Freshness(TTL_S, MAX_STALE_S)),
             deadline_s=4.0,
         )
 

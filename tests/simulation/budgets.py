@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from backend.cache.cached_source import CachedSource
 from backend.cache.freshness import Freshness, constant
@@ -158,7 +159,7 @@ class Gateway:
             TTLCache[Answer[float]](clock, 1_000),
             clock=clock,
             emit=_nobody,
-            freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
+            freshness=partial(constant, Freshness(TTL_S, MAX_STALE_S)),
             deadline_s=4,
             budget_interval_s=lambda query: (
                 self.manager.refresh_interval_s(query) if self.is_paced else 0.0

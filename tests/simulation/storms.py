@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -175,7 +176,7 @@ async def month(seed: int) -> Storm:
         TTLCache[Answer[float]](clock, 1_000),
         clock=clock,
         emit=lambda _event: None,
-        freshness=constant(Freshness(TTL_S, MAX_STALE_S)),
+        freshness=partial(constant, Freshness(TTL_S, MAX_STALE_S)),
         deadline_s=walk.deadline_s,
     )
     while clock.monotonic() < DAYS * DAY_S:

@@ -12,8 +12,7 @@ from operator import index, itemgetter
 from typing import Any
 
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
-from backend.identity.currencies import FIAT, QUOTES
-from backend.identity.instruments import Instrument, instrument_at
+from backend.identity.instruments import FIAT, QUOTES, Instrument, instrument_at
 from backend.models.market import NAMESAKE_FACTOR, PairTicker, PairTickers, QuotesQuery, agree
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window

@@ -8,16 +8,15 @@ from backend.services.page import few_of
 
 
 def refused_notes(quotes: Quotes) -> tuple[str, ...]:
-    notes = [f"the row of {name} was refused as implausible" for name in quotes.refused]
-    return few_of(notes, "more rows were refused as implausible")
-
-
-def supply_notes(ranking: Ranking) -> tuple[str, ...]:
-    notes = [
-        f"the circulating supply of {name} was left out as implausible"
-        for name in ranking.without_supply
+    rows = [f"the row of {name} was refused as implausible" for name in quotes.refused]
+    without_supply = quotes.without_supply if isinstance(quotes, Ranking) else ()
+    supplies = [
+        f"the circulating supply of {name} was left out as implausible" for name in without_supply
     ]
-    return few_of(notes, "more circulating supplies were left out")
+    return (
+        *few_of(rows, "more rows were refused as implausible"),
+        *few_of(supplies, "more circulating supplies were left out"),
+    )
 
 
 def blank_notes(market: Market, venues: Collection[str]) -> tuple[str, ...]:

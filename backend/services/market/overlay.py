@@ -21,7 +21,7 @@ from backend.models.market import (
     market_cap_of,
 )
 from backend.services.market.coin_book import CoinBook, CoinRecord
-from backend.services.market.notes import kept_note, refused_notes, supply_notes
+from backend.services.market.notes import kept_note, refused_notes
 from backend.services.market.outlier_filter import OutlierFilter, Verdict
 
 NO_UNIVERSE = (
@@ -34,7 +34,7 @@ def absorb(book: CoinBook, quotes: Quotes, source: str, outliers: OutlierFilter)
     """Brings a provider's answer into the book; returns the warnings for readers."""
     if isinstance(quotes, Ranking):
         _absorb_ranking(book, quotes, source, outliers)
-        return (*refused_notes(quotes), *supply_notes(quotes))
+        return refused_notes(quotes)
     if not book.ranked:
         _absorb_unranked(book, quotes, outliers)
         return (NO_UNIVERSE, *refused_notes(quotes))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from backend.errors import NotReady, UnknownSymbol
-from backend.identity.currencies import DOLLARS
+from backend.identity.instruments import DOLLARS
 from backend.models.answer import Answer, Source
 from backend.models.market import Coin, Market, MarketQuery
 

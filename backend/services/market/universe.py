@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from backend.identity.currencies import QUOTES
+from backend.identity.instruments import QUOTES
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, MarketQuery, PairTicker, Quotes, QuotesQuery
 from backend.models.status import Spread
