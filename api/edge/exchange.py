@@ -2,18 +2,16 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from api.cache.request_fields import RawHeaders
 from api.edge.problems import problem
+from api.edge.request_counts import RequestCounts, labels_of, template_of
 from api.edge.response_headers import ResponseHeaders
 
-#: Counts a response, given the request's scope, the status and the route's headers.
-CountResponse = Callable[[Scope, int, RawHeaders], None]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 #: Bytes of a random id, and the number of ids for which random bytes are read at once.
 ID_BYTES, IDS_PER_READ = 16, 256
@@ -43,11 +41,11 @@ class Exchange:
     """
 
     def __init__(
-        self, scope: Scope, send: Send, headers: ResponseHeaders, count: CountResponse
+        self, scope: Scope, send: Send, headers: ResponseHeaders, counts: RequestCounts
     ) -> None:
         self._send = send
         self._headers = headers
-        self._count = count
+        self._counts = counts
         self.request_headers = Headers(scope=scope)
         self.request_id = request_id_for(
             self.request_headers.get("x-request-id", "").encode("latin-1")
@@ -64,7 +62,7 @@ class Exchange:
         self.has_begun = True
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
-            self._count(self.scope, message["status"], headers)
+            self._counts[labels_of(template_of(self.scope), message["status"], headers)] += 1
             origin = self.request_headers.get("origin")
             complete = self._headers.complete(
                 headers,

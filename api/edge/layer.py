@@ -15,13 +15,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.cache.request_fields import RawHeaders, plain_fields, target_of
+from api.cache.request_fields import plain_fields, target_of
 from api.cache.response_cache import ResponseCache, StoredResponse
 from api.edge.access_control import AccessControl
 from api.edge.exchange import Exchange, request_id_for
 from api.edge.path_policies import PathPolicies, route_path
 from api.edge.problems import RENDERER, problem
-from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
+from api.edge.request_counts import UNMATCHED, RequestCounts
 from api.edge.response_headers import ResponseHeaders
 from api.server.hooks import Refusal
 
@@ -123,12 +123,9 @@ class Edge:
             await exchange.fail("internal_error", detail, receive)
 
     def _exchange(self, scope: Scope, send: Send) -> Exchange:
-        exchange = Exchange(scope, send, self.headers, self._count)
+        exchange = Exchange(scope, send, self.headers, self.counts)
         scope["state"][RENDERER] = self.policies.renderer(route_path(scope))
         return exchange
-
-    def _count(self, scope: Scope, status: int, headers: RawHeaders) -> None:
-        self.counts[labels_of(template_of(scope), status, headers)] += 1
 
     # Refusals by the server
 
