@@ -40,9 +40,12 @@ class Failures:
     def record(self, query: Query[Any], error: Exception) -> None:
         previous = self._by_query.get(query)
         pause_s = min(LONGEST_PAUSE_S, previous.pause_s * 2) if previous else PAUSE_S
-        # A longer pause than Retry-After would make that header wrong.
-        retry_at = self._clock.monotonic() + min(pause_s, self._recovery_s(error))
-        self._by_query.set(query, Failure(error, retry_at, pause_s))
+        wait_s = pause_s
+        if isinstance(error, SourceUnavailable) and error.retry_at is not None:
+            # A longer pause than Retry-After would make that header wrong.
+            recovery_s = (error.retry_at - self._clock.now()).total_seconds()
+            wait_s = min(pause_s, max(SHORTEST_PAUSE_S, recovery_s))
+        self._by_query.set(query, Failure(error, self._clock.monotonic() + wait_s, pause_s))
         if previous is None:
             self._emit_change(query, reason_of(error))
 
@@ -55,13 +58,6 @@ class Failures:
         """The failure that forbids a refresh of `query` now."""
         failure = self._by_query.get(query)
         return failure if failure and self._clock.monotonic() < failure.retry_at else None
-
-    def _recovery_s(self, error: Exception) -> float:
-        """Seconds until the first provider is available again; infinite if that is unknown."""
-        retry_at = error.retry_at if isinstance(error, SourceUnavailable) else None
-        if retry_at is None:
-            return float("inf")
-        return max(SHORTEST_PAUSE_S, (retry_at - self._clock.now()).total_seconds())
 
     def _emit_change(self, query: Query[Any], reason: str | None) -> None:
         self._emit(RefreshFailing(self._clock.now(), query.category, query.subject, reason))

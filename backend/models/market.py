@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from math import inf
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
@@ -79,11 +79,6 @@ class Coin:
         """Identifies the coin: its id, or its symbol while no ranked list is known."""
         return self.id or self.symbol
 
-    @property
-    def rank_order(self) -> tuple[bool, int, str]:
-        """Sorts coins best rank first, those without a rank last."""
-        return self.market_cap_rank is None, self.market_cap_rank or 0, self.id or ""
-
     @model_validator(mode="after")
     def _is_plausible(self) -> "Coin":
         price, high, low = self.price, self.high_24h, self.low_24h
@@ -103,7 +98,9 @@ class Coin:
 
 
 def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
-    return tuple(sorted(coins, key=attrgetter("rank_order")))
+    """Best rank first, those without a rank last."""
+    by_id = sorted(coins, key=lambda coin: coin.id or "")
+    return tuple(sorted(by_id, key=lambda coin: coin.market_cap_rank or inf))
 
 
 def best_ranked(coins: Sequence[Coin]) -> dict[str, Coin]:

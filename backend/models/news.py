@@ -16,6 +16,8 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]
 OneLine = AfterValidator(require_one_line)
 #: With a character in it that cannot be shown it would look like another address.
 Link = Annotated[Url, OneLine]
+Sentiment = Literal["positive", "neutral", "negative"]
+SentimentMethod = Literal["votes", "lexicon"]
 Score = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 VoteCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -75,9 +77,9 @@ class Article:
     summary: Annotated[Summary, OneLine] | None
     image: Link | None
     symbols: tuple[Annotated[Label, OneLine], ...]
-    sentiment: Literal["positive", "neutral", "negative"]
+    sentiment: Sentiment
     sentiment_score: Score
-    sentiment_method: Literal["votes", "lexicon"]
+    sentiment_method: SentimentMethod
 
 
 @dataclass(frozen=True, slots=True)

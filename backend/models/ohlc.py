@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -134,19 +135,11 @@ def sifted(
     the candles that continue it in both directions.
     """
     given = tuple(candles)
-    try:
+    with suppress(ValueError):  # rare: some candle is malformed
         return Candles(interval, given, instrument, refused)
-    except ValueError:  # rare: some candle is malformed
-        kept, unfit = _sifted(interval, given)
-        return Candles(interval, kept, instrument, (*refused, *unfit))
-
-
-def _sifted(
-    interval: Interval, candles: Iterable[Candle]
-) -> tuple[tuple[Candle, ...], tuple[str, ...]]:
     by_open: dict[int, Candle] = {}
     unfit: dict[int, None] = {}
-    for candle in candles:
+    for candle in given:
         is_other = by_open.setdefault(candle.timestamp, candle) != candle
         if is_other or not _is_on_grid(interval, candle):
             unfit[candle.timestamp] = None
@@ -155,7 +148,7 @@ def _sifted(
     if len(kept) < len(ascending):
         stay = {candle.timestamp for candle in kept}
         unfit |= dict.fromkeys(one.timestamp for one in ascending if one.timestamp not in stay)
-    return kept, tuple(map(str, unfit))
+    return Candles(interval, kept, instrument, (*refused, *map(str, unfit)))
 
 
 def _is_on_grid(interval: Interval, candle: Candle) -> bool:

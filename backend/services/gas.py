@@ -83,18 +83,15 @@ class GasSource:
 
     def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
         """The answer for readers, with warnings about refused blocks and a stalled height."""
-        fees, warnings = answer.data, self._stall_warning(answer)
+        fees, warnings = answer.data, list[str]()
+        unchanged_s = (_epoch_ms(answer.fetched_at) - self._unchanged_since_ms) // 1000
+        if fees.block == self._known.newest_block and unchanged_s >= STANDING_S:
+            stalled = f"block {fees.block} has been the newest one for {unchanged_s} s"
+            warnings.append(f"{stalled}: the chain or the nodes that were asked stand still")
         if isinstance(fees, BlockFees):
             warnings += refused_warning(fees.refused, "block")
             fees = fees.fees
         return answer.carrying(fees, *warnings) if warnings or fees is not answer.data else answer
-
-    def _stall_warning(self, answer: Answer[GasFees]) -> tuple[str, ...]:
-        unchanged_s = (_epoch_ms(answer.fetched_at) - self._unchanged_since_ms) // 1000
-        if answer.data.block != self._known.newest_block or unchanged_s < STANDING_S:
-            return ()
-        stalled = f"block {answer.data.block} has been the newest one for {unchanged_s} s"
-        return (f"{stalled}: the chain or the nodes that were asked stand still",)
 
 
 def _epoch_ms(at: datetime) -> int:

@@ -119,9 +119,8 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
     if coin.price is None or not is_newer:
         return None
     verdict = outliers.judge(record, ticker.price, ticker.closed_at, source, is_venue=True)
-    if verdict is Verdict.QUARANTINED:
-        return None
-    if verdict is Verdict.STEADY and not agree(ticker.price, coin.price):
+    is_doubtful = verdict is Verdict.STEADY and not agree(ticker.price, coin.price)
+    if verdict is Verdict.QUARANTINED or is_doubtful:
         return None
     supply = coin.circulating_supply
     return replace(

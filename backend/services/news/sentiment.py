@@ -1,15 +1,11 @@
 """The sentiment of an article: from readers' votes if there are enough, else from its words."""
 
 from functools import cache
-from typing import Literal
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from backend.models.news import Report
+from backend.models.news import Report, Sentiment, SentimentMethod
 from backend.services.news.data import data_lines
-
-Sentiment = Literal["positive", "neutral", "negative"]
-Method = Literal["votes", "lexicon"]
 
 #: Fewer votes than this are ignored: new posts have none.
 ENOUGH_VOTES = 5
@@ -17,7 +13,7 @@ ENOUGH_VOTES = 5
 NEUTRAL_BELOW = 0.05
 
 
-def sentiment_of(report: Report, text: str) -> tuple[Sentiment, float, Method]:
+def sentiment_of(report: Report, text: str) -> tuple[Sentiment, float, SentimentMethod]:
     """The sentiment, its score from -1 to 1, and the method that found it."""
     votes = report.votes_for + report.votes_against
     if votes >= ENOUGH_VOTES:

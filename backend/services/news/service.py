@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from backend.models.answer import Answer, Source
-from backend.models.news import Article, News, NewsQuery
+from backend.models.news import Article, News, NewsQuery, Sentiment
 from backend.services.page import Page
 
 MOST_ARTICLES = 200
@@ -18,7 +17,7 @@ class NewsView:
     limit: int = 50
     symbols: tuple[str, ...] = ()
     source: str | None = None
-    sentiment: Literal["positive", "neutral", "negative"] | None = None
+    sentiment: Sentiment | None = None
     since: datetime | None = None
 
 

@@ -53,16 +53,14 @@ class CoinTagger:
         return tuple(dict.fromkeys([*self._named(f"{title}. {summary}"), *known]))
 
     def _named(self, text: str) -> list[str]:
-        names = _matches(self._name, text)
+        names = list(self._name.finditer(text))
         found = [(match.start(), self._names[match[1]]) for match in names]
         taken = [range(match.start(), match.end()) for match in names]
-        found += [
-            (match.start(), self._words[match[1].casefold()])
-            for match in _matches(self._word, text)
-        ]
+        words = self._word.finditer(text)
+        found += [(match.start(), self._words[match[1].casefold()]) for match in words]
         found += [
             (match.start(), self._lower_symbols[match[1].casefold()])
-            for match in _matches(self._lower, text)
+            for match in self._lower.finditer(text)
             if not any(match.start() in place for place in taken)
         ]
         return [symbol for _, symbol in sorted(found)]
@@ -85,16 +83,10 @@ def _is_word(name: str) -> bool:
     return name.casefold().removesuffix(" protocol") in WORDS
 
 
-def _any_of(names: Iterable[str], suffix: str, flags: int = 0) -> re.Pattern[str] | None:
-    """Matches the longest name first: Bitcoin Cash before Bitcoin."""
-    alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    if not alternatives:
-        return None
+def _any_of(names: Iterable[str], suffix: str, flags: int = 0) -> re.Pattern[str]:
+    """Matches the longest name first: Bitcoin Cash before Bitcoin. Without names, nothing."""
+    alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True))) or "(?!)"
     return re.compile(rf"(?<!\w)({alternatives}){suffix}(?!\w)", flags)
-
-
-def _matches(pattern: re.Pattern[str] | None, text: str) -> list[re.Match[str]]:
-    return list(pattern.finditer(text)) if pattern else []
 
 
 def _is_ticker_alone(ticker: str, *, is_emphasis: bool) -> bool:
