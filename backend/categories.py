@@ -31,8 +31,6 @@ SHORTEST_SENTIMENT_TTL_S = 60.0
 
 @dataclass(frozen=True)
 class Category(Generic[Q, T]):
-    """One row of the table."""
-
     name: str
     #: A query that every provider of the category can answer: /api/status shows which one would.
     provider_query: Query[Any]

@@ -1,6 +1,6 @@
 """Coins and their prices: the questions, what providers bring, and the canonical row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Annotated, ClassVar
@@ -101,11 +101,6 @@ def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
     """Best rank first, those without a rank last."""
     by_id = sorted(coins, key=lambda coin: coin.id or "")
     return tuple(sorted(by_id, key=lambda coin: coin.market_cap_rank or inf))
-
-
-def best_ranked(coins: Sequence[Coin]) -> dict[str, Coin]:
-    """The best-ranked coin of each symbol; `coins` are ordered by rank."""
-    return {coin.symbol: coin for coin in reversed(coins)}
 
 
 @validated(frozen=True, slots=True, config=STRICT)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from backend.models.market import Market, best_ranked
+from backend.models.market import Market
 from backend.models.text import one_line
 from backend.services.news.data import data_lines
 
@@ -33,7 +33,7 @@ class CoinTagger:
 
     def __init__(self, market: Market | None) -> None:
         coins = market.coins if market else ()
-        self._tickers = frozenset(best_ranked(coins))
+        self._tickers = frozenset(coin.symbol for coin in coins)
         named = {coin.name: coin.symbol for coin in reversed(coins) if coin.name}
         self._names = {name: symbol for name, symbol in named.items() if _is_name(name)}
         words = {name.casefold(): symbol for name, symbol in named.items() if _is_word(name)}

@@ -21,7 +21,6 @@ from backend.models.market import (
     Quotes,
     QuotesQuery,
     Ranking,
-    best_ranked,
 )
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.providers.adapter import Context
@@ -694,11 +693,8 @@ def test_ticks_give_the_same_rows_as_a_list_of_the_instruments_that_count(
     market: Market, rows: list[PairTicker]
 ) -> None:
     symbols = {"ALP": "ALPUSDT", "BET": "BETUSDC"}
-    chosen = {
-        coin.key: instruments(symbols[base])
-        for base, coin in best_ranked(market.coins).items()
-        if base in symbols
-    }
+    best = {coin.symbol: coin for coin in reversed(market.coins)}
+    chosen = {best[base].key: instruments(symbols[base]) for base in symbols if base in best}
     source = UniverseSource(QueuedSource())
     source.adopt(answered(Market(market.coins, True, chosen)))
     heard = source.apply_ticks(rows)
