@@ -148,12 +148,12 @@ async def test_unknown_paths_and_symbols_add_no_series(client: httpx.AsyncClient
     await client.get("/metrics")
     await ask(client, odd(range(10)))
     before = set(await scrape(client))
-    target = odd(range(10, 2_010))
-    assert len(target) == 10_000
+    target = odd(range(10, 410))
+    assert len(target) == 2_000
     await ask(client, target)
     found = await scrape(client)
     assert set(found) == before
-    assert found["gateway_requests_total{route=unmatched,status=404}"] == 2_010
+    assert found["gateway_requests_total{route=unmatched,status=404}"] == 410
 
 
 async def test_a_restarted_application_has_new_gateway_metrics(serve: Serve) -> None:

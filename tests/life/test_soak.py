@@ -2,12 +2,11 @@
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.life.process import OUTPUT, ROOT, Ended, started
+from tests.life.process import Ended
 from tests.soak.__main__ import Outcome, report
 from tests.soak.figures import SLACK, trends
 from tests.soak.followers import Watch
@@ -110,14 +109,3 @@ def test_growth_or_a_wrong_answer_is_a_problem() -> None:
     assert "PROBLEM: a price of 0" in report(wrong)
     assert Outcome(60, 200, found, flat, Ended(None, 15, ""), 0).problems
     assert Outcome(60, 200, found, flat, ended, 1).problems
-
-
-async def test_a_short_soak_finds_no_problem(tmp_path: Path) -> None:
-    command = ("-m", "tests.soak", "--minutes", "0.1", "--rate", "50")
-    async with started(tmp_path, *command) as process:
-        code = await process.wait()
-    output = (tmp_path / OUTPUT).read_text()
-    assert code == 0, output
-    assert "No problem was found." in output
-    assert "| memory (MB) |" in output
-    assert str(ROOT) not in output
