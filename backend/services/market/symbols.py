@@ -47,12 +47,12 @@ class SymbolIndex:
     def of(self, market: Market) -> "SymbolIndex":
         """The index of another market. While ids and symbols are the same, as after a tick of
         prices, it is not built again."""
-        ones, others = self.market.coins, market.coins
-        has_same_names = len(ones) == len(others) and all(
-            one is other or (one.id == other.id and one.symbol == other.symbol)
-            for one, other in zip(ones, others, strict=True)
+        pairs = zip(self.market.coins, market.coins, strict=False)
+        changed = [(one, other) for one, other in pairs if one is not other]
+        has_same_names = all(
+            (one.id, one.symbol) == (other.id, other.symbol) for one, other in changed
         )
-        if not has_same_names:
+        if len(self.market.coins) != len(market.coins) or not has_same_names:
             return SymbolIndex(market)
         index = copy(self)
         index.market = market
