@@ -104,8 +104,8 @@ class ProviderManager:
             if deadline <= self._clock.monotonic():
                 late = Refusal(choice.provider.name, NoTimeLeft.reason)
                 raise unavailable(query, failed, (late, *choice.passed_over))
-            is_slow_possible = choice.provider.usual_s < self._attempt_timeout_s
-            is_hedged = query.is_urgent and choice.others > 0 and is_slow_possible
+            has_time_to_hedge = choice.provider.usual_s < self._attempt_timeout_s
+            is_hedged = query.is_urgent and choice.others > 0 and has_time_to_hedge
             attempt = self._hedged_attempt if is_hedged else self._attempt
             answer = await attempt(choice, query, deadline, failed)
             if answer:

@@ -14,7 +14,6 @@ from backend.errors import (
     GeoBlocked,
     MalformedResponse,
     NoProviderConfigured,
-    QueryRefused,
     QuotaExhausted,
     UpstreamFailed,
 )
@@ -109,21 +108,6 @@ async def test_a_parser_gets_the_query_and_the_whole_context(clock: ManualClock)
     )
     now_ms = int(clock.now().timestamp() * 1000)
     assert seen == [(QUERY, Context("a", "keyless", now_ms, "https://a.example"))]
-
-
-async def test_a_query_that_was_refused_may_be_asked_again_after_ten_minutes(
-    clock: ManualClock,
-) -> None:
-    walk = Walk(clock)
-    walk.wire.scripts["a"] = [error(400, "no_such_coin"), price()]
-    provider = walk.add("a")
-    with pytest.raises(QueryRefused):
-        await provider.fetch(QUERY, 3)
-    clock.advance(599)
-    assert isinstance(provider.offer(QUERY), Refusal)
-    clock.advance(1)
-    assert (await provider.fetch(QUERY, 3, offer=None)).data == 1.0
-    assert not isinstance(provider.offer(QUERY), Refusal)
 
 
 async def test_the_event_of_a_choice_is_complete(clock: ManualClock) -> None:

@@ -439,7 +439,10 @@ async def test_a_question_that_was_refused_is_not_asked_again_for_ten_minutes(
         "it refused this query less than ten minutes ago",
     )
     assert isinstance(provider.offer(PriceQuery("eth")), Offer)
-    clock.advance(600)
+    clock.advance(599)
+    assert isinstance(provider.offer(QUERY), Refusal)
+    clock.advance(1)
+    assert isinstance(provider.offer(QUERY), Offer)
     assert (await provider.fetch(QUERY, 3)).data == 1.0
 
 

@@ -36,7 +36,7 @@ class SlidingWindow:
         self._log: deque[tuple[float, int]] = deque()
         self._logged = self._reserved = self._foreign = 0
         self._largest_cost = 1
-        #: By permit: the amount, and the second under which the store was told of it.
+        #: By permit: the amount, and the second of the epoch under which it is stored.
         self._in_flight: dict[int, tuple[int, int]] = {}
         self._unsaved: dict[int, int] = {}
         self._recall(past or {})

@@ -127,7 +127,7 @@ class TickStream:
                 self._end(None)
             except ProviderError as error:
                 self._end(error)
-            except Exception:  # a bug of ours: the next iteration starts anew
+            except Exception:  # an internal error: the next iteration reconnects
                 self._end(ConnectionBroken("internal error"))
                 raise
 
