@@ -25,6 +25,7 @@ from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
 from api.routes import dashboard, docs, market, status, stream
 from api.routes.common import EDGE_ERRORS, documented_errors
+from api.routes.parameters import RememberedCalls
 from api.routes.responder import Responder
 from api.routes.slashes import redirect_slashes
 from api.server.connections import OTHER_DESCRIPTORS, Connections
@@ -64,8 +65,9 @@ class Application(FastAPI):
         self.policies.declare(router, options.get("prefix", ""))
 
     def build_middleware_stack(self) -> ASGIApp:
-        """FastAPI's own, without the layers whose work the edge does: server errors, body sizes."""
-        routes = AsyncExitStackMiddleware(self.router)
+        """FastAPI's own, without the layers whose work the edge does: server errors, body sizes.
+        `RememberedCalls` comes before the router."""
+        routes = RememberedCalls(AsyncExitStackMiddleware(self.router))
         return ExceptionMiddleware(routes, handlers=self.exception_handlers)
 
 

@@ -48,7 +48,8 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            cached = self._find(scope, scope["method"], target_of(scope))
+            stores = self.cache.stores_responses
+            cached = self._find(scope, scope["method"], target_of(scope)) if stores else None
             if cached is None:
                 await self._handle(scope, receive, send)
                 return

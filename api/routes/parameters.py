@@ -7,22 +7,24 @@ accept any parameter, as browsers and proxies add some to bypass caches.
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from difflib import get_close_matches
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.bounded_map import BoundedMap
 from backend.errors import InvalidParameter, UnknownName, UnknownParameter
 
 #: Unknown parameters that an error names, characters of each name, and suggestions for each.
 MAX_NAMED, MAX_NAME_LENGTH, MAX_SUGGESTIONS = 8, 64, 3
-#: URLs of one route whose arguments are remembered, and their longest parameters in bytes.
-MAX_REMEMBERED_URLS, MAX_REMEMBERED_LENGTH = 256, 512
+#: URLs whose calls are remembered, and the length of the longest one.
+MAX_REMEMBERED_URLS, MAX_REMEMBERED_LENGTH = 512, 512
+#: The key of a validated call in the scope.
+_CALL = "gateway.call"
 _BRACKETS = re.compile(r"\[.*$", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -59,36 +61,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
 class CheckedRoute(APIRoute):
     """A route that accepts only the query parameters it declares, each once and none empty.
 
-    Where the endpoint takes `request`, FastAPI validates the parameters of a URL once and the
-    arguments are remembered; the next request of that URL goes to the endpoint at once. That
-    saves most of the time of a request whose answer is cached. Such an endpoint takes nothing
-    else that differs between two requests of one URL.
+    An endpoint that takes `request` takes nothing else that differs between two requests of one
+    URL: `RememberedCalls` calls it again with the same arguments.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        arguments = BoundedMap[tuple[Any, ...], dict[str, Any]](MAX_REMEMBERED_URLS)
-
         @wraps(endpoint)
-        async def remember(request: Request, **given: Any) -> Response:
-            key = _key(request.scope)
-            if sum(map(len, key)) <= MAX_REMEMBERED_LENGTH:
-                arguments.set(key, given)
-            response: Response = await endpoint(request=request, **given)
+        async def call(request: Request, **arguments: Any) -> Response:
+            request.scope[_CALL] = partial(endpoint, **arguments)
+            response: Response = await endpoint(request=request, **arguments)
             return response
 
-        self._endpoint, self._arguments = endpoint, arguments
         takes_request = "request" in signature(endpoint).parameters
-        super().__init__(path, remember if takes_request else endpoint, **options)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = (
-            self._arguments.get(_key(scope)) if scope["method"] in (self.methods or ()) else None
-        )
-        if given is None:
-            await super().handle(scope, receive, send)
-            return
-        response = await self._endpoint(request=Request(scope, receive, send), **given)
-        await response(scope, receive, send)
+        super().__init__(path, call if takes_request else endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -101,8 +86,32 @@ class CheckedRoute(APIRoute):
         return handle
 
 
-def _key(scope: Scope) -> tuple[Any, ...]:
-    return scope["query_string"], *scope["path_params"].values()
+class RememberedCalls:
+    """A layer before the router: FastAPI finds the route of a URL and validates its parameters
+    once; the next request of that URL goes to the endpoint at once. That saves most of the time of
+    a request whose answer is cached.
+    """
+
+    def __init__(self, router: ASGIApp) -> None:
+        self._router = router
+        self._calls = BoundedMap[tuple[Any, ...], tuple[Any, Callable[..., Any]]](
+            MAX_REMEMBERED_URLS
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        url = scope["method"], scope.get("root_path", ""), scope["path"], scope["query_string"]
+        remembered = self._calls.get(url)
+        if remembered is not None:
+            scope["route"], call = remembered
+            response = await call(request=Request(scope, receive, send))
+            await response(scope, receive, send)
+            return
+        await self._router(scope, receive, send)
+        if _CALL in scope and sum(map(len, url)) <= MAX_REMEMBERED_LENGTH:
+            self._calls.set(url, (scope["route"], scope[_CALL]))
 
 
 def check(query: QueryParams, allowed: Sequence[str]) -> None:

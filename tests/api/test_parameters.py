@@ -16,6 +16,7 @@ from api.routes.parameters import (
     MAX_REMEMBERED_LENGTH,
     MAX_REMEMBERED_URLS,
     CheckedRoute,
+    RememberedCalls,
     suggestions,
 )
 from backend.errors import UnknownParameter
@@ -251,7 +252,7 @@ def remembering(calls: list[str]) -> httpx.AsyncClient:
 
     app = FastAPI()
     app.include_router(router)
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(RememberedCalls(app))
     return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
 
 
