@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,8 @@ from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Sources
 from backend.status import StatusService
-from backend.storage.contract import SavedState, Storage
+from backend.storage.contract import SavedState, Storage, discard_invalid
 from backend.storage.sqlite_storage import open_storage
-from backend.storage.validation import discard_invalid
 
 log = logging.getLogger("gateway")
 
@@ -113,7 +112,7 @@ async def open_gateway(
             store=storage,
             saved=saved,
         )
-        stack.push_async_callback(_save_all, factory.ledgers)
+        stack.push_async_callback(_save_all, factory.ledgers.values())
         manager = _build_manager(factory, registry, settings, clock, emit)
         stack.push_async_callback(manager.aclose)
         _log_start(manager, configuration)
@@ -125,7 +124,7 @@ async def open_gateway(
         tasks = _start(
             ticks=gateway.live.run(),
             accounts=learn_accounts(manager.providers, configuration),
-            saving=_save_periodically(storage, factory.ledgers, clock),
+            saving=_save_periodically(storage, factory.ledgers.values(), clock),
         )
         stack.push_async_callback(_cancel, tasks)
         yield gateway
@@ -155,7 +154,7 @@ def _valid(saved: SavedState, clock: Clock) -> SavedState:
     return saved
 
 
-async def _save_periodically(storage: Storage, ledgers: Sequence[Ledger], clock: Clock) -> None:
+async def _save_periodically(storage: Storage, ledgers: Iterable[Ledger], clock: Clock) -> None:
     """Saves the counts, and the time: after a restart, time without a heartbeat counts as
     used up. Deletes old state."""
     while True:
@@ -170,7 +169,7 @@ async def _save_periodically(storage: Storage, ledgers: Sequence[Ledger], clock:
         await asyncio.sleep(SAVE_INTERVAL_S)
 
 
-async def _save_all(ledgers: Sequence[Ledger]) -> None:
+async def _save_all(ledgers: Iterable[Ledger]) -> None:
     for ledger in ledgers:
         await ledger.save()
 

@@ -35,7 +35,6 @@ FIXED = {
     "MinuteLog._amounts": "minutes of the period",
     "MinuteLog._assumed": "minutes of the period",
     "PacedWindow._unsaved": "minutes between two calls, saved with each call",
-    "ProviderFactory._accounts": "providers and plans",
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
     "SmoothRotation._credit": "providers",
@@ -55,9 +54,8 @@ ONE_FOR_EACH = {
     "Feed._topics": "choice of coins that a client follows",
     "LiveService._last_candles": "feed of the stream",
     "LiveService._wanted": "feed of the stream",
-    "PacedWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
+    "CallWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "ProviderManager._late": "refresh under way",
-    "SlidingWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "SlidingWindow._log": "call that the window's limit allows",
     "SqliteStorage._block_writes": "block of a provider",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
@@ -140,7 +138,7 @@ SHOWN = {
         "api/test_client_limits.py",
         "test_clients_and_log_entries_are_bounded",
     ),
-    "SlidingWindow._unsaved": (
+    "CallWindow._unsaved": (
         "orchestration/limits/test_sliding_window.py",
         "test_unsaved_calls_are_bounded",
     ),

@@ -16,7 +16,7 @@ from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
-from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.push.tick_stream import TickStream
@@ -24,7 +24,7 @@ from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
 from backend.settings import Configuration, ProviderSettings
-from backend.storage.contract import NoStorage, SavedState, Storage
+from backend.storage.contract import SavedState, Storage
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
@@ -52,11 +52,11 @@ class ProviderFactory:
         self._emit = emit
         self._jitter = jitter
         self._redact = redact
-        self._store = store or NoStorage()
+        self._store = store or Storage()
         self._saved = saved or SavedState()
         self._blocks = SavedBlocks(self._store, self._saved.blocks, clock)
-        self._accounts: dict[str, tuple[RateLimitGuard, Ledger]] = {}
-        self.ledgers: list[Ledger] = []
+        #: By account and plan.
+        self.ledgers: dict[str, Ledger] = {}
 
     def build(self, spec: ProviderSpec) -> Provider:
         """Switched off where the settings say so, or where a required key is missing."""
@@ -113,12 +113,12 @@ class ProviderFactory:
     def _endpoint(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: SecretStr | None
     ) -> Endpoint:
-        guard, ledger = self._account(spec, plan, settings)
+        ledger = self._ledger(spec, plan, settings)
         return Endpoint(
             spec.adapter,
             plan,
             hosts=Hosts(self._clock, settings.base_url or plan.base_urls),
-            guard=guard,
+            guard=ledger.guard,
             ledger=ledger,
             credential=self._credential(spec, key) if key else None,
             client=self._client,
@@ -139,20 +139,15 @@ class ProviderFactory:
             self._clock, key, refused_until=block.until if block else 0.0, on_refused=save
         )
 
-    def _account(
-        self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings
-    ) -> tuple[RateLimitGuard, Ledger]:
-        """The guard and ledger of the account, which several providers may share."""
+    def _ledger(self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings) -> Ledger:
+        """That of the account, which several providers may share."""
         shares = spec.ledger is not None and settings.shares_account
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
-        if name not in self._accounts:
-            ledger = Ledger(name, self._store, self._saved, self._clock)
+        if name not in self.ledgers:
             windows = _windows(plan, settings.limits)
-            guard = RateLimitGuard(self._clock, windows, ledger.history)
-            ledger.attach(guard)
-            self.ledgers.append(ledger)
-            self._accounts[name] = guard, ledger
-        return self._accounts[name]
+            guard = RateLimitGuard(self._clock, windows, partial(saved_usage, self._saved, name))
+            self.ledgers[name] = Ledger(name, guard, self._store, self._clock)
+        return self.ledgers[name]
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:
         settings = self._configuration.gateway

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from backend.clock import Clock
-from backend.storage.contract import FIRST_SECOND_TICK, NoStorage, SavedBlock, SavedState, Storage
-from backend.storage.daemon_thread import DaemonThread
+from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState, Storage
 from backend.storage.state_file import BUSY_TIMEOUT_S, StateFile
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ RETRY_S = 10.0
 
 def open_storage(path: Path | None, clock: Clock, **times: float) -> Storage:
     """The storage at `path`; None saves nothing. `times` are those of SqliteStorage."""
-    return SqliteStorage(path, clock, **times) if path else NoStorage()
+    return SqliteStorage(path, clock, **times) if path else Storage()
 
 
 class SqliteStorage(Storage):
@@ -145,3 +145,44 @@ class SqliteStorage(Storage):
             if future.running():  # otherwise it was cancelled before it started
                 self._hanging = future
             raise TimeoutError(f"nothing within {self._timeout_s:g} s") from None
+
+
+class DaemonThread:
+    """Runs one piece of work after the other. Neither the event loop nor the end of the process
+    waits for it; the standard executor is joined at exit, for as long as a disk does not respond.
+
+    The thread starts with the first work.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._is_stopped = False
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Raises RuntimeError after `stop`, and if no thread can be started."""
+        if self._is_stopped:
+            raise RuntimeError("already closed")
+        if self._thread is None:
+            thread = Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread  # only now: after a failed start the next call tries again
+        future: Future[T] = Future()
+        self._queue.put((future, work))
+        return future
+
+    def stop(self) -> None:
+        """Ends the thread after the submitted work. Does not wait."""
+        self._is_stopped = True
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while item := self._queue.get():
+            future, work = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)

@@ -10,7 +10,7 @@ import pytest
 from backend.cache import answer_store
 from backend.cache.answer_store import AnswerCodec, AnswerStore, KeptAnswer, Retention
 from backend.models.answer import Answer
-from backend.storage.contract import NoStorage
+from backend.storage.contract import Storage
 from tests.clocks import EPOCH, LoopClock
 from tests.walk import PriceQuery
 
@@ -34,7 +34,7 @@ Store = AnswerStore[CoinQuery, float]
 
 
 @dataclass
-class Storage(NoStorage):
+class FakeStorage(Storage):
     """Takes `delay_s` for each body; has no room for the first `failures`. As the file does, it
     keeps the newest bodies of a category."""
 
@@ -68,7 +68,7 @@ def answer(value: float) -> Answer[float]:
     return Answer(value, "a", LoopClock().now(), 1.0)
 
 
-def opened(retention: Retention[CoinQuery, float], storage: Storage) -> Store:
+def opened(retention: Retention[CoinQuery, float], storage: FakeStorage) -> Store:
     return AnswerStore(retention, storage, LoopClock())
 
 
@@ -78,7 +78,7 @@ def refresh(store: Store, *coins: str, value: float = 1.0) -> None:
 
 
 async def test_an_answer_is_written_in_the_background() -> None:
-    storage = Storage(delay_s=1.0)
+    storage = FakeStorage(delay_s=1.0)
     store = opened(ONE, storage)
     store.save(QUERY, answer(1.0))
     assert storage.values == []
@@ -89,7 +89,7 @@ async def test_an_answer_is_written_in_the_background() -> None:
 
 
 async def test_of_the_answers_that_come_during_a_write_only_the_newest_is_written() -> None:
-    storage = Storage(delay_s=1.0)
+    storage = FakeStorage(delay_s=1.0)
     store = opened(ONE, storage)
     for value in range(10):
         store.save(QUERY, answer(float(value)))
@@ -100,7 +100,7 @@ async def test_of_the_answers_that_come_during_a_write_only_the_newest_is_writte
 
 
 async def test_an_answer_that_changes_all_the_time_is_written_once_an_interval() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(replace(ONE, interval_s=60.0), storage)
     for second in range(150):
         store.save(QUERY, answer(float(second)))
@@ -111,7 +111,7 @@ async def test_an_answer_that_changes_all_the_time_is_written_once_an_interval()
 
 
 async def test_closing_waits_for_a_running_write_and_writes_what_is_pending() -> None:
-    storage = Storage(delay_s=0.2)
+    storage = FakeStorage(delay_s=0.2)
     store = opened(replace(ONE, interval_s=60.0), storage)
     store.save(QUERY, answer(1.0))
     await asyncio.sleep(0.1)
@@ -121,7 +121,7 @@ async def test_closing_waits_for_a_running_write_and_writes_what_is_pending() ->
 
 
 async def test_what_a_full_disk_refused_is_written_at_the_end() -> None:
-    storage = Storage(failures=1)
+    storage = FakeStorage(failures=1)
     store = opened(ONE, storage)
     store.save(QUERY, answer(1.0))
     await asyncio.sleep(1.0)
@@ -131,7 +131,7 @@ async def test_what_a_full_disk_refused_is_written_at_the_end() -> None:
 
 
 async def test_what_a_full_disk_refused_is_replaced_by_a_newer_answer() -> None:
-    storage = Storage(delay_s=0.2, failures=1)
+    storage = FakeStorage(delay_s=0.2, failures=1)
     store = opened(ONE, storage)
     store.save(QUERY, answer(1.0))
     await asyncio.sleep(0.1)
@@ -143,7 +143,7 @@ async def test_what_a_full_disk_refused_is_replaced_by_a_newer_answer() -> None:
 
 
 async def test_what_a_full_disk_refused_does_not_displace_newer_answers() -> None:
-    storage = Storage(delay_s=0.2, failures=1)
+    storage = FakeStorage(delay_s=0.2, failures=1)
     store = opened(replace(MANY, most=2, interval_s=0.0), storage)
     refresh(store, "refused", "refused")
     await asyncio.sleep(0.1)
@@ -154,7 +154,7 @@ async def test_what_a_full_disk_refused_does_not_displace_newer_answers() -> Non
 
 
 async def test_while_there_is_room_every_query_is_persisted() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(MANY, storage)
     refresh(store, "a", "b", "c")
     await asyncio.sleep(1)
@@ -162,7 +162,7 @@ async def test_while_there_is_room_every_query_is_persisted() -> None:
 
 
 async def test_without_room_a_query_is_persisted_from_its_second_refresh_on() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(replace(MANY, interval_s=0.0), storage)
     refresh(store, "a", "b", "c", "once", "twice")
     await asyncio.sleep(1)
@@ -172,7 +172,7 @@ async def test_without_room_a_query_is_persisted_from_its_second_refresh_on() ->
 
 
 async def test_the_newest_answers_stay() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(replace(MANY, interval_s=0.0), storage)
     for coin in "abcdea":
         refresh(store, coin, coin)
@@ -181,7 +181,7 @@ async def test_the_newest_answers_stay() -> None:
 
 
 async def test_many_queries_asked_once_do_not_displace_one_that_is_asked_all_the_time() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(replace(MANY, most=2), storage)
     for second in range(600):
         refresh(store, f"crowd {second}")
@@ -193,7 +193,7 @@ async def test_many_queries_asked_once_do_not_displace_one_that_is_asked_all_the
 
 
 async def test_thousands_of_queries_asked_once_cost_no_write_beyond_the_first() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(MANY, storage)
     for second in range(100):
         refresh(store, *(f"crowd {second} {number}" for number in range(50)))
@@ -203,7 +203,7 @@ async def test_thousands_of_queries_asked_once_cost_no_write_beyond_the_first() 
 
 
 async def test_thousands_of_queries_asked_again_and_again_cost_few_writes() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(MANY, storage)
     for _ in range(300):
         refresh(store, *(f"crowd {number}" for number in range(1_000)))
@@ -214,13 +214,13 @@ async def test_thousands_of_queries_asked_again_and_again_cost_few_writes() -> N
 
 async def test_the_memory_of_refreshed_queries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_store, "MOST_REFRESHED", 100)
-    store = opened(MANY, Storage())
+    store = opened(MANY, FakeStorage())
     refresh(store, *(f"crowd {number}" for number in range(1_000)))
     assert len(store._refreshed) == 100
 
 
 async def test_a_query_that_is_not_kept_is_not_written() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(replace(ONE, is_kept=lambda query: query.coin == "btc"), storage)
     refresh(store, "eth", "btc")
     await asyncio.sleep(1)
@@ -230,7 +230,7 @@ async def test_a_query_that_is_not_kept_is_not_written() -> None:
 async def test_an_answer_that_cannot_be_encoded_is_logged_and_the_next_one_written(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(ONE, storage)
     with caplog.at_level(logging.ERROR):
         store.save(QUERY, replace(answer(1.0), source="\ud800"))
@@ -255,9 +255,9 @@ class Cache:
         return answer.data not in self.refused
 
 
-async def written(*coins: str) -> Storage:
+async def written(*coins: str) -> FakeStorage:
     """By an earlier run, a second apart; each value is its place in the order."""
-    storage = Storage()
+    storage = FakeStorage()
     for value, coin in enumerate(coins):
         body = CODEC.encoded(CoinQuery(coin), answer(float(value)))
         await storage.save_answer(f"price/{value}", body, 0.0)
@@ -303,7 +303,7 @@ async def test_of_a_query_persisted_twice_the_newer_answer_is_imported_last() ->
 
 
 async def test_closing_does_not_wait_for_a_storage_that_hangs() -> None:
-    storage = Storage(delay_s=1_000.0)
+    storage = FakeStorage(delay_s=1_000.0)
     store = opened(ONE, storage)
     store.save(QUERY, answer(1.0))
     await store.aclose()
@@ -313,7 +313,7 @@ async def test_closing_does_not_wait_for_a_storage_that_hangs() -> None:
 
 
 async def test_closing_writes_at_once_what_would_wait_for_its_interval() -> None:
-    storage = Storage()
+    storage = FakeStorage()
     store = opened(MANY, storage)
     refresh(store, "a", "a", "b", "b")
     await asyncio.sleep(1)

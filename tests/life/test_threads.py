@@ -13,8 +13,7 @@ import pytest
 from backend.clock import SystemClock
 from backend.observability.logs import MOST_WAITING, DroppingQueueHandler, open_logs
 from backend.observability.redaction import Redactor
-from backend.storage.daemon_thread import DaemonThread
-from backend.storage.sqlite_storage import SqliteStorage
+from backend.storage.sqlite_storage import DaemonThread, SqliteStorage
 
 log = logging.getLogger("life")
 

@@ -35,7 +35,7 @@ from backend.orchestration.calls.executor import PARSE_IN_THREAD_BYTES
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider import Offer, Provider
 from backend.providers.adapter import Adapter, Call, Context, Operation, Window
-from backend.storage.contract import NoStorage, SavedState, Storage
+from backend.storage.contract import Storage
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (
     FixedQuery,
@@ -572,12 +572,11 @@ def account_operation() -> Operation:
 def with_ledger(provider: Provider, store: Storage, clock: Clock) -> Ledger:
     """Its endpoint tells the store what a restart is to know."""
     endpoint = provider._executor.endpoint()
-    endpoint._ledger = Ledger("a", store, SavedState(), clock)
-    endpoint._ledger.attach(endpoint.guard)
+    endpoint._ledger = Ledger("a", endpoint.guard, store, clock)
     return endpoint._ledger
 
 
-class Store(NoStorage):
+class Store(Storage):
     """Keeps what it is told after `wait_s`."""
 
     def __init__(self, wait_s: float = 0.0) -> None:

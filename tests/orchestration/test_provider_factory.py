@@ -17,7 +17,7 @@ from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.providers.adapter import Auth, Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
 from backend.settings import load_configuration
-from backend.storage.contract import NoStorage, SavedBlock, SavedState
+from backend.storage.contract import SavedBlock, SavedState, Storage
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import PriceQuery, Wire, error, price, status, stub_adapter
 
@@ -113,7 +113,7 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]
 
 
-class Store(NoStorage):
+class Store(Storage):
     """Keeps all that it is told."""
 
     def __init__(self) -> None:
@@ -162,14 +162,14 @@ async def test_the_calls_of_a_day_are_stored_and_known_after_a_restart(
     await provider.fetch(PriceQuery(), 3)
     assert provider.status().quotas[0].used == 41
     assert store.told == [{("four/daily/day", MINUTE): 1}]
-    assert [repr(ledger) for ledger in factory.ledgers] == ["<Ledger four/daily>"]
+    assert [repr(ledger) for ledger in factory.ledgers.values()] == ["<Ledger four/daily>"]
 
 
 async def test_a_first_start_assumes_the_share_of_the_day_that_is_over(clock: ManualClock) -> None:
     store = Store()
     factory = stored(clock, store, None)
     assert factory.build(SCARCE).status().quotas[0].used == 95 // 3
-    await factory.ledgers[0].save()
+    await next(iter(factory.ledgers.values())).save()
     assert sum(store.told[0].values()) == 95 // 3
 
 
@@ -291,4 +291,4 @@ def test_providers_of_one_account_have_one_ledger(
     factory = stored(clock, Store(), None)
     factory.build(FIRST)
     factory.build(BACKUP)
-    assert [repr(ledger) for ledger in factory.ledgers] == ["<Ledger account/small>"]
+    assert [repr(ledger) for ledger in factory.ledgers.values()] == ["<Ledger account/small>"]

@@ -21,13 +21,13 @@ from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.health.circuit_breaker import CircuitBreaker
-from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
 from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
-from backend.storage.contract import NoStorage, SavedState
+from backend.storage.contract import SavedState, Storage
 from tests.simulation.oracles import DAY_S, CalendarMonth, Limit, Oracle, Sliding
 from tests.walk import PriceQuery, SeriesQuery, Wire, stub_adapter
 
@@ -55,7 +55,7 @@ class WorldClock:
         return self._start.timestamp() + self.elapsed
 
 
-class MemoryStore(NoStorage):
+class MemoryStore(Storage):
     """The state store's ledger, as far as it had been told when the process was killed."""
 
     def __init__(self) -> None:
@@ -123,9 +123,9 @@ class Gateway:
 
     def __init__(self, plot: Plot, clock: WorldClock, oracle: Oracle, store: MemoryStore) -> None:
         known = store if plot.keeps_state else MemoryStore()
-        self.ledger = Ledger("demo", store, SavedState(known.calls, seen_at=known.seen_at), clock)
-        self.guard = RateLimitGuard(clock, plot.windows, self.ledger.history)
-        self.ledger.attach(self.guard)
+        saved = SavedState(known.calls, seen_at=known.seen_at)
+        self.guard = RateLimitGuard(clock, plot.windows, partial(saved_usage, saved, "demo"))
+        self.ledger = Ledger("demo", self.guard, store, clock)
         spec = ProviderSpec("demo", stub_adapter(), keyless=Plan("demo", (HOST,), plot.windows))
         assert spec.keyless
         self._client = ProviderClient(clock, Wire({"demo": oracle}))

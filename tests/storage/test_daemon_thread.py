@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from backend.storage.daemon_thread import DaemonThread
+from backend.storage.sqlite_storage import DaemonThread
 
 HANGING = """
 import threading
-from backend.storage.daemon_thread import DaemonThread
+from backend.storage.sqlite_storage import DaemonThread
 DaemonThread("hanging").submit(threading.Event().wait)
 """
 

@@ -14,11 +14,10 @@ from backend.models.status import Quota
 from backend.orchestration.limits.minute_log import MINUTE_S, MinuteLog, spread
 from backend.orchestration.limits.period import Period
 from backend.orchestration.limits.window import (
+    CallWindow,
     Cost,
-    Permit,
     Priority,
     Refused,
-    header_figure,
     usable_limit,
 )
 from backend.providers.adapter import Window
@@ -31,11 +30,8 @@ SLACK_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class UsageHistory:
-    """What is known about the time before the start: amounts by tick, and until when.
-
-    A tick is a minute of the epoch, or a second of it for windows of at most an hour.
-    `known_until` is the epoch second of the last sign of life; None where nothing is known.
-    """
+    """What is known about the time before the start: amounts by tick (see `SavedState.calls`), and
+    until when (epoch seconds; None where nothing is known)."""
 
     amounts: Mapping[int, int]
     known_until: float | None
@@ -44,21 +40,13 @@ class UsageHistory:
 NO_HISTORY = UsageHistory({}, None)
 
 
-class PacedWindow:
-    """Synchronous state. Amounts are in the window's unit: requests, or weight."""
+class PacedWindow(CallWindow):
+    """Counts by minute of the period, and tokens that come in evenly."""
 
-    def __init__(
-        self, window: Window, clock: Clock, name: str, history: UsageHistory = NO_HISTORY
-    ) -> None:
-        self.name = name
-        self._window = window
-        self._clock = clock
+    def __init__(self, window: Window, clock: Clock, history: UsageHistory) -> None:
+        super().__init__(window, clock)
         self._period = Period(window, clock)
         self._log = MinuteLog()
-        self._unsaved: dict[int, int] = {}
-        #: By permit: the amount, and the minute under which it was saved.
-        self._in_flight: dict[int, tuple[int, int]] = {}
-        self._reserved = self._foreign = 0
         self._usable = usable_limit(window.limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._period_began = self._period.earliest_began_s
@@ -69,22 +57,20 @@ class PacedWindow:
     def __repr__(self) -> str:
         return f"<{self.name} {self._log.total}+{self._reserved}/{self._window.limit}>"
 
-    @property
-    def counts_attempts(self) -> bool:
-        return self._window.counts_on == "attempt"
-
     def can_afford(self, cost: Cost, _now: float, priority: Priority) -> bool:
         """Within the limit, and no further ahead of the pace than this priority may borrow."""
         amount, tokens = self._amount(cost), self._free_tokens()
-        is_in_pace = tokens - amount >= -self._loan(priority)
-        is_in_pace = is_in_pace or tokens >= self._slack  # no more can be saved up
+        # With as many tokens as the slack, no more can be saved up.
+        is_in_pace = tokens - amount >= -self._loan(priority) or tokens >= self._slack
         return self._used() + amount <= self._usable and is_in_pace
 
     def refusal(self, cost: Cost, now: float, priority: Priority) -> Refused:
         """The time at which `cost` is affordable if nothing else is called until then."""
         amount = self._amount(cost)
         excess = self._used() + amount - self._usable
-        by_limit_s = self._frees_in_s(excess) if excess > 0 else 0.0
+        by_limit_s = 0.0
+        if excess > 0:
+            by_limit_s = self._period.frees_in_s(self._log.minute_that_frees(excess))
         missing = min(amount - self._loan(priority), self._slack) - self._free_tokens()
         return Refused(self.name, now + max(by_limit_s, self._refills_in_s(missing)))
 
@@ -96,26 +82,9 @@ class PacedWindow:
         """Seconds between calls of this cost that the pace affords for ever."""
         return self._refills_in_s(float(self._amount(cost)))
 
-    def reserve(self, permit: Permit) -> None:
-        amount = self._amount(permit.cost)
-        minute = self._period.stored_minute
-        self._in_flight[permit.number] = amount, minute
-        self._reserved += amount
-        self._note_unsaved(minute, amount)
-
-    def settle(self, permit: Permit, _now: float, *, counts: bool) -> None:
-        amount, minute = self._in_flight.pop(permit.number, (0, 0))
-        self._reserved -= amount
-        if counts and amount:
-            self._refill()
-            self._tokens -= amount
-            self._add(amount)
-        elif amount:
-            self._note_unsaved(minute, -amount)
-
     def observe(self, headers: Mapping[str, str], _now: float) -> None:
         """Adopts the provider's own count from the response headers, where it is higher."""
-        self.adopt(header_figure(self._window, headers))
+        self.adopt(self._stated_usage(headers))
 
     def adopt(self, used: int) -> None:
         """Counts what others have used of this quota. It leaves less for this period, and takes
@@ -123,7 +92,7 @@ class PacedWindow:
         unknown = used - self._used()
         if unknown > 0:
             self._foreign += unknown
-            self._note_unsaved(self._period.stored_minute, unknown)
+            self._note_unsaved(self._stored_tick(), unknown)
             self._add(unknown)
 
     def reconcile_usage(self, used: int) -> None:
@@ -140,11 +109,6 @@ class PacedWindow:
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._tokens = min(self._tokens, float(self._slack))
 
-    def unsaved(self) -> dict[int, int]:
-        """Amounts by minute since the last call of this method, to be added to the store."""
-        unsaved, self._unsaved = self._unsaved, {}
-        return {minute: amount for minute, amount in unsaved.items() if amount}
-
     def remaining_share(self, _now: float) -> float:
         """0 to 1; 1 while no more is used than the pace allows at this time of the period."""
         if not self._period.is_calendar:
@@ -154,12 +118,15 @@ class PacedWindow:
 
     def quota(self, now: float) -> Quota:
         limit, used = self._window.limit, self._used()
+        oldest, resets_at = self._log.oldest, None
+        if self._period.is_calendar or oldest is not None:
+            resets_at = now + self._period.frees_in_s(oldest)
         return Quota(
             window=self.name,
             limit=limit,
             used=used,
             remaining=max(0, limit - used),
-            resets_at=second_of(self._resets_at(now), self._clock),
+            resets_at=second_of(resets_at, self._clock),
             foreign_usage=self._foreign,
             assumed_usage=self._log.assumed_total,
             forecast_exhausted_at=second_of(self._exhausted_at(now), self._clock),
@@ -170,12 +137,9 @@ class PacedWindow:
         single readers could use up what comes in for all."""
         return self._slack if priority is Priority.SHARED else 0
 
-    def _amount(self, cost: Cost) -> int:
-        return cost.weight if self._window.unit == "weight" else cost.requests
-
     def _recall(self, history: UsageHistory) -> None:
         """Counts the known calls, and assumes calls at an even pace for unknown time."""
-        begins, now = self._period.earliest_began_s, self._period.latest_s
+        begins, now = self._period_began, self._period.time.latest
         known = {at: n for at, n in history.amounts.items() if (at + 1) * MINUTE_S > begins}
         unknown_since = max(begins, begins if history.known_until is None else history.known_until)
         share = self._usable * max(0.0, now - unknown_since) / self._period.length_s
@@ -187,11 +151,17 @@ class PacedWindow:
             self._log.add(minute, known.get(minute, 0), assumed=assumed.get(minute, 0))
         self._unsaved = dict(assumed)
 
+    def _stored_tick(self) -> int:
+        """As late as it may have been: only the wall clock is known after a restart."""
+        return int(self._period.time.latest // MINUTE_S)
+
+    def _count(self, amount: int, now: float) -> None:
+        self._refill()
+        self._tokens -= amount
+        self._add(amount)
+
     def _add(self, amount: int) -> None:
         self._log.add(max(self._log.newest, self._period.minute), amount)
-
-    def _note_unsaved(self, minute: int, amount: int) -> None:
-        self._unsaved[minute] = self._unsaved.get(minute, 0) + amount
 
     def _used(self) -> int:
         """Calls of this period and calls in flight."""
@@ -229,24 +199,9 @@ class PacedWindow:
         wait_s = max(0.0, tokens) / self._rate()
         return min(wait_s, self._period.reset_s) if self._period.is_calendar else wait_s
 
-    def _frees_in_s(self, excess: int) -> float:
-        """Seconds until `excess` calls have left the period."""
-        if self._period.is_calendar:
-            return self._period.reset_s
-        minute = self._log.minute_that_frees(excess)
-        # Without one, calls in flight are in the way.
-        return self._period.length_s if minute is None else self._period.leaves_s(minute)
-
-    def _resets_at(self, now: float) -> float | None:
-        """The calendar's reset, or when the oldest call leaves a sliding period."""
-        if self._period.is_calendar:
-            return now + self._period.reset_s
-        oldest = self._log.oldest
-        return None if oldest is None else now + self._period.leaves_s(oldest)
-
     def _exhausted_at(self, now: float) -> float | None:
         """If calls go on as in the last hours; None where a calendar's period ends before."""
-        recent = self._log.known_since(self._period.latest_s - FORECAST_S)
+        recent = self._log.known_since(self._period.time.latest - FORECAST_S)
         left = self._usable - self._used()
         if left <= 0:
             return now

@@ -13,13 +13,7 @@ from backend.models.account import AccountLimits
 from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
 from backend.orchestration.limits.sliding_window import SlidingWindow
-from backend.orchestration.limits.window import (
-    Cost,
-    Permit,
-    Priority,
-    Refused,
-    period_name,
-)
+from backend.orchestration.limits.window import Cost, Permit, Priority, Refused, period_name
 from backend.providers.adapter import Window
 
 #: Windows up to this length, in seconds, are exact logs; longer ones are counted by minutes.
@@ -45,7 +39,7 @@ class RateLimitGuard:
             if window.period_s <= LONGEST_LOG_S
         )
         self._long = tuple(
-            PacedWindow(window, clock, period_name(window), history(period_name(window)))
+            PacedWindow(window, clock, history(period_name(window)))
             for window in windows
             if window.period_s > LONGEST_LOG_S
         )
@@ -120,8 +114,7 @@ class RateLimitGuard:
                 month.reconcile_usage(limits.used_this_month)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
-        """Amounts for the ledger, by window and tick. A tick is a minute of the epoch, or a second
-        of it for windows of at most an hour."""
+        """Amounts for the ledger, by window and tick."""
         return {
             (window.name, tick): amount
             for window in self._windows

@@ -1,19 +1,17 @@
-"""A limit per second, minute or hour: an exact log of calls."""
+"""A limit per second, minute or hour: an exact log of calls. Refusals may teach a lower limit."""
 
 from collections import deque
 from collections.abc import Mapping
 
 from backend.clock import Clock, second_of
 from backend.models.status import Quota
-from backend.orchestration.limits.learned_limit import LearnedLimit
 from backend.orchestration.limits.window import (
+    CallWindow,
     Cost,
     Permit,
     Priority,
     Refused,
-    header_figure,
-    limit_for,
-    period_name,
+    usable_limit,
 )
 from backend.providers.adapter import Window
 
@@ -22,31 +20,92 @@ from backend.providers.adapter import Window
 COUNTED_LATE_S = 4
 #: Seconds with calls that are not stored yet; beyond this number the oldest are dropped.
 MAX_UNSAVED = 7_200
+#: Share of a short window's usable calls, at least one, that one-off queries may not use.
+RESERVED = 0.2
+#: After a refusal, the limit is taken to be this share of the calls that were too many.
+LEARNED_SHARE = 0.9
+#: Two refusals at about the same count within this time show a lower limit, not other clients.
+SAME_COUNT, SAME_WITHIN_S = 0.2, 6 * 3_600.0
+#: A lowered limit is kept for a day, twice as long each time; then it grows by this share of the
+#: declared limit per hour.
+HOLD_S, RECOVERY_SHARE, HOUR_S = 86_400.0, 0.05, 3_600.0
 
 
-class SlidingWindow:
+class LearnedLimit:
+    """`declared` is the documented limit, of which a margin stays unused."""
+
+    def __init__(self, clock: Clock, declared: int, period_s: float) -> None:
+        self._clock = clock
+        self._period_s = period_s
+        self.declared = declared
+        self._usable = self._learned = usable_limit(declared)
+        self._learned_at = 0.0
+        self._hold_s = 0.0
+        self._last_refusal: tuple[float, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<LearnedLimit {self._learned}/{self.declared}>"
+
+    @property
+    def usable(self) -> int:
+        """Calls that may be made in the window now."""
+        if self._learned >= self._usable:
+            return self._usable
+        hold_until = self._learned_at + self._hold_s
+        hours = max(0.0, self._clock.monotonic() - hold_until) / HOUR_S
+        return min(self._usable, int(self._learned + hours * RECOVERY_SHARE * self._usable))
+
+    def redeclare(self, limit: int) -> None:
+        """The provider states another limit than its documentation did."""
+        self.declared = limit
+        self._usable = self._learned = usable_limit(limit)
+
+    def record_refusal(self, count: int, largest_cost: int) -> int | None:
+        """The provider refused a call by rate after `count` calls in the window.
+
+        Near the limit, or twice at the same count, the limit is lowered; never below
+        `largest_cost`, as no call would pass then and nothing more could be learned. Far below it,
+        other clients use this quota: returns how much they have used at most. A call that had the
+        window for itself was not refused for our rate.
+        """
+        now, last = self._clock.monotonic(), self._last_refusal
+        if last and now - last[0] < self._period_s:
+            return None  # part of the same burst
+        self._last_refusal = now, count
+        was_alone = count <= largest_cost
+        is_near = 2 * count >= self.declared
+        is_same = (
+            last is not None
+            and now - last[0] <= SAME_WITHIN_S
+            and abs(count - last[1]) <= SAME_COUNT * max(count, last[1])
+        )
+        if was_alone or not (is_near or is_same):
+            return self.declared - count
+        self._learned = min(self.usable, max(largest_cost, int(LEARNED_SHARE * count)))
+        self._hold_s = 2 * self._hold_s if self._learned_at else HOLD_S
+        self._learned_at = now
+        return None
+
+
+class SlidingWindow(CallWindow):
     """The log of one window's calls: (monotonic time, amount), oldest first."""
 
     def __init__(self, window: Window, clock: Clock, past: Mapping[int, int] | None = None) -> None:
         """`past`: amounts by second of the epoch, from before the start."""
-        self.name = period_name(window)
-        self._window = window
-        self._clock = clock
+        super().__init__(window, clock)
         self._limit = LearnedLimit(clock, window.limit, window.period_s)
         self._log: deque[tuple[float, int]] = deque()
-        self._logged = self._reserved = self._foreign = 0
+        self._logged = 0
         self._largest_cost = 1
-        #: By permit: the amount, and the second of the epoch under which it is stored.
-        self._in_flight: dict[int, tuple[int, int]] = {}
-        self._unsaved: dict[int, int] = {}
-        self._recall(past or {})
+        now, wall_s = clock.monotonic(), clock.now().timestamp()
+        for second, amount in sorted((past or {}).items()):
+            # A call dated after now (the wall clock may have been set) counts as a call of now.
+            at = now - max(0.0, wall_s - second)
+            if now - at < window.period_s:
+                self._count(amount, at)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self._logged}+{self._reserved}/{self._limit.declared}>"
-
-    @property
-    def counts_attempts(self) -> bool:
-        return self._window.counts_on == "attempt"
 
     def can_afford(self, cost: Cost, now: float, priority: Priority) -> bool:
         return self._used(now) + self._amount(cost) <= self._limit_for(priority, cost)
@@ -61,32 +120,15 @@ class SlidingWindow:
         return Refused(self.name, now + self._window.period_s)  # calls in flight are in the way
 
     def reserve(self, permit: Permit) -> None:
-        amount = self._amount(permit.cost)
-        second = int(self._clock.now().timestamp()) + COUNTED_LATE_S
-        self._in_flight[permit.number] = amount, second
-        self._reserved += amount
-        self._largest_cost = max(self._largest_cost, amount)
-        self._note_unsaved(second, amount)
-
-    def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
-        amount, second = self._in_flight.pop(permit.number, (0, 0))
-        self._reserved -= amount
-        if counts and amount:
-            self._append(now, amount)
-        elif amount:
-            self._note_unsaved(second, -amount)
-
-    def unsaved(self) -> dict[int, int]:
-        """Amounts by second of the epoch since the last call of this method, for the store."""
-        unsaved, self._unsaved = self._unsaved, {}
-        return {second: amount for second, amount in unsaved.items() if amount}
+        super().reserve(permit)
+        self._largest_cost = max(self._largest_cost, self._amount(permit.cost))
 
     def observe(self, headers: Mapping[str, str], now: float) -> None:
         """Adopts the provider's own count from the response headers, where it is higher."""
-        unknown = header_figure(self._window, headers) - self._used(now)
+        unknown = self._stated_usage(headers) - self._used(now)
         if unknown > 0:
             self._foreign += unknown
-            self._append(now, unknown)
+            self._count(unknown, now)
 
     def learn(self, now: float) -> None:
         """The provider refused a call by rate that we had thought affordable."""
@@ -109,32 +151,26 @@ class SlidingWindow:
         return Quota(self.name, limit, used, remaining, resets_at_utc, self._foreign)
 
     def _limit_for(self, priority: Priority, cost: Cost) -> int:
-        """An empty window has room for any single query that fits into it at all."""
-        usable = self._limit.usable
-        return max(limit_for(priority, usable), min(usable, self._amount(cost)))
-
-    def _amount(self, cost: Cost) -> int:
-        return cost.weight if self._window.unit == "weight" else cost.requests
-
-    def _append(self, now: float, amount: int) -> None:
-        self._log.append((now, amount))
-        self._logged += amount
+        """Calls that a query of this priority may make in the window; at least 1. An empty window
+        has room for any single query that fits into it at all."""
+        usable = most = self._limit.usable
+        if priority is Priority.ONE_OFF:
+            most -= max(1, round(RESERVED * usable))
+        return max(1, most, min(usable, self._amount(cost)))
 
     def _used(self, now: float) -> int:
         while self._log and now - self._log[0][0] >= self._window.period_s:
             self._logged -= self._log.popleft()[1]
         return self._logged + self._reserved
 
-    def _note_unsaved(self, second: int, amount: int) -> None:
-        self._unsaved[second] = self._unsaved.get(second, 0) + amount
+    def _stored_tick(self) -> int:
+        return int(self._clock.now().timestamp()) + COUNTED_LATE_S
+
+    def _count(self, amount: int, now: float) -> None:
+        self._log.append((now, amount))
+        self._logged += amount
+
+    def _note_unsaved(self, tick: int, amount: int) -> None:
+        super()._note_unsaved(tick, amount)
         if len(self._unsaved) > MAX_UNSAVED:
             del self._unsaved[next(iter(self._unsaved))]
-
-    def _recall(self, past: Mapping[int, int]) -> None:
-        """Calls of an earlier run. A call dated after now (the wall clock may have been set since)
-        counts as a call of now."""
-        now, wall_s = self._clock.monotonic(), self._clock.now().timestamp()
-        for second, amount in sorted(past.items()):
-            at = now - max(0.0, wall_s - second)
-            if now - at < self._window.period_s:
-                self._append(at, amount)

@@ -1,15 +1,15 @@
-"""What all windows of a rate limit share: costs, priorities, permits, figures for readers."""
+"""What all windows of a rate limit share: costs, priorities, permits, calls in flight."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from backend.clock import Clock
 from backend.providers.adapter import Window
 
 #: Share of each limit, at least one call, that stays unused.
 MARGIN = 0.05
-#: Share of a short window's usable calls, at least one, that one-off queries may not use.
-RESERVED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,6 @@ def usable_limit(limit: int) -> int:
     return max(1, int(limit - max(1.0, MARGIN * limit)))
 
 
-def limit_for(priority: Priority, usable: int) -> int:
-    """Calls out of `usable` that a query of this priority may make; at least 1."""
-    if priority is not Priority.ONE_OFF:
-        return usable
-    return max(1, usable - max(1, round(RESERVED * usable)))
-
-
-def header_figure(window: Window, headers: Mapping[str, str]) -> int:
-    """The usage that the response headers state, 0 where they state none."""
-    text = headers.get(window.header, "") if window.header else ""
-    return int(text) if text.isdecimal() and len(text) < 12 else 0
-
-
 def period_name(window: Window) -> str:
     """The window's name in status, logs and ledger: `minute`, `5 minutes`, `month`."""
     if window.kind != "sliding":
@@ -75,3 +62,59 @@ def period_name(window: Window) -> str:
             number = window.period_s / seconds
             return name if number == 1 else f"{number:g} {name}s"
     return f"{window.period_s:g} seconds"
+
+
+class CallWindow(ABC):
+    """One rate limit in use: its calls in flight, and the amounts that the store lacks.
+
+    Amounts are in the window's unit: requests, or weight. They are stored by tick: see
+    `SavedState.calls`.
+    """
+
+    def __init__(self, window: Window, clock: Clock) -> None:
+        self.name = period_name(window)
+        self.counts_attempts = window.counts_on == "attempt"
+        self._window = window
+        self._clock = clock
+        self._reserved = self._foreign = 0
+        #: By permit: the amount, and the tick under which it is stored.
+        self._in_flight: dict[int, tuple[int, int]] = {}
+        self._unsaved: dict[int, int] = {}
+
+    def reserve(self, permit: Permit) -> None:
+        amount, tick = self._amount(permit.cost), self._stored_tick()
+        self._in_flight[permit.number] = amount, tick
+        self._reserved += amount
+        self._note_unsaved(tick, amount)
+
+    def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
+        amount, tick = self._in_flight.pop(permit.number, (0, 0))
+        self._reserved -= amount
+        if counts and amount:
+            self._count(amount, now)
+        elif amount:
+            self._note_unsaved(tick, -amount)
+
+    def unsaved(self) -> dict[int, int]:
+        """Amounts by tick since the last call of this method, to be added to the store."""
+        unsaved, self._unsaved = self._unsaved, {}
+        return {tick: amount for tick, amount in unsaved.items() if amount}
+
+    def _amount(self, cost: Cost) -> int:
+        return cost.weight if self._window.unit == "weight" else cost.requests
+
+    def _stated_usage(self, headers: Mapping[str, str]) -> int:
+        """The usage that the response headers state, 0 where they state none."""
+        text = headers.get(self._window.header, "") if self._window.header else ""
+        return int(text) if text.isdecimal() and len(text) < 12 else 0
+
+    def _note_unsaved(self, tick: int, amount: int) -> None:
+        self._unsaved[tick] = self._unsaved.get(tick, 0) + amount
+
+    @abstractmethod
+    def _stored_tick(self) -> int:
+        """The tick under which a call of now is stored."""
+
+    @abstractmethod
+    def _count(self, amount: int, now: float) -> None:
+        """Counts calls that were made; `now` is on Clock.monotonic()."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.period import month_start
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.wall_time import month_start
 from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, ManualClock

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from backend.orchestration.limits.ledger import Ledger
+from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Permit
 from backend.providers.adapter import Window
-from backend.storage.contract import NoStorage, SavedState
+from backend.storage.contract import SavedState, Storage
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 
 DAY = Window(1_000, 86_400.0)
@@ -18,7 +19,7 @@ KEY = ("acc/plan/day", MINUTE)
 
 
 @dataclass
-class Store(NoStorage):
+class Store(Storage):
     """Keeps what it is told. What a real one cannot write it owes: tests/storage."""
 
     kept: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -37,10 +38,9 @@ def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[Rate
     for (name, minute), amount in store.kept.items():
         known.setdefault(name, {})[minute] = amount
     seen_at = clock.now().timestamp() if store.seen_at is None else store.seen_at
-    ledger = Ledger("acc/plan", store, SavedState(known, seen_at=seen_at), clock)
-    guard = RateLimitGuard(clock, [window], ledger.history)
-    ledger.attach(guard)
-    return guard, ledger
+    saved = SavedState(known, seen_at=seen_at)
+    guard = RateLimitGuard(clock, [window], partial(saved_usage, saved, "acc/plan"))
+    return guard, Ledger("acc/plan", guard, store, clock)
 
 
 def take(guard: RateLimitGuard) -> Permit:
@@ -100,14 +100,8 @@ async def test_a_call_released_at_once_costs_no_write(clock: ManualClock) -> Non
     assert store.told == []
 
 
-async def test_without_a_guard_there_is_nothing_to_save(clock: ManualClock) -> None:
-    store = Store()
-    await Ledger("acc/plan", store, SavedState(), clock).save()
-    assert store.told == []
-
-
-async def test_each_window_has_its_own_history(clock: ManualClock) -> None:
+def test_each_window_has_its_own_history() -> None:
     remembered = {"acc/plan/day": {MINUTE: 7}, "other/plan/day": {MINUTE: 9}}
-    ledger = Ledger("acc/plan", Store(), SavedState(remembered, seen_at=5.0), clock)
-    assert ledger.history("day") == UsageHistory({MINUTE: 7}, 5.0)
-    assert ledger.history("month") == UsageHistory({}, 5.0)
+    saved = SavedState(remembered, seen_at=5.0)
+    assert saved_usage(saved, "acc/plan", "day") == UsageHistory({MINUTE: 7}, 5.0)
+    assert saved_usage(saved, "acc/plan", "month") == UsageHistory({}, 5.0)

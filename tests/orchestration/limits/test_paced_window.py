@@ -8,11 +8,11 @@ import pytest
 
 from backend.models.account import AccountLimits
 from backend.models.status import Quota
-from backend.orchestration.limits.learned_limit import LearnedLimit
 from backend.orchestration.limits.minute_log import MinuteLog
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
 from backend.orchestration.limits.period import Period
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.sliding_window import LearnedLimit
 from backend.orchestration.limits.window import Cost, Permit, Priority, Refused
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
@@ -356,7 +356,7 @@ def test_a_call_in_flight_is_not_foreign_use(clock: ManualClock) -> None:
 
 
 def test_a_limit_stated_by_the_provider_applies_at_once(clock: ManualClock) -> None:
-    window = PacedWindow(Window(10_000, DAY_S), clock, "day", UsageHistory({}, EPOCH.timestamp()))
+    window = PacedWindow(Window(10_000, DAY_S), clock, UsageHistory({}, EPOCH.timestamp()))
     window.redeclare(100)
     assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
     assert not window.can_afford(Cost(96, 96), 0.0, Priority.SHARED)

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from backend.storage.contract import SavedBlock, SavedState
-from backend.storage.validation import discard_invalid
+from backend.storage.contract import SavedBlock, SavedState, discard_invalid
 from tests.clocks import EPOCH
 
 NOW_S = EPOCH.timestamp()

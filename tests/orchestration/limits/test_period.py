@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.limits.wall_time import WallTime, month_start, next_month_start
+from backend.orchestration.limits.period import WallTime, month_start, next_month_start
 from tests.clocks import EPOCH, ManualClock
 
 DAY_S, HOUR_S = 86_400.0, 3_600.0
