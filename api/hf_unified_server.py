@@ -31,7 +31,7 @@ from api.routes.slashes import redirect_slashes
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
-from api.stream.limits import StreamTimes
+from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.categories import CATEGORIES

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from api.stream.frames import CHANNELS
+from api.stream.protocol import CHANNELS
 from backend.categories import CATEGORIES
 from backend.gateway import Gateway
 from backend.settings import Settings

@@ -10,10 +10,9 @@ from api.edge.problems import problem
 from api.routes.common import SYMBOL_ERRORS, documented_errors
 from api.routes.parameters import CheckedRoute, check
 from api.stream.broadcaster import Broadcaster
+from api.stream.clients import SSE_HEADERS, EventStream, WebSocketSession
 from api.stream.commands import CommandError, Subscribe, subscriptions_in_query
-from api.stream.events import HEADERS, EventStream
-from api.stream.frames import CHANNELS
-from api.stream.websocket import WebSocketSession
+from api.stream.protocol import CHANNELS
 from backend.errors import InvalidParameter
 from backend.models.ohlc import Interval
 
@@ -86,5 +85,5 @@ async def read_stream(
     except CommandError as rejection:
         raise InvalidParameter("channels", str(rejection)) from None
     if request.scope.get("is_head"):
-        return Response(headers=HEADERS)
+        return Response(headers=SSE_HEADERS)
     return EventStream(request, commands)

@@ -6,17 +6,16 @@ not requested.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 
-from api.edge.client_limits import UNLIMITED, ClientAccount
-from api.stream import limits
+from api.edge.client_limits import UNKNOWN, UNLIMITED, ClientAccount
+from api.stream import protocol
 from api.stream.channels import Channel, ChannelKey, Channels, Coins
 from api.stream.commands import Command, CommandError, Ping, Subscribe, Unsubscribe
-from api.stream.feed import Feed
-from api.stream.frames import CHANNELS, HEARTBEAT_S, PROTOCOL, error, frame, shutdown
-from api.stream.limits import AddressLimits, StreamTimes
+from api.stream.feed import Counters, Feed, Subscriber
+from api.stream.protocol import HEARTBEAT_S, StreamTimes, error, frame
 from api.stream.sinks import Sink
-from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import Topic
 from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
@@ -28,6 +27,49 @@ log = logging.getLogger("gateway")
 
 class TooManyClients(Exception):
     """The stream has as many clients as the settings allow, in total or for one address."""
+
+
+class AddressLimits:
+    """Counts clients and candle series for each client address. An unknown address has no limit
+    of its own. An address without clients and series uses no memory."""
+
+    def __init__(self, max_clients: int, max_series: int, share: float) -> None:
+        """One address gets at most `share` (0 to 1) of each maximum, and at least one."""
+        self.clients = max(1, int(max_clients * share))
+        self.series = max(1, int(max_series * share))
+        self._clients: Counter[str] = Counter()
+        #: By address and series: the number of its clients that follow the series.
+        self._followers: dict[str, Counter[Hashable]] = {}
+
+    def __repr__(self) -> str:
+        return f"<AddressLimits {len(self._clients)} addresses>"
+
+    def allows_client(self, address: str) -> bool:
+        return address == UNKNOWN or self._clients[address] < self.clients
+
+    def add_client(self, address: str) -> None:
+        self._clients[address] += 1
+
+    def remove_client(self, address: str) -> None:
+        self._clients[address] -= 1
+        if self._clients[address] <= 0:
+            del self._clients[address]
+
+    def allows_series(self, address: str, wanted: Iterable[Hashable]) -> bool:
+        """True if the address may follow all of `wanted` in addition to its present series."""
+        followed = self._followers.get(address, Counter())
+        return address == UNKNOWN or len(followed.keys() | set(wanted)) <= self.series
+
+    def follow(self, address: str, series: Hashable) -> None:
+        self._followers.setdefault(address, Counter())[series] += 1
+
+    def unfollow(self, address: str, series: Hashable) -> None:
+        followed = self._followers[address]
+        followed[series] -= 1
+        if followed[series] <= 0:
+            del followed[series]
+        if not followed:
+            del self._followers[address]
 
 
 class Broadcaster:
@@ -45,8 +87,7 @@ class Broadcaster:
         """A client that reads nothing for `stuck_s` seconds is closed. One address gets at most
         `share` (0 to 1) of the clients and of the candle series."""
         self.times = times
-        self._addresses = AddressLimits(max_clients, limits.MAX_SERIES, share)
-        self._gateway = gateway
+        self._addresses = AddressLimits(max_clients, protocol.MAX_SERIES, share)
         self._channels = Channels(gateway, self.counters)
         self._clock = gateway.clock
         self._max_clients = max_clients
@@ -67,13 +108,13 @@ class Broadcaster:
     def limits(self) -> dict[str, float]:
         return {
             "clients": self._max_clients,
-            "topics": limits.MAX_TOPICS,
-            "symbols": limits.MAX_ROWS,
-            "series": limits.MAX_SERIES,
+            "topics": protocol.MAX_TOPICS,
+            "symbols": protocol.MAX_ROWS,
+            "series": protocol.MAX_SERIES,
             "clients_of_an_address": self._addresses.clients,
             "series_of_an_address": self._addresses.series,
-            "frame_bytes": limits.MAX_FRAME_BYTES,
-            "messages_per_second": limits.MESSAGES_PER_S,
+            "frame_bytes": protocol.MAX_FRAME_BYTES,
+            "messages_per_second": protocol.MESSAGES_PER_S,
             "stuck_seconds": self._stuck_s,
         }
 
@@ -91,8 +132,8 @@ class Broadcaster:
         self._addresses.add_client(account.address)
         subscriber = Subscriber(sink, self._clock, self._counters, account)
         self._subscribers[subscriber] = None
-        greeting = {"heartbeat_seconds": HEARTBEAT_S, "channels": CHANNELS, "limits": self.limits}
-        subscriber.send(frame("hello", protocol=PROTOCOL, **greeting))
+        greeting = {"heartbeat_seconds": HEARTBEAT_S, "channels": protocol.CHANNELS}
+        subscriber.send(frame("hello", protocol=protocol.PROTOCOL, **greeting, limits=self.limits))
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -106,10 +147,10 @@ class Broadcaster:
     async def aclose(self) -> None:
         """Sends `shutdown` to all clients and closes them; none can join any more."""
         self._is_closing = True
-        notice = shutdown()
+        notice = frame("shutdown", reconnect_after_ms=protocol.RECONNECT_AFTER_MS)
         for subscriber in list(self._subscribers):
             subscriber.send(notice)
-            subscriber.close(limits.GOING_AWAY, "the gateway is stopping")
+            subscriber.close(protocol.GOING_AWAY, "the gateway is stopping")
         self._maintenance.cancel()
         feeds = [feed.aclose() for feed in self._feeds.values()]
         await asyncio.gather(self._maintenance, *feeds, *self._closing, return_exceptions=True)
@@ -158,12 +199,10 @@ class Broadcaster:
         self._check_limits(kept | keys, subscriber.account.address)
         new = [key for key in keys if _is_series(key) and key not in self._feeds]
         subscriber.account.charge(UNITS_PER_CALL * len(new))
-        fields: dict[str, object] = {"interval": command.interval} if command.interval else {}
+        fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins] or None}
+        fields |= {"interval": command.interval} if command.interval else {}
         fields |= {"warnings": warnings} if warnings else {}
-        symbols = [coin.symbol for coin in coins] or None
-        subscriber.send(
-            frame("subscribed", id=command.id, channel=command.channel, symbols=symbols, **fields)
-        )
+        subscriber.send(frame("subscribed", id=command.id, channel=command.channel, **fields))
         topics = [self._follow(subscriber, *one) for one in wanted]
         for topic in replaced:
             if topic not in topics:
@@ -173,10 +212,10 @@ class Broadcaster:
         wanted_series = {key for key in wanted if _is_series(key)}
         series = {key for key in self._feeds if _is_series(key)}
         new = wanted_series - series
-        if len(wanted) > limits.MAX_TOPICS:
-            limit = f"a client follows at most {limits.MAX_TOPICS} topics"
-        elif new and len(series) + len(new) > limits.MAX_SERIES:
-            limit = f"all clients together follow at most {limits.MAX_SERIES} series"
+        if len(wanted) > protocol.MAX_TOPICS:
+            limit = f"a client follows at most {protocol.MAX_TOPICS} topics"
+        elif new and len(series) + len(new) > protocol.MAX_SERIES:
+            limit = f"all clients together follow at most {protocol.MAX_SERIES} series"
         elif not self._addresses.allows_series(address, wanted_series):
             limit = f"one address follows at most {self._addresses.series} series"
         else:
@@ -188,8 +227,12 @@ class Broadcaster:
             problem = f"unsubscribe {command.channel} as a whole, or subscribe with other symbols"
             raise CommandError("invalid_parameter", problem)
         coins = self._channels.known_coins(command.symbols or ())
+        keys = {coin.key for coin in coins}
         for topic in list(subscriber.topics):
-            if _is_selected(topic.channel.key, command, {coin.key for coin in coins}):
+            name, *series = topic.channel.key
+            has_coin = not (series and command.symbols) or series[0] in keys
+            has_interval = not (series and command.interval) or series[1] == command.interval
+            if name == command.channel and has_coin and has_interval:
                 self._unfollow(subscriber, topic)
         fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins]} if coins else {}
         fields |= {"interval": command.interval} if command.interval else {}
@@ -248,11 +291,3 @@ class Broadcaster:
 def _is_series(key: ChannelKey) -> bool:
     """True for candles: each series may cost one provider call per refresh."""
     return key[0] == "ohlc"
-
-
-def _is_selected(key: ChannelKey, command: Unsubscribe, coins: set[str]) -> bool:
-    name, *series = key
-    if name != command.channel or not series:
-        return name == command.channel
-    has_coin = series[0] in coins or not command.symbols
-    return has_coin and command.interval in (None, series[1])

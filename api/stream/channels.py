@@ -10,7 +10,7 @@ from typing import Any
 
 from api.cache.formats import meta
 from api.stream.commands import Subscribe
-from api.stream.limits import MAX_ROWS
+from api.stream.protocol import MAX_ROWS
 from backend.categories import CATEGORIES
 from backend.gateway import Gateway
 from backend.models.answer import Answer, Query

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from api.stream.frames import CHANNELS
-from api.stream.limits import MAX_ROWS
+from api.stream.protocol import CHANNELS, MAX_ROWS
 from backend.models.ohlc import Interval
 
 #: Channels that take symbols.

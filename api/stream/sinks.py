@@ -11,8 +11,7 @@ from websockets.exceptions import InvalidState
 
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.hooks import hooks_of
-from api.stream.frames import Frame
-from api.stream.limits import StreamTimes
+from api.stream.protocol import Frame, StreamTimes
 
 
 class TransportSink:

@@ -8,7 +8,7 @@ import orjson
 
 from api.encoding import to_json
 from api.stream.channels import Channel, Coins, Content
-from api.stream.frames import Frame, error, frame
+from api.stream.protocol import Frame, error, frame
 from backend.clock import Clock
 from backend.errors import GatewayError
 from backend.models.ticks import Flow

@@ -13,7 +13,7 @@ from api.edge.problems import PROBLEM
 from api.edge.response_headers import SECURITY_HEADERS as SECURITY
 from api.openapi import EXAMPLES, PROTOCOL
 from api.stream.commands import auth_key, parse_command
-from api.stream.frames import error, shutdown
+from api.stream.protocol import RECONNECT_AFTER_MS, error, frame
 from tests.api.conftest import Serve
 from tests.api.examples import collected
 from tests.api.openapi_document import DOCUMENT, document
@@ -174,13 +174,13 @@ def test_each_kind_of_stream_frame_is_documented_as_sent() -> None:
     assert kinds == ["hello", "data", "data", "status", "feed", "error", "heartbeat", "shutdown"]
     hello, snapshot = stream_frames("hello", "data")
     assert frames[0] == hello
-    for frame, kind in zip(frames[1:3], ("snapshot", "update"), strict=True):
-        assert (frame["type"], set(frame)) == (kind, set(snapshot))
-        assert set(frame["data"][0]) == set(snapshot["data"][0])
-        assert set(frame["meta"]) == set(snapshot["meta"])
+    for data, kind in zip(frames[1:3], ("snapshot", "update"), strict=True):
+        assert (data["type"], set(data)) == (kind, set(snapshot))
+        assert set(data["data"][0]) == set(snapshot["data"][0])
+        assert set(data["meta"]) == set(snapshot["meta"])
     assert [said[5].encode(), said[7].encode()] == [
         error(*(frames[5][name] for name in ("code", "message", "id"))).text,
-        shutdown().text,
+        frame("shutdown", reconnect_after_ms=RECONNECT_AFTER_MS).text,
     ]
 
 

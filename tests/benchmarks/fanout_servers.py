@@ -17,8 +17,7 @@ from api.hf_unified_server import create_app
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
 from api.stream.feed import Feed
-from api.stream.frames import Frame
-from api.stream.limits import MAX_BUFFERED_BYTES
+from api.stream.protocol import MAX_BUFFERED_BYTES, Frame
 from api.stream.sinks import QueueSink
 from api.stream.topics import Topic
 from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.stream.channels import Channel, Content
+from api.stream.feed import Counters, Subscriber
 from api.stream.sinks import QueueSink
-from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import RowCache, Topic
 from backend.clock import SystemClock
 from backend.models.market import Coin

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
 import run_server
-from api.stream.limits import StreamTimes
+from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend.gateway import read_configuration
 

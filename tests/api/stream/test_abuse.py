@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.server.hooks import ConnectionTimeouts
-from api.stream.limits import ABORT_BUFFERED_BYTES, StreamTimes
+from api.stream.protocol import ABORT_BUFFERED_BYTES, StreamTimes
 from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, frame, talking

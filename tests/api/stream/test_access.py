@@ -5,7 +5,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from api.stream.limits import AddressLimits
+from api.stream.broadcaster import AddressLimits
 from tests.api.stream.client import until
 from tests.api.stream.conftest import ServeStream
 

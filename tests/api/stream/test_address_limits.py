@@ -1,7 +1,7 @@
 """Limits of one client address: bounded, and forgotten when the clients have left."""
 
 from api.edge.client_limits import UNKNOWN
-from api.stream.limits import AddressLimits
+from api.stream.broadcaster import AddressLimits
 
 ONE, TWO, THREE = ("ohlc", "btc", "1h"), ("ohlc", "btc", "4h"), ("ohlc", "eth", "1h")
 

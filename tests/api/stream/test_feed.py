@@ -9,9 +9,8 @@ import pytest
 
 from api.stream import feed as feed_module
 from api.stream.channels import Channel, Coins, Content
-from api.stream.feed import Feed
+from api.stream.feed import Counters, Feed, Subscriber
 from api.stream.sinks import QueueSink
-from api.stream.subscriber import Counters, Subscriber
 from backend.errors import GatewayError, UnknownSymbol
 from tests.clocks import ManualClock
 

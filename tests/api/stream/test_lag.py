@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from api.stream.limits import StreamTimes
+from api.stream.protocol import StreamTimes
 from tests.api.stream.client import Reader, Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.world.push import PushWorld, mini_ticker, now_ms

@@ -5,10 +5,9 @@ import asyncio
 import pytest
 
 from api.stream.channels import Channel, Content
-from api.stream.frames import Frame, frame
-from api.stream.limits import ABORT_BUFFERED_BYTES, MAX_BUFFERED_BYTES
+from api.stream.feed import Counters, Subscriber
+from api.stream.protocol import ABORT_BUFFERED_BYTES, MAX_BUFFERED_BYTES, Frame, frame
 from api.stream.sinks import QueueSink
-from api.stream.subscriber import Counters, Subscriber
 from api.stream.topics import RowCache, Topic
 from tests.api.stream.test_topics import no_answers
 from tests.clocks import ManualClock

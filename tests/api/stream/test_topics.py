@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.stream.channels import Channel, Content
-from api.stream.frames import Frame
+from api.stream.protocol import Frame
 from api.stream.topics import MAX_CACHED_ROWS, RowCache, Topic
 from backend.errors import AllProvidersFailed, DeadlineExceeded
 from backend.models.status import Refusal

@@ -10,7 +10,7 @@ from api.server.ws_transport import (
     remember_server_send,
     websocket_protocol,
 )
-from api.stream.frames import Frame
+from api.stream.protocol import Frame
 from api.stream.sinks import TransportSink
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream

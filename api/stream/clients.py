@@ -1,31 +1,40 @@
-"""The stream by WebSocket: one connection from its handshake to its end."""
+"""The clients of the stream, by WebSocket and by Server-Sent Events."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from starlette.types import Send
+from fastapi.responses import StreamingResponse
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.edge.access_control import GatewayKeys
 from api.edge.client_limits import account_of
+from api.edge.problems import problem
 from api.server.ws_transport import (
     SERVER_SEND,
     abort,
     abort_later,
+    begin_endless_response,
     limit_kernel_buffer,
     websocket_protocol,
 )
-from api.stream import limits
+from api.stream import protocol
 from api.stream.broadcaster import Broadcaster, TooManyClients
 from api.stream.commands import CommandError, Subscribe, auth_key, parse_command
-from api.stream.frames import error
+from api.stream.feed import Subscriber
+from api.stream.protocol import error
 from api.stream.sinks import QueueSink, Sink, TransportSink
-from api.stream.subscriber import Subscriber
 from backend.clock import Clock
 from backend.errors import ClientLimitReached, InvalidParameter, UnknownParameter
 
+SSE_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 #: Reads the subscriptions in the query string. Raises CommandError, InvalidParameter,
 #: UnknownParameter.
 ReadQuery = Callable[[], tuple[Subscribe, ...]]
@@ -41,7 +50,7 @@ class WebSocketSession:
         self._broadcaster: Broadcaster = websocket.app.state.broadcaster
         self._clock: Clock = websocket.app.state.gateway.clock
         #: Times of the last messages within the rate limit.
-        self._accepted_at: deque[float] = deque(maxlen=limits.MESSAGES_PER_S)
+        self._accepted_at: deque[float] = deque(maxlen=protocol.MESSAGES_PER_S)
         #: Consecutive messages over the rate limit.
         self._rejected = 0
 
@@ -54,7 +63,7 @@ class WebSocketSession:
                 await self._serve()
             else:
                 reason = "send a key, in a header or as the first message"
-                await websocket.close(limits.UNAUTHORIZED, reason)
+                await websocket.close(protocol.UNAUTHORIZED, reason)
                 abort_later(websocket.scope)
 
     async def _is_authorized(self) -> bool:
@@ -77,7 +86,7 @@ class WebSocketSession:
                 account = account_of(self._websocket.scope)
                 subscriber = self._broadcaster.join(sink, account)
             except TooManyClients as full:
-                sink.close(limits.TRY_AGAIN_LATER, str(full))
+                sink.close(protocol.TRY_AGAIN_LATER, str(full))
                 while (await self._websocket.receive())["type"] != "websocket.disconnect":
                     pass
                 return
@@ -94,8 +103,8 @@ class WebSocketSession:
     async def _open_sink(self) -> AsyncIterator[Sink]:
         """The transport behind uvicorn; else a queue and a task that empties it."""
         is_direct = self._websocket.app.state.ws_direct
-        if is_direct and (protocol := websocket_protocol(self._websocket.scope)):
-            yield TransportSink(protocol)
+        if is_direct and (server := websocket_protocol(self._websocket.scope)):
+            yield TransportSink(server)
             return
         sink = QueueSink(self._broadcaster.times.drain_s)
         writer = asyncio.create_task(self._drain(sink), name="stream queue")
@@ -127,14 +136,14 @@ class WebSocketSession:
 
     async def _handle(self, subscriber: Subscriber, text: str | None) -> None:
         """Handles one message; None is a binary one."""
-        if text is not None and len(text) > limits.MAX_FRAME_BYTES:
-            reason = f"a message has at most {limits.MAX_FRAME_BYTES} bytes"
-            subscriber.close(limits.MESSAGE_TOO_BIG, reason)
+        if text is not None and len(text) > protocol.MAX_FRAME_BYTES:
+            reason = f"a message has at most {protocol.MAX_FRAME_BYTES} bytes"
+            subscriber.close(protocol.MESSAGE_TOO_BIG, reason)
             return
         if reason := self._over_limit(subscriber):
             self._rejected += 1
-            if self._rejected > limits.MAX_REJECTED:
-                subscriber.close(limits.POLICY_VIOLATION, "too many messages")
+            if self._rejected > protocol.MAX_REJECTED:
+                subscriber.close(protocol.POLICY_VIOLATION, "too many messages")
             else:
                 subscriber.send(error("rate_limited", reason))
             return
@@ -151,11 +160,46 @@ class WebSocketSession:
     def _over_limit(self, subscriber: Subscriber) -> str:
         """Why the message exceeds a limit; empty if it does not. Counts it then."""
         now, times = self._clock.monotonic(), self._accepted_at
-        if len(times) == limits.MESSAGES_PER_S and now - times[0] < 1.0:
-            return f"at most {limits.MESSAGES_PER_S} messages per second are allowed"
+        if len(times) == protocol.MESSAGES_PER_S and now - times[0] < 1.0:
+            return f"at most {protocol.MESSAGES_PER_S} messages per second are allowed"
         times.append(now)
         try:
             subscriber.account.charge(1)
         except ClientLimitReached as refusal:
             return str(refusal)
         return ""
+
+
+class EventStream(StreamingResponse):
+    """The response of `/api/stream`. Its client joins the broadcaster when the response begins, and
+    leaves it when the client disconnects."""
+
+    def __init__(self, request: Request, commands: tuple[Subscribe, ...]) -> None:
+        self._request = request
+        self._commands = commands
+        self._broadcaster: Broadcaster = request.app.state.broadcaster
+        self._sink = QueueSink(self._broadcaster.times.drain_s)
+        super().__init__(self._events(), headers=SSE_HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._subscriber = self._broadcaster.join(self._sink, account_of(scope))
+        except TooManyClients as full:
+            code, headers = "too_many_clients", {"Retry-After": "5"}
+            refusal = problem(self._request, code, str(full), headers=headers)
+            await refusal(scope, receive, send)
+            return
+        try:
+            limit_kernel_buffer(scope, self._broadcaster.limits["stuck_seconds"])
+            begin_endless_response(scope)
+            if not await self._sink.drain(super().__call__(scope, receive, send)):
+                abort(scope)
+        finally:
+            self._broadcaster.leave(self._subscriber)
+
+    async def _events(self) -> AsyncGenerator[bytes]:
+        yield b"retry: %d\n\n" % protocol.RECONNECT_AFTER_MS
+        for command in self._commands:
+            await self._broadcaster.execute(self._subscriber, command)
+        async for frame in self._sink.frames():
+            yield frame.sse

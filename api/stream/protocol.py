@@ -1,0 +1,98 @@
+"""The stream's protocol: its messages, limits, times and close codes.
+
+A message is one flat JSON object, which is encoded once for all clients.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from api.encoding import to_json
+from backend.categories import CATEGORIES
+
+PROTOCOL = 1
+HEARTBEAT_S = 15.0
+RECONNECT_AFTER_MS = 1_500
+CHANNELS = (*CATEGORIES, "status")
+
+#: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
+_TEXT_FRAME = b"\x81"
+
+#: Topics of one client.
+MAX_TOPICS = 32
+#: Candle series of all clients together: each may cost one provider call per refresh.
+MAX_SERIES = 200
+#: Rows of a channel, and symbols of one command.
+MAX_ROWS = 250
+#: Largest message of a client, in bytes.
+MAX_FRAME_BYTES = 64 * 1024
+MESSAGES_PER_S = 20
+#: Consecutive messages over the rate limit after which the connection is closed.
+MAX_REJECTED = 200
+#: Bytes buffered for one client above which it is lagging: it gets no updates until it has read.
+#: A client of every channel receives snapshots of about this size at the start.
+MAX_BUFFERED_BYTES = 256 * 1024
+#: Bytes buffered for one client above which its connection is aborted, for example if it sends
+#: commands and never reads the replies.
+ABORT_BUFFERED_BYTES = 1024 * 1024
+
+# Close codes (RFC 6455, 7.4.1, and the IANA registry); 4401 is from the private range.
+GOING_AWAY, POLICY_VIOLATION, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1001, 1008, 1009, 1013
+UNAUTHORIZED = 4401
+
+
+@dataclass(frozen=True)
+class StreamTimes:
+    """Intervals and time-outs of the stream, in seconds."""
+
+    #: Interval of the checks for clients that have caught up and for ticks that begin or end.
+    lag_check_s: float = 0.25
+    #: Interval of the check for stuck clients.
+    stuck_check_s: float = 1.0
+    #: Interval at which a client with a full buffer is polled: a transport has no event for it.
+    drain_poll_s: float = 0.1
+    #: Time-out for the first message, which carries the key of a client that sent no header.
+    auth_s: float = 5.0
+    #: Time in which a queue must be written out once it is closed.
+    drain_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One message, for WebSocket and for SSE. `event` and `seq` are SSE's event and id."""
+
+    text: bytes
+    event: str
+    seq: int | None = None
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The whole WebSocket frame, header included."""
+        size = len(self.text)
+        if size < 126:
+            return _TEXT_FRAME + bytes([size]) + self.text
+        if size < 65_536:
+            return _TEXT_FRAME + b"\x7e" + size.to_bytes(2, "big") + self.text
+        return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + self.text
+
+    @cached_property
+    def message(self) -> dict[str, str]:
+        """The ASGI message that sends it by WebSocket."""
+        return {"type": "websocket.send", "text": self.text.decode()}
+
+    @cached_property
+    def sse(self) -> bytes:
+        """The SSE event. The JSON has no line breaks, so one data line is enough."""
+        number = b"" if self.seq is None else b"id: %d\n" % self.seq
+        return b"event: %s\n%sdata: %s\n\n" % (self.event.encode(), number, self.text)
+
+
+def frame(op: str, **fields: Any) -> Frame:
+    """A message. Its SSE event is its channel, or `op` if it has none. An error is the event
+    `problem`: in a browser an event named `error` means a lost connection."""
+    event = fields.get("channel") or ("problem" if op == "error" else op)
+    return Frame(to_json({"op": op, **fields}), event, fields.get("seq"))
+
+
+def error(code: str, message: str, id: Any = None, **labels: Any) -> Frame:  # noqa: A002 - the word on the wire
+    return frame("error", id=id, code=code, message=message, **labels)
