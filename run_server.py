@@ -23,11 +23,11 @@ from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
 from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
-from backend.environment.descriptors import has_free_descriptor
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
+from backend.environment.network import has_free_descriptor
 from backend.gateway import open_gateway, read_configuration
 from backend.observability.logs import open_logs
-from backend.observability.redaction import Redactor
+from backend.redaction import Redactor
 from backend.settings import Configuration
 
 #: Added to WS_STUCK_SECONDS, in seconds: a client that is stuck gets our close frame first.

@@ -17,10 +17,7 @@ from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
-from backend.observability.history import RotationHistory
-from backend.observability.metrics import EventMetrics, make_registry
-from backend.observability.readings import CacheReadings, StatusReadings
-from backend.observability.redaction import Redactor
+from backend.observability.metrics import EventMetrics, Readings, make_registry
 from backend.orchestration.accounts import learn_accounts
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
@@ -30,6 +27,7 @@ from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
 from backend.providers.transport import open_transport
+from backend.redaction import Redactor
 from backend.services.candles.service import OhlcService
 from backend.services.gas import GasService
 from backend.services.live import LiveService
@@ -39,7 +37,7 @@ from backend.services.news.service import NewsService
 from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Sources
-from backend.status import StatusService
+from backend.status import RotationHistory, StatusService
 from backend.storage.contract import SavedState, Storage, discard_invalid
 from backend.storage.sqlite_storage import open_storage
 
@@ -216,7 +214,7 @@ def _compose(
         spread=lambda: sources.universe.spread,
     )
     counters = {name: source.counters for name, source in cached.items()}
-    readings = StatusReadings(lambda: status.overview(WebSocketStatus()))
+    readings = Readings(lambda: status.overview(WebSocketStatus()), counters)
     return Gateway(
         market=MarketService(coins),
         coins=coins,
@@ -226,7 +224,7 @@ def _compose(
         gas=GasService(cached["gas"]),
         status=status,
         live=live,
-        metrics=make_registry(metrics, readings, CacheReadings(counters)),
+        metrics=make_registry(metrics, readings),
         clock=clock,
     )
 
@@ -242,7 +240,7 @@ def _log_start(manager: ProviderManager, configuration: Configuration) -> None:
         status = provider.status()
         if status.hint:
             log.info("%s is off: %s (%s)", status.name, status.hint, ", ".join(status.categories))
-    for proxy in configuration.network.proxies.proxies:
+    for proxy in configuration.network.proxies:
         log.info("providers are called through proxy %s (%s)", proxy.address, proxy.variable)
     for warning in configuration.warnings:
         log.warning("%s", warning)

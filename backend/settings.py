@@ -9,15 +9,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from backend.environment import forms
-from backend.environment.env_file import read_env_file
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError, forms
 from backend.environment.forms import DAY, HOUR, MINUTE, CallLimit
 from backend.environment.names import misspelt
 from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
@@ -25,6 +25,8 @@ from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read
 S = TypeVar("S", bound=BaseSettings)
 
 ENV_FILE = ".env"
+#: Largest number of warnings about invalid lines of that file.
+MAX_INVALID_LINES = 20
 #: Variables of the contract that this version does not support.
 UNSUPPORTED = ("REDIS_URL",)
 #: Largest number of misspelt names that are logged one by one; more are counted.
@@ -156,7 +158,7 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     """Reads all settings once. Raises SettingsError with one line that names the variable."""
     logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
-    in_file, invalid_lines = read_env_file(Path(ENV_FILE))
+    in_file, invalid_lines = _read_env_file()
     for name, value in (in_file | os.environ).items():
         if name.upper() in UNSUPPORTED and (value or "").strip():
             raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
@@ -172,6 +174,25 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     ]
     warnings = (*invalid_lines, *misplaced, *ignored, *_misspelt(names, in_file))
     return Configuration(gateway, providers, network, warnings)
+
+
+def _read_env_file() -> tuple[dict[str, str | None], list[str]]:
+    """The variables of `.env`, and a warning for each invalid line. Raises SettingsError."""
+    path = Path(ENV_FILE)
+    if not path.exists():
+        return {}, []
+    if not path.is_file():  # reading a pipe would wait for its writer
+        raise SettingsError(f"{ENV_FILE}: is not a regular file")
+    try:
+        bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
+    invalid = [one.original.line for one in bindings if one.error][:MAX_INVALID_LINES]
+    problem = "is not like NAME=value and is ignored"
+    warnings = [f"{ENV_FILE}: line {line} {problem}" for line in invalid]
+    return {one.key: one.value for one in bindings if one.key}, warnings
 
 
 def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The state of the gateway: providers, categories, choices and caches. Makes no upstream call."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ from backend import __version__
 from backend.cache.cached_source import CachedSource
 from backend.clock import Clock
 from backend.errors import InvalidParameter
+from backend.events import Event
 from backend.models.answer import Query
 from backend.models.status import (
     CacheStatus,
@@ -16,13 +18,30 @@ from backend.models.status import (
     Explanation,
     GatewayStatus,
     Health,
+    ProviderChosen,
     Spread,
     WebSocketStatus,
 )
 from backend.models.ticks import TickStatus
-from backend.observability.history import RotationHistory
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
+
+#: Choices of providers that `/api/status` shows.
+MOST_CHOICES = 50
+
+
+class RotationHistory:
+    """The event sink that keeps the last choices of providers, the newest at the end."""
+
+    def __init__(self) -> None:
+        self.choices = deque[ProviderChosen](maxlen=MOST_CHOICES)
+
+    def __repr__(self) -> str:
+        return f"<RotationHistory {len(self.choices)}>"
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ProviderChosen):
+            self.choices.append(event)
 
 
 @dataclass(eq=False, repr=False)
@@ -57,7 +76,7 @@ class StatusService:
             uptime_seconds=round(self.clock.monotonic() - self._began, 3),
             categories=categories,
             providers=tuple(provider.status() for provider in providers.values()),
-            rotation=self.history.choices,
+            rotation=tuple(self.history.choices),
             cache=CacheStatus(
                 entries=sum(len(cache) for cache in self.caches.values()),
                 hits=sum(counted.hits for counted in counters),

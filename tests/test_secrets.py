@@ -16,8 +16,8 @@ import pytest
 from api.hf_unified_server import create_app
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.observability.logs import open_logs
-from backend.observability.redaction import Redactor
 from backend.providers.registry import REGISTRY
+from backend.redaction import Redactor
 from backend.settings import Configuration
 
 KEYED = [spec.name for spec in REGISTRY if spec.keyed]

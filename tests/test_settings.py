@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.environment.forms import CallLimit, parse_limits
 from backend.environment.network import NETWORK_VARIABLES
 from backend.settings import Configuration, ProviderSettings, load_configuration
@@ -420,10 +420,10 @@ def test_a_proxy_is_read_from_the_environment_only(
     Path(".env").write_text("HTTPS_PROXY=http://file:1\n")
     monkeypatch.setenv("HTTP_PROXY", "http://anna:hunter22@proxy:3128")
     configuration = load()
-    proxies = configuration.network.proxies
-    assert proxies.secure is None
-    assert proxies.plain is not None
-    assert proxies.plain.address == "http://proxy:3128"
+    network = configuration.network
+    assert network.secure is None
+    assert network.plain is not None
+    assert network.plain.address == "http://proxy:3128"
     assert "hunter22" in configuration.secrets()
     assert "hunter22" not in repr(configuration)
     (warning,) = configuration.warnings

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.observability.redaction import Redactor
-from backend.spellings import spellings
+from backend.redaction import Redactor, spellings
 
 ENCODERS: tuple[Callable[[str], str], ...] = (
     str,

@@ -21,9 +21,8 @@ from backend.models.status import (
     Refusal,
     WebSocketStatus,
 )
-from backend.observability.history import RotationHistory
 from backend.orchestration.provider_manager import ProviderManager
-from backend.status import StatusService
+from backend.status import RotationHistory, StatusService
 from tests.clocks import EPOCH, ManualClock
 
 

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from backend.models.status import WebSocketStatus
-from backend.observability.families import counter, gauge
+from backend.observability.metrics import counter, gauge
 
 #: The route label of all paths that no route matches.
 UNMATCHED = "unmatched"

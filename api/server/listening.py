@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.settings import Settings
 
 log = logging.getLogger("gateway")

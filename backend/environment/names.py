@@ -6,17 +6,17 @@ from difflib import get_close_matches
 
 #: First words of our settings that variables of other software also begin with.
 COMMON = frozenset("BASE CACHE CLIENT CLUSTER HTTP LOG MAX PROVIDER REDIS REQUEST STATE".split())
-#: Variables of other software that begin like ours (CGI).
-WELL_KNOWN = frozenset({"GATEWAY_INTERFACE"})
 #: Shorter names differ by one or two letters from many others: PATH, HOME, USER.
 MIN_LENGTH = 6
 #: Largest number of edits between a misspelt name and the setting.
 MAX_EDITS = 2
 #: Largest number of settings that are suggested for one name.
 MAX_SUGGESTIONS = 4
-#: Variables that Kubernetes and Docker's links set in each container for each service.
-_SERVICE = re.compile(
-    r"\w+_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?="
+#: Variables with a value of other software that begin like ours: of CGI, and those that Kubernetes
+#: and Docker's links set in each container for each service.
+_FOREIGN = re.compile(
+    r"GATEWAY_INTERFACE="
+    r"|\w+_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?="
     r"|PORT=(tcp|udp|sctp)://)"
 )
 
@@ -28,12 +28,11 @@ def misspelt(
 
     `variables` come with their values, `known` settings and `providers` by upper-case names.
     """
-    prefixes, all_known = _prefixes(known, providers), frozenset(known)
+    prefixes = _prefixes(known, providers)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in variables.items():
         upper = name.upper()
-        is_of_others = upper in WELL_KNOWN or _SERVICE.match(f"{upper}={value or ''}")
-        if upper in all_known or is_of_others:
+        if upper in known or _FOREIGN.match(f"{upper}={value or ''}"):
             continue
         if suggestions := _suggestions(upper, known, prefixes):
             found[name] = suggestions

@@ -1,33 +1,59 @@
 """How calls leave this machine: through which proxies, with which certificate authorities."""
 
+import os
+import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
-from backend.environment.certificates import tls_context
-from backend.environment.errors import SettingsError
-from backend.environment.proxies import Proxy, ProxySettings, parse_no_proxy, parse_proxy
+import certifi
+
+from backend.environment import SettingsError
+from backend.environment.proxies import Exemptions, Proxy, parse_no_proxy, parse_proxy
 
 NETWORK_VARIABLES = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
+#: File names that `openssl rehash` gives; OpenSSL ignores all others.
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """Proxies and certificates of the process's environment, as in any other program."""
+    """Proxies and certificates of the process's environment, as in any other program.
 
-    proxies: ProxySettings = field(default_factory=ProxySettings)
+    `plain` and `secure` are the proxies of plain and of secure addresses.
+    """
+
+    plain: Proxy | None = None
+    secure: Proxy | None = None
+    exempt: Exemptions = field(default_factory=Exemptions)
     cert_file: str = ""
     cert_dir: str = ""
 
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """Each once."""
+        return tuple(dict.fromkeys(one for one in (self.plain, self.secure) if one))
+
+    def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
+        """None is a direct call. `scheme` is http, https, ws or wss; port None is its default."""
+        is_secure = scheme in ("https", "wss")
+        proxy = self.secure if is_secure else self.plain
+        if proxy is None or self.exempt.cover(host, port or (443 if is_secure else 80)):
+            return None
+        return proxy
+
     def tls(self) -> ssl.SSLContext:
         """The context of all clients. Raises SettingsError, but not after `read_network`."""
-        return tls_context(self.cert_file, self.cert_dir)
+        return _tls_context(self.cert_file, self.cert_dir)
 
     def secrets(self) -> tuple[str, ...]:
         """The proxies' users and passwords, in every form that must not be logged."""
-        return tuple(secret for proxy in self.proxies.proxies for secret in proxy.secrets())
+        return tuple(secret for proxy in self.proxies for secret in proxy.secrets())
 
 
 def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple[str, ...]]:
@@ -35,21 +61,20 @@ def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple
     for_all = _proxy(environment, "all_proxy")
     variable, value = _named(environment, "no_proxy")
     exempt, invalid = parse_no_proxy(value)
-    warnings: tuple[str, ...] = ()
-    if invalid:
-        which = ", ".join(map(str, invalid[:10]))
-        problem = f"not a host, domain, address or network, and ignored: entry {which}"
-        warnings = (f"{variable}: {problem}",)
-    proxies = ProxySettings(
+    network = NetworkSettings(
         _proxy(environment, "http_proxy") or for_all,
         _proxy(environment, "https_proxy") or for_all,
         exempt,
+        environment.get("SSL_CERT_FILE", ""),
+        environment.get("SSL_CERT_DIR", ""),
     )
-    file, folder = (environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    network = NetworkSettings(proxies, file, folder)
-    if file or folder:
+    if network.cert_file or network.cert_dir:
         network.tls()  # an error is raised now, not at the first call
-    return network, warnings
+    if not invalid:
+        return network, ()
+    which = ", ".join(map(str, invalid[:10]))
+    problem = f"not a host, domain, address or network, and ignored: entry {which}"
+    return network, (f"{variable}: {problem}",)
 
 
 def _named(environment: Mapping[str, str], name: str) -> tuple[str, str]:
@@ -66,3 +91,59 @@ def _proxy(environment: Mapping[str, str], name: str) -> Proxy | None:
         return parse_proxy(value, variable) if value else None
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None
+
+
+@lru_cache(maxsize=8)  # reading Mozilla's list takes a tenth of a second
+def _tls_context(file: str, folder: str) -> ssl.SSLContext:
+    """`folder` may list several, as PATH does. Raises SettingsError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks certificates and host names
+    context.set_alpn_protocols(["http/1.1"])
+    if not (file or folder):
+        context.load_verify_locations(cafile=certifi.where())
+    if file:
+        _load_file(context, file)
+    if folder:
+        _load_folder(context, folder, is_only=not file)
+    return context
+
+
+def _load_file(context: ssl.SSLContext, file: str) -> None:
+    path = Path(file)
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise SettingsError("SSL_CERT_FILE: is not a regular file")
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise SettingsError("SSL_CERT_FILE: contains no certificate in PEM format") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"SSL_CERT_FILE: cannot be read: {_cause(error)}") from None
+
+
+def _load_folder(context: ssl.SSLContext, folders: str, *, is_only: bool) -> None:
+    names: list[str] = []
+    problem = ""
+    for folder in filter(None, folders.split(os.pathsep)):
+        try:
+            names += (path.name for path in Path(folder).iterdir())
+        except (OSError, ValueError) as error:
+            problem = _cause(error)
+    if problem and not names:
+        raise SettingsError(f"SSL_CERT_DIR: cannot be read: {problem}")
+    if is_only and not any(map(_HASHED.fullmatch, names)):
+        raise SettingsError(
+            "SSL_CERT_DIR: contains no certificate named by its hash; run openssl rehash"
+        )
+    context.load_verify_locations(capath=folders)
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def has_free_descriptor() -> bool:
+    """Whether the process can open another file or socket."""
+    try:
+        socket.socket().close()
+    except OSError:
+        return False
+    return True

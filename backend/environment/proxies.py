@@ -20,8 +20,6 @@ SCHEMES: Mapping[str, Scheme] = {
     "socks": "socks5",
 }
 DEFAULT_PORTS: Mapping[Scheme, int] = {"http": 80, "https": 443, "socks5": 1080}
-#: Whether a scheme uses the proxy for secure addresses.
-SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 #: Longest user or password of SOCKS: one byte holds the length (RFC 1929).
 MAX_SOCKS_CREDENTIAL = 255
 FORM = "must be an address like http://host:3128 or socks5://user:password@host:1080"
@@ -86,28 +84,6 @@ class Exemptions:
             dotted = "." + host.lower().rstrip(".")
             return any(dotted.endswith(f".{name}") for name in exempt if isinstance(name, str))
         return any(address in network for network in exempt if not isinstance(network, str))
-
-
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
-    """The proxies for plain and for secure addresses, and the exempt hosts."""
-
-    plain: Proxy | None = None
-    secure: Proxy | None = None
-    exempt: Exemptions = Exemptions()
-
-    @property
-    def proxies(self) -> tuple[Proxy, ...]:
-        """Each once."""
-        return tuple(dict.fromkeys(one for one in (self.plain, self.secure) if one))
-
-    def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """None is a direct call. `scheme` is http, https, ws or wss; port None is its default."""
-        is_secure = SECURE[scheme]
-        proxy = self.secure if is_secure else self.plain
-        if proxy is None or self.exempt.cover(host, port or (443 if is_secure else 80)):
-            return None
-        return proxy
 
 
 def parse_proxy(text: str, variable: str = "") -> Proxy:

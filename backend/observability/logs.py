@@ -1,26 +1,30 @@
 """Logging of the process: the three JSON-lines files, and plain lines on standard output.
 
 The event loop never writes: records go into a bounded queue, and a thread writes them. A file
-that cannot be written costs a warning, never an answer. A record is one line, whatever a provider
-or client put into it (one_line.py); only tracebacks have several lines.
+that cannot be written costs a warning, never an answer.
 """
 
 import errno
 import logging
 import os
 import queue
+import re
 import stat
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from backend.observability.event_log import CONSOLE, FILES
-from backend.observability.one_line import OneLineFormatter
-from backend.observability.redaction import RedactingFormatter, Redactor
+from backend.redaction import Redactor
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 #: Loggers that show addresses and headers of upstream calls.
 WIRE_LOGGERS = ("httpx", "httpcore", "websockets")
@@ -31,6 +35,49 @@ MOST_WAITING = 10_000
 STOP_S = 1.0
 NOT_A_FILE = "not a regular file"
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+#: C0 and C1, line and paragraph separators, marks and overrides of direction, lone surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a record as one redacted line, in UTC, followed by the lines of its traceback.
+
+    Control characters are escaped, so that a foreign text cannot forge a log line.
+    """
+
+    converter = staticmethod(time.gmtime)  # a conversion, not a reading of the clock
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self, form: str, redact: Redactor) -> None:
+        super().__init__(form)
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = one_line(record.message.rstrip())
+        return super().formatMessage(record)
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
+        return "".join(map(_escaped_part, traceback.format_exception(*ei))).rstrip("\n")
+
+
+def one_line(text: str) -> str:
+    """`text` with control characters as `\\n` or `\\u001b`, so that JSON keeps its meaning."""
+    return _UNSAFE.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+
+
+def _escaped_part(part: str) -> str:
+    """Keeps the lines of code locations; an exception's text may come from a provider."""
+    if part.lstrip(" |").startswith('File "'):
+        return "\n".join(map(one_line, part.split("\n")))
+    text = part.strip("\n")
+    return part.replace(text, one_line(text), 1) if text else part
 
 
 class DroppingQueueHandler(QueueHandler):
@@ -134,7 +181,7 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
     """Routes all logging of the process through one queue while the context is open."""
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
     stream = QuietStreamHandler(sys.stdout)
-    stream.setFormatter(RedactingFormatter(OneLineFormatter(LINE), redact))
+    stream.setFormatter(LineFormatter(LINE, redact))
     stream.addFilter(lambda record: record.name not in FILES)
     handlers, problem = _file_handlers(folder, redact)
     listener = BoundedQueueListener(waiting, stream, *handlers)
@@ -170,7 +217,7 @@ def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[QuietFileHandle
     for name in FILES:
         file = folder / f"{name}.log"
         handler = QuietFileHandler(file, "a", FILE_BYTES, FILE_BACKUPS, "utf-8", delay=True)
-        handler.setFormatter(RedactingFormatter(OneLineFormatter("%(message)s"), redact))
+        handler.setFormatter(LineFormatter("%(message)s", redact))
         handler.addFilter(logging.Filter(name))
         handlers.append(handler)
         if problem := handler.try_to_open():

@@ -7,7 +7,7 @@ from functools import partial
 from pydantic import SecretStr
 
 from backend.clock import Clock
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.environment.forms import CallLimit
 from backend.events import EventSink
 from backend.models.status import ProviderState

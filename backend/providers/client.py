@@ -17,8 +17,7 @@ from pydantic import SecretStr
 
 from backend import __version__
 from backend.clock import Clock
-from backend.environment.descriptors import has_free_descriptor
-from backend.environment.network import NetworkSettings
+from backend.environment.network import NetworkSettings, has_free_descriptor
 from backend.errors import (
     ConnectFailed,
     ConnectionBroken,
@@ -35,7 +34,7 @@ from backend.providers.json_body import decode_json, plain_json, repaired_json
 from backend.providers.refusals import refusal_in
 from backend.providers.transport import open_transport
 from backend.providers.unexpected import UnexpectedErrors
-from backend.spellings import spellings
+from backend.redaction import spellings
 
 T = TypeVar("T")
 

@@ -89,7 +89,7 @@ class PushClient:
     def _options(self, url: str) -> dict[str, Any]:
         """Limits, proxy and certificates: otherwise the library would read the environment."""
         uri = parse_uri(url)
-        proxy = self._network.proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
+        proxy = self._network.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
         options: dict[str, Any] = {
             "compression": None,
             "user_agent_header": USER_AGENT,

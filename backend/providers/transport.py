@@ -19,7 +19,7 @@ def open_transport(network: NetworkSettings) -> httpx.AsyncBaseTransport:
     """A transport without a limit on concurrent calls. The caller awaits its `aclose`."""
     tls = network.tls()
     direct = PooledTransport(tls, Direct())
-    return ChoosingTransport(network, direct, tls) if network.proxies.proxies else direct
+    return ChoosingTransport(network, direct, tls) if network.proxies else direct
 
 
 class PooledTransport(httpx.AsyncHTTPTransport):
@@ -66,10 +66,10 @@ class ChoosingTransport(httpx.AsyncBaseTransport):
     def __init__(
         self, network: NetworkSettings, direct: httpx.AsyncBaseTransport, tls: ssl.SSLContext
     ) -> None:
-        self._proxy_for = network.proxies.proxy_for
+        self._proxy_for = network.proxy_for
         self._direct = direct
         self._transports: dict[tuple[Proxy, str], httpx.AsyncBaseTransport] = {}
-        for proxy in network.proxies.proxies:
+        for proxy in network.proxies:
             tunnel = PooledTransport(tls, Tunnel(proxy, tls))
             plain = tunnel if proxy.scheme == "socks5" else ForwardingTransport(proxy, tls)
             self._transports |= {(proxy, "https"): tunnel, (proxy, "http"): plain}

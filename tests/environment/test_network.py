@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.environment.network import NetworkSettings, read_network
 
 
@@ -22,7 +22,7 @@ def refusal(**environment: str) -> str:
 
 
 def proxy_of(network: NetworkSettings, scheme: str) -> str | None:
-    proxy = network.proxies.proxy_for(scheme, "venue.example", None)
+    proxy = network.proxy_for(scheme, "venue.example", None)
     return proxy.address if proxy else None
 
 
@@ -75,7 +75,7 @@ def test_an_invalid_proxy_is_one_line_that_names_the_variable(name: str) -> None
 def test_lists_of_common_tools_are_understood(text: str) -> None:
     network, warnings = read_network({"NO_PROXY": text, "ALL_PROXY": "a:1"})
     assert warnings == ()
-    assert network.proxies.proxy_for("http", "127.0.0.1", 80) is None
+    assert network.proxy_for("http", "127.0.0.1", 80) is None
 
 
 def test_invalid_entries_are_one_warning_that_shows_none_of_them() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from backend.environment.proxies import Proxy, ProxySettings, parse_no_proxy, parse_proxy
+from backend.environment.network import NetworkSettings
+from backend.environment.proxies import Proxy, parse_no_proxy, parse_proxy
 
 
 @pytest.mark.parametrize(
@@ -149,19 +150,19 @@ PLAIN, SECURE = Proxy("http", "plain", 1), Proxy("http", "secure", 2)
     ("scheme", "expected"), [("http", PLAIN), ("ws", PLAIN), ("https", SECURE), ("wss", SECURE)]
 )
 def test_each_scheme_has_its_proxy(scheme: str, expected: Proxy) -> None:
-    assert ProxySettings(PLAIN, SECURE).proxy_for(scheme, "venue.example", None) == expected
-    assert ProxySettings().proxy_for(scheme, "venue.example", None) is None
+    assert NetworkSettings(PLAIN, SECURE).proxy_for(scheme, "venue.example", None) == expected
+    assert NetworkSettings().proxy_for(scheme, "venue.example", None) is None
 
 
 @pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("ws", 80), ("https", 443)])
 def test_without_a_port_the_default_of_the_scheme_is_used(scheme: str, port: int) -> None:
     exempt, _ = parse_no_proxy(f"venue.example:{port}")
-    settings = ProxySettings(PLAIN, SECURE, exempt)
+    settings = NetworkSettings(PLAIN, SECURE, exempt)
     assert settings.proxy_for(scheme, "venue.example", None) is None
     assert settings.proxy_for(scheme, "venue.example", 8_000) is not None
 
 
 def test_one_proxy_for_both_schemes_is_one() -> None:
-    assert ProxySettings(PLAIN, PLAIN).proxies == (PLAIN,)
-    assert ProxySettings(PLAIN, SECURE).proxies == (PLAIN, SECURE)
-    assert ProxySettings().proxies == ()
+    assert NetworkSettings(PLAIN, PLAIN).proxies == (PLAIN,)
+    assert NetworkSettings(PLAIN, SECURE).proxies == (PLAIN, SECURE)
+    assert NetworkSettings().proxies == ()

@@ -12,7 +12,7 @@ import pytest
 
 from backend.clock import SystemClock
 from backend.observability.logs import MOST_WAITING, DroppingQueueHandler, open_logs
-from backend.observability.redaction import Redactor
+from backend.redaction import Redactor
 from backend.storage.sqlite_storage import DaemonThread, SqliteStorage
 
 log = logging.getLogger("life")

@@ -23,7 +23,7 @@ from backend.events import (
 from backend.models.status import ProviderChosen, Refusal
 from backend.observability.event_log import FILES, EventLog
 from backend.observability.logs import QuietFileHandler, open_logs
-from backend.observability.redaction import REDACTED, Redactor
+from backend.redaction import REDACTED, Redactor
 from tests.clocks import EPOCH
 
 KEY = "CG-AbCdEfGhIjKlMnOpQrStUvWx"

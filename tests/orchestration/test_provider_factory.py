@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.errors import ProviderError, RateLimited
 from backend.events import Event
 from backend.models.status import Refusal

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.server.listening import ALL_IPV4, open_sockets, warn_if_open_to_all
-from backend.environment.errors import SettingsError
+from backend.environment import SettingsError
 from backend.settings import Settings
 from tests.life.process import free_port
 

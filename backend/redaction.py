@@ -1,10 +1,10 @@
 """Removes API keys from every text that leaves the process."""
 
-import logging
+import html
+import json
 import re
 from collections.abc import Iterable
-
-from backend.spellings import spellings
+from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 #: Shortest secret that is replaced, in characters: a shorter one would remove ordinary words.
@@ -40,13 +40,26 @@ class Redactor:
         return text
 
 
-class RedactingFormatter(logging.Formatter):
-    """Redacts the output of another formatter, traceback included."""
+def spellings(secret: str) -> frozenset[str]:
+    """The secret as common encoders write it: plain, in a URL, in JSON or in HTML; one spelling if
+    it has only letters and digits."""
+    ways = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(secret)[1:-1].replace("/", r"\/"),
+        _escaped(secret, "\\u{:04x}"),
+        _escaped(secret, "\\u{:04X}"),
+        _escaped(secret, "%{:02x}"),
+        html.escape(secret),
+        _escaped(secret, "&#{};"),
+    }
+    # A log line in JSON that contains an error body in JSON.
+    return frozenset(ways | {json.dumps(way)[1:-1] for way in ways})
 
-    def __init__(self, inner: logging.Formatter, redact: Redactor) -> None:
-        super().__init__()
-        self._inner = inner
-        self._redact = redact
 
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redact(self._inner.format(record))
+def _escaped(secret: str, form: str) -> str:
+    return "".join(char if char.isalnum() else form.format(ord(char)) for char in secret)

@@ -2,7 +2,7 @@
 
 from backend.events import RefreshFailing
 from backend.models.status import ProviderChosen
-from backend.observability.history import RotationHistory
+from backend.status import RotationHistory
 from tests.clocks import EPOCH
 
 
@@ -17,4 +17,4 @@ def test_the_last_fifty_choices_are_kept_newest_last() -> None:
 def test_other_events_are_ignored() -> None:
     history = RotationHistory()
     history(RefreshFailing(EPOCH, "market", "market", "timeout"))
-    assert history.choices == ()
+    assert tuple(history.choices) == ()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from backend.observability.redaction import REDACTED, RedactingFormatter, Redactor
+from backend.observability.logs import LineFormatter
+from backend.redaction import REDACTED, Redactor
 
 KEY = "CG-AbCdEfGhIjKlMnOpQrStUvWx"
 ODD_KEY = "k3y/with+odd=chars&more"
@@ -108,7 +109,7 @@ def test_a_known_key_never_survives_whatever_surrounds_it(
 
 
 def test_the_arguments_and_the_traceback_of_a_record_are_redacted() -> None:
-    formatter = RedactingFormatter(logging.Formatter("%(levelname)s %(message)s"), Redactor([KEY]))
+    formatter = LineFormatter("%(levelname)s %(message)s", Redactor([KEY]))
     try:
         raise ValueError(f"cannot use {KEY}")
     except ValueError:
