@@ -66,9 +66,10 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own, without the layers whose work the edge does: server errors, body sizes.
-        `RememberedCalls` comes before the router."""
-        routes = RememberedCalls(AsyncExitStackMiddleware(self.router))
-        return ExceptionMiddleware(routes, handlers=self.exception_handlers)
+        `RememberedCalls` comes before it."""
+        routes = AsyncExitStackMiddleware(self.router)
+        handled = ExceptionMiddleware(routes, handlers=self.exception_handlers)
+        return RememberedCalls(handled)
 
 
 def create_app(

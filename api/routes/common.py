@@ -91,6 +91,8 @@ def refuse_others(parameter: str, value: str | None, available: Sequence[str]) -
 
 def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
     """The unique parts of comma lists. Raises InvalidParameter on too many."""
+    if not any(lists):
+        return ()
     parts = [part.strip() for names in lists if names for part in names.split(",")]
     unique = tuple(dict.fromkeys(part for part in parts if part))
     if not unique and any(names is not None for names in lists):

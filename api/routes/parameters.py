@@ -16,8 +16,9 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.edge.error_handlers import HANDLERS
 from backend.bounded_map import BoundedMap
-from backend.errors import InvalidParameter, UnknownName, UnknownParameter
+from backend.errors import GatewayError, InvalidParameter, UnknownName, UnknownParameter
 
 #: Unknown parameters that an error names, characters of each name, and suggestions for each.
 MAX_NAMED, MAX_NAME_LENGTH, MAX_SUGGESTIONS = 8, 64, 3
@@ -87,29 +88,33 @@ class CheckedRoute(APIRoute):
 
 
 class RememberedCalls:
-    """A layer before the router: FastAPI finds the route of a URL and validates its parameters
-    once; the next request of that URL goes to the endpoint at once. That saves most of the time of
-    a request whose answer is cached.
+    """A layer before FastAPI's: it finds the route of a URL and validates its parameters once; the
+    next request of that URL goes to the endpoint at once. That saves most of the time of a request
+    whose answer is cached.
     """
 
-    def __init__(self, router: ASGIApp) -> None:
-        self._router = router
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
         self._calls = BoundedMap[tuple[Any, ...], tuple[Any, Callable[..., Any]]](
             MAX_REMEMBERED_URLS
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._router(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         url = scope["method"], scope.get("root_path", ""), scope["path"], scope["query_string"]
         remembered = self._calls.get(url)
         if remembered is not None:
             scope["route"], call = remembered
-            response = await call(request=Request(scope, receive, send))
+            request = Request(scope, receive, send)
+            try:
+                response = await call(request=request)
+            except GatewayError as error:
+                response = await HANDLERS[GatewayError](request, error)
             await response(scope, receive, send)
             return
-        await self._router(scope, receive, send)
+        await self._app(scope, receive, send)
         if _CALL in scope and sum(map(len, url)) <= MAX_REMEMBERED_LENGTH:
             self._calls.set(url, (scope["route"], scope[_CALL]))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -86,8 +87,7 @@ class Responder:
         page: Callable[[], Page[Any]],
         encode: Encode,
     ) -> View:
-        # A digest: a selection may have hundreds of names that a client chose.
-        key = blake2b(repr(selection).encode(), digest_size=16).digest()
+        key = _digest(selection)
         if (cached := self._cache.view(key, answer.refresh_id)) is not None:
             return cached
         shown = page()
@@ -100,3 +100,9 @@ class Responder:
         view = View(key, answer.refresh_id, body_of(content, content_type))
         self._cache.add_view(view)
         return view
+
+
+@lru_cache(maxsize=128)
+def _digest(selection: Hashable) -> bytes:
+    """Of a fixed length: a selection may have hundreds of names that a client chose."""
+    return blake2b(repr(selection).encode(), digest_size=16).digest()
