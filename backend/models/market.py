@@ -54,7 +54,7 @@ class Coin:
     """One row of the market. All amounts are in USD; figures that no provider gave are None.
 
     `id` is CoinGecko's (`bitcoin`), `symbol` is upper case (`BTC`), `price_change_24h` is an
-    amount, `price_change_percentage_24h` is in percent (1.5 is 1.5 %), both over rolling 24 h.
+    amount, the percentages are in percent (1.5 is 1.5 %), all over rolling hours or days.
     `source` is the provider of the row's price.
     """
 
@@ -73,6 +73,8 @@ class Coin:
     circulating_supply: NotNegative | None
     last_updated: Instant | None
     source: Text
+    price_change_percentage_1h: Finite | None = None
+    price_change_percentage_7d: Finite | None = None
 
     @property
     def key(self) -> str:
@@ -145,14 +147,37 @@ class Ranking:
 class PairTickers:
     """A venue's live instruments against dollars, the preferred quote currency's for each base.
 
-    `refused` names the symbols of rows that were left out as implausible.
+    `refused` names the symbols of rows that were left out as implausible. `others` are instruments
+    against other currencies (`BTC/EUR`): candles in these currencies come from them, prices do not.
     """
 
     tickers: tuple[PairTicker, ...]
     refused: tuple[str, ...] = ()
+    others: tuple[PairTicker, ...] = ()
 
 
-Quotes = Ranking | PairTickers
+@dataclass(frozen=True, slots=True)
+class ListedCoin:
+    """A row of a list with foreign ids: the coin without an id, the vendor's own name of it in an
+    address (`bitcoin`, `btc-bitcoin`), and the addresses of its contracts."""
+
+    coin: Coin
+    slug: str
+    contracts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRanking:
+    """A ranked list of a vendor that has ids of its own, best rank first.
+
+    `refused` names the slugs of rows that were left out as implausible.
+    """
+
+    listed: tuple[ListedCoin, ...]
+    refused: tuple[str, ...] = ()
+
+
+Quotes = Ranking | ForeignRanking | PairTickers
 
 
 @dataclass(frozen=True)
@@ -173,12 +198,14 @@ class Market:
     """All coins we know, best rank first.
 
     `ranked` is False while no ranked list has ever been seen. `instruments` maps a coin's key to
-    the instruments that trade it; it is None while no venue has listed its instruments.
+    the instruments that trade it; it is None while no venue has listed its instruments. `venues`
+    are those that have: what they did not list, they do not trade.
     """
 
     coins: tuple[Coin, ...]
     ranked: bool
     instruments: Mapping[str, tuple[Instrument, ...]] | None = None
+    venues: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

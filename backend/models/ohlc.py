@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass as validated
 
-from backend.identity.instruments import Instrument
+from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.answer import Query
 from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
 
@@ -76,7 +76,7 @@ def _month_open(instant_ms: int) -> int:
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Candle:
-    """One candle, prices in USD or a dollar coin.
+    """One candle, prices in the quote currency of its instrument, else in USD.
 
     `timestamp` is epoch ms of the open, `volume` is in units of the coin (None where the
     provider has none), `closed` is False for the one still forming when it was fetched.
@@ -206,8 +206,8 @@ class OhlcQuery(Query[Candles]):
     """The query for one coin's candles: the newest, or all that open in [start_ms, end_ms).
 
     `coin_id` is CoinGecko's id, None where it is not known; `instruments` are those that trade
-    the coin. `reference_price` (USD) guards against a namesake's candles; it is not part of the
-    query's identity.
+    the coin in `currency` (dollar coins count as dollars). `reference_price` (USD) guards against a
+    namesake's candles; it is not part of the query's identity.
     """
 
     category: ClassVar[str] = "ohlc"
@@ -218,14 +218,19 @@ class OhlcQuery(Query[Candles]):
     start_ms: int | None = None
     end_ms: int | None = None
     reference_price: float | None = field(default=None, compare=False)
+    currency: str = DOLLAR
 
     @property
     def subject(self) -> str:
-        return f"{self.interval} candles of {self._coin}"
+        return f"{self.interval} candles of {self._coin}{self._in_currency}"
 
     @property
     def series(self) -> str:
-        return f"{self._coin}/{self.interval}"
+        return f"{self._coin}/{self.interval}{self._in_currency}"
+
+    @property
+    def _in_currency(self) -> str:
+        return "" if self.currency == DOLLAR else f" in {self.currency}"
 
     @property
     def _coin(self) -> str:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
+from backend.identity.instruments import (
+    DOLLAR,
+    QUOTES,
+    Instrument,
+    guessed_instruments,
+    instrument_at,
+)
 from tests.test_laws import ROOT, sources
 
 AT_BINANCE = Instrument("binance", "BTC", "USDT", "BTCUSDT")
@@ -28,8 +34,22 @@ def test_each_venue_finds_its_own_instrument() -> None:
     assert instrument_at("okx", traded) is None
 
 
-def test_before_any_list_a_coin_is_looked_for_against_usdt_at_binance() -> None:
-    assert guessed_instruments("BTC") == (AT_BINANCE,)
+def test_before_any_list_each_venue_is_expected_to_trade_a_coin_in_its_own_spelling() -> None:
+    guessed = guessed_instruments("BTC")
+    assert [(one.venue, one.symbol) for one in guessed] == [
+        ("binance", "BTCUSDT"),
+        ("coinbase", "BTC-USD"),
+        ("okx", "BTC-USDT"),
+        ("bitstamp", "btcusd"),
+        ("kraken", "BTC/USD"),
+    ]
+    assert {one.currency for one in guessed} == {"USD"}
+
+
+def test_a_guess_in_another_currency_names_books_in_that_currency_only() -> None:
+    in_pounds = guessed_instruments("BTC", "GBP", listed=("coinbase",))
+    assert [one.symbol for one in in_pounds] == ["btcgbp", "BTC/GBP"]
+    assert guessed_instruments("BTC", "JPY") == ()
 
 
 @pytest.mark.parametrize("ticker", ["B" * 197, "B\u200d"], ids=ascii)
@@ -45,7 +65,7 @@ def test_no_other_module_builds_a_venues_spelling() -> None:
         for path in sources("backend")
         if not str(path.relative_to(ROOT)).startswith(owners)
         for text in texts_in(path)
-        if any(quote in text for quote in QUOTES)
+        if any(quote in text for quote in QUOTES if quote != DOLLAR)
     ]
     assert found == []
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from backend.errors import GatewayError, UnknownSymbol
+from backend.identity.instruments import VENUES
 from backend.models.answer import Answer, Query
 from backend.models.gas import GasQuery
 from backend.models.market import (
@@ -69,7 +70,10 @@ def coin(id: str, symbol: str, rank: int, price: float) -> Coin:  # noqa: A002 -
 
 BITCOIN, ETHER = coin("bitcoin", "BTC", 1, 50_000.0), coin("ethereum", "ETH", 2, 3_000.0)
 MARKET = Market(
-    (BITCOIN, ETHER), True, {"bitcoin": instruments("BTCUSDT"), "ethereum": instruments("ETHUSDT")}
+    (BITCOIN, ETHER),
+    True,
+    {"bitcoin": instruments("BTCUSDT"), "ethereum": instruments("ETHUSDT")},
+    frozenset(VENUES),
 )
 
 

@@ -5,25 +5,31 @@ Documentation: github binance/binance-spot-api-docs (rest-api.md, errors.md, 202
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from operator import index, itemgetter
 from typing import Any
 
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
-from backend.identity.instruments import FIAT, QUOTES, Instrument, instrument_at
-from backend.models.market import NAMESAKE_FACTOR, PairTicker, PairTickers, QuotesQuery, agree
+from backend.identity.instruments import FIAT, Instrument
+from backend.models.market import PairTicker, PairTickers, QuotesQuery
 from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
-    CURRENT_WITHIN_MS,
     LONGEST_NAME,
     decimal_number,
     decimal_numbers,
     parse_candles,
     parse_rows,
     refuse_other_times,
+)
+from backend.providers.venues import (
+    candle_of,
+    instrument_for,
+    newest_of,
+    preferred_pairs,
+    refuse_other_market,
+    serves_candles,
 )
 
 PUBLIC = Plan(
@@ -40,6 +46,8 @@ PUBLIC = Plan(
 #: A pair whose last trade is older than this, relative to the list, is delisted. In ms.
 DEAD_AFTER_MS = HOUR
 PAGE = 1_000
+#: The quotes whose pairs are read, dollar coins first; no other one ends like them.
+OWN_QUOTES = ("USDT", "FDUSD", "USDC", "EUR")
 #: Most rows; about 3,500 pairs were ever listed.
 MOST_TICKERS = 10_000
 KLINES_WEIGHT = 2
@@ -52,8 +60,8 @@ build_tickers = Call(
 
 
 def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> PairTickers:
-    """One pair against a dollar coin for each coin. Delisted and fiat pairs are left out,
-    malformed rows are named."""
+    """For each coin the pair against a dollar coin, and that against the euro. Delisted and fiat
+    pairs are left out, malformed rows are named."""
     rows, malformed = parse_rows(payloads[0], _identified, "symbol", most=MOST_TICKERS)
     traded = [row for row in rows if row["count"] > 0]
     # The venue's time, as our clock may be wrong; few pairs with trades are delisted.
@@ -61,14 +69,10 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     ahead = [row for row in traded if row["closeTime"] - venue_ms > DEAD_AFTER_MS]
     live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
     priced = ((row, instrument_of(context.provider, row["symbol"])) for row in live)
-    dollar = [(row, instrument) for row, instrument in priced if instrument]
-    dollar.sort(key=by_quote)
-    tickers, wrong = parse_rows(dollar, _ticker, lambda row: row[1].symbol, most=MOST_TICKERS)
-    best: dict[str, PairTicker] = {}
-    for ticker in tickers:
-        best.setdefault(ticker.instrument.base, ticker)
+    coins = [(row, instrument) for row, instrument in priced if instrument]
+    tickers, wrong = parse_rows(coins, _ticker, lambda row: row[1].symbol, most=MOST_TICKERS)
     refused = (*malformed, *(row["symbol"][:LONGEST_NAME] for row in ahead), *wrong)
-    return PairTickers(tuple(best.values()), refused)
+    return preferred_pairs(tickers, refused)
 
 
 def _identified(row: Any) -> Any:
@@ -80,8 +84,8 @@ def _identified(row: Any) -> Any:
 
 
 def instrument_of(venue: str, symbol: str) -> Instrument | None:
-    """The instrument of a coin against a dollar coin; None for any other pair. Raises ValueError
-    for a symbol that is too long or not printable."""
+    """The instrument of a coin against a dollar coin or the euro; None for any other pair. Raises
+    ValueError for a symbol that is too long or not printable."""
     if len(symbol) > LONGEST_NAME:  # the cache must not keep it
         raise ValueError("a symbol that is too long")
     return _instrument_of(venue, symbol)
@@ -89,17 +93,12 @@ def instrument_of(venue: str, symbol: str) -> Instrument | None:
 
 @lru_cache(maxsize=MOST_TICKERS)
 def _instrument_of(venue: str, symbol: str) -> Instrument | None:
-    for quote in QUOTES:
+    for quote in OWN_QUOTES:
         if symbol.endswith(quote):
             base = symbol.removesuffix(quote)
             is_coin = base and base not in FIAT
             return Instrument(venue, base, quote, symbol) if is_coin else None
     return None
-
-
-def by_quote(row: tuple[Any, Instrument]) -> int:
-    """Sorts rows with their instruments by the quote currency, the preferred one first."""
-    return QUOTES.index(row[1].quote)
 
 
 def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
@@ -121,20 +120,12 @@ def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
     )
 
 
-def serves_klines(query: OhlcQuery, context: Context) -> bool:
-    # Without a known price, another coin's pair of the same symbol cannot be detected.
-    return _instrument(query, context) is not None and query.reference_price is not None
-
-
-def _instrument(query: OhlcQuery, context: Context) -> Instrument | None:
-    return instrument_at(context.provider, query.instruments)
+serves_klines = serves_candles(tuple(Interval))
 
 
 def build_klines(query: OhlcQuery, context: Context) -> tuple[Call, ...]:
     """The newest 1,000 candles; or, for a range, one current candle and pages of 1,000."""
-    instrument = _instrument(query, context)
-    assert instrument is not None, "serves_klines() requires an instrument"
-    call = partial(_klines, instrument.symbol)
+    call = partial(_klines, instrument_for(query, context).symbol)
     if query.start_ms is None or query.end_ms is None:
         return (call(query.interval, PAGE),)
     span = PAGE * query.interval.step_ms
@@ -156,12 +147,12 @@ def _klines(
 
 def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """The candles, oldest first. Raises QueryRefused if the pair is delisted or another coin's."""
-    if query.start_ms is None or query.end_ms is None:
+    if query.start_ms is None:
         series = _series(query, payloads, context)
-        _refuse_other_market(query, series, context)
+        refuse_other_market(query, series, context)
         return series
-    probe = replace(query, interval=Interval.M1, start_ms=None, end_ms=None)
-    _refuse_other_market(query, _series(probe, payloads[:1], context), context)
+    probe = newest_of(query)
+    refuse_other_market(probe, _series(probe, payloads[:1], context), context)
     return _series(query, payloads[1:], context)
 
 
@@ -172,37 +163,15 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
         partial(_candle, query, context),
         itemgetter(0),
         most=2 * PAGE,
-        instrument=_instrument(query, context),
+        instrument=instrument_for(query, context),
     )
 
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
-    if row[0] - context.now_ms > CURRENT_WITHIN_MS:
-        raise ValueError("the candle is in the future")
-    start_ms, end_ms = query.start_ms, query.end_ms
-    if start_ms is not None and end_ms is not None and not start_ms <= row[0] < end_ms:
-        raise ValueError("the candle is outside the requested range")
     if not row[0] < row[6] < query.interval.next_open(row[0]):
         raise ValueError("the candle overlaps the next one")
-    opened, high, low, close, volume = decimal_numbers(row[1:6])
-    return Candle(row[0], opened, high, low, close, volume, closed=row[6] < context.now_ms)
-
-
-def _refuse_other_market(query: OhlcQuery, series: Candles, context: Context) -> None:
-    """Requires a current newest candle near the known price: the candles of a delisted pair end
-    earlier, and those of another coin have another price."""
-    if not series.candles:
-        raise QueryRefused("no candles of this pair")
-    newest = series.candles[-1]
-    ended_ms = series.interval.next_open(newest.timestamp)
-    if context.now_ms - ended_ms >= CURRENT_WITHIN_MS:  # a live candle ends in the future
-        if series.refused:
-            raise ValueError("every current candle is malformed")
-        raise QueryRefused("the pair is no longer traded")
-    # A wider tolerance than for tickers: the known price may be hours old.
-    known = query.reference_price
-    if known is None or not agree(newest.close, known, NAMESAKE_FACTOR):
-        raise QueryRefused("the pair's price is not the coin's")
+    is_closed = row[6] < context.now_ms
+    return candle_of(query, context, row[0], decimal_numbers(row[1:6]), closed=is_closed)
 
 
 def error_code(payload: Any) -> int | None:

@@ -11,7 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from backend.identity.instruments import Instrument
+from backend.identity.instruments import DOLLAR, QUOTES, Instrument
 from backend.models.market import NAMESAKE_FACTOR, PairTicker
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
@@ -24,7 +24,7 @@ from backend.models.ticks import (
 )
 from backend.providers.adapter import Context, PushFeed, Window
 from backend.providers.rows import CURRENT_WITHIN_MS, bounded, decimal_numbers, parse_rows
-from backend.providers.vendors.binance import MOST_TICKERS, by_quote, instrument_of
+from backend.providers.vendors.binance import MOST_TICKERS, instrument_of
 
 ALL_TICKERS = "!miniTicker@arr"
 #: Silence after which a stream is not live. Tickers are sent each second, candles with trades.
@@ -81,11 +81,11 @@ def _tickers(rows: Any, context: Context) -> TickerUpdates:
 
     bounded(rows, MOST_TICKERS)
     found = parse_rows(rows, paired, "s", most=MOST_TICKERS)[0] if rows else []
-    dollar = [(row, instrument) for row, instrument in found if instrument]
+    dollar = [(row, one) for row, one in found if one and one.currency == DOLLAR]
     if not dollar:
         return TickerUpdates(context.provider, ())
-    dollar.sort(key=by_quote)
     tickers, _ = parse_rows(dollar, partial(_ticker, context), itemgetter(0), most=MOST_TICKERS)
+    tickers.sort(key=lambda one: QUOTES.index(one.instrument.quote))
     return TickerUpdates(context.provider, tuple(tickers))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, InvalidParameter
-from backend.identity.instruments import Instrument, guessed_instruments
+from backend.identity.instruments import DOLLAR, Instrument, guessed_instruments
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
@@ -31,13 +31,17 @@ MAX_STALE_OPEN_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class OhlcView:
-    """A reader's choice of candles. Both bounds are inclusive, in epoch ms of the candle's open."""
+    """A reader's choice of candles. Both bounds are inclusive, in epoch ms of the candle's open.
+
+    `currency` is that of the books from which the candles come.
+    """
 
     interval: Interval
     limit: int | None = None
     start_ms: int | None = None
     end_ms: int | None = None
     include_open: bool = True
+    currency: str = DOLLAR
 
 
 class CandleSource(Source[OhlcQuery, Candles], Protocol):
@@ -85,8 +89,16 @@ class OhlcService:
                     latest = await self._coins.latest()
                     index = self._coins.index(latest.data)
                 found = index.resolve(symbol)
-                coin, instruments = found.coin, _instruments(found, index.market)
-                query = OhlcQuery(coin.id, instruments, view.interval, start_ms, end_ms, coin.price)
+                coin = found.coin
+                query = OhlcQuery(
+                    coin.id,
+                    _instruments(found, index.market, view.currency),
+                    view.interval,
+                    start_ms,
+                    end_ms,
+                    coin.price,
+                    view.currency,
+                )
                 if charge and await self._source.costs_a_call(query):
                     charge(cost_of(query))
                 answer = await self._source.fetch(query)
@@ -158,21 +170,28 @@ def _limit(view: OhlcView) -> int:
     return MOST_CANDLES if is_range else DEFAULT_LIMIT
 
 
-def _instruments(found: Resolution, market: Market) -> tuple[Instrument, ...]:
-    """The coin's instruments: those verified by price, or a guess that the candles must confirm."""
+def _instruments(found: Resolution, market: Market, currency: str) -> tuple[Instrument, ...]:
+    """The coin's instruments in `currency`: those verified by price, and a guess for each venue
+    that has not listed its own. The candles of a guess must confirm it.
+
+    They are in a fixed order: a guess that a list confirms does not change the query.
+    """
     if not found.is_best_ranked:
         return ()
-    if market.instruments is None:
-        return guessed_instruments(found.coin.symbol)
-    return market.instruments.get(found.coin.key, ())
+    known = (market.instruments or {}).get(found.coin.key, ())
+    guesses = guessed_instruments(found.coin.symbol, currency, market.venues)
+    found_all = (*(one for one in known if one.currency == currency), *guesses)
+    return tuple(sorted(found_all, key=lambda one: one.venue))
 
 
 def _notes(answer: Answer[Candles], known_price: float | None) -> tuple[str, ...]:
     """Warnings about the quote currency, the volume, the latest price and refused candles."""
     series = answer.data
     if series.instrument:
-        symbol = series.instrument.symbol
-        notes = [f"prices are those of {symbol}: a dollar coin is taken for the dollar"]
+        symbol, quote = series.instrument.symbol, series.instrument.quote
+        is_coin = quote != series.instrument.currency
+        meaning = "a dollar coin is taken for the dollar" if is_coin else f"they are in {quote}"
+        notes = [f"prices are those of {symbol}: {meaning}"]
     else:
         notes = [f"{answer.sources[0]} has no volume, and its candles can be 15 minutes old"]
     is_newest = bool(series.candles) and not series.candles[-1].closed

@@ -36,13 +36,17 @@ class CoinRecord:
 class CoinBook:
     """The market between two refreshes, best rank first.
 
-    A refresh replaces all rows, an update costs one row only. `instruments` are those of Market.
+    A refresh replaces all rows, an update costs one row only. `instruments` and `venues` are those
+    of Market.
     """
 
     def __init__(self) -> None:
         self.records: tuple[CoinRecord, ...] = ()
         self.ranked = False
+        #: Who gave the ranks: two vendors' ranks are never in one list.
+        self.rank_source = ""
         self.instruments: Mapping[str, tuple[Instrument, ...]] | None = None
+        self.venues: frozenset[str] = frozenset()
         self._by_key: dict[str, CoinRecord] = {}
         self._best: dict[str, CoinRecord] = {}
         self._visible: list[Coin] = []
@@ -54,11 +58,11 @@ class CoinBook:
     def market(self) -> Market:
         """All rows with the newest figures, however old they are."""
         coins = tuple(record.coin for record in self.records)
-        return Market(coins, self.ranked, self.instruments)
+        return Market(coins, self.ranked, self.instruments, self.venues)
 
     def visible_market(self) -> Market:
         """All rows as readers get them."""
-        return Market(tuple(self._visible), self.ranked, self.instruments)
+        return Market(tuple(self._visible), self.ranked, self.instruments, self.venues)
 
     def get(self, key: str) -> CoinRecord | None:
         """By Coin.key."""
@@ -127,7 +131,9 @@ class CoinBook:
             record.place = place
         self.records = tuple(records)
         self.ranked, self.instruments = market.ranked, market.instruments
-        self._by_key = {record.coin.key: record for record in records}
+        self.venues = market.venues
+        # Rows without an id can share a ticker: the best-ranked one has the key.
+        self._by_key = {record.coin.key: record for record in reversed(records)}
         self._best = {record.coin.symbol: record for record in reversed(records)}
         self._visible = [record.visible for record in records]
 

@@ -1,16 +1,20 @@
 """How providers' answers enter the coin book.
 
-CoinGecko's ranked list is the universe: ids, names, ranks, supply. A venue knows only instruments;
-`lay_over` is the one rule by which its prices enter, from a list or from pushed tickers.
+A ranked list is the universe: ids, names, ranks, supply. Ids are CoinGecko's; `identified` finds
+them for the list of another vendor. A venue knows only instruments; `lay_over` is the one rule by
+which its prices enter, from a list or from pushed tickers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from backend.identity.instruments import Instrument
+from backend.identity.foreign_ids import ForeignIds, ForeignName, KnownName
+from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.market import (
     NAMESAKE_FACTOR,
     Coin,
+    ForeignRanking,
+    ListedCoin,
     Market,
     PairTicker,
     PairTickers,
@@ -24,16 +28,33 @@ from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.notes import kept_note, refused_notes
 from backend.services.market.outlier_filter import OutlierFilter, Verdict
 
+#: The origin of ranks that CoinGecko gave, by any of its plans.
+OWN_IDS = "coingecko"
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
     "and the order is by 24 h volume on one venue"
 )
+#: A dollar coin that is off the dollar by more than this share prices no coin in dollars.
+DEPEGGED = 0.01
 
 
-def absorb(book: CoinBook, quotes: Quotes, source: str, outliers: OutlierFilter) -> tuple[str, ...]:
-    """Brings a provider's answer into the book; returns the warnings for readers."""
+def absorb(
+    book: CoinBook,
+    quotes: Quotes,
+    source: str,
+    outliers: OutlierFilter,
+    contracts: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Brings a provider's answer into the book; returns the warnings for readers.
+
+    `contracts` maps the addresses of tokens' contracts to CoinGecko's ids.
+    """
+    if isinstance(quotes, ForeignRanking):
+        ranking = identified(quotes, book, contracts)
+        _absorb_ranking(book, ranking, source, outliers)
+        return (*refused_notes(ranking), *_unidentified_note(ranking, source))
     if isinstance(quotes, Ranking):
-        _absorb_ranking(book, quotes, source, outliers)
+        _absorb_ranking(book, quotes, OWN_IDS, outliers)
         return refused_notes(quotes)
     if not book.ranked:
         _absorb_unranked(book, quotes, outliers)
@@ -42,16 +63,62 @@ def absorb(book: CoinBook, quotes: Quotes, source: str, outliers: OutlierFilter)
     return (*kept_note(book.market, source), *refused_notes(quotes))
 
 
-def _absorb_ranking(book: CoinBook, ranking: Ranking, source: str, outliers: OutlierFilter) -> None:
+def identified(quotes: ForeignRanking, book: CoinBook, contracts: Mapping[str, str]) -> Ranking:
+    """The list with CoinGecko's ids; a row of which the id is not sure stays without one. An id is
+    given once, to the best-ranked row. The picture of a known coin is kept."""
+    coins = [record.coin for record in book.records if book.ranked]
+    known = (
+        KnownName(coin.id, coin.symbol, coin.name, coin.price, coin.market_cap_rank)
+        for coin in coins
+        if coin.id
+    )
+    ids = ForeignIds(known, contracts, agree)
+    given: set[str] = set()
+    rows = []
+    for row in quotes.listed:
+        coin_id = ids.id_of(_name_of(row))
+        if coin_id is None or coin_id in given:
+            rows.append(row.coin)
+            continue
+        given.add(coin_id)
+        record = book.get(coin_id)
+        image = record.coin.image if record else None
+        rows.append(replace(row.coin, id=coin_id, image=image or row.coin.image))
+    return Ranking(tuple(rows), quotes.refused)
+
+
+def _name_of(row: ListedCoin) -> ForeignName:
+    coin = row.coin
+    return ForeignName(
+        coin.symbol, row.slug, coin.name, row.contracts, coin.price, coin.market_cap_rank
+    )
+
+
+def _unidentified_note(ranking: Ranking, source: str) -> tuple[str, ...]:
+    count = sum(coin.id is None for coin in ranking.coins)
+    if not count:
+        return ()
+    return (f"{count} rows of {source} have no id: no evidence shows which coin of CoinGecko's",)
+
+
+def _absorb_ranking(
+    book: CoinBook, ranking: Ranking, rank_source: str, outliers: OutlierFilter
+) -> None:
     """A new universe. Rows that were refused as implausible, or whose price is quarantined, stay
-    as they were last seen."""
+    as they were last seen, but without a rank that another vendor gave: ranks do not mix."""
     known = book.get if book.ranked else lambda _key: None
     listed = {coin.id for coin in ranking.coins}
-    missing = [record for name in ranking.refused if name not in listed and (record := known(name))]
+    missing = [
+        record.coin for name in ranking.refused if name not in listed and (record := known(name))
+    ]
+    if rank_source != book.rank_source:
+        missing = [replace(coin, market_cap_rank=None) for coin in missing]
     outliers.compare((coin, record.coin) for coin in ranking.coins if (record := known(coin.key)))
     rows = [_accepted(known(coin.key), coin, outliers) for coin in ranking.coins]
-    coins = coins_by_rank((*rows, *(record.coin for record in missing)))
-    book.replace(Market(coins, True, book.instruments if book.ranked else None))
+    coins = coins_by_rank((*rows, *missing))
+    instruments = book.instruments if book.ranked else None
+    book.replace(Market(coins, True, instruments, book.venues if book.ranked else frozenset()))
+    book.rank_source = rank_source
 
 
 def _accepted(
@@ -70,19 +137,29 @@ def _accepted(
 def overlay(book: CoinBook, quotes: PairTickers, source: str, outliers: OutlierFilter) -> None:
     """Lays a venue's whole list over the book, and decides which instruments trade which coin.
 
-    An instrument whose price is off still trades the coin, unless the price is a namesake's.
+    An instrument whose price is off still trades the coin, unless the price is a namesake's. A euro
+    or a pound is a dollar within much less than a namesake's factor.
     """
     instruments: dict[str, tuple[Instrument, ...]] = {}
-    for record, ticker in _holders(book, quotes.tickers):
-        coin = record.coin
-        if coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
-            instruments[coin.key] = (ticker.instrument,)
+    for tickers in (quotes.tickers, *_by_currency(quotes.others)):
+        for record, ticker in _holders(book, tickers):
+            coin = record.coin
+            if coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
+                others = instruments.get(coin.key, ())
+                instruments[coin.key] = (*others, ticker.instrument)
     for key, known in (book.instruments or {}).items():
         elsewhere = tuple(one for one in known if one.venue != source)
         if elsewhere:
             instruments[key] = (*instruments.get(key, ()), *elsewhere)
-    book.instruments = instruments
+    book.instruments, book.venues = instruments, book.venues | {source}
     lay_over(book, quotes.tickers, outliers)
+
+
+def _by_currency(tickers: Iterable[PairTicker]) -> Iterable[list[PairTicker]]:
+    found: dict[str, list[PairTicker]] = {}
+    for ticker in tickers:
+        found.setdefault(ticker.instrument.currency, []).append(ticker)
+    return found.values()
 
 
 def lay_over(book: CoinBook, tickers: Iterable[PairTicker], outliers: OutlierFilter) -> bool:
@@ -92,7 +169,8 @@ def lay_over(book: CoinBook, tickers: Iterable[PairTicker], outliers: OutlierFil
     agrees with the last known price, or a list confirms it. All other rows stay as they are.
     """
     compared: list[tuple[Coin, Coin]] = []
-    for record, ticker in _holders(book, tickers):
+    in_dollars = (ticker for ticker in tickers if _is_worth_a_dollar(book, ticker.instrument.quote))
+    for record, ticker in _holders(book, in_dollars):
         before = record.coin
         after = _overlaid(record, ticker, outliers)
         if after is not None:
@@ -100,6 +178,13 @@ def lay_over(book: CoinBook, tickers: Iterable[PairTicker], outliers: OutlierFil
             compared.append((after, before))
     outliers.compare(compared)
     return bool(compared)
+
+
+def _is_worth_a_dollar(book: CoinBook, quote: str) -> bool:
+    """False for a dollar coin whose own last known price is off the dollar."""
+    record = book.best_ranked(quote) if quote != DOLLAR and book.ranked else None
+    price = record.coin.price if record else None
+    return price is None or abs(price - 1) <= DEPEGGED
 
 
 def _holders(book: CoinBook, tickers: Iterable[PairTicker]) -> list[tuple[CoinRecord, PairTicker]]:
@@ -122,7 +207,8 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
     is_doubtful = verdict is Verdict.STEADY and not agree(ticker.price, coin.price)
     if verdict is Verdict.QUARANTINED or is_doubtful:
         return None
-    supply = coin.circulating_supply
+    # Without a known supply, that which the list's own market cap and price mean.
+    supply = coin.circulating_supply or (coin.market_cap or 0.0) / coin.price
     return replace(
         coin,
         price=ticker.price,
@@ -143,7 +229,8 @@ def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilte
     rows = (_bare(ticker) for ticker in traded)
     coins = tuple(_accepted(book.get(row.key), row, outliers, is_venue=True) for row in rows)
     instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
-    book.replace(Market(coins, False, instruments))
+    venues = frozenset(ticker.instrument.venue for ticker in traded)
+    book.replace(Market(coins, False, instruments, venues))
 
 
 def _bare(ticker: PairTicker) -> Coin:

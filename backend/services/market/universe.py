@@ -1,6 +1,6 @@
 """The source of the market: merges providers' answers and venues' tickers into one list."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,9 +27,15 @@ class UniverseSource:
     """
 
     def __init__(
-        self, quotes: Source[QuotesQuery, Quotes], *, max_age_s: float = MAX_AGE_S
+        self,
+        quotes: Source[QuotesQuery, Quotes],
+        *,
+        max_age_s: float = MAX_AGE_S,
+        contracts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """`contracts` gives the coin ids by address of the tokens' contracts, as far as known."""
         self._quotes = quotes
+        self._contracts = contracts
         self._book = CoinBook()
         self._max_age = timedelta(seconds=max_age_s)
         self._outliers = OutlierFilter()
@@ -59,7 +65,8 @@ class UniverseSource:
         return market
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
-        warnings = absorb(self._book, answer.data, answer.sources[0], self._outliers)
+        source, contracts = answer.sources[0], self._contracts()
+        warnings = absorb(self._book, answer.data, source, self._outliers, contracts)
         self._lay_pushed_over()
         hidden = self._book.expire(answer.fetched_at, self._max_age)
         return answer.carrying(

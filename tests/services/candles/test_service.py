@@ -11,6 +11,7 @@ from backend.errors import (
     InvalidParameter,
     UnknownSymbol,
 )
+from backend.identity.instruments import VENUES, guessed_instruments
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
@@ -48,7 +49,7 @@ BITCOIN = coin("bitcoin", "BTC", 1, 50_000.0)
 RIPPLE = coin("ripple", "XRP", 2, 2.0)
 PEGGED = coin("pegged-xrp", "XRP", 180, 1.9)
 COINS = (BITCOIN, RIPPLE, PEGGED)
-MARKET = Market(COINS, True, {"bitcoin": instruments("BTCUSDT")})
+MARKET = Market(COINS, True, {"bitcoin": instruments("BTCUSDT")}, frozenset(VENUES))
 
 
 class OneMarket:
@@ -219,8 +220,33 @@ async def test_only_the_best_ranked_coin_of_a_ticker_has_instruments(
     symbol: str, pairs: dict[str, str] | None, coin_id: str, pair: str | None
 ) -> None:
     known = None if pairs is None else {name: instruments(pair) for name, pair in pairs.items()}
-    query = await asked(OhlcView(H1), symbol, Market(COINS, True, known))
-    assert (query.coin_id, query.instruments) == (coin_id, instruments(pair) if pair else ())
+    listed = frozenset[str]() if pairs is None else frozenset(VENUES)
+    query = await asked(OhlcView(H1), symbol, Market(COINS, True, known, listed))
+    at_binance = tuple(one for one in query.instruments if one.venue == "binance")
+    assert (query.coin_id, at_binance) == (coin_id, instruments(pair) if pair else ())
+
+
+async def test_venues_that_have_not_listed_their_instruments_are_expected_to_trade_the_coin() -> (
+    None
+):
+    market = Market(COINS, True, {"bitcoin": instruments("BTCUSDT")}, frozenset({"binance", "okx"}))
+    query = await asked(OhlcView(H1), "BTC", market)
+    assert [one.venue for one in query.instruments] == ["binance", "bitstamp", "coinbase", "kraken"]
+
+
+async def test_a_listed_instrument_that_was_guessed_before_leaves_the_query_the_same() -> None:
+    guessed = await asked(OhlcView(H1), "BTC", Market(COINS, True, None))
+    known = {"bitcoin": guessed_instruments("BTC")}
+    listed = await asked(OhlcView(H1), "BTC", Market(COINS, True, known, frozenset(VENUES)))
+    assert listed == guessed
+
+
+async def test_candles_in_another_currency_come_from_books_in_it() -> None:
+    known = {"bitcoin": (*guessed_instruments("BTC"), *guessed_instruments("BTC", "EUR"))}
+    market = Market(COINS, True, known, frozenset(VENUES))
+    query = await asked(OhlcView(H1, currency="EUR"), "BTC", market)
+    assert {one.quote for one in query.instruments} == {"EUR"}
+    assert query != await asked(OhlcView(H1), "BTC", market)
 
 
 async def test_the_query_carries_the_coins_price_to_detect_a_namesake() -> None:
@@ -228,7 +254,8 @@ async def test_the_query_carries_the_coins_price_to_detect_a_namesake() -> None:
 
 
 async def test_without_a_universe_the_venues_own_instrument_is_queried() -> None:
-    bare = Market((coin(None, "BTC", None, 50_000.0),), False, {"BTC": instruments("BTCUSDC")})
+    traded = {"BTC": instruments("BTCUSDC")}
+    bare = Market((coin(None, "BTC", None, 50_000.0),), False, traded, frozenset(VENUES))
     assert await asked(OhlcView(H1), "BTC", bare) == OhlcQuery(None, instruments("BTCUSDC"), H1)
 
 

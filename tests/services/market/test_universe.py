@@ -108,7 +108,7 @@ class QueuedSource:
 
 def absorb(known: Market | None, quotes: Quotes, source: str) -> tuple[Market, tuple[str, ...]]:
     book = book_of(known) if known else CoinBook()
-    warnings = rules.absorb(book, quotes, source, OutlierFilter())
+    warnings = rules.absorb(book, quotes, source, OutlierFilter(), {})
     return book.market, warnings
 
 
@@ -121,6 +121,7 @@ def overlay(market: Market, told: PairTickers, source: str) -> Market:
 def book_of(market: Market) -> CoinBook:
     book = CoinBook()
     book.replace(market)
+    book.rank_source = rules.OWN_IDS
     return book
 
 
@@ -155,11 +156,20 @@ def test_id_name_image_rank_and_supply_are_kept() -> None:
 
 
 @pytest.mark.parametrize("supply", [None, 0, 0.0])
-def test_without_a_supply_the_market_cap_is_unknown(supply: float | None) -> None:
+def test_without_a_supply_the_market_cap_moves_with_the_price(supply: float | None) -> None:
     alpha = replace(ALPHA, circulating_supply=supply)
+    assert alpha.price
+    assert alpha.market_cap
     market = overlay(Market((alpha,), True), tickers(ticker("ALP")), "binance")
     assert market.coins[0].price == 120.0
-    assert market.coins[0].market_cap is None
+    assert market.coins[0].market_cap == pytest.approx(alpha.market_cap * 120.0 / alpha.price)
+
+
+@pytest.mark.parametrize("supply", [None, 0, 0.0])
+def test_without_a_supply_and_a_market_cap_the_market_cap_is_unknown(supply: float | None) -> None:
+    alpha = replace(ALPHA, circulating_supply=supply, market_cap=None)
+    market = overlay(Market((alpha,), True), tickers(ticker("ALP")), "binance")
+    assert (market.coins[0].price, market.coins[0].market_cap) == (120.0, None)
 
 
 def test_a_coin_without_an_instrument_keeps_its_row() -> None:
