@@ -39,10 +39,12 @@ class Category(Generic[Q, T]):
     #: The cache's bound, in units of `size`.
     capacity: int = 1
     size: Callable[[Answer[T]], int] = lambda _answer: 1
+    #: The freshness of a category without settings of its own.
+    fixed: Freshness | None = None
 
     def default_freshness(self, settings: Settings) -> Freshness:
-        """As the settings say."""
-        return Freshness(
+        """As the settings say; as declared for a category without settings."""
+        return self.fixed or Freshness(
             ttl_s=getattr(settings, f"cache_ttl_{self.name}"),
             max_stale_s=getattr(settings, f"max_stale_{self.name}"),
         )

@@ -1,0 +1,35 @@
+"""Exchange rates: what one US dollar buys of each currency."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated
+
+from backend.models.answer import Query
+from backend.models.numbers import STRICT, Instant, Positive
+
+#: An ISO 4217 code or a coin's ticker, in capitals.
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")]
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class ExchangeRates:
+    """Units of each currency for one US dollar: `EUR: 0.92`, `JPY: 150.1`, `BTC: 0.000016`.
+
+    `as_of` is the time or the day of the rates where the provider tells it, else None. `refused`
+    names the currencies whose rate was left out: zero, not a number, or of an odd code.
+    """
+
+    rates: Mapping[CurrencyCode, Positive]
+    as_of: Instant | None = None
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RatesQuery(Query[ExchangeRates]):
+    """The query for the exchange rates of all currencies."""
+
+    category: ClassVar[str] = "rates"
+    is_fixed: ClassVar[bool] = True
