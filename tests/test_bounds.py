@@ -74,6 +74,8 @@ OF_THE_MARKET = {
 }
 #: Made for one request, answer or start, and gone with it.
 SHORT_LIVED = {
+    "ForeignIds._by_id",
+    "ForeignIds._by_name",
     "Refusal.headers",
     "SavedState.answers",
     "SavedState.blocks",
