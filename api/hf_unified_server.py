@@ -14,12 +14,11 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache
-from api.edge import error_handlers
-from api.edge.access_control import AccessControl, GatewayKeys
+from api.edge.access_control import AccessControl, AllowedOrigins, GatewayKeys
 from api.edge.client_limits import ClientLimits, client_address
 from api.edge.layer import Edge
-from api.edge.origins import AllowedOrigins
 from api.edge.path_policies import PathPolicies
+from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
@@ -91,7 +90,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        exception_handlers=error_handlers.HANDLERS,
+        exception_handlers=HANDLERS,
     )
     app.router.default = partial(redirect_slashes, app.router)
     edge_errors = documented_errors(*EDGE_ERRORS)

@@ -7,9 +7,10 @@ from hashlib import blake2b
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from api.cache.request_fields import Fields
 from api.edge.client_limits import (
@@ -20,7 +21,6 @@ from api.edge.client_limits import (
     client_address,
     normalized_address,
 )
-from api.edge.origins import AllowedOrigins, is_preflight
 from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
 
@@ -32,6 +32,9 @@ MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 10
 MAX_PARAMETERS = 256
 #: Digits of the longest Content-Length that is read as a number.
 MAX_LENGTH_DIGITS = 12
+#: Response headers that a page from another origin may read.
+EXPOSED = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id")
+METHODS = ("GET", "HEAD")
 
 
 class GatewayKeys:
@@ -68,6 +71,51 @@ class GatewayKeys:
 
 def _digest(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "replace"), digest_size=32).digest()
+
+
+class AllowedOrigins:
+    """The origins of CORS_ORIGINS; `*` among them allows every origin."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._allows_all = "*" in origins
+        self._origins = frozenset(origins)
+        # Starlette's middleware answers preflights; it is no layer here.
+        self._cors = CORSMiddleware(
+            _no_app, allow_origins=origins, allow_methods=METHODS, allow_headers=["*"]
+        )
+        self._expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
+
+    def headers(self, origin: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+        """The CORS headers of a response to a request with this Origin header."""
+        if origin is None:
+            return ()
+        if self._allows_all:
+            return (b"access-control-allow-origin", b"*"), self._expose
+        if origin.decode("latin-1") in self._origins:
+            return self._expose, (b"access-control-allow-origin", origin)
+        return (self._expose,)
+
+    def preflight(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a preflight; None for any other request."""
+        is_preflight = (
+            scope["method"] == "OPTIONS"
+            and "origin" in headers
+            and "access-control-request-method" in headers
+        )
+        return self._cors.preflight_response(headers) if is_preflight else None
+
+    def admits_websocket(self, headers: Headers) -> bool:
+        """Whether the handshake comes from an allowed origin, from ours, or not from a page."""
+        origin = headers.get("origin")
+        if origin is None or self._allows_all or origin in self._origins:
+            return True
+        # The scheme is not compared: behind an unknown TLS proxy it differs from the page's.
+        host = headers.get("host")
+        return bool(host and origin.endswith(f"://{host}"))
+
+
+async def _no_app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise AssertionError("the middleware is not used as a layer")
 
 
 def has_too_many_parameters(scope: Scope) -> bool:
@@ -111,7 +159,7 @@ class AccessControl:
         none with them; health probes of the platform need none and have no limit.
         """
         access = self.policies.access(route_path(scope))
-        preflight = self.origins.preflight(headers) if is_preflight(scope, headers) else None
+        preflight = self.origins.preflight(scope, headers)
         if access is Access.PROBE and not has_too_many_parameters(scope):
             return None, preflight
         verdict = self.charge(scope)

@@ -8,6 +8,7 @@ injected clock.
 import math
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
@@ -84,33 +85,22 @@ class Verdict(NamedTuple):
         return _HEADER % (self.left, self.reset_s)
 
 
+@dataclass(slots=True, eq=False)
 class SlidingLog:
     """The uses of one window: a time (of the last use) and units for each entry, oldest first.
 
     The newest entry is kept apart from the others, as most uses change nothing else.
     """
 
-    __slots__ = (
-        "_limit",
-        "_newest_at",
-        "_newest_units",
-        "_older",
-        "_oldest_ends",
-        "_part_ends",
-        "_period_s",
-        "_steady_until",
-        "_whole_period_s",
-        "used",
-    )
-
-    def __init__(self, limit: int, period_s: float) -> None:
-        self._limit = limit
-        self._period_s = period_s
-        self._whole_period_s = max(1, math.ceil(period_s))
-        self._older: deque[tuple[float, int]] = deque()
-        self._newest_at = self._part_ends = self._steady_until = -math.inf
-        self._oldest_ends = math.inf
-        self._newest_units = self.used = 0
+    _limit: int
+    _period_s: float
+    used: int = 0
+    _newest_units: int = 0
+    _newest_at: float = -math.inf
+    _part_ends: float = -math.inf
+    _steady_until: float = -math.inf
+    _oldest_ends: float = math.inf
+    _older: deque[tuple[float, int]] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self._older) + 1
@@ -123,12 +113,16 @@ class SlidingLog:
         self.used += 1
         self._newest_at = now
         self._newest_units += 1
-        reset_s = math.ceil(self._oldest_ends - now) if self._older else self._whole_period_s
+        reset_s = math.ceil(self._oldest_ends - now) if self._older else math.ceil(self._period_s)
         return _HEADER % (self._limit - self.used, reset_s)
 
     def wait_s(self, now: float, units: int) -> float:
         """Seconds until `units` fit into the window; 0 where they do now."""
-        self._drop_expired(now)
+        while self._older and now - self._older[0][0] >= self._period_s:
+            self.used -= self._older.popleft()[1]
+        if now - self._newest_at >= self._period_s:
+            self.used = self._newest_units = 0
+        self._set_ends()
         excess = self.used + min(units, self._limit) - self._limit
         if excess <= 0:
             return 0.0
@@ -150,21 +144,12 @@ class SlidingLog:
         self.used += units
         self._newest_at = now
         self._newest_units += units
-        reset_s = self._whole_period_s
-        if self._older:
-            reset_s = max(1, math.ceil(self._oldest_ends - now))  # 0 by rounding
+        left_s = self._oldest_ends - now if self._older else self._period_s
+        reset_s = max(1, math.ceil(left_s))  # 0 by rounding
         return Verdict(True, self._limit - self.used, reset_s)
 
     def refusal(self, wait_s: float) -> Verdict:
         return Verdict(False, self._limit - self.used, max(1, math.ceil(wait_s)))
-
-    def _drop_expired(self, now: float) -> None:
-        period_s = self._period_s
-        while self._older and now - self._older[0][0] >= period_s:
-            self.used -= self._older.popleft()[1]
-        if now - self._newest_at >= period_s:
-            self.used = self._newest_units = 0
-        self._set_ends()
 
     def _set_ends(self) -> None:
         self._oldest_ends = self._older[0][0] + self._period_s if self._older else math.inf
@@ -194,7 +179,14 @@ class ClientLimits:
     def hit(self, client: str, units: int = 1) -> Verdict:
         """Counts `units` in every window, or in none where one of them is full. A use that costs
         more than a window's limit needs the whole window."""
-        now, logs = self._monotonic(), self._logs_of(client)
+        now, logs = self._monotonic(), self._logs.get(client)
+        if logs is None:
+            logs = tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
+            self._logs[client] = logs
+            if len(self._logs) > self._max_clients:
+                self._logs.popitem(last=False)
+        else:
+            self._logs.move_to_end(client)
         waits = [(log.wait_s(now, units), log) for log in logs]
         wait_s, fullest = max(waits, key=lambda pair: pair[0])
         if wait_s > 0:
@@ -214,17 +206,6 @@ class ClientLimits:
                 return header
         verdict = self.hit(client)
         return verdict.header if verdict.passes else None
-
-    def _logs_of(self, client: str) -> tuple[SlidingLog, ...]:
-        logs = self._logs.get(client)
-        if logs is not None:
-            self._logs.move_to_end(client)
-            return logs
-        logs = tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
-        self._logs[client] = logs
-        if len(self._logs) > self._max_clients:
-            self._logs.popitem(last=False)
-        return logs
 
 
 class ClientAccount:

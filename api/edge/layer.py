@@ -8,27 +8,101 @@ the errors that no route handles.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cache.request_fields import plain_fields, target_of
 from api.cache.response_cache import ResponseCache, StoredResponse
 from api.edge.access_control import AccessControl
-from api.edge.exchange import Exchange, request_id_for
 from api.edge.path_policies import PathPolicies, route_path
 from api.edge.problems import RENDERER, problem
-from api.edge.request_counts import UNMATCHED, RequestCounts
+from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
 from api.edge.response_headers import ResponseHeaders
 from api.server.hooks import Refusal
 
 #: The close code of a WebSocket that is refused before its handshake (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
-
 log = logging.getLogger("gateway")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+#: Bytes of a random id, and the number of ids for which random bytes are read at once.
+ID_BYTES, IDS_PER_READ = 16, 256
+
+
+def _random_ids() -> Iterator[bytes]:
+    """Reads random bytes for many ids at once: a read for each one took a tenth of a response."""
+    while True:
+        text = os.urandom(ID_BYTES * IDS_PER_READ).hex().encode()
+        yield from (text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES))
+
+
+_new_id = _random_ids().__next__
+
+
+def request_id_for(sent: bytes) -> bytes:
+    """`sent` (the X-Request-Id of the request) if it is a valid id, else a new one."""
+    if sent and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return _new_id()
+
+
+class Exchange:
+    """Reads a request's head, and wraps the server's `send` for the response.
+
+    `scope` is what the application sees: HEAD is GET with `is_head`, the request id is in `state`.
+    """
+
+    def __init__(self, edge: "Edge", scope: Scope, send: Send) -> None:
+        self._edge = edge
+        self._send = send
+        self.request_headers = Headers(scope=scope)
+        self.request_id = request_id_for(
+            self.request_headers.get("x-request-id", "").encode("latin-1")
+        )
+        state = scope.setdefault("state", {})
+        state["request_id"] = self.request_id.decode()
+        state[RENDERER] = edge.policies.renderer(route_path(scope))
+        self.is_head = scope["method"] == "HEAD"
+        self.scope = {**scope, "method": "GET", "is_head": True} if self.is_head else scope
+        #: The RateLimit header of the response; None without one.
+        self.rate_limit: bytes | None = None
+        self.has_begun = False
+
+    async def send(self, message: Message) -> None:
+        """Completes the headers of the response and counts it; without a body for HEAD."""
+        self.has_begun = True
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            self._edge.counts[labels_of(template_of(self.scope), message["status"], headers)] += 1
+            origin = self.request_headers.get("origin")
+            complete = self._edge.headers.complete(
+                headers,
+                None if origin is None else origin.encode("latin-1"),
+                self.rate_limit,
+                self.request_id,
+            )
+            message = {**message, "headers": complete}
+        elif self.is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def fail(
+        self,
+        code: str,
+        detail: str,
+        receive: Receive,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Responds with an error, unless the response has begun."""
+        if not self.has_begun:
+            response = problem(Request(self.scope), code, detail, headers=headers)
+            await response(self.scope, receive, self.send)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +180,7 @@ class Edge:
     # All other requests
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = self._exchange(scope, send)
+        exchange = Exchange(self, scope, send)
         inner = exchange.scope
         try:
             exchange.rate_limit, answer = self.access.check(inner, exchange.request_headers)
@@ -123,11 +197,6 @@ class Edge:
             detail = "see the server log for this request id"
             await exchange.fail("internal_error", detail, receive)
 
-    def _exchange(self, scope: Scope, send: Send) -> Exchange:
-        exchange = Exchange(scope, send, self.headers, self.counts)
-        scope["state"][RENDERER] = self.policies.renderer(route_path(scope))
-        return exchange
-
     # Refusals by the server
 
     def refuse(self, refusal: Refusal) -> ASGIApp:
@@ -135,13 +204,11 @@ class Edge:
         client, and in the metrics."""
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            exchange = self._exchange(scope, send)
+            exchange = Exchange(self, scope, send)
             verdict = self.access.charge(exchange.scope)
             exchange.rate_limit = verdict.header if verdict is not None else None
             headers = {"Connection": "close", **refusal.headers}
-            request = Request(exchange.scope)
-            answer = problem(request, refusal.code, refusal.detail, headers=headers)
-            await answer(exchange.scope, receive, exchange.send)
+            await exchange.fail(refusal.code, refusal.detail, receive, headers)
 
         return respond
 

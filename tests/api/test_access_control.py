@@ -6,9 +6,8 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from api.edge.access_control import MAX_PARAMETERS, AccessControl, GatewayKeys
+from api.edge.access_control import MAX_PARAMETERS, AccessControl, AllowedOrigins, GatewayKeys
 from api.edge.client_limits import ClientLimits, client_address
-from api.edge.origins import AllowedOrigins
 from api.edge.path_policies import PathPolicies
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
