@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.edge.error_handlers import HANDLERS
+from api.edge.problems import HANDLERS
 from backend.bounded_map import BoundedMap
 from backend.errors import GatewayError, InvalidParameter, UnknownName, UnknownParameter
 
