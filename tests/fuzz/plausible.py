@@ -26,7 +26,7 @@ SLACK = timedelta(hours=3)
 #: A venue's rows may stand apart by an hour more.
 TICKERS_SLACK = timedelta(hours=4)
 DAYS_SLACK = timedelta(hours=1)
-#: A publisher's clock may be ahead by this (backend/services/news/merge.py).
+#: A publisher's clock may be ahead by this (backend/services/news/store.py).
 NEWS_SLACK = timedelta(minutes=2)
 #: What every reader's JSON can hold exactly.
 LARGEST_INTEGER = 2**53

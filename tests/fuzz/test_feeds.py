@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer
 from backend.models.news import Article, Reports
-from backend.services.news.merge import merged
+from backend.services.news.store import merged
 from backend.services.news.tags import CoinTagger
 from backend.services.news.text import plain_text
 from tests.clocks import EPOCH

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.models.news import Report
-from backend.services.news.sentiment import crypto_terms, sentiment_of
+from backend.services.news.articles import crypto_terms, sentiment_of
 from tests.clocks import EPOCH
 
 

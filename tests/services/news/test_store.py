@@ -14,8 +14,7 @@ from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
 from backend.services.market.symbols import CoinDirectory, SymbolIndex
-from backend.services.news.merge import MOST_ARTICLES
-from backend.services.news.store import NewsStore
+from backend.services.news.store import MOST_ARTICLES, NewsStore
 from tests.clocks import EPOCH, ManualClock
 
 MINUTE = timedelta(minutes=1)
