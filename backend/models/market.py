@@ -101,8 +101,7 @@ class Coin:
 
 def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
     """Best rank first, those without a rank last."""
-    by_id = sorted(coins, key=lambda coin: coin.id or "")
-    return tuple(sorted(by_id, key=lambda coin: coin.market_cap_rank or inf))
+    return tuple(sorted(coins, key=lambda coin: (coin.market_cap_rank or inf, coin.id or "")))
 
 
 @validated(frozen=True, slots=True, config=STRICT)

@@ -167,19 +167,15 @@ def _leaps(one: Candle, other: Candle) -> bool:
 
 
 def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[Candle]:
-    """All candles if no price leaps; else the longest run and the runs that continue it."""
+    """The longest run without a gap or a leap, and the runs that continue it."""
     runs: list[list[Candle]] = []
-    has_leap = False
     for candle in ascending:
         before = runs[-1][-1] if runs else candle  # the first one continues none
-        is_next = _is_next(interval, before, candle)
-        leaps = is_next and _leaps(before, candle)
-        has_leap = has_leap or leaps
-        if is_next and not leaps:
+        if _is_next(interval, before, candle) and not _leaps(before, candle):
             runs[-1].append(candle)
         else:
             runs.append([candle])
-    return _joined(interval, runs) if has_leap else ascending
+    return _joined(interval, runs) if runs else ()
 
 
 def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle]:
