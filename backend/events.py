@@ -24,13 +24,16 @@ class ProviderCalled:
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
-    """A call failed inside an attempt that continued. `how` is `another_host`, `once_more`, ..."""
+    """A call failed inside an attempt that continued. `how` is `another_host`, `once_more`, ...
+
+    `status` is the HTTP status, if there was one.
+    """
 
     at: datetime
     provider: str
     reason: str
     how: str
-    http_status: int | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

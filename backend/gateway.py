@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
-from backend.observability.metrics import EventMetrics, Readings, make_registry
+from backend.observability.metrics import EventMetrics, Readings
 from backend.orchestration.accounts import learn_accounts
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
@@ -92,7 +92,7 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; leaving ends its tasks and closes its connections."""
     clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
-    emit = _emit_to(emit or EventLog(), history, metrics)
+    emit = partial(_emit_to, (emit or EventLog(), history, metrics))
     settings = configuration.gateway
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
@@ -119,11 +119,12 @@ async def open_gateway(
         await sources.restore(saved.answers)
         ticks = factory.tick_stream(registry)
         gateway = _compose(sources, manager, history, metrics, ticks, clock, settings)
-        tasks = _start(
-            ticks=gateway.live.run(),
-            accounts=learn_accounts(manager.providers, configuration),
-            saving=_save_periodically(storage, factory.ledgers.values(), clock),
-        )
+        saving = _save_periodically(storage, factory.ledgers.values(), clock)
+        tasks = [
+            asyncio.create_task(gateway.live.run(), name="ticks"),
+            asyncio.create_task(learn_accounts(manager.providers, configuration), name="accounts"),
+            asyncio.create_task(saving, name="saving"),
+        ]
         stack.push_async_callback(_cancel, tasks)
         yield gateway
 
@@ -172,22 +173,15 @@ async def _save_all(ledgers: Iterable[Ledger]) -> None:
         await ledger.save()
 
 
-def _start(**work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
-    return [asyncio.create_task(each, name=name) for name, each in work.items()]
-
-
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _emit_to(*sinks: EventSink) -> EventSink:
-    def emit(event: Event) -> None:
-        for sink in sinks:
-            sink(event)
-
-    return emit
+def _emit_to(sinks: Iterable[EventSink], event: Event) -> None:
+    for sink in sinks:
+        sink(event)
 
 
 def _compose(
@@ -202,19 +196,17 @@ def _compose(
     cached, coins = sources.cached, sources.coins
     ohlc = OhlcService(cached["ohlc"], coins, clock=clock, deadline_s=settings.request_deadline)
     live = LiveService(ticks, cached, sources.universe, ohlc, clock=clock)
-    ttls = {name: row.default_freshness(settings).ttl_s for name, row in CATEGORIES.items()}
     status = StatusService(
         manager,
         history,
         cached,
-        {name: row.provider_query for name, row in CATEGORIES.items()},
-        ttls=ttls,
+        settings=settings,
         ticks=live.tick_status,
         clock=clock,
         spread=lambda: sources.universe.spread,
     )
     counters = {name: source.counters for name, source in cached.items()}
-    readings = Readings(lambda: status.overview(WebSocketStatus()), counters)
+    metrics.registry.register(Readings(lambda: status.overview(WebSocketStatus()), counters))
     return Gateway(
         market=MarketService(coins),
         coins=coins,
@@ -224,7 +216,7 @@ def _compose(
         gas=GasService(cached["gas"]),
         status=status,
         live=live,
-        metrics=make_registry(metrics, readings),
+        metrics=metrics.registry,
         clock=clock,
     )
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from backend import __version__
 from backend.cache.cached_source import CachedSource
+from backend.categories import CATEGORIES
 from backend.clock import Clock
 from backend.errors import InvalidParameter
 from backend.events import Event
-from backend.models.answer import Query
 from backend.models.status import (
     CacheStatus,
     CategoryStatus,
@@ -25,6 +25,7 @@ from backend.models.status import (
 from backend.models.ticks import TickStatus
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
+from backend.settings import Settings
 
 #: Choices of providers that `/api/status` shows.
 MOST_CHOICES = 50
@@ -48,19 +49,17 @@ class RotationHistory:
 class StatusService:
     """Builds the documents of `/api/status`, `/api/status/explain` and `/readyz` from memory.
 
-    `caches`, `plain` (the plain query) and `ttls` (the freshness that the settings ask for, in
-    seconds) are by category.
+    `caches` are by category.
     """
 
     manager: ProviderManager
     history: RotationHistory
     caches: Mapping[str, CachedSource[Any, Any]]
-    plain: Mapping[str, Query[Any]]
     _: KW_ONLY
-    ttls: Mapping[str, float]
+    settings: Settings
     ticks: Callable[[], TickStatus | None]
     clock: Clock
-    spread: Callable[[], Spread | None] = lambda: None
+    spread: Callable[[], Spread | None]
 
     def __post_init__(self) -> None:
         self._began = self.clock.monotonic()
@@ -92,7 +91,7 @@ class StatusService:
         """Raises InvalidParameter if the category is unknown."""
         if category not in self.caches:
             raise InvalidParameter("category", "unknown", tuple(self.caches))
-        choice, refusals = self.manager.explain(self.plain[category])
+        choice, refusals = self.manager.explain(CATEGORIES[category].provider_query)
         if choice is None:
             return Explanation(category, None, "no provider is eligible", refusals)
         return Explanation(category, choice.provider.name, choice.reason, refusals)
@@ -111,11 +110,12 @@ class StatusService:
             health = "down"
         elif len(usable) < len(configured) or not usable or (newest and newest.stale):
             health = "degraded"
-        now, wanted_s = self.clock.now(), self.ttls[name]
-        affordable_s = self.manager.refresh_interval_s(self.plain[name])
+        now, query = self.clock.now(), CATEGORIES[name].provider_query
+        wanted_s = CATEGORIES[name].default_freshness(self.settings).ttl_s
+        affordable_s = self.manager.refresh_interval_s(query)
         return CategoryStatus(
             status=health,
-            providers=tuple(p.name for p in self.manager.eligible(self.plain[name])),
+            providers=tuple(p.name for p in self.manager.eligible(query)),
             fresh=newest is not None and newest.ttl_left_s > 0 and not newest.stale,
             age_seconds=round(newest.age_s, 3) if newest else None,
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,

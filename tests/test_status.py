@@ -11,8 +11,6 @@ from backend import __version__
 from backend.cache.cached_source import CachedSource
 from backend.errors import InvalidParameter
 from backend.models.answer import Answer, Query
-from backend.models.market import QuotesQuery
-from backend.models.ohlc import Interval, OhlcQuery
 from backend.models.status import (
     CacheStatus,
     LatencyStatus,
@@ -22,6 +20,7 @@ from backend.models.status import (
     WebSocketStatus,
 )
 from backend.orchestration.provider_manager import ProviderManager
+from backend.settings import Settings
 from backend.status import RotationHistory, StatusService
 from tests.clocks import EPOCH, ManualClock
 
@@ -52,7 +51,7 @@ class StandInProvider:
         )
 
 
-TTLS = {"market": 60.0, "ohlc": 15.0}
+SETTINGS = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,6 @@ class StandInManager:
 
     def eligible(self, query: Query[Any]) -> Sequence[StandInProvider]:
         return [provider for provider in self._chains[query.category] if provider.is_usable]
-
-
-PLAIN: dict[str, Query[Any]] = {
-    "market": QuotesQuery(),
-    "ohlc": OhlcQuery("bitcoin", (), Interval.H1),
-}
 
 
 @dataclass
@@ -130,10 +123,10 @@ def made(
         cast("ProviderManager", manager),
         cast("RotationHistory", StandInHistory()),
         cast("Mapping[str, CachedSource[Any, Any]]", caches),
-        PLAIN,
+        settings=SETTINGS,
         clock=clock or ManualClock(),
-        ttls=TTLS,
         ticks=lambda: None,
+        spread=lambda: None,
     )
 
 

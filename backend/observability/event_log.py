@@ -37,15 +37,7 @@ class EventLog:
             case ProviderCalled():
                 self._log_call(event)
             case CallRetried():
-                self._failures.info(
-                    "call.retried",
-                    at=event.at,
-                    provider=event.provider,
-                    reason=event.reason,
-                    status=event.http_status,
-                    how=event.how,
-                    retry_at=None,
-                )
+                self._failures.info("call.retried", **asdict(event), retry_at=None)
             case ProviderStateChanged():
                 self._health.info("provider.state_changed", **asdict(event))
             case RefreshFailing() | TickFeedChanged():

@@ -55,27 +55,22 @@ Family = TypeVar("Family", CounterMetricFamily, GaugeMetricFamily)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-def make_registry(*collectors: Collector) -> CollectorRegistry:
-    """A registry of these collectors and of the process's memory, CPU and open files."""
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
-    ProcessCollector(namespace="gateway", registry=registry)
-    return registry
+class EventMetrics:
+    """The event sink of the metrics. Labels are our own names and reasons, so series are few.
 
-
-class EventMetrics(Collector):
-    """The event sink of the metrics. Labels are our own names and reasons, so series are few."""
+    `registry` also has the process's memory, CPU and open files; other collectors may join it.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        new_counter = partial(Counter, namespace="gateway", registry=self._registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(namespace="gateway", registry=self.registry)
+        new_counter = partial(Counter, namespace="gateway", registry=self.registry)
         self._calls = Histogram(
             "gateway_provider_call_seconds",
             "Duration of provider attempts; outcome is ok or the reason of the failure.",
             ("provider", "category", "outcome"),
             buckets=BOUNDS_S,
-            registry=self._registry,
+            registry=self.registry,
         )
         self._passed_over = new_counter(
             "provider_passed_over",
@@ -115,9 +110,6 @@ class EventMetrics(Collector):
                 self._outages.labels(event.category, reason).inc()
             case TickFeedChanged(reason=str(reason)):
                 self._tick_falls.labels(event.provider, reason).inc()
-
-    def collect(self) -> Iterable[Metric]:
-        return self._registry.collect()
 
 
 class Readings(Collector):

@@ -10,7 +10,7 @@ from backend.events import (
     TickFeedChanged,
 )
 from backend.models.status import ProviderChosen, ProviderState, Refusal
-from backend.observability.metrics import EventMetrics, make_registry
+from backend.observability.metrics import EventMetrics
 from backend.orchestration.fan_out import FanOut
 from tests.clocks import EPOCH, ManualClock
 from tests.scrape import samples
@@ -18,7 +18,7 @@ from tests.walk import PriceQuery, Walk
 
 
 def scraped(metrics: EventMetrics) -> dict[str, float]:
-    found = samples(generate_latest(make_registry(metrics)).decode())
+    found = samples(generate_latest(metrics.registry).decode())
     return {series: value for series, value in found.items() if "_process_" not in series}
 
 
@@ -106,6 +106,6 @@ def test_each_registry_is_separate_and_includes_the_process() -> None:
     first, second = EventMetrics(), EventMetrics()
     first(called())
     assert scraped(second) == {}
-    text = generate_latest(make_registry(second)).decode()
+    text = generate_latest(second.registry).decode()
     assert samples(text)["gateway_process_resident_memory_bytes"] > 1_000_000
     assert b"gateway_" not in generate_latest(REGISTRY)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from backend.models.answer import CacheCounters
@@ -18,7 +18,7 @@ from backend.models.status import (
     WebSocketStatus,
 )
 from backend.models.ticks import TickStatus
-from backend.observability.metrics import Readings, make_registry
+from backend.observability.metrics import Readings
 from tests.clocks import EPOCH
 from tests.scrape import samples
 
@@ -37,8 +37,9 @@ def status(
 
 
 def scraped(collector: Collector) -> dict[str, float]:
-    found = samples(generate_latest(make_registry(collector)).decode())
-    return {series: value for series, value in found.items() if "_process_" not in series}
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return samples(generate_latest(registry).decode())
 
 
 def provider(name: str, state: str, *quotas: Quota) -> ProviderStatus:
