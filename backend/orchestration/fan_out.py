@@ -1,15 +1,14 @@
 """Asks all providers of a category at once, for answers that are merged."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from backend.clock import Clock
 from backend.errors import ProviderError
 from backend.events import EventSink
 from backend.models.answer import Answer, Attempt, Query
-from backend.models.status import OFF, ProviderChosen, Refusal
+from backend.models.status import OFF, ProviderChosen
 from backend.orchestration.provider import Offer
 from backend.orchestration.provider_manager import (
     ProviderManager,
@@ -44,7 +43,10 @@ class FanOut:
         if not offers:  # the manager knows the precise error, and when an early probe is due
             answer = await self._manager.fetch_data(query)
             return replace(answer.carrying((answer,)), source=answer.sources)
-        self._note(query, offers, refusals)
+        now, reason = self._clock.now(), f"asked together with {len(offers) - 1} others"
+        for offer in offers:
+            chosen = offer.provider.name, reason, tuple(refusals)
+            self._emit(ProviderChosen(now, query.category, *chosen))
         results = await asyncio.gather(*(self._attempt(offer, query) for offer in offers))
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
@@ -72,11 +74,3 @@ class FanOut:
             return await offer.provider.fetch(query, self._timeout_s, offer=offer)
         except ProviderError as error:
             return error
-
-    def _note(
-        self, query: Query[Any], offers: Sequence[Offer], refusals: Sequence[Refusal]
-    ) -> None:
-        now, over = self._clock.now(), tuple(refusals)
-        reason = f"asked together with {len(offers) - 1} others"
-        for offer in offers:
-            self._emit(ProviderChosen(now, query.category, offer.provider.name, reason, over))

@@ -19,9 +19,8 @@ from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.executor import Executor, PlannedCalls
-from backend.orchestration.health.call_stats import CallStats
+from backend.orchestration.health.call_stats import CallStats, FlapDetector
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker, Lease
-from backend.orchestration.health.flap_detector import FlapDetector
 from backend.orchestration.limits.demand_tracker import DemandTracker
 from backend.orchestration.limits.window import Priority
 from backend.orchestration.provider_status import provider_status

@@ -18,7 +18,7 @@ from backend.events import EventSink
 from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, ProviderChosen, Refusal
 from backend.orchestration.provider import Provider
-from backend.orchestration.routing.chooser import Choice, Chooser
+from backend.orchestration.routing import Choice, Chooser
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ class ProviderManager:
         attempt_timeout_s: float,
     ) -> None:
         self.choosing = Chooser(providers, clock)
+        self.providers = self.choosing.providers
         self._clock = clock
         self._emit = emit
         self._deadline_s = deadline_s - min(ERROR_MARGIN_S, deadline_s / 20)
@@ -53,10 +54,6 @@ class ProviderManager:
 
     def __repr__(self) -> str:
         return f"<ProviderManager {list(self.providers)}>"
-
-    @property
-    def providers(self) -> tuple[Provider, ...]:
-        return self.choosing.providers
 
     def chain(self, category: str) -> tuple[Provider, ...]:
         """All providers of a category, in the order of the registry."""

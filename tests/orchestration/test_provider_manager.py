@@ -13,7 +13,7 @@ from backend.errors import (
 )
 from backend.models.answer import Attempt
 from backend.models.status import ProviderChosen, ProviderState, Refusal
-from backend.orchestration.routing.chooser import BUDGET_RESERVED, Choice
+from backend.orchestration.routing import BUDGET_RESERVED, Choice
 from backend.providers.adapter import Window
 from tests.clocks import LoopClock, ManualClock
 from tests.walk import (

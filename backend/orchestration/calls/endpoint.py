@@ -1,11 +1,9 @@
 """One plan of a provider in use: its hosts, limits and key. Every HTTP call passes here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-
-from pydantic import SecretStr
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from backend.clock import Clock
 from backend.errors import (
@@ -25,8 +23,8 @@ from backend.orchestration.calls.credential import Credential
 from backend.orchestration.calls.hosts import Hosts
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.window import Cost, Permit
-from backend.providers.adapter import Adapter, Auth, Call, Plan, Reply
+from backend.orchestration.limits.window import Cost, Refused
+from backend.providers.adapter import Adapter, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
 #: The status after which a lower limit is learned. A 418 only follows such answers.
@@ -41,14 +39,6 @@ MAX_REDIRECTS = 2
 FAIR_TIME_S = 0.25
 #: Called with the error and what is tried next, when a call failed and will be tried again.
 OnRetry = Callable[[ProviderError, str], None]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What may have become of a call, for the count of calls."""
-
-    was_sent: bool = False
-    may_have_succeeded: bool = True
 
 
 class Endpoint:
@@ -162,59 +152,42 @@ class Endpoint:
         return replace(replies[-1], payload=payload, size=size)
 
     async def _send(self, call: Call, url: str, deadline: float) -> Reply:
-        """Sends one request and follows redirects; each of them counts against the limits."""
+        """Sends a request and follows redirects; each of them counts against the limits."""
         for _ in range(1 + MAX_REDIRECTS):
-            left_s = 0.0
             try:
-                with self._counted(call) as outcome:
-                    if self._ledger:  # before it is sent: it counts even if the process dies
-                        await self._ledger.save()
-                    left_s = deadline - self._clock.monotonic()
-                    if left_s <= 0:
-                        raise NoTimeLeft
-                    outcome.was_sent = True
-                    reply = await self._client.call(self._adapter, call, url, self._auth(), left_s)
-                    self.guard.observe(reply.headers)
-                    return reply
-            except ProviderTimeout as error:
-                if left_s < FAIR_TIME_S:
-                    raise NoTimeLeft from error
-                raise
+                return await self._send_once(call, url, deadline)
             except Moved as moved:
                 call = replace(call, moved_to=moved.location)
         raise MalformedResponse("redirect loop")
 
-    @contextmanager
-    def _counted(self, call: Call) -> Iterator[Outcome]:
-        """Reserves the call in all windows, and settles it whatever becomes of it."""
-        permit, outcome = self._reserve(Cost(1, call.weight)), Outcome()
+    async def _send_once(self, call: Call, url: str, deadline: float) -> Reply:
+        """Reserves the request in all windows, sends it, and settles it whatever becomes of it."""
+        permit = self.guard.try_acquire(Cost(1, call.weight))
+        if isinstance(permit, Refused):
+            wait_s = permit.retry_at - self._clock.monotonic()
+            raise NotAffordable(f"the limit per {permit.window} is used up", retry_after_s=wait_s)
+        was_sent, may_have_succeeded, left_s = False, True, 0.0
+        credential, auth = self.credential, self.plan.auth
         try:
-            yield outcome
-        except ProviderTimeout:
-            raise  # it was sent, and may have succeeded
+            if self._ledger:  # before it is sent: it counts even if the process dies
+                await self._ledger.save()
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0:
+                raise NoTimeLeft
+            was_sent = True
+            key = (auth, credential.key) if credential and auth else None
+            reply = await self._client.call(self._adapter, call, url, key, left_s)
+            self.guard.observe(reply.headers)
+            return reply
+        except ProviderTimeout as error:  # it was sent, and may have succeeded
+            if left_s < FAIR_TIME_S:
+                raise NoTimeLeft from error
+            raise
         except ProviderError as error:
             if isinstance(error, RateLimited) and error.http_status == HTTP_TOO_MANY:
                 self.guard.learn()
-            outcome.was_sent = error.was_sent
-            outcome.may_have_succeeded = error.http_status is None or error.http_status < 300
+            was_sent = error.was_sent
+            may_have_succeeded = error.http_status is None or error.http_status < 300
             raise
         finally:  # a cancelled call, too: the provider may have counted it
-            self.guard.settle(
-                permit,
-                was_sent=outcome.was_sent,
-                may_have_succeeded=outcome.may_have_succeeded,
-            )
-
-    def _reserve(self, cost: Cost) -> Permit:
-        permit = self.guard.try_acquire(cost)
-        if isinstance(permit, Permit):
-            return permit
-        raise NotAffordable(
-            f"the limit per {permit.window} is used up",
-            retry_after_s=permit.retry_at - self._clock.monotonic(),
-        )
-
-    def _auth(self) -> tuple[Auth, SecretStr] | None:
-        if self.credential is None or self.plan.auth is None:
-            return None
-        return self.plan.auth, self.credential.key
+            self.guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)

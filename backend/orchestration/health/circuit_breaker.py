@@ -64,7 +64,8 @@ class CircuitBreaker:
         self._lease_s = lease_s
         self._jitter = jitter
         self._state = state
-        self._reason: str | None = state if state in OFF else None
+        #: Why it does not admit; None while active.
+        self.reason: str | None = state if state in OFF else None
         self._until = 0.0
         self._is_provider_set = False
         self._epoch = 0  # raised by each change of state; older attempts count for less
@@ -90,17 +91,6 @@ class CircuitBreaker:
         return self._state
 
     @property
-    def is_probing(self) -> bool:
-        """True while the one attempt that may end the state is in flight."""
-        self._expire_probe()
-        return self._probe is not None
-
-    @property
-    def reason(self) -> str | None:
-        """Why it does not admit; None while active."""
-        return self._reason
-
-    @property
     def until(self) -> float | None:
         """Clock.monotonic() until which no attempt is admitted; None where no time is set."""
         return self._until if self.state not in (ProviderState.ACTIVE, *OFF) else None
@@ -112,8 +102,10 @@ class CircuitBreaker:
             return True
         if self._probe or state in OFF:
             return False
-        is_over = self._clock.monotonic() >= self._until
-        return is_over or (is_early_probe and self.may_probe_early())
+        if self._clock.monotonic() >= self._until:
+            return True
+        # Only our own guess may be cut short, not a wait that the provider set.
+        return is_early_probe and state is ProviderState.COOLDOWN and not self._is_provider_set
 
     @property
     def block(self) -> Block | None:
@@ -121,19 +113,14 @@ class CircuitBreaker:
         state = self.state
         if state is ProviderState.ACTIVE or state in OFF:
             return None
-        return Block(state, self._reason or state, self._until, self._is_provider_set)
+        return Block(state, self.reason or state, self._until, self._is_provider_set)
 
     def restore(self, block: Block) -> None:
         """Continues a block of an earlier run, unless the provider is off."""
         if self._state is ProviderState.ACTIVE:
-            self._state, self._reason = block.state, block.reason
+            self._state, self.reason = block.state, block.reason
             self._is_provider_set = block.is_provider_set
             self._extend(block.until)
-
-    def may_probe_early(self) -> bool:
-        """True where an early probe is harmless: the wait is our own guess, not the provider's."""
-        is_guess = self.state is ProviderState.COOLDOWN and not self._is_provider_set
-        return is_guess and self._probe is None
 
     def acquire(self, *, is_early_probe: bool = False) -> Lease | None:
         """A lease for one attempt, or None where `admits` is False."""
@@ -149,7 +136,7 @@ class CircuitBreaker:
         self._expire_probe()
         if lease != self._probe:
             return
-        self._probe, self._reason = None, None
+        self._probe, self.reason = None, None
         self._state = ProviderState.ACTIVE
         self._epoch += 1
         self._backoffs[ProviderState.AUTH_FAILED].reset()
@@ -180,10 +167,14 @@ class CircuitBreaker:
             self._block(ProviderState.COOLDOWN, "timeout", None)
 
     def _block(self, state: ProviderState, reason: str, retry_after_s: float | None) -> None:
-        wait_s = self._wait_s(state, retry_after_s)
+        wait_s = self._backoffs[state].next_delay_s()
+        if state is ProviderState.COOLDOWN:
+            wait_s = max(wait_s * self._jitter(), retry_after_s or 0.0)
+        elif retry_after_s is not None:
+            wait_s = retry_after_s
         self._probe = None
         self._epoch += 1
-        self._state, self._reason = state, reason
+        self._state, self.reason = state, reason
         self._is_provider_set = retry_after_s is not None
         self._extend(self._clock.monotonic() + wait_s)
 
@@ -192,9 +183,3 @@ class CircuitBreaker:
         left_s = self._until - self._clock.monotonic()
         for backoff in self._backoffs.values():
             backoff.pause(left_s)
-
-    def _wait_s(self, state: ProviderState, retry_after_s: float | None) -> float:
-        wait_s = self._backoffs[state].next_delay_s()
-        if state is ProviderState.COOLDOWN:
-            return max(wait_s * self._jitter(), retry_after_s or 0.0)
-        return wait_s if retry_after_s is None else retry_after_s

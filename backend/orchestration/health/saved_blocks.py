@@ -6,19 +6,12 @@ from hashlib import blake2b
 from pydantic import SecretStr
 
 from backend.clock import Clock
-from backend.models.status import ProviderState
+from backend.models.status import OFF, ProviderState
 from backend.orchestration.health.circuit_breaker import Block
 from backend.storage.contract import SavedBlock, Storage
 
 #: States that last long enough to be kept; a cooldown only where the provider set the wait.
-KEPT_STATES = frozenset(
-    {
-        ProviderState.RATE_LIMITED,
-        ProviderState.QUOTA_EXHAUSTED,
-        ProviderState.AUTH_FAILED,
-        ProviderState.GEO_BLOCKED,
-    }
-)
+KEPT_STATES = frozenset(ProviderState) - {ProviderState.ACTIVE, ProviderState.COOLDOWN, *OFF}
 
 
 class SavedBlocks:
@@ -38,26 +31,22 @@ class SavedBlocks:
         if kept is None or kept.state not in {*KEPT_STATES, ProviderState.COOLDOWN}:
             return None
         left_s = kept.until_s - self._clock.now().timestamp()
-        until = self._clock.monotonic() + left_s
         if left_s <= 0:
             return None
+        until = self._clock.monotonic() + left_s
         return Block(ProviderState(kept.state), kept.reason, until, kept.from_provider)
 
     def save(self, name: str, block: Block | None) -> None:
         """Saves the block in force; None removes the saved one."""
-        if block is not None and block.state not in KEPT_STATES and not block.is_provider_set:
-            block = None
-        if block is None and name not in self._known:
+        if block is None or not (block.state in KEPT_STATES or block.is_provider_set):
+            if self._known.pop(name, None):
+                self._store.save_block(name, None)
             return
-        if block is None:
-            del self._known[name]
-        else:
-            now_s = self._clock.now().timestamp()
-            until_s = now_s + block.until - self._clock.monotonic()
-            self._known[name] = SavedBlock(
-                block.state, block.reason, until_s, block.is_provider_set, now_s
-            )
-        self._store.save_block(name, self._known.get(name))
+        now_s = self._clock.now().timestamp()
+        until_s = now_s + block.until - self._clock.monotonic()
+        saved = SavedBlock(block.state, block.reason, until_s, block.is_provider_set, now_s)
+        self._known[name] = saved
+        self._store.save_block(name, saved)
 
 
 def block_key(provider: str, key: SecretStr | None) -> str:

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
 
 from backend.backoff import Backoff
 from backend.clock import Clock
@@ -135,7 +134,6 @@ class TickStream:
         """Waits until ticks are wanted, and back-off and the limit of connects permit."""
         while True:
             if not self._wanted:
-                self._reason = None
                 self._enter("off")
                 await self._is_wanted.wait()
             wait_s = self._next_connect - self._clock.monotonic()
@@ -143,7 +141,7 @@ class TickStream:
                 permit = self._connects.try_acquire(Cost(1, 1))
                 if isinstance(permit, Permit):
                     self._connects.settle(permit, was_sent=True, may_have_succeeded=True)
-                    self._enter("connecting")
+                    self._enter("connecting", self._reason)
                     return
                 wait_s = permit.retry_at - self._clock.monotonic()
             with suppress(TimeoutError):  # ticks may no longer be wanted by then
@@ -155,12 +153,10 @@ class TickStream:
         assert self._subjects is not None
         while self._wanted:
             await self._sync_subscriptions(connection, self._subjects)
-            frame = await self._received(connection)
-            if frame is not None and self._feed.is_shutdown_notice(frame):
-                raise _ShutdownNotice("the venue announced the end of the connection")
-            tick = self._tick_in(frame) if frame is not None else None
+            tick = await self._next_tick(connection)
             if tick is not None and self._subjects.mark_seen(tick.subject):
-                self._note_live()
+                if self._state != "live":
+                    self._enter("live")
                 yield tick
             if self._subjects.is_dead:
                 raise ProviderTimeout("the connection is open but silent")
@@ -176,36 +172,24 @@ class TickStream:
         command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
         await connection.send(command(change.subjects, next(self._numbers)))
 
-    async def _received(self, connection: PushConnection) -> Any:
+    async def _next_tick(self, connection: PushConnection) -> Tick | None:
+        """The tick in the next frame; None without one within `POLL_S`. Raises ProviderError, also
+        for too many malformed frames in a row."""
         try:
-            return await connection.receive(POLL_S)
-        except MalformedResponse as error:
-            self._count_malformed(error)
-            return None
-
-    def _tick_in(self, frame: Any) -> Tick | None:
-        context = Context(self._provider, "push", int(self._clock.now().timestamp() * 1000))
-        try:
+            frame = await connection.receive(POLL_S)
+            if frame is None:
+                return None
+            if self._feed.is_shutdown_notice(frame):
+                raise _ShutdownNotice("the venue announced the end of the connection")
+            context = Context(self._provider, "push", int(self._clock.now().timestamp() * 1000))
             tick: Tick | None = parsed(self._feed.parse, frame, context)
-        except MalformedResponse as error:
-            self._count_malformed(error)
+        except MalformedResponse:
+            self._malformed += 1
+            if self._malformed >= MAX_MALFORMED:
+                raise
             return None
         self._malformed = 0 if tick is not None else self._malformed
         return tick
-
-    def _count_malformed(self, error: MalformedResponse) -> None:
-        self._malformed += 1
-        if self._malformed >= MAX_MALFORMED:
-            raise error
-
-    def _note_live(self) -> None:
-        if self._state == "live":
-            return
-        self._reason = None
-        self._enter("live")
-        if self._is_down_logged:
-            self._is_down_logged = False
-            self._emit(TickFeedChanged(self._clock.now(), self._provider, None))
 
     def _end(self, error: ProviderError | None) -> None:
         """The connection has ended: no ticks were wanted any more, or it failed."""
@@ -213,35 +197,33 @@ class TickStream:
         self._subjects = None
         if error is None or not self._wanted:
             self._next_connect = now + IDLE_RECONNECT_S
-            self._reason = None
             self._enter("off")
             return
-        was_good = (
-            subjects is not None and subjects.was_live and now - self._opened >= STABLE_AFTER_S
-        )
+        was_live = subjects is not None and subjects.was_live
+        was_good = was_live and now - self._opened >= STABLE_AFTER_S
         if was_good:
             self._backoff.reset()
-        is_orderly = was_good and isinstance(error, _ShutdownNotice)
-        self._next_connect = now + (0.0 if is_orderly else self._wait_s(error))
-        self._enter_down(error.reason)
-
-    def _wait_s(self, error: ProviderError) -> float:
-        backoff = self._geo_backoff if isinstance(error, GeoBlocked) else self._backoff
-        wait_s = max(backoff.next_delay_s() * self._jitter(), error.retry_after_s or 0.0)
-        backoff.pause(wait_s)
-        return wait_s
-
-    def _enter_down(self, reason: str) -> None:
-        self._reason = reason
-        self._enter("down")
-        if not self._is_down_logged:
-            self._is_down_logged = True
-            self._emit(TickFeedChanged(self._clock.now(), self._provider, reason, self._retry_at()))
+        self._next_connect = now
+        if not (was_good and isinstance(error, _ShutdownNotice)):
+            backoff = self._geo_backoff if isinstance(error, GeoBlocked) else self._backoff
+            wait_s = max(backoff.next_delay_s() * self._jitter(), error.retry_after_s or 0.0)
+            backoff.pause(wait_s)
+            self._next_connect += wait_s
+        self._enter("down", error.reason)
 
     def _retry_at(self) -> datetime:
         wait_s = self._next_connect - self._clock.monotonic()
         return self._clock.now() + timedelta(seconds=wait_s)
 
-    def _enter(self, state: TickState) -> None:
+    def _enter(self, state: TickState, reason: str | None = None) -> None:
+        """Emits that ticks are lost, once, and that they are back."""
+        now = self._clock.now()
+        self._reason = reason
         if state != self._state:
-            self._state, self._since = state, self._clock.now()
+            self._state, self._since = state, now
+        if state == "down" and not self._is_down_logged:
+            self._is_down_logged = True
+            self._emit(TickFeedChanged(now, self._provider, reason, self._retry_at()))
+        elif state == "live" and self._is_down_logged:
+            self._is_down_logged = False
+            self._emit(TickFeedChanged(now, self._provider, None))

@@ -44,6 +44,12 @@ def fail(made: CircuitBreaker, error: ProviderError) -> None:
     made.record_failure(lease, error)
 
 
+def is_probing(made: CircuitBreaker) -> bool:
+    """True while the one attempt that may end the state is in flight."""
+    made._expire_probe()
+    return made._probe is not None
+
+
 def wait_s(made: CircuitBreaker, clock: ManualClock) -> float:
     assert made.until is not None
     return made.until - clock.monotonic()
@@ -162,7 +168,7 @@ def test_only_one_probe_is_admitted(clock: ManualClock) -> None:
     clock.advance(30)
     probe = made.acquire()
     assert probe is not None
-    assert (made.is_probing, made.state) == (True, ProviderState.COOLDOWN)
+    assert (is_probing(made), made.state) == (True, ProviderState.COOLDOWN)
     assert not made.admits()
     assert made.acquire() is None
 
@@ -184,7 +190,7 @@ def test_a_probe_whose_lease_expires_has_failed(clock: ManualClock) -> None:
     probe = made.acquire()
     assert probe is not None
     clock.advance(3.9)
-    assert made.is_probing
+    assert is_probing(made)
     clock.advance(0.1)
     assert (made.state, made.reason) == (ProviderState.COOLDOWN, "timeout")
     assert wait_s(made, clock) == 60
@@ -246,7 +252,7 @@ def test_a_stated_refusal_replaces_a_cooldown_even_when_it_comes_late(
     assert slow is not None
     made.record_failure(slow, error)
     assert (made.state, wait_s(made, clock)) == (state, wait)
-    assert not made.may_probe_early()
+    assert not made.admits(is_early_probe=True)
 
 
 def test_concurrent_refusals_raise_the_backoff_once_and_the_longest_wait_counts(
@@ -270,7 +276,7 @@ def test_a_late_503_with_retry_after_extends_the_wait(clock: ManualClock) -> Non
     assert slow is not None
     made.record_failure(slow, UpstreamFailed(retry_after_s=120))
     assert wait_s(made, clock) == 120
-    assert not made.may_probe_early()
+    assert not made.admits(is_early_probe=True)
 
 
 def test_a_late_failure_without_retry_after_changes_nothing(clock: ManualClock) -> None:
@@ -301,7 +307,7 @@ def test_a_wait_set_by_the_provider_is_never_probed_early(
 ) -> None:
     made = breaker(clock)
     fail(made, error)
-    assert not made.may_probe_early()
+    assert not made.admits(is_early_probe=True)
     assert made.acquire(is_early_probe=True) is None
 
 
@@ -388,7 +394,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_probe_shuts_everybody_else_out(self) -> None:
-        if self.breaker.is_probing:
+        if is_probing(self.breaker):
             assert not self.breaker.admits()
 
     @invariant()
@@ -396,7 +402,7 @@ class BreakerMachine(RuleBasedStateMachine):
         now = self.breaker.state
         if now is ProviderState.ACTIVE:
             assert self.state is ProviderState.ACTIVE or self.was_probing
-        self.state, self.was_probing = now, self.breaker.is_probing
+        self.state, self.was_probing = now, is_probing(self.breaker)
 
 
 TestBreakerMachine = BreakerMachine.TestCase

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.health.flap_detector import MAX_PENALTY_S, STEADY_AFTER, FlapDetector
+from backend.orchestration.health.call_stats import MAX_PENALTY_S, STEADY_AFTER, FlapDetector
 from tests.clocks import ManualClock
 
 

