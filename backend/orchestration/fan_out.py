@@ -43,10 +43,10 @@ class FanOut:
         if not offers:  # the manager knows the precise error, and when an early probe is due
             answer = await self._manager.fetch_data(query)
             return replace(answer.carrying((answer,)), source=answer.sources)
-        now, reason = self._clock.now(), f"asked together with {len(offers) - 1} others"
+        now, over = self._clock.now(), tuple(refusals)
+        reason = f"asked together with {len(offers) - 1} others"
         for offer in offers:
-            chosen = offer.provider.name, reason, tuple(refusals)
-            self._emit(ProviderChosen(now, query.category, *chosen))
+            self._emit(ProviderChosen(now, query.category, offer.provider.name, reason, over))
         results = await asyncio.gather(*(self._attempt(offer, query) for offer in offers))
         answers = tuple(result for result in results if isinstance(result, Answer))
         if not answers:
