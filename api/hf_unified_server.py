@@ -22,10 +22,10 @@ from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
-from api.routes import dashboard, docs, market, status, stream
-from api.routes.common import EDGE_ERRORS, documented_errors
-from api.routes.parameters import RememberedCalls
+from api.routes import market, pages, status, stream
+from api.routes.checked_routes import RememberedCalls
 from api.routes.responder import Responder
+from api.routes.schemas import EDGE_ERRORS, documented_errors
 from api.routes.slashes import redirect_slashes
 from api.server.connections import OTHER_DESCRIPTORS, Connections
 from api.server.hooks import ConnectionTimeouts, ServerHooks
@@ -86,7 +86,7 @@ def create_app(
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
         lifespan=_lifespan(configuration, opened),
-        openapi_url=None,  # api/routes/docs.py has these
+        openapi_url=None,  # api/routes/pages.py has these
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -99,8 +99,7 @@ def create_app(
     # Last: /api/market/{coin} matches every path below /api/market.
     for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)
-    app.include_router(dashboard.router)
-    app.include_router(docs.router)
+    app.include_router(pages.router)
     app.state.stream_times = StreamTimes()
     app.openapi = lambda: openapi_document(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())

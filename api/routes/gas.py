@@ -1,23 +1,18 @@
 """`/api/gas`: the price of gas on Ethereum."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
 
 from api.cache.formats import Format, encoder
-from api.routes.common import (
-    PROVIDER_ERRORS,
-    TableFormat,
-    documented,
-    gateway_of,
-    refuse_others,
-    responder_of,
-)
-from api.routes.parameters import CheckedRoute
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import TableFormat, choice, refuse_others
+from api.routes.responder import gateway_of, responder_of
+from api.routes.schemas import PROVIDER_ERRORS, documented
 from backend.models.gas import GasFees
 
-router = APIRouter(tags=["gas"], route_class=CheckedRoute, default_response_class=Response)
-
+router = checked_router("gas")
 CHAINS = ("ethereum",)
 
 
@@ -28,24 +23,12 @@ CHAINS = ("ethereum",)
 )
 async def read_gas(
     request: Request,
-    chain: Annotated[
-        str,
-        Query(
-            description="in any case",
-            examples=["ethereum"],
-            json_schema_extra={"enum": list(CHAINS)},
-        ),
-    ] = "ethereum",
+    chain: Annotated[str, choice("in any case", CHAINS)] = "ethereum",
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Slow, average and fast price in gwei, including the base fee."""
-    gateway = gateway_of(request)
     refuse_others("chain", chain, CHAINS)
-    answer = await gateway.gas.latest()
-    return await responder_of(request).respond(
-        request,
-        answer,
-        ("gas", format),
-        lambda: gateway.gas.page(answer.data),
-        encode=encoder(format, GasFees),
-    )
+    gas = gateway_of(request).gas
+    answer = await gas.latest()
+    page, encode = partial(gas.page, answer.data), encoder(format, GasFees)
+    return await responder_of(request).respond(request, answer, ("gas", format), page, encode)

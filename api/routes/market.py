@@ -1,29 +1,27 @@
 """`/api/market`: the ranked list, and single coins."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from api.cache.formats import Format, encoder
 from api.edge.problems import problem
-from api.routes.common import (
-    SYMBOL_ERRORS,
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import (
     Currency,
     TableFormat,
     VsCurrency,
     comma_list,
-    documented,
-    gateway_of,
     refuse_other_currencies,
-    responder_of,
 )
-from api.routes.parameters import CheckedRoute
+from api.routes.responder import gateway_of, responder_of
+from api.routes.schemas import SYMBOL_ERRORS, documented
 from api.routes.slashes import redirect, reference_without_slashes
 from backend.models.market import Coin
 from backend.services.market.service import SORT_FIELDS, MarketView
 
-router = APIRouter(tags=["market"], route_class=CheckedRoute, default_response_class=Response)
-coin_router = APIRouter(tags=["market"], route_class=CheckedRoute, default_response_class=Response)
+router, coin_router = checked_router("market"), checked_router("market")
 
 Names = Annotated[
     str | None,
@@ -65,17 +63,12 @@ async def read_market(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Coins by market-cap rank. Parameters cause no calls to providers."""
-    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
-    answer = await gateway.market.latest()
-    return await responder_of(request).respond(
-        request,
-        answer,
-        (view, format),
-        lambda: gateway.market.top(answer.data, view),
-        encode=encoder(format, Coin),
-    )
+    market = gateway_of(request).market
+    answer = await market.latest()
+    page, encode = partial(market.top, answer.data, view), encoder(format, Coin)
+    return await responder_of(request).respond(request, answer, (view, format), page, encode)
 
 
 @coin_router.get(
@@ -96,16 +89,13 @@ async def read_coin(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """One coin by id, symbol or pair."""
-    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     if coin.endswith("/") or not coin:  # a redirect, as for all other paths
         reference = reference_without_slashes(request.scope)
         return redirect(reference) if reference else problem(request, "not_found", "no such path")
-    answer = await gateway.market.latest()
+    market = gateway_of(request).market
+    answer = await market.latest()
+    page, encode = partial(market.coin, answer.data, coin), encoder(format, Coin)
     return await responder_of(request).respond(
-        request,
-        answer,
-        ("coin", coin, format),
-        lambda: gateway.market.coin(answer.data, coin),
-        encode=encoder(format, Coin),
+        request, answer, ("coin", coin, format), page, encode
     )

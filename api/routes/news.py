@@ -1,27 +1,21 @@
 """`/api/news`: articles of the last 72 hours from every provider."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api.cache.formats import Format, encoder
-from api.routes.common import (
-    PROVIDER_ERRORS,
-    Instant,
-    TableFormat,
-    comma_list,
-    documented,
-    gateway_of,
-    responder_of,
-)
-from api.routes.parameters import CheckedRoute
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import Instant, TableFormat, comma_list
+from api.routes.responder import gateway_of, responder_of
+from api.routes.schemas import PROVIDER_ERRORS, documented
 from backend.models.news import Article
 from backend.services.instants import parse_instant
 from backend.services.news.service import MOST_ARTICLES, NewsView
 
-router = APIRouter(tags=["news"], route_class=CheckedRoute, default_response_class=Response)
-
+router = checked_router("news")
 Mood = Literal["positive", "neutral", "negative"]
 
 
@@ -65,10 +59,7 @@ async def read_news(
     if names:  # their meaning depends on the market, of which no validity is at hand
         answer = answer.depending_on(None)
     view = NewsView(limit, gateway.coins.tickers(names), source, sentiment, earliest)
+    page, encode = partial(gateway.news.pick, answer.data, view), encoder(format, Article)
     return await responder_of(request).respond(
-        request,
-        answer,
-        ("news", view, format),
-        lambda: gateway.news.pick(answer.data, view),
-        encode=encoder(format, Article),
+        request, answer, ("news", view, format), page, encode
     )

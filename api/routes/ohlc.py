@@ -1,31 +1,25 @@
 """`/api/market/ohlc`: candles of one coin."""
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api.cache.formats import JSON, csv_table, json_envelope, meta
 from api.edge.client_limits import account_of
 from api.encoding import to_json
-from api.routes.common import (
-    SYMBOL_ERRORS,
-    Currency,
-    Instant,
-    VsCurrency,
-    documented,
-    gateway_of,
-    refuse_other_currencies,
-    responder_of,
-)
-from api.routes.parameters import CheckedRoute
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import Currency, Instant, VsCurrency, refuse_other_currencies
+from api.routes.responder import gateway_of, responder_of
+from api.routes.schemas import SYMBOL_ERRORS, documented
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 from backend.services.instants import parse_instant
 from backend.services.page import Page
 
-router = APIRouter(tags=["candles"], route_class=CheckedRoute, default_response_class=Response)
+router = checked_router("candles")
 
 Symbol = Annotated[
     str,
@@ -85,7 +79,6 @@ async def read_ohlc(
     With `start` the first candles from there, else the newest. `start` and `end` without `limit`
     give all candles between them, up to 10,000.
     """
-    gateway = gateway_of(request)
     refuse_other_currencies(currency, vs_currency)
     view = OhlcView(
         interval,
@@ -94,16 +87,11 @@ async def read_ohlc(
         parse_instant("end", end) if end is not None else None,
         include_open,
     )
-    charge = account_of(request.scope).charge
-    answer = await gateway.ohlc.candles(symbol, view, charge)
-    is_cut = gateway.ohlc.open_is_too_old(answer)
-    return await responder_of(request).respond(
-        request,
-        answer,
-        (symbol, view, format, is_cut, answer.warnings),
-        lambda: gateway.ohlc.cut(answer, view),
-        encode=_ENCODERS[format],
-    )
+    ohlc = gateway_of(request).ohlc
+    answer = await ohlc.candles(symbol, view, account_of(request.scope).charge)
+    selection = symbol, view, format, ohlc.open_is_too_old(answer), answer.warnings
+    page = partial(ohlc.cut, answer, view)
+    return await responder_of(request).respond(request, answer, selection, page, _ENCODERS[format])
 
 
 def _arrays(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:

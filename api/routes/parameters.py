@@ -1,122 +1,74 @@
-"""Query parameters: unknown, repeated and empty ones are refused, never ignored.
+"""Query parameters: the ones that routes share, and the refusal of all that are not declared.
 
-This holds for health probes too: a wrongly configured probe fails at once. Pages and their files
-accept any parameter, as browsers and proxies add some to bypass caches.
+Unknown, repeated and empty parameters are refused, never ignored. This holds for health probes too:
+a wrongly configured probe fails at once. Pages and their files accept any parameter, as browsers
+and proxies add some to bypass caches.
 """
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import partial, wraps
-from inspect import signature
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Query
 from starlette.datastructures import QueryParams
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.edge.problems import HANDLERS
-from backend.bounded_map import BoundedMap
-from backend.errors import GatewayError, InvalidParameter, UnknownName, UnknownParameter
+from api.cache.formats import Format
+from backend.errors import InvalidParameter, UnknownName, UnknownParameter, Unsupported
+from backend.services.market.service import MOST_NAMES
 
 #: Unknown parameters that an error names, characters of each name, and suggestions for each.
 MAX_NAMED, MAX_NAME_LENGTH, MAX_SUGGESTIONS = 8, 64, 3
-#: URLs whose calls are remembered, and the length of the longest one.
-MAX_REMEMBERED_URLS, MAX_REMEMBERED_LENGTH = 512, 512
-#: The key of a validated call in the scope.
-_CALL = "gateway.call"
 _BRACKETS = re.compile(r"\[.*$", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-_COIN = ("symbol", "symbols", "ids")
-_INTERVAL = ("interval",)
-_START, _END = ("start", "since"), ("end",)
-_LIMIT, _OFFSET, _SORT = ("limit", "days"), ("offset",), ("sort",)
-#: Our parameters by the names that other APIs use, in snake case.
-ALIASES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("coin", "coins", "pair", "pairs", "ticker", "tickers", "asset"), _COIN),
-    **dict.fromkeys(("base", "fsym", "fsyms", "instrument", "inst_id", "product_id"), _COIN),
-    "currencies": ("symbols",),
-    "symbol": ("symbols",),
-    "symbols": ("symbol",),
-    "id": ("ids", "symbol"),
-    "name": ("symbols", "symbol", "source"),
-    "names": ("symbols",),
-    **dict.fromkeys(("timeframe", "granularity", "resolution", "period", "bar"), _INTERVAL),
-    **dict.fromkeys(("from", "start_time", "since", "after", "start_date", "from_date"), _START),
-    **dict.fromkeys(("start", "time_start"), _START),
-    **dict.fromkeys(("to", "end_time", "until", "before", "end_date", "to_date"), _END),
-    **dict.fromkeys(("count", "per_page", "page_size", "size", "top", "n", "limit"), _LIMIT),
-    **dict.fromkeys(("page", "skip", "start_at", "cursor"), _OFFSET),
-    **dict.fromkeys(("order", "order_by", "sort_by", "sort_dir"), _SORT),
-    **dict.fromkeys(("convert", "quote", "quotes", "fiat", "vs", "tsym", "tsyms"), ("currency",)),
-    **dict.fromkeys(("network", "blockchain", "chain_id"), ("chain",)),
-    **dict.fromkeys(("type", "output", "fmt", "output_format"), ("format",)),
-    **dict.fromkeys(("mood", "filter", "kind"), ("sentiment",)),
-    **dict.fromkeys(("provider", "publisher", "domains", "sources"), ("source",)),
-    **dict.fromkeys(("channel", "topic", "topics", "streams"), ("channels",)),
+#: The names that other APIs use, in snake case, and our parameters that they may mean.
+_SYNONYMS = {
+    "coin coins pair pairs ticker tickers asset base fsym fsyms": "symbol symbols ids",
+    "instrument inst_id product_id": "symbol symbols ids",
+    "currencies symbol names": "symbols",
+    "symbols": "symbol",
+    "id": "ids symbol",
+    "name": "symbols symbol source",
+    "timeframe granularity resolution period bar": "interval",
+    "from start start_time time_start since after start_date from_date": "start since",
+    "to end_time until before end_date to_date": "end",
+    "count per_page page_size size top n limit": "limit days",
+    "page skip start_at cursor": "offset",
+    "order order_by sort_by sort_dir": "sort",
+    "convert quote quotes fiat vs tsym tsyms": "currency",
+    "network blockchain chain_id": "chain",
+    "type output fmt output_format": "format",
+    "mood filter kind": "sentiment",
+    "provider publisher domains sources": "source",
+    "channel topic topics streams": "channels",
+}
+ALIASES = {
+    name: tuple(meant.split()) for names, meant in _SYNONYMS.items() for name in names.split()
 }
 
 
-class CheckedRoute(APIRoute):
-    """A route that accepts only the query parameters it declares, each once and none empty.
-
-    An endpoint that takes `request` takes nothing else that differs between two requests of one
-    URL: `RememberedCalls` calls it again with the same arguments.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        @wraps(endpoint)
-        async def call(request: Request, **arguments: Any) -> Response:
-            request.scope[_CALL] = partial(endpoint, **arguments)
-            response: Response = await endpoint(request=request, **arguments)
-            return response
-
-        takes_request = "request" in signature(endpoint).parameters
-        super().__init__(path, call if takes_request else endpoint, **options)
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-        allowed = tuple(parameter.alias for parameter in self.dependant.query_params)
-
-        async def handle(request: Request) -> Response:
-            check(request.query_params, allowed)
-            return await handler(request)
-
-        return handle
+def choice(description: str, values: Sequence[str]) -> Any:
+    """A parameter whose values are documented here and checked by `refuse_others`."""
+    values = list(values)
+    return Query(description=description, examples=values[:1], json_schema_extra={"enum": values})
 
 
-class RememberedCalls:
-    """A layer before FastAPI's: it finds the route of a URL and validates its parameters once; the
-    next request of that URL goes to the endpoint at once. That saves most of the time of a request
-    whose answer is cached.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._calls = BoundedMap[tuple[Any, ...], tuple[Any, Callable[..., Any]]](
-            MAX_REMEMBERED_URLS
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        url = scope["method"], scope.get("root_path", ""), scope["path"], scope["query_string"]
-        remembered = self._calls.get(url)
-        if remembered is not None:
-            scope["route"], call = remembered
-            request = Request(scope, receive, send)
-            try:
-                response = await call(request=request)
-            except GatewayError as error:
-                response = await HANDLERS[GatewayError](request, error)
-            await response(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-        if _CALL in scope and sum(map(len, url)) <= MAX_REMEMBERED_LENGTH:
-            self._calls.set(url, (scope["route"], scope[_CALL]))
+Instant = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        description="ISO date or time, or Unix time in seconds or ms",
+        examples=["2026-11-20", "2026-11-20T12:00:00Z", "1795132800"],
+    ),
+]
+#: Currencies of amounts.
+CURRENCIES = ("usd",)
+Currency = Annotated[str | None, choice("currency of all amounts, in any case", CURRENCIES)]
+VsCurrency = Annotated[str | None, choice("another name of `currency`", CURRENCIES)]
+TableFormat = Annotated[
+    Format, Query(description="csv has the rows without `meta`", examples=["csv"])
+]
 
 
 def check(query: QueryParams, allowed: Sequence[str]) -> None:
@@ -153,3 +105,30 @@ def _plain(name: str) -> str:
     """Brackets, case and hyphens removed: of `symbols[]`, `Symbols`, `startTime`, `start-time`."""
     snake = _CAMEL.sub("_", _BRACKETS.sub("", name.strip()))
     return snake.replace("-", "_").lower()
+
+
+def refuse_other_currencies(currency: str | None, vs_currency: str | None) -> None:
+    """Raises Unsupported; InvalidParameter where both names are given."""
+    if currency is not None and vs_currency is not None:
+        raise InvalidParameter("vs_currency", "is another name of currency: give only one of them")
+    refuse_others("currency", currency, CURRENCIES)
+    refuse_others("vs_currency", vs_currency, CURRENCIES)
+
+
+def refuse_others(parameter: str, value: str | None, available: Sequence[str]) -> None:
+    """Raises Unsupported for a value that is not available. Case does not matter."""
+    if value is not None and value.lower() not in available:
+        raise Unsupported(parameter, value, available)
+
+
+def comma_list(parameter: str, *lists: str | None) -> tuple[str, ...]:
+    """The unique parts of comma lists. Raises InvalidParameter on too many."""
+    if not any(lists):
+        return ()
+    parts = [part.strip() for names in lists if names for part in names.split(",")]
+    unique = tuple(dict.fromkeys(part for part in parts if part))
+    if not unique and any(names is not None for names in lists):
+        raise InvalidParameter(parameter, "must not be empty: give a value, or omit it")
+    if len(unique) > MOST_NAMES:
+        raise InvalidParameter(parameter, f"at most {MOST_NAMES} names per request")
+    return unique

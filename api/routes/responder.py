@@ -15,6 +15,7 @@ from api.cache.response_cache import ResponseCache, View
 from api.edge.access_control import KEY_HEADERS
 from api.edge.client_limits import account_of
 from api.edge.request_counts import template_of
+from backend.gateway import Gateway
 from backend.models.answer import Answer
 from backend.services.page import Page
 
@@ -42,7 +43,6 @@ class Responder:
         answer: Answer[Any],
         selection: Hashable,
         page: Callable[[], Page[Any]],
-        *,
         encode: Encode,
     ) -> Response:
         """The envelope of `answer`, or 304. `selection` names the view; `page` and `encode` make
@@ -100,6 +100,16 @@ class Responder:
         view = View(key, answer.refresh_id, body_of(content, content_type))
         self._cache.add_view(view)
         return view
+
+
+def gateway_of(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def responder_of(request: Request) -> Responder:
+    responder: Responder = request.app.state.responder
+    return responder
 
 
 @lru_cache(maxsize=128)

@@ -1,12 +1,31 @@
-"""Shapes of responses for the OpenAPI document; nothing is validated by them."""
+"""What the OpenAPI document says of responses: shapes and errors. Nothing is validated by them."""
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, make_dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.edge.problems import STATUS
+from api.edge.problems import PROBLEM, STATUS, TITLES
+
+#: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
+EDGE_ERRORS = (
+    "unauthorized",
+    "body_too_large",
+    "uri_too_long",
+    "rate_limited",
+    "headers_too_large",
+)
+PROVIDER_ERRORS = (
+    "invalid_parameter",
+    "unknown_parameter",
+    "all_providers_failed",
+    "no_provider_configured",
+    "quota_exhausted",
+    "deadline_exceeded",
+)
+SYMBOL_ERRORS = (*PROVIDER_ERRORS, "unknown_symbol", "not_ready")
 
 
 @dataclass
@@ -76,3 +95,27 @@ class Problem:
     allowed: list[str] | None = None
     available: list[str] | None = None
     suggestions: list[str] | None = None
+
+
+def documented(name: str, data: Any, *codes: str) -> dict[int | str, Any]:
+    """The `responses` of a data route: the envelope with this name, a CSV table, and errors."""
+    envelope = make_dataclass(name, [("data", data), ("meta", Meta)])
+    content = {"application/json": {}, "text/csv": {"schema": {"type": "string"}}}
+    return {
+        200: {"model": envelope, "content": content},
+        304: {"description": "unchanged since the ETag in If-None-Match"},
+        **documented_errors(*codes),
+    }
+
+
+def documented_errors(*codes: str) -> dict[int | str, Any]:
+    """Error responses by status, with the codes of each."""
+    texts: dict[int, list[str]] = {}
+    for code in codes:
+        texts.setdefault(STATUS[code], []).append(f"`{code}`: {TITLES[code]}")
+    # The model under its own media type, not under application/json.
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": "; ".join(lines), "content": deepcopy(content)}
+        for status, lines in sorted(texts.items())
+    }

@@ -1,16 +1,19 @@
 """`/api/sentiment`: the Fear & Greed index."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api.cache.formats import Format, encoder
-from api.routes.common import PROVIDER_ERRORS, TableFormat, documented, gateway_of, responder_of
-from api.routes.parameters import CheckedRoute
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import TableFormat
+from api.routes.responder import gateway_of, responder_of
+from api.routes.schemas import PROVIDER_ERRORS, documented
 from backend.models.sentiment import FearGreed
 from backend.services.sentiment import MOST_DAYS
 
-router = APIRouter(tags=["sentiment"], route_class=CheckedRoute, default_response_class=Response)
+router = checked_router("sentiment")
 
 
 @router.get(
@@ -26,12 +29,9 @@ async def read_sentiment(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Days of one provider's index, newest first, with the attribution that it requires."""
-    gateway = gateway_of(request)
-    answer = await gateway.sentiment.latest()
+    sentiment = gateway_of(request).sentiment
+    answer = await sentiment.latest()
+    page, encode = partial(sentiment.cut, answer, days), encoder(format, FearGreed)
     return await responder_of(request).respond(
-        request,
-        answer,
-        ("sentiment", days, format),
-        lambda: gateway.sentiment.cut(answer, days),
-        encode=encoder(format, FearGreed),
+        request, answer, ("sentiment", days, format), page, encode
     )

@@ -2,20 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.cache.formats import JSON
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.encoding import to_json
-from api.routes.common import documented_errors, gateway_of
-from api.routes.parameters import CheckedRoute
-from api.routes.schemas import Health
+from api.routes.checked_routes import CheckedRoute, checked_router
+from api.routes.responder import gateway_of
+from api.routes.schemas import Health, documented_errors
 from api.ws_data_broadcaster import Broadcaster
 from backend.models.status import Explanation, GatewayStatus
 
-router = APIRouter(tags=["operations"], route_class=CheckedRoute, default_response_class=Response)
+router = checked_router("operations")
 #: For the health probes of the platform.
 probes = GatewayRouter(
     access=Access.PROBE,

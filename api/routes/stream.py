@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi import Query, Request, Response, WebSocket
 
 from api.edge.client_limits import account_of
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
-from api.routes.common import SYMBOL_ERRORS, documented_errors
-from api.routes.parameters import CheckedRoute, check
+from api.routes.checked_routes import checked_router
+from api.routes.parameters import check
+from api.routes.schemas import SYMBOL_ERRORS, documented_errors
 from api.stream.broadcaster import Broadcaster
 from api.stream.clients import SSE_HEADERS, EventStream, WebSocketSession
 from api.stream.commands import CommandError, Subscribe, subscriptions_in_query
@@ -18,7 +19,7 @@ from backend.models.ohlc import Interval
 
 #: Public to the edge: browsers send their key as the first message, after the handshake.
 router = GatewayRouter(access=Access.PUBLIC, tags=["stream"])
-events_router = APIRouter(tags=["stream"], route_class=CheckedRoute)
+events_router = checked_router("stream")
 
 #: Query parameters of `/ws`, the same as those of `/api/stream`.
 PARAMETERS = ("channels", "symbols", "interval")
@@ -50,7 +51,6 @@ async def read_without_upgrade(request: Request) -> Response:
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
         **documented_errors(*SYMBOL_ERRORS, "too_many_clients"),
     },
-    response_class=Response,
 )
 async def read_stream(
     request: Request,

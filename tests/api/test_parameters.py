@@ -9,16 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator
 
-from api.routes.parameters import (
-    ALIASES,
-    MAX_NAME_LENGTH,
-    MAX_NAMED,
+from api.routes.checked_routes import (
     MAX_REMEMBERED_LENGTH,
     MAX_REMEMBERED_URLS,
     CheckedRoute,
     RememberedCalls,
-    suggestions,
 )
+from api.routes.parameters import ALIASES, MAX_NAME_LENGTH, MAX_NAMED, suggestions
 from backend.errors import UnknownParameter
 from tests.api.conftest import Serve
 

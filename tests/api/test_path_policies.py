@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message
 from api.edge.path_policies import Access, GatewayRouter, PathPolicies
 from api.edge.problems import ProblemDetails
 from api.hf_unified_server import Application, create_app
-from api.routes.parameters import CheckedRoute
+from api.routes.checked_routes import CheckedRoute
 from api.server.hooks import Refusal
 from backend.errors import InvalidParameter
 from backend.gateway import read_configuration

@@ -51,7 +51,7 @@ async def test_a_view_is_encoded_once_a_refresh() -> None:
         return Page((), 0)
 
     for refresh_id in (1, 1, 2, 2):
-        await responder.respond(request(), answer(refresh_id), "view", page, encode=json_envelope)
+        await responder.respond(request(), answer(refresh_id), "view", page, json_envelope)
     assert len(made) == 2
 
 
@@ -61,7 +61,7 @@ async def test_max_age_is_the_whole_lifetime_beside_age() -> None:
         answer(age_s=20.0, ttl_left_s=40.0),
         "view",
         lambda: Page((), 0),
-        encode=json_envelope,
+        json_envelope,
     )
     assert (response.headers["age"], response.headers["cache-control"]) == (
         "20",
@@ -73,7 +73,7 @@ async def ask(responder: Responder, account: ClientAccount, view: str, rows: int
     sent = request()
     sent.scope["state"] = {ACCOUNT: account}
     table = tuple(range(rows))
-    await responder.respond(sent, answer(), view, lambda: Page(table, rows), encode=json_envelope)
+    await responder.respond(sent, answer(), view, lambda: Page(table, rows), json_envelope)
 
 
 async def test_a_long_table_is_charged_once_before_it_is_encoded(clock: ManualClock) -> None:
@@ -97,7 +97,7 @@ async def test_a_long_table_is_encoded_in_a_thread() -> None:
 
     for rows in (10, 10_000):
         page = partial(Page, tuple(range(rows)), rows)
-        await uncached_responder().respond(request(), answer(), "a", page, encode=encode)
+        await uncached_responder().respond(request(), answer(), "a", page, encode)
     assert threads == [True, False]
 
 
@@ -106,7 +106,7 @@ async def test_many_views_with_long_names_stay_within_the_bound() -> None:
     for number in range(2 * MAX_BYTES // VIEW_BYTES):
         view = ("market", number, ("long name" * 5,))
         await responder.respond(
-            request(), answer(), view, lambda: Page((), 0), encode=lambda _a, _p: (b"x", "a/b")
+            request(), answer(), view, lambda: Page((), 0), lambda _a, _p: (b"x", "a/b")
         )
     assert cache._bytes <= MAX_BYTES
     assert len(cache._views) <= MAX_BYTES // VIEW_BYTES

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.routes.dashboard import FOLDER, POLICY, charts_script, dashboard
+from api.routes.pages import FOLDER, POLICY, charts_script, dashboard
 from tests.api.conftest import client, serve, surroundings, world
 from tests.api.test_compression import UNPACK
 
