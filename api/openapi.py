@@ -105,7 +105,9 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
             routes=app.routes,
             tags=TAGS,
         )
-        _add_problem(document)
+        schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= schema.pop("$defs", {})
+        document["components"]["schemas"]["Problem"] = schema
         _add_headers(document, policies)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
         # Relative to the document's own URL, so that it is right behind any proxy.
@@ -114,14 +116,6 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
         document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
         app.openapi_schema = document
     return app.openapi_schema
-
-
-def _add_problem(document: dict[str, Any]) -> None:
-    """The schema of all error responses."""
-    schemas = document["components"]["schemas"]
-    schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= schema.pop("$defs", {})
-    schemas["Problem"] = schema
 
 
 def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
@@ -153,8 +147,11 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
         for status, response in responses.items():
             response["headers"] = _headers(status, response, is_data, is_probe)
         parameters = methods["get"].setdefault("parameters", [])
-        names = REQUEST_HEADERS if is_data else ("X-Request-Id",)
-        parameters += [_request_header(name) for name in names]
+        for name, (text, example) in REQUEST_HEADERS.items():
+            if is_data or name == "X-Request-Id":
+                schema = {"type": "string", "examples": [example]}
+                header = {"name": name, "in": "header", "required": False, "description": text}
+                parameters.append({**header, "schema": schema})
 
 
 def _headers(
@@ -171,12 +168,6 @@ def _headers(
     if "content" in response and "Age" not in headers:
         headers["Cache-Control"] = _header("Must not be cached.", "no-store")
     return headers
-
-
-def _request_header(name: str) -> dict[str, Any]:
-    text, example = REQUEST_HEADERS[name]
-    schema = {"type": "string", "examples": [example]}
-    return {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
 
 
 def _header(text: str, example: str) -> dict[str, Any]:

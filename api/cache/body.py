@@ -10,10 +10,9 @@ from hashlib import blake2b
 
 import brotli
 import zstandard
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-
-from api.cache.request_fields import field_value
 
 #: Length of a digest in bytes.
 DIGEST_BYTES = 12
@@ -84,6 +83,11 @@ async def respond_with(request: Request, body: Body, headers: dict[str, str]) ->
     return Response(content, media_type=body.media_type, headers=headers)
 
 
+def field_value(headers: Headers, name: str) -> str:
+    """All lines of a list-valued field joined by commas (RFC 9110, 5.3); empty without any."""
+    return ", ".join(headers.getlist(name))
+
+
 @lru_cache(maxsize=256)
 def coding_for(accept_encoding: str, *, is_small: bool = False) -> str:
     """The content coding to send (RFC 9110, 12.5.3); IDENTITY for none.
@@ -126,6 +130,7 @@ def etag_of(digest: str, coding: str) -> str:
     return f'"{digest}-{coding}"' if coding else f'"{digest}"'
 
 
+@lru_cache(maxsize=512)  # a polling client sends the same tags until the answer changes
 def matches(if_none_match: str | None, digest: str) -> bool:
     """Whether one of the tags is of this body, in any coding.
 

@@ -10,13 +10,20 @@ edge sends it again, without routing, for as long as the view's answer is valid.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
+from starlette.types import Scope
+
 from api.cache.body import Body, matches
-from api.cache.request_fields import Fields, RawHeaders
 from backend.models.answer import Validity
 
+#: Header fields as the server gives them, and by name where none is repeated.
+RawHeaders = list[tuple[bytes, bytes]]
+Fields = dict[bytes, bytes]
+#: Fields that announce a body.
+_BODY = frozenset((b"content-length", b"transfer-encoding"))
+#: Largest size in bytes of all fields of a request that the cache answers.
+MAX_CACHED_FIELD_BYTES = 32 * 1024
 #: Size of all views and responses together; the least recently used view is dropped first.
 MAX_BYTES = 32 * 1024 * 1024
 #: Bytes that a view costs besides its body, and a response besides its view.
@@ -35,6 +42,26 @@ PER_REQUEST = (b"age", b"ratelimit", b"x-request-id")
 VariantKey = tuple[bytes | None, bytes | None, bool]
 #: Adds the headers of the edge to those of a route, given the request's Origin.
 CompleteHeaders = Callable[[RawHeaders, bytes | None], RawHeaders]
+
+
+def plain_fields(headers: RawHeaders) -> Fields | None:
+    """Fields by name; None for a request that the cache leaves to the application, because it has
+    a repeated field, a body, or very long headers.
+
+    Runs for every request, so all loops are in built-in functions.
+    """
+    fields = dict(headers)
+    if len(fields) != len(headers) or not _BODY.isdisjoint(fields):
+        return None
+    size = sum(map(len, fields)) + sum(map(len, fields.values()))
+    return fields if size <= MAX_CACHED_FIELD_BYTES else None
+
+
+def target_of(scope: Scope) -> bytes:
+    """Path and query as the request's first line has them. Some test servers give no raw path."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return b"%b?%b" % (path, query) if query else path
 
 
 class StoredResponse(NamedTuple):
@@ -200,13 +227,8 @@ class ResponseCache:
 
 def _variant_key(fields: Fields, digest: str) -> VariantKey:
     condition = fields.get(b"if-none-match")
-    is_known = condition is not None and _has_tag(condition, digest)
+    is_known = condition is not None and matches(condition.decode("latin-1"), digest)
     return fields.get(b"accept-encoding"), fields.get(b"origin"), is_known
-
-
-@lru_cache(maxsize=512)  # a polling client sends the same tag until the answer changes
-def _has_tag(condition: bytes, digest: str) -> bool:
-    return matches(condition.decode("latin-1"), digest)
 
 
 def _stored(status: int, headers: RawHeaders, body: bytes, template: str) -> StoredResponse:

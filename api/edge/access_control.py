@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.cache.request_fields import Fields
+from api.cache.response_cache import Fields
 from api.edge.client_limits import (
     ACCOUNT,
     ClientAccount,

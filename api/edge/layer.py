@@ -17,8 +17,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.cache.request_fields import plain_fields, target_of
-from api.cache.response_cache import ResponseCache, StoredResponse
+from api.cache.response_cache import ResponseCache, StoredResponse, plain_fields, target_of
 from api.edge.access_control import AccessControl
 from api.edge.path_policies import PathPolicies, route_path
 from api.edge.problems import RENDERER, problem

@@ -1,6 +1,6 @@
 """Headers that the edge adds to every response: security, CORS, rate limit, request id."""
 
-from api.cache.request_fields import RawHeaders
+from api.cache.response_cache import RawHeaders
 from api.edge.access_control import AllowedOrigins
 
 #: Hosts that may show the pages in a frame: a Hugging Face Space shows its app in one.

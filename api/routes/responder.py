@@ -10,8 +10,7 @@ from fastapi import Request, Response
 
 from api.cache.body import body_of, respond_with
 from api.cache.formats import Encode
-from api.cache.request_fields import plain_fields, target_of
-from api.cache.response_cache import ResponseCache, View
+from api.cache.response_cache import ResponseCache, View, plain_fields, target_of
 from api.edge.access_control import KEY_HEADERS
 from api.edge.client_limits import account_of
 from api.edge.request_counts import template_of

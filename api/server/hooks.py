@@ -40,12 +40,6 @@ class ConnectionTimeouts:
     close_s: float = 3.0
 
 
-def _unlimited() -> Connections:
-    return Connections(
-        lambda _scope: "", SystemClock(), max_unread=sys.maxsize, max_unread_bytes=sys.maxsize
-    )
-
-
 @dataclass(slots=True)
 class ServerHooks:
     """The application's part in the server, in its attribute `server_hooks`.
@@ -56,7 +50,11 @@ class ServerHooks:
     clock: Clock = field(default_factory=SystemClock)
     timeouts: ConnectionTimeouts = field(default_factory=ConnectionTimeouts)
     #: Limits by client address. By default all clients have one, without limits.
-    connections: Connections = field(default_factory=_unlimited)
+    connections: Connections = field(
+        default_factory=lambda: Connections(
+            lambda _scope: "", SystemClock(), max_unread=sys.maxsize, max_unread_bytes=sys.maxsize
+        )
+    )
     cached_response: CachedResponse | None = None
     #: Makes the ASGI application that answers with a refusal.
     refuse: Callable[[Refusal], ASGIApp] = lambda refusal: PlainTextResponse(

@@ -108,35 +108,29 @@ def subscriptions_in_query(
     channels: str | None, symbols: str | None, interval: str | None
 ) -> tuple[Subscribe, ...]:
     """The subscriptions of `?channels=market,gas&symbols=BTC,ETH`. Raises CommandError."""
-    names = _parts(symbols)
+    named, names = _parts(channels), _parts(symbols)
     commands = []
-    for channel in dict.fromkeys(_parts(channels)):
+    for channel in dict.fromkeys(named):
         message: dict[str, Any] = {"op": "subscribe", "channel": channel}
         if names and channel in WITH_SYMBOLS:
             message["symbols"] = names
         if interval and channel == "ohlc":
             message["interval"] = interval
         commands.append(parse_command(orjson.dumps(message).decode()))
-    _check_query(channels, symbols, interval)
-    return tuple(command for command in commands if isinstance(command, Subscribe))
-
-
-def _parts(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
-def _check_query(channels: str | None, symbols: str | None, interval: str | None) -> None:
-    """Rejects parameters that are empty or apply to none of the channels."""
-    named = _parts(channels)
     if channels is not None and not named:
         raise CommandError("unknown_channel", "channels is empty: leave it out, or name one")
-    if symbols is not None and not _parts(symbols):
+    if symbols is not None and not names:
         raise CommandError("invalid_parameter", "symbols is empty: leave it out, or name one")
     if symbols is not None and WITH_SYMBOLS.isdisjoint(named):
         takers = ", ".join(sorted(WITH_SYMBOLS))
         raise CommandError("invalid_parameter", f"symbols need one of the channels {takers}")
     if interval is not None and "ohlc" not in named:
         raise CommandError("invalid_parameter", "interval needs the channel ohlc")
+    return tuple(command for command in commands if isinstance(command, Subscribe))
+
+
+def _parts(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def _check_parameters(command: Subscribe) -> None:

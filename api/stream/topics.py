@@ -62,7 +62,8 @@ class Topic:
     def update(self, content: Content) -> list[Frame]:
         """New content: the frames that lead from the old one to it; none if it is the same."""
         before, self._content = self._content, content
-        if _is_same(before, content):  # other coins have changed
+        # The same where other coins have changed. The status has no `meta`, and is always new.
+        if before and before.meta and before.meta == content.meta and before.data == content.data:
             return self._set_stale(content.stale_reason)
         self._snapshot = self._error = None
         self.seq, self._time = self.seq + 1, self._clock.now()
@@ -158,9 +159,3 @@ def applied(
     ordered = sorted(rows.values(), key=channel.order)
     surplus = max(0, len(ordered) - count)
     return ordered[surplus:] if channel.keeps_last else ordered[:count]
-
-
-def _is_same(before: Content | None, after: Content) -> bool:
-    if before is None or before.meta is None or before.meta != after.meta:
-        return False
-    return bool(before.data == after.data)
