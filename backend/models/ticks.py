@@ -1,6 +1,6 @@
 """Ticks: updates that a venue pushes between two refreshes, and the state of its stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -11,7 +11,13 @@ from backend.models.ohlc import Candle, Interval
 
 @dataclass(frozen=True, slots=True)
 class MarketTicks:
-    """A subscription to the 24 h tickers of all instruments that change."""
+    """A subscription to 24 h tickers, at most one of each connection.
+
+    `instruments` are those to subscribe to at a venue that has no subscription to all of them.
+    """
+
+    #: Not hashed: there may be hundreds, and each tick looks its subscription up.
+    instruments: tuple[Instrument, ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True)

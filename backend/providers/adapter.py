@@ -148,8 +148,9 @@ class Adapter:
 class PushFeed:
     """The description of a vendor's WebSocket stream of ticks.
 
-    `path` is appended to the base URL and subscribes to the first subjects. `subscribe` and
-    `unsubscribe` return the text frame for further subjects, with the number of the command.
+    `path` is appended to the base URL and subscribes to the first `subjects_in_path` subjects.
+    `subscribe` and `unsubscribe` return the text frames for further subjects, with the number of
+    the command; each frame counts for `commands_per_s`.
     `parse` returns the tick of a decoded frame, None for a frame without one, and raises on a
     malformed frame. `is_shutdown_notice` is True for the frame that announces the connection's
     end. A subject without a tick for `silence_s` seconds is not live; a subject that is
@@ -160,13 +161,14 @@ class PushFeed:
     connects: Window
     commands_per_s: float
     most_subjects: int
-    path: Callable[[Sequence[TickSubject]], str]
-    subscribe: Callable[[Sequence[TickSubject], int], str]
-    unsubscribe: Callable[[Sequence[TickSubject], int], str]
+    subscribe: Callable[[Sequence[TickSubject], int], tuple[str, ...]]
+    unsubscribe: Callable[[Sequence[TickSubject], int], tuple[str, ...]]
     parse: Callable[[Any, Context], Tick | None]
     is_shutdown_notice: Callable[[Any], bool]
     silence_s: Callable[[TickSubject], float]
     always_active: Callable[[TickSubject], bool] = lambda _subject: False
+    path: Callable[[Sequence[TickSubject]], str] = lambda _subjects: ""
+    subjects_in_path: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.clock import Clock
-from backend.models.ticks import TickSubject
+from backend.models.ticks import MarketTicks, TickSubject
 from backend.providers.adapter import PushFeed
 
 #: A connection is dead when all subjects are silent for this multiple of their silence limits.
@@ -46,6 +46,7 @@ class TickSubscriptions:
 
     def mark_seen(self, subject: TickSubject) -> bool:
         """A tick arrived. False for a subject that was not asked for."""
+        subject = self._as_asked(subject)
         if subject not in self._seen:
             return False
         self._seen[subject] = self._clock.monotonic()
@@ -54,10 +55,10 @@ class TickSubscriptions:
         return True
 
     def is_flowing(self, subject: TickSubject) -> bool:
-        return subject in self._flowing and not self.is_silent(subject)
+        return self._as_asked(subject) in self._flowing and not self.is_silent(subject)
 
     def is_silent(self, subject: TickSubject) -> bool:
-        return self._silences(subject) > 1.0
+        return self._silences(self._as_asked(subject)) > 1.0
 
     @property
     def is_dead(self) -> bool:
@@ -79,6 +80,12 @@ class TickSubscriptions:
         again = tuple(silent[:SUBJECTS_IN_COMMAND])
         self._asked_again.update(again)  # the venue may have lost it; asking twice is harmless
         return SubscriptionChange("ask", again)
+
+    def _as_asked(self, subject: TickSubject) -> TickSubject:
+        """The subscription of tickers for any MarketTicks: a tick does not list its instruments."""
+        if not isinstance(subject, MarketTicks):
+            return subject
+        return next((asked for asked in self._seen if isinstance(asked, MarketTicks)), subject)
 
     def _drop(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
         for subject in subjects:

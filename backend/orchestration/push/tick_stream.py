@@ -36,8 +36,6 @@ STABLE_AFTER_S = 60.0
 POLL_S = 0.5
 #: Consecutive malformed frames after which the connection is dropped.
 MAX_MALFORMED = 5
-#: Subjects that the connection's address asks for; commands ask for more.
-SUBJECTS_IN_PATH = 50
 
 
 #: Opens a connection to a path. Raises ProviderError.
@@ -115,7 +113,7 @@ class TickStream:
         """Every tick of the wanted subjects; never ends by itself."""
         while True:
             await self._until_due()
-            asked = self._wanted[:SUBJECTS_IN_PATH]
+            asked = self._wanted[: self._feed.subjects_in_path]
             try:
                 async with self._connect(self._feed.path(asked)) as connection:
                     self._subjects = TickSubscriptions(self._clock, self._feed, asked)
@@ -168,9 +166,11 @@ class TickStream:
         change = subjects.next_change(self._wanted) if now >= self._next_command else None
         if change is None:
             return
-        self._next_command = now + 1.0 / self._feed.commands_per_s
         command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
-        await connection.send(command(change.subjects, next(self._numbers)))
+        frames = command(change.subjects, next(self._numbers))
+        self._next_command = now + len(frames) / self._feed.commands_per_s
+        for frame in frames:
+            await connection.send(frame)
 
     async def _next_tick(self, connection: PushConnection) -> Tick | None:
         """The tick in the next frame; None without one within `POLL_S`. Raises ProviderError, also

@@ -44,9 +44,9 @@ def build_path(subjects: Sequence[TickSubject]) -> str:
     return f"/stream?streams={'/'.join(map(stream_name, subjects))}"
 
 
-def _command(method: str, subjects: Sequence[TickSubject], number: int) -> str:
+def _command(method: str, subjects: Sequence[TickSubject], number: int) -> tuple[str]:
     names = [stream_name(subject) for subject in subjects]
-    return json.dumps({"method": method, "params": names, "id": number})
+    return (json.dumps({"method": method, "params": names, "id": number}),)
 
 
 def silence_s(subject: TickSubject) -> float:
@@ -141,11 +141,12 @@ PUSH_FEED = PushFeed(
     # 5 per second are allowed, including pongs.
     commands_per_s=3,
     most_subjects=1_000,  # of 1,024
-    path=build_path,
     subscribe=partial(_command, "SUBSCRIBE"),
     unsubscribe=partial(_command, "UNSUBSCRIBE"),
     parse=parse_frame,
     is_shutdown_notice=is_shutdown_notice,
     silence_s=silence_s,
     always_active=lambda subject: isinstance(subject, MarketTicks),
+    path=build_path,
+    subjects_in_path=50,
 )

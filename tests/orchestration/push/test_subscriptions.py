@@ -16,6 +16,9 @@ BTC = CandleTicks(instrument("BTCUSDT"), Interval.H1)
 ETH = CandleTicks(instrument("ETHUSDT"), Interval.H1)
 #: Tickers are silent after 10 s, candles after 60 s.
 FEED = replace(PUSH_FEED, silence_s=lambda subject: 10.0 if subject == MARKET else 60.0)
+#: Tickers of listed instruments, for venues without a subscription to all.
+LISTED = MarketTicks((instrument("BTCUSDT"), instrument("ETHUSDT")))
+OTHER_LIST = MarketTicks((instrument("BTCUSDT"),))
 MANY: tuple[TickSubject, ...] = tuple(
     CandleTicks(instrument(f"C{number}USDT"), Interval.M1) for number in range(250)
 )
@@ -88,6 +91,30 @@ def test_a_silent_market_is_dead_even_if_candles_arrive(clock: ManualClock) -> N
     assert not subjects.is_dead
     clock.advance(0.1)
     assert subjects.is_dead
+
+
+def test_a_tick_of_the_market_belongs_to_the_subscription_of_listed_instruments(
+    clock: ManualClock,
+) -> None:
+    subjects = asked(clock, BTC, LISTED)
+    assert subjects.mark_seen(MARKET)
+    assert subjects.is_flowing(LISTED)
+    assert subjects.is_flowing(MARKET)
+    clock.advance(61)
+    assert subjects.is_silent(MARKET)
+    assert not subjects.is_flowing(MARKET)
+
+
+def test_another_list_of_instruments_replaces_the_subscription(clock: ManualClock) -> None:
+    subjects = asked(clock, LISTED, BTC)
+    subjects.mark_seen(MARKET)
+    assert subjects.next_change((OTHER_LIST, BTC)) == SubscriptionChange("drop", (LISTED,))
+    assert not subjects.mark_seen(MARKET)
+    assert subjects.next_change((OTHER_LIST, BTC)) == SubscriptionChange("ask", (OTHER_LIST,))
+    assert not subjects.is_flowing(MARKET)
+    assert subjects.mark_seen(MARKET)
+    assert subjects.is_flowing(OTHER_LIST)
+    assert subjects.next_change((OTHER_LIST, BTC)) is None
 
 
 def test_a_connection_without_subscriptions_is_not_dead(clock: ManualClock) -> None:

@@ -89,8 +89,9 @@ def scripted_feed(parse: Callable[[Any, Context], Any]) -> PushFeed:
         commands_per_s=3,
         most_subjects=1_000,
         path=lambda subjects: words("open", subjects),
-        subscribe=lambda subjects, number: f"{number} {words('ask', subjects)}",
-        unsubscribe=lambda subjects, number: f"{number} {words('drop', subjects)}",
+        subjects_in_path=50,
+        subscribe=lambda subjects, number: (f"{number} {words('ask', subjects)}",),
+        unsubscribe=lambda subjects, number: (f"{number} {words('drop', subjects)}",),
         parse=parse,
         is_shutdown_notice=lambda frame: frame == GOODBYE,
         silence_s=lambda subject: 10.0 if subject == MARKET else 60.0,
@@ -174,13 +175,14 @@ class Bench:
     events: list[Event] = field(default_factory=list)
     heard: list[Any] = field(default_factory=list)
     jitter: float = 1.0
+    change_feed: Callable[[PushFeed], PushFeed] = lambda feed: feed
     reader: asyncio.Task[None] | None = None
 
     @cached_property
     def stream(self) -> TickStream:
         stream = TickStream(
             "venue",
-            scripted_feed(self.parser),
+            self.change_feed(scripted_feed(self.parser)),
             self.venue.connect,
             clock=LoopClock(),
             emit=self.events.append,
@@ -309,6 +311,54 @@ async def test_the_address_asks_for_fifty_subjects_and_commands_for_the_others(
     await asyncio.sleep(5)
     assert bench.venue.line.path == words("open", MANY[:50])
     assert [text for _, text in bench.venue.line.sent] == [f"1 {words('ask', MANY[50:60])}"]
+
+
+def commands_only(feed: PushFeed) -> PushFeed:
+    """A venue whose address subscribes to nothing, and whose commands name one subject each."""
+
+    def frames(subjects: Sequence[TickSubject], number: int) -> tuple[str, ...]:
+        return tuple(f"{number} {words('ask', [subject])}" for subject in subjects)
+
+    return replace(
+        feed, path=lambda _subjects: "", subjects_in_path=0, subscribe=frames, commands_per_s=2
+    )
+
+
+async def test_a_feed_without_subjects_in_its_address_subscribes_by_commands(
+    bench: Bench,
+) -> None:
+    bench.change_feed = commands_only
+    bench.stream.want((MARKET, BTC))
+    await asyncio.sleep(0.01)
+    assert bench.venue.line.path == ""
+    assert bench.venue.line.sent == [
+        (0, f"1 {words('ask', [MARKET])}"),
+        (0, f"1 {words('ask', [BTC])}"),
+    ]
+    bench.venue.line.say(MARKET_TICK, BTC_TICK)
+    await asyncio.sleep(0.01)
+    assert bench.heard == [MARKET_TICK, BTC_TICK]
+
+
+async def test_each_frame_of_a_command_counts_for_the_pace(bench: Bench) -> None:
+    bench.change_feed = commands_only
+    bench.stream.want((MARKET, BTC))
+    await asyncio.sleep(0.01)
+    bench.stream.want((MARKET, BTC, MANY[0]))
+    for _ in range(300):
+        bench.venue.line.say(ACK)
+        await asyncio.sleep(0.01)
+    assert [at for at, _ in bench.venue.line.sent] == pytest.approx([0, 0, 1], abs=0.05)
+
+
+async def test_tickers_of_listed_instruments_are_recognised_by_their_kind(bench: Bench) -> None:
+    listed = MarketTicks((instrument("BTCUSDT"),))
+    bench.stream.want((listed,))
+    await asyncio.sleep(0.01)
+    bench.venue.line.say(MARKET_TICK)
+    await asyncio.sleep(0.01)
+    assert bench.heard == [MARKET_TICK]
+    assert bench.stream.flow(listed) == bench.stream.flow(MARKET) == Flow(True)
 
 
 async def test_subscriptions_stay_within_the_venues_limit_per_connection(bench: Bench) -> None:

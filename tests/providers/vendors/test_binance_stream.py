@@ -423,6 +423,14 @@ def test_symbols_are_lower_case_and_intervals_keep_their_case(
     assert binance_stream.stream_name(subject) == name
 
 
+def test_tickers_of_chosen_instruments_are_those_of_all() -> None:
+    chosen = MarketTicks((instrument("BTCUSDT"),))
+    assert PUSH_FEED.path([chosen]) == PUSH_FEED.path([MarketTicks()])
+    assert PUSH_FEED.subscribe([chosen], 1) == PUSH_FEED.subscribe([MarketTicks()], 1)
+    assert PUSH_FEED.silence_s(chosen) == 10
+    assert PUSH_FEED.always_active(chosen)
+
+
 def test_the_path_subscribes_to_all_its_subjects() -> None:
     path = PUSH_FEED.path([MarketTicks(), BTC_HOURS])
     url = urlsplit(PUSH_FEED.base_url + path)
@@ -435,9 +443,10 @@ def test_the_path_subscribes_to_all_its_subjects() -> None:
     [(PUSH_FEED.subscribe, "SUBSCRIBE"), (PUSH_FEED.unsubscribe, "UNSUBSCRIBE")],
 )
 def test_commands_are_numbered_and_name_their_streams(
-    build: Callable[[Any, int], str], method: str
+    build: Callable[[Any, int], tuple[str, ...]], method: str
 ) -> None:
-    assert json.loads(build([BTC_HOURS, MarketTicks()], 12)) == {
+    (frame,) = build([BTC_HOURS, MarketTicks()], 12)
+    assert json.loads(frame) == {
         "method": method,
         "params": ["btcusdt@kline_1h", "!miniTicker@arr"],
         "id": 12,
@@ -448,7 +457,7 @@ def test_a_command_of_a_hundred_symbols_stays_small_and_is_ascii() -> None:
     subjects = [
         CandleTicks(instrument(f"\u5e01{number}USDT"), Interval.MONTH) for number in range(100)
     ]
-    text = PUSH_FEED.subscribe(subjects, 1)
+    (text,) = PUSH_FEED.subscribe(subjects, 1)
     assert text.isascii()
     assert len(text) < 4_096
 
