@@ -18,9 +18,7 @@ from backend.errors import AuthFailed, PlanRestricted, QueryRefused
 from backend.events import Event
 from backend.models.answer import Query
 from backend.models.status import ProviderState
-from backend.orchestration.calls.credential import Credential
-from backend.orchestration.calls.endpoint import Endpoint
-from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider

@@ -10,10 +10,7 @@ from backend.events import EventSink
 from backend.models.answer import Answer, Attempt, Query
 from backend.models.status import OFF, ProviderChosen
 from backend.orchestration.provider import Offer
-from backend.orchestration.provider_manager import (
-    ProviderManager,
-    unavailable,
-)
+from backend.orchestration.provider_manager import ProviderManager, unavailable
 
 T = TypeVar("T")
 

@@ -11,9 +11,7 @@ from backend.environment import SettingsError
 from backend.environment.forms import CallLimit
 from backend.events import EventSink
 from backend.models.status import ProviderState
-from backend.orchestration.calls.credential import Credential
-from backend.orchestration.calls.endpoint import Endpoint
-from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
 from backend.orchestration.limits.ledger import Ledger, saved_usage
@@ -67,7 +65,8 @@ class ProviderFactory:
         # The user's limits are those of the plan in use, not of the keyless fallback.
         fallback = settings.model_copy(update={"limits": ()}) if keyed else settings
         keyless = self._endpoint(spec, spec.keyless, fallback, None) if spec.keyless else None
-        breaker = self._breaker(_initial_state(settings, keyed, keyless))
+        state = ProviderState.ACTIVE if keyed or keyless else ProviderState.NOT_CONFIGURED
+        breaker = self._breaker(state if settings.enabled else ProviderState.DISABLED)
         name = block_key(spec.name, key if keyed else None)
         if block := self._blocks.recall(name):
             breaker.restore(block)
@@ -94,10 +93,8 @@ class ProviderFactory:
         self, spec: ProviderSpec, feed: PushFeed, settings: ProviderSettings
     ) -> TickStream | None:
         """None where the settings name other hosts but no stream: it may be another venue's."""
-        plans = [plan for plan in (spec.keyless, spec.keyed) if plan]
-        own = {url for plan in plans for url in plan.base_urls}
-        is_own = set(settings.base_url) <= own
-        if settings.stream_url is None and not is_own:
+        own = {url for plan in (spec.keyless, spec.keyed) if plan for url in plan.base_urls}
+        if settings.stream_url is None and not own.issuperset(settings.base_url):
             return None
         client = PushClient(self._clock, self._configuration.network)
         base_url = settings.stream_url or feed.base_url
@@ -183,11 +180,3 @@ def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:
         replace(declared.get(own.period_s, Window(own.limit, own.period_s)), limit=own.limit)
         for own in limits
     )
-
-
-def _initial_state(
-    settings: ProviderSettings, keyed: Endpoint | None, keyless: Endpoint | None
-) -> ProviderState:
-    if not settings.enabled:
-        return ProviderState.DISABLED
-    return ProviderState.ACTIVE if keyed or keyless else ProviderState.NOT_CONFIGURED

@@ -18,8 +18,7 @@ from backend.cache.ttl_cache import TTLCache
 from backend.errors import GatewayError
 from backend.models.answer import Answer
 from backend.models.status import ProviderState
-from backend.orchestration.calls.endpoint import Endpoint
-from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.calls.endpoint import Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import CircuitBreaker
 from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard

@@ -1,10 +1,13 @@
 """One plan of a provider in use: its hosts, limits and key. Every HTTP call passes here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from pydantic import SecretStr
+
+from backend.backoff import Backoff
 from backend.clock import Clock
 from backend.errors import (
     BatchRefused,
@@ -19,8 +22,7 @@ from backend.errors import (
     RateLimited,
 )
 from backend.models.status import ProviderState
-from backend.orchestration.calls.credential import Credential
-from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S, GEO_DELAYS_S
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.window import Cost, Refused
@@ -39,6 +41,78 @@ MAX_REDIRECTS = 2
 FAIR_TIME_S = 0.25
 #: Called with the error and what is tried next, when a call failed and will be tried again.
 OnRetry = Callable[[ProviderError, str], None]
+
+
+class Hosts:
+    """Equivalent base URLs, in the order of the next call. Blocked ones are left out."""
+
+    def __init__(self, clock: Clock, base_urls: Sequence[str]) -> None:
+        self._clock = clock
+        self._order = list(base_urls)
+        self._blocked_until: dict[str, float] = {}
+        self._backoffs = {url: Backoff(clock, GEO_DELAYS_S) for url in base_urls}
+
+    def __repr__(self) -> str:
+        return f"<Hosts {len(self.available())} of {len(self._order)}>"
+
+    def available(self) -> tuple[str, ...]:
+        now = self._clock.monotonic()
+        return tuple(url for url in self._order if self._blocked_until.get(url, 0.0) <= now)
+
+    def block(self, url: str, retry_after_s: float | None) -> None:
+        """The host refuses our IP address: for the wait that it names, else 30 min to 6 h."""
+        if self._blocked_until.get(url, 0.0) > self._clock.monotonic():
+            return  # concurrent calls are refused together: that is one refusal
+        wait_s = self._backoffs[url].next_delay_s()
+        self._backoffs[url].pause(wait_s)
+        self._blocked_until[url] = self._clock.monotonic() + (retry_after_s or wait_s)
+
+    def demote(self, url: str) -> None:
+        """The host failed: the next call starts with another one."""
+        self._order.remove(url)
+        self._order.append(url)
+
+    def wait_s(self) -> float:
+        """Seconds until a host may be called again; 0 while one is available."""
+        if self.available():
+            return 0.0
+        return min(self._blocked_until.values()) - self._clock.monotonic()
+
+
+class Credential:
+    """A key. After a refusal it is not used for 15 minutes, then 1 h, then 6 h."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        key: SecretStr,
+        *,
+        refused_until: float = 0.0,
+        on_refused: Callable[[float], None] = lambda _until: None,
+    ) -> None:
+        """`refused_until` (monotonic seconds) comes from an earlier run; `on_refused` receives
+        each new one."""
+        self._clock = clock
+        self._backoff = Backoff(clock, AUTH_DELAYS_S)
+        self._refused_until = refused_until
+        self._on_refused = on_refused
+        #: Revealed only where a request is built from it.
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<Credential {'usable' if self.is_usable() else 'refused'}>"
+
+    def is_usable(self) -> bool:
+        return self._clock.monotonic() >= self._refused_until
+
+    def refuse(self) -> None:
+        """The provider rejected the key twice."""
+        if not self.is_usable():
+            return  # concurrent calls are rejected together: that is one refusal
+        wait_s = self._backoff.next_delay_s()
+        self._backoff.pause(wait_s)
+        self._refused_until = self._clock.monotonic() + wait_s
+        self._on_refused(self._refused_until)
 
 
 class Endpoint:

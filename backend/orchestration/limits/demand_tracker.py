@@ -1,6 +1,6 @@
 """Which queries a provider answers repeatedly: they share its daily or monthly budget."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any, NamedTuple
 
 from backend.clock import Clock
@@ -49,25 +49,18 @@ class DemandTracker:
         """How many intervals lie between two refreshes of `query`, where the budget affords one
         call per `interval_s`. Recurrent queries share the budget evenly; but queries that all
         readers share have at least half of it, however many series are in demand."""
-        shared, series = self._counts(interval_s, query)
+        counts = Counter({query.is_shared: 1})  # queries in demand
+        # The newest first: each one makes the intervals longer.
+        for other, asked in reversed(self._asked.items()):
+            if other == query or not asked.is_recurrent:
+                continue
+            if not self._is_within(asked, DEMAND_INTERVALS * (counts.total() + 1) * interval_s):
+                break
+            counts[other.is_shared] += 1
+        shared, series = counts[True], counts[False]
         if query.is_shared:
             return min(shared + series, 2 * shared)
         return max(shared + series, 2 * series) if shared else series
-
-    def _counts(self, interval_s: float, query: Query[Any]) -> tuple[int, int]:
-        """The numbers of shared and of other recurrent queries in demand, `query` included."""
-        counts = {True: 0, False: 0, query.is_shared: 1}
-        for other, asked in reversed(
-            self._asked.items()
-        ):  # newest first: each lengthens the intervals
-            if other == query or not asked.is_recurrent:
-                continue
-            if not self._is_within(
-                asked, DEMAND_INTERVALS * (sum(counts.values()) + 1) * interval_s
-            ):
-                break
-            counts[other.is_shared] += 1
-        return counts[True], counts[False]
 
     def _is_within(self, asked: LastAnswer, seconds: float) -> bool:
         return self._clock.monotonic() - asked.at <= max(MIN_DEMAND_S, seconds)

@@ -13,13 +13,7 @@ from backend.clock import Clock, second_of
 from backend.models.status import Quota
 from backend.orchestration.limits.minute_log import MINUTE_S, MinuteLog, spread
 from backend.orchestration.limits.period import Period
-from backend.orchestration.limits.window import (
-    CallWindow,
-    Cost,
-    Priority,
-    Refused,
-    usable_limit,
-)
+from backend.orchestration.limits.window import CallWindow, Cost, Priority, Refused, usable_limit
 from backend.providers.adapter import Window
 
 #: A forecast is made from the calls of the last six hours.
@@ -83,7 +77,6 @@ class PacedWindow(CallWindow):
         return self._refills_in_s(float(self._amount(cost)))
 
     def observe(self, headers: Mapping[str, str], _now: float) -> None:
-        """Adopts the provider's own count from the response headers, where it is higher."""
         self.adopt(self._stated_usage(headers))
 
     def adopt(self, used: int) -> None:
@@ -103,7 +96,6 @@ class PacedWindow(CallWindow):
             self._note_unsaved(minute, -amount)
 
     def redeclare(self, limit: int) -> None:
-        """The provider states another limit than its documentation did."""
         self._window = replace(self._window, limit=limit)
         self._usable = usable_limit(limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))

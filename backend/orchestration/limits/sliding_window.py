@@ -124,20 +124,17 @@ class SlidingWindow(CallWindow):
         self._largest_cost = max(self._largest_cost, self._amount(permit.cost))
 
     def observe(self, headers: Mapping[str, str], now: float) -> None:
-        """Adopts the provider's own count from the response headers, where it is higher."""
         unknown = self._stated_usage(headers) - self._used(now)
         if unknown > 0:
             self._foreign += unknown
             self._count(unknown, now)
 
     def learn(self, now: float) -> None:
-        """The provider refused a call by rate that we had thought affordable."""
         foreign = self._limit.record_refusal(self._used(now), self._largest_cost)
         if foreign is not None:
             self._foreign = foreign
 
     def redeclare(self, limit: int) -> None:
-        """The provider states another limit than its documentation did."""
         self._limit.redeclare(limit)
 
     def remaining_share(self, now: float) -> float:

@@ -1,4 +1,4 @@
-from backend.orchestration.calls.hosts import Hosts
+from backend.orchestration.calls.endpoint import Hosts
 from tests.clocks import ManualClock
 
 A, B, C = "https://a.example", "https://b.example", "https://c.example"
