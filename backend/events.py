@@ -24,15 +24,13 @@ class ProviderCalled:
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
-    """A call failed inside an attempt that continued. `how` is `another_host`, `once_more`, ...
-
-    `status` is the HTTP status, if there was one.
-    """
+    """A call failed inside an attempt that continued. `how` is `another_host`, `once_more`, ..."""
 
     at: datetime
     provider: str
     reason: str
     how: str
+    #: The HTTP status, if there was one.
     status: int | None = None
 
 

@@ -25,12 +25,10 @@ from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read
 S = TypeVar("S", bound=BaseSettings)
 
 ENV_FILE = ".env"
-#: Largest number of warnings about invalid lines of that file.
-MAX_INVALID_LINES = 20
 #: Variables of the contract that this version does not support.
 UNSUPPORTED = ("REDIS_URL",)
-#: Largest number of misspelt names that are logged one by one; more are counted.
-MAX_MISSPELT = 20
+#: Largest number of invalid lines of that file, and of misspelt names, that are logged one by one.
+MAX_WARNINGS = 20
 
 
 def _parsed(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -189,7 +187,7 @@ def _read_env_file() -> tuple[dict[str, str | None], list[str]]:
         raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
     except OSError as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
-    invalid = [one.original.line for one in bindings if one.error][:MAX_INVALID_LINES]
+    invalid = [one.original.line for one in bindings if one.error][:MAX_WARNINGS]
     problem = "is not like NAME=value and is ignored"
     warnings = [f"{ENV_FILE}: line {line} {problem}" for line in invalid]
     return {one.key: one.value for one in bindings if one.key}, warnings
@@ -206,23 +204,19 @@ def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) 
     known = setting_names(provider_names)
     providers = [name.upper() for name in provider_names]
     found = misspelt(in_file | os.environ, known, providers)
-    for name, meant in [*found.items()][:MAX_MISSPELT]:
+    for name, meant in [*found.items()][:MAX_WARNINGS]:
         where = f" (in {ENV_FILE})" if name not in os.environ else ""
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
-    if len(found) > MAX_MISSPELT:
-        yield f"{len(found) - MAX_MISSPELT} more variables look like settings and are ignored"
+    if len(found) > MAX_WARNINGS:
+        yield f"{len(found) - MAX_WARNINGS} more variables look like settings and are ignored"
 
 
 def _load(kind: type[S], prefix: str) -> S:
+    """Raises SettingsError with the first problem, without the value: it may be a secret."""
     try:
         return kind(_env_prefix=prefix)
     except ValidationError as error:
-        raise SettingsError(_one_line(error, prefix)) from None
-
-
-def _one_line(error: ValidationError, prefix: str) -> str:
-    """The first problem as `VARIABLE: must be …`, without the value: it may be a secret."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    variable = prefix + "_".join(str(part) for part in first["loc"][:1]).upper()
-    message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
-    return f"{variable}: {' '.join(message.split())}"
+        first = error.errors(include_url=False, include_input=False)[0]
+        variable = prefix + "_".join(str(part) for part in first["loc"][:1]).upper()
+        message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
+        raise SettingsError(f"{variable}: {' '.join(message.split())}") from None

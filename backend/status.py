@@ -69,8 +69,9 @@ class StatusService:
         categories = {name: self._category(name) for name in self.caches}
         counters = [cache.counters for cache in self.caches.values()]
         providers = {p.name: p for name in self.caches for p in self.manager.chain(name)}
+        healths = {category.status for category in categories.values()}
         return GatewayStatus(
-            status=_overall([category.status for category in categories.values()]),
+            status=healths.pop() if len(healths) == 1 else "degraded",
             version=__version__,
             uptime_seconds=round(self.clock.monotonic() - self._began, 3),
             categories=categories,
@@ -134,9 +135,3 @@ def _ttl_note(usable: Sequence[Provider], wanted_s: float, affordable_s: float) 
         f"one per {wanted_s:g} s: that takes a plan {times:.1f} times as large, as many more keys "
         "of different accounts, or a provider without a daily or monthly limit"
     )
-
-
-def _overall(healths: Sequence[Health]) -> Health:
-    if all(health == "down" for health in healths):
-        return "down"
-    return "ok" if all(health == "ok" for health in healths) else "degraded"

@@ -145,9 +145,8 @@ def sifted(
             unfit[candle.timestamp] = None
     ascending = [by_open[at] for at in sorted(by_open) if at not in unfit]
     kept = tuple(_without_leaps(interval, ascending))
-    if len(kept) < len(ascending):
-        stay = {candle.timestamp for candle in kept}
-        unfit |= dict.fromkeys(one.timestamp for one in ascending if one.timestamp not in stay)
+    stay = {candle.timestamp for candle in kept}
+    unfit |= dict.fromkeys(one.timestamp for one in ascending if one.timestamp not in stay)
     return Candles(interval, kept, instrument, (*refused, *map(str, unfit)))
 
 
@@ -167,7 +166,10 @@ def _leaps(one: Candle, other: Candle) -> bool:
 
 
 def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[Candle]:
-    """The longest run without a gap or a leap, and the runs that continue it."""
+    """The longest run without a gap or a leap, and the runs that continue it.
+
+    Any price may follow after a gap, as long as the run before the gap is kept.
+    """
     runs: list[list[Candle]] = []
     for candle in ascending:
         before = runs[-1][-1] if runs else candle  # the first one continues none
@@ -175,11 +177,8 @@ def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[
             runs[-1].append(candle)
         else:
             runs.append([candle])
-    return _joined(interval, runs) if runs else ()
-
-
-def _joined(interval: Interval, runs: Sequence[list[Candle]]) -> Iterable[Candle]:
-    """Any price may follow after a gap, as long as the run before the gap is kept."""
+    if not runs:
+        return ()
     middle = max(range(len(runs)), key=lambda number: (len(runs[number]), number))
     kept = deque(runs[middle])
     is_kept = True

@@ -33,7 +33,17 @@ class EventLog:
     def __call__(self, event: Event) -> None:
         match event:
             case ProviderChosen():
-                self._log_choice(event)
+                self._rotation.info(
+                    "provider.chosen" if event.provider else "provider.none_left",
+                    at=event.at,
+                    category=event.category,
+                    chosen=event.provider,
+                    reason=event.reason,
+                    passed_over=[
+                        {"provider": each.provider, "reason": each.reason, "until": each.until}
+                        for each in event.passed_over
+                    ],
+                )
             case ProviderCalled():
                 self._log_call(event)
             case CallRetried():
@@ -42,19 +52,6 @@ class EventLog:
                 self._health.info("provider.state_changed", **asdict(event))
             case RefreshFailing() | TickFeedChanged():
                 self._log_outage(event)
-
-    def _log_choice(self, event: ProviderChosen) -> None:
-        self._rotation.info(
-            "provider.chosen" if event.provider else "provider.none_left",
-            at=event.at,
-            category=event.category,
-            chosen=event.provider,
-            reason=event.reason,
-            passed_over=[
-                {"provider": each.provider, "reason": each.reason, "until": each.until}
-                for each in event.passed_over
-            ],
-        )
 
     def _log_call(self, event: ProviderCalled) -> None:
         call = {"at": event.at, "provider": event.provider, "category": event.category}

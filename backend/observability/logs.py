@@ -134,18 +134,16 @@ class QuietFileHandler(RotatingFileHandler):
             raise
 
     def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802 - logging's name
-        if self.stream and not self._is_in_place():
-            self.stream.close()
-            self.stream = None
+        if self.stream:
+            try:
+                opened = os.fstat(self.stream.fileno())
+                is_in_place = os.path.samestat(os.stat(self.baseFilename), opened)
+            except OSError:
+                is_in_place = False
+            if not is_in_place:
+                self.stream.close()
+                self.stream = None
         return super().shouldRollover(record)  # opens a missing stream
-
-    def _is_in_place(self) -> bool:
-        """True if the open file is still the one under its name."""
-        assert self.stream
-        try:
-            return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
-        except OSError:
-            return False
 
     def emit(self, record: logging.LogRecord) -> None:
         self._failed_now = False
