@@ -109,9 +109,9 @@ async def read_dashboard_file(request: Request, version: str, name: str) -> Resp
     return await _respond(request, file, IMMUTABLE)
 
 
-@router.get(f"/{DOCS_ASSETS}/{{name}}")
-async def read_docs_file(request: Request, name: str) -> Response:
-    return await _respond(request, _docs_files().get(name), "max-age=3600")
+@router.get(f"/{DOCS_ASSETS}/{{path}}")
+async def read_docs_file(request: Request, path: str) -> Response:
+    return await _respond(request, _docs_files().get(path), "max-age=3600")
 
 
 async def _respond(request: Request, file: Body | None, cache_control: str) -> Response:
