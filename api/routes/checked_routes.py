@@ -5,10 +5,11 @@ from functools import partial, wraps
 from inspect import signature
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import HANDLERS
 from api.routes.parameters import check
 from backend.bounded_map import BoundedMap
@@ -23,19 +24,22 @@ _CALL = "gateway.call"
 class CheckedRoute(APIRoute):
     """A route that accepts only the query parameters it declares, each once and none empty.
 
-    An endpoint that takes `request` takes nothing else that differs between two requests of one
-    URL: `RememberedCalls` calls it again with the same arguments.
+    `RememberedCalls` may call an endpoint again for the same URL, if it takes `request` and nothing
+    else that could differ: no headers, cookies, body or dependencies.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         @wraps(endpoint)
         async def call(request: Request, **arguments: Any) -> Response:
-            request.scope[_CALL] = partial(endpoint, **arguments)
+            if not any(differing):
+                request.scope[_CALL] = partial(endpoint, **arguments)
             response: Response = await endpoint(request=request, **arguments)
             return response
 
         takes_request = "request" in signature(endpoint).parameters
         super().__init__(path, call if takes_request else endpoint, **options)
+        takes = self.dependant
+        differing = takes.header_params, takes.cookie_params, takes.body_params, takes.dependencies
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -80,5 +84,7 @@ class RememberedCalls:
             self._calls.set(url, (scope["route"], scope[_CALL]))
 
 
-def checked_router(tag: str) -> APIRouter:
-    return APIRouter(tags=[tag], route_class=CheckedRoute, default_response_class=Response)
+def checked_router(tag: str, access: Access = Access.KEY) -> GatewayRouter:
+    return GatewayRouter(
+        access=access, tags=[tag], route_class=CheckedRoute, default_response_class=Response
+    )

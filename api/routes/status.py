@@ -1,15 +1,15 @@
 """The gateway's own state: `/api/status`, `/metrics`, `/healthz`, `/readyz`. Calls no provider."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.cache.formats import JSON
-from api.edge.path_policies import Access, GatewayRouter
+from api.edge.path_policies import Access
 from api.edge.problems import problem
 from api.encoding import to_json
-from api.routes.checked_routes import CheckedRoute, checked_router
+from api.routes.checked_routes import checked_router
 from api.routes.responder import gateway_of
 from api.routes.schemas import Health, documented_errors
 from api.ws_data_broadcaster import Broadcaster
@@ -17,13 +17,12 @@ from backend.models.status import Explanation, GatewayStatus
 
 router = checked_router("operations")
 #: For the health probes of the platform.
-probes = GatewayRouter(
-    access=Access.PROBE,
-    tags=["operations"],
-    route_class=CheckedRoute,
-    default_response_class=Response,
-)
+probes = checked_router("operations", Access.PROBE)
 NO_STORE = {"Cache-Control": "no-store"}
+
+
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type=JSON, headers=NO_STORE)
 
 
 @router.get(
@@ -33,10 +32,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 )
 async def read_status(request: Request) -> Response:
     """The provider of each category, why others are not used, and the last fifty choices."""
-    gateway = gateway_of(request)
     broadcaster: Broadcaster = request.app.state.broadcaster
-    overview = gateway.status.overview(broadcaster.counters())
-    return Response(to_json(overview), media_type=JSON, headers=NO_STORE)
+    return _json(gateway_of(request).status.overview(broadcaster.counters()))
 
 
 @router.get(
@@ -54,9 +51,7 @@ async def read_explanation(
     ] = "market",
 ) -> Response:
     """For the category's default query, now. Calls no provider, and changes no rotation."""
-    gateway = gateway_of(request)
-    explanation = gateway.status.explain(category)
-    return Response(to_json(explanation), media_type=JSON, headers=NO_STORE)
+    return _json(gateway_of(request).status.explain(category))
 
 
 @router.get(
@@ -80,7 +75,7 @@ async def read_metrics(request: Request) -> Response:
 )
 async def read_health(request: Request) -> Response:
     """200 while the process serves."""
-    return Response(to_json({"status": "ok"}), media_type=JSON, headers=NO_STORE)
+    return _json({"status": "ok"})
 
 
 @probes.get(
@@ -90,7 +85,6 @@ async def read_health(request: Request) -> Response:
 )
 async def read_readiness(request: Request) -> Response:
     """200 when a provider is usable or the cache is warm, else 503."""
-    gateway = gateway_of(request)
-    if gateway.status.is_ready():
-        return Response(to_json({"status": "ready"}), media_type=JSON, headers=NO_STORE)
+    if gateway_of(request).status.is_ready():
+        return _json({"status": "ready"})
     return problem(request, "not_ready", "no market provider is usable and the cache is cold")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator
@@ -233,7 +233,8 @@ def test_every_alias_leads_to_a_parameter_of_some_route() -> None:
 
 
 def remembering(calls: list[str]) -> httpx.AsyncClient:
-    """An application with one checked route, which adds each validated value to `calls`."""
+    """An application with two checked routes. One adds each validated value to `calls`, the other
+    depends on a header."""
 
     def validated(value: str) -> str:
         calls.append(value)
@@ -246,6 +247,10 @@ def remembering(calls: list[str]) -> httpx.AsyncClient:
         request: Request, coin: str, name: Annotated[str, AfterValidator(validated)] = "-"
     ) -> Response:
         return Response(f"{coin} {name} {request.headers.get('x-test', '')}")
+
+    @router.get("/header")
+    async def read_header(request: Request, x_test: Annotated[str, Header()]) -> Response:
+        return Response(x_test)
 
     app = FastAPI()
     app.include_router(router)
@@ -261,6 +266,12 @@ async def test_the_arguments_of_a_url_are_validated_once() -> None:
         texts = [(await client.get(url, headers={"x-test": test})).text for url in urls]
         assert texts == [f"a x {test}", f"b x {test}", f"a y {test}"]
     assert calls == ["x", "x", "y"]
+
+
+async def test_an_endpoint_that_depends_on_a_header_is_not_remembered() -> None:
+    client = remembering([])
+    for test in ("1", "2"):
+        assert (await client.get("/header", headers={"x-test": test})).text == test
 
 
 async def test_the_remembered_urls_are_bounded_in_number_and_length() -> None:
