@@ -108,14 +108,15 @@ def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
 class PairTicker:
     """An instrument's rolling 24 h; prices and `quote_volume` are in its quote currency.
 
-    `change` (an amount) and `change_percentage` are None if they cannot be computed.
+    `quote_volume` is None if the venue has only the volume in coins. `change` (an amount) and
+    `change_percentage` are None if they cannot be computed.
     """
 
     instrument: Instrument
     price: Positive
     high: Positive
     low: Positive
-    quote_volume: NotNegative
+    quote_volume: NotNegative | None
     change: Finite | None
     change_percentage: Finite | None
     closed_at: Instant

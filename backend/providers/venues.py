@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from backend.errors import QueryRefused
 from backend.identity.instruments import QUOTES, Instrument, instrument_at
@@ -25,6 +26,16 @@ def preferred_pairs(tickers: Iterable[PairTicker], refused: Sequence[str] = ()) 
 def _preference(ticker: PairTicker) -> int:
     quote = ticker.instrument.quote
     return QUOTES.index(quote) if quote in QUOTES else len(QUOTES)
+
+
+def change_since(
+    opened: float, price: float, low: float, high: float
+) -> tuple[float | None, float | None]:
+    """The change over 24 h as an amount and in percent. Both are None if the open is not a price of
+    this day."""
+    if not low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR or opened <= 0:
+        return None, None
+    return round(price - opened, 12), round((price - opened) / opened * 100, 3)
 
 
 def instrument_for(query: OhlcQuery, context: Context) -> Instrument:
@@ -82,6 +93,23 @@ def newest_of(query: OhlcQuery) -> OhlcQuery:
     """The query for the newest one-minute candles, which prove what a range of the past cannot:
     that the pair is traded, at the coin's price."""
     return replace(query, interval=Interval.M1, start_ms=None, end_ms=None)
+
+
+def checked_candles(
+    query: OhlcQuery,
+    payloads: Sequence[Any],
+    context: Context,
+    series_of: Callable[[OhlcQuery, Sequence[Any], Context], Candles],
+) -> Candles:
+    """The candles of all payloads; the first payload of a range is that of `newest_of(query)`.
+    Raises QueryRefused if the instrument is not traded, or is another coin's."""
+    if query.start_ms is None:
+        series = series_of(query, payloads, context)
+        refuse_other_market(query, series, context)
+        return series
+    probe = newest_of(query)
+    refuse_other_market(probe, series_of(probe, payloads[:1], context), context)
+    return series_of(query, payloads[1:], context)
 
 
 def refuse_other_market(query: OhlcQuery, series: Candles, context: Context) -> None:

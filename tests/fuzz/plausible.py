@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from api.encoding import to_json
+from backend.identity.instruments import VENUES
 from backend.models.account import AccountLimits
 from backend.models.gas import GasFees
 from backend.models.market import Coin, PairTicker, PairTickers, Ranking
@@ -126,8 +127,9 @@ def _(answer: TickerUpdates) -> None:
 def assert_ticker(ticker: PairTicker, slack: timedelta) -> None:
     assert min(ticker.price, ticker.high, ticker.low) > 0
     assert ticker.high >= ticker.low
-    assert ticker.quote_volume >= 0
-    assert ticker.instrument.symbol == ticker.instrument.base + ticker.instrument.quote
+    assert ticker.quote_volume is None or ticker.quote_volume >= 0
+    one = ticker.instrument
+    assert one.symbol == VENUES[one.venue].spell(one.base, one.quote)
     assert abs(ticker.closed_at - EPOCH) <= slack
 
 

@@ -205,8 +205,12 @@ def test_a_ticker_without_positive_prices_is_refused(name: str, value: object) -
         ticker(**{name: value})
 
 
-@pytest.mark.parametrize("value", [None, -1, *NO_NUMBERS])
-def test_a_ticker_without_a_volume_is_refused(value: object) -> None:
+def test_the_volume_of_a_ticker_may_be_unknown() -> None:
+    assert ticker(quote_volume=None).quote_volume is None
+
+
+@pytest.mark.parametrize("value", [-1, *NO_NUMBERS])
+def test_a_ticker_with_a_volume_that_is_not_an_amount_is_refused(value: object) -> None:
     with pytest.raises(ValidationError, match="quote_volume"):
         ticker(quote_volume=value)
 

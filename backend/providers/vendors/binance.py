@@ -25,10 +25,9 @@ from backend.providers.rows import (
 )
 from backend.providers.venues import (
     candle_of,
+    checked_candles,
     instrument_for,
-    newest_of,
     preferred_pairs,
-    refuse_other_market,
     serves_candles,
 )
 
@@ -147,13 +146,7 @@ def _klines(
 
 def parse_klines(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Candles:
     """The candles, oldest first. Raises QueryRefused if the pair is delisted or another coin's."""
-    if query.start_ms is None:
-        series = _series(query, payloads, context)
-        refuse_other_market(query, series, context)
-        return series
-    probe = newest_of(query)
-    refuse_other_market(probe, _series(probe, payloads[:1], context), context)
-    return _series(query, payloads[1:], context)
+    return checked_candles(query, payloads, context, _series)
 
 
 def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:

@@ -213,7 +213,7 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
         coin,
         price=ticker.price,
         market_cap=market_cap_of(ticker.price, supply) if supply else None,
-        volume_24h=ticker.quote_volume,
+        volume_24h=coin.volume_24h if ticker.quote_volume is None else ticker.quote_volume,
         high_24h=ticker.high,
         low_24h=ticker.low,
         price_change_24h=ticker.change,
@@ -224,13 +224,19 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
 
 
 def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilter) -> None:
-    """A venue alone: its most traded coins, with all that it cannot know left unknown."""
-    traded = sorted(quotes.tickers, key=lambda one: (-one.quote_volume, one.instrument.base))
+    """A venue alone: its most traded coins, with all that it cannot know left unknown. Coins of
+    unknown volume come last."""
+    traded = sorted(quotes.tickers, key=_by_volume)
     rows = (_bare(ticker) for ticker in traded)
     coins = tuple(_accepted(book.get(row.key), row, outliers, is_venue=True) for row in rows)
     instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
     venues = frozenset(ticker.instrument.venue for ticker in traded)
     book.replace(Market(coins, False, instruments, venues))
+
+
+def _by_volume(ticker: PairTicker) -> tuple[bool, float, str]:
+    volume = ticker.quote_volume
+    return volume is None, -(volume or 0.0), ticker.instrument.base
 
 
 def _bare(ticker: PairTicker) -> Coin:

@@ -150,6 +150,14 @@ def test_the_venues_figures_replace_those_of_the_row() -> None:
     )
 
 
+def test_the_known_volume_stays_where_a_venue_has_none_in_dollars() -> None:
+    without = replace(ticker("ALP"), quote_volume=None)
+    alpha = overlay(UNIVERSE, tickers(without), "binance").coins[0]
+    assert (alpha.price, alpha.volume_24h) == (120.0, ALPHA.volume_24h)
+    traded = overlay(UNIVERSE, tickers(ticker("ALP", volume=0.0)), "binance").coins[0]
+    assert traded.volume_24h == 0.0
+
+
 def test_id_name_image_rank_and_supply_are_kept() -> None:
     alpha = overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins[0]
     assert changed(ALPHA, alpha) <= OVERLAID
@@ -354,6 +362,14 @@ def test_without_a_universe_the_venues_coins_come_by_dollar_volume() -> None:
     assert market.ranked is False
     assert symbols_of(market) == {"TOP": "TOPUSDT", "MID": "MIDUSDT", "LOW": "LOWUSDT"}
     assert warnings == (NO_UNIVERSE,)
+
+
+def test_without_a_universe_coins_of_unknown_volume_come_last() -> None:
+    unknown = [replace(ticker(base), quote_volume=None) for base in ("OHM", "ANT")]
+    told = tickers(*unknown, ticker("ALP", volume=0.0), ticker("BET", volume=5.0))
+    market, _ = absorb(None, told, "binance")
+    assert [row.symbol for row in market.coins] == ["BET", "ALP", "ANT", "OHM"]
+    assert market.coins[-1].volume_24h is None
 
 
 def test_a_bare_row_leaves_null_what_a_venue_cannot_know() -> None:
