@@ -64,10 +64,8 @@ class Responder:
         return response
 
     def _store(self, request: Request, answer: Answer[Any], view: View, response: Response) -> None:
-        if answer.stale or answer.validity is None or not self._cache.stores_responses:
-            return
-        fields = plain_fields(request.scope["headers"])
-        if fields is None:
+        fields = plain_fields(request.scope["headers"]) if self._cache.stores_responses else None
+        if fields is None or answer.stale or answer.validity is None:
             return
         self._cache.add_response(
             view,
