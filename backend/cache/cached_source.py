@@ -9,9 +9,8 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 from weakref import ref
 
-from backend.cache.failures import Failure, Failures, reason_of, tried_in
 from backend.cache.freshness import EntryState, EntryValidity, Freshness, state_of
-from backend.cache.single_flight import SingleFlight
+from backend.cache.refreshes import Failure, Failures, SingleFlight, reason_of, tried_in
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 from weakref import ReferenceType
 
-from backend.cache.failures import Failure
+from backend.cache.refreshes import Failure
 from backend.cache.ttl_cache import CacheEntry
 from backend.clock import Clock
 from backend.models.answer import Answer, CacheCounters, Query

@@ -29,9 +29,6 @@ from backend.providers.unexpected import UnexpectedErrors
 
 T = TypeVar("T")
 
-#: The usual answer time of a provider before its first answer, and the least that is assumed.
-DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -139,8 +136,7 @@ class Provider:
     @property
     def usual_s(self) -> float:
         """The 90th percentile of its answer times, in seconds; a guess before the first answer."""
-        p90_ms = self._stats.p90_ms
-        return DEFAULT_USUAL_S if p90_ms is None else max(p90_ms / 1000, MIN_USUAL_S)
+        return self._stats.usual_s
 
     def offer(self, query: Query[Any], *, is_early_probe: bool = False) -> Offer | Refusal:
         """The calls that would answer `query` now, or why it cannot be asked. Makes no call."""
@@ -195,18 +191,15 @@ class Provider:
             planned = offer.planned if offer else self._executor.plan(query)
             data = await self._executor.execute(planned, query, deadline)
         except Exception as cause:
-            error, was = self._as_provider_error(cause, query), self._breaker.state
-            self._record_failure(query, lease, error)
-            self._ended(error, self._emit_end(query, began, was, error))
+            error = self._as_provider_error(cause, query)
+            self._ended(error, self._record(query, lease, began, error))
             if error is cause:
                 raise
             raise error from cause
         except BaseException:  # cancelled: this says nothing about the provider
             self._breaker.release(lease)
             raise
-        was = self._breaker.state
-        self._record_success(query, lease, (self._clock.monotonic() - began) * 1000)
-        latency_ms = self._emit_end(query, began, was, None)
+        latency_ms = self._record(query, lease, began, None)
         return Answer(data, self.name, self._clock.now(), latency_ms)
 
     def status(self) -> ProviderStatus:
@@ -243,24 +236,6 @@ class Provider:
             return Priority.SHARED
         return Priority.RECURRENT if self._demand.is_recurrent(query) else Priority.ONE_OFF
 
-    def _record_success(self, query: Query[Any], lease: Lease, latency_ms: float) -> None:
-        self._demand.record(query)
-        self._breaker.record_success(lease)
-        self._on_block(self._breaker.block)
-        self._flaps.record_success()
-        self._stats.record_success(self._clock.now(), latency_ms)
-
-    def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
-        if isinstance(error, QueryRefused):
-            self._refused.set(query, True)
-        self._breaker.record_failure(lease, error)
-        self._on_block(self._breaker.block)
-        if error.effect is ProviderState.COOLDOWN:
-            self._flaps.record_failure()
-        if error.effect is not None:
-            text = self._redact(f"{error.reason}: {error}")
-            self._stats.record_failure(self._clock.now(), text)
-
     def _ended(self, error: ProviderError, latency_ms: float) -> ProviderError:
         """`error`, with the attempt that it ended and the earliest time to ask again."""
         until = self.retry_at
@@ -274,12 +249,21 @@ class Provider:
         now = self._clock.now()
         self._emit(CallRetried(now, self.name, error.reason, how, error.http_status))
 
-    def _emit_end(
-        self, query: Query[Any], began: float, was: ProviderState, error: ProviderError | None
+    def _record(
+        self, query: Query[Any], lease: Lease, began: float, error: ProviderError | None
     ) -> float:
-        """Returns the latency in milliseconds."""
-        now, status = self._clock.now(), self._breaker.state
+        """Records how an attempt ended; returns its latency in milliseconds."""
+        was, now = self._breaker.state, self._clock.now()
         latency_ms = (self._clock.monotonic() - began) * 1000
+        if error is None:
+            self._demand.record(query)
+            self._breaker.record_success(lease)
+            self._flaps.record_success()
+            self._stats.record_success(now, latency_ms)
+        else:
+            self._record_failure(query, lease, error)
+        self._on_block(self._breaker.block)
+        status = self._breaker.state
         self._emit(
             ProviderCalled(
                 at=now,
@@ -297,3 +281,13 @@ class Provider:
             reason = self._breaker.reason
             self._emit(ProviderStateChanged(now, self.name, was, status, reason, self.retry_at))
         return latency_ms
+
+    def _record_failure(self, query: Query[Any], lease: Lease, error: ProviderError) -> None:
+        if isinstance(error, QueryRefused):
+            self._refused.set(query, True)
+        self._breaker.record_failure(lease, error)
+        if error.effect is ProviderState.COOLDOWN:
+            self._flaps.record_failure()
+        if error.effect is not None:
+            text = self._redact(f"{error.reason}: {error}")
+            self._stats.record_failure(self._clock.now(), text)

@@ -127,10 +127,8 @@ class ProviderFactory:
         block = self._blocks.recall(name)
 
         def save(until: float) -> None:
-            refused = Block(
-                ProviderState.AUTH_FAILED, ProviderState.AUTH_FAILED, until, is_provider_set=False
-            )
-            self._blocks.save(name, refused)
+            state = ProviderState.AUTH_FAILED
+            self._blocks.save(name, Block(state, state, until, is_provider_set=False))
 
         return Credential(
             self._clock, key, refused_until=block.until if block else 0.0, on_refused=save

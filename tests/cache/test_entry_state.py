@@ -5,8 +5,8 @@ from weakref import ref
 
 import pytest
 
-from backend.cache.failures import Failure
 from backend.cache.freshness import EntryState, EntryValidity, state_of
+from backend.cache.refreshes import Failure
 from backend.cache.ttl_cache import CacheEntry
 from backend.models.answer import CacheCounters
 from tests.clocks import ManualClock

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backend.cache.single_flight import SingleFlight
+from backend.cache.refreshes import SingleFlight
 
 pytestmark = pytest.mark.looptime
 

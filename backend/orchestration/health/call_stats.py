@@ -7,6 +7,8 @@ from backend.clock import Clock
 from backend.models.status import LatencyStatus
 
 REMEMBERED = 100
+#: The usual answer time of a provider before its first answer, and the least that is assumed.
+DEFAULT_USUAL_S, MIN_USUAL_S = 1.0, 0.05
 #: Answers in a row after which an earlier failure is forgotten.
 STEADY_AFTER = 10
 #: The provider is asked last for this multiple of the time between its last two failures, and for
@@ -47,9 +49,11 @@ class CallStats:
         )
 
     @property
-    def p90_ms(self) -> float | None:
-        """90th percentile of the last 100 successful calls; None before the first."""
-        return _percentile(sorted(self._latencies_ms), 90) if self._latencies_ms else None
+    def usual_s(self) -> float:
+        """The 90th percentile of its answer times, in seconds; a guess before the first answer."""
+        if not self._latencies_ms:
+            return DEFAULT_USUAL_S
+        return max(_percentile(sorted(self._latencies_ms), 90) / 1000, MIN_USUAL_S)
 
     def record_success(self, at: datetime, latency_ms: float) -> None:
         self.requests += 1

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from backend.clock import Clock, second_of
 from backend.models.status import Quota
-from backend.orchestration.limits.minute_log import MINUTE_S, MinuteLog, spread
-from backend.orchestration.limits.period import Period
+from backend.orchestration.limits.period import MINUTE_S, MinuteLog, Period, spread
 from backend.orchestration.limits.window import CallWindow, Cost, Priority, Refused, usable_limit
 from backend.providers.adapter import Window
 

@@ -8,9 +8,8 @@ import pytest
 
 from backend.models.account import AccountLimits
 from backend.models.status import Quota
-from backend.orchestration.limits.minute_log import MinuteLog
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
-from backend.orchestration.limits.period import Period
+from backend.orchestration.limits.period import MinuteLog, Period
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.sliding_window import LearnedLimit
 from backend.orchestration.limits.window import Cost, Permit, Priority, Refused

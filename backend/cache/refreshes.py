@@ -1,7 +1,10 @@
-"""Failed refreshes, and when each query may be refreshed again (negative caching)."""
+"""Refreshes under way, which callers share (request coalescing), and failed ones, after which a
+query is not refreshed at once (negative caching)."""
 
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from backend.bounded_map import BoundedMap
 from backend.clock import Clock
@@ -9,12 +12,50 @@ from backend.errors import GatewayError, SourceUnavailable
 from backend.events import EventSink, RefreshFailing
 from backend.models.answer import Attempt, Query
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
 #: The pause after a failed refresh, in seconds: doubles with each failure up to the longest.
 PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 #: A provider that recovers sooner shortens the pause, but not below this, in seconds.
 SHORTEST_PAUSE_S = 1.0
 #: Queries whose failure is remembered; the one that failed longest ago is forgotten first.
 MOST_FAILURES = 1_024
+
+
+class SingleFlight(Generic[K, V]):
+    """At most one running task for each key. A caller that stops waiting does not cancel it."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the first word of the tasks' names."""
+        self._name = name
+        self._tasks: dict[K, asyncio.Task[V]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._tasks
+
+    def join(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> asyncio.Task[V]:
+        """The running task of `key`; if there is none, `work` is started."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(work(), name=f"{self._name} {key}")
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return task
+
+    async def aclose(self) -> None:
+        """Cancels what is running."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, key: K, task: asyncio.Task[V]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # retrieved, even if every caller has left
 
 
 @dataclass(frozen=True, slots=True)
