@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from backend.cache.answer_store import AnswerStore
 from backend.cache.cached_source import CachedSource
@@ -11,7 +11,7 @@ from backend.cache.ttl_cache import TTLCache
 from backend.categories import CATEGORIES, GAS, MARKET, NEWS, Category
 from backend.clock import Clock
 from backend.events import EventSink
-from backend.models.answer import Answer, Query, Source
+from backend.models.answer import Answer, Q, Source, T
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.gas import GasSource
@@ -20,9 +20,6 @@ from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
 from backend.settings import Settings
 from backend.storage.contract import Storage
-
-Q = TypeVar("Q", bound=Query[Any])
-T = TypeVar("T")
 
 #: An answer that is read is refreshed when about this share of its TTL is left.
 REFRESH_AHEAD_SHARE = 0.15

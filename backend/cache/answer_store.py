@@ -5,17 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from backend.bounded_map import BoundedMap
 from backend.clock import Clock
-from backend.models.answer import Answer, Attempt, Query
+from backend.models.answer import Answer, Attempt, Q, T
 from backend.storage.contract import Storage
-
-Q = TypeVar("Q", bound=Query[Any])
-T = TypeVar("T")
 
 log = logging.getLogger("gateway")
 

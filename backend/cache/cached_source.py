@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Generic
 from weakref import ref
 
 from backend.cache.freshness import EntryState, EntryValidity, Freshness, state_of
@@ -15,10 +15,8 @@ from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink
-from backend.models.answer import Answer, CacheCounters, CacheState, Query, Source
+from backend.models.answer import Answer, CacheCounters, CacheState, Q, Source, T
 
-Q = TypeVar("Q", bound=Query[Any])
-T = TypeVar("T")
 Entry = CacheEntry[Answer[T]]
 
 #: Refreshes running at once. Each holds memory until a provider answers or its deadline passes;

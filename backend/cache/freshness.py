@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import Any
 from weakref import ReferenceType
 
 from backend.cache.refreshes import Failure
 from backend.cache.ttl_cache import CacheEntry
 from backend.clock import Clock
-from backend.models.answer import Answer, CacheCounters, Query
-
-Q = TypeVar("Q", bound=Query[Any])
-T = TypeVar("T")
+from backend.models.answer import Answer, CacheCounters, Q, Query, T
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
-U = TypeVar("U")
+#: A kind of query, and the data that answer it: for the modules that pass both on.
+Q = TypeVar("Q", bound="Query[Any]")
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Q_contra = TypeVar("Q_contra", bound="Query[object]", contravariant=True)
 
@@ -129,10 +131,10 @@ class Answer(Generic[T_co]):
     def sources(self) -> tuple[str, ...]:
         return (self.source,) if isinstance(self.source, str) else self.source
 
-    def carrying(self, data: U, *warnings: str) -> "Answer[U]":
+    def carrying(self, data: T, *warnings: str) -> "Answer[T]":
         """The same provenance with other `data` and further `warnings`."""
         changed = replace(self, data=data, warnings=(*self.warnings, *warnings), late_answer=None)  # type: ignore[arg-type] # replace() can't change a type argument
-        return cast("Answer[U]", changed)
+        return cast("Answer[T]", changed)
 
     def depending_on(self, validity: Validity | None) -> "Answer[T_co]":
         """Reusable only while `validity` holds too; None: not reusable."""

@@ -2,17 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from typing import TypeVar
 
 from backend.clock import Clock
 from backend.errors import ProviderError
 from backend.events import EventSink
-from backend.models.answer import Answer, Attempt, Query
+from backend.models.answer import Answer, Attempt, Query, T
 from backend.models.status import OFF, ProviderChosen
 from backend.orchestration.provider import Offer
 from backend.orchestration.provider_manager import ProviderManager, unavailable
-
-T = TypeVar("T")
 
 
 class FanOut:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from backend.bounded_map import BoundedMap
 from backend.clock import Clock, instant_of
@@ -15,7 +15,7 @@ from backend.errors import (
     UpstreamFailed,
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
-from backend.models.answer import Answer, Attempt, Query
+from backend.models.answer import Answer, Attempt, Query, T
 from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.executor import Executor, PlannedCalls
@@ -26,8 +26,6 @@ from backend.orchestration.limits.window import Priority
 from backend.orchestration.provider_status import provider_status
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

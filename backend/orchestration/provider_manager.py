@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from backend.clock import Clock
 from backend.errors import (
@@ -15,12 +15,10 @@ from backend.errors import (
     QuotaExhausted,
 )
 from backend.events import EventSink
-from backend.models.answer import Answer, Attempt, Query
+from backend.models.answer import Answer, Attempt, Query, T
 from backend.models.status import OFF, ProviderChosen, Refusal
 from backend.orchestration.provider import Provider
 from backend.orchestration.routing import Choice, Chooser
-
-T = TypeVar("T")
 
 #: Providers that one fetch asks at most.
 MAX_ATTEMPTS = 3

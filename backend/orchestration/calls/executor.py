@@ -15,13 +15,12 @@ from backend.errors import (
     PlanRestricted,
     ProviderError,
 )
-from backend.models.answer import Query
+from backend.models.answer import Query, T
 from backend.orchestration.calls.endpoint import Endpoint, OnRetry
 from backend.orchestration.limits.window import Cost
 from backend.providers.adapter import Call, Context, Operation, Plan, ProviderSpec, Reply
 from backend.providers.client import parsed
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 #: An operation that a plan does not include is not tried again for a day, in seconds.
