@@ -111,7 +111,7 @@ async def open_gateway(
             saved=saved,
         )
         stack.push_async_callback(_save_all, factory.ledgers.values())
-        manager = _build_manager(factory, registry, settings, clock, emit)
+        manager = factory.manager(registry)
         stack.push_async_callback(manager.aclose)
         _log_start(manager, configuration)
         sources = Sources(manager, clock, emit, settings, storage, jitter)
@@ -127,22 +127,6 @@ async def open_gateway(
         ]
         stack.push_async_callback(_cancel, tasks)
         yield gateway
-
-
-def _build_manager(
-    factory: ProviderFactory,
-    registry: Sequence[ProviderSpec],
-    settings: Settings,
-    clock: Clock,
-    emit: EventSink,
-) -> ProviderManager:
-    return ProviderManager(
-        [factory.build(spec) for spec in registry],
-        clock=clock,
-        emit=emit,
-        deadline_s=settings.request_deadline,
-        attempt_timeout_s=settings.provider_timeout,
-    )
 
 
 def _valid(saved: SavedState, clock: Clock) -> SavedState:

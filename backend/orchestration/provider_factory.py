@@ -17,6 +17,7 @@ from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
 from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
+from backend.orchestration.provider_manager import ProviderManager
 from backend.orchestration.push.tick_stream import TickStream
 from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
@@ -55,6 +56,15 @@ class ProviderFactory:
         self._blocks = SavedBlocks(self._store, self._saved.blocks, clock)
         #: By account and plan.
         self.ledgers: dict[str, Ledger] = {}
+
+    def manager(self, specs: Sequence[ProviderSpec]) -> ProviderManager:
+        return ProviderManager(
+            [self.build(spec) for spec in specs],
+            clock=self._clock,
+            emit=self._emit,
+            deadline_s=self._configuration.gateway.request_deadline,
+            attempt_timeout_s=self._configuration.gateway.provider_timeout,
+        )
 
     def build(self, spec: ProviderSpec) -> Provider:
         """Switched off where the settings say so, or where a required key is missing."""

@@ -45,7 +45,7 @@ def build(clock: ManualClock, *specs: ProviderSpec) -> list[Provider]:
         jitter=lambda: 1.0,
         redact=str,
     )
-    return [factory.build(spec) for spec in specs]
+    return list(factory.manager(specs).providers)
 
 
 def limits(provider: Provider) -> list[int]:
