@@ -1,7 +1,7 @@
 """Builds providers from the registry and the user's settings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from pydantic import SecretStr
@@ -29,46 +29,39 @@ from backend.storage.contract import SavedState, Storage
 LEASE_SLACK_S = 1.0
 
 
+@dataclass(eq=False, repr=False)
 class ProviderFactory:
-    """Builds each provider once. Providers of one account share its guard."""
+    """Builds each provider once. Providers of one account share its guard.
 
-    def __init__(
-        self,
-        configuration: Configuration,
-        client: ProviderClient,
-        *,
-        clock: Clock,
-        emit: EventSink,
-        jitter: Callable[[], float],
-        redact: Callable[[str], str],
-        store: Storage | None = None,
-        saved: SavedState | None = None,
-    ) -> None:
-        """`store` saves calls and blocks; `saved` are those of earlier runs."""
-        self._configuration = configuration
-        self._client = client
-        self._clock = clock
-        self._emit = emit
-        self._jitter = jitter
-        self._redact = redact
-        self._store = store or Storage()
-        self._saved = saved or SavedState()
-        self._blocks = SavedBlocks(self._store, self._saved.blocks, clock)
-        #: By account and plan.
-        self.ledgers: dict[str, Ledger] = {}
+    `store` saves calls and blocks; `saved` are those of earlier runs.
+    """
+
+    configuration: Configuration
+    client: ProviderClient
+    clock: Clock
+    emit: EventSink
+    jitter: Callable[[], float]
+    redact: Callable[[str], str]
+    store: Storage = field(default_factory=Storage)
+    saved: SavedState = field(default_factory=SavedState)
+    #: By account and plan.
+    ledgers: dict[str, Ledger] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._blocks = SavedBlocks(self.store, self.saved.blocks, self.clock)
 
     def manager(self, specs: Sequence[ProviderSpec]) -> ProviderManager:
         return ProviderManager(
             [self.build(spec) for spec in specs],
-            clock=self._clock,
-            emit=self._emit,
-            deadline_s=self._configuration.gateway.request_deadline,
-            attempt_timeout_s=self._configuration.gateway.provider_timeout,
+            clock=self.clock,
+            emit=self.emit,
+            deadline_s=self.configuration.gateway.request_deadline,
+            attempt_timeout_s=self.configuration.gateway.provider_timeout,
         )
 
     def build(self, spec: ProviderSpec) -> Provider:
         """Switched off where the settings say so, or where a required key is missing."""
-        settings = self._configuration.providers[spec.name]
+        settings = self.configuration.providers[spec.name]
         key = settings.api_key
         plan = keyed_plan(spec, settings.plan)
         keyed = self._endpoint(spec, plan, settings, key) if plan and key else None
@@ -85,16 +78,16 @@ class ProviderFactory:
             keyed=keyed,
             keyless=keyless,
             breaker=breaker,
-            clock=self._clock,
-            emit=self._emit,
-            redact=self._redact,
+            clock=self.clock,
+            emit=self.emit,
+            redact=self.redact,
             on_block=partial(self._blocks.save, name),
         )
 
     def tick_stream(self, specs: Sequence[ProviderSpec]) -> TickStream | None:
         """The ticks of the first venue with a push feed; None where the settings switch it off."""
         for spec in specs:
-            settings = self._configuration.providers[spec.name]
+            settings = self.configuration.providers[spec.name]
             if spec.push and settings.enabled and settings.stream_url != "":
                 return self._tick_stream(spec, spec.push, settings)
         return None
@@ -106,15 +99,15 @@ class ProviderFactory:
         own = {url for plan in (spec.keyless, spec.keyed) if plan for url in plan.base_urls}
         if settings.stream_url is None and not own.issuperset(settings.base_url):
             return None
-        client = PushClient(self._clock, self._configuration.network)
+        client = PushClient(self.clock, self.configuration.network)
         base_url = settings.stream_url or feed.base_url
         return TickStream(
             spec.name,
             feed,
             lambda path: client.open(spec.adapter, base_url + path),
-            clock=self._clock,
-            emit=self._emit,
-            jitter=self._jitter,
+            clock=self.clock,
+            emit=self.emit,
+            jitter=self.jitter,
         )
 
     def _endpoint(
@@ -124,12 +117,12 @@ class ProviderFactory:
         return Endpoint(
             spec.adapter,
             plan,
-            hosts=Hosts(self._clock, settings.base_url or plan.base_urls),
+            hosts=Hosts(self.clock, settings.base_url or plan.base_urls),
             guard=ledger.guard,
             ledger=ledger,
             credential=self._credential(spec, key) if key else None,
-            client=self._client,
-            clock=self._clock,
+            client=self.client,
+            clock=self.clock,
         )
 
     def _credential(self, spec: ProviderSpec, key: SecretStr) -> Credential:
@@ -141,7 +134,7 @@ class ProviderFactory:
             self._blocks.save(name, Block(state, state, until, is_provider_set=False))
 
         return Credential(
-            self._clock, key, refused_until=block.until if block else 0.0, on_refused=save
+            self.clock, key, refused_until=block.until if block else 0.0, on_refused=save
         )
 
     def _ledger(self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings) -> Ledger:
@@ -150,18 +143,18 @@ class ProviderFactory:
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
         if name not in self.ledgers:
             windows = _windows(plan, settings.limits)
-            guard = RateLimitGuard(self._clock, windows, partial(saved_usage, self._saved, name))
-            self.ledgers[name] = Ledger(name, guard, self._store, self._clock)
+            guard = RateLimitGuard(self.clock, windows, partial(saved_usage, self.saved, name))
+            self.ledgers[name] = Ledger(name, guard, self.store, self.clock)
         return self.ledgers[name]
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:
-        settings = self._configuration.gateway
+        settings = self.configuration.gateway
         return CircuitBreaker(
-            self._clock,
+            self.clock,
             cooldown_s=settings.cooldown,
             cooldown_max_s=settings.cooldown_max,
             lease_s=settings.provider_timeout + LEASE_SLACK_S,
-            jitter=self._jitter,
+            jitter=self.jitter,
             state=state,
         )
 

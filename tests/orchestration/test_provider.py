@@ -498,7 +498,7 @@ async def test_reprs_show_the_state_and_no_key(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", key="secret-key", windows=(Window(5, 60),))
     assert repr(provider) == "<Provider a <CircuitBreaker active n=0 for 0.0 s>>"
-    endpoint = provider._executor._keyed
+    endpoint = provider._executor.keyed
     assert endpoint is not None
     assert repr(endpoint) == "<Endpoint keyed <Hosts 1 of 1> <RateLimitGuard <minute 0+0/5>>>"
     assert repr(endpoint.credential) == "<Credential usable>"
@@ -533,7 +533,7 @@ async def test_a_cooldown_that_is_over_says_that_it_waits_for_a_query(
 
 async def test_the_repr_of_an_endpoint_shows_its_plan_and_hosts(clock: ManualClock) -> None:
     provider = Walk(clock).add("a", hosts=("one", "two"))
-    endpoint = provider._executor._keyless
+    endpoint = provider._executor.keyless
     assert endpoint is not None
     assert repr(endpoint).startswith("<Endpoint keyless <Hosts 2 of 2>")
 
@@ -572,8 +572,8 @@ def account_operation() -> Operation:
 def with_ledger(provider: Provider, store: Storage, clock: Clock) -> Ledger:
     """Its endpoint tells the store what a restart is to know."""
     endpoint = provider._executor.endpoint()
-    endpoint._ledger = Ledger("a", endpoint.guard, store, clock)
-    return endpoint._ledger
+    endpoint.ledger = Ledger("a", endpoint.guard, store, clock)
+    return endpoint.ledger
 
 
 class Store(Storage):

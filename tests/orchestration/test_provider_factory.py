@@ -108,7 +108,7 @@ def test_limits_of_the_settings_are_those_of_the_plan_in_use(
     monkeypatch.setenv("ONE_API_KEY", "secret-key")
     (provider,) = build(clock, SPEC)
     assert limits(provider) == [77, 9]
-    keyless = provider._executor._keyless
+    keyless = provider._executor.keyless
     assert keyless is not None
     assert [quota.limit for quota in keyless.guard.quotas()] == [5]
 
@@ -147,8 +147,8 @@ def stored(
         emit=events.append,
         jitter=lambda: 1.0,
         redact=str,
-        store=store,
-        saved=saved,
+        store=store or Storage(),
+        saved=saved or SavedState(),
     )
 
 

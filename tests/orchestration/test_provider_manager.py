@@ -367,7 +367,7 @@ async def test_a_limit_reached_within_an_operation_states_when_it_ends(
     window = Window(100, 60, header="x-used")
     walk.wire.scripts["a"] = spend
     provider = walk.add("a", adapter=stub_adapter(price_operation(calls=3)), windows=(window,))
-    endpoint = provider._executor._keyless
+    endpoint = provider._executor.keyless
     assert endpoint is not None
     guard = endpoint.guard
     with pytest.raises(AllProvidersFailed) as caught:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
@@ -115,40 +115,31 @@ class Credential:
         self._on_refused(self._refused_until)
 
 
+@dataclass(eq=False)
 class Endpoint:
     """Calls the hosts of one plan, in order, within the limits of its account."""
 
-    def __init__(
-        self,
-        adapter: Adapter,
-        plan: Plan,
-        *,
-        hosts: Hosts,
-        guard: RateLimitGuard,
-        credential: Credential | None,
-        client: ProviderClient,
-        clock: Clock,
-        ledger: Ledger | None = None,
-    ) -> None:
-        self.plan = plan
-        self.guard = guard
-        self.credential = credential
-        self._ledger = ledger
-        self._adapter = adapter
-        self._hosts = hosts
-        self._client = client
-        self._clock = clock
+    adapter: Adapter
+    plan: Plan
+    hosts: Hosts
+    guard: RateLimitGuard
+    credential: Credential | None
+    client: ProviderClient
+    clock: Clock
+    ledger: Ledger | None = None
+
+    def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         #: Hosts that refused a JSON-RPC batch.
         self._without_batches: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.plan.name} {self._hosts!r} {self.guard!r}>"
+        return f"<Endpoint {self.plan.name} {self.hosts!r} {self.guard!r}>"
 
     @property
     def independent_hosts(self) -> int:
         """Number of usable hosts with different operators; 1 where one operator runs them all."""
-        return max(1, len(self._hosts.available())) if self.plan.independent_hosts else 1
+        return max(1, len(self.hosts.available())) if self.plan.independent_hosts else 1
 
     async def call(self, call: Call, deadline: float, on_retry: OnRetry) -> Reply:
         """Returns the first good reply of a host. Raises ProviderError.
@@ -157,7 +148,7 @@ class Endpoint:
         on; the provider is geo-blocked only when all its hosts are.
         """
         failed: ProviderError | None = None
-        hosts = self._hosts.available()
+        hosts = self.hosts.available()
         for others, url in zip(reversed(range(len(hosts))), hosts, strict=True):
             host_deadline = self._host_deadline(deadline, 1 + others)
             try:
@@ -167,9 +158,9 @@ class Endpoint:
                 has_failed = error.effect is not None
                 moves_on = error.moves_host or (self.plan.independent_hosts and has_failed)
                 if isinstance(error, GeoBlocked):
-                    self._hosts.block(url, error.retry_after_s)
+                    self.hosts.block(url, error.retry_after_s)
                 elif error.effect is ProviderState.COOLDOWN or moves_on:
-                    self._hosts.demote(url)
+                    self.hosts.demote(url)
                 if not moves_on:
                     raise
                 if others:
@@ -179,26 +170,26 @@ class Endpoint:
             raise GeoBlocked(
                 "all hosts block this IP address",
                 http_status=failed.http_status if failed else None,
-                retry_after_s=self._hosts.wait_s(),
+                retry_after_s=self.hosts.wait_s(),
             )
         raise failed
 
     def blame(self, reply: Reply) -> None:
         """The reply was malformed: the next call starts with another host."""
-        self._hosts.demote(reply.base_url)
-        self._client.forget(reply.base_url)
+        self.hosts.demote(reply.base_url)
+        self.client.forget(reply.base_url)
 
     def _host_deadline(self, deadline: float, hosts_left: int) -> float:
         """Independent hosts share the time evenly, so that a silent one leaves time for others."""
         if not self.plan.independent_hosts:
             return deadline
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         return now + (deadline - now) / hosts_left
 
     @asynccontextmanager
     async def _slot(self, deadline: float) -> AsyncIterator[None]:
         """One of the concurrent calls. Time spent queueing is ours, not the provider's."""
-        left_s = deadline - self._clock.monotonic()
+        left_s = deadline - self.clock.monotonic()
         if left_s <= 0:
             raise NoTimeLeft
         try:
@@ -238,19 +229,19 @@ class Endpoint:
         """Reserves the request in all windows, sends it, and settles it whatever becomes of it."""
         permit = self.guard.try_acquire(Cost(1, call.weight))
         if isinstance(permit, Refused):
-            wait_s = permit.retry_at - self._clock.monotonic()
+            wait_s = permit.retry_at - self.clock.monotonic()
             raise NotAffordable(f"the limit per {permit.window} is used up", retry_after_s=wait_s)
         was_sent, may_have_succeeded, left_s = False, True, 0.0
         credential, auth = self.credential, self.plan.auth
         try:
-            if self._ledger:  # before it is sent: it counts even if the process dies
-                await self._ledger.save()
-            left_s = deadline - self._clock.monotonic()
+            if self.ledger:  # before it is sent: it counts even if the process dies
+                await self.ledger.save()
+            left_s = deadline - self.clock.monotonic()
             if left_s <= 0:
                 raise NoTimeLeft
             was_sent = True
             key = (auth, credential.key) if credential and auth else None
-            reply = await self._client.call(self._adapter, call, url, key, left_s)
+            reply = await self.client.call(self.adapter, call, url, key, left_s)
             self.guard.observe(reply.headers)
             return reply
         except ProviderTimeout as error:  # it was sent, and may have succeeded

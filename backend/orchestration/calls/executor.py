@@ -46,6 +46,7 @@ class PlannedCalls(Generic[T]):
         return Cost(len(self.calls), sum(call.weight for call in self.calls))
 
 
+@dataclass(eq=False)
 class Executor:
     """Plans the calls for a query, and executes them. It knows nothing of health.
 
@@ -53,37 +54,30 @@ class Executor:
     while the key is refused. A provider that is switched off has neither.
     """
 
-    def __init__(
-        self,
-        spec: ProviderSpec,
-        *,
-        keyed: Endpoint | None,
-        keyless: Endpoint | None,
-        clock: Clock,
-        on_retry: OnRetry,
-    ) -> None:
-        self._spec = spec
-        self._keyed = keyed
-        self._keyless = keyless
-        self._clock = clock
-        self._on_retry = on_retry
+    spec: ProviderSpec
+    keyed: Endpoint | None
+    keyless: Endpoint | None
+    clock: Clock
+    on_retry: OnRetry
+
+    def __post_init__(self) -> None:
         #: Plans and the operations that they do not include.
         self._restricted = BoundedMap[tuple[str, str], bool](
-            MAX_RESTRICTIONS, ttl_s=PLAN_RESTRICTION_S, timer=clock.monotonic
+            MAX_RESTRICTIONS, ttl_s=PLAN_RESTRICTION_S, timer=self.clock.monotonic
         )
 
     def __repr__(self) -> str:
-        return f"<Executor {self._keyed!r} {self._keyless!r}>"
+        return f"<Executor {self.keyed!r} {self.keyless!r}>"
 
     def endpoint(self) -> Endpoint:
         """The endpoint in use: the keyed one unless its key is refused and another exists."""
-        usable = self._keyed if not self.key_is_refused() else self._keyless
-        endpoint = usable or self._keyless or self._keyed
+        usable = self.keyed if not self.key_is_refused() else self.keyless
+        endpoint = usable or self.keyless or self.keyed
         assert endpoint is not None, "a provider with no endpoint is off"
         return endpoint
 
     def key_is_refused(self) -> bool:
-        credential = self._keyed.credential if self._keyed else None
+        credential = self.keyed.credential if self.keyed else None
         return credential is not None and not credential.is_usable()
 
     def plan(self, query: Query[T], endpoint: Endpoint | None = None) -> PlannedCalls[T] | None:
@@ -91,10 +85,10 @@ class Executor:
         can answer."""
         endpoint = endpoint or self.endpoint()
         context = self._context(endpoint.plan)
-        for operation in self._spec.adapter.operations_for(query):
+        for operation in self.spec.adapter.operations_for(query):
             is_restricted = (endpoint.plan.name, operation.name) in self._restricted
             if operation.serves(query, context) and not is_restricted:
-                tier, calls = self._spec.tier(query, operation), operation.build(query, context)
+                tier, calls = self.spec.tier(query, operation), operation.build(query, context)
                 return PlannedCalls(query, endpoint, operation, tier, calls)
         return None
 
@@ -108,18 +102,18 @@ class Executor:
             return await self._attempt(planned, deadline)
         except AuthFailed as error:
             # A single 401 may be a hiccup: only a second one condemns the key.
-            self._on_retry(error, "once_more")
+            self.on_retry(error, "once_more")
             refusal = error
         # Meanwhile a concurrent attempt may have condemned the key.
         endpoint = self.endpoint()
         try:
             return await self._attempt(self.plan(query, endpoint), deadline)
         except (AuthFailed, NotAffordable):  # no second call is affordable: believe the first
-            if endpoint.credential is None or self._keyless is None:
+            if endpoint.credential is None or self.keyless is None:
                 raise refusal from None
         endpoint.credential.refuse()
-        self._on_retry(refusal, "no_key")
-        return await self._attempt(self.plan(query, self._keyless), deadline)
+        self.on_retry(refusal, "no_key")
+        return await self._attempt(self.plan(query, self.keyless), deadline)
 
     async def _attempt(self, planned: PlannedCalls[T] | None, deadline: float) -> T:
         """Executes calls over one endpoint. Plans anew where its plan excludes an operation; asks
@@ -130,9 +124,9 @@ class Executor:
             endpoint, (first, *others) = planned.endpoint, planned.calls
             try:
                 # The first reply shows whether the others, which run together, are worth it.
-                replies = [await endpoint.call(first, deadline, self._on_retry)]
+                replies = [await endpoint.call(first, deadline, self.on_retry)]
                 replies += await gather_or_cancel(
-                    endpoint.call(call, deadline, self._on_retry) for call in others
+                    endpoint.call(call, deadline, self.on_retry) for call in others
                 )
                 return await self._parse(planned, replies, deadline)
             except PlanRestricted as restricted:
@@ -141,9 +135,9 @@ class Executor:
                 planned = self.plan(planned.query, endpoint)
                 hosts_left = endpoint.independent_hosts - 1
             except MalformedResponse as malformed:
-                if hosts_left <= 0 or self._clock.monotonic() >= deadline:
+                if hosts_left <= 0 or self.clock.monotonic() >= deadline:
                     raise
-                self._on_retry(malformed, "another_host")
+                self.on_retry(malformed, "another_host")
                 hosts_left -= 1
         raise error
 
@@ -159,7 +153,7 @@ class Executor:
         try:
             if not (is_large or operation.parse_in_thread):
                 return parse()
-            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic()) + PARSE_S):
+            async with asyncio.timeout(max(0.0, deadline - self.clock.monotonic()) + PARSE_S):
                 return await asyncio.to_thread(parse)
         except MalformedResponse:
             endpoint.blame(replies[-1])
@@ -169,8 +163,8 @@ class Executor:
             raise MalformedResponse("parsing the reply took too long") from None
 
     def _context(self, plan: Plan, base_url: str = "") -> Context:
-        now_ms = int(self._clock.now().timestamp() * 1000)
-        return Context(self._spec.name, plan.name, now_ms, base_url)
+        now_ms = int(self.clock.now().timestamp() * 1000)
+        return Context(self.spec.name, plan.name, now_ms, base_url)
 
 
 async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
