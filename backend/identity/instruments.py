@@ -46,6 +46,10 @@ class Instrument:
         return DOLLAR if self.quote in QUOTES else self.quote
 
 
+#: Coins whose ticker at Kraken is another coin's elsewhere: its LUNA is the old one, LUNC.
+KRAKEN_NAMES = {"LUNC": "LUNA", "LUNA": "LUNA2"}
+
+
 @dataclass(frozen=True, slots=True)
 class VenueNames:
     """How a venue spells an instrument, and the quotes of its books, the preferred one of each
@@ -61,7 +65,9 @@ VENUES: Mapping[str, VenueNames] = {
     "coinbase": VenueNames(lambda base, quote: f"{base}-{quote}", ("USD", "EUR", "GBP")),
     "okx": VenueNames(lambda base, quote: f"{base}-{quote}", ("USDT",)),
     "bitstamp": VenueNames(lambda base, quote: (base + quote).lower(), ("USD", "EUR", "GBP")),
-    "kraken": VenueNames(lambda base, quote: f"{base}/{quote}", ("USD", "EUR", "GBP")),
+    "kraken": VenueNames(
+        lambda base, quote: f"{KRAKEN_NAMES.get(base, base)}/{quote}", ("USD", "EUR", "GBP")
+    ),
 }
 
 
