@@ -4,7 +4,6 @@ Documentation: docs.kraken.com/api (WebSocket v2, 2026-09). There is no subscrip
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -52,12 +51,12 @@ def build_commands(method: str, subjects: Sequence[TickSubject], number: int) ->
 
 
 def _subscriptions(subjects: Sequence[TickSubject]) -> Iterator[dict[str, Any]]:
-    symbols: defaultdict[int | None, list[str]] = defaultdict(list)
+    symbols: dict[int | None, list[str]] = {}
     for subject in subjects:
         if isinstance(subject, MarketTicks):
-            symbols[None] += [one.symbol for one in subject.instruments]
+            symbols.setdefault(None, []).extend(one.symbol for one in subject.instruments)
         elif subject.interval in MINUTES:  # the venue refuses others
-            symbols[MINUTES[subject.interval]].append(subject.instrument.symbol)
+            symbols.setdefault(MINUTES[subject.interval], []).append(subject.instrument.symbol)
     for minutes, names in symbols.items():
         channel = {"channel": "ohlc", "interval": minutes} if minutes else {"channel": "ticker"}
         for at in range(0, len(names), MOST_SYMBOLS):
