@@ -34,13 +34,9 @@ from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
 from backend.categories import CATEGORIES
-from backend.clock import Clock
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
 
-#: The routes of each category are in the module with its name.
-DATA = tuple(import_module(f"api.routes.{name}") for name in CATEGORIES)
-TITLE = "Unified Crypto Data Platform"
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
@@ -59,7 +55,6 @@ class Application(FastAPI):
         await self.edge(scope, receive, send)
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
-        """Declares the router's policy to the edge too."""
         super().include_router(router, **options)
         self.policies.declare(router, options.get("prefix", ""))
 
@@ -82,10 +77,10 @@ def create_app(
     """
     configuration = configuration or read_configuration()
     app = Application(
-        title=TITLE,
+        title="Unified Crypto Data Platform",
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
-        lifespan=_lifespan(configuration, opened),
+        lifespan=partial(_lifespan, configuration, opened),
         openapi_url=None,  # api/routes/pages.py has these
         docs_url=None,
         redoc_url=None,
@@ -94,8 +89,9 @@ def create_app(
     )
     app.router.default = partial(redirect_slashes, app.router)
     edge_errors = documented_errors(*EDGE_ERRORS)
-    routers = [module.router for module in DATA] + [status.router, status.probes]
-    routers += [stream.router, stream.events_router]
+    # The routes of each category are in the module with its name.
+    routers = [import_module(f"api.routes.{name}").router for name in CATEGORIES]
+    routers += [status.router, status.probes, stream.router, stream.events_router]
     # Last: /api/market/{coin} matches every path below /api/market.
     for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)
@@ -106,75 +102,58 @@ def create_app(
     return app
 
 
-def _connections(settings: Settings, clock: Clock) -> Connections:
-    """Limits of each address; no limit of open connections behind a proxy, which all share."""
-    share, max_open = settings.client_max_share, None
-    if share < 1 and not settings.trust_proxy:
-        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
-        available = wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
-        max_open = int(share * available)
-    address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
-    return Connections(address_of, clock, max_per_address=max_open)
-
-
-def _lifespan(
-    configuration: Configuration, opened: OpenGateway
-) -> Callable[[Application], AbstractAsyncContextManager[None]]:
+@asynccontextmanager
+async def _lifespan(
+    configuration: Configuration, opened: OpenGateway, app: Application
+) -> AsyncIterator[None]:
     """Opens the gateway and the stream, which routes find in `app.state`."""
     settings = configuration.gateway
-
-    @asynccontextmanager
-    async def lifespan(app: Application) -> AsyncIterator[None]:
-        async with opened(configuration) as gateway:
-            app.state.gateway = gateway
-            app.state.ws_direct = settings.ws_direct
-            app.state.broadcaster = broadcaster = Broadcaster(
-                gateway,
-                max_clients=settings.ws_max_clients,
-                stuck_s=settings.ws_stuck_seconds,
-                share=settings.client_max_share,
-                times=app.state.stream_times,
-            )
-            gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
-            try:
-                yield
-            finally:
-                await broadcaster.aclose()
-
-    return lifespan
+    async with opened(configuration) as gateway:
+        app.state.gateway = gateway
+        app.state.ws_direct = settings.ws_direct
+        app.state.broadcaster = broadcaster = Broadcaster(
+            gateway,
+            max_clients=settings.ws_max_clients,
+            stuck_s=settings.ws_stuck_seconds,
+            share=settings.client_max_share,
+            times=app.state.stream_times,
+        )
+        gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
+        try:
+            yield
+        finally:
+            await broadcaster.aclose()
 
 
 def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTimeouts) -> None:
     """The edge, its part in the server, and what routes share with it in `app.state`."""
-    hooks = ServerHooks(timeouts=timeouts)
+    app.server_hooks = hooks = ServerHooks(timeouts=timeouts)
     keys = GatewayKeys(settings.gateway_api_keys)
     limits = ClientLimits(settings.client_rate_limit, hooks.clock)
     origins = AllowedOrigins(settings.cors_origins)
     headers = ResponseHeaders(origins, limits.policy)
     cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
-    access = AccessControl(
-        app.policies,
-        keys=keys,
-        limits=limits,
-        origins=origins,
-        trusted_proxies=settings.trust_proxy,
-    )
+    access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy)
     app.state.keys = keys
     app.state.responder = Responder(cache, is_private=bool(keys))
     app.edge = Edge(
         # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
         partial(Starlette.__call__, app),
         access=access,
-        policies=app.policies,
         headers=headers,
         cache=cache,
         is_stopping=lambda: getattr(app.state, "is_ending", False),
     )
-    hooks.connections = _connections(settings, hooks.clock)
+    max_open = None  # no limit of open connections behind a proxy, which all clients share
+    if settings.client_max_share < 1 and not settings.trust_proxy:
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
+        available = wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
+        max_open = int(settings.client_max_share * available)
+    address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
+    hooks.connections = Connections(address_of, hooks.clock, max_per_address=max_open)
     hooks.cached_response = app.edge.cached_response if settings.prepared_answers else None
     hooks.refuse, hooks.count_refusal = app.edge.refuse, app.edge.count_refusal
-    app.server_hooks = hooks
 
 
 @cache

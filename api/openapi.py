@@ -157,11 +157,9 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
 def _headers(
     status: str, response: dict[str, Any], is_data: bool, is_probe: bool
 ) -> dict[str, Any]:
-    names = ["X-Request-Id", *STATUS_HEADERS.get(status, ())]
-    if is_probe:
-        names = ["X-Request-Id"]  # no Retry-After: it is unknown when it will be ready
-    else:
-        names += ["RateLimit", "RateLimit-Policy"]
+    names = ["X-Request-Id"]
+    if not is_probe:  # which has no Retry-After: it is unknown when it will be ready
+        names += [*STATUS_HEADERS.get(status, ()), "RateLimit", "RateLimit-Policy"]
     names += DATA_HEADERS.get(status, ()) if is_data else ()
     names += ["X-Accel-Buffering"] if "text/event-stream" in response.get("content", {}) else []
     headers = {name: _header(*HEADERS[name]) for name in names}

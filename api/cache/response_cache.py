@@ -112,10 +112,6 @@ class Target:
     variants: dict[VariantKey, StoredResponse] = field(default_factory=dict)
 
 
-#: A stored response that may be sent, its URL's entry, and the age of its data in seconds.
-Hit = tuple[StoredResponse, Target, float]
-
-
 class ResponseCache:
     """One LRU of views with their responses, bounded in bytes."""
 
@@ -181,8 +177,9 @@ class ResponseCache:
 
     # Responses, for the edge
 
-    def find(self, target: bytes, fields: Fields) -> Hit | None:
-        """A response to a GET request of this URL and these header fields."""
+    def find(self, target: bytes, fields: Fields) -> tuple[StoredResponse, Target, float] | None:
+        """The response to a GET request of this URL and these header fields, the URL's entry, and
+        the age of the data in seconds."""
         found = self._targets.get(target)
         if found is None:
             return None

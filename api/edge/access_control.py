@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from api.cache.response_cache import Fields
 from api.edge.client_limits import (
@@ -79,9 +79,9 @@ class AllowedOrigins:
     def __init__(self, origins: Sequence[str]) -> None:
         self._allows_all = "*" in origins
         self._origins = frozenset(origins)
-        # Starlette's middleware answers preflights; it is no layer here.
+        # Starlette's middleware answers preflights; it is no layer here, so its app is not called.
         self._cors = CORSMiddleware(
-            _no_app, allow_origins=origins, allow_methods=METHODS, allow_headers=["*"]
+            Response(), allow_origins=origins, allow_methods=METHODS, allow_headers=["*"]
         )
         self._expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
 
@@ -112,10 +112,6 @@ class AllowedOrigins:
         # The scheme is not compared: behind an unknown TLS proxy it differs from the page's.
         host = headers.get("host")
         return bool(host and origin.endswith(f"://{host}"))
-
-
-async def _no_app(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    raise AssertionError("the middleware is not used as a layer")
 
 
 def has_too_many_parameters(scope: Scope) -> bool:

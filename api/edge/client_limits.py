@@ -102,9 +102,6 @@ class SlidingLog:
     _oldest_ends: float = math.inf
     _older: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def __len__(self) -> int:
-        return len(self._older) + 1
-
     def count_one(self, now: float) -> bytes | None:
         """Counts one unit in the usual case, in which no entry expires and none begins. Gives the
         RateLimit header; None, and counts nothing, in any other case."""
@@ -169,9 +166,6 @@ class ClientLimits:
         self._logs: OrderedDict[str, tuple[SlidingLog, ...]] = OrderedDict()
         #: The RateLimit-Policy header; empty without limits.
         self.policy = ", ".join(f'"client";q={one.limit};w={one.period_s:g}' for one in limits)
-
-    def __repr__(self) -> str:
-        return f"<ClientLimits {self.policy} of {len(self._logs)} clients>"
 
     def __bool__(self) -> bool:
         return bool(self._limits)

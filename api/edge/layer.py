@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache, StoredResponse, plain_fields, target_of
 from api.edge.access_control import AccessControl
-from api.edge.path_policies import PathPolicies, route_path
+from api.edge.path_policies import route_path
 from api.edge.problems import RENDERER, problem
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
 from api.edge.response_headers import ResponseHeaders
@@ -66,7 +66,7 @@ class Exchange:
         )
         state = scope.setdefault("state", {})
         state["request_id"] = self.request_id.decode()
-        state[RENDERER] = edge.policies.renderer(route_path(scope))
+        state[RENDERER] = edge.access.policies.renderer(route_path(scope))
         self.is_head = scope["method"] == "HEAD"
         self.scope = {**scope, "method": "GET", "is_head": True} if self.is_head else scope
         #: The RateLimit header of the response; None without one.
@@ -98,7 +98,6 @@ class Exchange:
         receive: Receive,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Responds with an error, unless the response has begun."""
         if not self.has_begun:
             response = problem(Request(self.scope), code, detail, headers=headers)
             await response(self.scope, receive, self.send)
@@ -113,7 +112,6 @@ class Edge:
 
     app: ASGIApp
     access: AccessControl
-    policies: PathPolicies
     headers: ResponseHeaders
     cache: ResponseCache
     is_stopping: Callable[[], bool]

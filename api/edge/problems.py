@@ -110,10 +110,14 @@ def problem(
 ) -> Response:
     """The response for an error, rendered as the router of the request's path declares."""
     state = request.scope["state"]
+    # Not by `request.url`, which raises for a query that is not UTF-8.
+    path = quote(request.scope["path"], safe="/!$&'()*+,;=:@", errors="replace")
+    if path.startswith("//"):  # as a reference it would name another host (RFC 9457, 3.1.5)
+        path = f"/%2F{path[2:]}"
     details = ProblemDetails(
         code=code,
         detail=detail,
-        instance=_instance(request.scope["path"]),
+        instance=path,
         request_id=state["request_id"],
         headers={"Cache-Control": "no-store", **(headers or {})},
         members=members,
@@ -121,15 +125,6 @@ def problem(
     render_error = state.get(RENDERER, problem_json)
     response: Response = render_error(details)
     return response
-
-
-def _instance(path: str) -> str:
-    """The path as a URI reference, which names no other host (RFC 9457, 3.1.5).
-
-    Not by `request.url`: that raises for a query that is not UTF-8.
-    """
-    reference = quote(path, safe="/!$&'()*+,;=:@", errors="replace")
-    return f"/%2F{reference[2:]}" if reference.startswith("//") else reference
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

@@ -45,20 +45,12 @@ class ApiMetrics(Collector):
             ("route", "status", "cache"),
             {(route, str(code), cache): n for (route, code, cache), n in self._requests.items()},
         )
-        stream = self._stream()
-        yield gauge("stream_clients", "Clients of the stream.", (), {(): stream.clients})
-        yield counter(
-            "stream_messages_sent", "Frames sent to clients.", (), {(): stream.messages_sent}
-        )
-        yield counter(
-            "stream_messages_dropped",
-            "Frames that slow clients skipped.",
-            (),
-            {(): stream.dropped},
-        )
-        yield gauge(
-            "asyncio_tasks",
-            "Tasks of the event loop, including the server's own.",
-            (),
-            {(): len(asyncio.all_tasks())},
-        )
+        stream, tasks = self._stream(), len(asyncio.all_tasks())
+        sent, dropped = stream.messages_sent, stream.dropped
+        for make, name, text, value in (
+            (gauge, "stream_clients", "Clients of the stream.", stream.clients),
+            (counter, "stream_messages_sent", "Frames sent to clients.", sent),
+            (counter, "stream_messages_dropped", "Frames that slow clients skipped.", dropped),
+            (gauge, "asyncio_tasks", "Tasks of the event loop, including the server's own.", tasks),
+        ):
+            yield make(name, text, (), {(): value})

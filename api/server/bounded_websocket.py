@@ -92,7 +92,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def _parse_received(self) -> None:
         """Parses what was read, until there is a message for the application."""
-        while self._may_parse():
+        while (
+            self._at < len(self._data)
+            and self._ignored_bytes is None
+            and not (self.transport.is_closing() or self.read_paused or self._awaits_accept())
+        ):
             piece = self._data[self._at : self._at + SLICE_BYTES]
             self._at += len(piece)
             self._parse(piece)
@@ -101,13 +105,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         elif self._awaits_accept():
             self.transport.pause_reading()
 
-    def _may_parse(self) -> bool:
-        is_over = self._ignored_bytes is not None or self.transport.is_closing()
-        has_more = self._at < len(self._data)
-        return has_more and not (is_over or self.read_paused or self._awaits_accept())
-
     def _awaits_accept(self) -> bool:
-        """Whether the application has yet to accept the handshake."""
         return self.handshake_initiated and not self.handshake_complete
 
     def _parse(self, piece: bytes) -> None:

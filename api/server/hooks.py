@@ -65,5 +65,4 @@ class ServerHooks:
 
 
 def hooks_of(app: object) -> ServerHooks:
-    """The hooks of the application that a server runs."""
     return getattr(app, "server_hooks", None) or ServerHooks()

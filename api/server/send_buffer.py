@@ -35,9 +35,6 @@ class ReadProgress:
         #: The current period: bytes acknowledged at its start, bytes to read in it, its start.
         self._start_acked, self._min_read, self._started_at = 0, 0, 0.0
 
-    def __repr__(self) -> str:
-        return f"<ReadProgress {self.unread} bytes unread>"
-
     def update(self, now: float) -> bool:
         """False when bytes are unread and the client has read none since the last update."""
         unacked, acked = (0, None) if self._socket is None else send_queue(self._socket)

@@ -126,7 +126,6 @@ def is_host(value: bytes) -> bool:
 
 
 def has_body(headers: Headers) -> bool:
-    """Whether the headers announce a body."""
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
         for name, value in headers

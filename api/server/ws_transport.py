@@ -27,7 +27,6 @@ def remember_server_send(scope: Scope, send: Send) -> None:
 
 
 def websocket_protocol(scope: Scope) -> WebSocketsSansIOProtocol | None:
-    """uvicorn's protocol of this connection."""
     server = getattr(scope.get(SERVER_SEND), "__self__", None)
     return server if isinstance(server, WebSocketsSansIOProtocol) else None
 

@@ -137,7 +137,6 @@ class Broadcaster:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Removes a client and its subscriptions."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._addresses.remove_client(subscriber.account.address)
@@ -250,7 +249,6 @@ class Broadcaster:
         return topic
 
     def _unfollow(self, subscriber: Subscriber, topic: Topic) -> None:
-        """A feed ends with its last subscriber."""
         key = topic.channel.key
         if _is_series(key):
             self._addresses.unfollow(subscriber.account.address, key)
@@ -289,5 +287,4 @@ class Broadcaster:
 
 
 def _is_series(key: ChannelKey) -> bool:
-    """True for candles: each series may cost one provider call per refresh."""
     return key[0] == "ohlc"

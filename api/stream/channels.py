@@ -85,9 +85,9 @@ class Channels:
                 assert command.interval is not None
                 return [(self.ohlc(coin, command.interval), ()) for coin in coins]
             case "market":
-                return [(self.market(), _sorted(coin.key for coin in coins))]
+                return [(self.market(), tuple(sorted({coin.key for coin in coins})))]
             case "news":
-                return [(self.news(), _sorted(coin.symbol for coin in coins))]
+                return [(self.news(), tuple(sorted({coin.symbol for coin in coins})))]
             case "sentiment":
                 return [(self.sentiment(), ())]
             case "status":
@@ -190,10 +190,6 @@ class Channels:
 def by_rank(coin: Coin) -> tuple[bool, int]:
     """The documented order: coins of equal rank stay as they are, since a client sorts them so."""
     return coin.market_cap_rank is None, coin.market_cap_rank or 0
-
-
-def _sorted(names: Iterable[str]) -> Coins:
-    return tuple(sorted(set(names)))
 
 
 def _content(answer: Answer[Any], page: Any) -> Content:

@@ -91,7 +91,11 @@ class WebSocketSession:
                     pass
                 return
             try:
-                await self._execute_query(subscriber)
+                try:
+                    for command in self._read_query():
+                        await self._broadcaster.execute(subscriber, command)
+                except (CommandError, InvalidParameter, UnknownParameter) as rejection:
+                    subscriber.send(error(rejection.code, str(rejection)))
                 while (message := await self._websocket.receive())["type"] == "websocket.receive":
                     await self._handle(subscriber, message.get("text"))
             finally:
@@ -127,15 +131,7 @@ class WebSocketSession:
         if not await sink.drain(write()):
             abort(websocket.scope)
 
-    async def _execute_query(self, subscriber: Subscriber) -> None:
-        try:
-            for command in self._read_query():
-                await self._broadcaster.execute(subscriber, command)
-        except (CommandError, InvalidParameter, UnknownParameter) as rejection:
-            subscriber.send(error(rejection.code, str(rejection)))
-
     async def _handle(self, subscriber: Subscriber, text: str | None) -> None:
-        """Handles one message; None is a binary one."""
         if text is not None and len(text) > protocol.MAX_FRAME_BYTES:
             reason = f"a message has at most {protocol.MAX_FRAME_BYTES} bytes"
             subscriber.close(protocol.MESSAGE_TOO_BIG, reason)

@@ -8,12 +8,7 @@ from typing import Any
 
 from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream.channels import Channel, Coins
-from api.stream.protocol import (
-    ABORT_BUFFERED_BYTES,
-    MAX_BUFFERED_BYTES,
-    POLICY_VIOLATION,
-    Frame,
-)
+from api.stream.protocol import ABORT_BUFFERED_BYTES, MAX_BUFFERED_BYTES, POLICY_VIOLATION, Frame
 from api.stream.sinks import Sink
 from api.stream.topics import RowCache, Topic
 from backend.clock import Clock
@@ -169,7 +164,6 @@ class Feed:
         subscriber.send_state(topic)
 
     def unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
-        """A topic ends with its last subscriber."""
         subscribers = self._subscribers.get(topic)
         if subscribers is not None:
             subscribers.pop(subscriber, None)
@@ -177,13 +171,11 @@ class Feed:
                 del self._topics[topic.coins], self._subscribers[topic]
 
     async def check_flow(self) -> None:
-        """Sends a frame when a venue's ticks begin or end."""
         for topic in list(self._topics.values()):
             if frames := topic.set_flow(self._flow):
                 await self.publish(topic, frames)
 
     async def publish(self, topic: Topic, frames: list[Frame]) -> None:
-        """Sends the same frames to all present subscribers of the topic."""
         subscribers = list(self._subscribers.get(topic, ()))
         for start in range(0, len(subscribers), SUBSCRIBERS_PER_TURN):
             for subscriber in subscribers[start : start + SUBSCRIBERS_PER_TURN]:

@@ -72,7 +72,6 @@ class QueueSink:
     """A queue that a task of the connection empties: for SSE, and for any ASGI server."""
 
     def __init__(self, drain_s: float = StreamTimes.drain_s) -> None:
-        """`drain_s` is the time in which the queue must be written out once it is closed."""
         self._drain_s = drain_s
         self._frames: deque[Frame] = deque()
         self._bytes = 0
@@ -90,7 +89,6 @@ class QueueSink:
 
     @property
     def is_closing(self) -> bool:
-        """True once nothing is written any more."""
         return self._closed.is_set()
 
     def write(self, frame: Frame) -> None:

@@ -24,9 +24,6 @@ class RowCache:
     def __init__(self) -> None:
         self._rows: dict[Hashable, tuple[Any, orjson.Fragment]] = {}
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def encoded(self, key: Hashable, row: Any) -> orjson.Fragment:
         cached = self._rows.get(key)
         if cached is None or cached[0] is not row:

@@ -150,7 +150,7 @@ def test_rows_are_encoded_once_for_all_topics() -> None:
     assert rows.encoded("a", dict(row)) is not rows.encoded("a", row)
     for number in range(3 * MAX_CACHED_ROWS):
         rows.encoded(number, row)
-    assert len(rows) <= MAX_CACHED_ROWS
+    assert len(rows._rows) <= MAX_CACHED_ROWS
 
 
 def test_stale_and_live_are_sent_once_each() -> None:
