@@ -15,6 +15,9 @@ from prometheus_client import CollectorRegistry
 from backend.categories import CATEGORIES
 from backend.clock import Clock, SystemClock
 from backend.events import Event, EventSink
+from backend.models.answer import Source
+from backend.models.news import News, NewsQuery
+from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.metrics import EventMetrics, Readings
@@ -33,8 +36,6 @@ from backend.services.gas import GasService
 from backend.services.live import LiveService
 from backend.services.market.service import MarketService
 from backend.services.market.symbols import CoinDirectory
-from backend.services.news.service import NewsService
-from backend.services.sentiment import SentimentService
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Sources
 from backend.status import RotationHistory, StatusService
@@ -52,13 +53,13 @@ CALLS_KEPT_S, RECENT_CALLS_KEPT_S, ANSWERS_KEPT_S = 62 * 86_400.0, 2 * 3_600.0, 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The services that the API calls."""
+    """The services and cached sources that the API calls."""
 
     market: MarketService
     coins: CoinDirectory
     ohlc: OhlcService
-    news: NewsService
-    sentiment: SentimentService
+    news: Source[NewsQuery, News]
+    sentiment: Source[SentimentQuery, FearGreedSeries]
     gas: GasService
     status: StatusService
     live: LiveService
@@ -195,8 +196,8 @@ def _compose(
         market=MarketService(coins),
         coins=coins,
         ohlc=ohlc,
-        news=NewsService(cached["news"]),
-        sentiment=SentimentService(cached["sentiment"]),
+        news=cached["news"],
+        sentiment=cached["sentiment"],
         gas=GasService(cached["gas"]),
         status=status,
         live=live,

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 
@@ -11,12 +11,11 @@ from api.routes.checked_routes import checked_router
 from api.routes.parameters import Instant, TableFormat, comma_list
 from api.routes.responder import gateway_of, responder_of
 from api.routes.schemas import PROVIDER_ERRORS, documented
-from backend.models.news import Article
+from backend.models.news import Article, NewsQuery, Sentiment
 from backend.services.instants import parse_instant
-from backend.services.news.service import MOST_ARTICLES, NewsView
+from backend.services.news.view import MOST_ARTICLES, NewsView
 
 router = checked_router("news")
-Mood = Literal["positive", "neutral", "negative"]
 
 
 @router.get(
@@ -42,7 +41,7 @@ async def read_news(
         ),
     ] = None,
     sentiment: Annotated[
-        Mood | None, Query(description="mood of headline and summary", examples=["positive"])
+        Sentiment | None, Query(description="mood of headline and summary", examples=["positive"])
     ] = None,
     since: Instant = None,
     format: TableFormat = Format.JSON,
@@ -55,11 +54,11 @@ async def read_news(
         if since is not None
         else None
     )
-    answer = await gateway.news.latest()
+    answer = await gateway.news.fetch(NewsQuery())
     if names:  # their meaning depends on the market, of which no validity is at hand
         answer = answer.depending_on(None)
     view = NewsView(limit, gateway.coins.tickers(names), source, sentiment, earliest)
-    page, encode = partial(gateway.news.pick, answer.data, view), encoder(format, Article)
+    page, encode = partial(view.pick, answer.data), encoder(format, Article)
     return await responder_of(request).respond(
         request, answer, ("news", view, format), page, encode
     )

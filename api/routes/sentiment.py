@@ -10,8 +10,8 @@ from api.routes.checked_routes import checked_router
 from api.routes.parameters import TableFormat
 from api.routes.responder import gateway_of, responder_of
 from api.routes.schemas import PROVIDER_ERRORS, documented
-from backend.models.sentiment import FearGreed
-from backend.services.sentiment import MOST_DAYS
+from backend.models.sentiment import FearGreed, SentimentQuery
+from backend.services.sentiment import MOST_DAYS, newest_days
 
 router = checked_router("sentiment")
 
@@ -29,9 +29,8 @@ async def read_sentiment(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """Days of one provider's index, newest first, with the attribution that it requires."""
-    sentiment = gateway_of(request).sentiment
-    answer = await sentiment.latest()
-    page, encode = partial(sentiment.cut, answer, days), encoder(format, FearGreed)
+    answer = await gateway_of(request).sentiment.fetch(SentimentQuery())
+    page, encode = partial(newest_days, answer, days), encoder(format, FearGreed)
     return await responder_of(request).respond(
         request, answer, ("sentiment", days, format), page, encode
     )

@@ -22,7 +22,8 @@ from backend.models.status import WebSocketStatus
 from backend.models.ticks import Flow
 from backend.services.candles.service import OhlcView
 from backend.services.market.service import MarketView
-from backend.services.news.service import NewsView
+from backend.services.news.view import NewsView
+from backend.services.sentiment import newest_days
 
 #: Interval of the channel `status`, in seconds.
 STATUS_INTERVAL_S = 5.0
@@ -141,20 +142,18 @@ class Channels:
 
     def news(self) -> Channel:
         """`/api/news`, or with `&symbols=`."""
-        pick = self._gateway.news.pick
         return self._channel(
             NewsQuery(),
-            lambda answer, coins: pick(answer.data, NewsView(symbols=coins)),
+            lambda answer, coins: NewsView(symbols=coins).pick(answer.data),
             row_key=lambda article: article.id,
             order=lambda article: -article.published_at.timestamp(),
         )
 
     def sentiment(self) -> Channel:
         """`/api/sentiment`."""
-        cut = self._gateway.sentiment.cut
         return self._channel(
             SentimentQuery(),
-            lambda answer, _coins: cut(answer, 1),
+            lambda answer, _coins: newest_days(answer, 1),
             row_key=lambda day: day.timestamp,
             order=lambda day: -day.timestamp.timestamp(),
         )

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from backend.models.answer import Answer, Source
-from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
+from backend.models.answer import Answer
+from backend.models.sentiment import FearGreed, FearGreedSeries
 from backend.services.page import Page, refused_warning
 
 MOST_DAYS = 365
@@ -11,22 +11,12 @@ MOST_DAYS = 365
 LATE_AFTER = timedelta(hours=25)
 
 
-class SentimentService:
-    """`/api/sentiment`."""
-
-    def __init__(self, source: Source[SentimentQuery, FearGreedSeries]) -> None:
-        self._source = source
-
-    async def latest(self) -> Answer[FearGreedSeries]:
-        """Raises GatewayError."""
-        return await self._source.fetch(SentimentQuery())
-
-    def cut(self, answer: Answer[FearGreedSeries], days: int) -> Page[tuple[FearGreed, ...]]:
-        """The newest `days` calendar days, newest first. Missing days stay missing."""
-        series = answer.data
-        since = series.days[0].timestamp - timedelta(days=days)
-        rows = tuple(day for day in series.days if day.timestamp > since)
-        return Page(rows, len(series.days), _warnings(series, answer.fetched_at))
+def newest_days(answer: Answer[FearGreedSeries], days: int) -> Page[tuple[FearGreed, ...]]:
+    """The newest `days` calendar days, newest first. Missing days stay missing."""
+    series = answer.data
+    since = series.days[0].timestamp - timedelta(days=days)
+    rows = tuple(day for day in series.days if day.timestamp > since)
+    return Page(rows, len(series.days), _warnings(series, answer.fetched_at))
 
 
 def _warnings(series: FearGreedSeries, fetched_at: datetime) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from backend.services.news.data import data_lines
 #: Ordinary words that are also names or tickers of coins: alone they name no coin.
 WORDS = frozenset(data_lines("ordinary_words.txt"))
 #: Acronyms of the trade that are also tickers: they mean the coin only after a dollar sign.
-ACRONYMS = frozenset(data_lines("acronyms.txt"))
-CAPITAL_ACRONYMS = frozenset(word.upper() for word in ACRONYMS)
+ACRONYMS = frozenset(word.upper() for word in data_lines("acronyms.txt"))
 #: Names that publishers also write in lower case, with the common short form `ether`.
 LOWER_CASE = {
     "bitcoin": "BTC",
@@ -67,7 +66,7 @@ class CoinTagger:
 
     def _tickers_in(self, text: str) -> list[str]:
         shouts = text.upper() == text  # a headline in capitals has no tickers
-        others = set(_CAPITALS.findall(text)) - self._tickers - CAPITAL_ACRONYMS
+        others = set(_CAPITALS.findall(text)) - self._tickers - ACRONYMS
         return [
             ticker
             for sign, ticker in _TICKER.findall(text)
@@ -92,7 +91,6 @@ def _any_of(names: Iterable[str], suffix: str, flags: int = 0) -> re.Pattern[str
 def _is_ticker_alone(ticker: str, *, is_emphasis: bool) -> bool:
     """True for a ticker that is no ordinary word: `BTC`, not `ONE`. A longer word in capitals is a
     ticker too, unless the text uses capitals for emphasis: `NEAR jumps`."""
-    word = ticker.casefold()
-    if word in ACRONYMS or len(ticker) < SHORTEST_TICKER:
+    if ticker in ACRONYMS or len(ticker) < SHORTEST_TICKER:
         return False
-    return word not in WORDS or (len(ticker) >= SHORTEST_WORD and not is_emphasis)
+    return ticker.casefold() not in WORDS or (len(ticker) >= SHORTEST_WORD and not is_emphasis)

@@ -10,8 +10,8 @@ from backend.models.gas import GasFees
 from backend.models.news import Article, News
 from backend.models.sentiment import FearGreed, FearGreedSeries
 from backend.services.gas import GasService
-from backend.services.news.service import NewsService, NewsView
-from backend.services.sentiment import SentimentService
+from backend.services.news.view import NewsView
+from backend.services.sentiment import newest_days
 from tests.clocks import EPOCH
 
 
@@ -66,7 +66,7 @@ NEWS = News(
 def test_filters_select_articles_of_the_store(
     view: NewsView, numbers: list[int], total: int
 ) -> None:
-    page = NewsService(Never()).pick(NEWS, view)
+    page = view.pick(NEWS)
     assert [one.id for one in page.rows] == [f"id{number}" for number in numbers]
     assert page.total == total
 
@@ -86,19 +86,19 @@ def day(back: int) -> FearGreed:
 )
 def test_days_are_calendar_days_and_missing_ones_stay_missing(days: int, backs: list[int]) -> None:
     series = FearGreedSeries(tuple(day(back) for back in (0, 1, 3, 9)))
-    page = SentimentService(Never()).cut(Answer(series, "a", EPOCH, 1.0), days)
+    page = newest_days(Answer(series, "a", EPOCH, 1.0), days)
     assert page.rows == tuple(day(back) for back in backs)
     assert page.warnings == ()
 
 
 def test_a_late_index_has_a_warning() -> None:
     answer = Answer(FearGreedSeries((day(2),)), "a", EPOCH, 1.0)
-    page = SentimentService(Never()).cut(answer, 1)
+    page = newest_days(answer, 1)
     assert page.warnings == ("the index has not changed for 48 hours",)
 
 
 def warnings(series: FearGreedSeries) -> tuple[str, ...]:
-    return SentimentService(Never()).cut(Answer(series, "a", EPOCH, 1.0), 1).warnings
+    return newest_days(Answer(series, "a", EPOCH, 1.0), 1).warnings
 
 
 def test_a_refused_row_is_counted_and_named() -> None:
