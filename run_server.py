@@ -18,9 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from api.hf_unified_server import OpenGateway, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
-from api.server.connections import OTHER_DESCRIPTORS
 from api.server.direct_http import DirectHttp
-from api.server.hooks import ConnectionTimeouts
+from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
 from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
 from backend.environment import SettingsError

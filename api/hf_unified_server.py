@@ -27,8 +27,7 @@ from api.routes.checked_routes import RememberedCalls
 from api.routes.responder import Responder
 from api.routes.schemas import EDGE_ERRORS, documented_errors
 from api.routes.slashes import redirect_slashes
-from api.server.connections import OTHER_DESCRIPTORS, Connections
-from api.server.hooks import ConnectionTimeouts, ServerHooks
+from api.server.hooks import OTHER_DESCRIPTORS, Connections, ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
 from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster

@@ -57,9 +57,9 @@ class Exchange:
     `scope` is what the application sees: HEAD is GET with `is_head`, the request id is in `state`.
     """
 
-    def __init__(self, edge: "Edge", scope: Scope, send: Send) -> None:
+    def __init__(self, edge: "Edge", scope: Scope, receive: Receive, send: Send) -> None:
         self._edge = edge
-        self._send = send
+        self._receive, self._send = receive, send
         self.request_headers = Headers(scope=scope)
         self.request_id = request_id_for(
             self.request_headers.get("x-request-id", "").encode("latin-1")
@@ -91,16 +91,10 @@ class Exchange:
             message = {**message, "body": b""}
         await self._send(message)
 
-    async def fail(
-        self,
-        code: str,
-        detail: str,
-        receive: Receive,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    async def fail(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         if not self.has_begun:
             response = problem(Request(self.scope), code, detail, headers=headers)
-            await response(self.scope, receive, self.send)
+            await response(self.scope, self._receive, self.send)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +171,7 @@ class Edge:
     # All other requests
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(self, scope, send)
+        exchange = Exchange(self, scope, receive, send)
         inner = exchange.scope
         try:
             exchange.rate_limit, answer = self.access.check(inner, exchange.request_headers)
@@ -186,13 +180,13 @@ class Edge:
             if not self.is_stopping():
                 raise
             detail = "the gateway stops, and no provider has answered in time"
-            await exchange.fail("deadline_exceeded", detail, receive)
+            await exchange.fail("deadline_exceeded", detail)
         except Exception:
             log.exception("request %s failed", exchange.request_id.decode())
             if exchange.has_begun:
                 raise
             detail = "see the server log for this request id"
-            await exchange.fail("internal_error", detail, receive)
+            await exchange.fail("internal_error", detail)
 
     # Refusals by the server
 
@@ -201,11 +195,11 @@ class Edge:
         client, and in the metrics."""
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            exchange = Exchange(self, scope, send)
+            exchange = Exchange(self, scope, receive, send)
             verdict = self.access.charge(exchange.scope)
             exchange.rate_limit = verdict.header if verdict is not None else None
             headers = {"Connection": "close", **refusal.headers}
-            await exchange.fail(refusal.code, refusal.detail, receive, headers)
+            await exchange.fail(refusal.code, refusal.detail, headers)
 
         return respond
 

@@ -84,8 +84,7 @@ class Broadcaster:
         share: float,
         times: StreamTimes,
     ) -> None:
-        """A client that reads nothing for `stuck_s` seconds is closed. One address gets at most
-        `share` (0 to 1) of the clients and of the candle series."""
+        """A client that reads nothing for `stuck_s` seconds is closed. `share`: AddressLimits."""
         self.times = times
         self._addresses = AddressLimits(max_clients, protocol.MAX_SERIES, share)
         self._channels = Channels(gateway, self.counters)

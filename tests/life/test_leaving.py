@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.server.connections import MAX_UNREAD
+from api.server.hooks import MAX_UNREAD
 from tests.api.raw import HANDSHAKE
 from tests.life.clients import connected, get, kernel_bytes
 from tests.life.process import memory_mb, running, sockets

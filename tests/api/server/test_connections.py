@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 
 from api.edge.client_limits import client_address
-from api.server.connections import Connections
+from api.server.hooks import Connections
 from tests.api.raw import HANDSHAKE, get, said, statuses
 from tests.api.stream.client import until
 from tests.api.stream.conftest import ServeStream

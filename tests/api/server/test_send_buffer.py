@@ -13,9 +13,14 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.server.bounded_http import BoundedHttp
-from api.server.connections import MAX_UNREAD, MAX_UNREAD_BYTES, Connections
 from api.server.direct_http import DirectHttp
-from api.server.hooks import ConnectionTimeouts, ServerHooks
+from api.server.hooks import (
+    MAX_UNREAD,
+    MAX_UNREAD_BYTES,
+    Connections,
+    ConnectionTimeouts,
+    ServerHooks,
+)
 from backend.clock import SystemClock
 from tests.api.raw import get, serving_bare
 from tests.api.stream.client import until
