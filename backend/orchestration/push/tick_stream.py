@@ -175,20 +175,19 @@ class TickStream:
     async def _next_tick(self, connection: PushConnection) -> Tick | None:
         """The tick in the next frame; None without one within `POLL_S`. Raises ProviderError, also
         for too many malformed frames in a row."""
+        tick: Tick | None = None
         try:
             frame = await connection.receive(POLL_S)
-            if frame is None:
-                return None
-            if self._feed.is_shutdown_notice(frame):
+            if frame is not None and self._feed.is_shutdown_notice(frame):
                 raise _ShutdownNotice("the venue announced the end of the connection")
             context = Context(self._provider, "push", int(self._clock.now().timestamp() * 1000))
-            tick: Tick | None = parsed(self._feed.parse, frame, context)
+            tick = None if frame is None else parsed(self._feed.parse, frame, context)
         except MalformedResponse:
             self._malformed += 1
             if self._malformed >= MAX_MALFORMED:
                 raise
-            return None
-        self._malformed = 0 if tick is not None else self._malformed
+        if tick is not None:
+            self._malformed = 0
         return tick
 
     def _end(self, error: ProviderError | None) -> None:
