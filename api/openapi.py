@@ -32,7 +32,10 @@ TAGS = [
         "description": "Articles of all providers: merged, tagged, without duplicates.",
     },
     {"name": "sentiment", "description": "Fear & Greed, day by day."},
-    {"name": "gas", "description": "Current price of gas on Ethereum, in gwei."},
+    {
+        "name": "gas",
+        "description": "Current fees of transactions on eight chains, in gwei or sat/vB.",
+    },
     {"name": "stream", "description": PROTOCOL.read_text(encoding="utf-8")},
     {"name": "operations", "description": "State of the gateway and its providers."},
 ]

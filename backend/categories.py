@@ -12,6 +12,7 @@ from backend.cache.answer_store import AnswerCodec, KeptAnswer, Retention
 from backend.cache.freshness import Freshness, FreshnessRule, constant
 from backend.identity.instruments import guessed_instruments
 from backend.models.answer import Answer, Query
+from backend.models.chains import CHAINS
 from backend.models.gas import GasFees, GasQuery
 from backend.models.market import Market, MarketQuery, QuotesQuery
 from backend.models.news import News, NewsQuery, ReportsQuery
@@ -41,6 +42,8 @@ class Category(Generic[Q, T]):
     size: Callable[[Answer[T]], int] = lambda _answer: 1
     #: The freshness of a category without settings of its own.
     fixed: Freshness | None = None
+    #: The query whose answer /api/status shows; None: the newest answer to any query.
+    status_query: Query[Any] | None = None
 
     def default_freshness(self, settings: Settings) -> Freshness:
         """As the settings say; as declared for a category without settings."""
@@ -69,6 +72,11 @@ def sentiment_freshness(
     return replace(default, ttl_s=max(shortest_s, min(default.ttl_s, announced_s)))
 
 
+def gas_freshness(default: Freshness, query: GasQuery, _answer: Answer[GasFees]) -> Freshness:
+    """Not shorter than the fees of the chain change."""
+    return replace(default, ttl_s=max(default.ttl_s, query.traits.refresh_s))
+
+
 MARKET = Category(
     "market",
     QuotesQuery(universe_known=True),
@@ -95,7 +103,14 @@ SENTIMENT = Category(
     Retention("sentiment", AnswerCodec(KeptAnswer[SentimentQuery, FearGreedSeries])),
     sentiment_freshness,
 )
-GAS = Category("gas", GasQuery(), Retention("gas", AnswerCodec(KeptAnswer[GasQuery, GasFees])))
+GAS = Category(
+    "gas",
+    GasQuery(),
+    Retention("gas", AnswerCodec(KeptAnswer[GasQuery, GasFees]), most=len(CHAINS)),
+    gas_freshness,
+    capacity=len(CHAINS),
+    status_query=GasQuery(),
+)
 
 CATEGORIES: Mapping[str, Category[Any, Any]] = {
     category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS)

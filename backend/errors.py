@@ -77,6 +77,10 @@ class BatchRefused(UpstreamFailed):
     """The node accepts no JSON-RPC batches; the calls can be sent one by one."""
 
 
+class PathUnknown(UpstreamFailed):
+    """The host does not have this path; it may have the call's substitute."""
+
+
 class MalformedResponse(ProviderError):
     """The answer cannot be parsed, or its content cannot be true."""
 

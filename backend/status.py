@@ -103,7 +103,10 @@ class StatusService:
         return is_warm or any(p.is_usable for p in self.manager.chain("market"))
 
     def _category(self, name: str) -> CategoryStatus:
-        chain, newest = self.manager.chain(name), self.caches[name].newest
+        category, cache = CATEGORIES[name], self.caches[name]
+        shown, query = category.status_query, category.provider_query
+        newest = cache.newest_to(shown) if shown else cache.newest
+        chain = [p for p in self.manager.chain(name) if p.has_operation_for(query)]
         usable = [provider for provider in chain if provider.is_usable]
         configured = [provider for provider in chain if provider.is_configured]
         health: Health = "ok"
@@ -111,8 +114,7 @@ class StatusService:
             health = "down"
         elif len(usable) < len(configured) or not usable or (newest and newest.stale):
             health = "degraded"
-        now, query = self.clock.now(), CATEGORIES[name].provider_query
-        wanted_s = CATEGORIES[name].default_freshness(self.settings).ttl_s
+        now, wanted_s = self.clock.now(), category.default_freshness(self.settings).ttl_s
         affordable_s = self.manager.refresh_interval_s(query)
         return CategoryStatus(
             status=health,

@@ -50,6 +50,7 @@ ONE_FOR_EACH = {
     "Connections._addresses": "open connection",
     "Connections._open": "open connection",
     "Connections._unread": "open connection",
+    "GasSource._heads": "chain",
     "Feed._subscribers": "topic of the feed, and its subscribers",
     "Feed._topics": "choice of coins that a client follows",
     "LiveService._last_candles": "feed of the stream",

@@ -15,6 +15,7 @@ VENDOR_IMPORTS = {
     "backend.errors",
     "backend.identity.instruments",
     "backend.models.account",
+    "backend.models.chains",
     "backend.models.gas",
     "backend.models.global_market",
     "backend.models.market",

@@ -31,6 +31,9 @@ class StandInProvider:
     is_usable: bool = True
     is_configured: bool = True
 
+    def has_operation_for(self, _query: Query[Any]) -> bool:
+        return True
+
     def status(self) -> ProviderStatus:
         return ProviderStatus(
             name=self.name,

@@ -8,13 +8,14 @@ from api.edge.client_limits import account_of
 from api.edge.path_policies import Access, GatewayRouter
 from api.edge.problems import problem
 from api.routes.checked_routes import checked_router
-from api.routes.parameters import check
+from api.routes.parameters import check, choice, refuse_others
 from api.routes.schemas import SYMBOL_ERRORS, documented_errors
 from api.stream.broadcaster import Broadcaster
 from api.stream.clients import SSE_HEADERS, EventStream, WebSocketSession
 from api.stream.commands import CommandError, Subscribe, subscriptions_in_query
 from api.stream.protocol import CHANNELS
 from backend.errors import InvalidParameter
+from backend.models.chains import CHAINS
 from backend.models.ohlc import Interval
 
 #: Public to the edge: browsers send their key as the first message, after the handshake.
@@ -22,7 +23,7 @@ router = GatewayRouter(access=Access.PUBLIC, tags=["stream"])
 events_router = checked_router("stream")
 
 #: Query parameters of `/ws`, the same as those of `/api/stream`.
-PARAMETERS = ("channels", "symbols", "interval")
+PARAMETERS = ("channels", "symbols", "interval", "chain")
 
 
 @router.websocket("/ws")
@@ -49,7 +50,7 @@ async def read_without_upgrade(request: Request) -> Response:
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        **documented_errors(*SYMBOL_ERRORS, "too_many_clients"),
+        **documented_errors(*SYMBOL_ERRORS, "unsupported", "too_many_clients"),
     },
 )
 async def read_stream(
@@ -73,14 +74,19 @@ async def read_stream(
     interval: Annotated[
         Interval | None, Query(description="interval of the candles, for ohlc", examples=["1h"])
     ] = None,
+    chain: Annotated[
+        str | None,
+        choice("chain of the fees, for gas, in any case; ethereum if left out", tuple(CHAINS)),
+    ] = None,
 ) -> Response:
     """Each event has its channel's name, `seq` as its id, and a WebSocket message as its data.
 
     A client that reconnects with `Last-Event-ID` gets a snapshot, like every new client.
     """
     broadcaster: Broadcaster = request.app.state.broadcaster
+    refuse_others("chain", chain, tuple(CHAINS))
     try:
-        commands = subscriptions_in_query(channels, symbols, interval)
+        commands = subscriptions_in_query(channels, symbols, interval, chain)
         await broadcaster.validate(commands, account_of(request.scope))
     except CommandError as rejection:
         raise InvalidParameter("channels", str(rejection)) from None

@@ -24,6 +24,9 @@ from backend.services.candles.service import UNITS_PER_CALL
 
 log = logging.getLogger("gateway")
 
+#: Channels whose frames name what they are of, so that a client may follow several.
+WITH_LABELS = ("ohlc", "gas")
+
 
 class TooManyClients(Exception):
     """The stream has as many clients as the settings allow, in total or for one address."""
@@ -189,8 +192,8 @@ class Broadcaster:
         if subscriber not in self._subscribers:
             return  # it left meanwhile
         wanted = self._channels.subscriptions(command, coins)
-        # A client has one topic of a channel: frames do not name the coins, except for candles.
-        name = "" if command.channel == "ohlc" else command.channel
+        # A client has one topic of a channel whose frames do not name what they are of.
+        name = "" if command.channel in WITH_LABELS else command.channel
         replaced = [topic for topic in subscriber.topics if topic.channel.name == name]
         kept = {topic.channel.key for topic in subscriber.topics if topic not in replaced}
         keys = {channel.key for channel, _ in wanted}
@@ -199,6 +202,7 @@ class Broadcaster:
         subscriber.account.charge(UNITS_PER_CALL * len(new))
         fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins] or None}
         fields |= {"interval": command.interval} if command.interval else {}
+        fields |= wanted[0][0].labels if command.channel == "gas" else {}
         fields |= {"warnings": warnings} if warnings else {}
         subscriber.send(frame("subscribed", id=command.id, channel=command.channel, **fields))
         topics = [self._follow(subscriber, *one) for one in wanted]
@@ -226,14 +230,18 @@ class Broadcaster:
             raise CommandError("invalid_parameter", problem)
         coins = self._channels.known_coins(command.symbols or ())
         keys = {coin.key for coin in coins}
+        chosen = {"interval": command.interval, "chain": command.chain}
+        named = {name: value for name, value in chosen.items() if value}
         for topic in list(subscriber.topics):
-            name, *series = topic.channel.key
-            has_coin = not (series and command.symbols) or series[0] in keys
-            has_interval = not (series and command.interval) or series[1] == command.interval
-            if name == command.channel and has_coin and has_interval:
+            labels = topic.channel.labels
+            has_coin = not command.symbols or labels.get("id") in keys
+            is_chosen = has_coin and all(
+                labels.get(name, one) == one for name, one in named.items()
+            )
+            if topic.channel.name == command.channel and is_chosen:
                 self._unfollow(subscriber, topic)
         fields: dict[str, object] = {"symbols": [coin.symbol for coin in coins]} if coins else {}
-        fields |= {"interval": command.interval} if command.interval else {}
+        fields |= named
         subscriber.send(frame("unsubscribed", id=command.id, channel=command.channel, **fields))
 
     def _follow(self, subscriber: Subscriber, channel: Channel, coins: Coins) -> Topic:

@@ -14,6 +14,7 @@ from api.stream.protocol import MAX_ROWS
 from backend.categories import CATEGORIES
 from backend.gateway import Gateway
 from backend.models.answer import Answer, Query
+from backend.models.chains import DEFAULT_CHAIN, ChainName
 from backend.models.market import Coin, MarketQuery
 from backend.models.news import NewsQuery
 from backend.models.ohlc import Interval
@@ -28,7 +29,7 @@ from backend.services.sentiment import newest_days
 #: Interval of the channel `status`, in seconds.
 STATUS_INTERVAL_S = 5.0
 
-#: Identifies a channel: its name, and for candles the coin and the interval.
+#: Identifies a channel: its name; for candles the coin and the interval, for gas the chain.
 ChannelKey = tuple[str, ...]
 #: The coins that a subscription is limited to (market: keys, news: tickers); () is all of them.
 Coins = tuple[str, ...]
@@ -81,20 +82,24 @@ class Channels:
         self, command: Subscribe, coins: tuple[Coin, ...]
     ) -> list[tuple[Channel, Coins]]:
         """One channel and the coins that it is limited to; for candles a channel for each coin."""
+        only: tuple[Channel, Coins]
         match command.channel:
             case "ohlc":
                 assert command.interval is not None
                 return [(self.ohlc(coin, command.interval), ()) for coin in coins]
             case "market":
-                return [(self.market(), tuple(sorted({coin.key for coin in coins})))]
+                only = self.market(), tuple(sorted({coin.key for coin in coins}))
             case "news":
-                return [(self.news(), tuple(sorted({coin.symbol for coin in coins})))]
+                only = self.news(), tuple(sorted({coin.symbol for coin in coins}))
             case "sentiment":
-                return [(self.sentiment(), ())]
+                only = self.sentiment(), ()
             case "status":
-                return [(self.status(), ())]
+                only = self.status(), ()
+            case "gas":
+                only = self.gas(command.chain or DEFAULT_CHAIN), ()
             case category:
-                return [(self.plain(category), ())]
+                only = self.plain(category), ()
+        return [only]
 
     async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
         """The coins of these names, each once, and warnings about ambiguous names. Raises
@@ -158,8 +163,18 @@ class Channels:
             order=lambda day: -day.timestamp.timestamp(),
         )
 
+    def gas(self, chain: ChainName) -> Channel:
+        """`/api/gas?chain=`."""
+        gas = self._gateway.gas
+        return self._channel(
+            gas.query(chain),
+            lambda answer, _coins: gas.page(answer.data),
+            chain,
+            labels={"chain": chain},
+        )
+
     def plain(self, category: str) -> Channel:
-        """`/api/gas`, and any category with one query whose service makes a `page` of the data."""
+        """Any category with one query whose service makes a `page` of the data."""
         page = getattr(self._gateway, category).page
         query = CATEGORIES[category].provider_query
         return self._channel(query, lambda answer, _coins: page(answer.data))
@@ -175,11 +190,12 @@ class Channels:
         return Channel(("status",), watch, lambda overview, _coins: Content(overview, None))
 
     def _channel(
-        self, query: Query[Any], page: Callable[[Answer[Any], Coins], Any], **rules: Any
+        self, query: Query[Any], page: Callable[[Answer[Any], Coins], Any], *key: str, **rules: Any
     ) -> Channel:
-        """A channel with the name of the query's category; `page` is the page of REST."""
+        """A channel with the name of the query's category; `page` is the page of REST. `key` are
+        further parts of its key."""
         return Channel(
-            (query.category,),
+            (query.category, *key),
             lambda: self._gateway.live.watch(query),
             lambda answer, coins: _content(answer, page(answer, coins)),
             **rules,

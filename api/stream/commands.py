@@ -6,10 +6,15 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.stream.protocol import CHANNELS, MAX_ROWS
+from backend.models.chains import ChainName
 from backend.models.ohlc import Interval
 
-#: Channels that take symbols.
-WITH_SYMBOLS = frozenset({"market", "ohlc", "news"})
+#: The channels that each parameter applies to.
+TAKERS = {
+    "symbols": frozenset({"market", "ohlc", "news"}),
+    "interval": frozenset({"ohlc"}),
+    "chain": frozenset({"gas"}),
+}
 
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[str, Field(max_length=64)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
@@ -33,11 +38,16 @@ def _text(value: Any) -> Any:
     """Only texts reach the enumeration: its error message needs the value's `repr`, which fails
     on a list nested a thousand levels deep."""
     if not isinstance(value, str):
-        raise ValueError("an interval must be a text")
+        raise ValueError("must be a text")
     return value
 
 
+def _lower(value: Any) -> Any:
+    return _text(value).lower()
+
+
 IntervalName = Annotated[Interval, Field(strict=False), BeforeValidator(_text)]
+ChainOfGas = Annotated[ChainName, BeforeValidator(_lower)]
 
 
 class _Message(BaseModel):
@@ -50,16 +60,19 @@ class _Selection(_Message):
     channel: ChannelName
     symbols: Symbols | None = None
     interval: IntervalName | None = None
+    chain: ChainOfGas | None = None
 
 
 class Subscribe(_Selection):
-    """Without `symbols`: all of the channel. `ohlc` requires symbols and an interval."""
+    """Without `symbols`: all of the channel. `ohlc` requires symbols and an interval; `gas` without
+    a chain is the default chain."""
 
     op: Literal["subscribe"] = "subscribe"
 
 
 class Unsubscribe(_Selection):
-    """`symbols` and `interval` select among candle series; without them the whole channel ends."""
+    """`symbols` and `interval` select among candle series, `chain` among those of gas; without
+    them the whole channel ends."""
 
     op: Literal["unsubscribe"]
 
@@ -105,28 +118,31 @@ def auth_key(text: str | None) -> str:
 
 
 def subscriptions_in_query(
-    channels: str | None, symbols: str | None, interval: str | None
+    channels: str | None, symbols: str | None, interval: str | None, chain: str | None = None
 ) -> tuple[Subscribe, ...]:
     """The subscriptions of `?channels=market,gas&symbols=BTC,ETH`. Raises CommandError."""
     named, names = _parts(channels), _parts(symbols)
+    given = {"symbols": names, "interval": interval, "chain": chain}
     commands = []
     for channel in dict.fromkeys(named):
-        message: dict[str, Any] = {"op": "subscribe", "channel": channel}
-        if names and channel in WITH_SYMBOLS:
-            message["symbols"] = names
-        if interval and channel == "ohlc":
-            message["interval"] = interval
-        commands.append(parse_command(orjson.dumps(message).decode()))
+        own = {name: one for name, one in given.items() if one and channel in TAKERS[name]}
+        message = orjson.dumps({"op": "subscribe", "channel": channel, **own})
+        commands.append(parse_command(message.decode()))
     if channels is not None and not named:
         raise CommandError("unknown_channel", "channels is empty: leave it out, or name one")
     if symbols is not None and not names:
         raise CommandError("invalid_parameter", "symbols is empty: leave it out, or name one")
-    if symbols is not None and WITH_SYMBOLS.isdisjoint(named):
-        takers = ", ".join(sorted(WITH_SYMBOLS))
-        raise CommandError("invalid_parameter", f"symbols need one of the channels {takers}")
-    if interval is not None and "ohlc" not in named:
-        raise CommandError("invalid_parameter", "interval needs the channel ohlc")
+    _check_takers(named, {"symbols": symbols, "interval": interval, "chain": chain})
     return tuple(command for command in commands if isinstance(command, Subscribe))
+
+
+def _check_takers(channels: list[str], given: dict[str, str | None]) -> None:
+    """Rejects a parameter that applies to none of the channels."""
+    for name, value in given.items():
+        if value is not None and TAKERS[name].isdisjoint(channels):
+            verb, takers = "need" if name == "symbols" else "needs", sorted(TAKERS[name])
+            noun = "one of the channels" if len(takers) > 1 else "the channel"
+            raise CommandError("invalid_parameter", f"{name} {verb} {noun} {', '.join(takers)}")
 
 
 def _parts(text: str | None) -> list[str]:
@@ -137,10 +153,12 @@ def _check_parameters(command: Subscribe) -> None:
     problem = None
     if command.channel == "ohlc" and not (command.symbols and command.interval):
         problem = "ohlc requires symbols and an interval"
-    elif command.symbols and command.channel not in WITH_SYMBOLS:
+    elif command.symbols and command.channel not in TAKERS["symbols"]:
         problem = f"{command.channel} takes no symbols"
     elif command.interval and command.channel != "ohlc":
         problem = f"{command.channel} takes no interval"
+    elif command.chain and command.channel != "gas":
+        problem = f"{command.channel} takes no chain"
     if problem:
         raise CommandError("invalid_parameter", problem, command.id)
 

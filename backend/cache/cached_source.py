@@ -80,7 +80,13 @@ class CachedSource(Generic[Q, T]):
     @property
     def newest(self) -> Answer[T] | None:
         """The answer stored last, None once it may not be served. Does not count as a read."""
-        entry = self._newest
+        return self._peek(self._newest)
+
+    def newest_to(self, query: Q) -> Answer[T] | None:
+        """As `newest`, of the answers to `query`."""
+        return self._peek(self._cache.newest(query))
+
+    def _peek(self, entry: Entry[T] | None) -> Answer[T] | None:
         if entry is None or self._clock.monotonic() >= entry.kept_until:
             return None
         return self._view(entry, "stale" if entry.value.stale else "hit")

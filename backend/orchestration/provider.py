@@ -164,6 +164,10 @@ class Provider:
             is_early_probe,
         )
 
+    def has_operation_for(self, query: Query[Any]) -> bool:
+        """False if none of its operations answers `query`, whatever its state."""
+        return not self.is_configured or self._plan(query) is not None
+
     def interval_s(self, query: Query[Any]) -> float | None:
         """Seconds between refreshes of `query` that its budget affords for ever, together with
         those of the other queries in demand; None where it can't answer it."""

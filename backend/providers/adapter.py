@@ -61,6 +61,7 @@ class Call:
     request is a POST. `parts` are the single calls of a JSON-RPC batch: their answers as a list, in
     this order, can replace the batch's answer. `decode`: the payload is JSON, or the body's bytes.
     `conditional`: the validators of the last answer are sent, and a 304 gives the last body again.
+    `substitute` is sent to a host that does not have the path (PathUnknown).
     `moved_to` is the target of a redirect, instead of base URL, path and parameters.
     """
 
@@ -73,6 +74,7 @@ class Call:
     conditional: bool = False
     moved_to: str | None = field(default=None, repr=False)  # it may contain the key
     parts: tuple[bytes, ...] = ()
+    substitute: "Call | None" = None
 
     def always(self, _query: Query[Any], _context: "Context") -> tuple["Call", ...]:
         """The `build` of an operation that makes this one call for every query."""

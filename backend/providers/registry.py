@@ -8,11 +8,12 @@ from backend.providers.vendors import (
     alternative_me,
     binance,
     binance_stream,
+    bitcoin_fees,
     coingecko,
     coinmarketcap,
     cryptopanic,
-    ethereum_rpc,
     etherscan,
+    evm_rpc,
     newsapi,
     rss,
 )
@@ -32,7 +33,13 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "news": (("cryptopanic", "newsapi", *rss.PUBLISHERS),),
     # Clients notice a change of the index, so that it changes only on a failure.
     "sentiment": (("alternative_me",), ("coinmarketcap",)),
-    "gas": (("etherscan",), ("etherscan_backup",), ("ethereum_rpc",)),
+    # Each chain has providers of its own; Etherscan has two of the chains.
+    "gas": (
+        ("etherscan",),
+        ("etherscan_backup",),
+        (*(f"{chain}_rpc" for chain in evm_rpc.NODES), "mempool_space"),
+        ("esplora",),
+    ),
 }
 
 _PROVIDERS = (
@@ -56,7 +63,9 @@ _PROVIDERS = (
     ProviderSpec("coinmarketcap", coinmarketcap.ADAPTER, keyless=coinmarketcap.KEYLESS),
     ProviderSpec("etherscan", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
     ProviderSpec("etherscan_backup", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
-    ProviderSpec("ethereum_rpc", ethereum_rpc.ADAPTER, keyless=ethereum_rpc.PUBLIC),
+    *(evm_rpc.provider(chain) for chain in evm_rpc.NODES),
+    ProviderSpec("mempool_space", bitcoin_fees.MEMPOOL_ADAPTER, keyless=bitcoin_fees.MIRRORS),
+    ProviderSpec("esplora", bitcoin_fees.ESPLORA_ADAPTER, keyless=bitcoin_fees.ESPLORA),
 )
 
 

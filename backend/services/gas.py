@@ -1,16 +1,18 @@
-"""Gas prices: one answer for all readers, and none of a block that cannot be current."""
+"""Fees of transactions: one answer a chain for all readers, and none of a block that cannot be
+current."""
 
 from dataclasses import replace
 from datetime import datetime
 
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer, Source
-from backend.models.gas import STANDING_S, BlockFees, GasFees, GasQuery
+from backend.models.chains import CHAINS, DEFAULT_CHAIN, ChainName
+from backend.models.gas import BlockFees, GasFees, GasQuery
 from backend.services.page import Page, refused_warning
 
 
 class GasSource:
-    """Asks the providers for gas prices, and tracks the chain's newest block.
+    """Asks the providers for fees, and tracks the newest block of each chain.
 
     Each query carries that block, so that the answer of a lagging or stalled node is refused where
     it is parsed, and another provider is asked. `fetch` raises SourceUnavailable.
@@ -18,32 +20,27 @@ class GasSource:
 
     def __init__(self, fees: Source[GasQuery, GasFees]) -> None:
         self._fees = fees
-        self._known = GasQuery()
-        #: A height that the chain's growth does not explain, until a second answer confirms it.
-        self._unconfirmed = GasQuery()
-        #: When the known height was first seen, epoch ms; answers of the same block do not move it.
-        self._unchanged_since_ms = 0
-        #: Time and block of the last answer that was tracked.
-        self._last: tuple[datetime, int] | None = None
+        self._heads = {name: ChainHead(chain.name) for name, chain in CHAINS.items()}
 
     def __repr__(self) -> str:
-        return f"<GasSource block {self._known.newest_block}>"
+        return f"<GasSource {list(self._heads.values())}>"
 
     async def fetch(self, query: GasQuery) -> Answer[GasFees]:
-        answer = await self._fees.fetch(replace(self._known, is_urgent=query.is_urgent))
-        self._track(answer)
-        shown = self._shown(answer)
+        head = self._heads[query.chain]
+        answer = await self._fees.fetch(replace(head.known, is_urgent=query.is_urgent))
+        head.track(answer)
+        shown = head.shown(answer)
         if later := answer.late_answer:
 
             async def checked_later() -> Answer[GasFees]:
                 """Checks it again: the first answer's block was not known when it was requested."""
                 late = await later()
                 try:
-                    self._known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
+                    head.known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
                 except ValueError as error:
                     raise MalformedResponse(str(error)) from None
-                self._track(late)
-                return self._shown(late)
+                head.track(late)
+                return head.shown(late)
 
             shown = replace(shown, late_answer=checked_later)
         return shown
@@ -51,10 +48,29 @@ class GasSource:
     def adopt(self, answer: Answer[GasFees]) -> None:
         """Goes on from an answer of an earlier run or of another process. May be called at any
         time; the same answer again changes nothing, and confirms no height."""
-        if (answer.fetched_at, answer.data.block) != self._last:
-            self._track(answer)
+        self._heads[answer.data.chain].adopt(answer)
 
-    def _track(self, answer: Answer[GasFees]) -> None:
+
+class ChainHead:
+    """The newest known block of one chain."""
+
+    def __init__(self, chain: ChainName) -> None:
+        self.known = GasQuery(chain=chain)
+        #: A height that the chain's growth does not explain, until a second answer confirms it.
+        self._unconfirmed = GasQuery(chain=chain)
+        #: When the known height was first seen, epoch ms; answers of the same block do not move it.
+        self._unchanged_since_ms = 0
+        #: Time and block of the last answer that was tracked.
+        self._last: tuple[datetime, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<ChainHead {self.known.chain} block {self.known.newest_block}>"
+
+    def adopt(self, answer: Answer[GasFees]) -> None:
+        if (answer.fetched_at, answer.data.block) != self._last:
+            self.track(answer)
+
+    def track(self, answer: Answer[GasFees]) -> None:
         """Takes over the answer's block if it is higher than the known one, or if the known one is
         too old to compare with.
 
@@ -62,14 +78,14 @@ class GasSource:
         """
         self._last = answer.fetched_at, answer.data.block
         block, at_ms = answer.data.block, _epoch_ms(answer.fetched_at)
-        reported = GasQuery(newest_block=block, newest_block_at_ms=at_ms)
-        newest = self._known.newest_block
-        if self._known.is_ahead_of_all_slots(block, at_ms) and not self._is_confirmed(block, at_ms):
+        reported = replace(self.known, newest_block=block, newest_block_at_ms=at_ms)
+        newest = self.known.newest_block
+        if self.known.is_ahead_of_all_slots(block, at_ms) and not self._is_confirmed(block, at_ms):
             self._unconfirmed = reported
-        elif newest is None or block > newest or self._known.guard_is_over(at_ms):
+        elif newest is None or block > newest or self.known.guard_is_over(at_ms):
             if block != newest:
                 self._unchanged_since_ms = at_ms
-            self._known, self._unconfirmed = reported, GasQuery()
+            self.known, self._unconfirmed = reported, GasQuery(chain=reported.chain)
 
     def _is_confirmed(self, block: int, at_ms: int) -> bool:
         """True if an earlier answer had a height from which the chain may have grown to `block`."""
@@ -81,15 +97,19 @@ class GasSource:
             return False
         return not self._unconfirmed.is_ahead_of_all_slots(block, at_ms)
 
-    def _shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
-        """The answer for readers, with warnings about refused blocks and a stalled height."""
+    def shown(self, answer: Answer[GasFees]) -> Answer[GasFees]:
+        """The answer for readers, with warnings about refused blocks, a stalled height and a base
+        fee that is not the next block's."""
         fees, warnings = answer.data, list[str]()
         unchanged_s = (_epoch_ms(answer.fetched_at) - self._unchanged_since_ms) // 1000
-        if fees.block == self._known.newest_block and unchanged_s >= STANDING_S:
+        is_newest = fees.block == self.known.newest_block
+        if is_newest and unchanged_s >= self.known.traits.standing_s:
             stalled = f"block {fees.block} has been the newest one for {unchanged_s} s"
             warnings.append(f"{stalled}: the chain or the nodes that were asked stand still")
         if isinstance(fees, BlockFees):
             warnings += refused_warning(fees.refused, "block")
+            if fees.is_last_base_fee:
+                warnings.append(f"base_fee is that of block {fees.block}, not of the next one")
             fees = fees.fees
         return answer.carrying(fees, *warnings) if warnings or fees is not answer.data else answer
 
@@ -104,9 +124,12 @@ class GasService:
     def __init__(self, source: Source[GasQuery, GasFees]) -> None:
         self._source = source
 
-    async def latest(self) -> Answer[GasFees]:
+    async def latest(self, chain: ChainName = DEFAULT_CHAIN) -> Answer[GasFees]:
         """Raises GatewayError."""
-        return await self._source.fetch(GasQuery())
+        return await self._source.fetch(self.query(chain))
+
+    def query(self, chain: ChainName) -> GasQuery:
+        return GasQuery(chain=chain)
 
     def page(self, fees: GasFees) -> Page[GasFees]:
         return Page(fees, 1)

@@ -64,6 +64,7 @@ UNSUPPORTED = {
     "/api/market/{coin}": "/api/market/bitcoin?currency=eur",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=eur",
     "/api/gas": "/api/gas?chain=dogecoin",
+    "/api/stream": "/api/stream?channels=gas&chain=dogecoin",
 }
 #: Those that resolve symbols, with `bitcion`.
 BY_NAME = {

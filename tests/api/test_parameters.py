@@ -17,6 +17,7 @@ from api.routes.checked_routes import (
 )
 from api.routes.parameters import ALIASES, MAX_NAME_LENGTH, MAX_NAMED, suggestions
 from backend.errors import UnknownParameter
+from backend.models.chains import CHAINS
 from tests.api.conftest import Serve
 
 ROUTES = (
@@ -41,7 +42,7 @@ ALLOWED = {
     "/api/news": "limit symbols source sentiment since format".split(),
     "/api/sentiment": "days format".split(),
     "/api/gas": "chain format".split(),
-    "/api/stream": "channels symbols interval".split(),
+    "/api/stream": "channels symbols interval chain".split(),
 }
 
 
@@ -201,7 +202,7 @@ async def test_chains_other_than_ethereum_are_refused(client: httpx.AsyncClient)
         answer = await client.get(f"/api/gas?chain={spelling}")
         assert answer.json()["data"]["chain"] == "ethereum"
     problem = await refused(client, "/api/gas?chain=dogecoin", "unsupported")
-    assert (problem["parameter"], problem["available"]) == ("chain", ["ethereum"])
+    assert (problem["parameter"], problem["available"]) == ("chain", list(CHAINS))
 
 
 async def test_a_space_in_a_time_zone_is_read_as_plus(

@@ -134,9 +134,24 @@ def _check_days(rows: Any, at: datetime) -> None:
     assert at - newest < timedelta(hours=49 + 48)
 
 
+#: By chain: between what bounds the world's fees are.
+FEES = {
+    "ethereum": (0.4, 0.8),
+    "base": (0.005, 0.21),
+    "arbitrum": (0.019, 0.021),
+    "optimism": (0.001, 0.21),
+    "polygon": (300.0, 340.0),
+    "bnb": (0.04, 0.26),
+    "avalanche": (0.04, 0.25),
+    "bitcoin": (1.0, 3.2),
+}
+
+
 def _check_fees(fees: Any, _at: datetime) -> None:
-    assert 0.4 < fees["slow"] <= fees["average"] <= fees["fast"] < 0.8
-    assert 0.4 < fees["base_fee"] < 0.8
+    least, most = FEES[fees["chain"]]
+    assert least < fees["slow"] <= fees["average"] <= fees["fast"] < most
+    if fees["chain"] not in ("bnb", "bitcoin"):
+        assert least < fees["base_fee"] < most
 
 
 CHECKS = {

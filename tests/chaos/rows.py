@@ -5,13 +5,20 @@ from typing import Any
 
 from tests.chaos.subjects import FEEDS, Subject
 from tests.world.faults import DATED_S, TEN_DAYS_S
+from tests.world.feeds import EVM_CHAINS
 
 Span = tuple[float, float]
 #: U(0.8, 1.2) around COOLDOWN at first, up to COOLDOWN_MAX later; seconds.
 FIRST_COOLDOWN, ANY_COOLDOWN = (24.0, 36.0), (24.0, 360.0)
 NEWS = ("cryptopanic", "newsapi", *FEEDS)
 SENTIMENT = ("alternative_me", "coinmarketcap")
-GAS = ("etherscan", "etherscan_backup", "ethereum_rpc")
+GAS = (
+    "etherscan",
+    "etherscan_backup",
+    *(f"{chain}_rpc" for chain in EVM_CHAINS),
+    "mempool_space",
+    "esplora",
+)
 
 
 @dataclass(frozen=True)

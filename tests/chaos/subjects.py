@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from backend.environment.forms import CallLimit
 from backend.providers.registry import REGISTRY
 from backend.settings import Configuration, ProviderSettings, Settings
-from tests.world.feeds import PUBLISHERS
+from tests.world.feeds import EVM_CHAINS, PUBLISHERS
 from tests.world.server import World
 
 #: Short, so that each step of a clock makes a refresh due; seconds.
@@ -46,7 +46,7 @@ class Subject:
     @property
     def category(self) -> str:
         kinds = {MARKET: "market", OHLC: "ohlc", NEWS: "news", SENTIMENT: "sentiment", GAS: "gas"}
-        return kinds[self.route]
+        return kinds[self.route.partition("?chain=")[0]]
 
     @property
     def label(self) -> str:
@@ -75,7 +75,9 @@ SUBJECTS = (
     Subject("coinmarketcap", SENTIMENT, spacing_s=61.0),
     Subject("etherscan", GAS, ("etherscan_backup", "ethereum_rpc"), is_keyed=True),
     Subject("etherscan_backup", GAS, ("ethereum_rpc",), is_keyed=True),
-    Subject("ethereum_rpc", GAS),
+    *(Subject(f"{chain}_rpc", f"{GAS}?chain={chain}") for chain in EVM_CHAINS),
+    Subject("mempool_space", f"{GAS}?chain=bitcoin", ("esplora",)),
+    Subject("esplora", f"{GAS}?chain=bitcoin", spacing_s=61.0),
 )
 
 

@@ -169,7 +169,8 @@ def _(answer: FearGreedSeries) -> None:
 @assert_sensible.register
 def _(answer: GasFees) -> None:
     assert 0 < answer.slow <= answer.average <= answer.fast <= 1_000_000
-    assert answer.base_fee is None or answer.base_fee > 0
+    assert answer.base_fee is None or answer.base_fee > 0 or answer.chain == "bnb"
+    assert (answer.base_fee is None) == (answer.unit == "sat/vB") or answer.method == "oracle"
 
 
 @assert_sensible.register

@@ -5,6 +5,7 @@ from typing import Any
 
 from backend.models.account import AccountQuery
 from backend.models.answer import Query
+from backend.models.chains import CHAINS
 from backend.models.gas import GasQuery
 from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
@@ -142,11 +143,13 @@ def other_index() -> dict[str, Any]:
     return {"data": rows, "status": {"error_code": "0", "error_message": None, "credit_count": 0}}
 
 
-def fee_history() -> list[dict[str, Any]]:
-    return feeds.fee_history([{"id": 1, "method": "eth_chainId"}, HISTORY_CALL])
+def fee_history(chain: str) -> list[dict[str, Any]]:
+    calls = [{"id": 1, "method": "eth_chainId"}, {"id": 2, "method": "eth_feeHistory"}]
+    further = [{"id": 3, "method": "eth_baseFee"}] if chain == "avalanche" else []
+    return feeds.fee_history([*calls, *further], chain=chain)
 
 
-HISTORY_CALL = {"id": 2, "method": "eth_feeHistory"}
+BITCOIN = GasQuery(chain="bitcoin")
 FROM_MS = EPOCH_MS - 8 * HOUR
 ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     "coingecko": {
@@ -167,6 +170,17 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     "newsapi": {"everything": [(ReportsQuery(), (feeds.articles(BEGUN_S),))]},
     "alternative_me": {"fng": [(SentimentQuery(), (fng(),))]},
     "coinmarketcap": {"fear_greed": [(SentimentQuery(), (other_index(),))]},
-    "etherscan": {"gasoracle": [(GasQuery(), (feeds.gas_oracle(),))]},
-    "ethereum_rpc": {"fee_history": [(GasQuery(), (fee_history(),))]},
+    "etherscan": {
+        "gasoracle": [(GasQuery(), (feeds.gas_oracle(),))],
+        "gasoracle_polygon": [(GasQuery(chain="polygon"), (feeds.gas_oracle(chain_id="137"),))],
+    },
+    **{
+        f"{chain.name}_rpc": {
+            "fee_history": [(GasQuery(chain=chain.name), (fee_history(chain.name),))]
+        }
+        for chain in CHAINS.values()
+        if chain.chain_id
+    },
+    "mempool_space": {"fees": [(BITCOIN, (feeds.bitcoin_fees(), feeds.FIRST_HEIGHT))]},
+    "esplora": {"fee_estimates": [(BITCOIN, (feeds.fee_estimates(), feeds.FIRST_HEIGHT))]},
 }

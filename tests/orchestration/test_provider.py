@@ -21,6 +21,7 @@ from backend.errors import (
     MalformedResponse,
     NotAffordable,
     NoTimeLeft,
+    PathUnknown,
     PlanRestricted,
     ProviderTimeout,
     QueryRefused,
@@ -885,6 +886,46 @@ async def test_a_host_that_takes_no_batches_is_asked_one_by_one(clock: ManualClo
     bodies = [request.content for request in walk.wire.requests]
     assert bodies[1:] == [b'{"id":1}', b'{"id":2}'] * 2
     assert provider.status().quotas[0].used == 5, "each of them counts"
+
+
+async def test_a_host_that_answers_a_batch_by_one_object_is_asked_one_by_one(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    single = httpx.Response(200, json={"id": 1, "result": "0x1", "price": 9})
+    walk.wire.scripts["a"] = [single, price(1), price(2), price(3), price(4)]
+    provider = walk.add("a", adapter=batch_adapter())
+    assert (await provider.fetch(QUERY, 3)).data == 3.0
+    assert (await provider.fetch(QUERY, 3)).data == 7.0
+    assert walk.wire.calls["a"] == 5
+
+
+def with_substitute() -> Adapter:
+    substitute = Call("/older")
+
+    def build(_query: object, _context: object) -> tuple[Call, ...]:
+        return (Call("/newer", substitute=substitute),)
+
+    adapter = stub_adapter(replace(price_operation(), build=build))
+    return replace(adapter, errors={(404, None): PathUnknown})
+
+
+async def test_a_host_without_the_path_gets_the_calls_substitute(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(404), price(5)]
+    provider = walk.add("a", adapter=with_substitute(), windows=(Window(100, 60),))
+    assert (await provider.fetch(QUERY, 3)).data == 5.0
+    assert [request.url.path for request in walk.wire.requests] == ["/newer", "/older"]
+    assert provider.status().quotas[0].used == 2, "each of them counts"
+    assert provider.status().status == "active"
+
+
+async def test_a_host_without_both_paths_has_failed(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts |= {"a": [status(404)], "b": [price(1)]}
+    provider = walk.add("both", adapter=with_substitute(), hosts=("a", "b"), independent_hosts=True)
+    assert (await provider.fetch(QUERY, 3)).data == 1.0
+    assert walk.wire.calls == {"a": 2, "b": 1}
 
 
 async def test_a_refusal_of_batches_without_a_batch_is_a_failure(clock: ManualClock) -> None:

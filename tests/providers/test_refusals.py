@@ -16,8 +16,8 @@ from backend.providers.vendors import (
     coingecko,
     coinmarketcap,
     cryptopanic,
-    ethereum_rpc,
     etherscan,
+    evm_rpc,
     newsapi,
     rss,
 )
@@ -56,6 +56,9 @@ def scan(result: str) -> dict[str, Any]:
 
 def news(message: str, code: str = "rateLimited") -> dict[str, Any]:
     return {"status": "error", "code": code, "message": message}
+
+
+NODE = evm_rpc.provider("ethereum").adapter
 
 
 def node(code: int, message: str) -> dict[str, Any]:
@@ -121,9 +124,9 @@ BY_VENDOR: list[tuple[Adapter, int, Any, Told]] = [
         (QuotaSpent, MIDNIGHT_S),
     ),
     (coinmarketcap.ADAPTER, 429, cmc(1011, "your IP's daily quota"), (RateLimited, None)),
-    (ethereum_rpc.ADAPTER, 200, node(-32005, "daily request count exceeded"), (QuotaSpent, None)),
-    (ethereum_rpc.ADAPTER, 200, node(-32005, "limit exceeded"), (RateLimited, None)),
-    (ethereum_rpc.ADAPTER, 429, node(-32000, "over your day's quota"), (RateLimited, None)),
+    (NODE, 200, node(-32005, "daily request count exceeded"), (QuotaSpent, None)),
+    (NODE, 200, node(-32005, "limit exceeded"), (RateLimited, None)),
+    (NODE, 429, node(-32000, "over your day's quota"), (RateLimited, None)),
     (rss.ADAPTER, 429, PAGE, (RateLimited, None)),
     (PLAIN, 429, b"Daily limit reached", (QuotaSpent, None)),
     (PLAIN, 429, b"60 requests per minute, and be nice to us every day", (RateLimited, None)),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from backend.errors import MalformedResponse, ProviderError, QueryRefused
 from backend.models.answer import Query
+from backend.models.chains import ChainName
 from backend.models.gas import GasQuery
 from backend.models.market import PairTickers, QuotesQuery, Ranking
 from backend.models.news import ReportsQuery
@@ -297,14 +298,37 @@ def test_candles_of_a_venue_come_first_then_native_ones_then_merged_ones() -> No
     assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 2
 
 
-def test_news_providers_share_a_tier_and_sentiment_and_gas_have_one_provider_per_tier() -> None:
+def test_news_providers_share_a_tier_and_sentiment_has_one_provider_per_tier() -> None:
     assert set(tiers_by_operation(ReportsQuery()).values()) == {0}
     assert tiers_by_operation(SentimentQuery()) == {
         "alternative_me.fng": 0,
         "coinmarketcap.fear_greed": 1,
     }
-    gas = {"etherscan.gasoracle": 0, "etherscan_backup.gasoracle": 1, "ethereum_rpc.fee_history": 2}
-    assert tiers_by_operation(GasQuery()) == gas
+
+
+@pytest.mark.parametrize(
+    ("chain", "providers"),
+    [
+        ("ethereum", ["etherscan", "etherscan_backup", "ethereum_rpc"]),
+        ("base", ["base_rpc"]),
+        ("arbitrum", ["arbitrum_rpc"]),
+        ("optimism", ["optimism_rpc"]),
+        ("polygon", ["etherscan", "etherscan_backup", "polygon_rpc"]),
+        ("bnb", ["bnb_rpc"]),
+        ("avalanche", ["avalanche_rpc"]),
+        ("bitcoin", ["mempool_space", "esplora"]),
+    ],
+)
+def test_fees_of_a_chain_have_one_provider_per_tier(chain: ChainName, providers: list[str]) -> None:
+    query = GasQuery(chain=chain)
+    tiers = {
+        spec.name: spec.tier(query, operation)
+        for spec in REGISTRY
+        for operation in spec.adapter.operations_for(query)
+        if operation.serves(query, CONTEXT)
+    }
+    assert sorted(tiers, key=lambda name: tiers[name]) == providers
+    assert len(set(tiers.values())) == len(providers)
 
 
 def test_every_operation_has_an_example_here() -> None:

@@ -16,14 +16,17 @@ from backend.cache.freshness import Freshness, constant
 from backend.cache.ttl_cache import TTLCache
 from backend.errors import MalformedResponse
 from backend.models.answer import Answer
-from backend.models.gas import GUARD_S, BlockFees, GasFees, GasQuery
-from backend.providers.vendors import ethereum_rpc, etherscan
+from backend.models.chains import CHAINS
+from backend.models.gas import BlockFees, GasFees, GasQuery
+from backend.providers.vendors import etherscan, evm_rpc
 from backend.services.gas import GasSource
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.walk import Walk
 from tests.world import feeds
 
 TTL_S, MAX_STALE_S = 15.0, 300.0
+GUARD_S = CHAINS["ethereum"].guard_s
+NODE = evm_rpc.provider("ethereum").adapter
 #: After it a reader waits for the refresh.
 OVER_S = 2 * TTL_S + 1
 HEAD = feeds.FIRST_HEAD
@@ -52,7 +55,7 @@ class Scene:
         self.walk = Walk(self.clock)
         self.walk.wire.scripts |= {"a": self._node("a"), "b": self._node("b")}
         self.walk.wire.scripts["oracle"] = self._oracle
-        self.walk.add("rpc", adapter=ethereum_rpc.ADAPTER, hosts=("a", "b"), independent_hosts=True)
+        self.walk.add("rpc", adapter=NODE, hosts=("a", "b"), independent_hosts=True)
 
     @property
     def head(self) -> int:
@@ -284,7 +287,7 @@ async def test_an_adopted_height_that_no_growth_explains_needs_an_answer_of_its_
     await source.fetch(GasQuery())
     source.adopt(absurd)
     assert scripted.known == [(None, None), (100, EPOCH_MS)]
-    assert source._known.newest_block == 10**9, "the second answer confirmed it"
+    assert source._heads["ethereum"].known.newest_block == 10**9, "the second answer confirmed it"
 
 
 async def test_an_adopted_block_refuses_nodes_that_lag_behind_it() -> None:

@@ -100,29 +100,62 @@ def other_index(count: int, now_s: float) -> dict[str, Any]:
     return {"data": rows, "status": {"error_code": "0", "error_message": None}}
 
 
-def gas_oracle(head: int = FIRST_HEAD) -> dict[str, Any]:
+def gas_oracle(head: int = FIRST_HEAD, chain_id: str = "1") -> dict[str, Any]:
+    whole = {"1": "0", "137": "300"}[chain_id]
     result = {
         "LastBlock": str(head),
-        "SafeGasPrice": "0.512345678",
-        "ProposeGasPrice": "0.512345679",
-        "FastGasPrice": "0.61",
-        "suggestBaseFee": "0.512345678",
+        "SafeGasPrice": f"{whole}.512345678",
+        "ProposeGasPrice": f"{whole}.512345679",
+        "FastGasPrice": f"{whole}.61",
+        "suggestBaseFee": f"{whole}.512345678",
         "gasUsedRatio": "0.5,0.5",
     }
     return {"status": "1", "message": "OK", "result": result}
 
 
-def fee_history(calls: list[dict[str, Any]], head: int = FIRST_HEAD) -> list[dict[str, Any]]:
+#: By chain: its id, the seconds of a block, the blocks of a history, the base fee and the least
+#: tip in wei.
+EVM_CHAINS = {
+    "ethereum": ("0x1", 12.0, 20, 500_000_000, 1_000_000),
+    "base": ("0x2105", 2.0, 30, 5_000_000, 1_000_000),
+    "arbitrum": ("0xa4b1", 0.25, 120, 20_000_000, 0),
+    "optimism": ("0xa", 2.0, 30, 1_000_000, 500_000),
+    "polygon": ("0x89", 2.0, 30, 300_000_000_000, 30_000_000_000),
+    "bnb": ("0x38", 0.5, 80, 0, 50_000_000),
+    "avalanche": ("0xa86a", 1.5, 40, 40_000_000, 1_000),
+}
+
+
+def fee_history(
+    calls: list[dict[str, Any]], head: int = FIRST_HEAD, chain: str = "ethereum"
+) -> list[dict[str, Any]]:
     """Answers to a JSON-RPC batch, in the wrong order; `head` is the newest of the blocks."""
-    blocks = 20
+    chain_id, _, blocks, base, tip = EVM_CHAINS[chain]
+    step = 0 if base == 0 else 1
+    tips = [tip, tip + 99_000_000, tip + 199_000_000] if tip else [0, 0, 0]
+    further = 0 if chain == "avalanche" else 1  # its nodes do not know the next base fee
     history = {
         "oldestBlock": hex(head - blocks + 1),
-        "baseFeePerGas": [hex(500_000_000 + n) for n in range(blocks + 1)],
+        "baseFeePerGas": [hex(base + step * n) for n in range(blocks + further)],
         "gasUsedRatio": [0.5] * blocks,
-        "reward": [[hex(1_000_000), hex(100_000_000), hex(200_000_000)]] * blocks,
+        "reward": [[hex(one) for one in tips] for _ in range(blocks)],
     }
-    results = {"eth_chainId": "0x1", "eth_feeHistory": history}
+    results = {"eth_chainId": chain_id, "eth_feeHistory": history, "eth_baseFee": hex(base + 7)}
     answers = [
         {"jsonrpc": "2.0", "id": call["id"], "result": results[call["method"]]} for call in calls
     ]
     return answers[::-1]
+
+
+#: Bitcoin's height when a world begins, and the seconds of a block.
+FIRST_HEIGHT, BITCOIN_BLOCK_S = 975_310, 600.0
+
+
+def bitcoin_fees(*, precise: bool = True) -> dict[str, float]:
+    tiers = {"fastestFee": 2.5, "halfHourFee": 1.75, "hourFee": 1.2, "economyFee": 0.4}
+    told = {**tiers, "minimumFee": 0.1}
+    return told if precise else {name: max(1, round(fee)) for name, fee in told.items()}
+
+
+def fee_estimates() -> dict[str, float]:
+    return {"1": 3.1, "2": 3.1, "3": 2.2, "6": 1.4, "25": 1.01, "144": 1.0, "1008": 1.0}

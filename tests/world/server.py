@@ -28,7 +28,9 @@ OTHERS = (
     "coinmarketcap",
     "etherscan",
     "etherscan_backup",
-    "ethereum_rpc",
+    *(f"{chain}_rpc" for chain in feeds.EVM_CHAINS),
+    "mempool_space",
+    "esplora",
 )
 PROVIDERS = (*MARKET, *OTHERS, "binance_second", "ethereum_rpc_second")
 #: What the provider itself enforces: (calls or weight, seconds).
@@ -44,7 +46,9 @@ TRUE_LIMITS = {
     "coinmarketcap": (1, 60.0),
     "etherscan": (3, 1.0),
     "etherscan_backup": (3, 1.0),
-    "ethereum_rpc": (60, 60.0),
+    **{f"{chain}_rpc": (60, 60.0) for chain in feeds.EVM_CHAINS},
+    "mempool_space": (6, 60.0),
+    "esplora": (4, 120.0),
     "ethereum_rpc_second": (60, 60.0),
 }
 

@@ -39,8 +39,17 @@ class Facts:
 
     @property
     def head(self) -> int:
-        """The chain's newest block."""
-        return feeds.FIRST_HEAD + int((self.now_s - self.begun) / feeds.BLOCK_S)
+        """Ethereum's newest block."""
+        return self.head_of("ethereum")
+
+    def head_of(self, chain: str) -> int:
+        """The newest block of an EVM chain."""
+        return feeds.FIRST_HEAD + int((self.now_s - self.begun) / feeds.EVM_CHAINS[chain][1])
+
+    @property
+    def height(self) -> int:
+        """Bitcoin's newest block."""
+        return feeds.FIRST_HEIGHT + int((self.now_s - self.begun) / feeds.BITCOIN_BLOCK_S)
 
     @property
     def now_ms(self) -> int:
@@ -135,12 +144,30 @@ def etherscan(facts: Facts, name: str, request: Request) -> Reply:
     if key.startswith("bad") or name in facts.revoked:
         text = f"Invalid API Key (#err2)|{key}"
         return json_reply({"status": "0", "message": "NOTOK", "result": text})
-    return json_reply(feeds.gas_oracle(facts.head))
+    chain_id = request.query["chainid"]
+    if chain_id not in ("1", "137"):
+        text = "Free API access is not supported for this chain. Please upgrade your api plan."
+        return json_reply({"status": "0", "message": "NOTOK", "result": text})
+    return json_reply(feeds.gas_oracle(facts.head, chain_id))
 
 
-def ethereum_rpc(facts: Facts, name: str, request: Request) -> Reply:
-    head = facts.head - facts.lags[name]
-    return json_reply(feeds.fee_history(json.loads(request.body), head))
+def evm_rpc(facts: Facts, name: str, request: Request) -> Reply:
+    chain = name.partition("_rpc")[0]
+    head = facts.head_of(chain) - facts.lags[name]
+    return json_reply(feeds.fee_history(json.loads(request.body), head, chain))
+
+
+def mempool_space(facts: Facts, name: str, request: Request) -> Reply:
+    height = facts.height - facts.lags[name]
+    if request.path == "/api/v1/fees/precise":
+        return json_reply(feeds.bitcoin_fees())
+    return json_reply(height) if request.path == "/api/blocks/tip/height" else json_reply({}, 404)
+
+
+def esplora(facts: Facts, name: str, request: Request) -> Reply:
+    height = facts.height - facts.lags[name]
+    is_fees = request.path == "/api/fee-estimates"
+    return json_reply(feeds.fee_estimates() if is_fees else height)
 
 
 VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {
@@ -154,5 +181,7 @@ VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {
     "coinmarketcap": coinmarketcap,
     "etherscan": etherscan,
     "etherscan_backup": etherscan,
-    "ethereum_rpc": ethereum_rpc,
+    **{f"{chain}_rpc": evm_rpc for chain in feeds.EVM_CHAINS},
+    "mempool_space": mempool_space,
+    "esplora": esplora,
 }

@@ -17,6 +17,7 @@ from backend.errors import (
     Moved,
     NotAffordable,
     NoTimeLeft,
+    PathUnknown,
     ProviderError,
     ProviderTimeout,
     RateLimited,
@@ -203,14 +204,21 @@ class Endpoint:
             self._slots.release()
 
     async def _call_host(self, call: Call, url: str, deadline: float) -> Reply:
-        """Sends a batch at once, or its parts one by one where the host accepts no batches."""
+        """Sends a batch at once, or its parts one by one where the host accepts no batches; the
+        call's substitute where the host does not have the path."""
         if url not in self._without_batches or not call.parts:
             try:
-                return await self._send(call, url, deadline)
+                reply = await self._send(call, url, deadline)
+                if not (call.parts and _is_single_answer(reply.payload)):
+                    return reply
+            except PathUnknown:
+                if call.substitute is None:
+                    raise
+                return await self._send(call.substitute, url, deadline)
             except BatchRefused:
                 if not call.parts:
                     raise
-                self._without_batches.add(url)
+            self._without_batches.add(url)
         parts = [replace(call, json_body=part, parts=()) for part in call.parts]
         replies = [await self._send(part, url, deadline) for part in parts]
         payload, size = [reply.payload for reply in replies], sum(reply.size for reply in replies)
@@ -256,3 +264,9 @@ class Endpoint:
             raise
         finally:  # a cancelled call, too: the provider may have counted it
             self.guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)
+
+
+def _is_single_answer(payload: object) -> bool:
+    """A batch is answered by an array (JSON-RPC 2.0, section 6); some nodes answer its first call
+    only, by an object."""
+    return isinstance(payload, dict) and "result" in payload

@@ -1,7 +1,9 @@
-"""Etherscan's gas oracle for Ethereum, API V2. The limits are per account, not per key.
+"""Etherscan's gas oracle, API V2. The limits are per account, not per key.
 
-Documentation: docs.etherscan.io (/api-reference/endpoint/gasoracle, /common-error-messages,
-/rate-limits; 2026). All errors have status 200, and one echoes the key.
+Documentation: docs.etherscan.io (/api-reference/endpoint/gasoracle, /supported-chains,
+/common-error-messages, /rate-limits; 2026). All errors have status 200, and one echoes the key.
+The free plan has the oracle of Ethereum and Polygon; it refuses 56 (BNB), 8453 (Base), 10
+(Optimism) and 43114 (Avalanche), and 42161 (Arbitrum) has no oracle.
 """
 
 import re
@@ -17,6 +19,7 @@ from backend.errors import (
     RateLimited,
     UpstreamFailed,
 )
+from backend.models.chains import ChainName
 from backend.models.gas import GasFees, GasQuery
 from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import MALFORMED, whole_number
@@ -39,14 +42,15 @@ MEANINGS = (
     ("daily", re.compile(r"\bdaily\b|\bper day\b|\bday/limit", re.IGNORECASE)),
     ("rate", re.compile(r"rate limit", re.IGNORECASE)),
     ("plan", re.compile(r"not supported for this chain|\bapi pro\b", re.IGNORECASE)),
+    ("plan", re.compile(r"unsupported chainid", re.IGNORECASE)),
     ("query", re.compile(r"chain|action|deprecated", re.IGNORECASE)),
 )
 
-build_gasoracle = Call(
-    "/v2/api",
-    (("chainid", "1"), ("module", "gastracker"), ("action", "gasoracle")),
-    max_bytes=MOST_BYTES,
-).always
+
+def build_gasoracle(query: GasQuery, _context: Context) -> tuple[Call, ...]:
+    chain = ("chainid", str(query.traits.chain_id))
+    params = (chain, ("module", "gastracker"), ("action", "gasoracle"))
+    return (Call("/v2/api", params, max_bytes=MOST_BYTES),)
 
 
 def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
@@ -58,7 +62,7 @@ def parse_gasoracle(query: GasQuery, payloads: Sequence[Any], context: Context) 
         result = payload["result"]
         base_fee = result.get("suggestBaseFee")
         fees = GasFees(
-            chain="ethereum",
+            chain=query.chain,
             unit="gwei",
             slow=_gwei(result["SafeGasPrice"]),
             average=_gwei(result["ProposeGasPrice"]),
@@ -94,9 +98,23 @@ def quota_reset_s(code: int | str, now_ms: int) -> float | None:
     return DAY_S - now_ms / 1000 % DAY_S if code == "daily" else None
 
 
+def _oracle(name: str, chain: ChainName) -> Operation:
+    """One chain's oracle; a plan may refuse single chains."""
+    return Operation(
+        name,
+        GasQuery,
+        build_gasoracle,
+        parse_gasoracle,
+        serves=lambda query, _context: query.chain == chain,
+    )
+
+
 ADAPTER = Adapter(
     vendor="etherscan",
-    operations=(Operation("gasoracle", GasQuery, build_gasoracle, parse_gasoracle),),
+    operations=(
+        _oracle("gasoracle", "ethereum"),
+        _oracle("gasoracle_polygon", "polygon"),
+    ),
     error_code=error_code,
     errors={
         (None, "key"): AuthFailed,

@@ -201,7 +201,7 @@ async def test_an_invalid_query_gets_an_error_and_the_connection_stays(
 @pytest.mark.parametrize(
     ("query", "code", "received"),
     [
-        ("?channel=market", "unknown_parameter", "did you mean channels?"),
+        ("?channel=market", "unknown_parameter", "did you mean channels"),
         ("?channels=market&symbol=BTC", "unknown_parameter", "allowed: channels, symbols, inter"),
         ("?channels=market&symbols=", "invalid_parameter", "symbols: must not be empty"),
         ("?channels=market&symbols=,", "invalid_parameter", "symbols is empty"),

@@ -176,7 +176,7 @@ REFUSALS: list[tuple[Any, str, type[ProviderError]]] = [
         PlanRestricted,
     ),
     ("Sorry, you are trying to access an API Pro endpoint.", "plan", PlanRestricted),
-    ("Missing or unsupported chainid parameter (required for v2 api)", "query", QueryRefused),
+    ("Missing or unsupported chainid parameter (required for v2 api)", "plan", PlanRestricted),
     ("Error! Missing Or invalid Action name", "query", QueryRefused),
     ("You are using a deprecated V1 endpoint, switch to API V2", "query", QueryRefused),
     ("Unexpected error, timeout or server too busy", "unknown", UpstreamFailed),

@@ -24,9 +24,11 @@ from backend.errors import (
 from backend.models.gas import BlockFees, GasQuery
 from backend.providers.adapter import Call, Context, Plan, Window
 from backend.providers.client import ProviderClient, parsed
-from backend.providers.vendors import ethereum_rpc
+from backend.providers.vendors import evm_rpc
 from tests.clocks import EPOCH_MS
 
+SPEC = evm_rpc.provider("ethereum")
+ADAPTER = SPEC.adapter
 CONTEXT = Context("ethereum_rpc", "public", EPOCH_MS)
 BASE = 301_000_009
 OLDEST = 26_012_345
@@ -62,7 +64,7 @@ def failure(code: Any, message: Any, number: Any = 2) -> dict[str, Any]:
 
 
 def fees(payload: Any) -> BlockFees:
-    return ethereum_rpc.parse_fee_history(GasQuery(), [payload], CONTEXT)
+    return evm_rpc.parse_fee_history(GasQuery(), [payload], CONTEXT)
 
 
 def test_a_price_is_the_next_base_fee_and_the_median_tip_of_its_percentile() -> None:
@@ -295,8 +297,8 @@ def test_an_answer_without_chain_and_history_is_malformed(payload: Any) -> None:
 
 
 def test_the_chain_and_the_history_are_one_post_to_the_hosts_root() -> None:
-    (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
-    assert call == Call("", json_body=call.json_body, parts=call.parts, max_bytes=256 * 1024)
+    (call,) = ADAPTER.operations[0].build(GasQuery(), CONTEXT)
+    assert call == Call("", json_body=call.json_body, parts=call.parts, max_bytes=64 * 1024)
     assert json.loads(call.json_body or b"") == [json.loads(part) for part in call.parts]
     assert json.loads(call.json_body or b"") == [
         {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []},
@@ -310,8 +312,7 @@ def test_the_chain_and_the_history_are_one_post_to_the_hosts_root() -> None:
 
 
 def test_the_hosts_have_different_operators() -> None:
-    plan = ethereum_rpc.PUBLIC
-    assert plan == Plan(
+    assert SPEC.keyless == Plan(
         "public",
         (
             "https://ethereum-rpc.publicnode.com",
@@ -370,11 +371,11 @@ REFUSALS: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("payload", "code"), REFUSALS, ids=lambda value: repr(value)[:80])
 def test_an_error_is_found_in_a_single_answer_or_in_a_batch(payload: Any, code: str | None) -> None:
-    assert ethereum_rpc.error_code(payload) == code
+    assert ADAPTER.error_code(payload) == code
 
 
 HTML = "<html><h1>Web server is down</h1></html>"
-URL = ethereum_rpc.PUBLIC.base_urls[0]
+URL = evm_rpc.NODES["ethereum"][0]
 KINDS: dict[str, type[ProviderError]] = {
     "rate": RateLimited,
     "quota": QuotaSpent,
@@ -408,20 +409,20 @@ async def test_every_refusal_is_the_hosts_failure(
     body: Any,
     kind: type[ProviderError],
 ) -> None:
-    (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
+    (call,) = ADAPTER.operations[0].build(GasQuery(), CONTEXT)
     content = {"text": body} if isinstance(body, str) else {"json": body}
     respx_mock.post(URL).mock(return_value=httpx.Response(status, **content))
     with pytest.raises(ProviderError) as caught:
-        await client.call(ethereum_rpc.ADAPTER, call, URL, None, 5.0)
+        await client.call(ADAPTER, call, URL, None, 5.0)
     assert (type(caught.value), caught.value.http_status) == (kind, status)
 
 
 async def test_a_good_batch_passes_the_client_whole(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
-    (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
+    (call,) = ADAPTER.operations[0].build(GasQuery(), CONTEXT)
     route = respx_mock.post(URL).mock(return_value=httpx.Response(200, json=batch(GOOD)))
-    reply = await client.call(ethereum_rpc.ADAPTER, call, URL, None, 5.0)
+    reply = await client.call(ADAPTER, call, URL, None, 5.0)
     assert fees(reply.payload).block == OLDEST + 2
     assert route.calls.last.request.content == call.json_body
 
@@ -429,13 +430,11 @@ async def test_a_good_batch_passes_the_client_whole(
 async def test_the_answers_of_the_single_calls_replace_the_batchs(
     client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
-    (call,) = ethereum_rpc.build_fee_history(GasQuery(), CONTEXT)
+    (call,) = ADAPTER.operations[0].build(GasQuery(), CONTEXT)
     payloads = []
     for part, told in zip(call.parts, batch(GOOD), strict=True):
         route = respx_mock.post(URL).mock(return_value=httpx.Response(200, json=told))
-        reply = await client.call(
-            ethereum_rpc.ADAPTER, replace(call, json_body=part, parts=()), URL, None, 5.0
-        )
+        reply = await client.call(ADAPTER, replace(call, json_body=part, parts=()), URL, None, 5.0)
         assert route.calls.last.request.content == part
         payloads.append(reply.payload)
     assert fees(payloads) == fees(batch(GOOD))
