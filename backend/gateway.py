@@ -39,7 +39,7 @@ from backend.services.market.symbols import CoinDirectory
 from backend.settings import Configuration, Settings, load_configuration
 from backend.sources import Sources
 from backend.status import RotationHistory, StatusService
-from backend.storage.contract import SavedState, Storage, discard_invalid
+from backend.storage.contract import Storage, discard_invalid
 from backend.storage.sqlite_storage import open_storage
 
 log = logging.getLogger("gateway")
@@ -98,7 +98,9 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
         stack.push_async_callback(storage.aclose)
-        saved = _valid(await storage.load(), clock)
+        saved, problems = discard_invalid(await storage.load(), clock.now().timestamp())
+        for problem in problems:
+            log.warning("STATE_PATH: %s and is set aside", problem)
         transport = transport or open_transport(configuration.network)
         client = await stack.enter_async_context(ProviderClient(clock, transport))
         factory = ProviderFactory(
@@ -128,14 +130,6 @@ async def open_gateway(
         ]
         stack.push_async_callback(_cancel, tasks)
         yield gateway
-
-
-def _valid(saved: SavedState, clock: Clock) -> SavedState:
-    """The valid part of the saved state; a warning for each discarded part."""
-    saved, problems = discard_invalid(saved, clock.now().timestamp())
-    for problem in problems:
-        log.warning("STATE_PATH: %s and is set aside", problem)
-    return saved
 
 
 async def _save_periodically(storage: Storage, ledgers: Iterable[Ledger], clock: Clock) -> None:

@@ -11,8 +11,7 @@ from backend.models.text import one_line
 from backend.services.news.data import data_lines
 from backend.services.news.tags import CoinTagger
 from backend.services.news.text import (
-    LONGEST_SUMMARY,
-    LONGEST_TITLE,
+    LONGEST_TEXT,
     article_id,
     article_key,
     clean_url,
@@ -28,8 +27,8 @@ NEUTRAL_BELOW = 0.05
 
 def article_of(report: Report, provider: str, tagger: CoinTagger) -> Article:
     """The clean article. Raises ValueError if nothing plausible is left."""
-    title = shortened(plain_text(report.title), LONGEST_TITLE)
-    summary = shortened(plain_text(report.summary or ""), LONGEST_SUMMARY)
+    title = shortened(plain_text(report.title), LONGEST_TEXT)
+    summary = shortened(plain_text(report.summary or ""), LONGEST_TEXT)
     mood, score, method = sentiment_of(report, f"{title}. {summary}")
     url = clean_url(report.url)
     return Article(

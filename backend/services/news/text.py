@@ -6,8 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from backend.models.text import one_line, unescaped
 
-LONGEST_SUMMARY = 300
-LONGEST_TITLE = 300
+#: Characters of an article's title, and of its summary.
+LONGEST_TEXT = 300
 #: Characters of a publisher's summary that are read.
 LONGEST_MARKUP = 5_000
 _TRACKING = re.compile(
