@@ -124,7 +124,7 @@ async def test_an_exception_that_contains_the_keys_leaks_them_nowhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken:
-        async def latest(self) -> Awaitable[Any]:
+        async def latest(self, *_choice: object) -> Awaitable[Any]:
             text = f"boom {' '.join(KEYS.values())} {GATEWAY_KEY}"
             raise RuntimeError(text)
 
