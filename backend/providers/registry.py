@@ -9,6 +9,8 @@ from backend.providers.vendors import (
     binance,
     binance_stream,
     bitcoin_fees,
+    bitstamp,
+    coinbase,
     coingecko,
     coinmarketcap,
     cryptopanic,
@@ -21,11 +23,16 @@ from backend.providers.vendors import (
 #: The tiers of each kind of query (`Query.kind`), best first; providers of one tier take turns.
 #: `provider.operation` gives a single operation another tier than the provider.
 TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "market": (("coingecko_pro", "coingecko_free", "binance"),),
+    "market": (("coingecko_pro", "coingecko_free", "binance", "coinbase", "bitstamp"),),
     # Only ranked lists have ids, ranks and supplies, so that a venue is the last choice.
-    "market_without_universe": (("coingecko_pro", "coingecko_free"), ("binance",)),
+    "market_without_universe": (
+        ("coingecko_pro", "coingecko_free"),
+        ("binance", "coinbase", "bitstamp"),
+    ),
     "ohlc": (
         ("binance",),
+        ("coinbase",),
+        ("bitstamp",),
         ("coingecko_pro.ohlc_native", "coingecko_pro.ohlc_range"),
         ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
     ),
@@ -48,6 +55,8 @@ _PROVIDERS = (
         "coingecko_free", coingecko.ADAPTER, keyed=coingecko.DEMO, keyless=coingecko.KEYLESS
     ),
     ProviderSpec("binance", binance.ADAPTER, keyless=binance.PUBLIC, push=binance_stream.PUSH_FEED),
+    ProviderSpec("coinbase", coinbase.ADAPTER, keyless=coinbase.PUBLIC),
+    ProviderSpec("bitstamp", bitstamp.ADAPTER, keyless=bitstamp.PUBLIC),
     ProviderSpec(
         "cryptopanic",
         cryptopanic.ADAPTER,

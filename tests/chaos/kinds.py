@@ -5,16 +5,21 @@ Each at 4 a minute, with its rivals well and alone.
 
 from tests.chaos.rows import GAS, Row, limited, told
 
+VENUES = ("binance", "coinbase", "bitstamp")
 #: Why a fault says nothing about some.
 NO_ROWS = dict.fromkeys(GAS, "gas has no rows")
 NO_NAMES = {
     **dict.fromkeys(GAS, "gas has no names"),
-    "binance": "its pairs are identifiers",
+    **dict.fromkeys(VENUES, "its pairs are identifiers"),
     "ohlc": "candles are numbers",
 }
-NO_TEXTS = {"coingecko_pro (ohlc)": "candles are numbers", "coingecko_free (ohlc)": "as above"}
+NO_TEXTS = dict.fromkeys(
+    ("coingecko_pro (ohlc)", "coingecko_free (ohlc)", "coinbase (ohlc)"), "candles are numbers"
+)
+#: Coinbase's rows are found by their names.
+NO_LIST = {"coinbase (market)": "its list is an object"}
 NO_SUPPLY = {
-    "binance": "it tells no supply",
+    **dict.fromkeys(VENUES, "it tells no supply"),
     **dict.fromkeys(("ohlc", "news", "sentiment", "gas"), "no coins"),
 }
 
@@ -44,14 +49,14 @@ KINDS = (
     tolerated("Content-Encoding that means nothing", "odd_encoding"),
     tolerated("a byte order mark", "bom"),
     tolerated("one null row", "null_row", NO_ROWS, is_told=True),
-    tolerated("one row without its id", "no_id", NO_ROWS, is_told=True),
+    tolerated("one row without its id", "no_id", NO_ROWS | NO_LIST, is_told=True),
     tolerated("one absurd row", "absurd_row", NO_ROWS, is_told=True),
     broken("two of three rows null", "bad_majority", not_for=NO_ROWS),
     tolerated("a supply of 1.7e308", "huge_supply", NO_SUPPLY, is_told=True),
     tolerated("half a character", "surrogate", NO_TEXTS),
     tolerated("control characters in a name", "control_characters", NO_NAMES),
-    broken("14,500 rows", "many_rows", not_for=NO_ROWS),
-    broken("a list of 26 MB", "large_list", not_for=NO_ROWS),
+    broken("14,500 rows", "many_rows", not_for=NO_ROWS | NO_LIST),
+    broken("a list of 26 MB", "large_list", not_for=NO_ROWS | NO_LIST),
     limited("429 of a daily quota with Retry-After 5", "429_daily", told(5)),
 )
 #: Its world speaks TLS.

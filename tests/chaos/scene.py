@@ -89,7 +89,7 @@ class Scene:
 
     def rotation(self) -> list[dict[str, Any]]:
         """The newest choices, as `/api/status` lists them."""
-        found: list[dict[str, Any]] = self._document(self._gateway.status.history.choices)
+        found: list[dict[str, Any]] = self._document(list(self._gateway.status.history.choices))
         return found
 
     def provider(self) -> dict[str, Any]:

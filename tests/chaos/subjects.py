@@ -34,7 +34,7 @@ NAMER = "coingecko_free"
 class Subject:
     """A provider that comes first of those that are on, and its `rivals`, who may take its place.
 
-    `spacing_s`: what its limits leave between two calls.
+    `spacing_s`: what its limits leave between two calls. `calls`: the most calls of one query.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Subject:
     rivals: tuple[str, ...] = ()
     spacing_s: float = 20.0
     is_keyed: bool = False
+    calls: int = 1
 
     @property
     def category(self) -> str:
@@ -64,10 +65,11 @@ NO_MONTHS = {"coingecko_pro": (CallLimit(300, 60.0),), "coingecko_free": (CallLi
 SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
-    Subject("binance", MARKET, ("coingecko_free",)),
+    *(Subject(name, MARKET, ("coingecko_free",)) for name in ("binance", "coinbase", "bitstamp")),
     Subject("coingecko_pro", OHLC, ("coingecko_free",), is_keyed=True),
     Subject("coingecko_free", OHLC),
-    Subject("binance", OHLC, ("coingecko_free",)),
+    *(Subject(name, OHLC, ("coingecko_free",)) for name in ("binance", "bitstamp")),
+    Subject("coinbase", OHLC, ("coingecko_free",), calls=4),
     Subject("cryptopanic", NEWS, FEEDS[:1], 900.0, is_keyed=True),
     Subject("newsapi", NEWS, FEEDS[1:2], 1000.0, is_keyed=True),
     *(Subject(name, NEWS, (other,)) for name, other in zip(FEEDS, FEEDS[::-1], strict=True)),

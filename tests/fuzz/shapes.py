@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from backend.identity.instruments import guessed_instruments
 from backend.models.account import AccountQuery
 from backend.models.answer import Query
 from backend.models.chains import CHAINS
@@ -15,18 +16,19 @@ from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 from backend.providers.registry import REGISTRY
 from tests.clocks import EPOCH, EPOCH_MS
-from tests.instruments import instruments
-from tests.world import data, feeds
+from tests.world import data, feeds, venues
 
 BEGUN_S = EPOCH.timestamp()
 MIDNIGHT_S = EPOCH_MS // DAY * DAY // 1_000
 #: Long enough that one absurd row is left out, and does not cost the list.
 ROWS = 60
 PRICE = 100.0
-BTCUSDT = instruments("BTCUSDT")
-NEWEST = OhlcQuery("bitcoin", BTCUSDT, Interval.H4, reference_price=PRICE)
-DAILY = OhlcQuery("bitcoin", BTCUSDT, Interval.D1, reference_price=PRICE)
-RANGE = OhlcQuery("bitcoin", BTCUSDT, Interval.H1, EPOCH_MS - 8 * HOUR, EPOCH_MS, PRICE)
+#: One for each venue.
+TRADED = guessed_instruments("BTC")
+NEWEST = OhlcQuery("bitcoin", TRADED, Interval.H4, reference_price=PRICE)
+HOURLY = OhlcQuery("bitcoin", TRADED, Interval.H1, reference_price=PRICE)
+DAILY = OhlcQuery("bitcoin", TRADED, Interval.D1, reference_price=PRICE)
+RANGE = OhlcQuery("bitcoin", TRADED, Interval.H1, EPOCH_MS - 8 * HOUR, EPOCH_MS, PRICE)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ def klines(interval: Interval, start: int | None = None, limit: int = 12) -> lis
     return data.klines(PRICE, interval.step_ms, EPOCH_MS, start, EPOCH_MS - 1, limit)
 
 
+def coinbase_candles(step_ms: int, count: int, back: int = 0) -> list[list[Any]]:
+    newest = EPOCH_MS // step_ms * step_ms - back * step_ms
+    first = newest - (count - 1) * step_ms
+    return venues.coinbase_candles(PRICE, step_ms, EPOCH_MS, first, newest)
+
+
+def bitstamp_candles(step_ms: int, count: int, end_ms: int | None = None) -> dict[str, Any]:
+    return venues.bitstamp_candles(PRICE, step_ms, EPOCH_MS, end_ms, count)
+
+
 def fng() -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
@@ -164,6 +176,20 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
         "klines": [
             (NEWEST, (klines(Interval.H4),)),
             (RANGE, ([data.kline(EPOCH_MS, PRICE, MINUTE)], klines(Interval.H1, FROM_MS))),
+        ],
+    },
+    "coinbase": {
+        "stats": [(QuotesQuery(), (venues.coinbase_stats(EPOCH_MS),))],
+        "candles": [
+            (HOURLY, (coinbase_candles(HOUR, 8), coinbase_candles(HOUR, 4, back=8), [], [])),
+            (RANGE, (coinbase_candles(MINUTE, 5), coinbase_candles(HOUR, 8, back=1))),
+        ],
+    },
+    "bitstamp": {
+        "tickers": [(QuotesQuery(), (venues.bitstamp_tickers(EPOCH_MS),))],
+        "ohlc": [
+            (NEWEST, (bitstamp_candles(4 * HOUR, 12),)),
+            (RANGE, (bitstamp_candles(MINUTE, 1), bitstamp_candles(HOUR, 12, EPOCH_MS - 1))),
         ],
     },
     "cryptopanic": {"posts": [(ReportsQuery(), (feeds.posts(BEGUN_S, "secret"),))]},

@@ -3,8 +3,8 @@
 import copy
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import pytest
@@ -32,7 +32,9 @@ class Example:
 
     `prices` must be positive. `others` are other numbers of the answer. `compared` are only checked
     and are not part of the answer. `nullable` may be null. `thousandfold` contradict other fields
-    when they are multiplied by 1,000. `pages` are the payloads that may be empty lists.
+    when they are multiplied by 1,000. `pages` are the payloads of a range, which may be `empty`.
+    `older` are payloads of the newest candles that only continue the first. The rows are `inside` a
+    payload, the fields `within` a row.
     """
 
     vendor: str
@@ -45,10 +47,26 @@ class Example:
     nullable: tuple[Any, ...] = ()
     thousandfold: tuple[Any, ...] = ()
     pages: tuple[int, ...] = ()
+    older: tuple[int, ...] = ()
+    empty: Any = field(default_factory=list)
+    inside: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+
+    def rows(self, payloads: list[Any], page: int) -> Any:
+        return at(payloads[page], self.inside)
+
+    def fields(self, payloads: list[Any], page: int, row: Any) -> Any:
+        return at(self.rows(payloads, page)[row], self.within)
 
     def parse(self, payloads: list[Any]) -> Any:
         found = {op.name: op for vendor, op in operations() if vendor == self.vendor}
         return parsed(found[self.operation].parse, self.query, payloads, CONTEXT)
+
+
+def at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
 
 
 CONTEXT = Context("some_provider", "pro", EPOCH_MS)
@@ -86,6 +104,34 @@ TICKER = {
 }
 
 
+STATS = {"open": "98.5", "high": "110", "low": "90", "last": "100", "volume": "300.5"}
+MARKET = {
+    "timestamp": str(EPOCH_MS // 1000 - 5),
+    "high": "110",
+    "low": "90",
+    "last": "100",
+    "volume": "300.5",
+    "vwap": "99.5",
+    "open_24": "101.5",
+    "percent_change_24": "-1.48",
+    "market_type": "SPOT",
+    "market": "BTC/USD",
+}
+
+
+def coinbase_row(open_ms: int) -> list[Any]:
+    return [open_ms // 1000, 90, 110.5, 100, 105, 1.5]
+
+
+def bitstamp_row(open_ms: int) -> dict[str, str]:
+    prices = {"open": "100.0", "high": "110.0", "low": "90.0", "close": "105.0"}
+    return {"timestamp": str(open_ms // 1000), **prices, "volume": "1.5"}
+
+
+def ohlc_page(*rows: Any) -> dict[str, Any]:
+    return {"data": {"ohlc": list(rows)}}
+
+
 def bars(step_ms: int) -> list[Any]:
     newest = -(-EPOCH_MS // step_ms) * step_ms  # the stamp of a close
     return [[newest - step_ms, 100.0, 110, 90, 105.5], [newest, 105.5, 112, 95, 101]]
@@ -95,8 +141,22 @@ def kline(open_ms: int, step_ms: int) -> list[Any]:
     return [open_ms, "100.0", "110.0", "90.0", "105.0", "1.5", open_ms + step_ms - 1, "0", 3, "0"]
 
 
-BARS = {"prices": (1, 2, 3, 4), "others": (0,), "thousandfold": (1, 3, 4)}
-KLINES = {"prices": (1, 2, 3, 4), "others": (0, 5), "compared": (6,), "thousandfold": (1, 3, 4)}
+BARS: dict[str, Any] = {"prices": (1, 2, 3, 4), "others": (0,), "thousandfold": (1, 3, 4)}
+KLINES: dict[str, Any] = {
+    "prices": (1, 2, 3, 4),
+    "others": (0, 5),
+    "compared": (6,),
+    "thousandfold": (1, 3, 4),
+}
+# Coinbase's order is low, high, open, close.
+COINBASE: dict[str, Any] = {"prices": (1, 2, 3, 4), "others": (0, 5), "thousandfold": (3, 4)}
+BITSTAMP: dict[str, Any] = {
+    "prices": ("open", "high", "low", "close"),
+    "others": ("timestamp", "volume"),
+    "thousandfold": ("open", "low", "close"),
+    "inside": ("data", "ohlc"),
+    "empty": ohlc_page(),
+}
 MARKET_NUMBERS = ("price_change_24h", "price_change_percentage_24h", "market_cap_rank")
 MARKET_PRICES = ("current_price", "market_cap", "total_volume", "high_24h", "low_24h")
 KLINE_ROWS = [kline(EPOCH_MS - 8 * HOUR, 4 * HOUR), kline(EPOCH_MS - 4 * HOUR, 4 * HOUR)]
@@ -133,6 +193,63 @@ EXAMPLES = [
         [[kline(EPOCH_MS - MINUTE, MINUTE)], KLINE_PAGE],
         pages=(1,),
         **KLINES,
+    ),
+    Example(
+        "coinbase",
+        "stats",
+        QuotesQuery(),
+        [{"BTC-USD": {"stats_24hour": STATS}}],
+        prices=("last", "high", "low", "volume"),
+        others=("open",),
+        thousandfold=("last", "low"),
+        within=("stats_24hour",),
+    ),
+    Example(
+        "coinbase",
+        "candles",
+        NEWEST,
+        [[coinbase_row(EPOCH_MS - 4 * HOUR), coinbase_row(EPOCH_MS - 8 * HOUR)], [], [], []],
+        older=(1, 2, 3),
+        **COINBASE,
+    ),
+    Example(
+        "coinbase",
+        "candles",
+        RANGE,
+        [
+            [coinbase_row(EPOCH_MS - MINUTE)],
+            [coinbase_row(EPOCH_MS - 7 * HOUR), coinbase_row(EPOCH_MS - 8 * HOUR)],
+        ],
+        pages=(1,),
+        **COINBASE,
+    ),
+    Example(
+        "bitstamp",
+        "tickers",
+        QuotesQuery(),
+        [[MARKET]],
+        prices=("last", "high", "low", "volume", "vwap"),
+        others=("open_24", "percent_change_24", "timestamp"),
+        nullable=("open_24", "percent_change_24"),
+        thousandfold=("last", "low", "timestamp"),
+    ),
+    Example(
+        "bitstamp",
+        "ohlc",
+        NEWEST,
+        [ohlc_page(bitstamp_row(EPOCH_MS - 8 * HOUR), bitstamp_row(EPOCH_MS - 4 * HOUR))],
+        **BITSTAMP,
+    ),
+    Example(
+        "bitstamp",
+        "ohlc",
+        RANGE,
+        [
+            ohlc_page(bitstamp_row(EPOCH_MS - MINUTE)),
+            ohlc_page(bitstamp_row(EPOCH_MS - 8 * HOUR), bitstamp_row(EPOCH_MS - 7 * HOUR)),
+        ],
+        pages=(1,),
+        **BITSTAMP,
     ),
 ]
 #: Largest accepted bodies, about five times the recorded ones; all others are limited to 1 MiB.
@@ -177,16 +294,21 @@ def plans(spec: ProviderSpec) -> list[Plan]:
     return [plan for plan in (spec.keyed, spec.keyless) if plan]
 
 
-def with_field(example: Example, page: int, row: int, name: Any, value: Any) -> list[Any]:
+def with_field(example: Example, page: int, row: Any, name: Any, value: Any) -> list[Any]:
     payloads = copy.deepcopy(example.payloads)
-    payloads[page][row][name] = value
+    example.fields(payloads, page, row)[name] = value
     return payloads
 
 
-def places(example: Example) -> list[tuple[int, int]]:
+def places(example: Example) -> list[tuple[int, Any]]:
     """Page and row of every row that becomes part of the answer."""
     pages = example.pages or range(len(example.payloads))
-    return [(page, row) for page in pages for row in range(len(example.payloads[page]))]
+    return [(page, row) for page in pages for row in rows_of(example, page)]
+
+
+def rows_of(example: Example, page: int) -> Iterable[Any]:
+    rows = example.rows(example.payloads, page)
+    return rows if isinstance(rows, dict) else range(len(rows))
 
 
 def floats(found: Any) -> Iterator[float]:
@@ -282,20 +404,21 @@ def test_the_table_of_tiers_names_only_providers_and_operations_that_exist() -> 
     assert {name for groups in TIERS.values() for group in groups for name in group} <= known
 
 
-def test_binance_takes_turns_once_the_coin_list_is_known_and_comes_last_before() -> None:
+def test_venues_take_turns_once_the_coin_list_is_known_and_come_last_before() -> None:
     lists = {"coingecko_pro.markets": 0, "coingecko_free.markets": 0}
-    assert tiers_by_operation(QuotesQuery(universe_known=True)) == {
-        **lists,
-        "binance.ticker_24hr": 0,
-    }
-    assert tiers_by_operation(QuotesQuery()) == {**lists, "binance.ticker_24hr": 1}
+    venues = ("binance.ticker_24hr", "coinbase.stats", "bitstamp.tickers")
+    known = tiers_by_operation(QuotesQuery(universe_known=True))
+    assert known == lists | dict.fromkeys(venues, 0)
+    assert tiers_by_operation(QuotesQuery()) == lists | dict.fromkeys(venues, 1)
 
 
 def test_candles_of_a_venue_come_first_then_native_ones_then_merged_ones() -> None:
     tiers = tiers_by_operation(NEWEST)
     assert tiers["binance.klines"] == 0
-    assert tiers["coingecko_pro.ohlc_native"] == tiers["coingecko_pro.ohlc_range"] == 1
-    assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 2
+    assert tiers["coinbase.candles"] == 1
+    assert tiers["bitstamp.ohlc"] == 2
+    assert tiers["coingecko_pro.ohlc_native"] == tiers["coingecko_pro.ohlc_range"] == 3
+    assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 4
 
 
 def test_news_providers_share_a_tier_and_sentiment_has_one_provider_per_tier() -> None:
@@ -364,7 +487,7 @@ def test_the_right_payload_is_an_answer(example: Example) -> None:
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
 def test_junk_in_place_of_any_payload_is_never_an_answer(example: Example, junk: Any) -> None:
     for place in range(len(example.payloads)):
-        if junk == [] and place in example.pages:
+        if place in example.older or (junk == example.empty and place in example.pages):
             continue
         assert_refused(example, [*example.payloads[:place], junk, *example.payloads[place + 1 :]])
 
@@ -372,7 +495,8 @@ def test_junk_in_place_of_any_payload_is_never_an_answer(example: Example, junk:
 @each_example
 def test_no_row_in_a_page_of_history_is_an_answer_without_candles(example: Example) -> None:
     for place in example.pages:
-        payloads = [*example.payloads[:place], [], *example.payloads[place + 1 :]]
+        others = example.payloads[place + 1 :]
+        payloads = [*example.payloads[:place], example.empty, *others]
         assert example.parse(payloads).candles == ()
 
 
@@ -406,7 +530,7 @@ def test_null_for_a_number_is_never_an_answer_but_where_null_is_known(example: E
 def test_text_where_the_vendor_sends_numbers_is_never_an_answer(example: Example) -> None:
     for name in (*example.prices, *example.others, *example.compared):
         for page, row in places(example):
-            value = example.payloads[page][row][name]
+            value = example.fields(example.payloads, page, row)[name]
             if not isinstance(value, str):
                 assert_row_refused(example, with_field(example, page, row, name, str(value)))
 
@@ -415,7 +539,7 @@ def test_text_where_the_vendor_sends_numbers_is_never_an_answer(example: Example
 def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
     for name in example.prices:
         for page, row in places(example):
-            value = example.payloads[page][row][name]
+            value = example.fields(example.payloads, page, row)[name]
             negative = f"-{value}" if isinstance(value, str) else -value
             assert_row_refused(example, with_field(example, page, row, name, negative))
 
@@ -423,11 +547,11 @@ def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
 @each_example
 @pytest.mark.parametrize("factor", [1_000, 0.001])
 def test_one_price_a_thousandfold_off_is_never_an_answer(example: Example, factor: float) -> None:
-    opposite = {3: 2, "low_24h": "high_24h", "lowPrice": "highPrice"}
+    opposite = {3: 2, "low_24h": "high_24h", "lowPrice": "highPrice", "low": "high"}
     up = example.thousandfold
     for name in up if factor > 1 else {opposite.get(one, one) for one in up}:
         for page, row in places(example):
-            value = example.payloads[page][row][name]
+            value = example.fields(example.payloads, page, row)[name]
             off = str(float(value) * factor) if isinstance(value, str) else value * factor
             assert_row_refused(example, with_field(example, page, row, name, off))
 
@@ -452,9 +576,10 @@ def test_whatever_json_comes_is_an_error_of_ours_or_a_sound_answer(
 def test_whatever_stands_in_one_field_is_an_error_of_ours_or_a_sound_answer(
     example: Example, data: st.DataObject
 ) -> None:
-    page = data.draw(st.integers(0, len(example.payloads) - 1))
-    row = data.draw(st.integers(0, len(example.payloads[page]) - 1))
-    fields = example.payloads[page][row]
+    pages = range(len(example.payloads))
+    found = [(page, row) for page in pages for row in rows_of(example, page)]
+    page, row = data.draw(st.sampled_from(found))
+    fields = example.fields(example.payloads, page, row)
     name = data.draw(
         st.sampled_from(list(fields) if isinstance(fields, dict) else range(len(fields)))
     )

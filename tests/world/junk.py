@@ -12,7 +12,7 @@ from tests.world.messages import Reply
 Change = Callable[[float], float]
 
 #: Where each vendor's figures stand: the one that readers see first, and all that go with it.
-PRICES = frozenset("current_price lastPrice value".split())
+PRICES = frozenset("current_price lastPrice last close value".split())
 GAS = frozenset("SafeGasPrice ProposeGasPrice FastGasPrice baseFeePerGas reward".split())
 FIRST = PRICES | GAS
 CHANGES = frozenset("price_change_24h priceChange".split())
@@ -20,11 +20,14 @@ ALL = (
     FIRST
     | CHANGES
     | frozenset("high_24h low_24h market_cap highPrice lowPrice quoteVolume".split())
+    | frozenset("open open_24 high low vwap".split())
 )
 #: Instants, in epoch ms, in epoch seconds as text, and in ISO 8601.
 STAMPS = frozenset("last_updated closeTime openTime timestamp".split())
-#: Their places in a candle: Binance's has twelve fields, CoinGecko's five.
+#: Their places in a candle: Binance's has twelve fields, Coinbase's six, CoinGecko's five.
 CANDLE_PRICES, CANDLE_TIMES = (1, 2, 3, 4), (0, 6)
+#: Numbers below this are seconds, of Coinbase's candles.
+FIRST_MS = 1e11
 Rewrite = Callable[[Any], Any]
 
 
@@ -99,7 +102,8 @@ def _changed(value: Any, change: Change) -> Any:
 
 def _moved(value: Any, by: timedelta) -> Any:
     if isinstance(value, int | float):
-        return int(value - by.total_seconds() * 1000)
+        in_seconds = value < FIRST_MS
+        return int(value - by.total_seconds() * (1 if in_seconds else 1000))
     if value.isdecimal():
         return str(int(value) - int(by.total_seconds()))
     moved = datetime.fromisoformat(value) - by

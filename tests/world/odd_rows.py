@@ -14,7 +14,7 @@ IDENTITY = frozenset("id symbol timestamp url title".split())
 #: What readers are shown of a row.
 SHOWN = ("name", "title", "value_classification")
 #: Where the rows stand in vendors' documents.
-LISTS = ("data", "results", "articles")
+LISTS = ("data", "results", "articles", "ohlc")
 ITEM = re.compile(rb"<item>.*?</item>", re.DOTALL)
 TITLE = re.compile(rb"(?<=<title>)[^<]*")
 CONTROL_CHARACTERS = "\r\n\x1b[31m\x07\x7f"
@@ -82,6 +82,8 @@ def absurd(row: Any) -> Any:
     """A candle off its grid; figures far below zero; a report of next year."""
     if isinstance(row, list):
         return [row[0] + 1_234, *row[1:]]
+    if "stats_24hour" in row:
+        return row | {"stats_24hour": absurd(row["stats_24hour"])}
     figures = {name: _like(row[name], -4_000.0) for name in FIRST & row.keys()}
     stamps = dict.fromkeys({"published_at", "publishedAt"} & row.keys(), "2099-01-01T00:00:00Z")
     return row | figures | stamps
@@ -155,12 +157,29 @@ def _has_rows(document: Any) -> bool:
     return isinstance(document, list) or any(name in document for name in LISTS)
 
 
-def _rows(document: Any) -> list[Any]:
+def _rows(document: Any) -> Any:
     """They are changed in their place."""
     if isinstance(document, list):
         return document
-    found: list[Any] = next(document[name] for name in LISTS if name in document)
-    return found
+    found = next((document[name] for name in LISTS if name in document), None)
+    return Values(document) if found is None else _rows(found)
+
+
+class Values:
+    """The rows of a list that is an object, as Coinbase's, by their places."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._names = list(document)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, place: int) -> Any:
+        return self._document[self._names[place]]
+
+    def __setitem__(self, place: int, row: Any) -> None:
+        self._document[self._names[place]] = row
 
 
 def _like(value: Any, figure: float) -> Any:

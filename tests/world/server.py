@@ -20,6 +20,8 @@ from tests.world.messages import Reply, Request, encoded, json_reply, read_reque
 from tests.world.vendors import VENDORS, Facts, binance
 
 MARKET = ("coingecko_pro", "coingecko_free", "binance")
+#: Off unless a test switches them on: most tests say which of MARKET answers.
+FURTHER_VENUES = ("coinbase", "bitstamp")
 OTHERS = (
     "cryptopanic",
     "newsapi",
@@ -32,13 +34,15 @@ OTHERS = (
     "mempool_space",
     "esplora",
 )
-PROVIDERS = (*MARKET, *OTHERS, "binance_second", "ethereum_rpc_second")
+PROVIDERS = (*MARKET, *FURTHER_VENUES, *OTHERS, "binance_second", "ethereum_rpc_second")
 #: What the provider itself enforces: (calls or weight, seconds).
 TRUE_LIMITS = {
     "coingecko_pro": (300, 60.0),
     "coingecko_free": (5, 60.0),
     "binance": (6_000, 60.0),
     "binance_second": (6_000, 60.0),
+    "coinbase": (10, 1.0),
+    "bitstamp": (10_000, 600.0),
     "cryptopanic": (1, 864.0),
     "newsapi": (50, 43_200.0),
     **dict.fromkeys(feeds.PUBLISHERS, (14, 3_600.0)),
@@ -143,9 +147,10 @@ class World(Facts):
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The variables that point a gateway to this world."""
-        names = (*MARKET, *OTHERS)
+        names = (*MARKET, *FURTHER_VENUES, *OTHERS)
         urls = {f"{name.upper()}_BASE_URL": self.url(name) for name in names}
-        return {**urls, "BINANCE_STREAM_URL": "", "CLIENT_RATE_LIMIT": "", **settings}
+        off = {f"{name.upper()}_ENABLED": "false" for name in FURTHER_VENUES}
+        return {**urls, **off, "BINANCE_STREAM_URL": "", "CLIENT_RATE_LIMIT": "", **settings}
 
     async def _connection(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from backend.clock import Clock, SystemClock
-from tests.world import data, feeds
+from tests.world import data, feeds, venues
 from tests.world.messages import Reply, Request, json_reply
 
 
@@ -174,6 +174,8 @@ VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {
     "coingecko_pro": coingecko,
     "coingecko_free": coingecko,
     "binance": binance,
+    "coinbase": lambda facts, _name, request: venues.coinbase(facts.now_ms, request),
+    "bitstamp": lambda facts, _name, request: venues.bitstamp(facts.now_ms, request),
     "cryptopanic": cryptopanic,
     "newsapi": newsapi,
     **dict.fromkeys(feeds.PUBLISHERS, rss),
