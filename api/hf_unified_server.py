@@ -22,7 +22,7 @@ from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
-from api.routes import market, pages, status, stream
+from api.routes import market, pages, search, status, stream
 from api.routes.checked_routes import RememberedCalls
 from api.routes.responder import Responder
 from api.routes.schemas import EDGE_ERRORS, documented_errors
@@ -90,7 +90,7 @@ def create_app(
     edge_errors = documented_errors(*EDGE_ERRORS)
     # The routes of each category are in the module with its name.
     routers = [import_module(f"api.routes.{name}").router for name in CATEGORIES]
-    routers += [status.router, status.probes, stream.router, stream.events_router]
+    routers += [search.router, status.router, status.probes, stream.router, stream.events_router]
     # Last: /api/market/{coin} matches every path below /api/market.
     for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)

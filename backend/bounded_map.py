@@ -1,7 +1,7 @@
 """A mapping with a bound: the least recently used entry goes first; entries may expire."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from math import inf
 from typing import Generic, TypeVar
 
@@ -40,6 +40,11 @@ class BoundedMap(Generic[K, V]):
         if value is not None:
             self._entries.move_to_end(key)
         return value
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys of entries that have not expired, the least recently used first."""
+        now = self._timer()
+        return (key for key, (_, expires_at) in list(self._entries.items()) if now < expires_at)
 
     def set(self, key: K, value: V, ttl_s: float | None = None) -> None:
         """`ttl_s` in place of the map's own."""

@@ -4,7 +4,7 @@ A category's name is also the name of its settings (CACHE_TTL_<NAME>, MAX_STALE_
 service in the gateway and of its stream channel.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -13,19 +13,29 @@ from backend.cache.freshness import Freshness, FreshnessRule, constant
 from backend.identity.instruments import guessed_instruments
 from backend.models.answer import Answer, Query
 from backend.models.chains import CHAINS
+from backend.models.coins import (
+    CoinList,
+    CoinListQuery,
+    CoinQuery,
+    CoinsQuery,
+    Sparklines,
+    SparklinesQuery,
+)
 from backend.models.gas import GasFees, GasQuery
-from backend.models.market import Market, MarketQuery, QuotesQuery
+from backend.models.market import Coin, Market, MarketQuery, QuotesQuery
 from backend.models.news import News, NewsQuery, ReportsQuery
 from backend.models.ohlc import Candles, Interval, OhlcQuery
+from backend.models.rates import ExchangeRates, RatesQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.settings import Settings
 
 Q = TypeVar("Q", bound=Query[Any])
 T = TypeVar("T")
 
+DAY_S = 86_400.0
 #: The TTL of closed candles, which never change, in seconds: a day bounds the effect of a wrong
 #: one.
-CLOSED_CANDLES_TTL_S = 86_400.0
+CLOSED_CANDLES_TTL_S = DAY_S
 #: The shortest TTL of an index that announces its next update, in seconds.
 SHORTEST_SENTIMENT_TTL_S = 60.0
 
@@ -40,16 +50,19 @@ class Category(Generic[Q, T]):
     #: The cache's bound, in units of `size`.
     capacity: int = 1
     size: Callable[[Answer[T]], int] = lambda _answer: 1
-    #: The freshness of a category without settings of its own.
+    #: For a category without settings of its own: its freshness, or the category whose settings
+    #: it shares.
     fixed: Freshness | None = None
     #: The query whose answer /api/status shows; None: the newest answer to any query.
     status_query: Query[Any] | None = None
+    settings_of: str = ""
 
     def default_freshness(self, settings: Settings) -> Freshness:
         """As the settings say; as declared for a category without settings."""
+        name = self.settings_of or self.name
         return self.fixed or Freshness(
-            ttl_s=getattr(settings, f"cache_ttl_{self.name}"),
-            max_stale_s=getattr(settings, f"max_stale_{self.name}"),
+            ttl_s=getattr(settings, f"cache_ttl_{name}"),
+            max_stale_s=getattr(settings, f"max_stale_{name}"),
         )
 
 
@@ -112,6 +125,39 @@ GAS = Category(
     status_query=GasQuery(),
 )
 
-CATEGORIES: Mapping[str, Category[Any, Any]] = {
+#: Kept as long as the market's list, of which they are the rest.
+COINS = Category(
+    "coins",
+    CoinsQuery(("bitcoin",)),
+    Retention("coins", AnswerCodec(KeptAnswer[CoinQuery, Coin | None]), most=100, interval_s=60.0),
+    capacity=1_000,
+    settings_of="market",
+)
+COIN_LIST = Category(
+    "coin_list",
+    CoinListQuery(),
+    Retention("coin_list", AnswerCodec(KeptAnswer[CoinListQuery, CoinList])),
+    # New coins appear within a day; names hardly ever change.
+    fixed=Freshness(ttl_s=DAY_S, max_stale_s=30 * DAY_S),
+)
+SPARKLINES = Category(
+    "sparklines",
+    SparklinesQuery(),
+    Retention("sparklines", AnswerCodec(KeptAnswer[SparklinesQuery, Sparklines])),
+    fixed=Freshness(ttl_s=3_600.0, max_stale_s=6 * 3_600.0),
+)
+RATES = Category(
+    "rates",
+    RatesQuery(),
+    Retention("rates", AnswerCodec(KeptAnswer[RatesQuery, ExchangeRates])),
+    fixed=Freshness(ttl_s=600.0, max_stale_s=6 * 3_600.0),
+)
+
+#: The categories with a route and a channel, which /api/status lists ...
+CATEGORIES: dict[str, Category[Any, Any]] = {
     category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS)
+}
+#: ... and those with data that the routes of others use.
+HELPERS: dict[str, Category[Any, Any]] = {
+    category.name: category for category in (COINS, COIN_LIST, SPARKLINES, RATES)
 }

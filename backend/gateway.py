@@ -32,8 +32,10 @@ from backend.providers.registry import REGISTRY
 from backend.providers.transport import open_transport
 from backend.redaction import Redactor
 from backend.services.candles.service import OhlcService
+from backend.services.currency import CurrencyService
 from backend.services.gas import GasService
 from backend.services.live import LiveService
+from backend.services.market.coin_names import CoinNames
 from backend.services.market.service import MarketService
 from backend.services.market.symbols import CoinDirectory
 from backend.settings import Configuration, Settings, load_configuration
@@ -57,6 +59,7 @@ class Gateway:
 
     market: MarketService
     coins: CoinDirectory
+    names: CoinNames
     ohlc: OhlcService
     news: Source[NewsQuery, News]
     sentiment: Source[SentimentQuery, FearGreedSeries]
@@ -173,7 +176,9 @@ def _compose(
     settings: Settings,
 ) -> Gateway:
     cached, coins = sources.cached, sources.coins
-    ohlc = OhlcService(cached["ohlc"], coins, clock=clock, deadline_s=settings.request_deadline)
+    ohlc = OhlcService(
+        cached["ohlc"], coins, sources.names, clock=clock, deadline_s=settings.request_deadline
+    )
     live = LiveService(ticks, cached, sources.universe, ohlc, clock=clock)
     status = StatusService(
         manager,
@@ -187,7 +192,10 @@ def _compose(
     counters = {name: source.counters for name, source in cached.items()}
     metrics.registry.register(Readings(lambda: status.overview(WebSocketStatus()), counters))
     return Gateway(
-        market=MarketService(coins),
+        market=MarketService(
+            coins, sources.names, CurrencyService(cached["rates"]), cached["sparklines"]
+        ),
+        names=sources.names,
         coins=coins,
         ohlc=ohlc,
         news=cached["news"],

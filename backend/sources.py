@@ -8,13 +8,28 @@ from typing import Any
 from backend.cache.answer_store import AnswerStore
 from backend.cache.cached_source import CachedSource
 from backend.cache.ttl_cache import TTLCache
-from backend.categories import CATEGORIES, GAS, MARKET, NEWS, Category
+from backend.categories import (
+    CATEGORIES,
+    COIN_LIST,
+    COINS,
+    GAS,
+    HELPERS,
+    MARKET,
+    NEWS,
+    RATES,
+    Category,
+)
 from backend.clock import Clock
 from backend.events import EventSink
 from backend.models.answer import Answer, Q, Source, T
+from backend.models.coins import CoinQuery
+from backend.models.market import Coin
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
+from backend.services.currency import RatesMonitor
 from backend.services.gas import GasSource
+from backend.services.market.coin_batch import CoinBatch
+from backend.services.market.coin_names import CoinNames
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from backend.services.news.store import NewsStore
@@ -47,7 +62,9 @@ class Sources:
         self._storage, self._jitter = storage, jitter
         self._stores: dict[str, AnswerStore[Any, Any]] = {}
         interval_s = manager.refresh_interval_s
-        self.universe = UniverseSource(manager, max_age_s=settings.max_stale_market)
+        self.universe = UniverseSource(
+            manager, max_age_s=settings.max_stale_market, contracts=self._contracts
+        )
         market = self._cached(
             MARKET,
             self.universe,
@@ -58,16 +75,31 @@ class Sources:
         timeout_s = min(settings.provider_timeout, FAN_OUT_SHARE * settings.request_deadline)
         reports = FanOut(manager, clock=clock, emit=emit, timeout_s=timeout_s)
         articles, fees = NewsStore(reports, self.coins, clock=clock), GasSource(manager)
+        rates = RatesMonitor(manager)
+        batch = CoinBatch(manager, clock=clock, share=self._share_coin)
         own: dict[str, CachedSource[Any, Any]] = {
             MARKET.name: market,
             # Each provider of news has its share, whatever the others have.
             NEWS.name: self._cached(NEWS, articles, lambda _query: 0.0, articles.adopt),
             GAS.name: self._cached(GAS, fees, interval_s, fees.adopt),
+            RATES.name: self._cached(RATES, rates, interval_s, rates.adopt),
+            COINS.name: self._cached(COINS, batch, lambda _query: interval_s(COINS.provider_query)),
         }
         self.cached: Mapping[str, CachedSource[Any, Any]] = {
             name: own[name] if name in own else self._cached(category, manager, interval_s)
-            for name, category in CATEGORIES.items()
+            for name, category in (CATEGORIES | HELPERS).items()
         }
+        self.names = CoinNames(
+            self.cached[COIN_LIST.name], self.cached[COINS.name], self.coins, clock=clock
+        )
+
+    def _contracts(self) -> Mapping[str, str]:
+        """The coin ids by contract, as the last list of all coins has them."""
+        newest = self.cached[COIN_LIST.name].newest
+        return newest.data.contracts if newest else {}
+
+    async def _share_coin(self, query: CoinQuery, answer: Answer[Coin | None]) -> None:
+        await self.cached[COINS.name].update(query, lambda _known: answer, is_fresh=True)
 
     def _cached(
         self,

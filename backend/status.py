@@ -63,12 +63,14 @@ class StatusService:
 
     def __post_init__(self) -> None:
         self._began = self.clock.monotonic()
+        #: Without the categories that only serve the routes of others.
+        self._listed = tuple(name for name in self.caches if name in CATEGORIES)
 
     def overview(self, websocket: WebSocketStatus) -> GatewayStatus:
         """The full status; the API passes in the counters of its stream."""
-        categories = {name: self._category(name) for name in self.caches}
-        counters = [cache.counters for cache in self.caches.values()]
+        categories = {name: self._category(name) for name in self._listed}
         providers = {p.name: p for name in self.caches for p in self.manager.chain(name)}
+        counters = [cache.counters for cache in self.caches.values()]
         healths = {category.status for category in categories.values()}
         return GatewayStatus(
             status=healths.pop() if len(healths) == 1 else "degraded",
@@ -90,8 +92,8 @@ class StatusService:
 
     def explain(self, category: str) -> Explanation:
         """Raises InvalidParameter if the category is unknown."""
-        if category not in self.caches:
-            raise InvalidParameter("category", "unknown", tuple(self.caches))
+        if category not in self._listed:
+            raise InvalidParameter("category", "unknown", self._listed)
         choice, refusals = self.manager.explain(CATEGORIES[category].provider_query)
         if choice is None:
             return Explanation(category, None, "no provider is eligible", refusals)

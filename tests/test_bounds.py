@@ -37,6 +37,8 @@ FIXED = {
     "PacedWindow._unsaved": "minutes between two calls, saved with each call",
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
+    "RatesMonitor._last": "currencies of the list",
+    "RatesMonitor._pending": "currencies of the list",
     "SmoothRotation._credit": "providers",
     "Sources._stores": "categories",
     "Sources.cached": "categories",
@@ -65,6 +67,8 @@ ONE_FOR_EACH = {
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
     "CoinBook._best",
+    "CoinNames._folded",
+    "CoinNames._symbols",
     "CoinBook._by_key",
     "CoinBook._visible",
     "CoinTagger._names",
@@ -77,11 +81,16 @@ OF_THE_MARKET = {
 SHORT_LIVED = {
     "ForeignIds._by_id",
     "ForeignIds._by_name",
+    "Additions.coins",
     "Refusal.headers",
     "SavedState.answers",
     "SavedState.blocks",
     "SavedState.calls",
     "_Body._pieces",
+    "_Found.coins",
+    "_Found.refresh_ids",
+    "_Found.validities",
+    "_Found.warnings",
     "_ArticleIndex._by_title",
     "_ArticleIndex.articles",
 }

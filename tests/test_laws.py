@@ -16,6 +16,7 @@ VENDOR_IMPORTS = {
     "backend.identity.instruments",
     "backend.models.account",
     "backend.models.chains",
+    "backend.models.coins",
     "backend.models.gas",
     "backend.models.global_market",
     "backend.models.market",

@@ -39,8 +39,9 @@ def json_envelope(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
 def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
     """What describes the refresh; nothing in it changes by the second."""
     latency_ms = answer.latency_ms
-    return {
+    described: dict[str, Any] = {
         "source": answer.source,
+        "sources": answer.sources,
         "latency_ms": None if latency_ms is None else round(latency_ms, 1),
         "fetched_at": answer.fetched_at,
         "expires_at": answer.expires_at,
@@ -58,6 +59,11 @@ def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
         "total": page.total,
         "warnings": [*answer.warnings, *page.warnings],
     }
+    if page.currency is not None:
+        fx = page.conversion
+        rate = {"source": fx.source, "rate": fx.rate, "as_of": fx.as_of} if fx else None
+        described |= {"currency": page.currency, "fx": rate}
+    return described
 
 
 def csv_table(row_type: type[Any]) -> Encode:

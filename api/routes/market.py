@@ -13,12 +13,12 @@ from api.routes.parameters import (
     TableFormat,
     VsCurrency,
     comma_list,
-    refuse_other_currencies,
+    currency_of,
 )
 from api.routes.responder import gateway_of, responder_of
-from api.routes.schemas import SYMBOL_ERRORS, documented
+from api.routes.schemas import SYMBOL_ERRORS, MoneyMeta, documented
 from api.routes.slashes import redirect, reference_without_slashes
-from backend.models.market import Coin
+from backend.models.market import Coin, CoinWithSparkline
 from backend.services.market.service import SORT_FIELDS, MarketView
 
 router, coin_router = checked_router("market"), checked_router("market")
@@ -30,6 +30,9 @@ Names = Annotated[
         description="comma list of ids, symbols or pairs",
         examples=["BTC,ETH", "bitcoin,BNBUSDT"],
     ),
+]
+Sparkline = Annotated[
+    bool, Query(description="add `sparkline_7d`, the hourly prices of seven days", examples=[True])
 ]
 SortField = Annotated[
     str,
@@ -45,7 +48,13 @@ SortField = Annotated[
 @router.get(
     "/api/market",
     summary="The market list",
-    responses=documented("MarketEnvelope", list[Coin], *SYMBOL_ERRORS, "unsupported"),
+    responses=documented(
+        "MarketEnvelope",
+        list[CoinWithSparkline] | list[Coin],
+        *SYMBOL_ERRORS,
+        "unsupported",
+        meta=MoneyMeta,
+    ),
 )
 async def read_market(
     request: Request,
@@ -58,17 +67,21 @@ async def read_market(
     symbols: Names = None,
     ids: Names = None,
     sort: SortField = "market_cap_rank",
+    sparkline: Sparkline = False,
     currency: Currency = None,
     vs_currency: VsCurrency = None,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Coins by market-cap rank. Parameters cause no calls to providers."""
-    refuse_other_currencies(currency, vs_currency)
-    view = MarketView(limit, offset, comma_list("symbols", symbols, ids), sort)
+    """Coins by market-cap rank, and by name also those beyond the list of 250."""
+    names, code = comma_list("symbols", symbols, ids), currency_of(currency, vs_currency)
+    view = MarketView(limit, offset, names, sort, code, sparkline)
     market = gateway_of(request).market
-    answer = await market.latest()
-    page, encode = partial(market.top, answer.data, view), encoder(format, Coin)
-    return await responder_of(request).respond(request, answer, (view, format), page, encode)
+    answer, additions = await market.asked(view)
+    page = partial(market.top, answer.data, view, additions)
+    selection = view, format, additions.refresh_ids
+    return await responder_of(request).respond(
+        request, answer, selection, page, encoder(format, row_type(sparkline))
+    )
 
 
 @coin_router.get(
@@ -76,7 +89,13 @@ async def read_market(
     summary="One coin",
     responses={
         307: {"description": "to the same path without the slash at its end"},
-        **documented("CoinEnvelope", Coin, *SYMBOL_ERRORS, "unsupported"),
+        **documented(
+            "CoinEnvelope",
+            CoinWithSparkline | Coin,
+            *SYMBOL_ERRORS,
+            "unsupported",
+            meta=MoneyMeta,
+        ),
     },
 )
 async def read_coin(
@@ -84,18 +103,25 @@ async def read_coin(
     coin: Annotated[
         str, Path(max_length=64, description="id, symbol or pair", examples=["bitcoin", "BTC"])
     ],
+    sparkline: Sparkline = False,
     currency: Currency = None,
     vs_currency: VsCurrency = None,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """One coin by id, symbol or pair."""
-    refuse_other_currencies(currency, vs_currency)
+    """One coin by id, symbol or pair; also beyond the list of 250."""
+    code = currency_of(currency, vs_currency)
     if coin.endswith("/") or not coin:  # a redirect, as for all other paths
         reference = reference_without_slashes(request.scope)
         return redirect(reference) if reference else problem(request, "not_found", "no such path")
     market = gateway_of(request).market
-    answer = await market.latest()
-    page, encode = partial(market.coin, answer.data, coin), encoder(format, Coin)
+    view = MarketView(names=(coin,), currency=code, sparkline=sparkline)
+    answer, additions = await market.asked(view)
+    page = partial(market.coin, answer.data, coin, additions)
+    selection = "coin", view, format, additions.refresh_ids
     return await responder_of(request).respond(
-        request, answer, ("coin", coin, format), page, encode
+        request, answer, selection, page, encoder(format, row_type(sparkline))
     )
+
+
+def row_type(sparkline: bool) -> type[Coin]:
+    return CoinWithSparkline if sparkline else Coin

@@ -10,9 +10,9 @@ from api.cache.formats import JSON, csv_table, json_envelope, meta
 from api.edge.client_limits import account_of
 from api.encoding import to_json
 from api.routes.checked_routes import checked_router
-from api.routes.parameters import Currency, Instant, VsCurrency, refuse_other_currencies
+from api.routes.parameters import BOOKS, BookCurrency, Instant, VsBookCurrency, currency_of
 from api.routes.responder import gateway_of, responder_of
-from api.routes.schemas import SYMBOL_ERRORS, documented
+from api.routes.schemas import SYMBOL_ERRORS, MoneyMeta, documented
 from backend.models.answer import Answer
 from backend.models.ohlc import Candle, Interval
 from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
@@ -55,7 +55,7 @@ class OhlcFormat(StrEnum):
 @router.get(
     "/api/market/ohlc",
     summary="Candles",
-    responses=documented("OhlcEnvelope", CandleRows, *SYMBOL_ERRORS, "unsupported"),
+    responses=documented("OhlcEnvelope", CandleRows, *SYMBOL_ERRORS, "unsupported", meta=MoneyMeta),
 )
 async def read_ohlc(
     request: Request,
@@ -67,8 +67,8 @@ async def read_ohlc(
     include_open: Annotated[
         bool, Query(description="include the candle that is still open", examples=[False])
     ] = True,
-    currency: Currency = None,
-    vs_currency: VsCurrency = None,
+    currency: BookCurrency = None,
+    vs_currency: VsBookCurrency = None,
     format: Annotated[
         OhlcFormat,
         Query(description="arrays: [timestamp, o, h, l, c, volume]", examples=["arrays"]),
@@ -79,13 +79,13 @@ async def read_ohlc(
     With `start` the first candles from there, else the newest. `start` and `end` without `limit`
     give all candles between them, up to 10,000.
     """
-    refuse_other_currencies(currency, vs_currency)
     view = OhlcView(
         interval,
         limit,
         parse_instant("start", start) if start is not None else None,
         parse_instant("end", end) if end is not None else None,
         include_open,
+        currency_of(currency, vs_currency, BOOKS),
     )
     ohlc = gateway_of(request).ohlc
     answer = await ohlc.candles(symbol, view, account_of(request.scope).charge)

@@ -15,6 +15,8 @@ from starlette.datastructures import QueryParams
 
 from api.cache.formats import Format
 from backend.errors import InvalidParameter, UnknownName, UnknownParameter, Unsupported
+from backend.identity.currencies import CURRENCIES
+from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR
 from backend.services.market.service import MOST_NAMES
 
 #: Unknown parameters that an error names, characters of each name, and suggestions for each.
@@ -62,10 +64,18 @@ Instant = Annotated[
         examples=["2026-11-20", "2026-11-20T12:00:00Z", "1795132800"],
     ),
 ]
-#: Currencies of amounts.
-CURRENCIES = ("usd",)
-Currency = Annotated[str | None, choice("currency of all amounts, in any case", CURRENCIES)]
-VsCurrency = Annotated[str | None, choice("another name of `currency`", CURRENCIES)]
+#: Currencies of amounts, and of the books from which candles come.
+AMOUNTS = tuple(code.lower() for code in CURRENCIES)
+BOOKS = tuple(code.lower() for code in (DOLLAR, *BOOK_CURRENCIES))
+Currency = Annotated[
+    str | None, choice("currency of all amounts, in any case; default `usd`", AMOUNTS)
+]
+VsCurrency = Annotated[str | None, choice("another name of `currency`", AMOUNTS)]
+BookCurrency = Annotated[
+    str | None,
+    choice("quote currency of the books, in any case; default `usd`: never converted", BOOKS),
+]
+VsBookCurrency = Annotated[str | None, choice("another name of `currency`", BOOKS)]
 TableFormat = Annotated[
     Format, Query(description="csv has the rows without `meta`", examples=["csv"])
 ]
@@ -107,12 +117,16 @@ def _plain(name: str) -> str:
     return snake.replace("-", "_").lower()
 
 
-def refuse_other_currencies(currency: str | None, vs_currency: str | None) -> None:
-    """Raises Unsupported; InvalidParameter where both names are given."""
+def currency_of(
+    currency: str | None, vs_currency: str | None, available: Sequence[str] = AMOUNTS
+) -> str:
+    """The code in capitals, USD by default. Raises Unsupported with the available ones;
+    InvalidParameter where both names are given."""
     if currency is not None and vs_currency is not None:
         raise InvalidParameter("vs_currency", "is another name of currency: give only one of them")
-    refuse_others("currency", currency, CURRENCIES)
-    refuse_others("vs_currency", vs_currency, CURRENCIES)
+    refuse_others("currency", currency, available)
+    refuse_others("vs_currency", vs_currency, available)
+    return (currency or vs_currency or DOLLAR).upper()
 
 
 def refuse_others(parameter: str, value: str | None, available: Sequence[str]) -> None:

@@ -38,10 +38,20 @@ class AttemptSchema:
 
 
 @dataclass
+class FxSchema:
+    """The exchange rate that converted the amounts: units of the currency for one dollar."""
+
+    source: str
+    rate: float
+    as_of: datetime
+
+
+@dataclass
 class Meta:
     """Describes one refresh; the same for all clients until the next one."""
 
     source: str | list[str]
+    sources: list[str]
     latency_ms: float | None
     fetched_at: datetime
     expires_at: datetime
@@ -51,6 +61,14 @@ class Meta:
     count: int
     total: int
     warnings: list[str]
+
+
+@dataclass
+class MoneyMeta(Meta):
+    """As Meta, for amounts of money; `fx` is null for amounts that were not converted."""
+
+    currency: str
+    fx: FxSchema | None
 
 
 @dataclass
@@ -97,9 +115,9 @@ class Problem:
     suggestions: list[str] | None = None
 
 
-def documented(name: str, data: Any, *codes: str) -> dict[int | str, Any]:
+def documented(name: str, data: Any, *codes: str, meta: type[Meta] = Meta) -> dict[int | str, Any]:
     """The `responses` of a data route: the envelope with this name, a CSV table, and errors."""
-    envelope = make_dataclass(name, [("data", data), ("meta", Meta)])
+    envelope = make_dataclass(name, [("data", data), ("meta", meta)])
     content = {"application/json": {}, "text/csv": {"schema": {"type": "string"}}}
     return {
         200: {"model": envelope, "content": content},

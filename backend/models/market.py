@@ -1,7 +1,7 @@
 """Coins and their prices: the questions, what providers bring, and the canonical row."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Annotated, ClassVar
 
@@ -81,6 +81,21 @@ class Coin:
         """Identifies the coin: its id, or its symbol while no ranked list is known."""
         return self.id or self.symbol
 
+    def without_figures(self) -> "Coin":
+        """The row with its names, rank, supply and stamp only."""
+        return replace(
+            self,
+            price=None,
+            market_cap=None,
+            volume_24h=None,
+            high_24h=None,
+            low_24h=None,
+            price_change_24h=None,
+            price_change_percentage_24h=None,
+            price_change_percentage_1h=None,
+            price_change_percentage_7d=None,
+        )
+
     @model_validator(mode="after")
     def _is_plausible(self) -> "Coin":
         price, high, low = self.price, self.high_24h, self.low_24h
@@ -97,6 +112,18 @@ class Coin:
             if not agree(self.market_cap, expected, MARKET_CAP_SLACK):
                 raise ValueError("market cap is not price times supply")
         return self
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class CoinWithSparkline(Coin):
+    """As Coin, with the hourly prices of the last seven days, oldest first."""
+
+    sparkline_7d: tuple[Positive, ...] | None = None
+
+
+def with_sparkline(coin: Coin, prices: tuple[float, ...] | None) -> CoinWithSparkline:
+    row = {each.name: getattr(coin, each.name) for each in fields(Coin)}
+    return CoinWithSparkline(**row, sparkline_7d=prices)
 
 
 def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -15,16 +16,33 @@ CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")]
 
 
 @validated(frozen=True, slots=True, config=STRICT)
+class PastRates:
+    """The rates of an earlier time."""
+
+    at: Instant
+    rates: Mapping[CurrencyCode, Positive]
+
+
+@validated(frozen=True, slots=True, config=STRICT)
 class ExchangeRates:
     """Units of each currency for one US dollar: `EUR: 0.92`, `JPY: 150.1`, `BTC: 0.000016`.
 
     `as_of` is the time or the day of the rates where the provider tells it, else None. `refused`
-    names the currencies whose rate was left out: zero, not a number, or of an odd code.
+    names the currencies whose rate was left out: zero, not a number, or of an odd code. `history`
+    has the rates of the last day, oldest first; a provider leaves it empty.
     """
 
     rates: Mapping[CurrencyCode, Positive]
     as_of: Instant | None = None
     refused: tuple[str, ...] = ()
+    history: tuple[PastRates, ...] = ()
+
+    def before(self, code: str, at: datetime, near: timedelta) -> float | None:
+        """The rate of the currency at about `at`; None if none is known within `near`."""
+        nearest = min(self.history, key=lambda past: abs(past.at - at), default=None)
+        if nearest is None or abs(nearest.at - at) > near:
+            return None
+        return nearest.rates.get(code)
 
 
 @dataclass(frozen=True)

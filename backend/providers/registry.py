@@ -36,6 +36,10 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("coingecko_pro.ohlc_native", "coingecko_pro.ohlc_range"),
         ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
     ),
+    # Only CoinGecko knows its own ids.
+    "coins": (("coingecko_pro", "coingecko_free"),),
+    "coin_list": (("coingecko_pro", "coingecko_free"),),
+    "sparklines": (("coingecko_pro", "coingecko_free"),),
     # All of them are called together.
     "news": (("cryptopanic", "newsapi", *rss.PUBLISHERS),),
     # Clients notice a change of the index, so that it changes only on a failure.

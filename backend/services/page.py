@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from backend.services.currency import Conversion
+
 T = TypeVar("T")
 
 #: Rows that a warning names; it counts the others.
@@ -12,11 +14,17 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """The rows of one view, the number of rows before `limit` and `offset`, and warnings."""
+    """The rows of one view, the number of rows before `limit` and `offset`, and warnings.
+
+    `currency` is that of the amounts, None for rows without any; `conversion` is that from dollars,
+    if they were converted.
+    """
 
     rows: T
     total: int
     warnings: tuple[str, ...] = ()
+    currency: str | None = None
+    conversion: Conversion | None = None
 
 
 def few_of(notes: Sequence[str], rest: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ ASKED: dict[str, tuple[str, ...]] = {
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2",
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2&format=csv",
     ),
+    "/api/search": ("/api/search?q=coin-1&limit=2", "/api/search?q=coin-1&limit=2&format=csv"),
     "/api/status": ("/api/status",),
     "/metrics": ("/metrics",),
     "/api/news": ("/api/news?limit=1", "/api/news?limit=1&format=csv"),

@@ -27,6 +27,7 @@ RIGHT = {
     "/api/market": "/api/market?symbols=BTC",
     "/api/market/{coin}": "/api/market/bitcoin",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC",
+    "/api/search": "/api/search?q=bitc",
     "/api/news": "/api/news",
     "/api/sentiment": "/api/sentiment",
     "/api/gas": "/api/gas",
@@ -37,6 +38,7 @@ WRONG = {
     "/api/market": "/api/market?limit=0",
     "/api/market/{coin}": f"/api/market/{'bitcoin' * 10}",
     "/api/market/ohlc": "/api/market/ohlc?symbol=",
+    "/api/search": "/api/search?q=bitc&limit=51",
     "/api/news": "/api/news?limit=201",
     "/api/sentiment": "/api/sentiment?days=0",
     "/api/gas": "/api/gas?format=xml",
@@ -48,6 +50,7 @@ UNKNOWN = {
     "/api/market": "/api/market?symbol=BTC",
     "/api/market/{coin}": "/api/market/bitcoin?convert=usd",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&timeframe=1h",
+    "/api/search": "/api/search?q=bitc&query=bitc",
     "/api/news": "/api/news?currencies=BTC",
     "/api/sentiment": "/api/sentiment?limit=7",
     "/api/gas": "/api/gas?network=ethereum",
@@ -60,9 +63,9 @@ UNKNOWN = {
 }
 #: One for what no provider serves.
 UNSUPPORTED = {
-    "/api/market": "/api/market?currency=eur",
-    "/api/market/{coin}": "/api/market/bitcoin?currency=eur",
-    "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=eur",
+    "/api/market": "/api/market?currency=xyz",
+    "/api/market/{coin}": "/api/market/bitcoin?currency=xyz",
+    "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=xyz",
     "/api/gas": "/api/gas?chain=dogecoin",
     "/api/stream": "/api/stream?channels=gas&chain=dogecoin",
 }

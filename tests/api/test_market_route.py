@@ -14,7 +14,18 @@ from tests.api.conftest import Serve
 from tests.world.server import World
 
 KEYS = [field.name for field in fields(Coin)]
-META = {"source", "latency_ms", "fetched_at", "expires_at", "stale", "stale_reason", "tried"}
+META = {
+    "source",
+    "sources",
+    "currency",
+    "fx",
+    "latency_ms",
+    "fetched_at",
+    "expires_at",
+    "stale",
+    "stale_reason",
+    "tried",
+}
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 

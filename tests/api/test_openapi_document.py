@@ -56,7 +56,11 @@ def test_every_operation_is_described_and_belongs_to_one_group() -> None:
 
 
 #: Without which a path has no answer.
-NEEDED = {"/api/market/ohlc": {"symbol": "BTC"}, "/api/market/{coin}": {"coin": "bitcoin"}}
+NEEDED = {
+    "/api/search": {"q": "bitc"},
+    "/api/market/ohlc": {"symbol": "BTC"},
+    "/api/market/{coin}": {"coin": "bitcoin"},
+}
 
 
 def requests() -> list[Any]:

@@ -126,6 +126,7 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         "/api/market",
         "/api/market/{coin}",
         "/api/market/ohlc",
+        "/api/search",
         "/api/news",
         "/api/sentiment",
         "/api/gas",

@@ -22,12 +22,13 @@ from api.cache.formats import json_envelope
 from backend.models.answer import Answer
 from backend.models.market import Market, MarketQuery, Quotes, QuotesQuery
 from backend.providers.adapter import Context
-from backend.providers.vendors import coingecko
-from backend.services.market.service import MarketService, MarketView
+from backend.providers.vendors import coingecko_coins
+from backend.services.market.service import MarketView
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.benchmarks.fanout_control import ROOT, run
 from tests.clocks import EPOCH, EPOCH_MS
+from tests.services.helpers import market_service
 from tests.world import data
 from tests.world.server import World
 
@@ -132,7 +133,7 @@ class Told:
 
     async def fetch(self, _query: QuotesQuery) -> Answer[Quotes]:
         context = Context("coingecko_free", "keyless", EPOCH_MS)
-        listed = coingecko.parse_markets(QuotesQuery(), [orjson.loads(self._body)], context)
+        listed = coingecko_coins.parse_markets(QuotesQuery(), [orjson.loads(self._body)], context)
         return Answer(listed, "coingecko_free", EPOCH, 1.0)
 
 
@@ -145,7 +146,7 @@ async def cold_key_ms(rounds: int) -> list[float]:
     took = []
     for _ in range(rounds):
         universe = UniverseSource(Told(body))
-        service = MarketService(CoinDirectory(universe))
+        service = market_service(CoinDirectory(universe))
         began = time.process_time()
         answer: Answer[Market] = await universe.fetch(MarketQuery())
         json_envelope(answer, service.top(answer.data, MarketView(250, 0, (), "market_cap_rank")))

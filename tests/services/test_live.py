@@ -43,6 +43,7 @@ from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
 from tests.instruments import instrument, instruments
+from tests.services.helpers import no_names
 
 pytestmark = pytest.mark.looptime
 HOURS = OhlcView(Interval.H1)
@@ -200,7 +201,8 @@ class Bench:
     def live(self) -> LiveService:
         clock, cache = LoopClock(), self.cache
         sources = dict.fromkeys(("market", "ohlc", "news", "sentiment", "gas"), cache)
-        ohlc = OhlcService(cache, CoinDirectory(cache), clock=clock, deadline_s=4.0)
+        directory = CoinDirectory(cache)
+        ohlc = OhlcService(cache, directory, no_names(directory), clock=clock, deadline_s=4.0)
         ticks = cast("TickSource | None", self.ticks)
         return LiveService(ticks, sources, self.universe, ohlc, clock=clock)
 

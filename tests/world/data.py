@@ -20,6 +20,12 @@ FAMOUS = (
 #: A lesser coin with a famous ticker.
 IMPOSTOR = ("fake-bitcoin", "btc", "Fake Bitcoin", 0.002)
 ROWS = 250
+#: Coins beyond the list: id, symbol, name, price in USD, rank, address of the contract.
+BEYOND = (
+    ("far-away", "far", "Far Away", 0.25, 900, "0xFaR0000000000000000000000000000000000001"),
+    ("far-cousin", "far", "Far Cousin", 9.0, 2_400, "0xFaR0000000000000000000000000000000000002"),
+    ("btc-of-mars", "btcm", "Bitcoin of Mars", 0.5, 1_200, "MarsAddress"),
+)
 
 
 def coins(now: datetime) -> list[dict[str, Any]]:
@@ -27,6 +33,42 @@ def coins(now: datetime) -> list[dict[str, Any]]:
     filler = [(f"coin-{n}", f"c{n}", f"Coin {n}", 1.0 + n) for n in range(ROWS - len(FAMOUS) - 1)]
     listed = (*FAMOUS, *filler, IMPOSTOR)
     return [coin_row(rank, *coin, now) for rank, coin in enumerate(listed, start=1)]
+
+
+def single_coins(query: dict[str, str], now: datetime) -> list[dict[str, Any]]:
+    """Rows by `ids` or by `symbols` (the best-ranked coin of each)."""
+    rows = [
+        *coins(now),
+        *(coin_row(one[4], one[0], one[1], one[2], one[3], now) for one in BEYOND),
+    ]
+    if "ids" in query:
+        ids = query["ids"].split(",")
+        return [row for row in rows if row["id"] in ids]
+    best: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda one: int(one["market_cap_rank"])):
+        best.setdefault(row["symbol"], row)
+    return [best[symbol] for symbol in query["symbols"].lower().split(",") if symbol in best]
+
+
+def all_names(now: datetime) -> list[dict[str, Any]]:
+    """The list of all coins, with the contracts of tokens."""
+    listed = [{**one, "platforms": {"": ""}} for one in coins(now)]
+    beyond = [
+        {"id": name, "symbol": symbol, "name": title, "platforms": {"ethereum": address}}
+        for name, symbol, title, _, _, address in BEYOND
+    ]
+    fields = ("id", "symbol", "name", "platforms")
+    return [{field: row[field] for field in fields} for row in (*listed, *beyond)]
+
+
+def with_sparklines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """168 hourly prices a coin; the newest coin has fewer, and one has none."""
+    for place, row in enumerate(rows):
+        price = row["current_price"]
+        hours = 168 if place < len(rows) - 2 else len(rows) - 1 - place
+        prices = [price * (1 + 0.001 * (hour % 7)) for hour in range(hours)]
+        row["sparkline_in_7d"] = {"price": prices}
+    return rows
 
 
 def coin_row(
@@ -46,6 +88,8 @@ def coin_row(
         "low_24h": price * 0.97,
         "price_change_24h": price * 0.01,
         "price_change_percentage_24h": 1.01,
+        "price_change_percentage_1h_in_currency": 0.25,
+        "price_change_percentage_7d_in_currency": -4.5,
         "circulating_supply": supply,
         "last_updated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }

@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
 
 from backend.clock import Clock, SystemClock
 from tests.world import data, feeds, venues
@@ -64,10 +66,19 @@ def coingecko(facts: Facts, name: str, request: Request) -> Reply:
     if is_wanted and (key != facts.good_keys.get(name) or name in facts.revoked):
         return coingecko_error(401, 10002)
     if request.path == "/api/v3/coins/markets":
-        return json_reply(data.coins(data.utc(facts.now_ms - 20_000)))
+        return json_reply(_markets(request.query, data.utc(facts.now_ms - 20_000)))
+    if request.path == "/api/v3/coins/list":
+        return json_reply(data.all_names(data.utc(facts.now_ms)))
     if request.path == "/api/v3/key":
         return json_reply(facts.account) if name == "coingecko_pro" else coingecko_error(401, 10005)
     return _coingecko_candles(facts, name, request)
+
+
+def _markets(query: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
+    if "ids" in query or "symbols" in query:
+        return data.single_coins(dict(query), now)
+    rows = data.coins(now)
+    return data.with_sparklines(rows) if query.get("sparkline") == "true" else rows
 
 
 def _coingecko_candles(facts: Facts, name: str, request: Request) -> Reply:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from backend.clock import Clock
 from backend.errors import DeadlineExceeded, InvalidParameter
@@ -13,7 +13,8 @@ from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
-from backend.services.market.symbols import CoinDirectory, Resolution
+from backend.services.market.coin_names import CoinNames
+from backend.services.market.symbols import CoinDirectory, Resolution, SymbolIndex
 from backend.services.page import Page, few_of
 
 #: Candles that one query fetches: the newest of them serve every smaller limit.
@@ -52,10 +53,17 @@ class OhlcService:
     """`/api/market/ohlc`: resolves the symbol, fetches candles, cuts them to the view."""
 
     def __init__(
-        self, source: CandleSource, coins: CoinDirectory, *, clock: Clock, deadline_s: float
+        self,
+        source: CandleSource,
+        coins: CoinDirectory,
+        names: CoinNames,
+        *,
+        clock: Clock,
+        deadline_s: float,
     ) -> None:
         self._source = source
         self._coins = coins
+        self._names = names
         self._clock = clock
         self._deadline_s = deadline_s
 
@@ -88,7 +96,7 @@ class OhlcService:
                 if index is None:
                     latest = await self._coins.latest()
                     index = self._coins.index(latest.data)
-                found = index.resolve(symbol)
+                found, latest = await self._resolved(symbol, index, latest)
                 coin = found.coin
                 query = OhlcQuery(
                     coin.id,
@@ -110,6 +118,17 @@ class OhlcService:
         answer = answer.depending_on(latest.validity if latest and is_repeatable else None)
         return query, replace(answer, warnings=(*notes, *answer.warnings))
 
+    async def _resolved(
+        self, symbol: str, index: SymbolIndex, latest: Answer[Market] | None
+    ) -> tuple[Resolution, Answer[Any] | None]:
+        """The coin, also beyond the list, and the answer on which the candles depend besides."""
+        known = index.find(symbol)
+        if known or not index.market.ranked:
+            return known or index.resolve(symbol), latest
+        answer, found = await self._names.resolve(symbol)
+        is_namesake = index.find(found.coin.symbol) is not None
+        return replace(found, is_best_ranked=not is_namesake), answer
+
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: from `start` on if it is given, else the newest."""
         with_open = view.include_open and not self.open_is_too_old(answer)
@@ -121,7 +140,7 @@ class OhlcService:
         ]
         total, limit = len(rows), _limit(view)
         rows = rows[:limit] if view.start_ms is not None else rows[-limit:]
-        return Page(tuple(rows), total, _shortage(answer, view))
+        return Page(tuple(rows), total, _shortage(answer, view), view.currency)
 
     def open_is_too_old(self, answer: Answer[Candles]) -> bool:
         """True if the forming candle is too stale to be served. Closed candles never change."""

@@ -1,7 +1,7 @@
 """One record for each coin of the market: its row, and what is known of it besides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backend.identity.instruments import Instrument
@@ -107,7 +107,7 @@ class CoinBook:
             else:
                 hidden += 1
                 if record.visible is record.coin:  # once: streams compare rows by identity
-                    self.show(record, without_figures(record.coin))
+                    self.show(record, record.coin.without_figures())
         return hidden
 
     def _carried(self, coin: Coin) -> CoinRecord:
@@ -120,7 +120,7 @@ class CoinBook:
         known = self._by_key.get(coin.key)
         if known is not None and coin == known.visible:
             return known
-        if known is not None and coin.price is None and coin == without_figures(known.coin):
+        if known is not None and coin.price is None and coin == known.coin.without_figures():
             known.visible = coin
             return known
         pending = known.pending if known else None
@@ -136,17 +136,3 @@ class CoinBook:
         self._by_key = {record.coin.key: record for record in reversed(records)}
         self._best = {record.coin.symbol: record for record in reversed(records)}
         self._visible = [record.visible for record in records]
-
-
-def without_figures(coin: Coin) -> Coin:
-    """The row with its names, rank, supply and stamp only."""
-    return replace(
-        coin,
-        price=None,
-        market_cap=None,
-        volume_24h=None,
-        high_24h=None,
-        low_24h=None,
-        price_change_24h=None,
-        price_change_percentage_24h=None,
-    )

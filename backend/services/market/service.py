@@ -1,16 +1,24 @@
 """The market list: readers' filters, orders and pages of one answer."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, fields
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
+from typing import Any, TypeVar
 
-from backend.errors import InvalidParameter
-from backend.models.answer import Answer
-from backend.models.market import Coin, Market
-from backend.services.market.symbols import CoinDirectory
+from backend.errors import GatewayError, InvalidParameter, UnknownSymbol
+from backend.identity.instruments import DOLLAR
+from backend.models.answer import Answer, Source, Validity
+from backend.models.coins import Sparklines, SparklinesQuery
+from backend.models.market import Coin, Market, with_sparkline
+from backend.services.currency import Conversion, CurrencyService
+from backend.services.market.coin_names import CoinNames
+from backend.services.market.symbols import CoinDirectory, Resolution
 from backend.services.page import Page
 
-COIN_FIELDS = tuple(field.name for field in fields(Coin))
+T = TypeVar("T")
+
+COIN_FIELDS = tuple(one.name for one in fields(Coin))
 SORT_FIELDS = tuple(sign + name for name in COIN_FIELDS for sign in ("", "-"))
 #: Names in one request.
 MOST_NAMES = 250
@@ -20,48 +28,156 @@ MOST_HELPED = 3
 
 @dataclass(frozen=True, slots=True)
 class MarketView:
-    """A reader's choice of rows. `names` are ids or symbols in any spelling."""
+    """A reader's choice of rows. `names` are ids or symbols in any spelling; amounts are in
+    `currency` (an upper-case code)."""
 
     limit: int = 100
     offset: int = 0
     names: tuple[str, ...] = ()
     sort: str = "market_cap_rank"
+    currency: str = DOLLAR
+    sparkline: bool = False
 
     def __post_init__(self) -> None:
         _sort_key(self.sort)
 
 
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a view needs besides the ranked list.
+
+    `coins` are those beyond the list by the name that the reader gave, `conversion` that from
+    dollars (None: none is needed, or `currency` has no rate). `refresh_ids` are those of the
+    answers that these came from: a view is made again when one of them changes.
+    """
+
+    currency: str = DOLLAR
+    conversion: Conversion | None = None
+    coins: Mapping[str, Resolution] = field(default_factory=dict)
+    sparklines: Sparklines | None = None
+    warnings: tuple[str, ...] = ()
+    refresh_ids: tuple[int, ...] = ()
+
+
+NO_ADDITIONS = Additions()
+
+
 class MarketService:
     """`/api/market`: the rows of a view."""
 
-    def __init__(self, coins: CoinDirectory) -> None:
-        self._coins = coins
+    def __init__(
+        self,
+        coins: CoinDirectory,
+        names: CoinNames,
+        currencies: CurrencyService,
+        sparklines: Source[SparklinesQuery, Sparklines],
+    ) -> None:
+        self._coins, self._names = coins, names
+        self._currencies, self._sparklines = currencies, sparklines
 
     async def latest(self) -> Answer[Market]:
         """The whole market. Raises GatewayError."""
         return await self._coins.latest()
 
-    def top(self, market: Market, view: MarketView) -> Page[tuple[Coin, ...]]:
+    async def asked(self, view: MarketView) -> tuple[Answer[Market], Additions]:
+        """The market, and what `view` needs besides it. Raises GatewayError.
+
+        The answer may be reused only while all of them may.
+        """
+        answer = await self.latest()
+        if not view.names and view.currency == DOLLAR and not view.sparkline:
+            return answer, NO_ADDITIONS
+        found = _Found()
+        index = self._coins.index(answer.data)
+        beyond = [name for name in view.names if answer.data.ranked and not index.find(name)]
+        if beyond:
+            is_all = len(beyond) == len(view.names)
+            await self._find_beyond(beyond, found, is_all=is_all)
+        if view.sparkline:
+            await self._add_sparklines(found)
+        conversion = None
+        if view.currency != DOLLAR:
+            conversion = await self._conversion(view.currency, found)
+        for validity in found.validities:
+            answer = answer.depending_on(validity)
+        return answer, Additions(
+            view.currency,
+            conversion,
+            found.coins,
+            found.sparklines,
+            tuple(found.warnings),
+            tuple(found.refresh_ids),
+        )
+
+    def top(
+        self, market: Market, view: MarketView, additions: Additions = NO_ADDITIONS
+    ) -> Page[tuple[Coin, ...]]:
         """The rows of `view`. Raises InvalidParameter, UnknownSymbol if no name is known."""
-        coins, warnings = self._named(market, view.names) if view.names else (market.coins, ())
+        coins: Collection[Coin] = market.coins
+        warnings: tuple[str, ...] = ()
+        if view.names:
+            coins, warnings = self._named(market, view.names, additions.coins)
         name, descends = _sort_key(view.sort)
         # Rows without the field come last in both orders, equal rows are ordered by rank.
         rows = [coin for coin in coins if getattr(coin, name) is not None]
         rows.sort(key=attrgetter(name), reverse=descends)
         rows += [coin for coin in coins if getattr(coin, name) is None]
         end = view.offset + view.limit
-        return Page(tuple(rows[view.offset : end]), len(rows), warnings)
+        shown = tuple(_shown(coin, additions) for coin in rows[view.offset : end])
+        return _page(shown, len(rows), (*warnings, *additions.warnings), additions)
 
-    def coin(self, market: Market, name: str) -> Page[Coin]:
+    def coin(self, market: Market, name: str, additions: Additions = NO_ADDITIONS) -> Page[Coin]:
         """One coin by id, symbol or pair. Raises UnknownSymbol, NotReady."""
-        found = self._coins.index(market).resolve(name)
-        return Page(found.coin, 1, found.warnings)
+        found = additions.coins.get(name) or self._coins.index(market).resolve(name)
+        warnings = (*found.warnings, *additions.warnings)
+        return _page(_shown(found.coin, additions), 1, warnings, additions)
+
+    async def _find_beyond(self, names: list[str], found: "_Found", *, is_all: bool) -> None:
+        """Adds the coins beyond the list. An unknown one is an error only if it is the only one."""
+        results = await asyncio.gather(*map(self._names.resolve, names), return_exceptions=True)
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, UnknownSymbol):
+                continue
+            if isinstance(result, GatewayError):
+                if is_all:
+                    raise result
+                found.warnings.append(f"{name!r} is not in the list, and could not be looked up")
+                found.validities.append(None)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answer, resolution = result
+                found.coins[name] = resolution
+                found.add(answer)
+
+    async def _add_sparklines(self, found: "_Found") -> None:
+        try:
+            answer = await self._sparklines.fetch(SparklinesQuery())
+        except GatewayError as error:
+            found.sparklines = Sparklines({})
+            found.warnings.append(f"sparklines are unknown: {error}")
+            found.validities.append(None)
+            return
+        found.sparklines = answer.data
+        found.add(answer)
+
+    async def _conversion(self, currency: str, found: "_Found") -> Conversion | None:
+        answer, conversion = await self._currencies.conversion(currency)
+        found.add(answer)
+        if conversion is None:
+            found.warnings.append(f"amounts are unknown: {answer.source} has no rate of {currency}")
+            return None
+        found.warnings += conversion.notes
+        if found.sparklines is not None:
+            found.sparklines = Sparklines({})
+            found.warnings.append(f"sparklines are unknown in {currency}")
+        return conversion
 
     def _named(
-        self, market: Market, names: tuple[str, ...]
+        self, market: Market, names: tuple[str, ...], beyond: Mapping[str, Resolution]
     ) -> tuple[Collection[Coin], tuple[str, ...]]:
         index = self._coins.index(market)
-        resolved = {name: index.find(name) for name in names}
+        resolved = {name: beyond.get(name) or index.find(name) for name in names}
         found = [resolution for resolution in resolved.values() if resolution]
         unknown = [name for name, resolution in resolved.items() if resolution is None]
         if not found:
@@ -73,6 +189,34 @@ class MarketService:
             hint = f"; did you mean {suggested}?" if suggested else ""
             notes.append(f"no coin is known as {name!r}{hint}")
         return coins.values(), tuple(notes)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Additions while they are gathered."""
+
+    coins: dict[str, Resolution] = field(default_factory=dict)
+    sparklines: Sparklines | None = None
+    warnings: list[str] = field(default_factory=list)
+    refresh_ids: list[int] = field(default_factory=list)
+    validities: list[Validity | None] = field(default_factory=list)
+
+    def add(self, answer: Answer[Any]) -> None:
+        self.refresh_ids.append(answer.refresh_id)
+        self.validities.append(answer.validity)
+
+
+def _shown(coin: Coin, additions: Additions) -> Coin:
+    """The row with the reader's additions."""
+    if additions.currency != DOLLAR:
+        coin = additions.conversion.coin(coin) if additions.conversion else coin.without_figures()
+    if additions.sparklines is None:
+        return coin
+    return with_sparkline(coin, additions.sparklines.prices.get(coin.key))
+
+
+def _page(rows: T, total: int, warnings: tuple[str, ...], additions: Additions) -> Page[T]:
+    return Page(rows, total, warnings, additions.currency, additions.conversion)
 
 
 def _sort_key(sort: str) -> tuple[str, bool]:

@@ -165,6 +165,15 @@ class SymbolIndex:
         return tuple(dict.fromkeys((*symbols, *ids)))[:MOST_SUGGESTIONS]
 
 
+def cut_pair(pair: str) -> tuple[str, ...]:
+    """The tickers that a pair against dollars can mean, in capitals: `PEPE/USDT`, `PEPEUSDT`."""
+    if cut := _CUT.search(pair):
+        return (pair[: cut.start()],) if cut[1] in DOLLARS and cut.start() else ()
+    return tuple(
+        pair.removesuffix(quote) for quote in DOLLARS if pair.endswith(quote) and pair != quote
+    )
+
+
 class CoinDirectory:
     """Finds coins by what readers call them. Only `latest` may cause a call to a provider."""
 

@@ -10,7 +10,7 @@ from backend.models.account import AccountLimits, AccountQuery
 from backend.models.market import Coin, QuotesQuery, Ranking
 from backend.providers.adapter import MIB, Call, Context
 from backend.providers.client import parsed
-from backend.providers.vendors import coingecko
+from backend.providers.vendors import coingecko, coingecko_coins
 from tests.clocks import EPOCH, EPOCH_MS
 
 
@@ -43,7 +43,7 @@ def coin_row(**changes: Any) -> dict[str, Any]:
 
 
 def markets(*rows: Any) -> Ranking:
-    return coingecko.parse_markets(QuotesQuery(), [list(rows)], context())
+    return coingecko_coins.parse_markets(QuotesQuery(), [list(rows)], context())
 
 
 def many(count: int, *others: Any) -> list[Any]:
@@ -306,7 +306,8 @@ def test_a_list_whose_newest_row_is_not_current_is_refused(text: str) -> None:
 
 def test_the_market_is_one_call_for_250_coins() -> None:
     params = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": "250", "page": "1"}
-    (call,) = coingecko.build_markets(QuotesQuery(), context())
+    params["price_change_percentage"] = "1h,7d"
+    (call,) = coingecko_coins.build_markets(QuotesQuery(), context())
     assert call.path == "/coins/markets"
     assert dict(call.params) == params
     assert call.max_bytes == 2 * MIB

@@ -20,6 +20,7 @@ from backend.services.instants import parse_instant
 from backend.services.market.symbols import CoinDirectory
 from tests.clocks import EPOCH, EPOCH_MS, ManualClock
 from tests.instruments import instrument, instruments
+from tests.services.helpers import no_names
 
 H1, D1 = Interval.H1, Interval.D1
 BLOCK_MS = 1_000 * HOUR
@@ -100,8 +101,9 @@ def answered(candles: tuple[Candle, ...], pair: str | None = None, **more: Any) 
 def service(
     source: CandleSource | SilentSource, market: Market = MARKET, deadline_s: float = 4.0
 ) -> OhlcService:
+    directory = CoinDirectory(OneMarket(market))
     return OhlcService(
-        source, CoinDirectory(OneMarket(market)), clock=ManualClock(), deadline_s=deadline_s
+        source, directory, no_names(directory), clock=ManualClock(), deadline_s=deadline_s
     )
 
 

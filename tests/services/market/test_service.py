@@ -13,6 +13,7 @@ from backend.models.market import Coin, Market, MarketQuery
 from backend.services.market.service import COIN_FIELDS, MarketService, MarketView
 from backend.services.market.symbols import CoinDirectory
 from tests.clocks import EPOCH
+from tests.services.helpers import market_service
 
 
 def coin(id: str | None, symbol: str, rank: int | None, **changes: Any) -> Coin:  # noqa: A002 - the row's word
@@ -57,7 +58,7 @@ class OneMarket:
 
 @pytest.fixture
 def service() -> MarketService:
-    return MarketService(CoinDirectory(OneMarket()))
+    return market_service(CoinDirectory(OneMarket()))
 
 
 def ids(rows: Sequence[Coin]) -> list[str | None]:
@@ -66,7 +67,7 @@ def ids(rows: Sequence[Coin]) -> list[str | None]:
 
 async def test_the_latest_market_is_the_sources_answer() -> None:
     source = OneMarket()
-    answer = await MarketService(CoinDirectory(source)).latest()
+    answer = await market_service(CoinDirectory(source)).latest()
     assert answer.data is MARKET
     assert answer.source == "coingecko_free"
     assert source.asked == [MarketQuery()]
@@ -210,7 +211,7 @@ def test_only_unknown_names_are_an_error_with_suggestions(service: MarketService
 
 
 def test_without_a_universe_unknown_names_are_warnings_or_not_ready() -> None:
-    service = MarketService(CoinDirectory(OneMarket(BARE)))
+    service = market_service(CoinDirectory(OneMarket(BARE)))
     page = service.top(BARE, MarketView(names=("BTC", "cardano")))
     assert [row.symbol for row in page.rows] == ["BTC"]
     assert len(page.warnings) == 1
@@ -219,7 +220,7 @@ def test_without_a_universe_unknown_names_are_warnings_or_not_ready() -> None:
 
 
 def test_without_a_universe_the_venues_order_is_kept() -> None:
-    service = MarketService(CoinDirectory(OneMarket(BARE)))
+    service = market_service(CoinDirectory(OneMarket(BARE)))
     assert service.top(BARE, MarketView()).rows == BARE.coins
     assert service.top(BARE, MarketView(sort="-market_cap_rank")).rows == BARE.coins
 
@@ -245,7 +246,7 @@ def test_an_unknown_coin_is_an_error(service: MarketService) -> None:
 
 def test_the_index_follows_the_market() -> None:
     directory = CoinDirectory(OneMarket())
-    service = MarketService(directory)
+    service = market_service(directory)
     first = directory.index(MARKET)
     assert directory.index(MARKET) is first
     assert service.coin(Market((SOLANA,), True), "SOL").rows is SOLANA

@@ -24,9 +24,9 @@ from backend.models.market import (
 )
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.providers.adapter import Context
-from backend.providers.vendors import coingecko
+from backend.providers.vendors import coingecko_coins
 from backend.services.market import overlay as rules
-from backend.services.market.coin_book import CoinBook, without_figures
+from backend.services.market.coin_book import CoinBook
 from backend.services.market.outlier_filter import OutlierFilter
 from backend.services.market.overlay import NO_UNIVERSE
 from backend.services.market.universe import MOST_TICKERS, UniverseSource
@@ -237,7 +237,7 @@ def told_supply(supply: Any) -> Ranking:
         circulating_supply=supply,
         last_updated=EPOCH.isoformat(),
     )
-    return coingecko.parse_markets(QuotesQuery(), [[row]], Context("cg", "keyless", EPOCH_MS))
+    return coingecko_coins.parse_markets(QuotesQuery(), [[row]], Context("cg", "keyless", EPOCH_MS))
 
 
 async def test_a_supply_of_1_7e308_spoils_neither_the_market_nor_a_tick() -> None:
@@ -780,7 +780,7 @@ async def test_figures_that_expired_in_another_process_are_still_compared_with_l
     None
 ):
     source = await known(RANKED, LISTED)
-    bare = without_figures(BETA)
+    bare = BETA.without_figures()
     source.adopt(answered(Market((ALPHA, bare), True, source._book.instruments)))
     assert source._book.visible_market().coins == (ALPHA, bare)
     assert source._book.market.coins == (ALPHA, BETA)

@@ -1,0 +1,187 @@
+"""Amounts in other currencies: exchange rates, a day's memory of them, and their conversion."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from backend.errors import Unsupported
+from backend.identity.currencies import CURRENCIES
+from backend.identity.instruments import DOLLAR
+from backend.models.answer import Answer, Source
+from backend.models.market import Coin
+from backend.models.rates import ExchangeRates, PastRates, RatesQuery
+
+#: A rate that differs by more than this share from the last one waits for a second report.
+DISAGREEMENT = 0.05
+#: A last rate that is older than this does not contradict a new one.
+COMPARABLE_FOR = timedelta(days=1)
+#: Rates are remembered at this distance, for the changes of a day in other currencies ...
+REMEMBERED_EVERY = timedelta(minutes=50)
+#: ... and for so long.
+REMEMBERED_FOR = timedelta(hours=25)
+#: A remembered rate stands for an instant that is no further away.
+NEAR = timedelta(minutes=45)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """From dollars to `currency`: `rate` is its units for one dollar, reported by `source` for the
+    time `as_of`. `day_ago` and `hour_ago` are earlier rates; None where they are not known."""
+
+    currency: str
+    rate: float
+    source: str
+    as_of: datetime
+    day_ago: float | None = None
+    hour_ago: float | None = None
+
+    def amount(self, in_dollars: float | None) -> float | None:
+        return None if in_dollars is None else in_dollars * self.rate
+
+    def coin(self, coin: Coin) -> Coin:
+        """The row with its amounts in the currency. Changes are those of the converted price: they
+        need the rate of that time, and are None without it."""
+        return replace(
+            coin,
+            price=self.amount(coin.price),
+            market_cap=self.amount(coin.market_cap),
+            volume_24h=self.amount(coin.volume_24h),
+            high_24h=self.amount(coin.high_24h),
+            low_24h=self.amount(coin.low_24h),
+            price_change_24h=self._change(coin),
+            price_change_percentage_24h=self._percentage(
+                coin.price_change_percentage_24h, self.day_ago
+            ),
+            price_change_percentage_1h=self._percentage(
+                coin.price_change_percentage_1h, self.hour_ago
+            ),
+            price_change_percentage_7d=None,
+        )
+
+    def _change(self, coin: Coin) -> float | None:
+        if coin.price is None or coin.price_change_24h is None or self.day_ago is None:
+            return None
+        return coin.price * self.rate - (coin.price - coin.price_change_24h) * self.day_ago
+
+    def _percentage(self, in_dollars: float | None, before: float | None) -> float | None:
+        if in_dollars is None or before is None:
+            return None
+        return ((1 + in_dollars / 100) * self.rate / before - 1) * 100
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings about what cannot be told in the currency."""
+        unknown = [
+            name for name, rate in (("1 h", self.hour_ago), ("24 h", self.day_ago)) if rate is None
+        ]
+        spans = [*unknown, "7 d"]
+        return (
+            f"changes over {', '.join(spans)} are unknown in {self.currency}: "
+            "no exchange rate of that time is known",
+        )
+
+
+class RatesMonitor:
+    """The source of exchange rates: refuses rates that leap, and adds those of the last day.
+
+    `fetch` raises SourceUnavailable.
+    """
+
+    def __init__(self, rates: Source[RatesQuery, ExchangeRates]) -> None:
+        self._rates = rates
+        self._last: dict[str, tuple[float, datetime]] = {}
+        #: Rates that contradicted the last ones, until a second report agrees with them.
+        self._pending: dict[str, float] = {}
+        self._history: tuple[PastRates, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<RatesMonitor {len(self._last)} currencies, {len(self._history)} remembered>"
+
+    async def fetch(self, query: RatesQuery) -> Answer[ExchangeRates]:
+        answer = await self._rates.fetch(query)
+        checked = self._checked(answer)
+        if later := answer.late_answer:
+
+            async def checked_later() -> Answer[ExchangeRates]:
+                return self._checked(await later())
+
+            checked = replace(checked, late_answer=checked_later)
+        return checked
+
+    def adopt(self, answer: Answer[ExchangeRates]) -> None:
+        """Goes on from an answer of an earlier run or of another process."""
+        at = answer.data.as_of or answer.fetched_at
+        self._last |= {code: (rate, at) for code, rate in answer.data.rates.items()}
+        self._history = answer.data.history
+
+    def _checked(self, answer: Answer[ExchangeRates]) -> Answer[ExchangeRates]:
+        """Without the rates that are refused: leaps, and those that contradict newer ones."""
+        at = answer.data.as_of or answer.fetched_at
+        kept: dict[str, float] = {}
+        refused = list(answer.data.refused)
+        for code, rate in answer.data.rates.items():
+            if code not in CURRENCIES:
+                continue
+            if self._is_believed(code, rate, at):
+                kept[code] = rate
+                self._pending.pop(code, None)
+                self._last[code] = rate, at
+            else:
+                self._pending[code] = rate
+                refused.append(code)
+        self._remember(answer.fetched_at, kept)
+        rates = ExchangeRates(kept, answer.data.as_of, tuple(refused), self._history)
+        return answer.carrying(rates)
+
+    def _is_believed(self, code: str, rate: float, at: datetime) -> bool:
+        last = self._last.get(code)
+        if last is None or _agree(rate, last[0]):
+            return True
+        if at < last[1]:  # of two that disagree, the older one is refused
+            return False
+        is_confirmed = code in self._pending and _agree(rate, self._pending[code])
+        return is_confirmed or at - last[1] > COMPARABLE_FOR
+
+    def _remember(self, at: datetime, rates: Mapping[str, float]) -> None:
+        if self._history and at - self._history[-1].at < REMEMBERED_EVERY:
+            return
+        recent = (past for past in self._history if at - past.at <= REMEMBERED_FOR)
+        self._history = (*recent, PastRates(at, rates))
+
+
+def _agree(one: float, other: float) -> bool:
+    return abs(one / other - 1) <= DISAGREEMENT
+
+
+class CurrencyService:
+    """Finds the conversion from dollars to a currency that a reader asks for."""
+
+    def __init__(self, rates: Source[RatesQuery, ExchangeRates]) -> None:
+        self._rates = rates
+
+    async def conversion(self, currency: str) -> tuple[Answer[ExchangeRates], Conversion | None]:
+        """The rate of `currency`, with the answer that has it; None where that answer has none.
+        Raises SourceUnavailable while no provider tells any rate."""
+        answer = await self._rates.fetch(RatesQuery())
+        rate = answer.data.rates.get(currency)
+        if rate is None:
+            return answer, None
+        at, before = answer.fetched_at, answer.data.before
+        return answer, Conversion(
+            currency,
+            rate,
+            answer.sources[0],
+            answer.data.as_of or at,
+            before(currency, at - timedelta(days=1), NEAR),
+            before(currency, at - timedelta(hours=1), NEAR),
+        )
+
+
+def currency_code(parameter: str, given: str | None, available: Iterable[str] = CURRENCIES) -> str:
+    """The code in capitals; USD by default. Raises Unsupported for a currency that cannot be."""
+    if given is None:
+        return DOLLAR
+    code = given.upper()
+    if code not in available:
+        raise Unsupported(parameter, given, tuple(one.lower() for one in available))
+    return code

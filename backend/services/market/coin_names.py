@@ -1,0 +1,168 @@
+"""Names of coins beyond the ranked list, and the search over all coins."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from backend.clock import Clock
+from backend.errors import GatewayError, NoProviderConfigured, UnknownSymbol
+from backend.models.answer import Answer, Source
+from backend.models.coins import CoinList, CoinListQuery, CoinQuery
+from backend.models.market import Coin, Market
+from backend.services.market.symbols import LONGEST_SYMBOL, CoinDirectory, Resolution, cut_pair
+from backend.services.page import Page
+
+EXACT = 1
+#: After a failure the list of all coins is not asked for again for this long, in seconds.
+FAILURE_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One coin that a search found; rank and picture are None beyond the ranked list."""
+
+    id: str
+    symbol: str
+    name: str
+    market_cap_rank: int | None
+    image: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The names of all coins as a search reads them, and the refresh that they are from."""
+
+    names: CoinList
+    refresh_ids: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class CoinNames:
+    """Finds coins that the ranked list does not have, by id, ticker or pair, and searches all."""
+
+    def __init__(
+        self,
+        names: Source[CoinListQuery, CoinList],
+        coins: Source[CoinQuery, Coin | None],
+        directory: CoinDirectory,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._names, self._coins, self._directory = names, coins, directory
+        self._clock = clock
+        self._failure: tuple[GatewayError, float] | None = None
+        #: The list that `_symbols` (coins of each ticker) and `_folded` were made from.
+        self._indexed: CoinList | None = None
+        self._symbols: Mapping[str, int] = {}
+        self._folded: list[tuple[str, str, str]] = []
+
+    def __repr__(self) -> str:
+        return f"<CoinNames {self._indexed!r}>"
+
+    async def resolve(self, text: str) -> tuple[Answer[Coin | None], Resolution]:
+        """The coin beyond the list that `text` names, with the answer that has its row. Raises
+        UnknownSymbol with suggestions, SourceUnavailable where no provider tells."""
+        name = text.strip()[:LONGEST_SYMBOL]
+        names = (await self._all()).data
+        for one in (name, *cut_pair(name.upper())):
+            if query := self._query_of(one, names):
+                answer = await self._coins.fetch(query)
+                if answer.data is not None:
+                    return answer, Resolution(answer.data, True, self._note(query, answer.data))
+        index = self._directory.known_index
+        raise UnknownSymbol(name, index.suggestions(name) if index else ())
+
+    def _note(self, query: CoinQuery, coin: Coin) -> tuple[str, ...]:
+        count = self._symbols.get(query.symbol, 0)
+        if count < 2:
+            return ()
+        ambiguous = f"{query.symbol} is ambiguous: {coin.id} is the best ranked"
+        return (f"{ambiguous} of {count} coins with this ticker",)
+
+    async def to_search(self) -> tuple[Answer[Market], Listed]:
+        """The market and the names of all coins, which `search` reads. Raises GatewayError without
+        a market."""
+        answer = await self._directory.latest()
+        try:
+            listed = await self._all()
+        except GatewayError as error:
+            warning = f"only the ranked list was searched: {error}"
+            return answer.depending_on(None), Listed(CoinList({}, {}), (), (warning,))
+        return answer.depending_on(listed.validity), Listed(listed.data, (listed.refresh_id,))
+
+    def search(self, market: Market, listed: Listed, text: str, limit: int) -> Page[Any]:
+        """Exact tickers and ids first, then by rank."""
+        found = self._matches(text.strip().casefold(), market, listed.names)
+        return Page(tuple(found[:limit]), len(found), listed.warnings)
+
+    async def _all(self) -> Answer[CoinList]:
+        """The list of all coins; an empty one where no provider is configured that has it."""
+        now = self._clock.monotonic()
+        if self._failure and now < self._failure[1]:
+            raise self._failure[0].with_traceback(None)
+        try:
+            answer = await self._names.fetch(CoinListQuery())
+        except NoProviderConfigured:
+            return Answer(CoinList({}, {}), (), self._clock.now(), None)
+        except GatewayError as error:
+            self._failure = error, now + FAILURE_PAUSE_S
+            raise
+        self._failure = None
+        if self._indexed is not answer.data:
+            await asyncio.to_thread(self._index, answer.data)
+        return answer
+
+    def _index(self, names: CoinList) -> None:
+        self._symbols = Counter(symbol for symbol, _ in names.names.values())
+        self._folded = [
+            (coin_id, symbol.casefold(), name.casefold())
+            for coin_id, (symbol, name) in names.names.items()
+        ]
+        self._indexed = names
+
+    def _query_of(self, text: str, names: CoinList) -> CoinQuery | None:
+        """The query for the coin that has this id or ticker; None if there is no such coin."""
+        symbol, lowered = text.upper(), text.lower()
+        is_symbol = symbol in self._symbols
+        # Tickers are written in capitals, ids in small letters.
+        if lowered in names.names and not (text == symbol and is_symbol):
+            return CoinQuery(lowered)
+        return CoinQuery(symbol=symbol) if is_symbol else None
+
+    def _matches(self, text: str, market: Market, names: CoinList) -> list[Found]:
+        listed = {
+            coin.id: Found(
+                coin.id, coin.symbol, coin.name or coin.id, coin.market_cap_rank, coin.image
+            )
+            for coin in market.coins
+            if coin.id
+        }
+        found = [
+            (_closeness(text, one.id, one.symbol.casefold(), one.name.casefold()), one)
+            for one in listed.values()
+        ]
+        folded = self._folded if names is self._indexed else []
+        for coin_id, symbol, name in folded:
+            if coin_id not in listed and (closeness := _closeness(text, coin_id, symbol, name)):
+                ticker, full_name = names.names[coin_id]
+                found.append((closeness, Found(coin_id, ticker, full_name, None, None)))
+        kept = [(closeness, one) for closeness, one in found if closeness]
+        kept.sort(key=lambda each: _order(*each))
+        return [one for _, one in kept]
+
+
+def _order(closeness: int, one: Found) -> tuple[bool, float, int, str]:
+    return closeness != EXACT, one.market_cap_rank or inf, closeness, one.id
+
+
+def _closeness(text: str, coin_id: str, symbol: str, name: str) -> int:
+    """EXACT for a ticker or an id, 2 for a beginning of one of the names, 3 for a part of one; 0
+    for no match."""
+    if text in (symbol, coin_id):
+        return EXACT
+    if symbol.startswith(text) or name.startswith(text) or coin_id.startswith(text):
+        return 2
+    return 3 if text in name or text in coin_id else 0
