@@ -16,23 +16,26 @@ from backend.providers.vendors import (
     cryptopanic,
     etherscan,
     evm_rpc,
+    kraken,
+    kraken_stream,
     newsapi,
+    okx,
     rss,
 )
 
 #: The tiers of each kind of query (`Query.kind`), best first; providers of one tier take turns.
 #: `provider.operation` gives a single operation another tier than the provider.
 TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "market": (("coingecko_pro", "coingecko_free", "binance", "coinbase", "bitstamp"),),
+    "market": (("coingecko_pro", "coingecko_free", "binance", "coinbase", "okx", "bitstamp"),),
     # Only ranked lists have ids, ranks and supplies, so that a venue is the last choice.
     "market_without_universe": (
         ("coingecko_pro", "coingecko_free"),
-        ("binance", "coinbase", "bitstamp"),
+        ("binance", "coinbase", "okx", "bitstamp"),
     ),
     "ohlc": (
         ("binance",),
-        ("coinbase",),
-        ("bitstamp",),
+        ("coinbase", "okx"),
+        ("bitstamp", "kraken"),
         ("coingecko_pro.ohlc_native", "coingecko_pro.ohlc_range"),
         ("coingecko_pro", "coingecko_free"),  # merged from shorter candles
     ),
@@ -60,7 +63,9 @@ _PROVIDERS = (
     ),
     ProviderSpec("binance", binance.ADAPTER, keyless=binance.PUBLIC, push=binance_stream.PUSH_FEED),
     ProviderSpec("coinbase", coinbase.ADAPTER, keyless=coinbase.PUBLIC),
+    ProviderSpec("okx", okx.ADAPTER, keyless=okx.PUBLIC),
     ProviderSpec("bitstamp", bitstamp.ADAPTER, keyless=bitstamp.PUBLIC),
+    ProviderSpec("kraken", kraken.ADAPTER, keyless=kraken.PUBLIC, push=kraken_stream.PUSH_FEED),
     ProviderSpec(
         "cryptopanic",
         cryptopanic.ADAPTER,

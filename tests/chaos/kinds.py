@@ -4,8 +4,8 @@ Each at 4 a minute, with its rivals well and alone.
 """
 
 from tests.chaos.rows import GAS, Row, limited, told
+from tests.chaos.subjects import VENUES
 
-VENUES = ("binance", "coinbase", "bitstamp")
 #: Why a fault says nothing about some.
 NO_ROWS = dict.fromkeys(GAS, "gas has no rows")
 NO_NAMES = {
@@ -14,7 +14,8 @@ NO_NAMES = {
     "ohlc": "candles are numbers",
 }
 NO_TEXTS = dict.fromkeys(
-    ("coingecko_pro (ohlc)", "coingecko_free (ohlc)", "coinbase (ohlc)"), "candles are numbers"
+    (f"{name} (ohlc)" for name in ("coingecko_pro", "coingecko_free", "coinbase", "okx", "kraken")),
+    "candles are numbers",
 )
 #: Coinbase's rows are found by their names.
 NO_LIST = {"coinbase (market)": "its list is an object"}

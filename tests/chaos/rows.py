@@ -70,7 +70,7 @@ def blocked(name: str, fault: str) -> Row:
 
 
 #: What a venue tells of a pair is judged before its candles: it may be a namesake's, or dead.
-JUDGED = ("binance (ohlc)", "coinbase (ohlc)")
+JUDGED = ("binance (ohlc)", "coinbase (ohlc)", "okx (ohlc)", "kraken (ohlc)")
 #: Bitstamp's candles have names for their figures, of which the fault changes one only.
 DATED = (*JUDGED, "bitstamp (ohlc)")
 NO_STAMP = {"coinbase (market)": "its list has no stamp"}

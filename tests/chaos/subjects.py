@@ -59,17 +59,18 @@ class Subject:
         return (self.name, *(() if alone else self.rivals), *needed)
 
 
+VENUES = ("binance", "coinbase", "okx", "bitstamp")
 FEEDS = tuple(PUBLISHERS)
 #: Without months: each gateway would assume thousands of calls for the unknown time before it.
 NO_MONTHS = {"coingecko_pro": (CallLimit(300, 60.0),), "coingecko_free": (CallLimit(5, 60.0),)}
 SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
-    *(Subject(name, MARKET, ("coingecko_free",)) for name in ("binance", "coinbase", "bitstamp")),
+    *(Subject(name, MARKET, ("coingecko_free",)) for name in VENUES),
     Subject("coingecko_pro", OHLC, ("coingecko_free",), is_keyed=True),
     Subject("coingecko_free", OHLC),
-    *(Subject(name, OHLC, ("coingecko_free",)) for name in ("binance", "bitstamp")),
-    Subject("coinbase", OHLC, ("coingecko_free",), calls=4),
+    *(Subject(name, OHLC, ("coingecko_free",)) for name in ("binance", "bitstamp", "kraken")),
+    *(Subject(name, OHLC, ("coingecko_free",), calls=4) for name in ("coinbase", "okx")),
     Subject("cryptopanic", NEWS, FEEDS[:1], 900.0, is_keyed=True),
     Subject("newsapi", NEWS, FEEDS[1:2], 1000.0, is_keyed=True),
     *(Subject(name, NEWS, (other,)) for name, other in zip(FEEDS, FEEDS[::-1], strict=True)),

@@ -16,7 +16,7 @@ from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 from backend.providers.registry import REGISTRY
 from tests.clocks import EPOCH, EPOCH_MS
-from tests.world import data, feeds, venues
+from tests.world import data, feeds, okx_kraken, venues
 
 BEGUN_S = EPOCH.timestamp()
 MIDNIGHT_S = EPOCH_MS // DAY * DAY // 1_000
@@ -128,6 +128,15 @@ def bitstamp_candles(step_ms: int, count: int, end_ms: int | None = None) -> dic
     return venues.bitstamp_candles(PRICE, step_ms, EPOCH_MS, end_ms, count)
 
 
+def okx_candles(step_ms: int, count: int) -> dict[str, Any]:
+    rows = okx_kraken.okx_candles(PRICE, step_ms, EPOCH_MS, None, EPOCH_MS - 1, count)
+    return okx_kraken.okx_reply(rows)
+
+
+def kraken_candles(step_ms: int) -> dict[str, Any]:
+    return okx_kraken.kraken_ohlc("BTC/USD", PRICE, step_ms, EPOCH_MS)
+
+
 def fng() -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
@@ -191,6 +200,16 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
             (NEWEST, (bitstamp_candles(4 * HOUR, 12),)),
             (RANGE, (bitstamp_candles(MINUTE, 1), bitstamp_candles(HOUR, 12, EPOCH_MS - 1))),
         ],
+    },
+    "okx": {
+        "tickers": [(QuotesQuery(), (okx_kraken.okx_reply(okx_kraken.okx_tickers(EPOCH_MS)),))],
+        "candles": [
+            (NEWEST, (okx_candles(4 * HOUR, 12), *[okx_kraken.okx_reply([])] * 3)),
+            (RANGE, (okx_candles(MINUTE, 1), okx_candles(HOUR, 8))),
+        ],
+    },
+    "kraken": {
+        "ohlc": [(NEWEST, (kraken_candles(4 * HOUR),)), (RANGE, (kraken_candles(HOUR),))],
     },
     "cryptopanic": {"posts": [(ReportsQuery(), (feeds.posts(BEGUN_S, "secret"),))]},
     "newsapi": {"everything": [(ReportsQuery(), (feeds.articles(BEGUN_S),))]},

@@ -119,6 +119,35 @@ MARKET = {
 }
 
 
+OKX_TICKER = {
+    "instType": "SPOT",
+    "instId": "BTC-USDT",
+    "last": "100",
+    "open24h": "101.5",
+    "high24h": "110",
+    "low24h": "90",
+    "vol24h": "300.5",
+    "volCcy24h": "30000.5",
+    "ts": str(EPOCH_MS - 5_000),
+}
+
+
+def okx_reply(*rows: Any) -> dict[str, Any]:
+    return {"code": "0", "msg": "", "data": list(rows)}
+
+
+def okx_row(open_ms: int) -> list[str]:
+    return [str(open_ms), "100.0", "110.0", "90.0", "105.0", "1.5", "150.0", "150.0", "1"]
+
+
+def kraken_reply(*rows: Any) -> dict[str, Any]:
+    return {"error": [], "result": {"BTC/USD": list(rows), "last": EPOCH_MS // 1000}}
+
+
+def kraken_row(open_ms: int) -> list[Any]:
+    return [open_ms // 1000, "100.0", "110.0", "90.0", "105.0", "101.0", "1.5", 12]
+
+
 def coinbase_row(open_ms: int) -> list[Any]:
     return [open_ms // 1000, 90, 110.5, 100, 105, 1.5]
 
@@ -156,6 +185,20 @@ BITSTAMP: dict[str, Any] = {
     "thousandfold": ("open", "low", "close"),
     "inside": ("data", "ohlc"),
     "empty": ohlc_page(),
+}
+OKX: dict[str, Any] = {
+    "prices": (1, 2, 3, 4),
+    "others": (0, 5),
+    "compared": (8,),
+    "thousandfold": (1, 3, 4),
+    "inside": ("data",),
+}
+KRAKEN: dict[str, Any] = {
+    "prices": (1, 2, 3, 4),
+    "others": (0, 6),
+    "compared": (7,),
+    "thousandfold": (1, 3, 4),
+    "inside": ("result", "BTC/USD"),
 }
 MARKET_NUMBERS = ("price_change_24h", "price_change_percentage_24h", "market_cap_rank")
 MARKET_PRICES = ("current_price", "market_cap", "total_volume", "high_24h", "low_24h")
@@ -251,9 +294,54 @@ EXAMPLES = [
         pages=(1,),
         **BITSTAMP,
     ),
+    Example(
+        "okx",
+        "tickers",
+        QuotesQuery(),
+        [okx_reply(OKX_TICKER)],
+        prices=("last", "high24h", "low24h", "volCcy24h"),
+        others=("open24h", "vol24h", "ts"),
+        thousandfold=("last", "low24h", "ts"),
+        inside=("data",),
+    ),
+    Example(
+        "okx",
+        "candles",
+        NEWEST,
+        [
+            okx_reply(okx_row(EPOCH_MS - 4 * HOUR), okx_row(EPOCH_MS - 8 * HOUR)),
+            *(okx_reply(), okx_reply(), okx_reply()),
+        ],
+        older=(1, 2, 3),
+        **OKX,
+    ),
+    Example(
+        "okx",
+        "candles",
+        RANGE,
+        [
+            okx_reply(okx_row(EPOCH_MS - MINUTE)),
+            okx_reply(okx_row(EPOCH_MS - 7 * HOUR), okx_row(EPOCH_MS - 8 * HOUR)),
+        ],
+        **OKX,
+    ),
+    Example(
+        "kraken",
+        "ohlc",
+        NEWEST,
+        [kraken_reply(kraken_row(EPOCH_MS - 8 * HOUR), kraken_row(EPOCH_MS - 4 * HOUR))],
+        **KRAKEN,
+    ),
+    Example(
+        "kraken",
+        "ohlc",
+        RANGE,
+        [kraken_reply(kraken_row(EPOCH_MS - 2 * HOUR), kraken_row(EPOCH_MS - HOUR))],
+        **KRAKEN,
+    ),
 ]
 #: Largest accepted bodies, about five times the recorded ones; all others are limited to 1 MiB.
-LARGEST_BODY = {"markets": 2 * MIB, "ticker_24hr": 8 * MIB}
+LARGEST_BODY = {"markets": 2 * MIB, "ticker_24hr": 8 * MIB, "tickers": 2 * MIB}
 JUNK: list[Any] = [
     {},
     [],
@@ -406,7 +494,7 @@ def test_the_table_of_tiers_names_only_providers_and_operations_that_exist() -> 
 
 def test_venues_take_turns_once_the_coin_list_is_known_and_come_last_before() -> None:
     lists = {"coingecko_pro.markets": 0, "coingecko_free.markets": 0}
-    venues = ("binance.ticker_24hr", "coinbase.stats", "bitstamp.tickers")
+    venues = ("binance.ticker_24hr", "coinbase.stats", "okx.tickers", "bitstamp.tickers")
     known = tiers_by_operation(QuotesQuery(universe_known=True))
     assert known == lists | dict.fromkeys(venues, 0)
     assert tiers_by_operation(QuotesQuery()) == lists | dict.fromkeys(venues, 1)
@@ -415,8 +503,8 @@ def test_venues_take_turns_once_the_coin_list_is_known_and_come_last_before() ->
 def test_candles_of_a_venue_come_first_then_native_ones_then_merged_ones() -> None:
     tiers = tiers_by_operation(NEWEST)
     assert tiers["binance.klines"] == 0
-    assert tiers["coinbase.candles"] == 1
-    assert tiers["bitstamp.ohlc"] == 2
+    assert tiers["coinbase.candles"] == tiers["okx.candles"] == 1
+    assert tiers["bitstamp.ohlc"] == tiers["kraken.ohlc"] == 2
     assert tiers["coingecko_pro.ohlc_native"] == tiers["coingecko_pro.ohlc_range"] == 3
     assert tiers["coingecko_pro.ohlc"] == tiers["coingecko_free.ohlc"] == 4
 
@@ -548,6 +636,7 @@ def test_a_negative_amount_is_never_an_answer(example: Example) -> None:
 @pytest.mark.parametrize("factor", [1_000, 0.001])
 def test_one_price_a_thousandfold_off_is_never_an_answer(example: Example, factor: float) -> None:
     opposite = {3: 2, "low_24h": "high_24h", "lowPrice": "highPrice", "low": "high"}
+    opposite["low24h"] = "high24h"
     up = example.thousandfold
     for name in up if factor > 1 else {opposite.get(one, one) for one in up}:
         for page, row in places(example):

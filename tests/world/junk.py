@@ -21,12 +21,13 @@ ALL = (
     | CHANGES
     | frozenset("high_24h low_24h market_cap highPrice lowPrice quoteVolume".split())
     | frozenset("open open_24 high low vwap".split())
+    | frozenset("open24h high24h low24h volCcy24h".split())
 )
 #: Instants, in epoch ms, in epoch seconds as text, and in ISO 8601.
-STAMPS = frozenset("last_updated closeTime openTime timestamp".split())
+STAMPS = frozenset("last_updated closeTime openTime timestamp ts".split())
 #: Their places in a candle: Binance's has twelve fields, Coinbase's six, CoinGecko's five.
 CANDLE_PRICES, CANDLE_TIMES = (1, 2, 3, 4), (0, 6)
-#: Numbers below this are seconds, of Coinbase's candles.
+#: Figures below this are seconds.
 FIRST_MS = 1e11
 Rewrite = Callable[[Any], Any]
 
@@ -105,7 +106,9 @@ def _moved(value: Any, by: timedelta) -> Any:
         in_seconds = value < FIRST_MS
         return int(value - by.total_seconds() * (1 if in_seconds else 1000))
     if value.isdecimal():
-        return str(int(value) - int(by.total_seconds()))
+        return str(_moved(int(value), by))
+    if re.fullmatch(r"\d+\.\d+", value):  # a volume in the place of a time
+        return value
     moved = datetime.fromisoformat(value) - by
     return moved.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

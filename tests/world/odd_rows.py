@@ -10,11 +10,13 @@ from tests.world.junk import FIRST
 from tests.world.messages import Reply
 
 #: What a row needs to be told from others. (One of CryptoPanic without an address is none of ours.)
-IDENTITY = frozenset("id symbol timestamp url title".split())
+IDENTITY = frozenset("id symbol instId timestamp url title".split())
 #: What readers are shown of a row.
 SHOWN = ("name", "title", "value_classification")
 #: Where the rows stand in vendors' documents.
 LISTS = ("data", "results", "articles", "ohlc")
+#: Where they are under the name of their pair.
+KRAKENS = "result"
 ITEM = re.compile(rb"<item>.*?</item>", re.DOTALL)
 TITLE = re.compile(rb"(?<=<title>)[^<]*")
 CONTROL_CHARACTERS = "\r\n\x1b[31m\x07\x7f"
@@ -81,7 +83,7 @@ def without_identity(row: Any) -> Any:
 def absurd(row: Any) -> Any:
     """A candle off its grid; figures far below zero; a report of next year."""
     if isinstance(row, list):
-        return [row[0] + 1_234, *row[1:]]
+        return [_like(row[0], int(row[0]) + 1_234), *row[1:]]
     if "stats_24hour" in row:
         return row | {"stats_24hour": absurd(row["stats_24hour"])}
     figures = {name: _like(row[name], -4_000.0) for name in FIRST & row.keys()}

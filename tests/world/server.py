@@ -21,7 +21,7 @@ from tests.world.vendors import VENDORS, Facts, binance
 
 MARKET = ("coingecko_pro", "coingecko_free", "binance")
 #: Off unless a test switches them on: most tests say which of MARKET answers.
-FURTHER_VENUES = ("coinbase", "bitstamp")
+FURTHER_VENUES = ("coinbase", "okx", "bitstamp", "kraken")
 OTHERS = (
     "cryptopanic",
     "newsapi",
@@ -42,7 +42,9 @@ TRUE_LIMITS = {
     "binance": (6_000, 60.0),
     "binance_second": (6_000, 60.0),
     "coinbase": (10, 1.0),
+    "okx": (20, 2.0),
     "bitstamp": (10_000, 600.0),
+    "kraken": (60, 60.0),
     "cryptopanic": (1, 864.0),
     "newsapi": (50, 43_200.0),
     **dict.fromkeys(feeds.PUBLISHERS, (14, 3_600.0)),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.clock import Clock, SystemClock
-from tests.world import data, feeds, venues
+from tests.world import data, feeds, okx_kraken, venues
 from tests.world.messages import Reply, Request, json_reply
 
 
@@ -187,6 +187,8 @@ VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {
     "binance": binance,
     "coinbase": lambda facts, _name, request: venues.coinbase(facts.now_ms, request),
     "bitstamp": lambda facts, _name, request: venues.bitstamp(facts.now_ms, request),
+    "okx": lambda facts, _name, request: okx_kraken.okx(facts.now_ms, request),
+    "kraken": lambda facts, _name, request: okx_kraken.kraken(facts.now_ms, request),
     "cryptopanic": cryptopanic,
     "newsapi": newsapi,
     **dict.fromkeys(feeds.PUBLISHERS, rss),
