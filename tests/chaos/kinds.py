@@ -14,7 +14,7 @@ NO_NAMES = {
     "ohlc": "candles are numbers",
 }
 NO_TEXTS = dict.fromkeys(
-    (f"{name} (ohlc)" for name in ("coingecko_pro", "coingecko_free", "coinbase", "okx", "kraken")),
+    (f"{name} (ohlc)" for name in ("coingecko_pro", "coingecko_free", "coinbase", "okx")),
     "candles are numbers",
 )
 #: Coinbase's rows are found by their names.

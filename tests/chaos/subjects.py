@@ -28,6 +28,8 @@ NEWS, SENTIMENT, GAS = "/api/news?limit=200", "/api/sentiment?days=30", "/api/ga
 #: A day for what is not put to the test: news and candles need the names of coins.
 LONG_S = 86_400.0
 NAMER = "coingecko_free"
+#: Those whose candles need a price that another provider has: that one is never off.
+PRICELESS = ("kraken",)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,13 @@ class Subject:
     def label(self) -> str:
         return f"{self.name} ({self.category})"
 
+    @property
+    def can_be_alone(self) -> bool:
+        return self.name not in PRICELESS
+
     def beside(self, *, alone: bool) -> tuple[str, ...]:
         """All that are on; the names of coins come from elsewhere where that is no rival."""
-        needed = (NAMER,) if self.category == "news" else ()
+        needed = (NAMER,) if self.category == "news" or self.name in PRICELESS else ()
         return (self.name, *(() if alone else self.rivals), *needed)
 
 

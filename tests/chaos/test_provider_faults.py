@@ -13,7 +13,8 @@ def lives(row: Row) -> list[tuple[Subject, Life]]:
     """At all rates beside its rivals, at one of them alone; at all alone where it has none."""
     concerned = [subject for subject in SUBJECTS if row.why_not(subject) is None]
     beside = [(one, Life(row, tuple(RATES), alone=not one.rivals)) for one in concerned]
-    alone = [(one, Life(row, ("4 a minute",), alone=True)) for one in concerned if one.rivals]
+    rest = [subject for subject in concerned if subject.rivals and subject.can_be_alone]
+    alone = [(one, Life(row, ("4 a minute",), alone=True)) for one in rest]
     return [*beside, *alone]
 
 

@@ -95,6 +95,8 @@ def _changed(value: Any, change: Change) -> Any:
     """Of the type that it was: numbers, decimal and hexadecimal texts."""
     if not isinstance(value, str):
         return change(value)
+    if not value:  # OKX's of a pair that is not open yet
+        return value
     if not value.startswith("0x"):
         return f"{change(float(value)):.9f}".rstrip("0").rstrip(".")
     figure = change(int(value, 16))

@@ -163,6 +163,8 @@ def _rows(document: Any) -> Any:
     """They are changed in their place."""
     if isinstance(document, list):
         return document
+    if isinstance(pairs := document.get(KRAKENS), dict):
+        return next(value for value in pairs.values() if isinstance(value, list))
     found = next((document[name] for name in LISTS if name in document), None)
     return Values(document) if found is None else _rows(found)
 

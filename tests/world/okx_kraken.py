@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from tests.world import data
+from tests.world import data, venues
 from tests.world.messages import Reply, Request, json_reply
 
-#: In euros, of a coin that has a book in dollars, too.
-IN_EUROS = {"BTC": 46_000.0}
 #: `bar` of OKX and minutes of Kraken, for the intervals of the world.
 OKX_BARS = {"1m": "1m", "5m": "5m", "1H": "1h", "4H": "4h", "1Dutc": "1d"}
 KRAKEN_MINUTES = {"1": "1m", "5": "5m", "60": "1h", "240": "4h", "1440": "1d"}
@@ -14,13 +12,8 @@ OKX_PAGE, KRAKEN_ROWS = 300, 721
 
 
 def prices(now_ms: int) -> dict[str, float]:
-    """By ticker: the coins with a live pair."""
-    return {
-        row["symbol"].removesuffix(quote): float(row["lastPrice"])
-        for row in data.tickers(now_ms)
-        for quote in ("FDUSD", "USDT")
-        if row["symbol"].endswith(quote) and row["count"] and row["closeTime"] == now_ms
-    }
+    """By ticker: the coins with a live pair in dollars."""
+    return {base: price for (base, quote), price in venues.prices(now_ms).items() if quote == "USD"}
 
 
 def okx_tickers(now_ms: int) -> list[dict[str, Any]]:
@@ -106,7 +99,7 @@ def kraken(now_ms: int, request: Request) -> Reply:
         return json_reply({"error": ["EGeneral:Unknown method"]})
     pair, minutes = request.query["pair"], request.query["interval"]
     base, _, quote = pair.partition("/")
-    price = IN_EUROS.get(base) if quote == "EUR" else prices(now_ms).get(base)
+    price = venues.IN_EUROS.get(base) if quote == "EUR" else prices(now_ms).get(base)
     if price is None or quote not in ("USD", "EUR"):
         return json_reply({"error": ["EQuery:Unknown asset pair"]})
     if minutes not in KRAKEN_MINUTES:
