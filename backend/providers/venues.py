@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from math import ceil, log10
 from typing import Any
 
 from backend.errors import QueryRefused
@@ -28,6 +29,16 @@ def _preference(ticker: PairTicker) -> int:
     return QUOTES.index(quote) if quote in QUOTES else len(QUOTES)
 
 
+#: Reliable significant digits of a float.
+DIGITS = 15
+
+
+def difference(price: float, opened: float) -> float:
+    """`price` - `opened`, without the digits that a float of their size does not have: that of
+    83766.8 and 84180.1 is -413.3. Raises ValueError, OverflowError for prices that are none."""
+    return round(price - opened, DIGITS - 1 - ceil(log10(max(price, opened))))
+
+
 def change_since(
     opened: float, price: float, low: float, high: float
 ) -> tuple[float | None, float | None]:
@@ -35,7 +46,7 @@ def change_since(
     this day."""
     if not low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR or opened <= 0:
         return None, None
-    return round(price - opened, 12), round((price - opened) / opened * 100, 3)
+    return difference(price, opened), round((price - opened) / opened * 100, 3)
 
 
 def instrument_for(query: OhlcQuery, context: Context) -> Instrument:

@@ -27,6 +27,7 @@ from backend.providers.rows import (
 from backend.providers.venues import (
     candle_of,
     checked_candles,
+    difference,
     instrument_for,
     newest_of,
     preferred_pairs,
@@ -95,7 +96,7 @@ def _ticker(venue: str, found: tuple[Any, int]) -> PairTicker:
         high=high,
         low=low,
         quote_volume=volume * average,
-        change=None if opened is None else round(price - opened, 12),
+        change=None if opened is None else difference(price, opened),
         change_percentage=percentage,  # in percent
         closed_at=datetime.fromtimestamp(stamp_ms / 1000, UTC),
     )
