@@ -22,6 +22,7 @@ from backend.providers.rows import (
     parse_candles,
     parse_rows,
     refuse_other_times,
+    row_name,
     whole_number,
 )
 from backend.providers.venues import (
@@ -129,9 +130,8 @@ def parse_pages(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> 
 
 
 def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles:
-    rows = (bounded(page["data"]["ohlc"], PAGE) for page in pages)
     return parse_candles(
-        [[row for row in page if not _is_earlier(row, query)] for page in rows],
+        [_rows(query, page["data"]["ohlc"]) for page in pages],
         query.interval,
         partial(_candle, query, context),
         _opened_ms,
@@ -140,8 +140,14 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
     )
 
 
-def _is_earlier(row: Any, query: OhlcQuery) -> bool:
-    """True for a candle before the range: a page always has `limit` candles if they exist."""
+def _rows(query: OhlcQuery, page: Any) -> list[Any]:
+    """The rows of the range: a page always has `limit` rows if they exist, however old. The venue
+    may repeat a row with later trades; the last one counts."""
+    rows = [row for row in bounded(page, PAGE) if not _is_earlier(query, row)]
+    return list({row_name(row, "timestamp", at): row for at, row in enumerate(rows)}.values())
+
+
+def _is_earlier(query: OhlcQuery, row: Any) -> bool:
     try:
         return query.start_ms is not None and _opened_ms(row) < query.start_ms
     except MALFORMED:

@@ -242,6 +242,14 @@ def test_rows_of_two_pages_that_overlap_are_kept_once() -> None:
     assert series.refused == ()
 
 
+def test_of_a_row_that_is_repeated_with_later_trades_the_last_one_counts() -> None:
+    """A recorded page of 1,000 days has one day twice, the second time with more volume."""
+    first, later = row(EPOCH_MS - HOUR), row(EPOCH_MS - HOUR, close="100.75", volume="12.75")
+    series = candles(NEWEST, page(row(EPOCH_MS - 2 * HOUR), first, later, row(EPOCH_MS)))
+    assert [one.close for one in series.candles] == [100.5, 100.75, 100.5]
+    assert series.refused == ()
+
+
 def test_a_row_after_the_range_is_malformed() -> None:
     rows = [row(EPOCH_MS - n * HOUR) for n in (8, 7, 4)]
     assert candles(RANGE, PROBE, page(*rows)).refused == (str(EPOCH_MS - 4 * HOUR),)
