@@ -4,7 +4,6 @@ import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
-from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -22,7 +21,18 @@ from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.openapi import openapi_document
-from api.routes import market, pages, search, status, stream
+from api.routes import (
+    gas,
+    global_market,
+    market,
+    news,
+    ohlc,
+    pages,
+    search,
+    sentiment,
+    status,
+    stream,
+)
 from api.routes.checked_routes import RememberedCalls
 from api.routes.responder import Responder
 from api.routes.schemas import EDGE_ERRORS, documented_errors
@@ -32,10 +42,11 @@ from api.server.ws_transport import remember_server_send
 from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
-from backend.categories import CATEGORIES
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
 
+#: The routes of the categories.
+DATA = (market, ohlc, news, sentiment, gas, global_market)
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
@@ -88,8 +99,7 @@ def create_app(
     )
     app.router.default = partial(redirect_slashes, app.router)
     edge_errors = documented_errors(*EDGE_ERRORS)
-    # The routes of each category are in the module with its name.
-    routers = [import_module(f"api.routes.{name}").router for name in CATEGORIES]
+    routers = [module.router for module in DATA]
     routers += [search.router, status.router, status.probes, stream.router, stream.events_router]
     # Last: /api/market/{coin} matches every path below /api/market.
     for router in (*routers, market.coin_router):

@@ -1,7 +1,7 @@
 """The table of data categories: how each is queried, cached and persisted.
 
-A category's name is also the name of its settings (CACHE_TTL_<NAME>, MAX_STALE_<NAME>), of its
-service in the gateway and of its stream channel.
+A category's name is also the name of its settings (CACHE_TTL_<NAME>, MAX_STALE_<NAME>) and of its
+stream channel. A category without settings has a fixed freshness, and no channel.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from backend.models.coins import (
     SparklinesQuery,
 )
 from backend.models.gas import GasFees, GasQuery
+from backend.models.global_market import GlobalMarket, GlobalQuery
 from backend.models.market import Coin, Market, MarketQuery, QuotesQuery
 from backend.models.news import News, NewsQuery, ReportsQuery
 from backend.models.ohlc import Candles, Interval, OhlcQuery
@@ -124,7 +125,13 @@ GAS = Category(
     capacity=len(CHAINS),
     status_query=GasQuery(),
 )
-
+#: Vendors compute the figures every few minutes; six hours is as long as coins may be stale.
+GLOBAL = Category(
+    "global",
+    GlobalQuery(),
+    Retention("global", AnswerCodec(KeptAnswer[GlobalQuery, GlobalMarket])),
+    fixed=Freshness(ttl_s=300.0, max_stale_s=21_600.0),
+)
 #: Kept as long as the market's list, of which they are the rest.
 COINS = Category(
     "coins",
@@ -146,6 +153,7 @@ SPARKLINES = Category(
     Retention("sparklines", AnswerCodec(KeptAnswer[SparklinesQuery, Sparklines])),
     fixed=Freshness(ttl_s=3_600.0, max_stale_s=6 * 3_600.0),
 )
+#: Other services convert amounts with them; no client can request them.
 RATES = Category(
     "rates",
     RatesQuery(),
@@ -153,9 +161,9 @@ RATES = Category(
     fixed=Freshness(ttl_s=600.0, max_stale_s=6 * 3_600.0),
 )
 
-#: The categories with a route and a channel, which /api/status lists ...
+#: The categories with a route, which /api/status lists ...
 CATEGORIES: dict[str, Category[Any, Any]] = {
-    category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS)
+    category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS, GLOBAL)
 }
 #: ... and those with data that the routes of others use.
 HELPERS: dict[str, Category[Any, Any]] = {

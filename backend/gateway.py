@@ -34,6 +34,7 @@ from backend.redaction import Redactor
 from backend.services.candles.service import OhlcService
 from backend.services.currency import CurrencyService
 from backend.services.gas import GasService
+from backend.services.global_market import GlobalMarketService
 from backend.services.live import LiveService
 from backend.services.market.coin_names import CoinNames
 from backend.services.market.service import MarketService
@@ -64,6 +65,7 @@ class Gateway:
     news: Source[NewsQuery, News]
     sentiment: Source[SentimentQuery, FearGreedSeries]
     gas: GasService
+    global_market: GlobalMarketService
     status: StatusService
     live: LiveService
     metrics: CollectorRegistry
@@ -201,6 +203,7 @@ def _compose(
         news=cached["news"],
         sentiment=cached["sentiment"],
         gas=GasService(cached["gas"]),
+        global_market=GlobalMarketService(cached["global"]),
         status=status,
         live=live,
         metrics=metrics.registry,

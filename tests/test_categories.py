@@ -6,25 +6,44 @@ from importlib import import_module
 
 import pytest
 
+from api.hf_unified_server import DATA
 from api.stream.protocol import CHANNELS
-from backend.categories import CATEGORIES
+from backend.categories import CATEGORIES, HELPERS
 from backend.gateway import Gateway
 from backend.settings import Settings
 from tests.test_laws import ROOT, sources
 
 every_category = pytest.mark.parametrize("name", CATEGORIES)
+#: Python has a keyword `global`.
+MODULES = {"global": "global_market"}
 #: Files that not every category needs: for a source of its own, and for its OpenAPI schema if that
 #: is not in its route's file.
 OPTIONAL = {"backend/sources.py", "api/routes/schemas.py"}
 
 
 @every_category
-def test_a_category_has_its_settings_its_service_its_routes_and_its_channel(name: str) -> None:
+def test_a_category_has_a_fixed_freshness_or_settings_and_a_channel(name: str) -> None:
     freshness = CATEGORIES[name].default_freshness(Settings())
     assert 0 < freshness.ttl_s <= freshness.max_stale_s
-    assert name in {field.name for field in fields(Gateway)}
-    assert import_module(f"api.routes.{name}").router
-    assert name in CHANNELS
+    settings = {f"cache_ttl_{name}", f"max_stale_{name}"} & set(Settings.model_fields)
+    assert len(settings) == (2 if CATEGORIES[name].fixed is None else 0)
+    assert (name in CHANNELS) is (CATEGORIES[name].fixed is None)
+
+
+@every_category
+def test_a_category_has_its_service_and_its_routes(name: str) -> None:
+    module = MODULES.get(name, name)
+    assert module in {field.name for field in fields(Gateway)}
+    assert import_module(f"api.routes.{module}") in DATA
+    assert len(DATA) == len(CATEGORIES)
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_a_category_that_other_services_use_has_no_settings_and_no_channel(name: str) -> None:
+    freshness = HELPERS[name].default_freshness(Settings())
+    assert 0 < freshness.ttl_s <= freshness.max_stale_s
+    assert not {f"cache_ttl_{name}", f"max_stale_{name}"} & set(Settings.model_fields)
+    assert name not in CHANNELS
 
 
 @every_category

@@ -28,6 +28,8 @@ VENDOR_IMPORTS = {
     "backend.models.ticks",
     "backend.providers.adapter",
     "backend.providers.feeds",
+    "backend.providers.rankings",
+    "backend.providers.rates",
     "backend.providers.rows",
     "backend.providers.vendors",
     "backend.providers.vendors.binance",

@@ -13,7 +13,8 @@ from backend.categories import CATEGORIES
 PROTOCOL = 1
 HEARTBEAT_S = 15.0
 RECONNECT_AFTER_MS = 1_500
-CHANNELS = (*CATEGORIES, "status")
+#: Categories with settings of their own have a channel.
+CHANNELS = (*(name for name, one in CATEGORIES.items() if one.fixed is None), "status")
 
 #: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
 _TEXT_FRAME = b"\x81"

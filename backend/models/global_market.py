@@ -7,9 +7,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as validated
 
 from backend.models.answer import Query
-from backend.models.numbers import STRICT, Finite, Instant, NotNegative, Positive
+from backend.models.numbers import STRICT, Instant, NotNegative, Positive
+
+#: In USD; the wealth of the world is about half of it.
+MOST_TOTAL = 1e15
 
 Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+#: All coins together have never doubled or vanished in a day.
+DayChange = Annotated[float, Field(gt=-100, lt=100, allow_inf_nan=False)]
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -20,9 +25,9 @@ class GlobalMarket:
     None.
     """
 
-    market_cap: Positive | None
-    volume_24h: NotNegative | None
-    market_cap_change_percentage_24h: Finite | None
+    market_cap: Annotated[Positive, Field(lt=MOST_TOTAL)] | None
+    volume_24h: Annotated[NotNegative, Field(lt=MOST_TOTAL)] | None
+    market_cap_change_percentage_24h: DayChange | None
     btc_dominance: Share | None
     eth_dominance: Share | None
     active_coins: Annotated[int, Field(gt=0, lt=10**9)] | None

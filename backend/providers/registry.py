@@ -11,11 +11,14 @@ from backend.providers.vendors import (
     bitcoin_fees,
     bitstamp,
     coinbase,
+    coinbase_rates,
     coingecko,
     coinmarketcap,
+    coinpaprika,
     cryptopanic,
     etherscan,
     evm_rpc,
+    frankfurter,
     kraken,
     kraken_stream,
     newsapi,
@@ -26,10 +29,17 @@ from backend.providers.vendors import (
 #: The tiers of each kind of query (`Query.kind`), best first; providers of one tier take turns.
 #: `provider.operation` gives a single operation another tier than the provider.
 TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "market": (("coingecko_pro", "coingecko_free", "binance", "coinbase", "okx", "bitstamp"),),
-    # Only ranked lists have ids, ranks and supplies, so that a venue is the last choice.
+    # The ranks and ids of other vendors differ from CoinGecko's, so that these come last.
+    "market": (
+        ("coingecko_pro", "coingecko_free", "binance", "coinbase", "okx", "bitstamp"),
+        ("coinmarketcap",),
+        ("coinpaprika",),
+    ),
+    # Only ranked lists have names, ranks and supplies, so that a venue is the last choice.
     "market_without_universe": (
         ("coingecko_pro", "coingecko_free"),
+        ("coinmarketcap",),
+        ("coinpaprika",),
         ("binance", "coinbase", "okx", "bitstamp"),
     ),
     "ohlc": (
@@ -54,6 +64,10 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         (*(f"{chain}_rpc" for chain in evm_rpc.NODES), "mempool_space"),
         ("esplora",),
     ),
+    # Vendors count differently, so that another one is asked only on a failure.
+    "global": (("coingecko_pro", "coingecko_free"), ("coinmarketcap",), ("coinpaprika",)),
+    # Live rates of all currencies come before those of the last working day.
+    "rates": (("coinbase_rates",), ("frankfurter",)),
 }
 
 _PROVIDERS = (
@@ -78,12 +92,20 @@ _PROVIDERS = (
     ProviderSpec("rss_theblock", rss.ADAPTER, keyless=rss.THEBLOCK),
     ProviderSpec("rss_decrypt", rss.ADAPTER, keyless=rss.DECRYPT),
     ProviderSpec("alternative_me", alternative_me.ADAPTER, keyless=alternative_me.PUBLIC),
-    ProviderSpec("coinmarketcap", coinmarketcap.ADAPTER, keyless=coinmarketcap.KEYLESS),
+    ProviderSpec(
+        "coinmarketcap",
+        coinmarketcap.ADAPTER,
+        keyed=coinmarketcap.BASIC,
+        keyless=coinmarketcap.KEYLESS,
+    ),
+    ProviderSpec("coinpaprika", coinpaprika.ADAPTER, keyless=coinpaprika.KEYLESS),
     ProviderSpec("etherscan", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
     ProviderSpec("etherscan_backup", etherscan.ADAPTER, keyed=etherscan.FREE, ledger="etherscan"),
     *(evm_rpc.provider(chain) for chain in evm_rpc.NODES),
     ProviderSpec("mempool_space", bitcoin_fees.MEMPOOL_ADAPTER, keyless=bitcoin_fees.MIRRORS),
     ProviderSpec("esplora", bitcoin_fees.ESPLORA_ADAPTER, keyless=bitcoin_fees.ESPLORA),
+    ProviderSpec("coinbase_rates", coinbase_rates.ADAPTER, keyless=coinbase_rates.PUBLIC),
+    ProviderSpec("frankfurter", frankfurter.ADAPTER, keyless=frankfurter.PUBLIC),
 )
 
 

@@ -94,6 +94,11 @@ def refuse_other_times(stamps_ms: Iterable[int], now_ms: int) -> int:
     return stamps[len(stamps) // 2]
 
 
+def known_amount(amount: Any) -> Any:
+    """The amount; None for 0, which vendors send for an unknown supply or market cap."""
+    return None if amount == 0 and amount is not False else amount
+
+
 def usable_image(address: Any) -> str | None:
     """The URL of an image; None for an invalid one, as a row is valid without an image."""
     if not isinstance(address, str) or not address.isprintable():

@@ -22,6 +22,7 @@ from tests.world.server import World
 ASKED: dict[str, tuple[str, ...]] = {
     "/api/market": ("/api/market?limit=2", "/api/market?limit=2&format=csv"),
     "/api/market/{coin}": ("/api/market/bitcoin", "/api/market/bitcoin?format=csv"),
+    "/api/global": ("/api/global", "/api/global?format=csv"),
     "/api/market/ohlc": (
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2",
         "/api/market/ohlc?symbol=BTC&interval=1h&limit=2&format=csv",

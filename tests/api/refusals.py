@@ -26,6 +26,7 @@ PROBES = ("/healthz", "/readyz")
 RIGHT = {
     "/api/market": "/api/market?symbols=BTC",
     "/api/market/{coin}": "/api/market/bitcoin",
+    "/api/global": "/api/global",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC",
     "/api/search": "/api/search?q=bitc",
     "/api/news": "/api/news",
@@ -37,6 +38,7 @@ RIGHT = {
 WRONG = {
     "/api/market": "/api/market?limit=0",
     "/api/market/{coin}": f"/api/market/{'bitcoin' * 10}",
+    "/api/global": "/api/global?format=xml",
     "/api/market/ohlc": "/api/market/ohlc?symbol=",
     "/api/search": "/api/search?q=bitc&limit=51",
     "/api/news": "/api/news?limit=201",
@@ -49,6 +51,7 @@ WRONG = {
 UNKNOWN = {
     "/api/market": "/api/market?symbol=BTC",
     "/api/market/{coin}": "/api/market/bitcoin?convert=usd",
+    "/api/global": "/api/global?limit=1",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&timeframe=1h",
     "/api/search": "/api/search?q=bitc&query=bitc",
     "/api/news": "/api/news?currencies=BTC",

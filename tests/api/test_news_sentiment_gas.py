@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Serve
-from tests.world.server import World
+from tests.world.server import WITH_LISTS, World
 
 ARTICLE = {
     "id",
@@ -175,9 +175,8 @@ async def test_sentiment_history_is_cut_by_days_with_its_attribution(
     )
 
 
-async def test_the_other_index_is_served_under_its_own_name(
-    world: World, client: httpx.AsyncClient
-) -> None:
+async def test_the_other_index_is_served_under_its_own_name(world: World, serve: Serve) -> None:
+    client = await serve(**WITH_LISTS)
     world.faults["alternative_me"] = "http500"
     document = (await client.get("/api/sentiment?days=7")).json()
     assert document["meta"]["source"] == "coinmarketcap"

@@ -129,6 +129,7 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         "/api/search",
         "/api/news",
         "/api/sentiment",
+        "/api/global",
         "/api/gas",
         "/api/stream",
         "/api/status",
@@ -169,7 +170,7 @@ async def test_an_unknown_category_lists_the_known_ones(
 ) -> None:
     answer = await client.get("/api/status/explain?category=weather")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-    allowed = ["market", "ohlc", "news", "sentiment", "gas"]
+    allowed = ["market", "ohlc", "news", "sentiment", "gas", "global"]
     assert answer.json()["errors"][0]["allowed"] == allowed
 
 

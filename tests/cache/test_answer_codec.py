@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.cache.answer_store import AnswerCodec
-from backend.categories import GAS, MARKET, NEWS, OHLC, SENTIMENT
+from backend.categories import GAS, GLOBAL, MARKET, NEWS, OHLC, RATES, SENTIMENT
 from backend.identity.instruments import Instrument
 from backend.models.answer import Answer, Attempt
 from backend.models.gas import GasFees, GasQuery
+from backend.models.global_market import GlobalMarket, GlobalQuery
 from backend.models.market import Coin, Market, MarketQuery, market_cap_of
 from backend.models.news import Article, News, NewsQuery
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
+from backend.models.rates import ExchangeRates, RatesQuery
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from tests.clocks import EPOCH
 from tests.instruments import instruments
@@ -119,6 +121,24 @@ def fees(draw: st.DrawFn) -> GasFees:
     return GasFees("ethereum", "gwei", *prices, block, draw(st.sampled_from(METHODS)))
 
 
+shares = st.floats(0, 100)
+whole_markets = st.builds(
+    GlobalMarket,
+    market_cap=maybe(amounts),
+    volume_24h=maybe(amounts),
+    market_cap_change_percentage_24h=maybe(st.floats(-99, 99)),
+    btc_dominance=maybe(shares),
+    eth_dominance=maybe(shares),
+    active_coins=maybe(st.integers(1, 10**6)),
+    last_updated=maybe(instants),
+)
+codes = st.text(st.sampled_from("ABCXYZ"), min_size=2, max_size=5)
+exchange_rates = st.builds(
+    ExchangeRates,
+    st.dictionaries(codes, amounts, max_size=4),
+    maybe(instants),
+    st.lists(texts, max_size=2).map(tuple),
+)
 series_queries = st.builds(
     OhlcQuery,
     maybe(texts),
@@ -132,6 +152,8 @@ CATEGORIES: dict[str, tuple[AnswerCodec[Any, Any], st.SearchStrategy[Any], Any]]
     "news": (NEWS.retention.codec, st.just(NewsQuery()), news),
     "sentiment": (SENTIMENT.retention.codec, st.just(SentimentQuery()), indices()),
     "gas": (GAS.retention.codec, st.just(GasQuery()), fees()),
+    "global": (GLOBAL.retention.codec, st.just(GlobalQuery()), whole_markets),
+    "rates": (RATES.retention.codec, st.just(RatesQuery()), exchange_rates),
 }
 every_category = pytest.mark.parametrize("category", CATEGORIES)
 attempts = st.builds(Attempt, texts, texts, maybe(amounts))

@@ -2,8 +2,16 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
+
+from backend.cache.freshness import Freshness
+from backend.categories import CATEGORIES, GLOBAL
+from tests.chaos.answers import MAX_STALE_S
+from tests.chaos.subjects import TTL_S
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +20,14 @@ def _fewer_logs() -> Iterator[None]:
     logging.disable(logging.INFO)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _short_fixed_freshness() -> Iterator[None]:
+    """Each step of a clock makes a refresh due, also where the freshness is no setting."""
+    short = replace(GLOBAL, fixed=Freshness(TTL_S, MAX_STALE_S[GLOBAL.name]))
+    with patch.dict(cast("dict[str, Any]", CATEGORIES), {GLOBAL.name: short}):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

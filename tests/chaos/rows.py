@@ -12,6 +12,7 @@ Span = tuple[float, float]
 FIRST_COOLDOWN, ANY_COOLDOWN = (24.0, 36.0), (24.0, 360.0)
 NEWS = ("cryptopanic", "newsapi", *FEEDS)
 SENTIMENT = ("alternative_me", "coinmarketcap")
+LISTS = ("coinmarketcap (market)", "coinpaprika (market)")
 GAS = (
     "etherscan",
     "etherscan_backup",
@@ -117,6 +118,8 @@ ROWS = (
             "gas": "gas does leap like that",
             "sentiment": "the index has one field",
             "ohlc": "candles have these fields",
+            "global": "the whole market has one such field",
+            **dict.fromkeys(LISTS, "a row at another price is another coin's: it has no id"),
         },
         tolerant=("all",),
     ),

@@ -22,9 +22,19 @@ KEYS = {
     "newsapi": "newskeyofthechaos00004",
     "etherscan": "SCANKEYOFTHECHAOS00005",
     "etherscan_backup": "BACKUPKEYOFTHECHAOS006",
+    "coinmarketcap": "cmckeyofthechaos0000007",
 }
 MARKET, OHLC = "/api/market?limit=250", "/api/market/ohlc?symbol=BTC&interval=1h&limit=1000"
+WHOLE = "/api/global"
 NEWS, SENTIMENT, GAS = "/api/news?limit=200", "/api/sentiment?days=30", "/api/gas"
+CATEGORY_OF = {
+    MARKET: "market",
+    OHLC: "ohlc",
+    NEWS: "news",
+    SENTIMENT: "sentiment",
+    GAS: "gas",
+    WHOLE: "global",
+}
 #: A day for what is not put to the test: news and candles need the names of coins.
 LONG_S = 86_400.0
 NAMER = "coingecko_free"
@@ -48,8 +58,7 @@ class Subject:
 
     @property
     def category(self) -> str:
-        kinds = {MARKET: "market", OHLC: "ohlc", NEWS: "news", SENTIMENT: "sentiment", GAS: "gas"}
-        return kinds[self.route.partition("?chain=")[0]]
+        return CATEGORY_OF[self.route.partition("?chain=")[0]]
 
     @property
     def label(self) -> str:
@@ -68,11 +77,19 @@ class Subject:
 VENUES = ("binance", "coinbase", "okx", "bitstamp")
 FEEDS = tuple(PUBLISHERS)
 #: Without months: each gateway would assume thousands of calls for the unknown time before it.
-NO_MONTHS = {"coingecko_pro": (CallLimit(300, 60.0),), "coingecko_free": (CallLimit(5, 60.0),)}
+#: And without the hour of CoinMarketCap, whose lists would need six minutes between two calls.
+NO_MONTHS = {
+    "coingecko_pro": (CallLimit(300, 60.0),),
+    "coingecko_free": (CallLimit(5, 60.0),),
+    "coinmarketcap": (CallLimit(1, 60.0),),
+    "coinpaprika": (CallLimit(1, 300.0),),
+}
 SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
     *(Subject(name, MARKET, ("coingecko_free",)) for name in VENUES),
+    Subject("coinmarketcap", MARKET, ("coinpaprika",), 61.0),
+    Subject("coinpaprika", MARKET, spacing_s=301.0),
     Subject("coingecko_pro", OHLC, ("coingecko_free",), is_keyed=True),
     Subject("coingecko_free", OHLC),
     *(Subject(name, OHLC, ("coingecko_free",)) for name in ("binance", "bitstamp", "kraken")),
@@ -87,6 +104,10 @@ SUBJECTS = (
     *(Subject(f"{chain}_rpc", f"{GAS}?chain={chain}") for chain in EVM_CHAINS),
     Subject("mempool_space", f"{GAS}?chain=bitcoin", ("esplora",)),
     Subject("esplora", f"{GAS}?chain=bitcoin", spacing_s=61.0),
+    Subject("coingecko_pro", WHOLE, ("coinmarketcap",), is_keyed=True),
+    Subject("coingecko_free", WHOLE, ("coinmarketcap",)),
+    Subject("coinmarketcap", WHOLE, ("coinpaprika",), 61.0),
+    Subject("coinpaprika", WHOLE, spacing_s=301.0),
 )
 
 
@@ -130,7 +151,8 @@ def _provider(
     world: World, name: str, names: tuple[str, ...], changes: Changes
 ) -> ProviderSettings:
     is_on = name in names
-    keys = {key: text for key, text in KEYS.items() if key != "coingecko_free"} | changes.keys
+    optional = ("coingecko_free", "coinmarketcap")
+    keys = {key: text for key, text in KEYS.items() if key not in optional} | changes.keys
     limits = NO_MONTHS | changes.limits
     own = {
         "enabled": is_on,

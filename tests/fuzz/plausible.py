@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -11,13 +11,17 @@ from functools import singledispatch
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from api.encoding import to_json
 from backend.identity.instruments import VENUES
 from backend.models.account import AccountLimits
 from backend.models.gas import GasFees
-from backend.models.market import Coin, PairTicker, PairTickers, Ranking
+from backend.models.global_market import GlobalMarket
+from backend.models.market import Coin, ForeignRanking, PairTicker, PairTickers, Ranking
 from backend.models.news import Article, Reports
 from backend.models.ohlc import Candles
+from backend.models.rates import ExchangeRates
 from backend.models.sentiment import FearGreedSeries
 from backend.models.ticks import CandleUpdate, TickerUpdates
 from tests.clocks import EPOCH, EPOCH_MS
@@ -49,6 +53,9 @@ def leaves(value: Any) -> Iterator[Any]:
     if is_dataclass(value):
         for field in fields(value):
             yield from leaves(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for pair in value.items():
+            yield from leaves(pair)
     elif isinstance(value, tuple | list):
         for part in value:
             yield from leaves(part)
@@ -98,6 +105,37 @@ def _(answer: Ranking) -> None:
     assert ranks == sorted(ranks)
     for coin in answer.coins:
         assert_coin(coin)
+
+
+@assert_sensible.register
+def _(answer: ForeignRanking) -> None:
+    assert answer.listed
+    slugs = [row.slug for row in answer.listed]
+    assert len(set(slugs)) == len(slugs)
+    coins = [row.coin for row in answer.listed]
+    ranks = [coin.market_cap_rank for coin in coins if coin.market_cap_rank is not None]
+    assert ranks == sorted(ranks)
+    for coin in coins:
+        assert coin.id is None
+        assert coin.last_updated is None or coin.last_updated <= EPOCH + TICKERS_SLACK
+        assert_coin(coin)
+
+
+@assert_sensible.register
+def _(answer: GlobalMarket) -> None:
+    assert answer.market_cap is None or 0 < answer.market_cap < 1e15
+    assert answer.volume_24h is None or 0 <= answer.volume_24h < 1e15
+    for share in (answer.btc_dominance, answer.eth_dominance):
+        assert share is None or 0 <= share <= 100
+    assert answer.last_updated is not None
+    assert abs(answer.last_updated - EPOCH) <= SLACK
+
+
+@assert_sensible.register
+def _(answer: ExchangeRates) -> None:
+    assert answer.rates["USD"] == pytest.approx(1)
+    assert all(code.isalpha() and rate > 0 for code, rate in answer.rates.items())
+    assert answer.as_of is None or EPOCH - timedelta(days=7) <= answer.as_of <= EPOCH + SLACK
 
 
 def assert_coin(coin: Coin) -> None:

@@ -8,15 +8,17 @@ from backend.models.account import AccountQuery
 from backend.models.answer import Query
 from backend.models.chains import CHAINS
 from backend.models.gas import GasQuery
+from backend.models.global_market import GlobalQuery
 from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
 from backend.models.ohlc import DAY, HOUR, MINUTE, Interval, OhlcQuery
+from backend.models.rates import RatesQuery
 from backend.models.sentiment import SentimentQuery
 from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
 from backend.providers.registry import REGISTRY
 from tests.clocks import EPOCH, EPOCH_MS
-from tests.world import data, feeds, okx_kraken, venues
+from tests.world import data, feeds, lists, okx_kraken, venues
 
 BEGUN_S = EPOCH.timestamp()
 MIDNIGHT_S = EPOCH_MS // DAY * DAY // 1_000
@@ -176,6 +178,7 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     "coingecko": {
         "key": [(AccountQuery(), (key_told(),))],
         "markets": [(QuotesQuery(), (coins(),))],
+        "global": [(GlobalQuery(), (lists.coingecko_global(EPOCH_MS),))],
         "ohlc": [(NEWEST, (candles(4 * HOUR),))],
         "ohlc_native": [(DAILY, (candles(DAY),))],
         "ohlc_range": [(RANGE, (candles(HOUR, 5), candles(HOUR, 3)))],
@@ -214,7 +217,6 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     "cryptopanic": {"posts": [(ReportsQuery(), (feeds.posts(BEGUN_S, "secret"),))]},
     "newsapi": {"everything": [(ReportsQuery(), (feeds.articles(BEGUN_S),))]},
     "alternative_me": {"fng": [(SentimentQuery(), (fng(),))]},
-    "coinmarketcap": {"fear_greed": [(SentimentQuery(), (other_index(),))]},
     "etherscan": {
         "gasoracle": [(GasQuery(), (feeds.gas_oracle(),))],
         "gasoracle_polygon": [(GasQuery(chain="polygon"), (feeds.gas_oracle(chain_id="137"),))],
@@ -228,4 +230,15 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     },
     "mempool_space": {"fees": [(BITCOIN, (feeds.bitcoin_fees(), feeds.FIRST_HEIGHT))]},
     "esplora": {"fee_estimates": [(BITCOIN, (feeds.fee_estimates(), feeds.FIRST_HEIGHT))]},
+    "coinmarketcap": {
+        "fear_greed": [(SentimentQuery(), (other_index(),))],
+        "listings": [(QuotesQuery(), (lists.cmc_listings(EPOCH_MS, ROWS),))],
+        "global": [(GlobalQuery(), (lists.cmc_global(EPOCH_MS),))],
+    },
+    "coinpaprika": {
+        "tickers": [(QuotesQuery(), (lists.paprika_tickers(EPOCH_MS),))],
+        "global": [(GlobalQuery(), (lists.paprika_global(EPOCH_MS),))],
+    },
+    "coinbase_rates": {"exchange_rates": [(RatesQuery(), (lists.coinbase_rates(),))]},
+    "frankfurter": {"latest": [(RatesQuery(), (lists.frankfurter(EPOCH_MS),))]},
 }

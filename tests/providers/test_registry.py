@@ -15,9 +15,11 @@ from backend.errors import MalformedResponse, ProviderError, QueryRefused
 from backend.models.answer import Query
 from backend.models.chains import ChainName
 from backend.models.gas import GasQuery
+from backend.models.global_market import GlobalQuery
 from backend.models.market import PairTickers, QuotesQuery, Ranking
 from backend.models.news import ReportsQuery
 from backend.models.ohlc import DAY, HOUR, MINUTE, Candles, Interval, OhlcQuery
+from backend.models.rates import RatesQuery
 from backend.models.sentiment import SentimentQuery
 from backend.providers.adapter import MIB, Context, Operation, Plan, ProviderSpec
 from backend.providers.client import parsed
@@ -494,10 +496,11 @@ def test_the_table_of_tiers_names_only_providers_and_operations_that_exist() -> 
 
 def test_venues_take_turns_once_the_coin_list_is_known_and_come_last_before() -> None:
     lists = {"coingecko_pro.markets": 0, "coingecko_free.markets": 0}
+    lists |= {"coinmarketcap.listings": 1, "coinpaprika.tickers": 2}
     venues = ("binance.ticker_24hr", "coinbase.stats", "okx.tickers", "bitstamp.tickers")
     known = tiers_by_operation(QuotesQuery(universe_known=True))
     assert known == lists | dict.fromkeys(venues, 0)
-    assert tiers_by_operation(QuotesQuery()) == lists | dict.fromkeys(venues, 1)
+    assert tiers_by_operation(QuotesQuery()) == lists | dict.fromkeys(venues, 3)
 
 
 def test_candles_of_a_venue_come_first_then_native_ones_then_merged_ones() -> None:
@@ -514,6 +517,16 @@ def test_news_providers_share_a_tier_and_sentiment_has_one_provider_per_tier() -
     assert tiers_by_operation(SentimentQuery()) == {
         "alternative_me.fng": 0,
         "coinmarketcap.fear_greed": 1,
+    }
+    assert tiers_by_operation(GlobalQuery()) == {
+        "coingecko_pro.global": 0,
+        "coingecko_free.global": 0,
+        "coinmarketcap.global": 1,
+        "coinpaprika.global": 2,
+    }
+    assert tiers_by_operation(RatesQuery()) == {
+        "coinbase_rates.exchange_rates": 0,
+        "frankfurter.latest": 1,
     }
 
 
@@ -542,8 +555,12 @@ def test_fees_of_a_chain_have_one_provider_per_tier(chain: ChainName, providers:
     assert len(set(tiers.values())) == len(providers)
 
 
+#: Their rows have figures one level deeper; they are tested in the files of their vendors.
+NESTED = {("coinmarketcap", "listings"), ("coinpaprika", "tickers")}
+
+
 def test_every_operation_has_an_example_here() -> None:
-    known = {(example.vendor, example.operation) for example in EXAMPLES}
+    known = {(example.vendor, example.operation) for example in EXAMPLES} | NESTED
     tested_here = {"market", "ohlc"}  # the others are tested in the files of their vendors
     assert known == {
         (vendor, op.name) for vendor, op in operations() if op.query_type.category in tested_here

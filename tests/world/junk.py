@@ -12,9 +12,10 @@ from tests.world.messages import Reply
 Change = Callable[[float], float]
 
 #: Where each vendor's figures stand: the one that readers see first, and all that go with it.
-PRICES = frozenset("current_price lastPrice last close value".split())
+PRICES = frozenset("current_price lastPrice last close price value".split())
+TOTALS = frozenset("total_market_cap market_cap_usd".split())
 GAS = frozenset("SafeGasPrice ProposeGasPrice FastGasPrice baseFeePerGas reward".split())
-FIRST = PRICES | GAS
+FIRST = PRICES | TOTALS | GAS
 CHANGES = frozenset("price_change_24h priceChange".split())
 ALL = (
     FIRST
@@ -24,7 +25,7 @@ ALL = (
     | frozenset("open24h high24h low24h volCcy24h".split())
 )
 #: Instants, in epoch ms, in epoch seconds as text, and in ISO 8601.
-STAMPS = frozenset("last_updated closeTime openTime timestamp ts".split())
+STAMPS = frozenset("last_updated updated_at closeTime openTime timestamp ts".split())
 #: Their places in a candle: Binance's has twelve fields, Coinbase's six, CoinGecko's five.
 CANDLE_PRICES, CANDLE_TIMES = (1, 2, 3, 4), (0, 6)
 #: Figures below this are seconds.
@@ -88,6 +89,8 @@ def _candle(row: list[Any], places: tuple[int, ...], rewrite: Rewrite) -> list[A
 def _everywhere(value: Any, rewrite: Rewrite) -> Any:
     if isinstance(value, list):
         return [_everywhere(inner, rewrite) for inner in value]
+    if isinstance(value, dict):
+        return {key: _everywhere(inner, rewrite) for key, inner in value.items()}
     return rewrite(value)
 
 

@@ -156,7 +156,7 @@ def _split(reply: Reply) -> tuple[bytes, bytes, bytes]:
 
 
 def _has_rows(document: Any) -> bool:
-    return isinstance(document, list) or any(name in document for name in LISTS)
+    return isinstance(document, list) or any(isinstance(document.get(name), list) for name in LISTS)
 
 
 def _rows(document: Any) -> Any:

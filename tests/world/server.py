@@ -28,13 +28,18 @@ OTHERS = (
     *feeds.PUBLISHERS,
     "alternative_me",
     "coinmarketcap",
+    "coinpaprika",
     "etherscan",
     "etherscan_backup",
     *(f"{chain}_rpc" for chain in feeds.EVM_CHAINS),
     "mempool_space",
     "esplora",
+    "coinbase_rates",
+    "frankfurter",
 )
 PROVIDERS = (*MARKET, *FURTHER_VENUES, *OTHERS, "binance_second", "ethereum_rpc_second")
+#: Settings of a gateway that uses the vendors of foreign lists.
+WITH_LISTS = {"COINMARKETCAP_ENABLED": "true", "COINPAPRIKA_ENABLED": "true"}
 #: What the provider itself enforces: (calls or weight, seconds).
 TRUE_LIMITS = {
     "coingecko_pro": (300, 60.0),
@@ -50,12 +55,15 @@ TRUE_LIMITS = {
     **dict.fromkeys(feeds.PUBLISHERS, (14, 3_600.0)),
     "alternative_me": (60, 60.0),
     "coinmarketcap": (1, 60.0),
+    "coinpaprika": (1, 300.0),
     "etherscan": (3, 1.0),
     "etherscan_backup": (3, 1.0),
     **{f"{chain}_rpc": (60, 60.0) for chain in feeds.EVM_CHAINS},
     "mempool_space": (6, 60.0),
     "esplora": (4, 120.0),
     "ethereum_rpc_second": (60, 60.0),
+    "coinbase_rates": (6, 60.0),
+    "frankfurter": (4, 3_600.0),
 }
 
 
@@ -148,10 +156,15 @@ class World(Facts):
         return f"{scheme}://127.0.0.1:{self._ports[name]}{prefix}"
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """The variables that point a gateway to this world."""
+        """The variables that point a gateway to this world.
+
+        Further venues are off, and vendors of foreign lists, which WITH_LISTS switches on: with
+        them the market has other ranks as soon as CoinGecko fails.
+        """
         names = (*MARKET, *FURTHER_VENUES, *OTHERS)
         urls = {f"{name.upper()}_BASE_URL": self.url(name) for name in names}
         off = {f"{name.upper()}_ENABLED": "false" for name in FURTHER_VENUES}
+        off |= dict.fromkeys(WITH_LISTS, "false")
         return {**urls, **off, "BINANCE_STREAM_URL": "", "CLIENT_RATE_LIMIT": "", **settings}
 
     async def _connection(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.clock import Clock, SystemClock
-from tests.world import data, feeds, okx_kraken, venues
+from tests.world import data, feeds, lists, okx_kraken, venues
 from tests.world.messages import Reply, Request, json_reply
 
 
@@ -69,6 +69,8 @@ def coingecko(facts: Facts, name: str, request: Request) -> Reply:
         return json_reply(_markets(request.query, data.utc(facts.now_ms - 20_000)))
     if request.path == "/api/v3/coins/list":
         return json_reply(data.all_names(data.utc(facts.now_ms)))
+    if request.path == "/api/v3/global":
+        return json_reply(lists.coingecko_global(facts.now_ms))
     if request.path == "/api/v3/key":
         return json_reply(facts.account) if name == "coingecko_pro" else coingecko_error(401, 10005)
     return _coingecko_candles(facts, name, request)
@@ -146,8 +148,39 @@ def alternative_me(facts: Facts, _name: str, request: Request) -> Reply:
     return json_reply(feeds.fear_and_greed(count, facts.time_until_update, facts.now_s))
 
 
-def coinmarketcap(facts: Facts, _name: str, request: Request) -> Reply:
+def coinmarketcap(facts: Facts, name: str, request: Request) -> Reply:
+    key = request.headers.get("x-cmc_pro_api_key")
+    facts.keys[name].append(key or "")
+    path = request.path.removeprefix("/public-api")
+    if (key is None) is (path == request.path):
+        return json_reply({"status": lists.cmc_status(1002)}, 401)
+    if key is not None and (key.startswith("bad") or name in facts.revoked):
+        return json_reply({"status": lists.cmc_status(1001)}, 401)
+    if path == "/v3/cryptocurrency/listings/latest":
+        return json_reply(lists.cmc_listings(facts.now_ms))
+    if path == "/v1/global-metrics/quotes/latest":
+        return json_reply(lists.cmc_global(facts.now_ms))
     return json_reply(feeds.other_index(int(request.query.get("limit", 1)), facts.now_s))
+
+
+def coinpaprika(facts: Facts, _name: str, request: Request) -> Reply:
+    if request.path == "/v1/tickers":
+        return json_reply(lists.paprika_tickers(facts.now_ms))
+    if request.path == "/v1/global":
+        return json_reply(lists.paprika_global(facts.now_ms))
+    return json_reply({"error": "id not found"}, 404)
+
+
+def coinbase_rates(_facts: Facts, _name: str, request: Request) -> Reply:
+    if request.path != "/v2/exchange-rates" or request.query != {"currency": "USD"}:
+        return json_reply({"errors": [{"id": "not_found", "message": "Not found"}]}, 404)
+    return json_reply(lists.coinbase_rates())
+
+
+def frankfurter(facts: Facts, _name: str, request: Request) -> Reply:
+    if request.path != "/v1/latest" or request.query != {"base": "USD"}:
+        return json_reply({"message": "not found"}, 404)
+    return json_reply(lists.frankfurter(facts.now_ms))
 
 
 def etherscan(facts: Facts, name: str, request: Request) -> Reply:
@@ -194,9 +227,12 @@ VENDORS: dict[str, Callable[[Facts, str, Request], Reply]] = {
     **dict.fromkeys(feeds.PUBLISHERS, rss),
     "alternative_me": alternative_me,
     "coinmarketcap": coinmarketcap,
+    "coinpaprika": coinpaprika,
     "etherscan": etherscan,
     "etherscan_backup": etherscan,
     **{f"{chain}_rpc": evm_rpc for chain in feeds.EVM_CHAINS},
     "mempool_space": mempool_space,
     "esplora": esplora,
+    "coinbase_rates": coinbase_rates,
+    "frankfurter": frankfurter,
 }

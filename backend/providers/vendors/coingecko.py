@@ -1,14 +1,17 @@
-"""CoinGecko v3: coins and candles, with the plans Pro, Demo and keyless.
+"""CoinGecko v3: coins, the whole market, candles; with the plans Pro, Demo and keyless.
 
 Documentation: docs.coingecko.com (reference of 2026-06); errors: /docs/errors-and-rate-limits.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
-from backend.providers.adapter import Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.models.global_market import GlobalMarket, GlobalQuery
+from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.rows import refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
 from backend.providers.vendors import coingecko_coins as coins
 
@@ -31,6 +34,7 @@ DEMO = Plan(
 KEYLESS = Plan("keyless", DEMO.base_urls, (Window(5, 60),))
 
 build_key = Call("/key").always
+build_global = Call("/global", max_bytes=64 * KIB).always
 
 
 def serves_key(_query: AccountQuery, context: Context) -> bool:
@@ -50,6 +54,21 @@ def parse_key(_query: AccountQuery, payloads: Sequence[Any], _context: Context) 
     return AccountLimits(figure(f"api_key_{rate}", rate), figure(f"api_key_{credit}", credit), used)
 
 
+def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context) -> GlobalMarket:
+    figures = payloads[0]["data"]
+    stamp_s, shares = figures["updated_at"], figures["market_cap_percentage"]
+    refuse_other_times((stamp_s * 1000,), context.now_ms)
+    return GlobalMarket(
+        market_cap=figures["total_market_cap"]["usd"],
+        volume_24h=figures["total_volume"]["usd"],
+        market_cap_change_percentage_24h=figures.get("market_cap_change_percentage_24h_usd"),
+        btc_dominance=shares["btc"],
+        eth_dominance=shares.get("eth"),
+        active_coins=figures.get("active_cryptocurrencies"),
+        last_updated=datetime.fromtimestamp(stamp_s, UTC),
+    )
+
+
 def error_code(payload: Any) -> int | None:
     """The code from any of the four forms of an error body; None without a code."""
     error = payload.get("error") if isinstance(payload, dict) else None
@@ -65,6 +84,7 @@ ADAPTER = Adapter(
     operations=(
         Operation("key", AccountQuery, build_key, parse_key, serves_key),
         *coins.OPERATIONS,
+        Operation("global", GlobalQuery, build_global, parse_global),
         *candles.OPERATIONS,
     ),
     error_code=error_code,

@@ -23,6 +23,7 @@ from backend.providers.rows import (
     AHEAD_MS,
     LONGEST_NAME,
     iso_instant,
+    known_amount,
     parse_rows,
     refuse_other_times,
     usable_image,
@@ -100,9 +101,9 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
     if row["id"] is None:
         raise ValueError("a row without an id")
     # Id, symbol and price are required; any other missing key is null.
-    market_cap, supply = _known(row.get("market_cap")), row.get("circulating_supply")
+    market_cap, supply = known_amount(row.get("market_cap")), row.get("circulating_supply")
     # With a market cap, a supply of 0 is kept: CoinGecko ranks some coins by another supply.
-    supply = _known(supply) if market_cap is None else supply
+    supply = known_amount(supply) if market_cap is None else supply
     has_wrong_supply = isinstance(supply, float | int) and supply >= LARGEST
     updated = row.get("last_updated")
     coin = Coin(
@@ -125,11 +126,6 @@ def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
         source=provider,
     )
     return coin, has_wrong_supply
-
-
-def _known(amount: Any) -> Any:
-    """The amount; None for 0, which CoinGecko sends for an unknown supply or market cap."""
-    return None if amount == 0 and amount is not False else amount
 
 
 def parse_list(_query: CoinListQuery, payloads: Sequence[Any], _context: Context) -> CoinList:

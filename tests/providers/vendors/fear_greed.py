@@ -35,7 +35,7 @@ class Index:
 
     @property
     def operation(self) -> Operation:
-        (operation,) = self.adapter.operations
+        (operation,) = self.adapter.operations_for(SentimentQuery())
         return operation
 
     @property
