@@ -25,7 +25,7 @@ from backend.orchestration.accounts import learn_accounts
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.push.tick_stream import TickStream
+from backend.orchestration.push.tick_failover import TickFailover
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
@@ -125,7 +125,7 @@ async def open_gateway(
         sources = Sources(manager, clock, emit, settings, storage, jitter)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)
-        ticks = factory.tick_stream(registry)
+        ticks = factory.ticks(registry, sources.universe.instruments_at)
         gateway = _compose(sources, manager, history, metrics, ticks, clock, settings)
         saving = _save_periodically(storage, factory.ledgers.values(), clock)
         tasks = [
@@ -173,7 +173,7 @@ def _compose(
     manager: ProviderManager,
     history: RotationHistory,
     metrics: EventMetrics,
-    ticks: TickStream | None,
+    ticks: TickFailover | None,
     clock: Clock,
     settings: Settings,
 ) -> Gateway:

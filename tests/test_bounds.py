@@ -43,6 +43,7 @@ FIXED = {
     "Sources._stores": "categories",
     "Sources.cached": "categories",
     "UniverseSource._push_venues": "venues of the registry",
+    "TickFailover._venues": "venues of the registry",
     "TickSubscriptions._asked_again": "subjects of a connection (`most_subjects`)",
     "TickSubscriptions._flowing": "subjects of a connection (`most_subjects`)",
 }

@@ -140,7 +140,8 @@ class Topic:
 
     def _feed_frame(self) -> Frame:
         feed, reason = "ticks" if self._flow.is_live else "polled", self._flow.reason
-        return self._frame("feed", feed=feed, reason=reason, time=self._clock.now())
+        venue, now = self._flow.venue, self._clock.now()
+        return self._frame("feed", feed=feed, venue=venue, reason=reason, time=now)
 
     def _frame(self, op: str, **fields: Any) -> Frame:
         return frame(op, channel=self.channel.name, **self.channel.labels, **fields)

@@ -57,10 +57,12 @@ Tick = TickerUpdates | CandleUpdate
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Whether a subject receives ticks, and if not, why: a reason of the contract."""
+    """Whether a subject receives ticks, from which venue, and if not, why: a reason of the
+    contract."""
 
     is_live: bool
     reason: str | None = None
+    venue: str | None = None
 
 
 TickState = Literal["off", "connecting", "live", "down"]

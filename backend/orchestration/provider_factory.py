@@ -10,6 +10,7 @@ from backend.clock import Clock
 from backend.environment import SettingsError
 from backend.environment.forms import CallLimit
 from backend.events import EventSink
+from backend.identity.instruments import Instrument
 from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
@@ -18,6 +19,7 @@ from backend.orchestration.limits.ledger import Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
+from backend.orchestration.push.tick_failover import TickFailover
 from backend.orchestration.push.tick_stream import TickStream
 from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
@@ -84,13 +86,18 @@ class ProviderFactory:
             on_block=partial(self._blocks.save, name),
         )
 
-    def tick_stream(self, specs: Sequence[ProviderSpec]) -> TickStream | None:
-        """The ticks of the first venue with a push feed; None where the settings switch it off."""
+    def ticks(
+        self, specs: Sequence[ProviderSpec], instruments: Callable[[str], tuple[Instrument, ...]]
+    ) -> TickFailover | None:
+        """The ticks of the venues with a push feed, in their order; None where the settings switch
+        all of them off. `instruments` gives those of the market's coins at a venue."""
+        streams = []
         for spec in specs:
             settings = self.configuration.providers[spec.name]
             if spec.push and settings.enabled and settings.stream_url != "":
-                return self._tick_stream(spec, spec.push, settings)
-        return None
+                streams.append(self._tick_stream(spec, spec.push, settings))
+        opened = [stream for stream in streams if stream]
+        return TickFailover(opened, instruments, clock=self.clock) if opened else None
 
     def _tick_stream(
         self, spec: ProviderSpec, feed: PushFeed, settings: ProviderSettings

@@ -151,6 +151,7 @@ class PushFeed:
     """The description of a vendor's WebSocket stream of ticks.
 
     `path` is appended to the base URL and subscribes to the first `subjects_in_path` subjects.
+    `lists_instruments`: there is no subscription to all tickers, so MarketTicks must list them.
     `subscribe` and `unsubscribe` return the text frames for further subjects, with the number of
     the command; each frame counts for `commands_per_s`.
     `parse` returns the tick of a decoded frame, None for a frame without one, and raises on a
@@ -171,6 +172,7 @@ class PushFeed:
     always_active: Callable[[TickSubject], bool] = lambda _subject: False
     path: Callable[[Sequence[TickSubject]], str] = lambda _subjects: ""
     subjects_in_path: int = 0
+    lists_instruments: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,9 @@ class Cached(Source[Q_contra, T], Protocol[Q_contra, T]):
 
 
 class TickSource(Protocol):
-    """A venue that pushes ticks."""
+    """Venues that push ticks."""
 
+    def pushes(self, venue: str) -> bool: ...
     def want(self, subjects: tuple[TickSubject, ...]) -> None: ...
     def flow(self, subject: TickSubject) -> Flow: ...
     def status(self) -> TickStatus: ...
@@ -152,13 +153,13 @@ class LiveService:
             self._set_wanted(watch, None)
 
     def _tick_subject(self, answer: Answer[Any]) -> TickSubject | None:
-        """The ticks that change `answer`: a series has them only from the venue that pushes."""
+        """The ticks that change `answer`: a series has them only if its venue pushes."""
         data = answer.data
         if isinstance(data, Market):
             return MarketTicks()
         if not isinstance(data, Candles) or data.instrument is None:
             return None
-        if self._ticks and answer.source != self._ticks.status().provider:
+        if self._ticks and not self._ticks.pushes(answer.sources[0]):
             return None
         return CandleTicks(data.instrument, data.interval)
 

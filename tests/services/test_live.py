@@ -157,6 +157,9 @@ class ScriptedTicks:
         self.ended = 0
         self._said: asyncio.Queue[Tick | Exception | None] = asyncio.Queue()
 
+    def pushes(self, venue: str) -> bool:
+        return venue == STATUS.provider
+
     def want(self, subjects: tuple[TickSubject, ...]) -> None:
         self.wants.append(subjects)
 

@@ -62,7 +62,8 @@ class TickStream:
         emit: EventSink,
         jitter: Callable[[], float],
     ) -> None:
-        self._provider = provider
+        self.provider = provider
+        self.lists_instruments = feed.lists_instruments
         self._feed = feed
         self._connect = connect
         self._clock = clock
@@ -85,7 +86,7 @@ class TickStream:
         self._since = clock.now()
 
     def __repr__(self) -> str:
-        return f"<TickStream {self._provider} {self._state} {len(self._wanted)} wanted>"
+        return f"<TickStream {self.provider} {self._state} {len(self._wanted)} wanted>"
 
     def want(self, subjects: Collection[TickSubject]) -> None:
         """Replaces the wanted subjects. Without any, the connection is closed."""
@@ -107,7 +108,7 @@ class TickStream:
         wanted, state, reason = len(self._wanted), self._state, self._reason
         if state == "live" and self._subjects and not self._subjects.is_live:
             state, reason = "down", "timeout"  # open, but silent
-        return TickStatus(self._provider, state, reason, self._since, wanted, retry_at)
+        return TickStatus(self.provider, state, reason, self._since, wanted, retry_at)
 
     async def ticks(self) -> AsyncGenerator[Tick]:
         """Every tick of the wanted subjects; never ends by itself."""
@@ -180,7 +181,7 @@ class TickStream:
             frame = await connection.receive(POLL_S)
             if frame is not None and self._feed.is_shutdown_notice(frame):
                 raise _ShutdownNotice("the venue announced the end of the connection")
-            context = Context(self._provider, "push", int(self._clock.now().timestamp() * 1000))
+            context = Context(self.provider, "push", int(self._clock.now().timestamp() * 1000))
             tick = None if frame is None else parsed(self._feed.parse, frame, context)
         except MalformedResponse:
             self._malformed += 1
@@ -222,7 +223,7 @@ class TickStream:
             self._state, self._since = state, now
         if state == "down" and not self._is_down_logged:
             self._is_down_logged = True
-            self._emit(TickFeedChanged(now, self._provider, reason, self._retry_at()))
+            self._emit(TickFeedChanged(now, self.provider, reason, self._retry_at()))
         elif state == "live" and self._is_down_logged:
             self._is_down_logged = False
-            self._emit(TickFeedChanged(now, self._provider, None))
+            self._emit(TickFeedChanged(now, self.provider, None))

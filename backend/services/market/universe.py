@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from backend.identity.instruments import QUOTES
+from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, MarketQuery, PairTicker, Quotes, QuotesQuery
 from backend.models.status import Spread
@@ -77,6 +77,12 @@ class UniverseSource:
             *blank_notes(self._book.market, self._push_venues),
         )
 
+    def instruments_at(self, venue: str) -> tuple[Instrument, ...]:
+        """The instruments that probably trade the market's coins in dollars at `venue`."""
+        symbols = dict.fromkeys(record.coin.symbol for record in self._book.records)
+        found = (instrument_at(venue, guessed_instruments(symbol)) for symbol in symbols)
+        return tuple(instrument for instrument in found if instrument)
+
     def adopt(self, answer: Answer[Market]) -> None:
         """Goes on from an answer of an earlier run or of another process. May be called at any
         time, and again with the same answer: newer pushed tickers stay."""
@@ -104,15 +110,17 @@ class UniverseSource:
         return self._book.visible_market() if has_changed else None
 
     def _is_accepted(self, ticker: PairTicker) -> bool:
-        """True if a list names the instrument for its coin. Before any list: unless a ticker in
-        a more preferred quote currency was pushed."""
-        instrument, known = ticker.instrument, self._book.instruments
-        if known is not None:
-            record = self._book.best_ranked(instrument.base)
+        """True if the venue's list names the instrument for its coin. A venue without a list needs
+        only the coin's price, in its preferred quote currency."""
+        instrument, book = ticker.instrument, self._book
+        record = book.best_ranked(instrument.base)
+        if instrument.venue in book.venues:
+            known = book.instruments or {}
             return record is not None and instrument in known.get(record.coin.key, ())
         pushed = self._pushed.get(instrument.base)
         if pushed is None:
             # Room for the coins of the market; before there is one, for as many as a venue trades.
-            is_known = self._book.best_ranked(instrument.base) is not None
-            return is_known if self._book.records else len(self._pushed) < MOST_TICKERS
+            return record is not None if book.records else len(self._pushed) < MOST_TICKERS
+        if pushed.instrument.venue != instrument.venue:
+            return True
         return QUOTES.index(instrument.quote) <= QUOTES.index(pushed.instrument.quote)

@@ -188,11 +188,12 @@ def test_a_feed_frame_is_sent_when_ticks_begin_or_end() -> None:
     subject = topic()
     assert subject.set_flow(None) == []
     assert subject.set_flow(Flow(False)) == []
-    assert read(subject.set_flow(Flow(True)))[0]["feed"] == "ticks"
-    assert subject.set_flow(Flow(True)) == []
+    begun = read(subject.set_flow(Flow(True, venue="kraken")))[0]
+    assert (begun["feed"], begun["venue"]) == ("ticks", "kraken")
+    assert subject.set_flow(Flow(True, venue="kraken")) == []
     assert read(subject.current_frames())[-1]["feed"] == "ticks"
     sent = read(subject.set_flow(Flow(False, "timeout")))[0]
-    assert (sent["feed"], sent["reason"]) == ("polled", "timeout")
+    assert (sent["feed"], sent["venue"], sent["reason"]) == ("polled", None, "timeout")
 
 
 def test_after_a_lag_the_client_gets_the_whole_state() -> None:

@@ -35,6 +35,7 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.orchestration.provider_factory import ProviderFactory
+from backend.orchestration.push.tick_failover import TickFailover
 from backend.orchestration.push.tick_stream import POLL_S, TickStream
 from backend.providers.adapter import Context, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
@@ -927,13 +928,13 @@ def factory(*specs: ProviderSpec) -> ProviderFactory:
     )
 
 
-def made(*specs: ProviderSpec) -> TickStream | None:
-    return factory(*specs).tick_stream(specs)
+def made(*specs: ProviderSpec) -> TickFailover | None:
+    return factory(*specs).ticks(specs, lambda _venue: ())
 
 
 @pytest.mark.usefixtures("no_dotenv")
-def test_the_first_venue_with_a_push_feed_is_used() -> None:
-    assert repr(made(PUSHES_NOT, PUSHES, PUSHES_TOO)) == "<TickStream binance off 0 wanted>"
+def test_the_venues_with_a_push_feed_are_used_in_their_order() -> None:
+    assert repr(made(PUSHES_NOT, PUSHES, PUSHES_TOO)) == "<TickFailover ['binance', 'other']>"
     assert made(PUSHES_NOT) is None
 
 
@@ -946,19 +947,19 @@ def test_the_settings_can_switch_ticks_off(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert made(PUSHES) is None
-    assert repr(made(PUSHES, PUSHES_TOO)) == "<TickStream other off 0 wanted>"
+    assert repr(made(PUSHES, PUSHES_TOO)) == "<TickFailover ['other']>"
 
 
 @pytest.mark.usefixtures("no_dotenv")
 def test_another_venues_hosts_have_no_stream_but_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Binance.us is another market: its candles must not get .com's ticks."""
     monkeypatch.setenv("BINANCE_BASE_URL", "https://api.binance.us")
-    assert factory(BINANCE).tick_stream([BINANCE]) is None
+    assert made(BINANCE) is None
     monkeypatch.setenv("BINANCE_STREAM_URL", "wss://stream.binance.us:9443")
-    assert factory(BINANCE).tick_stream([BINANCE]) is not None
+    assert made(BINANCE) is not None
     monkeypatch.delenv("BINANCE_STREAM_URL")
     monkeypatch.setenv("BINANCE_BASE_URL", "https://api.binance.com")
-    assert factory(BINANCE).tick_stream([BINANCE]) is not None
+    assert made(BINANCE) is not None
 
 
 @pytest.mark.usefixtures("no_dotenv")
@@ -989,7 +990,7 @@ async def test_a_user_may_name_another_address(
     monkeypatch.setattr(PushClient, "open", remember)
     if own is not None:
         monkeypatch.setenv("BINANCE_STREAM_URL", own)
-    stream = made(PUSHES)
-    assert stream is not None
-    async with stream._connect("/path"):
+    ticks = made(PUSHES)
+    assert ticks is not None
+    async with ticks._venues[0].stream._connect("/path"):
         assert addresses == [opened]

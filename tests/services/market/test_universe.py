@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.identity.instruments import Instrument
 from backend.models.answer import Answer
 from backend.models.market import (
     MOST_MARKET_CAP,
@@ -722,7 +723,8 @@ def test_ticks_give_the_same_rows_as_a_list_of_the_instruments_that_count(
     best = {coin.symbol: coin for coin in reversed(market.coins)}
     chosen = {best[base].key: instruments(symbols[base]) for base in symbols if base in best}
     source = UniverseSource(QueuedSource())
-    source.adopt(answered(Market(market.coins, True, chosen)))
+    listed = Market(market.coins, True, chosen, frozenset({"binance"}))
+    source.adopt(answered(listed))
     heard = source.apply_ticks(rows)
     counting = tuple(
         row for row in rows if symbols.get(row.instrument.base) == row.instrument.symbol
@@ -730,7 +732,59 @@ def test_ticks_give_the_same_rows_as_a_list_of_the_instruments_that_count(
     expected = overlay(market, PairTickers(counting), "binance").coins
     assert (heard.coins if heard else market.coins) == expected
     assert (heard is None) == (expected == market.coins)
-    assert source._book.market == Market(expected, True, chosen)
+    assert source._book.market == replace(listed, coins=expected)
+
+
+# Ticks of a venue without a list
+
+
+def at_kraken(base: str, price: float, at: datetime = LATEST) -> PairTicker:
+    instrument = Instrument("kraken", base, "USD", f"{base}/USD")
+    return replace(ticker(base, price), instrument=instrument, closed_at=at)
+
+
+async def test_a_venue_without_a_list_gives_prices_that_agree_with_the_coins() -> None:
+    source = await known(RANKED, LISTED)
+    market = source.apply_ticks([at_kraken("ALP", 130.0), at_kraken("XYZ", 1.0)])
+    assert market is not None
+    assert (market.coins[0].price, market.coins[0].source) == (130.0, "kraken")
+
+
+async def test_a_namesake_at_a_venue_without_a_list_gives_no_price() -> None:
+    source = await known(RANKED, LISTED)
+    assert source.apply_ticks([at_kraken("ALP", 1_300.0), at_kraken("BET", 0.001)]) is None
+
+
+async def test_after_a_substitutes_ticks_the_first_venues_count_again() -> None:
+    source = await known(RANKED, LISTED)
+    source.apply_ticks([at_kraken("ALP", 130.0)])
+    market = source.apply_ticks(
+        [replace(ticker("ALP", 131.0), closed_at=LATEST + timedelta(hours=1))]
+    )
+    assert market is not None
+    assert (market.coins[0].price, market.coins[0].source) == (131.0, "binance")
+
+
+async def test_the_instruments_of_a_venue_are_those_of_the_markets_coins() -> None:
+    source = await known(RANKED)
+    assert [one.symbol for one in source.instruments_at("kraken")] == ["ALP/USD", "BET/USD"]
+    assert source.instruments_at("elsewhere") == ()
+
+
+# A dollar coin that is off the dollar
+
+
+@pytest.mark.parametrize(("price", "is_used"), [(0.995, True), (1.009, True), (0.95, False)])
+def test_a_dollar_coin_off_the_dollar_prices_nothing(price: float, is_used: bool) -> None:
+    tether = replace(
+        ALPHA, id="tether", symbol="USDT", market_cap_rank=3, price=price, market_cap=None,
+        high_24h=None, low_24h=None,
+    )  # fmt: skip
+    market = overlay(Market((ALPHA, BETA, tether), True), tickers(ticker("ALP")), "binance")
+    assert (market.coins[0].source == "binance") is is_used
+    in_dollars = PairTickers((at_kraken("ALP", 120.0),))
+    market = overlay(Market((ALPHA, BETA, tether), True), in_dollars, "kraken")
+    assert market.coins[0].source == "kraken"
 
 
 # Answers of another process
