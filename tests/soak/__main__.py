@@ -23,12 +23,13 @@ from tests.life.process import ROOT, Ended, Gateway, running
 from tests.soak.figures import Trend, take_samples, trends
 from tests.soak.weather import change_weather, tell_ticks
 from tests.world.push import PushWorld
-from tests.world.server import World
+from tests.world.server import WITH_SECOND_INDEX, World
 
 SHORTEST_JUDGED_MIN = 10.0
 TRACEBACK_LINES = 60
 #: Shorter than the defaults, so that providers are asked, fail and come back often.
 SETTINGS = {
+    **WITH_SECOND_INDEX,
     "CACHE_TTL_MARKET": "10",
     "CACHE_TTL_OHLC": "5",
     "CACHE_TTL_GAS": "5",

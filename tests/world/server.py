@@ -40,6 +40,8 @@ OTHERS = (
 PROVIDERS = (*MARKET, *FURTHER_VENUES, *OTHERS, "binance_second", "ethereum_rpc_second")
 #: Settings of a gateway that uses the vendors of foreign lists.
 WITH_LISTS = {"COINMARKETCAP_ENABLED": "true", "COINPAPRIKA_ENABLED": "true"}
+#: The second Fear & Greed index alone; it brings CoinMarketCap's list.
+WITH_SECOND_INDEX = {"COINMARKETCAP_ENABLED": "true"}
 #: What the provider itself enforces: (calls or weight, seconds).
 TRUE_LIMITS = {
     "coingecko_pro": (300, 60.0),

@@ -15,6 +15,7 @@ from tests.attacks.reading import QUESTIONS, read_for
 from tests.attacks.wire.scene import CATEGORY, RIVALS
 from tests.world import data
 from tests.world.push import PushWorld
+from tests.world.server import WITH_SECOND_INDEX
 
 LOSS = "an answer that is no 200, lacks the other rows, or a provider that is refused for one row"
 #: Coins whose symbol ends in the first letter of a longer quote's name, beside the shorter ones.
@@ -29,7 +30,13 @@ async def opened() -> AsyncIterator[Field]:
             data.coin_row(251 + place, name, symbol, name.title(), price, now)
             for place, (name, symbol, price) in enumerate(PAIRS)
         ]
-        settings = {**world.unlimited(), **KEYS, **RESTLESS, "LOG_LEVEL": "DEBUG"}
+        settings = {
+            **world.unlimited(),
+            **KEYS,
+            **RESTLESS,
+            **WITH_SECOND_INDEX,
+            "LOG_LEVEL": "DEBUG",
+        }
         async with field_of(world, settings, push) as made:
             await until_ranked(made.gateway)
             await read_for(made.gateway, 0.3)

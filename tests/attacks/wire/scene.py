@@ -11,6 +11,7 @@ from tests.attacks.ground import RESTLESS, Field, field_of, folder, until_ranked
 from tests.attacks.providers import KEYS, ByTls, Hostile, Sent, Spoil, by_tls, write_authority
 from tests.attacks.reading import QUESTIONS, Seen, read_for
 from tests.world.messages import Reply, Request, encoded
+from tests.world.server import WITH_SECOND_INDEX
 
 #: A seed of its own, so that what was found can be found again.
 SEED = 15
@@ -83,6 +84,7 @@ async def opened() -> AsyncIterator[WireField]:
             **world.unlimited(),
             **KEYS,
             **RESTLESS,
+            **WITH_SECOND_INDEX,
             "PROVIDER_TIMEOUT": "2",
             "RSS_COINTELEGRAPH_BASE_URL": one.url,
             "ETHERSCAN_BACKUP_BASE_URL": other.url,
