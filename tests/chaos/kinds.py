@@ -15,10 +15,13 @@ NO_NAMES = {
     "global": "the whole market has no names",
     "ohlc": "candles are numbers",
 }
-NO_TEXTS = dict.fromkeys(
-    (f"{name} (ohlc)" for name in ("coingecko_pro", "coingecko_free", "coinbase", "okx")),
-    "candles are numbers",
-)
+NO_TEXTS = {
+    **dict.fromkeys(
+        (f"{name} (ohlc)" for name in ("coingecko_pro", "coingecko_free", "coinbase", "okx")),
+        "candles are numbers",
+    ),
+    **dict.fromkeys(("mempool_space", "esplora"), "a height is a number"),
+}
 #: Coinbase's rows are found by their names.
 NO_LIST = {"coinbase (market)": "its list is an object"}
 NO_SUPPLY = {

@@ -144,7 +144,9 @@ def sometimes(pace: Pace) -> Play:
     async def play(subject: Subject) -> None:
         plain = await calls_of(subject, pace, repeat("none"))
         faulty = await calls_of(subject, pace, a_third(subject.label))
-        assert faulty <= plain * 1.2, f"{faulty} calls where {plain} are made without a fault"
+        # Each further call of a query may fail, and then the query is sent to another one.
+        most = plain * (1.2 + 0.3 * (subject.calls - 1))
+        assert faulty <= most, f"{faulty} calls where {plain} are made without a fault"
 
     return play
 

@@ -15,7 +15,8 @@ Change = Callable[[float], float]
 PRICES = frozenset("current_price lastPrice last close price value".split())
 TOTALS = frozenset("total_market_cap market_cap_usd".split())
 GAS = frozenset("SafeGasPrice ProposeGasPrice FastGasPrice baseFeePerGas reward".split())
-FIRST = PRICES | TOTALS | GAS
+BITCOIN = frozenset("fastestFee halfHourFee hourFee economyFee minimumFee 1 3 6".split())
+FIRST = PRICES | TOTALS | GAS | BITCOIN
 CHANGES = frozenset("price_change_24h priceChange".split())
 ALL = (
     FIRST

@@ -21,6 +21,7 @@ from backend.errors import (
     RateLimited,
     UpstreamFailed,
 )
+from backend.models.chains import CHAINS, ChainName
 from backend.models.gas import GasFees, GasQuery
 from backend.providers.adapter import Auth, Call, Context, Plan, Window
 from backend.providers.client import ProviderClient, parsed
@@ -225,6 +226,23 @@ def test_the_oracle_is_one_call_to_ethereum_with_the_key_in_the_query() -> None:
         (Window(3, 1), Window(100_000, 86_400, kind="day")),
         Auth("query", "apikey"),
     )
+
+
+@pytest.mark.parametrize(
+    ("operation", "chain", "number"),
+    [("gasoracle", "ethereum", "1"), ("gasoracle_polygon", "polygon", "137")],
+)
+def test_a_chain_of_the_free_plan_has_an_operation_of_its_own(
+    operation: str, chain: ChainName, number: str
+) -> None:
+    """A plan that refuses one chain keeps the other."""
+    (found,) = (one for one in etherscan.ADAPTER.operations if one.name == operation)
+    served = [one.name for one in CHAINS.values() if found.serves(GasQuery(one.name), CONTEXT)]
+    assert served == [chain]
+    (call,) = found.build(GasQuery(chain), CONTEXT)
+    assert dict(call.params)["chainid"] == number
+    told = parsed(found.parse, GasQuery(chain), [envelope(oracle())], CONTEXT)
+    assert told.chain == chain
 
 
 URL = etherscan.FREE.base_urls[0]
