@@ -85,3 +85,11 @@ async def test_weeks_do_not_come_from_kraken(world: World, serve: Serve) -> None
     world.faults["binance"] = "451"
     await read(serve, f"{OHLC}&interval=1w", **KRAKEN)
     assert world.calls["kraken"] == 0
+
+
+async def test_candles_in_euros_come_from_krakens_book(world: World, serve: Serve) -> None:
+    world.faults["binance"] = "451"
+    document = await read(serve, f"{OHLC}&interval=1h&currency=eur", **KRAKEN)
+    assert (document["meta"]["source"], document["meta"]["currency"]) == ("kraken", "EUR")
+    assert {row["close"] for row in document["data"]} == {46_000.0}
+    assert "prices are those of BTC/EUR" in document["meta"]["warnings"][0]
