@@ -167,7 +167,8 @@ class World(Facts):
         urls = {f"{name.upper()}_BASE_URL": self.url(name) for name in names}
         off = {f"{name.upper()}_ENABLED": "false" for name in FURTHER_VENUES}
         off |= dict.fromkeys(WITH_LISTS, "false")
-        return {**urls, **off, "BINANCE_STREAM_URL": "", "CLIENT_RATE_LIMIT": "", **settings}
+        off |= {"BINANCE_STREAM_URL": "", "KRAKEN_STREAM_URL": "", "CLIENT_RATE_LIMIT": ""}
+        return {**urls, **off, **settings}
 
     async def _connection(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -156,4 +156,5 @@ PUSH_FEED = PushFeed(
     is_shutdown_notice=lambda _frame: False,  # the venue has none
     silence_s=silence_s,
     always_active=lambda subject: isinstance(subject, MarketTicks) and bool(subject.instruments),
+    lists_instruments=True,
 )

@@ -292,6 +292,7 @@ def commands(*subjects: TickSubject) -> list[dict[str, Any]]:
 def test_the_address_carries_no_subjects() -> None:
     assert (PUSH_FEED.base_url, PUSH_FEED.path([LISTED])) == ("wss://ws.kraken.com/v2", "")
     assert PUSH_FEED.subjects_in_path == 0
+    assert PUSH_FEED.lists_instruments
 
 
 def test_one_frame_asks_for_all_tickers_and_one_for_each_interval() -> None:
