@@ -32,7 +32,7 @@ from backend.providers.vendors.kraken import MINUTES, instrument_of
 
 INTERVALS = {minutes: interval for interval, minutes in MINUTES.items()}
 #: Silence after which a stream is not live, in seconds: updates are sent with trades.
-SILENT_TICKERS_S, SILENT_CANDLES_S = 20.0, 60.0
+SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
 #: Most rows of a frame; the first one of a subscription may have the whole history.
 MOST_ROWS = 1_000
 #: Instruments of one command.

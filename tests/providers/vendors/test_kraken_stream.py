@@ -337,7 +337,7 @@ def test_listed_tickers_never_pause_and_candles_pause_without_trades() -> None:
     assert PUSH_FEED.always_active(LISTED)
     assert not PUSH_FEED.always_active(MarketTicks())
     assert not PUSH_FEED.always_active(BTC_HOURS)
-    assert (PUSH_FEED.silence_s(LISTED), PUSH_FEED.silence_s(BTC_HOURS)) == (20, 60)
+    assert (PUSH_FEED.silence_s(LISTED), PUSH_FEED.silence_s(BTC_HOURS)) == (10, 60)
 
 
 # --- over sockets
