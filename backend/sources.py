@@ -76,7 +76,7 @@ class Sources:
         reports = FanOut(manager, clock=clock, emit=emit, timeout_s=timeout_s)
         articles, fees = NewsStore(reports, self.coins, clock=clock), GasSource(manager)
         rates = RatesMonitor(manager)
-        batch = CoinBatch(manager, clock=clock, share=self._share_coin)
+        self._batch = batch = CoinBatch(manager, clock=clock, share=self._share_coin)
         own: dict[str, CachedSource[Any, Any]] = {
             MARKET.name: market,
             # Each provider of news has its share, whatever the others have.
@@ -133,4 +133,5 @@ class Sources:
     async def aclose(self) -> None:
         """Ends the refreshes, then writes the last answers."""
         await asyncio.gather(*(cached.aclose() for cached in self.cached.values()))
+        await self._batch.aclose()
         await asyncio.gather(*(store.aclose() for store in self._stores.values()))

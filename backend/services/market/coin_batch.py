@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from backend.bounded_map import BoundedMap
 from backend.clock import Clock
+from backend.errors import GatewayError
 from backend.models.answer import Answer, Source
 from backend.models.coins import CoinQuery, CoinsQuery
 from backend.models.market import Coin, Ranking
@@ -18,7 +20,19 @@ MOST_TICKERS, TICKER_S = 2_048, 3_600.0
 #: How long a call waits for further coins, and the least time between two calls, in seconds.
 GATHER_S, SPACING_S = 0.02, 1.0
 
-Answers = dict[CoinQuery, Answer[Coin | None]]
+#: The answer to each query, or why there is none.
+Results = dict[CoinQuery, Answer[Coin | None] | GatewayError]
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """The queries of one call to come."""
+
+    queries: set[CoinQuery] = field(default_factory=set)
+    is_urgent: bool = False
+
+    def has_room_for(self, query: CoinQuery) -> bool:
+        return query in self.queries or len(self.queries) < MOST_COINS
 
 
 class CoinBatch:
@@ -41,7 +55,8 @@ class CoinBatch:
         self._wanted = BoundedMap[str, bool](MOST_COINS, ttl_s=WANTED_S, timer=clock.monotonic)
         #: The best-ranked coin of each ticker that was asked for.
         self._ids = BoundedMap[str, str](MOST_TICKERS, ttl_s=TICKER_S, timer=clock.monotonic)
-        self._gathering: tuple[set[CoinQuery], asyncio.Task[Answers]] | None = None
+        self._gathering: tuple[_Gathering, asyncio.Task[Results]] | None = None
+        self._tasks: set[asyncio.Task[Results]] = set()
         self._next_call = 0.0
 
     def __repr__(self) -> str:
@@ -50,48 +65,71 @@ class CoinBatch:
     async def fetch(self, query: CoinQuery) -> Answer[Coin | None]:
         if known := self._ids.get(query.symbol):
             query = CoinQuery(known)
-        asked, gathered = self._gathering or (set(), None)
-        if gathered is None or len(asked) >= MOST_COINS:
-            asked = set()
-            gathered = asyncio.create_task(self._fetch_together(asked), name="coins")
-            self._gathering = asked, gathered
-        asked.add(query)
-        return (await asyncio.shield(gathered))[query]
+        gathering, task = self._gathering or (None, None)
+        if gathering is None or task is None or not gathering.has_room_for(query):
+            gathering = _Gathering()
+            task = self._start(gathering)
+        gathering.queries.add(CoinQuery(query.id, query.symbol))
+        gathering.is_urgent |= query.is_urgent
+        result = (await asyncio.shield(task))[query]
+        if isinstance(result, GatewayError):
+            raise result.with_traceback(None)
+        return result
 
-    async def _fetch_together(self, asked: set[CoinQuery]) -> Answers:
+    async def aclose(self) -> None:
+        """Cancels the calls that are under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, gathering: _Gathering) -> asyncio.Task[Results]:
+        task = asyncio.create_task(self._fetch_together(gathering), name="coins")
+        self._gathering = gathering, task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _fetch_together(self, gathering: _Gathering) -> Results:
         now = self._clock.monotonic()
         wait_s = max(GATHER_S, self._next_call - now)
         self._next_call = now + wait_s + SPACING_S
         await asyncio.sleep(wait_s)
-        if self._gathering and self._gathering[0] is asked:
+        if self._gathering and self._gathering[0] is gathering:
             self._gathering = None
-        symbols = tuple(sorted(query.symbol for query in asked if query.symbol))
-        ids = {query.id for query in asked if query.id}
-        answers: Answers = {}
+        symbols = tuple(sorted(query.symbol for query in gathering.queries if query.symbol))
+        ids = {query.id for query in gathering.queries if query.id}
+        results: Results = {}
         if symbols:
-            answers |= await self._by_symbol(symbols)
+            results |= await self._by_symbol(symbols, gathering.is_urgent)
         if ids:
-            answers |= await self._by_id(ids)
-        return answers
+            results |= await self._by_id(ids, gathering.is_urgent)
+        return results
 
-    async def _by_symbol(self, symbols: tuple[str, ...]) -> Answers:
-        answer = await self._coins.fetch(CoinsQuery(symbols=symbols, is_urgent=True))
+    async def _by_symbol(self, symbols: tuple[str, ...], is_urgent: bool) -> Results:
+        try:
+            answer = await self._coins.fetch(CoinsQuery(symbols=symbols, is_urgent=is_urgent))
+        except GatewayError as error:  # the coins that are asked for by id are not affected
+            return {CoinQuery(symbol=one): error for one in symbols}
         best = {coin.symbol: coin for coin in reversed(answer.data.coins)}  # best rank first
         for symbol, coin in best.items():
             self._ids.set(symbol, str(coin.id))
             self._wanted.set(str(coin.id), True)
         return {CoinQuery(symbol=one): answer.carrying(best.get(one)) for one in symbols}
 
-    async def _by_id(self, ids: set[str]) -> Answers:
+    async def _by_id(self, ids: set[str], is_urgent: bool) -> Results:
         """With the coins that were read lately, which their own readers then need not ask for."""
         others = [one for one in self._wanted if one not in ids]
         others = others[max(0, len(others) + len(ids) - MOST_COINS) :]
         for one in ids:
             self._wanted.set(one, True)
         names = tuple(sorted((*ids, *others)))
-        answer = await self._coins.fetch(CoinsQuery(names, is_urgent=True))
+        try:
+            answer = await self._coins.fetch(CoinsQuery(names, is_urgent=is_urgent))
+        except GatewayError as error:
+            return {CoinQuery(one): error for one in ids}
         by_id = {coin.id: coin for coin in answer.data.coins}
         answers = {CoinQuery(one): answer.carrying(by_id.get(one)) for one in names}
         for one in others:
             await self._share(CoinQuery(one), answers[CoinQuery(one)])
-        return answers
+        return dict(answers)
