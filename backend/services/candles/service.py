@@ -126,8 +126,8 @@ class OhlcService:
         if known or not index.market.ranked:
             return known or index.resolve(symbol), latest
         answer, found = await self._names.resolve(symbol)
-        is_namesake = index.find(found.coin.symbol) is not None
-        return replace(found, is_best_ranked=not is_namesake), answer
+        is_alone = found.is_best_ranked and index.find(found.coin.symbol) is None
+        return replace(found, is_best_ranked=is_alone), answer
 
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: from `start` on if it is given, else the newest."""

@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, Self
 
 from backend.clock import Clock
 from backend.errors import GatewayError, NoProviderConfigured, UnknownSymbol
@@ -32,10 +32,45 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class NameIndex:
+    """The names of all coins as lookups and searches read them.
+
+    `counts` has the number of coins of each ticker; `folded` has id, ticker and name of each coin
+    in small letters.
+    """
+
+    names: CoinList = field(default_factory=lambda: CoinList({}, {}))
+    counts: Mapping[str, int] = field(default_factory=dict)
+    folded: tuple[tuple[str, str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<NameIndex {self.names!r}>"
+
+    @classmethod
+    def of(cls, names: CoinList) -> Self:
+        counts = Counter(symbol for symbol, _ in names.names.values())
+        folded = tuple(
+            (coin_id, symbol.casefold(), name.casefold())
+            for coin_id, (symbol, name) in names.names.items()
+        )
+        return cls(names, counts, folded)
+
+    def query_of(self, text: str) -> CoinQuery | None:
+        """The query for the coin that has this id or ticker; None if there is no such coin."""
+        symbol = text.upper()
+        is_symbol = symbol in self.counts
+        # Tickers are written in capitals, ids in small letters.
+        for coin_id in (text, text.lower()):
+            if coin_id in self.names.names and not (text == symbol and is_symbol):
+                return CoinQuery(coin_id)
+        return CoinQuery(symbol=symbol) if is_symbol else None
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """The names of all coins as a search reads them, and the refresh that they are from."""
 
-    names: CoinList
+    index: NameIndex
     refresh_ids: tuple[int, ...]
     warnings: tuple[str, ...] = ()
 
@@ -54,51 +89,42 @@ class CoinNames:
         self._names, self._coins, self._directory = names, coins, directory
         self._clock = clock
         self._failure: tuple[GatewayError, float] | None = None
-        #: The list that `_symbols` (coins of each ticker) and `_folded` were made from.
-        self._indexed: CoinList | None = None
-        self._symbols: Mapping[str, int] = {}
-        self._folded: list[tuple[str, str, str]] = []
+        self._index = NameIndex()
+        self._indexing = asyncio.Lock()
 
     def __repr__(self) -> str:
-        return f"<CoinNames {self._indexed!r}>"
+        return f"<CoinNames {self._index!r}>"
 
     async def resolve(self, text: str) -> tuple[Answer[Coin | None], Resolution]:
         """The coin beyond the list that `text` names, with the answer that has its row. Raises
         UnknownSymbol with suggestions, SourceUnavailable where no provider tells."""
         name = text.strip()[:LONGEST_SYMBOL]
-        names = (await self._all()).data
+        index = (await self._all())[1]
         for one in (name, *cut_pair(name.upper())):
-            if query := self._query_of(one, names):
+            if query := index.query_of(one):
                 answer = await self._coins.fetch(query)
                 if answer.data is not None:
-                    return answer, Resolution(answer.data, True, self._note(query, answer.data))
-        index = self._directory.known_index
-        raise UnknownSymbol(name, index.suggestions(name) if index else ())
-
-    def _note(self, query: CoinQuery, coin: Coin) -> tuple[str, ...]:
-        count = self._symbols.get(query.symbol, 0)
-        if count < 2:
-            return ()
-        ambiguous = f"{query.symbol} is ambiguous: {coin.id} is the best ranked"
-        return (f"{ambiguous} of {count} coins with this ticker",)
+                    return answer, _resolution(query, answer.data, index)
+        ranked = self._directory.known_index
+        raise UnknownSymbol(name, ranked.suggestions(name) if ranked else ())
 
     async def to_search(self) -> tuple[Answer[Market], Listed]:
         """The market and the names of all coins, which `search` reads. Raises GatewayError without
         a market."""
         answer = await self._directory.latest()
         try:
-            listed = await self._all()
+            listed, index = await self._all()
         except GatewayError as error:
             warning = f"only the ranked list was searched: {error}"
-            return answer.depending_on(None), Listed(CoinList({}, {}), (), (warning,))
-        return answer.depending_on(listed.validity), Listed(listed.data, (listed.refresh_id,))
+            return answer.depending_on(None), Listed(NameIndex(), (), (warning,))
+        return answer.depending_on(listed.validity), Listed(index, (listed.refresh_id,))
 
     def search(self, market: Market, listed: Listed, text: str, limit: int) -> Page[Any]:
         """Exact tickers and ids first, then by rank."""
-        found = self._matches(text.strip().casefold(), market, listed.names)
+        found = _matches(text.strip().casefold(), market, listed.index)
         return Page(tuple(found[:limit]), len(found), listed.warnings)
 
-    async def _all(self) -> Answer[CoinList]:
+    async def _all(self) -> tuple[Answer[CoinList], NameIndex]:
         """The list of all coins; an empty one where no provider is configured that has it."""
         now = self._clock.monotonic()
         if self._failure and now < self._failure[1]:
@@ -106,52 +132,46 @@ class CoinNames:
         try:
             answer = await self._names.fetch(CoinListQuery())
         except NoProviderConfigured:
-            return Answer(CoinList({}, {}), (), self._clock.now(), None)
+            empty = NameIndex()
+            return Answer(empty.names, (), self._clock.now(), None), empty
         except GatewayError as error:
             self._failure = error, now + FAILURE_PAUSE_S
             raise
         self._failure = None
-        if self._indexed is not answer.data:
-            await asyncio.to_thread(self._index, answer.data)
-        return answer
+        async with self._indexing:  # once, however many readers wait
+            if self._index.names is not answer.data:
+                self._index = await asyncio.to_thread(NameIndex.of, answer.data)
+            return answer, self._index
 
-    def _index(self, names: CoinList) -> None:
-        self._symbols = Counter(symbol for symbol, _ in names.names.values())
-        self._folded = [
-            (coin_id, symbol.casefold(), name.casefold())
-            for coin_id, (symbol, name) in names.names.items()
-        ]
-        self._indexed = names
 
-    def _query_of(self, text: str, names: CoinList) -> CoinQuery | None:
-        """The query for the coin that has this id or ticker; None if there is no such coin."""
-        symbol, lowered = text.upper(), text.lower()
-        is_symbol = symbol in self._symbols
-        # Tickers are written in capitals, ids in small letters.
-        if lowered in names.names and not (text == symbol and is_symbol):
-            return CoinQuery(lowered)
-        return CoinQuery(symbol=symbol) if is_symbol else None
+def _resolution(query: CoinQuery, coin: Coin, index: NameIndex) -> Resolution:
+    """A coin that was asked for by its id is the best ranked of its ticker only if it is alone."""
+    count = index.counts.get(coin.symbol, 0)
+    if not query.symbol:
+        return Resolution(coin, count < 2)
+    if count < 2:
+        return Resolution(coin, True)
+    ambiguous = f"{query.symbol} is ambiguous: {coin.id} is the best ranked"
+    return Resolution(coin, True, (f"{ambiguous} of {count} coins with this ticker",))
 
-    def _matches(self, text: str, market: Market, names: CoinList) -> list[Found]:
-        listed = {
-            coin.id: Found(
-                coin.id, coin.symbol, coin.name or coin.id, coin.market_cap_rank, coin.image
-            )
-            for coin in market.coins
-            if coin.id
-        }
-        found = [
-            (_closeness(text, one.id, one.symbol.casefold(), one.name.casefold()), one)
-            for one in listed.values()
-        ]
-        folded = self._folded if names is self._indexed else []
-        for coin_id, symbol, name in folded:
-            if coin_id not in listed and (closeness := _closeness(text, coin_id, symbol, name)):
-                ticker, full_name = names.names[coin_id]
-                found.append((closeness, Found(coin_id, ticker, full_name, None, None)))
-        kept = [(closeness, one) for closeness, one in found if closeness]
-        kept.sort(key=lambda each: _order(*each))
-        return [one for _, one in kept]
+
+def _matches(text: str, market: Market, index: NameIndex) -> list[Found]:
+    listed = {
+        coin.id: Found(coin.id, coin.symbol, coin.name or coin.id, coin.market_cap_rank, coin.image)
+        for coin in market.coins
+        if coin.id
+    }
+    found = [
+        (_closeness(text, one.id, one.symbol.casefold(), one.name.casefold()), one)
+        for one in listed.values()
+    ]
+    for coin_id, symbol, name in index.folded:
+        if coin_id not in listed and (closeness := _closeness(text, coin_id, symbol, name)):
+            ticker, full_name = index.names.names[coin_id]
+            found.append((closeness, Found(coin_id, ticker, full_name, None, None)))
+    kept = [(closeness, one) for closeness, one in found if closeness]
+    kept.sort(key=lambda each: _order(*each))
+    return [one for _, one in kept]
 
 
 def _order(closeness: int, one: Found) -> tuple[bool, float, int, str]:
