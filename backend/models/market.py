@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import inf
-from typing import Annotated, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass as validated
 
 from backend.identity.instruments import Instrument
@@ -34,8 +34,6 @@ NAMESAKE_FACTOR = 10.0
 #: In USD; the wealth of the world is less than a hundredth of it.
 MOST_MARKET_CAP = 1e18
 
-MarketCap = Annotated[Positive, Field(lt=MOST_MARKET_CAP)]
-
 
 def agree(one: float, other: float, factor: float = SAME_PRICE_FACTOR) -> bool:
     """True if two prices are near enough to be of the same coin. Defined for any two floats: there
@@ -47,6 +45,14 @@ def market_cap_of(price: float, supply: float) -> float | None:
     """Price times supply in USD; None if the amount is implausible."""
     market_cap = price * supply
     return market_cap if SMALLEST < market_cap < MOST_MARKET_CAP else None
+
+
+def plausible_market_cap(reported: Any) -> Any:
+    """What a provider reports as a market cap in USD. Raises ValueError if no coin can have it.
+    Amounts that are converted to another currency may be larger."""
+    if isinstance(reported, int | float) and reported >= MOST_MARKET_CAP:
+        raise ValueError("an implausible market cap")
+    return reported
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -64,7 +70,7 @@ class Coin:
     image: Url | None
     market_cap_rank: Rank | None
     price: Positive | None
-    market_cap: MarketCap | None
+    market_cap: Positive | None
     volume_24h: NotNegative | None
     high_24h: Positive | None
     low_24h: Positive | None

@@ -16,7 +16,7 @@ from backend.models.coins import (
     SparklinesQuery,
     plausible_price,
 )
-from backend.models.market import Coin, QuotesQuery, Ranking, coins_by_rank
+from backend.models.market import Coin, QuotesQuery, Ranking, coins_by_rank, plausible_market_cap
 from backend.models.numbers import LARGEST
 from backend.providers.adapter import MIB, Call, Context, Operation
 from backend.providers.rows import (
@@ -35,8 +35,24 @@ PAGE = 250
 MOST_COINS = 60_000
 #: Addresses of one coin's contracts; the most are about 30.
 MOST_CONTRACTS = 200
+#: What a row has of figures.
+FIGURES = (
+    "current_price",
+    "market_cap",
+    "total_volume",
+    "high_24h",
+    "low_24h",
+    "price_change_24h",
+    "price_change_percentage_24h",
+    "price_change_percentage_1h_in_currency",
+    "price_change_percentage_7d_in_currency",
+    "circulating_supply",
+)
 #: Prices of a sparkline: one an hour for seven days.
 MOST_POINTS = 200
+
+#: A coin, and whether its supply was left out as impossibly large.
+Row = tuple[Coin, bool]
 
 _PAGE = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", f"{PAGE}"))
 _CHANGES = ("price_change_percentage", "1h,7d")
@@ -52,36 +68,43 @@ build_list = Call("/coins/list", (("include_platform", "true"),), max_bytes=16 *
 
 
 def build_coins(query: CoinsQuery, _context: Context) -> tuple[Call, ...]:
-    """By ids, or by tickers: the vendor reads only one of the two."""
-    chosen = ("ids", ",".join(query.ids)) if query.ids else ("symbols", ",".join(query.symbols))
+    """By ids, or by tickers, which the vendor has in small letters: it reads only one of both."""
+    symbols = ",".join(query.symbols).lower()
+    chosen = ("ids", ",".join(query.ids)) if query.ids else ("symbols", symbols)
     top = () if query.ids else (("include_tokens", "top"),)
     return (Call("/coins/markets", (*_PAGE, chosen, *top, _CHANGES), max_bytes=2 * MIB),)
 
 
 def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context) -> Ranking:
     """The ranked list, best rank first. Malformed rows are left out and named."""
-    return _ranking(payloads[0], context)
+    rows, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
+    # Most of the best-ranked coins are traded at this moment.
+    own_ms = refuse_other_times(filter(None, (_stamp_ms(coin) for coin, _ in rows)), context.now_ms)
+    return _ranking(rows, refused, own_ms)
 
 
 def parse_coins(query: CoinsQuery, payloads: Sequence[Any], context: Context) -> Ranking:
-    """The coins of the query that have a market. Rows of other coins are left out and named."""
+    """The coins of the query that have a market. Rows of other coins are left out and named.
+
+    A row with implausible figures keeps its names and its rank only: readers choose these coins,
+    and one that is hardly traded must not cost the provider its good name. Raises ValueError if
+    the rows are of other coins only: the vendor did not read the query.
+    """
     if payloads[0] == []:
         return Ranking(())
-    found = _ranking(payloads[0], context, is_list=False)
+    rows, refused = parse_rows(payloads[0], partial(_single, context.provider), "id", most=2 * PAGE)
+    found = _ranking(rows, refused, context.now_ms)
     ids, symbols = set(query.ids), set(query.symbols)
     asked = tuple(coin for coin in found.coins if coin.id in ids or coin.symbol in symbols)
+    if found.coins and not asked:
+        raise ValueError("no row is of a coin that was asked for")
     other = tuple(str(coin.id) for coin in found.coins if coin not in asked)
     return replace(found, coins=asked, refused=(*found.refused, *other))
 
 
-def _ranking(rows: Any, context: Context, *, is_list: bool = True) -> Ranking:
-    """`is_list`: the rows are the best-ranked coins, so that most are traded at this moment."""
-    rows, refused = parse_rows(rows, partial(_coin, context.provider), "id", most=2 * PAGE)
-    coins = [coin for coin, _ in rows]
-    stamps = filter(None, map(_stamp_ms, coins))
-    own_ms = refuse_other_times(stamps, context.now_ms) if is_list else context.now_ms
-    # An old row shows its age; a row from the future is refused.
-    ahead = dict.fromkeys(coin.id for coin in coins if _stamp_ms(coin) > own_ms + AHEAD_MS)
+def _ranking(rows: Sequence[Row], refused: tuple[str, ...], now_ms: int) -> Ranking:
+    """Of rows as `_coin` gives them. An old row shows its age; one from the future is refused."""
+    ahead = dict.fromkeys(coin.id for coin, _ in rows if _stamp_ms(coin) > now_ms + AHEAD_MS)
     unique = {
         coin.id: (coin, is_wrong) for coin, is_wrong in reversed(rows) if coin.id not in ahead
     }
@@ -92,16 +115,24 @@ def _ranking(rows: Any, context: Context, *, is_list: bool = True) -> Ranking:
     )
 
 
+def _single(provider: str, row: Any) -> Row:
+    """As `_coin`; without figures where these are implausible."""
+    try:
+        return _coin(provider, row)
+    except ValueError:
+        return _coin(provider, row | dict.fromkeys(FIGURES) | {"last_updated": None})
+
+
 def _stamp_ms(coin: Coin) -> int:
     return int(coin.last_updated.timestamp() * 1000) if coin.last_updated else 0
 
 
-def _coin(provider: str, row: Any) -> tuple[Coin, bool]:
-    """The coin, and whether its supply was left out as impossibly large."""
+def _coin(provider: str, row: Any) -> Row:
     if row["id"] is None:
         raise ValueError("a row without an id")
     # Id, symbol and price are required; any other missing key is null.
-    market_cap, supply = known_amount(row.get("market_cap")), row.get("circulating_supply")
+    market_cap = plausible_market_cap(known_amount(row.get("market_cap")))
+    supply = row.get("circulating_supply")
     # With a market cap, a supply of 0 is kept: CoinGecko ranks some coins by another supply.
     supply = known_amount(supply) if market_cap is None else supply
     has_wrong_supply = isinstance(supply, float | int) and supply >= LARGEST
@@ -137,10 +168,10 @@ def parse_list(_query: CoinListQuery, payloads: Sequence[Any], _context: Context
 def _name(row: Any) -> tuple[str, str, str, tuple[str, ...]]:
     coin_id, symbol, name = row["id"], row["symbol"], row["name"]
     for text in (coin_id, symbol, name):
-        if not isinstance(text, str) or len(text) > LONGEST_NAME or not text.isprintable():
-            raise ValueError("a name that is too long or not printable")
-    if not coin_id:
-        raise ValueError("a coin without an id")
+        if not isinstance(text, str) or not 0 < len(text) <= LONGEST_NAME:
+            raise ValueError("a name that is missing or too long")
+        if not text.isprintable():
+            raise ValueError("a name that is not printable")
     platforms = row.get("platforms") or {}
     if not isinstance(platforms, Mapping) or len(platforms) > MOST_CONTRACTS:
         raise ValueError("the platforms are malformed")

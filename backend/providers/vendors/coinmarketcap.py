@@ -12,7 +12,13 @@ from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.global_market import GlobalMarket, GlobalQuery
-from backend.models.market import Coin, ForeignRanking, ListedCoin, QuotesQuery
+from backend.models.market import (
+    Coin,
+    ForeignRanking,
+    ListedCoin,
+    QuotesQuery,
+    plausible_market_cap,
+)
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
 from backend.providers.adapter import (
     KIB,
@@ -120,7 +126,7 @@ def _listed(provider: str, row: Any) -> ListedCoin:
         image=None,
         market_cap_rank=row["cmc_rank"],
         price=price,
-        market_cap=known_amount(figures.get("market_cap")),
+        market_cap=plausible_market_cap(known_amount(figures.get("market_cap"))),
         volume_24h=figures.get("volume_24h"),
         high_24h=None,
         low_24h=None,

@@ -16,6 +16,7 @@ from backend.models.market import (
     ForeignRanking,
     ListedCoin,
     QuotesQuery,
+    plausible_market_cap,
 )
 from backend.providers.adapter import KIB, MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rankings import (
@@ -72,7 +73,7 @@ def _listed(provider: str, row: Any) -> ListedCoin:
         image=None,
         market_cap_rank=_rank(row),
         price=price,
-        market_cap=known_amount(_told(figures.get("market_cap"))),
+        market_cap=plausible_market_cap(known_amount(_told(figures.get("market_cap")))),
         volume_24h=_told(figures.get("volume_24h")),
         high_24h=None,
         low_24h=None,
