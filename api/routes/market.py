@@ -78,7 +78,7 @@ async def read_market(
     market = gateway_of(request).market
     answer, additions = await market.asked(view)
     page = partial(market.top, answer.data, view, additions)
-    selection = view, format, additions.refresh_ids
+    selection = view, format, additions.version
     return await responder_of(request).respond(
         request, answer, selection, page, encoder(format, row_type(sparkline))
     )
@@ -117,7 +117,7 @@ async def read_coin(
     view = MarketView(names=(coin,), currency=code, sparkline=sparkline)
     answer, additions = await market.asked(view)
     page = partial(market.coin, answer.data, coin, additions)
-    selection = "coin", view, format, additions.refresh_ids
+    selection = "coin", view, format, additions.version
     return await responder_of(request).respond(
         request, answer, selection, page, encoder(format, row_type(sparkline))
     )

@@ -11,6 +11,7 @@ from api.routes.checked_routes import checked_router
 from api.routes.parameters import TableFormat
 from api.routes.responder import gateway_of, responder_of
 from api.routes.schemas import PROVIDER_ERRORS, documented
+from backend.errors import InvalidParameter
 from backend.services.market.coin_names import Found
 
 router = checked_router("market")
@@ -36,6 +37,8 @@ async def search_coins(
     format: TableFormat = Format.JSON,
 ) -> Response:
     """All coins, not only the ranked list: exact tickers and ids first, then by rank."""
+    if not q.strip():
+        raise InvalidParameter("q", "must not be blank: give a part of a name")
     names = gateway_of(request).names
     answer, listed = await names.to_search()
     selection = "search", q, limit, format, listed.refresh_ids

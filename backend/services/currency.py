@@ -1,6 +1,6 @@
 """Amounts in other currencies: exchange rates, a day's memory of them, and their conversion."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,18 +9,20 @@ from backend.identity.currencies import CURRENCIES
 from backend.identity.instruments import DOLLAR
 from backend.models.answer import Answer, Source
 from backend.models.market import Coin
+from backend.models.numbers import LARGEST, SMALLEST
 from backend.models.rates import ExchangeRates, PastRates, RatesQuery
 
 #: A rate that differs by more than this share from the last one waits for a second report.
 DISAGREEMENT = 0.05
 #: A last rate that is older than this does not contradict a new one.
 COMPARABLE_FOR = timedelta(days=1)
-#: Rates are remembered at this distance, for the changes of a day in other currencies ...
-REMEMBERED_EVERY = timedelta(minutes=50)
-#: ... and for so long.
+#: Rates are remembered for the changes of a day in other currencies ...
 REMEMBERED_FOR = timedelta(hours=25)
-#: A remembered rate stands for an instant that is no further away.
-NEAR = timedelta(minutes=45)
+#: ... at this distance, and at the shorter one while they are recent.
+REMEMBERED_EVERY = timedelta(minutes=50)
+RECENT_EVERY, RECENT_FOR = timedelta(minutes=9), timedelta(minutes=80)
+#: A remembered rate is that of a day ago, or of an hour ago, if it is no further from that time.
+NEAR_A_DAY, NEAR_AN_HOUR = timedelta(minutes=45), timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Conversion:
     hour_ago: float | None = None
 
     def amount(self, in_dollars: float | None) -> float | None:
-        return None if in_dollars is None else in_dollars * self.rate
+        return None if in_dollars is None else _bounded(in_dollars * self.rate)
 
     def coin(self, coin: Coin) -> Coin:
         """The row with its amounts in the currency. Changes are those of the converted price: they
@@ -61,12 +63,13 @@ class Conversion:
     def _change(self, coin: Coin) -> float | None:
         if coin.price is None or coin.price_change_24h is None or self.day_ago is None:
             return None
-        return coin.price * self.rate - (coin.price - coin.price_change_24h) * self.day_ago
+        before = (coin.price - coin.price_change_24h) * self.day_ago
+        return _bounded(coin.price * self.rate - before)
 
     def _percentage(self, in_dollars: float | None, before: float | None) -> float | None:
         if in_dollars is None or before is None:
             return None
-        return ((1 + in_dollars / 100) * self.rate / before - 1) * 100
+        return _bounded(((1 + in_dollars / 100) * self.rate / before - 1) * 100)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,8 +114,9 @@ class RatesMonitor:
     def adopt(self, answer: Answer[ExchangeRates]) -> None:
         """Goes on from an answer of an earlier run or of another process."""
         at = answer.data.as_of or answer.fetched_at
-        self._last |= {code: (rate, at) for code, rate in answer.data.rates.items()}
-        self._history = answer.data.history
+        for code, rate in answer.data.rates.items():
+            self._note(code, rate, at)
+        self._history = _thinned((*self._history, *answer.data.history))
 
     def _checked(self, answer: Answer[ExchangeRates]) -> Answer[ExchangeRates]:
         """Without the rates that are refused: leaps, and those that contradict newer ones."""
@@ -125,11 +129,11 @@ class RatesMonitor:
             if self._is_believed(code, rate, at):
                 kept[code] = rate
                 self._pending.pop(code, None)
-                self._last[code] = rate, at
+                self._note(code, rate, at)
             else:
                 self._pending[code] = rate
                 refused.append(code)
-        self._remember(answer.fetched_at, kept)
+        self._history = _thinned((*self._history, PastRates(answer.fetched_at, kept)))
         rates = ExchangeRates(kept, answer.data.as_of, tuple(refused), self._history)
         return answer.carrying(rates)
 
@@ -142,11 +146,30 @@ class RatesMonitor:
         is_confirmed = code in self._pending and _agree(rate, self._pending[code])
         return is_confirmed or at - last[1] > COMPARABLE_FOR
 
-    def _remember(self, at: datetime, rates: Mapping[str, float]) -> None:
-        if self._history and at - self._history[-1].at < REMEMBERED_EVERY:
-            return
-        recent = (past for past in self._history if at - past.at <= REMEMBERED_FOR)
-        self._history = (*recent, PastRates(at, rates))
+    def _note(self, code: str, rate: float, at: datetime) -> None:
+        """The newest rate is compared with: an older one that agrees with it is not noted."""
+        last = self._last.get(code)
+        if last is None or at >= last[1]:
+            self._last[code] = rate, at
+
+
+def _thinned(history: Iterable[PastRates]) -> tuple[PastRates, ...]:
+    """The rates of the last day at the distances above, oldest first; of two that are too near the
+    older one stays, so that they do not wander."""
+    ordered = sorted(history, key=lambda past: past.at)
+    kept: list[PastRates] = []
+    for past in ordered:
+        age = ordered[-1].at - past.at
+        every = RECENT_EVERY if age <= RECENT_FOR else REMEMBERED_EVERY
+        is_apart = not kept or past.at - kept[-1].at >= every
+        if age <= REMEMBERED_FOR and is_apart:
+            kept.append(past)
+    return tuple(kept)
+
+
+def _bounded(amount: float) -> float | None:
+    """The amount; None where it is too large or too small to be one."""
+    return amount if amount == 0 or SMALLEST < abs(amount) < LARGEST else None
 
 
 def _agree(one: float, other: float) -> bool:
@@ -172,8 +195,8 @@ class CurrencyService:
             rate,
             answer.sources[0],
             answer.data.as_of or at,
-            before(currency, at - timedelta(days=1), NEAR),
-            before(currency, at - timedelta(hours=1), NEAR),
+            before(currency, at - timedelta(days=1), NEAR_A_DAY),
+            before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
         )
 
 

@@ -48,7 +48,7 @@ class Additions:
 
     `coins` are those beyond the list by the name that the reader gave, `conversion` that from
     dollars (None: none is needed, or `currency` has no rate). `refresh_ids` are those of the
-    answers that these came from: a view is made again when one of them changes.
+    answers that these came from: a view is made again when `version` changes.
     """
 
     currency: str = DOLLAR
@@ -57,6 +57,11 @@ class Additions:
     sparklines: Sparklines | None = None
     warnings: tuple[str, ...] = ()
     refresh_ids: tuple[int, ...] = ()
+
+    @property
+    def version(self) -> tuple[Any, ...]:
+        """Differs where the rows or the warnings of a view do."""
+        return self.refresh_ids, self.warnings
 
 
 NO_ADDITIONS = Additions()
@@ -118,19 +123,22 @@ class MarketService:
         if view.names:
             coins, warnings = self._named(market, view.names, additions.coins)
         name, descends = _sort_key(view.sort)
+        if additions.currency != DOLLAR:  # a change is ordered by its amount in that currency
+            coins = [_in_currency(coin, additions) for coin in coins]
         # Rows without the field come last in both orders, equal rows are ordered by rank.
         rows = [coin for coin in coins if getattr(coin, name) is not None]
         rows.sort(key=attrgetter(name), reverse=descends)
         rows += [coin for coin in coins if getattr(coin, name) is None]
         end = view.offset + view.limit
-        shown = tuple(_shown(coin, additions) for coin in rows[view.offset : end])
+        shown = tuple(_with_sparkline(coin, additions) for coin in rows[view.offset : end])
         return _page(shown, len(rows), (*warnings, *additions.warnings), additions)
 
     def coin(self, market: Market, name: str, additions: Additions = NO_ADDITIONS) -> Page[Coin]:
         """One coin by id, symbol or pair. Raises UnknownSymbol, NotReady."""
         found = additions.coins.get(name) or self._coins.index(market).resolve(name)
         warnings = (*found.warnings, *additions.warnings)
-        return _page(_shown(found.coin, additions), 1, warnings, additions)
+        shown = _with_sparkline(_in_currency(found.coin, additions), additions)
+        return _page(shown, 1, warnings, additions)
 
     async def _find_beyond(self, names: list[str], found: "_Found", *, is_all: bool) -> None:
         """Adds the coins beyond the list. An unknown one is an error only if it is the only one."""
@@ -182,7 +190,8 @@ class MarketService:
         unknown = [name for name, resolution in resolved.items() if resolution is None]
         if not found:
             index.resolve(unknown[0])  # raises, with suggestions for the first
-        coins = {id(resolution.coin): resolution.coin for resolution in found}
+        # By id: a coin beyond the list may be found by its id and by its ticker.
+        coins = {(one.coin.id or id(one.coin)): one.coin for one in found}
         notes = [note for resolution in found for note in resolution.warnings]
         for place, name in enumerate(unknown):
             suggested = ", ".join(index.suggestions(name) if place < MOST_HELPED else ())
@@ -206,10 +215,14 @@ class _Found:
         self.validities.append(answer.validity)
 
 
-def _shown(coin: Coin, additions: Additions) -> Coin:
-    """The row with the reader's additions."""
-    if additions.currency != DOLLAR:
-        coin = additions.conversion.coin(coin) if additions.conversion else coin.without_figures()
+def _in_currency(coin: Coin, additions: Additions) -> Coin:
+    """The row with amounts in the reader's currency; without any where that has no rate."""
+    if additions.currency == DOLLAR:
+        return coin
+    return additions.conversion.coin(coin) if additions.conversion else coin.without_figures()
+
+
+def _with_sparkline(coin: Coin, additions: Additions) -> Coin:
     if additions.sparklines is None:
         return coin
     return with_sparkline(coin, additions.sparklines.prices.get(coin.key))
