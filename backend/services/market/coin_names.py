@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from math import inf
 from typing import Any, Self
 
@@ -36,12 +37,12 @@ class NameIndex:
     """The names of all coins as lookups and searches read them.
 
     `counts` has the number of coins of each ticker; `folded` has id, ticker and name of each coin
-    in small letters.
+    in small letters, and all three of them in one text, which most searches do not match.
     """
 
     names: CoinList = field(default_factory=lambda: CoinList({}, {}))
     counts: Mapping[str, int] = field(default_factory=dict)
-    folded: tuple[tuple[str, str, str], ...] = ()
+    folded: tuple[tuple[str, str, str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"<NameIndex {self.names!r}>"
@@ -49,11 +50,11 @@ class NameIndex:
     @classmethod
     def of(cls, names: CoinList) -> Self:
         counts = Counter(symbol for symbol, _ in names.names.values())
-        folded = tuple(
+        parts = (
             (coin_id, symbol.casefold(), name.casefold())
             for coin_id, (symbol, name) in names.names.items()
         )
-        return cls(names, counts, folded)
+        return cls(names, counts, tuple((*part, "\n".join(part)) for part in parts))
 
     def query_of(self, text: str) -> CoinQuery | None:
         """The query for the coin that has this id or ticker; None if there is no such coin."""
@@ -121,8 +122,12 @@ class CoinNames:
 
     def search(self, market: Market, listed: Listed, text: str, limit: int) -> Page[Any]:
         """Exact tickers and ids first, then by rank."""
-        found = _matches(text.strip().casefold(), market, listed.index)
-        return Page(tuple(found[:limit]), len(found), listed.warnings)
+        text, index = text.strip().casefold(), listed.index
+        ranked = {coin.id: coin for coin in market.coins if coin.id}
+        found = [*_matches(text, market.coins), *_unranked_matches(text, ranked, index)]
+        best = nsmallest(limit, found)
+        rows = tuple(_found(match[-1], ranked, index) for match in best)
+        return Page(rows, len(found), listed.warnings)
 
     async def _all(self) -> tuple[Answer[CoinList], NameIndex]:
         """The list of all coins; an empty one where no provider is configured that has it."""
@@ -155,27 +160,32 @@ def _resolution(query: CoinQuery, coin: Coin, index: NameIndex) -> Resolution:
     return Resolution(coin, True, (f"{ambiguous} of {count} coins with this ticker",))
 
 
-def _matches(text: str, market: Market, index: NameIndex) -> list[Found]:
-    listed = {
-        coin.id: Found(coin.id, coin.symbol, coin.name or coin.id, coin.market_cap_rank, coin.image)
-        for coin in market.coins
-        if coin.id
-    }
-    found = [
-        (_closeness(text, one.id, one.symbol.casefold(), one.name.casefold()), one)
-        for one in listed.values()
-    ]
-    for coin_id, symbol, name in index.folded:
-        if coin_id not in listed and (closeness := _closeness(text, coin_id, symbol, name)):
-            ticker, full_name = index.names.names[coin_id]
-            found.append((closeness, Found(coin_id, ticker, full_name, None, None)))
-    kept = [(closeness, one) for closeness, one in found if closeness]
-    kept.sort(key=lambda each: _order(*each))
-    return [one for _, one in kept]
+#: A coin that matches a text: these are ordered as the rows of a search. The last item is the id.
+Match = tuple[bool, float, int, str]
 
 
-def _order(closeness: int, one: Found) -> tuple[bool, float, int, str]:
-    return closeness != EXACT, one.market_cap_rank or inf, closeness, one.id
+def _matches(text: str, coins: Iterable[Coin]) -> Iterator[Match]:
+    """Of the ranked list."""
+    for coin in coins:
+        symbol, name = coin.symbol.casefold(), (coin.name or "").casefold()
+        if coin.id and (closeness := _closeness(text, coin.id, symbol, name)):
+            yield closeness != EXACT, coin.market_cap_rank or inf, closeness, coin.id
+
+
+def _unranked_matches(text: str, ranked: Container[str], index: NameIndex) -> Iterator[Match]:
+    """Of all other coins."""
+    for coin_id, symbol, name, all_names in index.folded:
+        if text in all_names and coin_id not in ranked:
+            closeness = _closeness(text, coin_id, symbol, name)
+            if closeness:
+                yield closeness != EXACT, inf, closeness, coin_id
+
+
+def _found(coin_id: str, ranked: Mapping[str, Coin], index: NameIndex) -> Found:
+    if coin := ranked.get(coin_id):
+        return Found(coin_id, coin.symbol, coin.name or coin_id, coin.market_cap_rank, coin.image)
+    ticker, name = index.names.names[coin_id]
+    return Found(coin_id, ticker, name, None, None)
 
 
 def _closeness(text: str, coin_id: str, symbol: str, name: str) -> int:
