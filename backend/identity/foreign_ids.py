@@ -123,9 +123,10 @@ class ForeignIds:
         agree: Callable[[float, float], bool],
     ) -> None:
         self._by_id = {one.id: one for one in known}
-        self._by_name = {
-            (one.symbol, one.name.casefold()): one for one in self._by_id.values() if one.name
-        }
+        self._by_name: dict[tuple[str, str], list[KnownName]] = {}
+        for one in self._by_id.values():
+            if one.name:
+                self._by_name.setdefault((one.symbol, one.name.casefold()), []).append(one)
         self._contracts, self._agree = contracts, agree
 
     def id_of(self, row: ForeignName) -> str | None:
@@ -141,10 +142,12 @@ class ForeignIds:
             return slug_owner.id
         if sure := SURE_IDS.get((row.symbol, row.slug)):
             return self._unless_contradicted(sure, row)
-        namesake = self._by_name.get((row.symbol, (row.name or "").casefold()))
-        if namesake and self._has_price_of(namesake, row) and _have_near_ranks(namesake, row):
-            return namesake.id
-        return None
+        namesakes = [
+            one
+            for one in self._by_name.get((row.symbol, (row.name or "").casefold()), ())
+            if self._has_price_of(one, row) and _have_near_ranks(one, row)
+        ]
+        return namesakes[0].id if len(namesakes) == 1 else None
 
     def _has_price_of(self, known: KnownName, row: ForeignName) -> bool:
         return bool(known.price and row.price and self._agree(row.price, known.price))

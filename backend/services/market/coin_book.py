@@ -23,7 +23,8 @@ class CoinRecord:
 
     `coin` is the row with the newest figures. `visible` is the row that readers get: the same
     object, or the row without figures once they have expired. `seen_at` is when a provider last
-    reported the row, None where that was after the last check for expired rows.
+    reported the row, None where that was after the last check for expired rows. `listed_at` is the
+    stamp of the ranked list's row, which alone has the changes over 1 h and 7 d.
     """
 
     coin: Coin
@@ -31,6 +32,7 @@ class CoinRecord:
     place: int
     seen_at: datetime | None = None
     pending: PendingPrice | None = None
+    listed_at: datetime | None = None
 
 
 class CoinBook:
@@ -114,7 +116,10 @@ class CoinBook:
         known = self._by_key.get(coin.key)
         if known is not None and known.coin is coin:
             return known
-        return CoinRecord(coin, coin, 0, pending=known.pending if known else None)
+        pending, listed_at = known.pending if known else None, coin.last_updated
+        if known is not None and known.coin.last_updated == listed_at:  # the row as it was
+            listed_at = known.listed_at
+        return CoinRecord(coin, coin, 0, pending=pending, listed_at=listed_at)
 
     def _adopted(self, coin: Coin) -> CoinRecord:
         known = self._by_key.get(coin.key)
@@ -123,8 +128,10 @@ class CoinBook:
         if known is not None and coin.price is None and coin == known.coin.without_figures():
             known.visible = coin
             return known
-        pending = known.pending if known else None
-        return CoinRecord(coin, coin, 0, seen_at=coin.last_updated, pending=pending)
+        pending, listed_at = known.pending if known else None, coin.last_updated
+        if known is not None and _listed_changes(known.coin) == _listed_changes(coin):
+            listed_at = known.listed_at
+        return CoinRecord(coin, coin, 0, coin.last_updated, pending, listed_at)
 
     def _fill(self, market: Market, records: list[CoinRecord]) -> None:
         for place, record in enumerate(records):
@@ -136,3 +143,7 @@ class CoinBook:
         self._by_key = {record.coin.key: record for record in reversed(records)}
         self._best = {record.coin.symbol: record for record in reversed(records)}
         self._visible = [record.visible for record in records]
+
+
+def _listed_changes(coin: Coin) -> tuple[float | None, float | None]:
+    return coin.price_change_percentage_1h, coin.price_change_percentage_7d

@@ -7,6 +7,7 @@ which its prices enter, from a list or from pushed tickers.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from backend.identity.foreign_ids import ForeignIds, ForeignName, KnownName
 from backend.identity.instruments import DOLLAR, Instrument
@@ -34,6 +35,9 @@ NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
     "and the order is by 24 h volume on one venue"
 )
+#: Changes over 1 h and over 7 d are of the last ranked list. A venue's newer price stands beside
+#: them for so long: later they would be those of another time than the price.
+LISTED_1H_FOR, LISTED_7D_FOR = timedelta(minutes=10), timedelta(hours=6)
 #: A dollar coin that is off the dollar by more than this share prices no coin in dollars.
 DEPEGGED = 0.01
 
@@ -106,19 +110,32 @@ def _absorb_ranking(
 ) -> None:
     """A new universe. Rows that were refused as implausible, or whose price is quarantined, stay
     as they were last seen, but without a rank that another vendor gave: ranks do not mix."""
-    known = book.get if book.ranked else lambda _key: None
     listed = {coin.id for coin in ranking.coins}
     missing = [
-        record.coin for name in ranking.refused if name not in listed and (record := known(name))
+        record.coin
+        for name in ranking.refused
+        if book.ranked and name not in listed and (record := book.get(name)) and record.coin.id
     ]
     if rank_source != book.rank_source:
         missing = [replace(coin, market_cap_rank=None) for coin in missing]
-    outliers.compare((coin, record.coin) for coin in ranking.coins if (record := known(coin.key)))
-    rows = [_accepted(known(coin.key), coin, outliers) for coin in ranking.coins]
+    known = [_known(book, coin) for coin in ranking.coins]
+    pairs = list(zip(known, ranking.coins, strict=True))
+    outliers.compare((coin, record.coin) for record, coin in pairs if record)
+    rows = [_accepted(record, coin, outliers) for record, coin in pairs]
     coins = coins_by_rank((*rows, *missing))
     instruments = book.instruments if book.ranked else None
     book.replace(Market(coins, True, instruments, book.venues if book.ranked else frozenset()))
     book.rank_source = rank_source
+
+
+def _known(book: CoinBook, coin: Coin) -> CoinRecord | None:
+    """What the ranked book knows of the coin. A row without an id has only its ticker for a key,
+    which others share: it is the same coin if it has the same name, too."""
+    record = book.get(coin.key) if book.ranked else None
+    if record is None or coin.id:
+        return record
+    is_same = record.coin.id is None and record.coin.name == coin.name
+    return record if is_same else None
 
 
 def _accepted(
@@ -207,6 +224,8 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
     is_doubtful = verdict is Verdict.STEADY and not agree(ticker.price, coin.price)
     if verdict is Verdict.QUARANTINED or is_doubtful:
         return None
+    hour, week = coin.price_change_percentage_1h, coin.price_change_percentage_7d
+    age = ticker.closed_at - record.listed_at if record.listed_at else timedelta.max
     # Without a known supply, that which the list's own market cap and price mean.
     supply = coin.circulating_supply or (coin.market_cap or 0.0) / coin.price
     return replace(
@@ -218,6 +237,8 @@ def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -
         low_24h=ticker.low,
         price_change_24h=ticker.change,
         price_change_percentage_24h=ticker.change_percentage,
+        price_change_percentage_1h=hour if age <= LISTED_1H_FOR else None,
+        price_change_percentage_7d=week if age <= LISTED_7D_FOR else None,
         last_updated=ticker.closed_at,
         source=source,
     )
