@@ -53,6 +53,7 @@ ONE_FOR_EACH = {
     "Connections._addresses": "open connection",
     "Connections._open": "open connection",
     "Connections._unread": "open connection",
+    "CoinBatch._tasks": "batch of coins that are waited for",
     "GasSource._heads": "chain",
     "Feed._subscribers": "topic of the feed, and its subscribers",
     "Feed._topics": "choice of coins that a client follows",
@@ -68,8 +69,6 @@ ONE_FOR_EACH = {
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
     "CoinBook._best",
-    "CoinNames._folded",
-    "CoinNames._symbols",
     "CoinBook._by_key",
     "CoinBook._visible",
     "CoinTagger._names",
@@ -88,6 +87,7 @@ SHORT_LIVED = {
     "SavedState.blocks",
     "SavedState.calls",
     "_Body._pieces",
+    "_Gathering.queries",
     "_Found.coins",
     "_Found.refresh_ids",
     "_Found.validities",

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import nsmallest
 from math import inf
 from typing import Any, Self
@@ -40,9 +40,9 @@ class NameIndex:
     in small letters, and all three of them in one text, which most searches do not match.
     """
 
-    names: CoinList = field(default_factory=lambda: CoinList({}, {}))
-    counts: Mapping[str, int] = field(default_factory=dict)
-    folded: tuple[tuple[str, str, str, str], ...] = ()
+    names: CoinList
+    counts: Mapping[str, int]
+    folded: tuple[tuple[str, str, str, str], ...]
 
     def __repr__(self) -> str:
         return f"<NameIndex {self.names!r}>"
@@ -65,6 +65,9 @@ class NameIndex:
             if coin_id in self.names.names and not (text == symbol and is_symbol):
                 return CoinQuery(coin_id)
         return CoinQuery(symbol=symbol) if is_symbol else None
+
+
+EMPTY = NameIndex.of(CoinList({}, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class CoinNames:
         self._names, self._coins, self._directory = names, coins, directory
         self._clock = clock
         self._failure: tuple[GatewayError, float] | None = None
-        self._index = NameIndex()
+        self._index = EMPTY
         self._indexing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -117,7 +120,7 @@ class CoinNames:
             listed, index = await self._all()
         except GatewayError as error:
             warning = f"only the ranked list was searched: {error}"
-            return answer.depending_on(None), Listed(NameIndex(), (), (warning,))
+            return answer.depending_on(None), Listed(EMPTY, (), (warning,))
         return answer.depending_on(listed.validity), Listed(index, (listed.refresh_id,))
 
     def search(self, market: Market, listed: Listed, text: str, limit: int) -> Page[Any]:
@@ -137,8 +140,7 @@ class CoinNames:
         try:
             answer = await self._names.fetch(CoinListQuery())
         except NoProviderConfigured:
-            empty = NameIndex()
-            return Answer(empty.names, (), self._clock.now(), None), empty
+            return Answer(EMPTY.names, (), self._clock.now(), None), EMPTY
         except GatewayError as error:
             self._failure = error, now + FAILURE_PAUSE_S
             raise
