@@ -152,10 +152,13 @@ def _base_fee(
         return _quantity(base_fees[blocks]), False
     if len(base_fees) not in (blocks, blocks + 1):  # Avalanche's own node sends no further one
         raise ValueError("the number of base fees is not that of the blocks")
+    last = _quantity(base_fees[blocks - 1])
+    if last == 0 and not chain.is_base_fee_free:
+        raise ValueError("the newest block has no base fee")
     try:
         return _quantity(_result(answers, NEXT_BASE_FEE)), False
     except MALFORMED:
-        return _quantity(base_fees[blocks - 1]), True
+        return last, True
 
 
 def _answers(payload: Any) -> list[Any]:

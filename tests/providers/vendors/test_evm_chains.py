@@ -122,8 +122,10 @@ def test_without_it_the_base_fee_is_the_last_blocks_and_says_so(
     assert (found.base_fee, found.is_last_base_fee) == (0.03, True)
 
 
-@pytest.mark.parametrize("base_fees", [[], [11], [11, 12, 13, 14]])
-def test_avalanche_with_another_number_of_base_fees_is_malformed(base_fees: list[int]) -> None:
+@pytest.mark.parametrize("base_fees", [[], [11], [11, 12, 13, 14], [11, 0], [0, 0, 0]])
+def test_avalanche_without_the_last_base_fee_or_with_another_number_of_base_fees_is_malformed(
+    base_fees: list[int],
+) -> None:
     with pytest.raises(MalformedResponse):
         fees("avalanche", batch("avalanche", base_fees, AVALANCHE, hex(40_000_000)))
 
