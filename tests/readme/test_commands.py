@@ -10,7 +10,8 @@ from websockets.asyncio.client import connect
 
 from backend.settings import Settings
 from tests.dashboard.scenery import Scenery
-from tests.life.process import Gateway, running
+from tests.life.process import Gateway, running, started
+from tests.live.loopback import environment
 from tests.readme.document import BLOCKS, COMMANDS, PAIRS, README, ROOT, text_of
 from tests.readme.terminal import output_until, printed, shell
 
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.timeout(60)
 
 CURLS = [line for line in COMMANDS if line.startswith("curl ")]
 STREAMS = [line for line in COMMANDS if " -N " in line or "/websockets " in line]
+#: The check of real providers; here it calls those of the world.
+LIVE = next(line for line in COMMANDS if line.endswith(" tests.live"))
 #: Blocks that start a gateway with a provider out of service, and the answer that it gives.
 BREAKS = [
     (block, shown) for block, shown in PAIRS if "_ENABLED=" in block.text or ":9 " in block.text
@@ -45,7 +48,7 @@ def shape(value: Any) -> Any:
 def test_every_command_is_run() -> None:
     """By a test of this folder or, if a comment marks it, by .ci/run."""
     starts = [block.lines[0] for block, _ in BREAKS]
-    assert set(COMMANDS) == {*CURLS, *STREAMS, *starts}
+    assert set(COMMANDS) == {*CURLS, *STREAMS, *starts, LIVE}
     marks = {(block.document, block.mark) for block in BLOCKS if block.mark.startswith("ci: ")}
     run = re.findall(r"\(documented (\S+) (\w+)\)", (ROOT / ".ci" / "run").read_text())
     assert marks == {(document, f"ci: {name}") for document, name in run}
@@ -69,6 +72,18 @@ async def test_each_stream_command_prints_a_snapshot(gateway: Gateway) -> None:
     for line in STREAMS:
         text = await output_until(gateway, line, '"type":"snapshot"')
         assert '"channel":"market"' in text
+
+
+async def test_the_check_of_real_providers_reaches_those_of_the_world(
+    world: Scenery, tmp_path: Path
+) -> None:
+    settings = environment(world)
+    async with started(tmp_path, before=(*shell(LIVE),), **settings) as process:
+        code = await process.wait()
+    text = (tmp_path / "output.txt").read_text(encoding="utf-8")
+    assert code in (0, 1), text
+    lines = {tuple(line.split()[:3]) for line in text.splitlines()}
+    assert ("binance", "ticker_24hr", "ok") in lines, text
 
 
 @pytest.mark.parametrize(("block", "shown"), BREAKS, ids=[block.lines[0] for block, _ in BREAKS])
