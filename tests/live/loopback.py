@@ -14,8 +14,11 @@ KEY_VARIABLES = {
 
 def nowhere() -> dict[str, str]:
     """No provider can be reached."""
-    urls = {f"{name.upper()}_BASE_URL": f"http://{DEAD}" for name in NAMES}
-    return urls | {f"{name.upper()}_STREAM_URL": f"ws://{DEAD}" for name in NAMES}
+    return {f"{name.upper()}_BASE_URL": f"http://{DEAD}" for name in NAMES} | no_streams()
+
+
+def no_streams() -> dict[str, str]:
+    return {f"{name.upper()}_STREAM_URL": f"ws://{DEAD}" for name in NAMES}
 
 
 def environment(world: World, push: PushWorld | None = None) -> dict[str, str]:
@@ -24,8 +27,8 @@ def environment(world: World, push: PushWorld | None = None) -> dict[str, str]:
     keys = {name: f"key-of-{name}-0001" for name in KEY_VARIABLES}
     world.good_keys = keys | world.good_keys
     world.limits = dict.fromkeys(world.limits, (1_000, 1.0))
-    found = nowhere() | world.environment()
+    found = nowhere() | world.environment() | no_streams()
     found |= {f"{name.upper()}_ENABLED": "true" for name in NAMES}
     found |= {f"{name.upper()}_LIMITS": "1000/second" for name in NAMES}
     found |= {variable: world.good_keys[name] for name, variable in KEY_VARIABLES.items()}
-    return found | {"BINANCE_STREAM_URL": push.url if push else f"ws://{DEAD}"}
+    return found | ({"BINANCE_STREAM_URL": push.url} if push else {})
