@@ -43,6 +43,10 @@ _DECLARED = re.compile(rb"<\?xml[^<>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"'
 _BEFORE_ITEM = re.compile(rb"(?=<(?:[\w.-]{1,32}:)?(?:item|entry)[\s/>])")
 ROOTS = ("rss", "feed", "rdf:rdf")
 _ROOT = re.compile(r"<(?:([\w.-]{1,32}):)?(rss|RDF|feed)(?=[\s>])")
+#: Before the root: a DTD, or a web page. Warnings of the server's program may be there.
+_NO_FEED = re.compile(r"<(?:!doctype|html|head|body|script)\b", re.IGNORECASE)
+#: An item of RSS 1.0 whose elements have a prefix: <rss:item><rss:title>.
+_PREFIXED_ITEM = re.compile(r"<([\w.-]{1,32}):item(?=[\s>])")
 _ITEM = {name: re.compile(rf"<{name}(?=[\s/>])") for name in ("item", "entry")}
 _END_WITH_SPACE = re.compile(r"(</[\w.:-]++)\s++>")
 #: A start tag; with unbalanced quotes it ends at the first bracket.
@@ -103,16 +107,19 @@ class Feed:
 def read_feed(body: bytes, address: str) -> Feed:
     """Splits a feed from `address` (empty if unknown) into items.
 
-    An incomplete last item is left out. Raises ValueError if the body is not a feed or has a DTD,
-    TypeError if it is not bytes.
+    An incomplete last item is left out. Raises ValueError if the body is not a feed (also a web
+    page with a feed in it) or has a DTD, TypeError if it is not bytes.
     """
     text = _END_WITH_SPACE.sub(r"\1>", _without_comments(_without_cdata(_decoded(body))))
     root = _ROOT.search(text)
-    if root is None or "<!doctype" in text[: root.start()].lower():
+    if root is None or _NO_FEED.search(text, 0, root.start()):
         raise ValueError("not a feed, or a feed with a DTD")
     prefix, kind = root.groups()
     text = text[root.start() :]
-    if prefix and kind != "RDF":  # on all elements: <atom:feed><atom:entry>
+    if kind == "RDF":  # its own prefix is that of the syntax, never of the items
+        prefixed = None if _ITEM["item"].search(text) else _PREFIXED_ITEM.search(text)
+        prefix = prefixed[1] if prefixed else None
+    if prefix:  # on all elements: <atom:feed><atom:entry>
         text = text.replace(f"<{prefix}:", "<").replace(f"</{prefix}:", "</")
     name = "entry" if kind == "feed" else "item"
     head, *rows = _ITEM[name].split(text)

@@ -54,7 +54,7 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "coin_list": (("coingecko_pro", "coingecko_free"),),
     "sparklines": (("coingecko_pro", "coingecko_free"),),
     # All of them are called together.
-    "news": (("cryptopanic", "newsapi", *rss.PUBLISHERS),),
+    "news": (("cryptopanic", "newsapi", *rss.FEEDS),),
     # Clients notice a change of the index, so that it changes only on a failure.
     "sentiment": (("alternative_me",), ("coinmarketcap",)),
     # Each chain has providers of its own; Etherscan has two of the chains.
@@ -87,10 +87,7 @@ _PROVIDERS = (
         other_plans=(cryptopanic.GROWTH_WEEKLY, cryptopanic.ENTERPRISE),
     ),
     ProviderSpec("newsapi", newsapi.ADAPTER, keyed=newsapi.DEVELOPER),
-    ProviderSpec("rss_coindesk", rss.ADAPTER, keyless=rss.COINDESK),
-    ProviderSpec("rss_cointelegraph", rss.ADAPTER, keyless=rss.COINTELEGRAPH),
-    ProviderSpec("rss_theblock", rss.ADAPTER, keyless=rss.THEBLOCK),
-    ProviderSpec("rss_decrypt", rss.ADAPTER, keyless=rss.DECRYPT),
+    *(rss.provider(name) for name in rss.FEEDS),
     ProviderSpec("alternative_me", alternative_me.ADAPTER, keyless=alternative_me.PUBLIC),
     ProviderSpec(
         "coinmarketcap",

@@ -96,7 +96,7 @@ SUBJECTS = (
     *(Subject(name, OHLC, ("coingecko_free",), calls=4) for name in ("coinbase", "okx")),
     Subject("cryptopanic", NEWS, FEEDS[:1], 900.0, is_keyed=True),
     Subject("newsapi", NEWS, FEEDS[1:2], 1000.0, is_keyed=True),
-    *(Subject(name, NEWS, (other,)) for name, other in zip(FEEDS, FEEDS[::-1], strict=True)),
+    *(Subject(name, NEWS, (FEEDS[place - 1],)) for place, name in enumerate(FEEDS)),
     Subject("alternative_me", SENTIMENT, ("coinmarketcap",)),
     Subject("coinmarketcap", SENTIMENT, spacing_s=61.0),
     Subject("etherscan", GAS, ("etherscan_backup", "ethereum_rpc"), is_keyed=True),

@@ -4,12 +4,13 @@ import asyncio
 import random
 import time
 
+from tests.world import feeds
 from tests.world.push import PushWorld, mini_ticker
 from tests.world.server import World
 
 COINS = ("coingecko_free", "binance")
 MOODS = ("alternative_me", "coinmarketcap")
-FEEDS = ("rss_coindesk", "rss_cointelegraph", "rss_theblock", "rss_decrypt")
+FEEDS = tuple(feeds.PUBLISHERS)
 GAS = ("ethereum_rpc",)
 #: Who has which trouble in each part of the round; nobody between two of them.
 ROUND: tuple[dict[str, str], ...] = (

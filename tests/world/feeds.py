@@ -11,12 +11,24 @@ PUBLISHERS = {
     "rss_cointelegraph": "https://cointelegraph.example/",
     "rss_theblock": "https://theblock.example/",
     "rss_decrypt": "https://decrypt.example/",
+    "rss_bitcoinmagazine": "https://bitcoinmagazine.example/",
+    "rss_dlnews": "https://dlnews.example/",
+    "rss_cryptoslate": "https://cryptoslate.example/",
+    "rss_thedefiant": "https://thedefiant.example/",
+    "rss_protos": "https://protos.example/",
 }
+#: Feeds of WordPress: teasers with its mark and footer, and the whole text beside them.
+WORDPRESS = ("rss_bitcoinmagazine", "rss_cryptoslate", "rss_thedefiant", "rss_protos")
 
 
 def feed(name: str, begun: float) -> bytes:
     """Five items, dirty in the usual ways; the third is the same story in every feed."""
     host = PUBLISHERS[name]
+    footer, whole = "", ""
+    if name in WORDPRESS:
+        links = f"<a href='{host}1'>One</a> appeared first on <a href='{host}'>Site</a>"
+        footer = f" [&#8230;]<p>The post {links}.</p>"
+        whole = "<content:encoded><![CDATA[<p>THE WHOLE TEXT</p>]]></content:encoded>"
     items = [
         ("Bitcoin climbs on " + name, "climbs?utm_source=rss", "<p>Coins <b>gain</b>.</p>"),
         ("Crypto exchange hacked, " + name + " says", "hacked", "Millions stolen &amp; gone"),
@@ -26,7 +38,8 @@ def feed(name: str, begun: float) -> bytes:
     ]
     rows = "".join(
         f"<item><title>{title}</title><link>{host}{path}</link>"
-        f"<guid>{host}{path}</guid><description><![CDATA[{text}]]></description>"
+        f"<guid>{host}{path}</guid><description><![CDATA[{text}{footer}]]></description>"
+        f"{whole}"
         f"<pubDate>{formatdate(begun - 600 * place, usegmt=True)}</pubDate></item>"
         for place, (title, path, text) in enumerate(items, start=1)
     )

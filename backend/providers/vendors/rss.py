@@ -12,23 +12,34 @@ from typing import Any
 
 from backend.errors import UpstreamFailed
 from backend.models.news import Report, Reports, ReportsQuery
-from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.adapter import (
+    MIB,
+    Adapter,
+    Call,
+    Context,
+    Operation,
+    Plan,
+    ProviderSpec,
+    Window,
+)
 from backend.providers.feeds import Item, absolute, elements, read_feed, read_item
 from backend.providers.rows import iso_instant, not_ahead, parse_rows, usable_image
 
 #: Publishers ask for five to eight minutes between polls: twelve per hour, plus the reserve of the
-#: rate-limit guard.
+#: rate-limit guard. A redirect to the form with a final slash counts too; then a poll in nine
+#: minutes is left. Feeds of ten items need one in fifteen.
 WINDOWS = (Window(14, 3_600),)
-COINDESK = Plan("feed", ("https://www.coindesk.com/arc/outboundfeeds/rss",), WINDOWS)
-COINTELEGRAPH = Plan("feed", ("https://cointelegraph.com/rss",), WINDOWS)
-THEBLOCK = Plan("feed", ("https://www.theblock.co/rss.xml",), WINDOWS)
-DECRYPT = Plan("feed", ("https://decrypt.co/feed",), WINDOWS)
-
-PUBLISHERS = {
-    "rss_coindesk": "CoinDesk",
-    "rss_cointelegraph": "Cointelegraph",
-    "rss_theblock": "The Block",
-    "rss_decrypt": "Decrypt",
+#: By provider: the publisher and the URL of its feed.
+FEEDS = {
+    "rss_coindesk": ("CoinDesk", "https://www.coindesk.com/arc/outboundfeeds/rss"),
+    "rss_cointelegraph": ("Cointelegraph", "https://cointelegraph.com/rss"),
+    "rss_theblock": ("The Block", "https://www.theblock.co/rss.xml"),
+    "rss_decrypt": ("Decrypt", "https://decrypt.co/feed"),
+    "rss_bitcoinmagazine": ("Bitcoin Magazine", "https://bitcoinmagazine.com/feed"),
+    "rss_dlnews": ("DL News", "https://www.dlnews.com/arc/outboundfeeds/rss/"),
+    "rss_cryptoslate": ("CryptoSlate", "https://cryptoslate.com/feed/"),
+    "rss_thedefiant": ("The Defiant", "https://thedefiant.io/feed"),
+    "rss_protos": ("Protos", "https://protos.com/feed/"),
 }
 #: Publishers with other topics too; only their items with these words are used. "token" is missing,
 #: as it is a word of language models too.
@@ -39,6 +50,22 @@ CRYPTO = re.compile(
     r"|polymarket|hyperliquid|uniswap|metamask)\b",
     re.IGNORECASE,
 )
+#: Categories of items that somebody paid for.
+PAID = re.compile(
+    r"sponsored|paid|promoted|advertorials?|(?:(?:paid|sponsored)[ -])?press[ -]releases?"
+    r"|(?:sponsored|paid|promoted|partner(?:ed)?)[ -]"
+    r"(?:articles?|content|partnerships?|posts?|stor(?:y|ies))",
+    re.IGNORECASE,
+)
+#: What WordPress adds to each teaser: `The post <a>…</a> appeared first on <a>…</a>.`
+FOOTER = re.compile(
+    r"(?:<p[^<>]*>)?\s?The post (?:(?!The post ).){1,800}? (?:appeared first|first appeared) on "
+    r"(?:<a [^<>]*>)?(?:(?!\. )[^<>]){1,60}(?:</a>)?\.?\s?(?:</p>)?\Z",
+    re.DOTALL,
+)
+LONGEST_FOOTER = 1_500
+#: WordPress's mark of a teaser that goes on in the article.
+CUT_MARK = re.compile(r"\s?\[(?:…|\.\.\.|&#8230;|&hellip;)\]")
 TAG = re.compile(r"<[^<>]*>")
 PODCAST = re.compile(r"/podcasts?/")
 #: The end of a time: an offset in any form or a name of UTC, and an optional comment.
@@ -67,20 +94,22 @@ def parse_feed(_query: ReportsQuery, payloads: Sequence[Any], context: Context) 
 
 
 def _report(markup: str, *, base: str, context: Context) -> Report | None:
-    """None for a podcast, and for another topic of a mixed publisher."""
+    """None for a podcast, a paid item, and another topic of a mixed publisher."""
     item = read_item(markup, base)
     title, url = item.text("title"), _address(item)
     if not title:  # its topic is unknown
         raise ValueError("an item without a title")
-    if _is_podcast(item, url) or (context.provider in MIXED and not _is_about_crypto(item)):
+    if _is_podcast(item, url) or any(map(PAID.fullmatch, _categories(item))):
+        return None
+    if context.provider in MIXED and not _is_about_crypto(item):
         return None
     published = item.text("pubdate", "published", "dc:date", "updated")
     return Report(
         title=title,
         url=url,
-        source=PUBLISHERS[context.provider],
+        source=FEEDS[context.provider][0],
         published_at=not_ahead(_instant(published), context.now_ms),
-        summary=item.text("description", "summary") or None,
+        summary=_teaser(item.text("description", "summary")) or None,
         image=_image(item),
     )
 
@@ -92,8 +121,9 @@ def _address(item: Item) -> str:
     and an attribute in Atom.
     """
     links = [one.attributes for one in item.named("link")]
-    targets = [one.get("href", "") for one in links if one.get("rel", "alternate") == "alternate"]
-    link = next(filter(None, [item.text("link"), *targets]), "")
+    pages = [one for one in links if one.get("rel", "alternate") == "alternate"]
+    pages.sort(key=lambda one: "html" not in one.get("type", "html"))  # the article, not its data
+    link = next(filter(None, [item.text("link"), *(one.get("href", "") for one in pages)]), "")
     guid = item.text("guid", "id")
     if not link:
         flags = [one.attributes.get("ispermalink", "true") for one in item.named("guid")]
@@ -111,10 +141,21 @@ def _is_podcast(item: Item, url: str) -> bool:
 
 
 def _is_about_crypto(item: Item) -> bool:
-    tags = item.named("category")
-    terms = [one.text or one.attributes.get("term", "") for one in tags]
-    texts = [item.text("title"), item.text("description", "summary"), *terms]
+    texts = [item.text("title"), item.text("description", "summary"), *_categories(item)]
     return any(CRYPTO.search(TAG.sub(" ", text)) for text in texts)
+
+
+def _categories(item: Item) -> list[str]:
+    tags = item.named("category", "dc:subject")
+    return [one.text or one.attributes.get("term", "") for one in tags]
+
+
+def _teaser(text: str) -> str:
+    """The summary without what WordPress adds to it."""
+    text = text.rstrip()
+    end = text[-LONGEST_FOOTER:]
+    kept = text[: len(text) - len(end)] + FOOTER.sub("", end)
+    return CUT_MARK.sub("…", kept).rstrip()
 
 
 def _instant(text: str) -> datetime:
@@ -153,3 +194,8 @@ ADAPTER = Adapter(
     # A feed has no query that could be wrong: a missing feed is down.
     errors={(404, None): UpstreamFailed, (410, None): UpstreamFailed},
 )
+
+
+def provider(name: str) -> ProviderSpec:
+    """The feed of FEEDS as a provider."""
+    return ProviderSpec(name, ADAPTER, keyless=Plan("feed", (FEEDS[name][1],), WINDOWS))

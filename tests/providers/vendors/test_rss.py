@@ -11,7 +11,7 @@ import respx
 
 from backend.errors import GeoBlocked, MalformedResponse, ProviderError, UpstreamFailed
 from backend.models.news import Report, Reports, ReportsQuery
-from backend.providers.adapter import MIB, Call, Context, Plan
+from backend.providers.adapter import MIB, Call, Context
 from backend.providers.client import ProviderClient, parsed
 from backend.providers.vendors import rss
 from tests.clocks import EPOCH, EPOCH_MS
@@ -74,6 +74,11 @@ def test_an_item_becomes_a_report() -> None:
         ("rss_cointelegraph", "Cointelegraph"),
         ("rss_theblock", "The Block"),
         ("rss_decrypt", "Decrypt"),
+        ("rss_bitcoinmagazine", "Bitcoin Magazine"),
+        ("rss_dlnews", "DL News"),
+        ("rss_cryptoslate", "CryptoSlate"),
+        ("rss_thedefiant", "The Defiant"),
+        ("rss_protos", "Protos"),
     ],
 )
 def test_the_provider_determines_the_publisher(provider: str, publisher: str) -> None:
@@ -440,15 +445,17 @@ def test_feeds_are_parsed_in_a_thread() -> None:
     assert operation.parse_in_thread
 
 
-@pytest.mark.parametrize("plan", [rss.COINDESK, rss.COINTELEGRAPH, rss.THEBLOCK, rss.DECRYPT])
+@pytest.mark.parametrize("name", rss.FEEDS)
 async def test_the_client_requests_a_feed_by_its_base_url(
-    plan: Plan, client: ProviderClient, respx_mock: respx.MockRouter
+    name: str, client: ProviderClient, respx_mock: respx.MockRouter
 ) -> None:
+    plan = rss.provider(name).keyless
+    assert plan is not None
     body = feed(item(title="Bitcoin falls"))
     respx_mock.get(plan.base_urls[0]).mock(return_value=httpx.Response(200, content=body))
-    (call,) = rss.build_feed(ReportsQuery(), Context("rss_decrypt", plan.name, EPOCH_MS))
+    (call,) = rss.build_feed(ReportsQuery(), Context(name, plan.name, EPOCH_MS))
     reply = await client.call(rss.ADAPTER, call, plan.base_urls[0], None, timeout_s=5.0)
-    assert len(reports(reply.payload, "rss_decrypt").reports) == 1
+    assert len(reports(reply.payload, name).reports) == 1
 
 
 @pytest.mark.parametrize(
@@ -460,7 +467,7 @@ async def test_a_refusal_becomes_the_documented_error(
     status: int,
     kind: type[ProviderError],
 ) -> None:
-    url = rss.DECRYPT.base_urls[0]
+    _, url = rss.FEEDS["rss_decrypt"]
     respx_mock.get(url).mock(return_value=httpx.Response(status, text=HTML))
     with pytest.raises(kind):
         await client.call(rss.ADAPTER, Call(decode="bytes"), url, None, timeout_s=5.0)
