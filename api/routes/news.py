@@ -46,7 +46,10 @@ async def read_news(
     since: Instant = None,
     format: TableFormat = Format.JSON,
 ) -> Response:
-    """Articles, newest first, without duplicates. Parameters cause no calls to providers."""
+    """Articles, newest first, without duplicates. Parameters cause no calls to providers.
+
+    One publisher has at most a third of a page while others have articles of the same 24 hours.
+    """
     gateway = gateway_of(request)
     names = comma_list("symbols", symbols)
     earliest = (

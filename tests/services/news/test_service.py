@@ -52,7 +52,8 @@ NEWS = News(
     ("view", "numbers", "total"),
     [
         (NewsView(), [0, 1, 2, 3], 4),
-        (NewsView(limit=2), [0, 1], 4),
+        (NewsView(limit=2), [0, 2], 4),
+        (NewsView(limit=2, source="coindesk"), [0, 1], 3),
         (NewsView(symbols=("BTC",)), [0, 3], 2),
         (NewsView(symbols=("ETH", "BTC")), [0, 1, 3], 3),
         (NewsView(source="coindesk"), [0, 1, 3], 3),

@@ -13,6 +13,7 @@ from backend.errors import AllProvidersFailed
 from backend.models.answer import Answer, Attempt
 from backend.models.market import Market
 from backend.models.news import Article, News, NewsQuery, Report, Reports, ReportsQuery
+from backend.providers.vendors import rss
 from backend.services.market.symbols import CoinDirectory, SymbolIndex
 from backend.services.news.store import MOST_ARTICLES, NewsStore
 from tests.clocks import EPOCH, ManualClock
@@ -150,6 +151,23 @@ async def test_a_silent_edit_by_the_same_provider_replaces_the_text_and_keeps_th
     edited = report("Bitcoin soars, then falls", url="https://a.example/bitcoin-soars")
     (article,) = await stored({"one": [report()]}, {"one": [edited]})
     assert (article.id, article.title) == (first[0].id, "Bitcoin soars, then falls")
+
+
+async def test_a_press_release_in_every_feed_is_one_article() -> None:
+    brought = {
+        name: [
+            report(
+                title,
+                url=f"https://{name}.example/press-release/{place}/",
+                source=publisher,
+                published_at=EPOCH - place * timedelta(minutes=40),
+            )
+        ]
+        for place, (name, (publisher, _)) in enumerate(rss.FEEDS.items(), start=1)
+        for title in ["Coin’s Network – raises $5M" if place % 2 else "COIN'S NETWORK: raises $5M!"]
+    }
+    (article,) = await stored(brought)
+    assert (article.provider, article.source) == ("rss_coindesk", "CoinDesk")
 
 
 async def test_a_column_with_one_title_each_day_is_another_story_each_day() -> None:
