@@ -1,4 +1,4 @@
-"""The stream's page of news is that of REST, also where a busy publisher leaves places to others."""
+"""The stream and REST have the same page of news, also if one publisher is busy."""
 
 import json
 from datetime import timedelta
