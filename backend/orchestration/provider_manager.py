@@ -20,8 +20,11 @@ from backend.models.status import OFF, ProviderChosen, Refusal
 from backend.orchestration.provider import Provider
 from backend.orchestration.routing import Choice, Chooser
 
-#: Providers that one fetch asks at most.
-MAX_ATTEMPTS = 3
+#: Providers that one fetch asks at most: all that a category has. Each failure takes its provider
+#: out, so that the next fetch asks fewer.
+MAX_ATTEMPTS = 8
+#: Attempts for which time is reserved; those after them follow only failures that took little time.
+TIMED_ATTEMPTS = 3
 #: Time that an attempt leaves at least to each attempt that may follow it, in seconds.
 MIN_ATTEMPT_S = 1.0
 #: The manager gives up this long before the readers' deadline, in seconds, so that they receive
@@ -209,7 +212,7 @@ class ProviderManager:
     def _timeout_s(self, choice: Choice, deadline: float, tried: int) -> float:
         """Seconds for one attempt: it leaves time for the attempts that may follow."""
         left_s = deadline - self._clock.monotonic()
-        followers = max(0, min(choice.others, MAX_ATTEMPTS - tried - 1))
+        followers = max(0, min(choice.others, TIMED_ATTEMPTS - tried - 1))
         reserve_s = followers * min(MIN_ATTEMPT_S, left_s / (followers + 1))
         return min(self._attempt_timeout_s, left_s - reserve_s)
 

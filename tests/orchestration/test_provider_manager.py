@@ -188,15 +188,15 @@ async def test_forgotten_series_are_bounded(clock: ManualClock) -> None:
     assert len(manager.choosing._series) == 1_024
 
 
-async def test_at_most_three_providers_are_tried(clock: ManualClock) -> None:
+async def test_at_most_eight_providers_are_tried(clock: ManualClock) -> None:
     walk = Walk(clock)
-    for name in "abcd":
+    for name in "abcdefghij":
         walk.wire.scripts[name] = [status(500)]
         walk.add(name)
     with pytest.raises(AllProvidersFailed) as caught:
         await walk.manager().fetch_data(QUERY)
-    assert sum(walk.wire.calls.values()) == 3
-    assert [refusal.provider for refusal in caught.value.refusals] == ["a", "b", "c"]
+    assert sum(walk.wire.calls.values()) == 8
+    assert [refusal.provider for refusal in caught.value.refusals] == [*"abcdefgh"]
 
 
 async def test_the_error_gives_every_providers_reason_and_the_soonest_retry(

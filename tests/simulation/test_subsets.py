@@ -98,20 +98,17 @@ async def play(seed: int) -> None:
 
 
 async def one_round(gateway: Gateway, world: truth.Market, on: Sequence[str], seed: int) -> int:
-    asked = world.asked.total()
     try:
         answer = await gateway.market.latest()
     except NoProviderConfigured:
         assert not on, seed
         return 0
-    except GatewayError as error:
+    except AllProvidersFailed as error:
         # Each of those that are on failed now, or is out because it failed before.
-        assert isinstance(error, AllProvidersFailed), (seed, error)
         reported = {refusal.provider for refusal in error.refusals}
         assert reported >= set(on), (seed, reported, on)
         return 0
     check(answer.data, world, seed)
-    assert world.asked.total() > 0 or asked > 0
     return 1
 
 

@@ -75,7 +75,7 @@ class Market:
         symbol = f"T{number}"
         if rng.random() < 0.3:
             other = rng.choice(self.coins)
-            symbol, price = other.symbol, other.price * rng.choice(APART) ** rng.choice((1, -1))
+            symbol, price = other.symbol, self._apart(other)
         slug = rng.choice((f"token-{number}", f"token-{number}-of-the-other-vendor"))
         contract = f"0xAB{number:038d}" if rng.random() < 0.6 else ""
         return TrueCoin(f"token-{number}", symbol, slug, price, rank, contract)
@@ -86,10 +86,17 @@ class Market:
         for coin in reversed(self.coins):  # the best-ranked coin of a ticker comes last
             if coin.id == "tether" or self.rng.random() < 0.3:
                 continue
-            factor = self.rng.choice(APART) ** self.rng.choice((1, -1))
             is_namesake = self.rng.random() < 0.15 and coin.rank > len(NAMED)
-            pairs[coin.symbol] = coin.price * factor if is_namesake else coin.price
+            pairs[coin.symbol] = self._apart(coin) if is_namesake else coin.price
         return pairs
+
+    def _apart(self, coin: TrueCoin) -> float:
+        """A price that is no neighbour of that of any coin with this ticker."""
+        prices = [one.price for one in self.coins if one.symbol == coin.symbol]
+        while True:
+            price = coin.price * self.rng.choice(APART) ** self.rng.choice((1, -1, 2))
+            if all(not 0.45 < price / one < 2.2 for one in prices):
+                return price
 
     def seen(self, price: float) -> float:
         """The price as a provider reports it."""

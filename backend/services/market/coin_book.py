@@ -10,11 +10,15 @@ from backend.models.market import Coin, Market
 
 @dataclass(frozen=True, slots=True)
 class PendingPrice:
-    """An outlier that waits for confirmation; `origin` is the venue, or `list` for a ranking."""
+    """An outlier that waits for confirmation; `origin` is the venue, or `list` for a ranking.
+
+    `is_of_new_pair`: the price of the venue's pair has never been near the coin's.
+    """
 
     price: float
     at: datetime
     origin: str
+    is_of_new_pair: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -27,6 +27,15 @@ SAME_TIME = timedelta(minutes=3)
 LISTS = "list"
 
 
+class Origin(StrEnum):
+    """Where a price comes from: a ranked list, a venue's pair whose price has been near the coin's,
+    or one whose price never was: it may be a namesake's."""
+
+    LIST = "list"
+    KNOWN_PAIR = "known pair"
+    NEW_PAIR = "new pair"
+
+
 class Verdict(StrEnum):
     STEADY = "steady"
     CONFIRMED = "confirmed"
@@ -37,7 +46,8 @@ class OutlierFilter:
     """Compares each new price of a coin with the last known one.
 
     An outlier is quarantined until another origin confirms it: a list confirms a venue, a venue a
-    list or another venue.
+    list or another venue. Two venues that trade the same namesake would agree, so that a new pair
+    neither confirms another venue nor is confirmed by one.
     """
 
     def __init__(self) -> None:
@@ -53,20 +63,21 @@ class OutlierFilter:
         price: float,
         at: datetime | None,
         source: str,
-        *,
-        is_venue: bool,
+        kind: Origin,
     ) -> Verdict:
         """Whether `price`, which `source` reports for the instant `at`, replaces the known one."""
         known, pending = record.coin, record.pending
         if _is_steady(known, price, at):
             record.pending = None
             return Verdict.STEADY
-        origin = source if is_venue else LISTS
-        if pending and at and _confirms(pending, price, at, origin):
-            record.pending = None
-            return Verdict.CONFIRMED
+        is_venue = kind is not Origin.LIST
         if at:
-            record.pending = PendingPrice(price, at, origin)
+            seen = PendingPrice(price, at, source if is_venue else LISTS, kind is Origin.NEW_PAIR)
+            if pending and _confirms(pending, seen):
+                record.pending = None
+                return Verdict.CONFIRMED
+            if pending is None or not seen.is_of_new_pair or _is_other_time(pending, seen):
+                record.pending = seen
         # A venue's price by another order of magnitude is a namesake's, unless it was the coin's.
         if known.source == source or not is_venue or agree(price, _price(known), NAMESAKE_FACTOR):
             self._notes[known.key] = (
@@ -112,9 +123,18 @@ def _is_steady(known: Coin, price: float, at: datetime | None) -> bool:
     return bool(at and known.last_updated and at - known.last_updated > comparable_for)
 
 
-def _confirms(pending: PendingPrice, price: float, at: datetime, origin: str) -> bool:
-    is_near = abs(price / pending.price - 1) <= TOLERANCE
-    return is_near and origin != pending.origin and abs(pending.at - at) <= CONFIRMED_WITHIN
+def _confirms(pending: PendingPrice, seen: PendingPrice) -> bool:
+    if pending.origin == seen.origin or _is_other_time(pending, seen):
+        return False
+    if LISTS not in (pending.origin, seen.origin) and (
+        pending.is_of_new_pair or seen.is_of_new_pair
+    ):
+        return False
+    return abs(seen.price / pending.price - 1) <= TOLERANCE
+
+
+def _is_other_time(pending: PendingPrice, seen: PendingPrice) -> bool:
+    return abs(pending.at - seen.at) > CONFIRMED_WITHIN
 
 
 def _is_fair(one: Coin, other: Coin) -> bool:

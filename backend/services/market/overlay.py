@@ -13,6 +13,7 @@ from backend.identity.foreign_ids import ForeignIds, ForeignName, KnownName
 from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.market import (
     NAMESAKE_FACTOR,
+    SAME_PRICE_FACTOR,
     Coin,
     ForeignRanking,
     ListedCoin,
@@ -27,7 +28,7 @@ from backend.models.market import (
 )
 from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.notes import kept_note, refused_notes
-from backend.services.market.outlier_filter import OutlierFilter, Verdict
+from backend.services.market.outlier_filter import Origin, OutlierFilter, Verdict
 
 #: The origin of ranks that CoinGecko gave, by any of its plans.
 OWN_IDS = "coingecko"
@@ -139,13 +140,16 @@ def _known(book: CoinBook, coin: Coin) -> CoinRecord | None:
 
 
 def _accepted(
-    known: CoinRecord | None, reported: Coin, outliers: OutlierFilter, *, is_venue: bool = False
+    known: CoinRecord | None,
+    reported: Coin,
+    outliers: OutlierFilter,
+    kind: Origin = Origin.LIST,
 ) -> Coin:
     """The row as reported; as it was, with the new rank, while its price is quarantined."""
     if known is None or reported.price is None:
         return reported
     source, at = reported.source, reported.last_updated
-    verdict = outliers.judge(known, reported.price, at, source, is_venue=is_venue)
+    verdict = outliers.judge(known, reported.price, at, source, kind)
     if verdict is not Verdict.QUARANTINED:
         return reported
     return replace(known.coin, market_cap_rank=reported.market_cap_rank)
@@ -154,14 +158,16 @@ def _accepted(
 def overlay(book: CoinBook, quotes: PairTickers, source: str, outliers: OutlierFilter) -> None:
     """Lays a venue's whole list over the book, and decides which instruments trade which coin.
 
-    An instrument whose price is off still trades the coin, unless the price is a namesake's. A euro
-    or a pound is a dollar within much less than a namesake's factor.
+    An instrument is the coin's once its price was near the coin's; then it stays so while its price
+    is not a namesake's. A euro or a pound is a dollar within much less than both factors.
     """
     instruments: dict[str, tuple[Instrument, ...]] = {}
     for tickers in (quotes.tickers, *_by_currency(quotes.others)):
         for record, ticker in _holders(book, tickers):
             coin = record.coin
-            if coin.price and agree(ticker.price, coin.price, NAMESAKE_FACTOR):
+            is_known = _is_known(book, coin, ticker.instrument)
+            factor = NAMESAKE_FACTOR if is_known else SAME_PRICE_FACTOR
+            if coin.price and agree(ticker.price, coin.price, factor):
                 others = instruments.get(coin.key, ())
                 instruments[coin.key] = (*others, ticker.instrument)
     for key, known in (book.instruments or {}).items():
@@ -189,12 +195,18 @@ def lay_over(book: CoinBook, tickers: Iterable[PairTicker], outliers: OutlierFil
     in_dollars = (ticker for ticker in tickers if _is_worth_a_dollar(book, ticker.instrument.quote))
     for record, ticker in _holders(book, in_dollars):
         before = record.coin
-        after = _overlaid(record, ticker, outliers)
+        is_known = _is_known(book, before, ticker.instrument)
+        after = _overlaid(record, ticker, outliers, is_known=is_known)
         if after is not None:
             book.update(record, after)
             compared.append((after, before))
     outliers.compare(compared)
     return bool(compared)
+
+
+def _is_known(book: CoinBook, coin: Coin, instrument: Instrument) -> bool:
+    """True if the instrument's price has been near the coin's."""
+    return instrument in (book.instruments or {}).get(coin.key, ())
 
 
 def _is_worth_a_dollar(book: CoinBook, quote: str) -> bool:
@@ -214,13 +226,19 @@ def _holders(book: CoinBook, tickers: Iterable[PairTicker]) -> list[tuple[CoinRe
     return [found[place] for place in sorted(found)]
 
 
-def _overlaid(record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter) -> Coin | None:
-    """The coin at the venue's price; None where that is another coin's, or older than ours."""
+def _overlaid(
+    record: CoinRecord, ticker: PairTicker, outliers: OutlierFilter, *, is_known: bool
+) -> Coin | None:
+    """The coin at the venue's price; None where that is another coin's, or older than ours.
+
+    `is_known`: the instrument's price has been near the coin's.
+    """
     coin, source = record.coin, ticker.instrument.venue
     is_newer = coin.last_updated is None or ticker.closed_at > coin.last_updated
     if coin.price is None or not is_newer:
         return None
-    verdict = outliers.judge(record, ticker.price, ticker.closed_at, source, is_venue=True)
+    kind = Origin.KNOWN_PAIR if is_known else Origin.NEW_PAIR
+    verdict = outliers.judge(record, ticker.price, ticker.closed_at, source, kind)
     is_doubtful = verdict is Verdict.STEADY and not agree(ticker.price, coin.price)
     if verdict is Verdict.QUARANTINED or is_doubtful:
         return None
@@ -249,7 +267,7 @@ def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilte
     unknown volume come last."""
     traded = sorted(quotes.tickers, key=_by_volume)
     rows = (_bare(ticker) for ticker in traded)
-    coins = tuple(_accepted(book.get(row.key), row, outliers, is_venue=True) for row in rows)
+    coins = tuple(_accepted(book.get(row.key), row, outliers, Origin.KNOWN_PAIR) for row in rows)
     instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
     venues = frozenset(ticker.instrument.venue for ticker in traded)
     book.replace(Market(coins, False, instruments, venues))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backend.models.answer import Answer
 from backend.models.market import Coin, Market, MarketQuery, PairTicker, Quotes, Ranking
 from backend.services.market.coin_book import CoinBook, CoinRecord
-from backend.services.market.outlier_filter import JUMP, OutlierFilter, Verdict
+from backend.services.market.outlier_filter import JUMP, Origin, OutlierFilter, Verdict
 from backend.services.market.universe import UniverseSource
 from backend.services.page import MOST_NAMED
 from tests.clocks import EPOCH
@@ -92,10 +92,36 @@ async def test_a_venues_jump_enters_when_the_list_confirms_it() -> None:
 )
 def test_a_venues_jump_is_confirmed_by_another_venue(second: str, verdict: Verdict) -> None:
     outliers, record = OutlierFilter(), record_of(ALPHA)
-    first = outliers.judge(record, 300.0, EPOCH, "binance", is_venue=True)
+    first = outliers.judge(record, 300.0, EPOCH, "binance", Origin.KNOWN_PAIR)
     assert first is Verdict.QUARANTINED
-    again = outliers.judge(record, 301.0, EPOCH + MINUTE, second, is_venue=True)
+    again = outliers.judge(record, 301.0, EPOCH + MINUTE, second, Origin.KNOWN_PAIR)
     assert again is verdict
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        (Origin.NEW_PAIR, Origin.NEW_PAIR, Verdict.QUARANTINED),
+        (Origin.KNOWN_PAIR, Origin.NEW_PAIR, Verdict.QUARANTINED),
+        (Origin.NEW_PAIR, Origin.KNOWN_PAIR, Verdict.QUARANTINED),
+        (Origin.NEW_PAIR, Origin.LIST, Verdict.CONFIRMED),
+        (Origin.LIST, Origin.NEW_PAIR, Verdict.CONFIRMED),
+    ],
+)
+def test_a_pair_that_may_be_a_namesakes_confirms_no_venue(
+    first: Origin, second: Origin, verdict: Verdict
+) -> None:
+    outliers, record = OutlierFilter(), record_of(ALPHA)
+    outliers.judge(record, 300.0, EPOCH, "binance", first)
+    assert outliers.judge(record, 301.0, EPOCH + MINUTE, "elsewhere", second) is verdict
+
+
+def test_a_new_pair_takes_no_other_prices_place() -> None:
+    outliers, record = OutlierFilter(), record_of(ALPHA)
+    outliers.judge(record, 300.0, EPOCH, "coingecko_free", Origin.LIST)
+    outliers.judge(record, 5_000.0, EPOCH + MINUTE, "okx", Origin.NEW_PAIR)
+    confirmed = outliers.judge(record, 301.0, EPOCH + MINUTE, "binance", Origin.KNOWN_PAIR)
+    assert confirmed is Verdict.CONFIRMED
 
 
 async def test_another_price_is_no_confirmation() -> None:
@@ -212,7 +238,9 @@ def test_no_price_jumps_without_a_confirmation_or_an_hour(
     for price, by_venue, after_s in told:
         at += timedelta(seconds=after_s)
         known = record.coin
-        verdict = outliers.judge(record, price, at, "x", is_venue=by_venue)
+        verdict = outliers.judge(
+            record, price, at, "x", Origin.KNOWN_PAIR if by_venue else Origin.LIST
+        )
         assert known.price is not None
         assert known.last_updated is not None
         has_jumped = abs(price / known.price - 1) > JUMP
@@ -245,7 +273,7 @@ async def test_pending_prices_and_notes_are_dropped_with_their_coins() -> None:
         book.replace(Market(rows, True))
         outliers.forget_others(book)
         for record in book.records:
-            outliers.judge(record, 900.0, EPOCH, "coingecko_free", is_venue=False)
+            outliers.judge(record, 900.0, EPOCH, "coingecko_free", Origin.LIST)
         assert len(book.records) == len(book._by_key) == len(outliers._notes) == 250
         assert all(record.pending for record in book.records)
     book.replace(Market((ALPHA,), True))
@@ -256,11 +284,11 @@ async def test_pending_prices_and_notes_are_dropped_with_their_coins() -> None:
 @pytest.mark.parametrize("price", [1e-29, 9e29])
 def test_prices_of_any_size_can_be_judged(price: float) -> None:
     known = replace(ALPHA, price=1e-29, market_cap=None, high_24h=None, low_24h=None)
-    verdict = OutlierFilter().judge(record_of(known), price, EPOCH, "binance", is_venue=True)
+    verdict = OutlierFilter().judge(record_of(known), price, EPOCH, "binance", Origin.KNOWN_PAIR)
     assert verdict is (Verdict.STEADY if price == 1e-29 else Verdict.QUARANTINED)
 
 
 def test_the_repr_counts_the_notes() -> None:
     outliers = OutlierFilter()
-    outliers.judge(record_of(ALPHA), 300.0, EPOCH, "binance", is_venue=True)
+    outliers.judge(record_of(ALPHA), 300.0, EPOCH, "binance", Origin.KNOWN_PAIR)
     assert repr(outliers) == "<OutlierFilter 1 notes>"

@@ -202,12 +202,35 @@ def test_a_price_beyond_fifty_percent_is_quarantined(price: float) -> None:
 
 @pytest.mark.parametrize(
     ("price", "pairs"),
-    [(49.0, {"ALP": "ALPUSDT"}), (1_000.0, {"ALP": "ALPUSDT"}), (9.9, {}), (1_001.0, {})],
+    [(51.0, {"ALP": "ALPUSDT"}), (199.0, {"ALP": "ALPUSDT"}), (49.0, {}), (1_001.0, {})],
 )
-def test_an_instrument_trades_the_coin_unless_its_price_is_a_namesakes(
+def test_a_new_instrument_trades_the_coin_if_its_price_is_near(
     price: float, pairs: dict[str, str]
 ) -> None:
     assert symbols_of(overlay(UNIVERSE, tickers(ticker("ALP", price)), "binance")) == pairs
+
+
+@pytest.mark.parametrize(
+    ("price", "pairs"),
+    [(49.0, {"ALP": "ALPUSDT"}), (1_000.0, {"ALP": "ALPUSDT"}), (9.9, {}), (1_001.0, {})],
+)
+def test_a_known_instrument_trades_the_coin_unless_its_price_is_a_namesakes(
+    price: float, pairs: dict[str, str]
+) -> None:
+    known = overlay(UNIVERSE, tickers(ticker("ALP", 100.0)), "binance")
+    known = replace(known, coins=UNIVERSE.coins)
+    assert symbols_of(overlay(known, tickers(ticker("ALP", price)), "binance")) == pairs
+
+
+def test_two_venues_that_trade_the_same_namesake_do_not_confirm_each_other() -> None:
+    book, outliers = book_of(UNIVERSE), OutlierFilter()
+    for venue in ("binance", "okx", "binance", "okx"):
+        one = ticker("ALP", 300.0)
+        instrument = replace(one.instrument, venue=venue)
+        told = PairTickers((replace(one, instrument=instrument),))
+        rules.overlay(book, told, venue, outliers)
+    assert book.market.coins == UNIVERSE.coins
+    assert book.instruments == {}
 
 
 def test_rows_without_a_newer_price_are_a_warning() -> None:
