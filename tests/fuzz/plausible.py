@@ -16,6 +16,7 @@ import pytest
 from api.encoding import to_json
 from backend.identity.instruments import VENUES
 from backend.models.account import AccountLimits
+from backend.models.coins import CoinList, Sparklines
 from backend.models.gas import GasFees
 from backend.models.global_market import GlobalMarket
 from backend.models.market import Coin, ForeignRanking, PairTicker, PairTickers, Ranking
@@ -98,7 +99,7 @@ def _(answer: AccountLimits) -> None:
 
 @assert_sensible.register
 def _(answer: Ranking) -> None:
-    assert answer.coins
+    """It may be empty: single coins that are asked for may have no market."""
     ids = [coin.id for coin in answer.coins]
     assert len(set(ids)) == len(ids)
     ranks = [coin.market_cap_rank for coin in answer.coins if coin.market_cap_rank is not None]
@@ -119,6 +120,20 @@ def _(answer: ForeignRanking) -> None:
         assert coin.id is None
         assert coin.last_updated is None or coin.last_updated <= EPOCH + TICKERS_SLACK
         assert_coin(coin)
+
+
+@assert_sensible.register
+def _(answer: CoinList) -> None:
+    assert answer.names
+    assert all(symbol == symbol.upper() for symbol, _ in answer.names.values())
+    assert set(answer.contracts.values()) <= set(answer.names)
+
+
+@assert_sensible.register
+def _(answer: Sparklines) -> None:
+    for prices in answer.prices.values():
+        assert prices
+        assert all(price > 0 for price in prices)
 
 
 @assert_sensible.register

@@ -7,6 +7,7 @@ from backend.identity.instruments import guessed_instruments
 from backend.models.account import AccountQuery
 from backend.models.answer import Query
 from backend.models.chains import CHAINS
+from backend.models.coins import CoinListQuery, CoinsQuery, SparklinesQuery
 from backend.models.gas import GasQuery
 from backend.models.global_market import GlobalQuery
 from backend.models.market import QuotesQuery
@@ -178,6 +179,9 @@ ANSWERS: dict[str, dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]] = {
     "coingecko": {
         "key": [(AccountQuery(), (key_told(),))],
         "markets": [(QuotesQuery(), (coins(),))],
+        "coins": [(CoinsQuery(ids=("bitcoin", "ethereum")), (coins()[:2],))],
+        "coin_list": [(CoinListQuery(), (data.all_names(EPOCH)[:ROWS],))],
+        "sparklines": [(SparklinesQuery(), (data.with_sparklines(coins()[:12]),))],
         "global": [(GlobalQuery(), (lists.coingecko_global(EPOCH_MS),))],
         "ohlc": [(NEWEST, (candles(4 * HOUR),))],
         "ohlc_native": [(DAILY, (candles(DAY),))],
