@@ -26,14 +26,16 @@ def table(rows: Sequence[Row], *, markdown: bool) -> str:
 
 
 def cells_of(row: Row) -> tuple[str, ...]:
-    texts = [*(f"PROBLEM {text}" for text in row.problems), *row.notes]
+    texts = [*row.problems, *row.notes]
     shown = texts[:MOST_TEXTS]
+    reason = "implausible" if row.outcome == OK else row.outcome
+    outcome = f"FAILED {reason}" if row.has_failed else row.outcome
     if len(texts) > MOST_TEXTS:
         shown.append(f"{len(texts) - MOST_TEXTS} more")
     return (
         row.provider,
         row.operation,
-        f"FAILED {row.outcome}" if row.has_failed else row.outcome,
+        outcome,
         "" if row.status is None else str(row.status),
         "" if row.ms is None else f"{row.ms:.0f}",
         f"{row.size:,} ({row.share:.0%})" if row.size else "",

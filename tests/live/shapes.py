@@ -20,13 +20,15 @@ Shape = Mapping[str, str]
 
 #: An object with more names than this is a table: its names are data.
 MOST_MEMBERS = 60
+#: A list in a list with at most this many values is a row with columns.
+MOST_COLUMNS = 20
 #: Levels that are followed, names of XML elements that are kept, characters of a name.
 DEEPEST, MOST_ELEMENTS, LONGEST_NAME = 12, 200, 40
 #: Names that are data: numbers, and tickers or pairs in capitals.
 _DATA = re.compile(r"\d+|(?=.*[A-Z])[^a-z]{2,}")
 _NO_ELEMENTS = re.compile(rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(rb"<([A-Za-z][\w.:-]{0,39})")
-_LAST_STEP = re.compile(r"(?:\[\]|\.[^.\[\]]+)$")
+_LAST_STEP = re.compile(r"(?:\[\d*\]|\.[^.\[\]]+)$")
 
 
 @dataclass
@@ -36,33 +38,37 @@ class Node:
     types: set[str] = field(default_factory=set)
     items: "Node | None" = None
     members: dict[str, "Node"] = field(default_factory=dict)
+    is_table: bool = False
 
-    def add(self, value: Any, depth: int = 0) -> None:
+    def add(self, value: Any, depth: int = 0, *, is_item: bool = False) -> None:
         self.types.add(type_of(value))
         if depth == DEEPEST:
             return
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and is_item and len(value) <= MOST_COLUMNS:
+            for number, each in enumerate(value):
+                self.members.setdefault(f"[{number}]", Node()).add(each, depth + 1)
+        elif isinstance(value, list) and value:
             self.items = self.items or Node()
             for each in value:
-                self.items.add(each, depth + 1)
+                self.items.add(each, depth + 1, is_item=True)
         elif isinstance(value, dict):
             for name, each in value.items():
                 self._member(name).add(each, depth + 1)
 
     def _member(self, name: str) -> "Node":
-        is_table = "*" in self.members and len(self.members) == 1
-        name = "*" if is_table or _DATA.fullmatch(name) else plain(name)
+        name = "*" if self.is_table or _DATA.fullmatch(name) else plain(name)
         found = self.members.setdefault(name, Node())
         if len(self.members) <= MOST_MEMBERS:
             return found
         table = Node()
         for member in self.members.values():
             table.merge(member)
-        self.members = {"*": table}
+        self.members, self.is_table = {"*": table}, True
         return table
 
     def merge(self, other: "Node") -> None:
         self.types |= other.types
+        self.is_table |= other.is_table
         if other.items:
             self.items = self.items or Node()
             self.items.merge(other.items)
@@ -74,7 +80,8 @@ class Node:
         if self.items:
             found |= self.items.paths(f"{path}[]")
         for name in sorted(self.members):
-            found |= self.members[name].paths(f"{path}.{name}")
+            step = name if name.startswith("[") else f".{name}"
+            found |= self.members[name].paths(path + step)
         return found
 
 

@@ -19,6 +19,14 @@ def test_the_rows_of_a_list_have_one_shape() -> None:
     }
 
 
+def test_the_columns_of_a_row_are_kept_apart() -> None:
+    assert changed([[1, "2.5"], [2, "2.6"]], [[1, 2.5, 7]]) == [
+        "$[][1] is number, was string",
+        "new $[][2] (number)",
+    ]
+    assert set(json_shape([[0] * 50])) == {"$", "$[]", "$[][]"}
+
+
 @pytest.mark.parametrize("names", [["EUR", "JPY"], ["BTC-USD"], ["XXBTZUSD"], ["1", "144"]])
 def test_names_that_are_data_are_left_out(names: list[str]) -> None:
     assert json_shape({"rates": dict.fromkeys(names, 1.5), "last": 1}) == {
@@ -27,6 +35,11 @@ def test_names_that_are_data_are_left_out(names: list[str]) -> None:
         "$.rates": "object",
         "$.rates.*": "number",
     }
+
+
+def test_a_name_of_a_field_beside_data_is_kept() -> None:
+    for pair in ({"XXBTZUSD": [1], "last": 2}, {"last": 2, "XXBTZUSD": [1]}):
+        assert set(json_shape(pair)) == {"$", "$.*", "$.*[]", "$.last"}
 
 
 def test_single_letters_are_names_of_fields() -> None:
