@@ -148,6 +148,18 @@ async def test_a_feed_is_revalidated_by_its_etag(world: World, serve: Serve) -> 
     assert (await states(client))["rss_coindesk"] == ("active", None)
 
 
+async def test_a_feed_behind_a_redirect_is_read_and_revalidated(world: World, serve: Serve) -> None:
+    url = f"{world.url('rss_thedefiant')}/feed"
+    client = await serve(CACHE_TTL_NEWS="0.05", RSS_THEDEFIANT_BASE_URL=url)
+    for _ in range(3):
+        rows = (await client.get("/api/news?source=rss_thedefiant")).json()["data"]
+        await asyncio.sleep(0.15)
+    assert {row["source"] for row in rows} == {"The Defiant"}
+    assert world.paths["rss_thedefiant"][:4] == ["/feed", "/feed/"] * 2
+    assert world.not_modified["rss_thedefiant"] >= 1
+    assert world.overruns == []
+
+
 async def test_feeds_are_not_called_more_often_than_their_ttl(world: World, serve: Serve) -> None:
     client = await serve(CACHE_TTL_NEWS="0.02")
     for _ in range(30):

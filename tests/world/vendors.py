@@ -121,6 +121,8 @@ def binance(facts: Facts, _name: str, request: Request) -> Reply:
 
 
 def rss(facts: Facts, name: str, request: Request) -> Reply:
+    if request.path == "/feed":  # WordPress has it with a final slash
+        return Reply(301, headers={"Location": "/feed/"})
     etag = f'"{name}"'
     if request.headers.get("if-none-match") == etag:
         facts.not_modified[name] += 1
