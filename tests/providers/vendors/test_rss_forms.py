@@ -464,6 +464,7 @@ def test_rss_1_is_read() -> None:
 
 
 HOSTILE = ["<a ", "<b>", "<b>x</b>", "</", "</b >", "<", "&", "&#1;", "&amp;lt;", "<!--", "-->"]
+HOSTILE += ["The post ", "The post <a appeared first on ", "[...]"]
 HOSTILE += ["<![CDATA[", "]]>", "<item>", "<item/>", "<title>", "<x y='", 'a="', "a=b ", " ", "="]
 QUARTER = 256 * KIB
 
