@@ -1,5 +1,7 @@
 """Currencies in which amounts can be asked for."""
 
+#: Coins that amounts are counted in.
+COINS = frozenset(("BTC", "ETH"))
 #: ISO 4217 codes of currencies in circulation, and the two coins that are counted in.
 CURRENCIES: tuple[str, ...] = tuple(
     (

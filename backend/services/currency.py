@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from backend.errors import Unsupported
-from backend.identity.currencies import CURRENCIES
-from backend.identity.instruments import DOLLAR
+from backend.identity.currencies import COINS, CURRENCIES
 from backend.models.answer import Answer, Source
 from backend.models.market import Coin
 from backend.models.numbers import LARGEST, SMALLEST
@@ -14,8 +12,9 @@ from backend.models.rates import ExchangeRates, PastRates, RatesQuery
 
 #: A rate that differs by more than this share from the last one waits for a second report.
 DISAGREEMENT = 0.05
-#: A last rate that is older than this does not contradict a new one.
-COMPARABLE_FOR = timedelta(days=1)
+#: A last rate that is older than this does not contradict a new one. Coins often move by more than
+#: the share above within a day.
+COMPARABLE_FOR, COIN_COMPARABLE_FOR = timedelta(days=1), timedelta(hours=1)
 #: Rates are remembered for the changes of a day in other currencies ...
 REMEMBERED_FOR = timedelta(hours=25)
 #: ... at this distance, and at the shorter one while they are recent.
@@ -144,7 +143,8 @@ class RatesMonitor:
         if at < last[1]:  # of two that disagree, the older one is refused
             return False
         is_confirmed = code in self._pending and _agree(rate, self._pending[code])
-        return is_confirmed or at - last[1] > COMPARABLE_FOR
+        comparable_for = COIN_COMPARABLE_FOR if code in COINS else COMPARABLE_FOR
+        return is_confirmed or at - last[1] > comparable_for
 
     def _note(self, code: str, rate: float, at: datetime) -> None:
         """The newest rate is compared with: an older one that agrees with it is not noted."""
@@ -198,13 +198,3 @@ class CurrencyService:
             before(currency, at - timedelta(days=1), NEAR_A_DAY),
             before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
         )
-
-
-def currency_code(parameter: str, given: str | None, available: Iterable[str] = CURRENCIES) -> str:
-    """The code in capitals; USD by default. Raises Unsupported for a currency that cannot be."""
-    if given is None:
-        return DOLLAR
-    code = given.upper()
-    if code not in available:
-        raise Unsupported(parameter, given, tuple(one.lower() for one in available))
-    return code
