@@ -31,6 +31,8 @@ MARKET_CAP_SLACK = 10.0
 SAME_PRICE_FACTOR = 2.0
 #: Two prices beyond this factor are of two coins with the same ticker.
 NAMESAKE_FACTOR = 10.0
+#: The `rank_source` of ranks that CoinGecko gave, by any of its plans.
+COINGECKO_RANKS = "coingecko"
 #: In USD; the wealth of the world is less than a hundredth of it.
 MOST_MARKET_CAP = 1e18
 
@@ -232,13 +234,15 @@ class Market:
 
     `ranked` is False while no ranked list has ever been seen. `instruments` maps a coin's key to
     the instruments that trade it; it is None while no venue has listed its instruments. `venues`
-    are those that have: what they did not list, they do not trade.
+    are those that have: what they did not list, they do not trade. `rank_source` is who gave the
+    ranks: those of two vendors are never in one list.
     """
 
     coins: tuple[Coin, ...]
     ranked: bool
     instruments: Mapping[str, tuple[Instrument, ...]] | None = None
     venues: frozenset[str] = frozenset()
+    rank_source: str = COINGECKO_RANKS
 
 
 @dataclass(frozen=True)

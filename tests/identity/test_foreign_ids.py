@@ -22,12 +22,12 @@ CONTRACTS = {contract_key(EVM): "alpha", contract_key(OTHER_EVM): "beta", SOLANA
 
 
 def known(id: str, symbol: str, **given: Any) -> KnownName:  # noqa: A002 - the row's word
-    row = {"name": id.replace("-", " ").title(), "price": 10.0, "rank": 50}
+    row: dict[str, Any] = {"name": id.replace("-", " ").title(), "price": 10.0, "rank": 50}
     return KnownName(id, symbol, **(row | given))
 
 
 def row(symbol: str, slug: str, **given: Any) -> ForeignName:
-    fields = {"name": "Some Name", "contracts": (), "price": 10.0, "rank": 50}
+    fields: dict[str, Any] = {"name": "Some Name", "contracts": (), "price": 10.0, "rank": 50}
     return ForeignName(symbol, slug, **(fields | given))
 
 

@@ -42,14 +42,13 @@ class CoinRecord:
 class CoinBook:
     """The market between two refreshes, best rank first.
 
-    A refresh replaces all rows, an update costs one row only. `instruments` and `venues` are those
-    of Market.
+    A refresh replaces all rows, an update costs one row only. `instruments`, `venues` and
+    `rank_source` are those of Market.
     """
 
     def __init__(self) -> None:
         self.records: tuple[CoinRecord, ...] = ()
         self.ranked = False
-        #: Who gave the ranks: two vendors' ranks are never in one list.
         self.rank_source = ""
         self.instruments: Mapping[str, tuple[Instrument, ...]] | None = None
         self.venues: frozenset[str] = frozenset()
@@ -64,11 +63,14 @@ class CoinBook:
     def market(self) -> Market:
         """All rows with the newest figures, however old they are."""
         coins = tuple(record.coin for record in self.records)
-        return Market(coins, self.ranked, self.instruments, self.venues)
+        return self._with_rows(coins)
 
     def visible_market(self) -> Market:
         """All rows as readers get them."""
-        return Market(tuple(self._visible), self.ranked, self.instruments, self.venues)
+        return self._with_rows(tuple(self._visible))
+
+    def _with_rows(self, coins: tuple[Coin, ...]) -> Market:
+        return Market(coins, self.ranked, self.instruments, self.venues, self.rank_source)
 
     def get(self, key: str) -> CoinRecord | None:
         """By Coin.key."""
@@ -142,7 +144,7 @@ class CoinBook:
             record.place = place
         self.records = tuple(records)
         self.ranked, self.instruments = market.ranked, market.instruments
-        self.venues = market.venues
+        self.venues, self.rank_source = market.venues, market.rank_source
         # Rows without an id can share a ticker: the best-ranked one has the key.
         self._by_key = {record.coin.key: record for record in reversed(records)}
         self._best = {record.coin.symbol: record for record in reversed(records)}

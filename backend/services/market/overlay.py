@@ -12,6 +12,7 @@ from datetime import timedelta
 from backend.identity.foreign_ids import ForeignIds, ForeignName, KnownName
 from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.market import (
+    COINGECKO_RANKS,
     NAMESAKE_FACTOR,
     SAME_PRICE_FACTOR,
     Coin,
@@ -30,8 +31,6 @@ from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.notes import kept_note, refused_notes
 from backend.services.market.outlier_filter import Origin, OutlierFilter, Verdict
 
-#: The origin of ranks that CoinGecko gave, by any of its plans.
-OWN_IDS = "coingecko"
 NO_UNIVERSE = (
     "no ranked list is known yet: ids, names, ranks and market caps are null, "
     "and the order is by 24 h volume on one venue"
@@ -59,7 +58,7 @@ def absorb(
         _absorb_ranking(book, ranking, source, outliers)
         return (*refused_notes(ranking), *_unidentified_note(ranking, source))
     if isinstance(quotes, Ranking):
-        _absorb_ranking(book, quotes, OWN_IDS, outliers)
+        _absorb_ranking(book, quotes, COINGECKO_RANKS, outliers)
         return refused_notes(quotes)
     if not book.ranked:
         _absorb_unranked(book, quotes, outliers)
@@ -125,8 +124,8 @@ def _absorb_ranking(
     rows = [_accepted(record, coin, outliers) for record, coin in pairs]
     coins = coins_by_rank((*rows, *missing))
     instruments = book.instruments if book.ranked else None
-    book.replace(Market(coins, True, instruments, book.venues if book.ranked else frozenset()))
-    book.rank_source = rank_source
+    venues = book.venues if book.ranked else frozenset[str]()
+    book.replace(Market(coins, True, instruments, venues, rank_source))
 
 
 def _known(book: CoinBook, coin: Coin) -> CoinRecord | None:

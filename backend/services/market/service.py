@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from backend.errors import GatewayError, InvalidParameter, UnknownSymbol
 from backend.identity.instruments import DOLLAR
 from backend.models.answer import Answer, Source, Validity
 from backend.models.coins import Sparklines, SparklinesQuery
-from backend.models.market import Coin, Market, with_sparkline
+from backend.models.market import COINGECKO_RANKS, Coin, Market, with_sparkline
 from backend.services.currency import Conversion, CurrencyService
 from backend.services.market.coin_names import CoinNames
 from backend.services.market.symbols import CoinDirectory, Resolution
@@ -98,6 +98,8 @@ class MarketService:
         if beyond:
             is_all = len(beyond) == len(view.names)
             await self._find_beyond(beyond, found, is_all=is_all)
+            if answer.data.rank_source != COINGECKO_RANKS:  # theirs are CoinGecko's
+                found.drop_ranks()
         if view.sparkline:
             await self._add_sparklines(found)
         conversion = None
@@ -186,7 +188,7 @@ class MarketService:
     ) -> tuple[Collection[Coin], tuple[str, ...]]:
         index = self._coins.index(market)
         resolved = {name: beyond.get(name) or index.find(name) for name in names}
-        found = [resolution for resolution in resolved.values() if resolution]
+        found = [one for one in resolved.values() if one]
         unknown = [name for name, resolution in resolved.items() if resolution is None]
         if not found:
             index.resolve(unknown[0])  # raises, with suggestions for the first
@@ -209,6 +211,10 @@ class _Found:
     warnings: list[str] = field(default_factory=list)
     refresh_ids: list[int] = field(default_factory=list)
     validities: list[Validity | None] = field(default_factory=list)
+
+    def drop_ranks(self) -> None:
+        for name, one in self.coins.items():
+            self.coins[name] = replace(one, coin=replace(one.coin, market_cap_rank=None))
 
     def add(self, answer: Answer[Any]) -> None:
         self.refresh_ids.append(answer.refresh_id)

@@ -122,7 +122,6 @@ def overlay(market: Market, told: PairTickers, source: str) -> Market:
 def book_of(market: Market) -> CoinBook:
     book = CoinBook()
     book.replace(market)
-    book.rank_source = rules.OWN_IDS
     return book
 
 
