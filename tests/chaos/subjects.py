@@ -1,5 +1,6 @@
 """Who is put to the test: each provider, by the route of its category, and who stands beside it."""
 
+import os
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -84,7 +85,7 @@ NO_MONTHS = {
     "coinmarketcap": (CallLimit(1, 60.0),),
     "coinpaprika": (CallLimit(1, 300.0),),
 }
-SUBJECTS = (
+ALL_SUBJECTS = (
     Subject("coingecko_pro", MARKET, ("coingecko_free", "binance"), is_keyed=True),
     Subject("coingecko_free", MARKET, ("binance",)),
     *(Subject(name, MARKET, ("coingecko_free",)) for name in VENUES),
@@ -109,6 +110,21 @@ SUBJECTS = (
     Subject("coinmarketcap", WHOLE, ("coinpaprika",), 61.0),
     Subject("coinpaprika", WHOLE, spacing_s=301.0),
 )
+
+
+#: Set: only one provider of each vendor file and category is put to the test.
+QUICK = "CHAOS_QUICK"
+
+
+def one_of_each_vendor() -> tuple[Subject, ...]:
+    vendors = {spec.name: spec.adapter.vendor for spec in REGISTRY}
+    chosen: dict[tuple[str, str], Subject] = {}
+    for subject in ALL_SUBJECTS:
+        chosen.setdefault((vendors[subject.name], subject.category), subject)
+    return tuple(chosen.values())
+
+
+SUBJECTS = one_of_each_vendor() if os.environ.get(QUICK) else ALL_SUBJECTS
 
 
 @dataclass(frozen=True)
