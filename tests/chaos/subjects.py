@@ -117,10 +117,14 @@ QUICK = "CHAOS_QUICK"
 
 
 def one_of_each_vendor() -> tuple[Subject, ...]:
-    vendors = {spec.name: spec.adapter.vendor for spec in REGISTRY}
-    chosen: dict[tuple[str, str], Subject] = {}
+    """Providers of one vendor file have the same operations."""
+    operations = {spec.name: spec.adapter.operations for spec in REGISTRY}
+    chosen: dict[object, Subject] = {}
     for subject in ALL_SUBJECTS:
-        chosen.setdefault((vendors[subject.name], subject.category), subject)
+        used = next(
+            one for one in operations[subject.name] if one.query_type.category == subject.category
+        )
+        chosen.setdefault((used.parse.__module__, used.name), subject)
     return tuple(chosen.values())
 
 

@@ -9,9 +9,9 @@ from tests.chaos.answers import check_all
 from tests.chaos.cells import QUARTER_S, begin
 from tests.chaos.record import Cell, judge
 from tests.chaos.scene import Scene, staged
-from tests.chaos.subjects import KEYS, SUBJECTS, Changes, Subject
+from tests.chaos.subjects import ALL_SUBJECTS, KEYS, SUBJECTS, Changes, Subject
 
-BY_LABEL = {one.label: one for one in SUBJECTS}
+BY_LABEL = {one.label: one for one in ALL_SUBJECTS}
 GAS, DEMO = BY_LABEL["etherscan (gas)"], BY_LABEL["coingecko_free (market)"]
 BEFORE_S = 60.0
 #: Of a limit of so many a share stays unused.
