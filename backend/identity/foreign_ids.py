@@ -126,7 +126,7 @@ class ForeignIds:
         self._by_name: dict[tuple[str, str], list[KnownName]] = {}
         for one in self._by_id.values():
             if one.name:
-                self._by_name.setdefault((one.symbol, one.name.casefold()), []).append(one)
+                self._by_name.setdefault(_name_key(one.symbol, one.name), []).append(one)
         self._contracts, self._agree = contracts, agree
 
     def id_of(self, row: ForeignName) -> str | None:
@@ -144,10 +144,24 @@ class ForeignIds:
             return self._unless_contradicted(sure, row)
         namesakes = [
             one
-            for one in self._by_name.get((row.symbol, (row.name or "").casefold()), ())
+            for one in self._by_name.get(_name_key(row.symbol, row.name), ())
             if self._has_price_of(one, row) and _have_near_ranks(one, row)
         ]
         return namesakes[0].id if len(namesakes) == 1 else None
+
+    def contradicted_id(self, row: ForeignName) -> str | None:
+        """The id of the known coin that the row names, but at a price that is far from the coin's:
+        either the row is another coin's, or its price is wrong."""
+        owners = {self._contracts.get(contract_key(address)) for address in row.contracts}
+        owners |= {SURE_IDS.get((row.symbol, row.slug)), row.slug}
+        owners |= {one.id for one in self._by_name.get(_name_key(row.symbol, row.name), ())}
+        for known in (
+            self._by_id[one] for one in sorted(filter(None, owners)) if one in self._by_id
+        ):
+            is_named = known.symbol == row.symbol and known.price and row.price
+            if is_named and not self._has_price_of(known, row):
+                return known.id
+        return None
 
     def _has_price_of(self, known: KnownName, row: ForeignName) -> bool:
         return bool(known.price and row.price and self._agree(row.price, known.price))
@@ -157,6 +171,10 @@ class ForeignIds:
         known = self._by_id.get(coin_id)
         is_other = known and known.price and row.price and not self._agree(row.price, known.price)
         return None if is_other else coin_id
+
+
+def _name_key(symbol: str, name: str | None) -> tuple[str, str]:
+    return symbol, (name or "").casefold()
 
 
 def contract_key(address: str) -> str:

@@ -69,7 +69,8 @@ def absorb(
 
 def identified(quotes: ForeignRanking, book: CoinBook, contracts: Mapping[str, str]) -> Ranking:
     """The list with CoinGecko's ids; a row of which the id is not sure stays without one. An id is
-    given once, to the best-ranked row. The picture of a known coin is kept."""
+    given once, to the best-ranked row. The picture of a known coin is kept. A row that names a
+    known coin at a price that is far from the coin's is refused."""
     coins = [record.coin for record in book.records if book.ranked]
     known = (
         KnownName(coin.id, coin.symbol, coin.name, coin.price, coin.market_cap_rank)
@@ -78,17 +79,20 @@ def identified(quotes: ForeignRanking, book: CoinBook, contracts: Mapping[str, s
     )
     ids = ForeignIds(known, contracts, agree)
     given: set[str] = set()
-    rows = []
+    rows, refused = list[Coin](), list(quotes.refused)
     for row in quotes.listed:
-        coin_id = ids.id_of(_name_of(row))
-        if coin_id is None or coin_id in given:
+        name = _name_of(row)
+        coin_id = ids.id_of(name)
+        if coin_id is None and (contradicted := ids.contradicted_id(name)):
+            refused.append(contradicted)
+        elif coin_id is None or coin_id in given:
             rows.append(row.coin)
-            continue
-        given.add(coin_id)
-        record = book.get(coin_id)
-        image = record.coin.image if record else None
-        rows.append(replace(row.coin, id=coin_id, image=image or row.coin.image))
-    return Ranking(tuple(rows), quotes.refused)
+        else:
+            given.add(coin_id)
+            record = book.get(coin_id)
+            image = record.coin.image if record else None
+            rows.append(replace(row.coin, id=coin_id, image=image or row.coin.image))
+    return Ranking(tuple(rows), tuple(dict.fromkeys(refused)))
 
 
 def _name_of(row: ListedCoin) -> ForeignName:

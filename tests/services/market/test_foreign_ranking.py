@@ -94,13 +94,13 @@ def test_an_id_is_given_once_to_the_best_ranked_row() -> None:
     assert [row[:3] for row in book.rows] == [("alpha", "ALP", 1), (None, "ALP", 7)]
 
 
-def test_a_famous_ticker_with_another_price_gets_no_id_and_no_price_enters() -> None:
+def test_a_row_with_a_famous_name_and_another_price_is_refused() -> None:
     bitcoin = coin(
         "bitcoin", "BTC", 1, price=50_000.0, market_cap=None, high_24h=None, low_24h=None
     )
     fake = listed("bitcoin", "BTC", 1, price=0.002, market_cap=None, high_24h=None, low_24h=None)
     book = Book(bitcoin).absorb(foreign(fake), CMC)
-    assert book.rows == [(None, "BTC", 1, 0.002)]
+    assert book.rows == [("bitcoin", "BTC", None, 50_000.0)]  # without the other vendor's rank
 
 
 def test_from_a_cold_start_contracts_and_sure_names_give_ids() -> None:
@@ -281,3 +281,14 @@ def test_a_book_in_euros_is_an_instrument_of_the_coin_but_prices_nothing(
     assert book.book.market.coins[0].price == 101.0
     known = (book.book.instruments or {})["alpha"]
     assert [one.symbol for one in known] == ["ALPUSDT", *(["ALPEUR"] if is_traded else [])]
+
+
+def test_a_list_that_is_wrong_by_a_factor_changes_no_known_price() -> None:
+    """As if all its prices were in another unit."""
+    rows = [
+        listed("alpha", "ALP", 1, price=100_000.0, market_cap=None, high_24h=None, low_24h=None),
+        listed("beta", "BET", 2, price=100_000.0, market_cap=None, high_24h=None, low_24h=None),
+    ]
+    book = Book(ALPHA, BETA).absorb(foreign(*rows), CMC)
+    found = {coin_id: price for coin_id, _, _, price in book.rows}
+    assert found == {"alpha": ALPHA.price, "beta": BETA.price}
