@@ -101,7 +101,7 @@ class MarketService:
             if answer.data.rank_source != COINGECKO_RANKS:  # theirs are CoinGecko's
                 found.drop_ranks()
         if view.sparkline:
-            await self._add_sparklines(found)
+            await self._add_sparklines(found, view.currency)
         conversion = None
         if view.currency != DOLLAR:
             conversion = await self._conversion(view.currency, found)
@@ -160,7 +160,12 @@ class MarketService:
                 found.coins[name] = resolution
                 found.add(answer)
 
-    async def _add_sparklines(self, found: "_Found") -> None:
+    async def _add_sparklines(self, found: "_Found", currency: str) -> None:
+        """They are in dollars: for another currency the rates of seven days would be needed."""
+        if currency != DOLLAR:
+            found.sparklines = Sparklines({})
+            found.warnings.append(f"sparklines are unknown in {currency}")
+            return
         try:
             answer = await self._sparklines.fetch(SparklinesQuery())
         except GatewayError as error:
@@ -178,9 +183,6 @@ class MarketService:
             found.warnings.append(f"amounts are unknown: {answer.source} has no rate of {currency}")
             return None
         found.warnings += conversion.notes
-        if found.sparklines is not None:
-            found.sparklines = Sparklines({})
-            found.warnings.append(f"sparklines are unknown in {currency}")
         return conversion
 
     def _named(
