@@ -1,7 +1,6 @@
 """Names of coins beyond the ranked list, and the search over all coins."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -36,12 +35,14 @@ class Found:
 class NameIndex:
     """The names of all coins as lookups and searches read them.
 
-    `counts` has the number of coins of each ticker; `folded` has id, ticker and name of each coin
+    `first` has one coin of each ticker, `shared` the number of coins where it is not the only one.
+    `folded` has id, ticker and name of each coin
     in small letters, and all three of them in one text, which most searches do not match.
     """
 
     names: CoinList
-    counts: Mapping[str, int]
+    first: Mapping[str, str]
+    shared: Mapping[str, int]
     folded: tuple[tuple[str, str, str, str], ...]
 
     def __repr__(self) -> str:
@@ -49,22 +50,29 @@ class NameIndex:
 
     @classmethod
     def of(cls, names: CoinList) -> Self:
-        counts = Counter(symbol for symbol, _ in names.names.values())
+        first: dict[str, str] = {}
+        shared: dict[str, int] = {}
+        for coin_id, (symbol, _) in names.names.items():
+            if first.setdefault(symbol, coin_id) != coin_id:
+                shared[symbol] = shared.get(symbol, 1) + 1
         parts = (
             (coin_id, symbol.casefold(), name.casefold())
             for coin_id, (symbol, name) in names.names.items()
         )
-        return cls(names, counts, tuple((*part, "\n".join(part)) for part in parts))
+        return cls(names, first, shared, tuple((*part, "\n".join(part)) for part in parts))
 
     def query_of(self, text: str) -> CoinQuery | None:
-        """The query for the coin that has this id or ticker; None if there is no such coin."""
+        """The query for the coin that has this id or ticker; None if there is no such coin. By
+        ticker only where several coins have it: coins are asked for together by their ids."""
         symbol = text.upper()
-        is_symbol = symbol in self.counts
+        is_symbol = symbol in self.first
         # Tickers are written in capitals, ids in small letters.
         for coin_id in (text, text.lower()):
             if coin_id in self.names.names and not (text == symbol and is_symbol):
                 return CoinQuery(coin_id)
-        return CoinQuery(symbol=symbol) if is_symbol else None
+        if symbol in self.shared:
+            return CoinQuery(symbol=symbol)
+        return CoinQuery(self.first[symbol]) if is_symbol else None
 
 
 EMPTY = NameIndex.of(CoinList({}, {}))
@@ -153,11 +161,9 @@ class CoinNames:
 
 def _resolution(query: CoinQuery, coin: Coin, index: NameIndex) -> Resolution:
     """A coin that was asked for by its id is the best ranked of its ticker only if it is alone."""
-    count = index.counts.get(coin.symbol, 0)
-    if not query.symbol:
-        return Resolution(coin, count < 2)
-    if count < 2:
-        return Resolution(coin, True)
+    count = index.shared.get(coin.symbol, 1)
+    if count == 1 or not query.symbol:
+        return Resolution(coin, count == 1)
     ambiguous = f"{query.symbol} is ambiguous: {coin.id} is the best ranked"
     return Resolution(coin, True, (f"{ambiguous} of {count} coins with this ticker",))
 
