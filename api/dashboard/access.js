@@ -30,12 +30,23 @@ export class Access {
 
 export class Locked extends Error {}
 
-// The JSON of a response. Throws Locked if a key is required, or an Error with the detail.
+// An error of a request: its text for the page, and the gateway's code if it sent one.
+class RequestError extends Error {
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
+
+// The JSON of a response. Throws Locked if a key is required, else a RequestError.
 export async function read(path, access) {
   const headers = access.key ? { "X-API-Key": access.key } : {};
-  const response = await fetch(new URL(path, document.baseURI), { headers, credentials: "omit" });
+  const url = new URL(path, document.baseURI);
+  const response = await fetch(url, { headers, credentials: "omit" }).catch(() => null);
+  if (!response) throw new RequestError("the gateway cannot be reached", "connect_error");
   if (response.status === 401) throw new Locked();
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.detail ?? `status ${response.status}`);
+  const body = await response.json().catch(() => null); // a proxy's error page is not JSON
+  if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code);
+  if (!body?.data) throw new RequestError("the gateway sent an incomplete answer", "bad_payload");
   return body;
 }

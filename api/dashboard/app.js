@@ -1,42 +1,73 @@
 // The dashboard: dispatches the stream's messages to the panels.
 
-import { Access, Locked, read } from "./access.js";
-import { Chart } from "./chart.js";
+import { Access } from "./access.js";
+import { Candles } from "./candles.js";
 import { Connection } from "./connection.js";
+import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
 import { byId, setAttribute, setText } from "./dom.js";
-import { words } from "./format.js";
+import { clock, price, words } from "./format.js";
 import { showGas } from "./gas.js";
+import { showGlobal } from "./global_bar.js";
 import { Market } from "./market.js";
 import { News } from "./news.js";
+import { Poll } from "./poll.js";
 import { showCategories, showProviders } from "./providers.js";
 import { eachSecond, onFrame } from "./render.js";
+import { Search } from "./search.js";
 import { Sentiment } from "./sentiment.js";
+import { Sparklines } from "./sparklines.js";
 import * as state from "./state.js";
 import { coinKey, Topic } from "./topic.js";
 
 const CHANNELS = ["market", "ohlc", "status", "gas", "sentiment", "news"];
 const SENTIMENT_HISTORY = "api/sentiment?days=30";
-const HISTORY_RETRY_MS = 15_000;
 
 const topics = Object.fromEntries(CHANNELS.map((name) => [name, new Topic(name)]));
 const access = new Access(() => start());
 const connection = new Connection(access, onMessage, onConnectionState);
-const market = new Market(topics.market, selectCoin);
-const chart = new Chart(topics.ohlc);
+let connectionState = { name: "connecting" };
+const onLocked = () => connection.lock();
+const newPoll = (handlers) => new Poll({ access, isConnected, onLocked }, handlers);
+const market = new Market(topics.market, new Sparklines(newPoll, () => market.draw()), selectCoin);
+const candles = new Candles(topics.ohlc, connection, newPoll);
 const sentiment = new Sentiment(topics.sentiment);
 const news = new News(topics.news);
-let connectionState = { name: "connecting" };
+let currency = USD;
+let chain = "ethereum";
 let selectedCoin = null;
-let interval = "1h";
-let historyDay = null;
-let historyRetryAt = 0;
+// The coin that was found by the search, while the list has no row of it.
+let foundId = null;
+
+// The stream's amounts are in USD. In another currency the market is read by REST.
+const marketPoll = newPoll({
+  onAnswer: (body) => drawMarket(topics.market.applyBody(body)),
+  onError: (error) => {
+    topics.market.fail(error);
+    drawMarket([]);
+  },
+});
+const foundPoll = newPoll({ onAnswer: ({ data }) => drawFound(data), onError: (error) => findFailed(error) });
+const globalPoll = newPoll({
+  onAnswer: ({ data }) => onFrame("global", () => showGlobal(data, currency)),
+  onError: ({ message }) => onFrame("global", () => showGlobal(null, currency, `Whole market: ${message}`)),
+});
+const historyPoll = newPoll({
+  onAnswer: ({ data }) => {
+    sentiment.setHistory(data);
+    drawSentiment();
+  },
+  onError: () => {
+    sentiment.historyFailed();
+    drawSentiment();
+  },
+});
 
 const draw = {
   market: drawMarket,
-  ohlc: (rows, isWhole) => chart.draw(rows, isWhole),
+  ohlc: (rows, isWhole) => candles.chart.draw(rows, isWhole),
   status: drawStatus,
-  gas: () => onFrame("gas", () => showGas(topics.gas)),
+  gas: () => onFrame("gas", () => showGas(topics.gas, chain)),
   sentiment: drawSentiment,
   news: () => news.draw(),
 };
@@ -52,16 +83,18 @@ function onMessage(frame) {
   onFrame("badges", drawBadges);
 }
 
-// An error names the channel, or the subscription by its id. Candles of a series that was selected
-// before may still arrive.
+// An error names the channel, or the subscription by its id. Messages of another series, chain or
+// currency than the present one may still arrive.
 function topicOf(frame) {
   const name = frame.channel ?? (frame.op === "error" ? frame.id : null);
-  const isOther = name === "ohlc" && frame.interval && frame.op !== "subscribed" && !isSelected(frame);
-  return isOther || !Object.hasOwn(topics, name ?? "") ? null : topics[name];
+  return !Object.hasOwn(topics, name ?? "") || isOther(name, frame) ? null : topics[name];
 }
 
-const isSelected = (frame) =>
-  selectedCoin && frame.id === coinKey(selectedCoin) && frame.interval === interval;
+function isOther(name, frame) {
+  if (name === "market") return currency !== USD;
+  if (name === "gas") return frame.chain && frame.chain !== chain;
+  return name === "ohlc" && frame.interval && frame.op !== "subscribed" && !candles.isOf(frame);
+}
 
 function applyData(topic, frame) {
   const rows = topic.apply(frame);
@@ -73,15 +106,33 @@ function applyData(topic, frame) {
 
 function showError(topic, { channel, id, message }) {
   topic.error = message;
-  if (topic === topics.ohlc) chart.showError(message);
+  if (topic === topics.ohlc) candles.chart.showError(message);
   else draw[channel ?? id]([], false);
 }
 
 function drawMarket(rows) {
   market.draw();
+  showMarketNote();
   if (!selectedCoin && topics.market.data?.length) selectCoin(topics.market.data[0]);
+  showIfSelected(rows);
+}
+
+function showIfSelected(rows) {
   const update = selectedCoin && rows.find((coin) => coin && coinKey(coin) === coinKey(selectedCoin));
-  if (update) chart.showCoin((selectedCoin = update));
+  if (update) candles.chart.showCoin((selectedCoin = update), currency);
+}
+
+// How the amounts were converted, and what the gateway says about them.
+function showMarketNote() {
+  const { meta } = topics.market;
+  const { fx, warnings } = meta ?? {};
+  const rate = fx ? `1 USD = ${price(fx.rate)} ${currency} by ${fx.source}, ${clock(fx.as_of)}` : "";
+  const parts = ["Amounts change with each refresh, not with ticks", rate, ...(warnings ?? [])];
+  const text = parts.filter(Boolean).join(" · ");
+  onFrame("market note", () => {
+    byId("market-note").hidden = currency === USD;
+    setText(byId("market-note"), currency === USD ? "" : text);
+  });
 }
 
 function drawStatus() {
@@ -97,40 +148,68 @@ function drawStatus() {
 
 function drawSentiment() {
   onFrame("sentiment", () => sentiment.draw());
-  loadHistoryIfDue();
-}
-
-// The stream has only today's value. A failed request is repeated after a pause.
-function loadHistoryIfDue() {
-  const day = topics.sentiment.data?.[0]?.timestamp;
-  if (isConnected() && day && day !== historyDay && Date.now() >= historyRetryAt) loadHistory(day);
-}
-
-async function loadHistory(day) {
-  historyDay = day;
-  try {
-    sentiment.setHistory((await read(SENTIMENT_HISTORY, access)).data);
-  } catch (error) {
-    historyDay = null;
-    historyRetryAt = Date.now() + HISTORY_RETRY_MS;
-    sentiment.historyFailed();
-    if (error instanceof Locked) connection.lock();
-  }
-  onFrame("sentiment", () => sentiment.draw());
 }
 
 function selectCoin(coin) {
   selectedCoin = coin;
   market.select(coinKey(coin));
-  chart.showCoin(coin);
-  subscribeCandles();
+  candles.chart.showCoin(coin, currency);
+  candles.show(coin, isListed(coin), currency);
 }
 
-function subscribeCandles() {
-  topics.ohlc.clear();
-  const id = coinKey(selectedCoin);
-  chart.setSeries({ id, symbol: selectedCoin.symbol, interval });
-  connection.subscribe("ohlc", { id: "ohlc", channel: "ohlc", symbols: [id], interval });
+const isListed = (coin) => coinKey(coin) !== foundId;
+
+// Selects the coin that the user chose from the search; a coin beyond the list is read by itself.
+function findCoin({ id, symbol, name }) {
+  market.clearFilter();
+  const listed = market.coin(id);
+  foundId = listed ? null : id;
+  market.showFound(listed ?? null);
+  selectCoin(listed ?? { id, symbol, name });
+  readFound();
+}
+
+function readFound() {
+  foundPoll.setPath(foundId && `api/market/${encodeURIComponent(foundId)}${currencyQuery(currency, "?")}`);
+}
+
+function drawFound(coin) {
+  market.showFound(coin);
+  showIfSelected([coin]);
+}
+
+function findFailed({ message }) {
+  if (selectedCoin.id !== foundId) return;
+  const text = `no price: ${message}`;
+  state.announce(text);
+  onFrame("selected coin", () => setText(byId("selected-source"), text));
+}
+
+function setCurrency(code) {
+  currency = code;
+  topics.market.clear();
+  market.setCurrency(code);
+  marketPoll.setPath(code === USD ? null : `api/market?limit=250${currencyQuery(code, "&")}`);
+  if (code === USD) connection.subscribe("market", { id: "market", channel: "market" });
+  else connection.unsubscribe("market");
+  globalPoll.setPath(`api/global${currencyQuery(code, "?")}`);
+  readFound();
+  showMarketNote();
+  if (selectedCoin) {
+    const { id, symbol, name } = selectedCoin; // without the amounts of the currency before
+    selectedCoin = { id, symbol, name };
+    candles.chart.showCoin(selectedCoin, currency);
+    candles.show(selectedCoin, isListed(selectedCoin), currency);
+  }
+  onFrame("badges", drawBadges);
+}
+
+function setChain(name) {
+  chain = name;
+  topics.gas.clear();
+  connection.subscribe("gas", { id: "gas", channel: "gas", chain });
+  draw.gas();
+  onFrame("badges", drawBadges);
 }
 
 function drawBadges() {
@@ -140,7 +219,9 @@ function drawBadges() {
   }
 }
 
-const isConnected = () => connectionState.name === "open";
+function isConnected() {
+  return connectionState.name === "open";
+}
 
 function onConnectionState(newState) {
   const wasConnected = isConnected();
@@ -148,7 +229,10 @@ function onConnectionState(newState) {
   if (newState.name === "connecting") resetTopics();
   if (newState.name === "locked") access.ask();
   if (newState.name === "lost" && wasConnected) state.announce(`Connection lost: ${newState.why}.`);
-  if (newState.name === "open") state.announce("Connected.");
+  if (newState.name === "open") {
+    state.announce("Connected.");
+    for (const poll of [marketPoll, globalPoll, foundPoll, historyPoll, candles.poll]) poll.readIfDue();
+  }
   drawStatus();
   onFrame("connection", () => state.showConnection(connectionState));
   onFrame("badges", drawBadges);
@@ -175,32 +259,33 @@ function addListeners() {
   const buttons = [...document.querySelectorAll("#intervals button")];
   for (const button of buttons) {
     button.addEventListener("click", () => {
-      interval = button.textContent;
       for (const one of buttons) setAttribute(one, "aria-pressed", String(one === button));
-      if (selectedCoin) subscribeCandles();
+      candles.setInterval(button.textContent);
     });
   }
+  byId("chain").addEventListener("change", (event) => setChain(event.target.value));
 }
 
 eachSecond(drawBadges);
 eachSecond(() => state.showConnection(connectionState));
 eachSecond(drawStatus);
 eachSecond(() => news.draw());
-eachSecond(loadHistoryIfDue);
+new Search(access, findCoin, onLocked);
 addListeners();
 addCurlButtons(
   {
-    market: () => "api/market?limit=100",
-    ohlc: () => {
-      const symbol = encodeURIComponent(selectedCoin ? coinKey(selectedCoin) : "BTC");
-      return `api/market/ohlc?symbol=${symbol}&interval=${interval}`;
-    },
+    market: () => `api/market?limit=100${currencyQuery(currency, "&")}`,
+    ohlc: () => candles.path,
     sentiment: () => SENTIMENT_HISTORY,
-    gas: () => "api/gas",
+    gas: () => (chain === "ethereum" ? "api/gas" : `api/gas?chain=${chain}`),
     news: () => "api/news?limit=50",
     status: () => "api/status",
   },
   access,
 );
-for (const name of CHANNELS) if (name !== "ohlc") connection.subscribe(name, { id: name, channel: name });
+for (const name of ["status", "sentiment", "news"]) connection.subscribe(name, { id: name, channel: name });
+byId("chain").value = chain; // a browser may restore another choice
+setChain(chain);
+setCurrency(addCurrencySwitch(setCurrency));
+historyPoll.setPath(SENTIMENT_HISTORY);
 start();

@@ -18,7 +18,7 @@ export class Chart {
   // Time of the candle under the crosshair.
   #pointedTime = null;
   #isNewSeries = true;
-  #series = { id: "", symbol: "", interval: "" };
+  #series = { id: "", symbol: "", interval: "", note: "" };
   #colours = {};
 
   constructor(topic) {
@@ -30,7 +30,8 @@ export class Chart {
     if (globalThis.LightweightCharts) this.#create();
   }
 
-  // Clears the chart at once, so that no candle is shown under the name of another series.
+  // Clears the chart at once, so that no candle is shown under the name of another series. `note`
+  // says in which currency the candles are, if it is not the page's.
   setSeries(series) {
     this.#series = series;
     this.#lastTimestamp = this.#pointedTime = this.#changed = null;
@@ -38,6 +39,7 @@ export class Chart {
     this.#candles?.setData([]);
     this.#volume?.setData([]);
     setText(byId("chart-error"), "Waiting for candles …");
+    setText(byId("chart-note"), series.note);
     this.#showLegend(null);
   }
 
@@ -48,8 +50,9 @@ export class Chart {
     onFrame("chart", () => this.#draw());
   }
 
-  showCoin(coin) {
-    onFrame("selected coin", () => showCoin(coin));
+  // Its amounts are in `currency`.
+  showCoin(coin, currency) {
+    onFrame("selected coin", () => showCoin(coin, currency));
   }
 
   showError(message) {
@@ -156,14 +159,14 @@ function coloursNow() {
   return { up: of("up"), down: of("down"), soft: of("soft"), line: of("grid"), panel: of("panel"), ...tints };
 }
 
-function showCoin(coin) {
+function showCoin(coin, currency) {
   setText(byId("selected-name"), coin.name ?? coin.symbol);
-  setText(byId("selected-symbol"), `${coin.symbol} / USD`);
+  setText(byId("selected-symbol"), `${coin.symbol} / ${currency}`);
   setText(byId("selected-price"), price(coin.price));
   const change = byId("selected-change");
   setText(change, percent(coin.price_change_percentage_24h));
   setAttribute(change, "data-sign", String(Math.sign(coin.price_change_percentage_24h ?? 0)));
   const source = byId("selected-source");
-  setText(source, `price by ${coin.source ?? "unknown provider"}`);
+  setText(source, coin.source ? `price by ${coin.source}` : "");
   setAttribute(source, "title", `circulating supply ${count(coin.circulating_supply)} ${coin.symbol}`);
 }

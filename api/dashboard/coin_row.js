@@ -1,18 +1,27 @@
 // The table row of one coin. Its nodes are created once; only changed values are written.
 
-import { el, prefersReducedMotion, setAttribute, setText } from "./dom.js";
+import { el, prefersReducedMotion, setAttribute, setText, svg } from "./dom.js";
 import { clock, large, percent, price } from "./format.js";
+import { HEIGHT, WIDTH } from "./sparklines.js";
 
+// The cells of changes, by their fields.
+const CHANGES = {
+  hour: "price_change_percentage_1h",
+  change: "price_change_percentage_24h",
+  week: "price_change_percentage_7d",
+};
 const FLASH = { duration: 700, easing: "ease-out" };
 
 export class CoinRow {
   // Whether the row is in the visible part of the table; other rows do not flash.
   isVisible = false;
-  #coin = {};
+  #coin = null;
   #cells = {};
 
-  constructor(key) {
+  // `currency` is that of the amounts.
+  constructor(key, currency) {
     this.key = key;
+    this.currency = currency;
     const cell = (name) => (this.#cells[name] = el("td", { class: `num ${name}`, role: "cell" }));
     const part = (name) => (this.#cells[name] = el("span", { class: name }));
     const initial = (this.#cells.initial = el("span", { class: "initial", "aria-hidden": "true" }));
@@ -20,7 +29,11 @@ export class CoinRow {
     this.button.append(initial, part("name"), part("symbol"));
     this.tr = el("tr", { "data-key": key, role: "row" }, cell("rank"));
     this.tr.append(el("th", { scope: "row", role: "rowheader", class: "coin" }, this.button));
-    this.tr.append(cell("price"), cell("change"), cell("range"), cell("cap"), cell("volume"));
+    this.tr.append(cell("price"), cell("hour"), cell("change"), cell("week"), cell("spark"));
+    this.tr.append(cell("range"), cell("cap"), cell("volume"));
+    const line = (this.#cells.line = svg("path", { d: "" }));
+    const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
+    this.#cells.spark.append(svg("svg", box, line));
     this.#cells.bar = el("span", { class: "bar", "aria-hidden": "true" });
     this.#cells.bounds = el("span", { class: "sr" });
     this.#cells.range.append(this.#cells.bar, this.#cells.bounds);
@@ -32,16 +45,24 @@ export class CoinRow {
     const [before, cells] = [this.#coin, this.#cells];
     if (before === coin) return;
     this.#coin = coin;
-    const isChanged = (name) => before[name] !== coin[name];
+    const isChanged = (name) => !before || before[name] !== coin[name];
     if (isChanged("market_cap_rank")) setText(cells.rank, coin.market_cap_rank ?? "–");
     if (isChanged("name") || isChanged("symbol")) this.#showName(coin);
-    if (isChanged("price")) this.#showPrice(coin, flashes ? before.price : undefined);
-    if (isChanged("price_change_percentage_24h")) this.#showChange(coin.price_change_percentage_24h);
-    if (isChanged("market_cap")) showLarge(cells.cap, coin.market_cap);
-    if (isChanged("volume_24h")) showLarge(cells.volume, coin.volume_24h);
+    if (isChanged("price")) this.#showPrice(coin, flashes ? before?.price : undefined);
+    for (const [name, field] of Object.entries(CHANGES)) {
+      if (isChanged(field)) showChange(cells[name], coin[field]);
+    }
+    if (isChanged("market_cap")) showLarge(cells.cap, coin.market_cap, this.currency);
+    if (isChanged("volume_24h")) showLarge(cells.volume, coin.volume_24h, this.currency);
     const hasNewRange = isChanged("high_24h") || isChanged("low_24h");
     if (hasNewRange) setText(cells.bounds, `${price(coin.low_24h)} to ${price(coin.high_24h)}`);
     if (hasNewRange || isChanged("price")) this.#showRange(coin);
+  }
+
+  // `line` is what Sparklines has of the coin.
+  showLine(line) {
+    setAttribute(this.#cells.line, "d", line?.path ?? "");
+    setAttribute(this.#cells.line, "data-sign", line?.sign ?? "0");
   }
 
   select(isSelected) {
@@ -63,28 +84,27 @@ export class CoinRow {
 
   #showPrice({ price: now }, before) {
     setText(this.#cells.price, price(now));
-    if (typeof before !== "number" || now === null || prefersReducedMotion.matches) return;
+    if (typeof before !== "number" || typeof now !== "number" || prefersReducedMotion.matches) return;
     const tint = now > before ? "var(--up-tint)" : "var(--down-tint)";
     this.#cells.price.animate([{ backgroundColor: tint, offset: 0 }], FLASH);
   }
 
-  #showChange(change) {
-    const cell = this.#cells.change;
-    setText(cell, percent(change));
-    setAttribute(cell, "data-sign", String(Math.sign(change ?? 0)));
-  }
-
   #showRange({ price: now, low_24h: low, high_24h: high }) {
-    const isKnown = now !== null && low !== null && high !== null && high > low;
+    const isKnown = [now, low, high].every((value) => typeof value === "number") && high > low;
     const share = isKnown ? Math.min(1, Math.max(0, (now - low) / (high - low))) : 0.5;
     this.#cells.bar.style.setProperty("--at", share.toFixed(3));
     setAttribute(this.#cells.bar, "data-known", String(isKnown));
   }
 }
 
-function showLarge(cell, value) {
+function showChange(cell, change) {
+  setText(cell, percent(change));
+  setAttribute(cell, "data-sign", String(Math.sign(change ?? 0)));
+}
+
+function showLarge(cell, value, currency) {
   setText(cell, large(value));
-  if (typeof value === "number") cell.title = `${Math.round(value).toLocaleString("en")} USD`;
+  if (typeof value === "number") cell.title = `${Math.round(value).toLocaleString("en")} ${currency}`;
   else cell.removeAttribute("title");
 }
 

@@ -39,6 +39,12 @@ export class Connection {
     this.#send({ op: "subscribe", ...subscription });
   }
 
+  unsubscribe(name) {
+    const before = this.#subscriptions.get(name);
+    this.#subscriptions.delete(name);
+    if (before) this.#send({ op: "unsubscribe", ...before });
+  }
+
   // Subscribes again, to get a snapshot.
   resubscribe(name) {
     if (this.#subscriptions.has(name)) this.subscribe(name, this.#subscriptions.get(name));

@@ -27,6 +27,7 @@ export function decimals(price) {
 export function price(value) {
   if (value === null || value === undefined) return DASH;
   const size = Math.abs(value);
+  if (size >= 1_000_000) return whole.format(value);
   if (size >= 100 || size === 0) return twoDecimals.format(value);
   return (size >= 1 ? fourDecimals : significant).format(value);
 }
@@ -37,6 +38,11 @@ export function percent(value) {
   return `${sign}${twoDecimals.format(Math.abs(value))} %`;
 }
 
+// A share of the whole: 52.3 is 52.30 %.
+export function share(value) {
+  return value === null || value === undefined ? DASH : `${twoDecimals.format(value)} %`;
+}
+
 export function large(value) {
   return value === null || value === undefined ? DASH : compact.format(value);
 }
@@ -45,8 +51,10 @@ export function count(value) {
   return value === null || value === undefined ? DASH : whole.format(value);
 }
 
-export function gwei(value) {
+// A fee in gwei or sat/vB.
+export function fee(value) {
   if (value === null || value === undefined) return DASH;
+  if (value === 0) return "0";
   return value >= 100 ? whole.format(value) : value >= 10 ? value.toFixed(1) : value.toFixed(3);
 }
 

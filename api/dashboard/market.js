@@ -1,6 +1,8 @@
-// The market table: at most a hundred rows, sorted and filtered in the page.
+// The market table: at most a hundred rows, sorted and filtered in the page, and above them the coin
+// that was found by the search if it is not among them.
 
 import { CoinRow } from "./coin_row.js";
+import { USD } from "./currency.js";
 import { arrange, byId, setAttribute, setText } from "./dom.js";
 import { onFrame } from "./render.js";
 import { coinKey } from "./topic.js";
@@ -16,13 +18,16 @@ export class Market {
   #sort = { field: "market_cap_rank", ascending: true };
   #query = "";
   #selected = null;
+  #found = null;
+  #currency = USD;
   // The one row that the Tab key reaches.
   #tabStop = null;
   #visibility = new IntersectionObserver((entries) => this.#updateVisibility(entries));
 
   // `onSelect(coin)` runs when the user selects a row.
-  constructor(topic, onSelect) {
+  constructor(topic, sparklines, onSelect) {
     this.topic = topic;
+    this.sparklines = sparklines;
     this.onSelect = onSelect;
     this.body = byId("coins");
     this.#addListeners();
@@ -32,6 +37,34 @@ export class Market {
     onFrame("market", () => this.#draw());
   }
 
+  // Clears the table: amounts of the currency before must not be shown under the name of another.
+  setCurrency(code) {
+    this.#currency = code;
+    this.#found = null;
+    this.#rows.clear();
+    this.#visibility.disconnect();
+    setText(byId("price-head"), code === USD ? "Price, $" : `Price, ${code}`);
+    setText(byId("market-caption"), `Coins with price in ${code}; arrow keys move between rows, Enter shows a coin's chart`);
+    setText(byId("spark-head"), code === USD ? "7 days" : "7 d, USD");
+    this.draw();
+  }
+
+  // Shows the row of a coin that was found by the search, whatever its rank.
+  showFound(coin) {
+    this.#found = coin;
+    this.draw();
+  }
+
+  clearFilter() {
+    byId("market-filter").value = this.#query = "";
+    this.draw();
+  }
+
+  // The row of this key, or undefined.
+  coin(key) {
+    return this.#coins().find((coin) => coinKey(coin) === key);
+  }
+
   select(key) {
     if (this.#selected === key) return;
     this.#rows.get(this.#selected)?.select(false);
@@ -39,26 +72,41 @@ export class Market {
     this.#rows.get(key)?.select(true);
   }
 
+  // All coins of the list, and the found one if it is not among them.
+  #coins() {
+    const listed = this.topic.data ?? [];
+    const key = this.#found && coinKey(this.#found);
+    return !key || listed.some((coin) => coinKey(coin) === key) ? listed : [...listed, this.#found];
+  }
+
   #draw() {
-    const coins = this.topic.data ?? [];
-    const found = sorted(coins.filter((coin) => matches(coin, this.#query)), this.#sort);
-    const visible = found.slice(0, MAX_ROWS);
+    const coins = this.#coins();
+    const matching = sorted(coins.filter((coin) => matches(coin, this.#query)), this.#sort);
+    const visible = this.#visible(matching);
     this.#shown = visible.map((coin) => this.#show(coin));
     arrange(this.body, this.#shown.map((row) => row.tr));
     this.#removeUnknown(coins);
     this.#keepOneTabStop();
-    this.#count(visible.length, found.length, coins.length);
+    this.#count(visible.length, matching.length, coins.length);
+  }
+
+  #visible(coins) {
+    const first = coins.slice(0, MAX_ROWS);
+    const key = this.#found && coinKey(this.#found);
+    const found = key && coins.slice(MAX_ROWS).find((coin) => coinKey(coin) === key);
+    return found ? [found, ...first] : first;
   }
 
   #show(coin) {
     const key = coinKey(coin);
     let row = this.#rows.get(key);
     if (!row) {
-      this.#rows.set(key, (row = new CoinRow(key)));
+      this.#rows.set(key, (row = new CoinRow(key, this.#currency)));
       row.select(key === this.#selected);
       this.#visibility.observe(row.tr);
     }
     row.show(coin, row.isVisible);
+    row.showLine(this.sparklines.of(coin));
     return row;
   }
 
@@ -131,7 +179,7 @@ export class Market {
   }
 
   #selectRow(row) {
-    const coin = this.topic.data.find((one) => coinKey(one) === row.key);
+    const coin = this.coin(row.key);
     if (coin) this.onSelect(coin);
   }
 
@@ -170,10 +218,10 @@ function matches(coin, query) {
 
 // Equal values keep the gateway's order; unknown values are last in both directions.
 function sorted(coins, { field, ascending }) {
-  if (field === "market_cap_rank" && ascending) return coins;
+  if (field === "market_cap_rank" && ascending) return coins; // the gateway's order
   const direction = ascending ? 1 : -1;
   return coins.sort((one, other) => {
-    const [a, b] = [one[field], other[field]];
+    const [a, b] = [one[field] ?? null, other[field] ?? null];
     if (a === null || b === null) return (a === null) - (b === null);
     return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
   });

@@ -38,7 +38,7 @@ export class Topic {
 
   // Returns the changed rows (after a snapshot all), or null if an update is missing.
   apply(frame) {
-    if (frame.type === "update" && frame.seq !== this.seq + 1) return null;
+    if (frame.type === "update" && (!this.data || frame.seq !== this.seq + 1)) return null;
     const isWhole = frame.type === "snapshot" || !this.rule;
     this.data = isWhole
       ? frame.data
@@ -49,5 +49,16 @@ export class Topic {
     if (!frame.meta?.stale) this.staleReason = null;
     else this.staleReason ??= frame.meta.stale_reason ?? "timeout";
     return Array.isArray(frame.data) ? frame.data : [frame.data];
+  }
+  // Applies an answer of REST, in place of the stream's messages.
+  applyBody({ data, meta }) {
+    this.staleReason = null;
+    return this.apply({ type: "snapshot", seq: null, data, meta });
+  }
+
+  // A request failed: the data of before remain and are stale.
+  fail({ message, code }) {
+    if (this.data) this.staleReason = code ?? "timeout";
+    else this.error = message;
   }
 }

@@ -1,0 +1,83 @@
+// Where the candles of the selected coin come from: from the stream in USD, or by REST in another
+// currency or for a coin beyond the stream's list. A currency without a book shows candles in USD.
+
+import { Chart } from "./chart.js";
+import { BOOK_CURRENCIES, currencyQuery, USD } from "./currency.js";
+import { coinKey } from "./topic.js";
+
+export class Candles {
+  interval = "1h";
+  #coin = null;
+  #isListed = true;
+  #wanted = USD;
+  // The currency of the candles.
+  #currency = USD;
+
+  constructor(topic, connection, newPoll) {
+    this.topic = topic;
+    this.connection = connection;
+    this.chart = new Chart(topic);
+    this.poll = newPoll({
+      onAnswer: (body) => this.#draw(this.topic.applyBody(body)),
+      onError: (error) => this.#failed(error),
+    });
+  }
+
+  // `isListed`: the stream has candles of this coin.
+  show(coin, isListed, currency) {
+    this.#coin = coin;
+    this.#isListed = isListed;
+    this.#wanted = currency;
+    this.#start();
+  }
+
+  setInterval(interval) {
+    this.interval = interval;
+    if (this.#coin) this.#start();
+  }
+
+  // The address of the candles; of Bitcoin's before a coin is selected.
+  get path() {
+    const symbol = encodeURIComponent(this.#coin ? coinKey(this.#coin) : "BTC");
+    return `api/market/ohlc?symbol=${symbol}&interval=${this.interval}${currencyQuery(this.#currency, "&")}`;
+  }
+
+  // Whether the stream's message is of the selected series: those of the one before may still arrive.
+  isOf({ id, interval }) {
+    return this.#isStreamed && this.#coin && id === coinKey(this.#coin) && interval === this.interval;
+  }
+
+  get #isStreamed() {
+    return this.#isListed && this.#currency === USD;
+  }
+
+  #start() {
+    const hasBooks = BOOK_CURRENCIES.includes(this.#wanted);
+    if (hasBooks) this.#startIn(this.#wanted, "");
+    else this.#startIn(USD, `Candles in USD: venues have no books in ${this.#wanted}.`);
+  }
+
+  #startIn(currency, note) {
+    this.#currency = currency;
+    this.topic.clear();
+    const id = coinKey(this.#coin);
+    this.chart.setSeries({ id, symbol: this.#coin.symbol, interval: this.interval, note });
+    this.poll.setPath(this.#isStreamed ? null : this.path);
+    const subscription = { id: "ohlc", channel: "ohlc", symbols: [id], interval: this.interval };
+    if (this.#isStreamed) this.connection.subscribe("ohlc", subscription);
+    else this.connection.unsubscribe("ohlc");
+  }
+
+  #draw(rows) {
+    this.chart.draw(rows, true);
+  }
+
+  #failed(error) {
+    if (!this.topic.data && this.#currency !== USD) {
+      this.#startIn(USD, `Candles in USD: none in ${this.#currency} (${error.message}).`);
+      return;
+    }
+    this.topic.fail(error);
+    this.chart.showError(error.message);
+  }
+}

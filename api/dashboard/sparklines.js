@@ -1,0 +1,64 @@
+// The last seven days of each coin of the list as a line, in USD: read once an hour, a hundred coins
+// at a time, and only those that the table shows.
+
+import { coinKey } from "./topic.js";
+
+const COINS = 250;
+const PAGE = 100;
+const POINTS = 42;
+const HOUR_MS = 3_600_000;
+// After an answer without any sparkline.
+const RETRY_MS = 60_000;
+export const [WIDTH, HEIGHT] = [100, 24];
+
+export class Sparklines {
+  #lines = new Map();
+  #pages = new Set();
+
+  // `newPoll(handlers)` makes a Poll; `onChange()` runs when lines came.
+  constructor(newPoll, onChange) {
+    this.newPoll = newPoll;
+    this.onChange = onChange;
+  }
+
+  // {path, sign} of a coin, or undefined. Reads the lines around this rank if that has not begun.
+  of(coin) {
+    const page = Math.floor((coin.market_cap_rank - 1) / PAGE);
+    if (page >= 0 && page < COINS / PAGE && !this.#pages.has(page)) this.#read(page);
+    return this.#lines.get(coinKey(coin));
+  }
+
+  #read(page) {
+    this.#pages.add(page);
+    const poll = this.newPoll({
+      onAnswer: ({ data }) => this.#received(data),
+      onError: () => {}, // the column stays empty, and the request is repeated
+      waitMs: ({ data }) => (data.some((coin) => coin.sparkline_7d) ? HOUR_MS : RETRY_MS),
+    });
+    poll.setPath(`api/market?limit=${PAGE}&offset=${page * PAGE}&sparkline=true`);
+  }
+
+  #received(coins) {
+    for (const coin of coins) {
+      const line = lineOf(coin.sparkline_7d ?? []);
+      if (line) this.#lines.set(coinKey(coin), line);
+    }
+    this.onChange();
+  }
+}
+
+// Null where there are fewer than two prices.
+function lineOf(all) {
+  const prices = all.filter((price) => Number.isFinite(price));
+  if (prices.length < 2) return null;
+  const last = prices.length - 1;
+  const count = Math.min(POINTS, prices.length);
+  const chosen = Array.from({ length: count }, (_, at) => prices[Math.round((at * last) / (count - 1))]);
+  const [lowest, highest] = [Math.min(...chosen), Math.max(...chosen)];
+  const span = highest - lowest || 1;
+  const points = chosen.map((price, at) => {
+    const [x, y] = [(at * WIDTH) / (count - 1), HEIGHT - 2 - ((price - lowest) / span) * (HEIGHT - 4)];
+    return `${x.toFixed(1)} ${y.toFixed(1)}`;
+  });
+  return { path: `M${points.join("L")}`, sign: String(Math.sign(prices[last] - prices[0])) };
+}
