@@ -9,7 +9,7 @@ import { byId, setAttribute, setText } from "./dom.js";
 import { clock, price, words } from "./format.js";
 import { showGas } from "./gas.js";
 import { showGlobal } from "./global_bar.js";
-import { Market } from "./market.js";
+import { Market, withoutFigures } from "./market.js";
 import { News } from "./news.js";
 import { Poll } from "./poll.js";
 import { showCategories, showProviders } from "./providers.js";
@@ -36,8 +36,9 @@ const news = new News(topics.news);
 let currency = USD;
 let chain = "ethereum";
 let selectedCoin = null;
-// The coin that was found by the search, while the list has no row of it.
+// The coin that was found by the search and is not in the list, and why it has no price.
 let foundId = null;
+let foundError = "";
 
 // The stream's amounts are in USD. In another currency the market is read by REST.
 const marketPoll = newPoll({
@@ -47,10 +48,13 @@ const marketPoll = newPoll({
     drawMarket([]);
   },
 });
-const foundPoll = newPoll({ onAnswer: ({ data }) => drawFound(data), onError: (error) => findFailed(error) });
+const foundPoll = newPoll({
+  onAnswer: ({ data }) => drawFound(data),
+  onError: ({ message }) => setFoundError(`No price of ${foundId}: ${message}`),
+});
 const globalPoll = newPoll({
-  onAnswer: ({ data }) => onFrame("global", () => showGlobal(data, currency)),
-  onError: ({ message }) => onFrame("global", () => showGlobal(null, currency, `Whole market: ${message}`)),
+  onAnswer: ({ data, meta }) => onFrame("global", () => showGlobal(data, meta?.currency ?? USD)),
+  onError: ({ message }) => onFrame("global", () => showGlobal(null, USD, `Whole market: ${message}`)),
 });
 const historyPoll = newPoll({
   onAnswer: ({ data }) => {
@@ -122,17 +126,19 @@ function showIfSelected(rows) {
   if (update) candles.chart.showCoin((selectedCoin = update), currency);
 }
 
-// How the amounts were converted, and what the gateway says about them.
+// How the amounts were converted, and what is unknown.
 function showMarketNote() {
-  const { meta } = topics.market;
-  const { fx, warnings } = meta ?? {};
-  const rate = fx ? `1 USD = ${price(fx.rate)} ${currency} by ${fx.source}, ${clock(fx.as_of)}` : "";
-  const parts = ["Amounts change with each refresh, not with ticks", rate, ...(warnings ?? [])];
+  const parts = [foundError, ...(currency === USD ? [] : conversionNotes(topics.market.meta ?? {}))];
   const text = parts.filter(Boolean).join(" · ");
   onFrame("market note", () => {
-    byId("market-note").hidden = currency === USD;
-    setText(byId("market-note"), currency === USD ? "" : text);
+    byId("market-note").hidden = !text;
+    setText(byId("market-note"), text);
   });
+}
+
+function conversionNotes({ fx, warnings }) {
+  const rate = fx ? `1 USD = ${price(fx.rate)} ${currency} by ${fx.source}, ${clock(fx.as_of)}` : "";
+  return ["Amounts change with each refresh, not with ticks", rate, ...(warnings ?? [])];
 }
 
 function drawStatus() {
@@ -161,28 +167,29 @@ const isListed = (coin) => coinKey(coin) !== foundId;
 
 // Selects the coin that the user chose from the search; a coin beyond the list is read by itself.
 function findCoin({ id, symbol, name }) {
-  market.clearFilter();
   const listed = market.coin(id);
+  const coin = listed ?? { id, symbol, name };
   foundId = listed ? null : id;
-  market.showFound(listed ?? null);
-  selectCoin(listed ?? { id, symbol, name });
+  market.clearFilter();
+  market.showFound(coin);
+  selectCoin(coin);
   readFound();
 }
 
 function readFound() {
+  setFoundError("");
   foundPoll.setPath(foundId && `api/market/${encodeURIComponent(foundId)}${currencyQuery(currency, "?")}`);
 }
 
 function drawFound(coin) {
+  setFoundError("");
   market.showFound(coin);
   showIfSelected([coin]);
 }
 
-function findFailed({ message }) {
-  if (selectedCoin.id !== foundId) return;
-  const text = `no price: ${message}`;
-  state.announce(text);
-  onFrame("selected coin", () => setText(byId("selected-source"), text));
+function setFoundError(text) {
+  foundError = text;
+  showMarketNote();
 }
 
 function setCurrency(code) {
@@ -192,12 +199,9 @@ function setCurrency(code) {
   marketPoll.setPath(code === USD ? null : `api/market?limit=250${currencyQuery(code, "&")}`);
   if (code === USD) connection.subscribe("market", { id: "market", channel: "market" });
   else connection.unsubscribe("market");
-  globalPoll.setPath(`api/global${currencyQuery(code, "?")}`);
   readFound();
-  showMarketNote();
   if (selectedCoin) {
-    const { id, symbol, name } = selectedCoin; // without the amounts of the currency before
-    selectedCoin = { id, symbol, name };
+    selectedCoin = withoutFigures(selectedCoin); // its amounts are in the currency before
     candles.chart.showCoin(selectedCoin, currency);
     candles.show(selectedCoin, isListed(selectedCoin), currency);
   }
@@ -288,4 +292,5 @@ byId("chain").value = chain; // a browser may restore another choice
 setChain(chain);
 setCurrency(addCurrencySwitch(setCurrency));
 historyPoll.setPath(SENTIMENT_HISTORY);
+globalPoll.setPath("api/global");
 start();

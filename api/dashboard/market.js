@@ -40,7 +40,7 @@ export class Market {
   // Clears the table: amounts of the currency before must not be shown under the name of another.
   setCurrency(code) {
     this.#currency = code;
-    this.#found = null;
+    if (this.#found) this.#found = withoutFigures(this.#found);
     this.#rows.clear();
     this.#visibility.disconnect();
     setText(byId("price-head"), code === USD ? "Price, $" : `Price, ${code}`);
@@ -210,6 +210,8 @@ export class Market {
     this.draw();
   }
 }
+
+export const withoutFigures = ({ id, symbol, name }) => ({ id, symbol, name });
 
 function matches(coin, query) {
   if (!query) return true;

@@ -80,7 +80,7 @@ class Card {
     setAttribute(this.node, "data-off", String(OFF.has(status)));
     setAttribute(this.state, "data-kind", KINDS[status] ?? (OFF.has(status) ? "off" : "bad"));
     setText(this.state, words(status));
-    setText(this.serves, categories.map((name) => (name === "ohlc" ? "candles" : name)).join(", "));
+    setText(this.serves, categories.map((name) => (name === "ohlc" ? "candles" : words(name))).join(", "));
     setText(this.why, whyOf(provider));
     setText(this.rate, rate === null ? DASH : `${(rate * 100).toFixed(rate === 1 ? 0 : 1)} %`);
     setText(this.latency, latency.p50 === null ? DASH : `${ms(latency.p50)} / ${ms(latency.p95)}`);

@@ -65,6 +65,10 @@ def named_coins() -> list[tuple[str, str, str, float]]:
 
 
 COINS = named_coins()
+#: Beyond the list: id, symbol, name, price, rank.
+BEYOND = ("tiny-coin", "tiny", "Tiny Coin", 0.0421, 812)
+#: Coins with a book in euros at Binance, and the price of a dollar there.
+IN_EUROS, EUROS = ("btc", "eth"), 0.9215
 
 
 class Scenery(World):
@@ -84,11 +88,16 @@ class Scenery(World):
     def _invented(self, name: str, request: Request) -> Reply | None:
         """None where the plain world's answer will do."""
         if request.path.endswith("/coins/markets"):
-            return json_reply(market_rows())
+            return json_reply(asked_rows(request.query))
+        if request.path.endswith("/coins/list"):
+            rows = [*COINS, BEYOND[:4]]
+            fields = ("id", "symbol", "name")
+            return json_reply([{**dict(zip(fields, row, strict=False)), "platforms": {}} for row in rows])
         if request.path.endswith("/ticker/24hr"):
             return json_reply(tickers())
         if request.path.endswith("/klines"):
-            return json_reply(klines(request))
+            rows = klines(request)
+            return json_reply(rows) if rows else None
         if name.startswith("rss"):
             body = feed(name, self.begun, self.headlines)
             return Reply(200, body, content_type="application/rss+xml")
@@ -104,6 +113,30 @@ def replaced(told: Reply, made: Reply | None) -> Reply:
     return Reply(200, made.body, told.headers, told.content_type)
 
 
+def asked_rows(query: dict[str, str]) -> list[dict[str, Any]]:
+    """The list, with sparklines where they are asked for, or single coins."""
+    rows = market_rows()
+    if "ids" not in query:
+        return [with_sparkline(row) for row in rows] if query.get("sparkline") else rows
+    now = data.utc(time.time_ns() // 1_000_000 - 20_000)
+    every = [*rows, data.coin_row(BEYOND[4], *BEYOND[:4], now)]
+    return [row for row in every if row["id"] in query["ids"].split(",")]
+
+
+def with_sparkline(row: dict[str, Any]) -> dict[str, Any]:
+    """Hourly prices that wander and end at the row's price after the week's change."""
+    dice, price = random.Random(row["id"]), row["current_price"]
+    begin = price / (1 + row["price_change_percentage_7d_in_currency"] / 100)
+    walk = [0.0]
+    for _ in range(167):
+        walk.append(walk[-1] + dice.gauss(0, 0.006))
+    prices = [
+        begin + (price - begin) * hour / 167 + price * (step - walk[-1] * hour / 167)
+        for hour, step in enumerate(walk)
+    ]
+    return {**row, "sparkline_in_7d": {"price": [round(one, 12) for one in prices]}}
+
+
 def market_rows() -> list[dict[str, Any]]:
     now = data.utc(time.time_ns() // 1_000_000 - 20_000)
     rows = []
@@ -113,6 +146,9 @@ def market_rows() -> list[dict[str, Any]]:
         change = dice.gauss(0, 3)
         row |= {"price_change_percentage_24h": round(change, 3)}
         row |= {"price_change_24h": price * change / 100}
+        row |= {"price_change_percentage_1h_in_currency": round(change / 9, 3)}
+        week = round(change * 1.7 + len(name) % 5 - 2, 3)
+        row |= {"price_change_percentage_7d_in_currency": week}
         row |= {"market_cap": round(1.2e12 / rank**1.3)}
         row |= {"total_volume": round(row["market_cap"] * dice.uniform(0.01, 0.08))}
         row |= {"circulating_supply": row["market_cap"] / price}
@@ -128,7 +164,13 @@ def pair(symbol: str) -> str:
 
 def tickers() -> list[dict[str, Any]]:
     now_ms = time.time_ns() // 1_000_000
-    return [data.ticker(pair(symbol), price, now_ms) for _, symbol, _, price in COINS[:120]]
+    rows = [data.ticker(pair(symbol), price, now_ms) for _, symbol, _, price in COINS[:120]]
+    return rows + [data.ticker(name, price, now_ms) for name, price in euro_books().items()]
+
+
+def euro_books() -> dict[str, float]:
+    prices = {symbol: price for _, symbol, _, price in COINS}
+    return {f"{symbol.upper()}EUR": prices[symbol] * EUROS for symbol in IN_EUROS}
 
 
 def moving_tickers(count: int, factor: float, only: str | None) -> list[dict[str, Any]]:
@@ -183,8 +225,11 @@ def word(value: int) -> str:
 
 
 def klines(request: Request) -> list[list[Any]]:
-    """Candles that wander and end at the coin's price."""
-    price = next(row[3] for row in COINS if pair(row[1]) == request.query["symbol"])
+    """Candles that wander and end at the coin's price. None of an instrument that does not exist."""
+    prices = {pair(symbol): price for _, symbol, _, price in COINS} | euro_books()
+    price = prices.get(request.query["symbol"])
+    if price is None:
+        return []
     step = data.STEPS.get(request.query["interval"], data.DAY * 7)
     now_ms, count = time.time_ns() // 1_000_000, min(int(request.query.get("limit", "500")), 1_000)
     newest, dice = now_ms // step * step, random.Random(f"{price}{step}")

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from api.routes.pages import FOLDER, POLICY, charts_script, dashboard
+from backend.identity.currencies import CURRENCIES
+from backend.models.chains import CHAINS
 from tests.api.conftest import client, serve, surroundings, world
 from tests.api.test_compression import UNPACK
 
@@ -114,7 +116,16 @@ def test_no_module_creates_markup_from_text(path: Path) -> None:
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
     text = path.read_text()
     assert re.findall(forbidden, text) == []
-    assert re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text) == []
+    stores = set(re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text))
+    assert stores == ({"localStorage"} if path.name == "currency.js" else set())
+
+
+def test_the_page_offers_the_currencies_and_chains_of_the_gateway() -> None:
+    codes = re.search(r"CODES = \((.*?)\)", (FOLDER / "currency.js").read_text(), re.DOTALL)
+    assert codes is not None
+    assert tuple(re.findall(r"\b[A-Z]{3}\b", codes[1])) == CURRENCIES
+    page = (FOLDER / "index.html").read_text()
+    assert re.findall(r'<option value="(\w+)"', page) == list(CHAINS)
 
 
 @pytest.mark.parametrize("coding", UNPACK)

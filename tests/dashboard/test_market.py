@@ -105,7 +105,7 @@ async def test_hovering_over_a_row_shows_its_source(stage: Stage, watched: Watch
 
 async def test_rows_are_selected_by_keyboard(watched: Watched) -> None:
     page = watched.page
-    await watched.of("th.volume button").focus()
+    await watched.of("th.cap button").focus()
     await page.keyboard.press("Tab")
     await expect(watched.of(f"{BITCOIN} button")).to_be_focused()
     for key in ("ArrowDown", "End", "Home", "ArrowDown"):
