@@ -27,8 +27,10 @@ const topics = Object.fromEntries(CHANNELS.map((name) => [name, new Topic(name)]
 const access = new Access(() => start());
 const connection = new Connection(access, onMessage, onConnectionState);
 let connectionState = { name: "connecting" };
+// Whether this connection has brought data. Before that a key may be required.
+let isServed = false;
 const onLocked = () => connection.lock();
-const newPoll = (handlers) => new Poll({ access, isConnected, onLocked }, handlers);
+const newPoll = (handlers) => new Poll({ access, isReady: () => isServed, onLocked }, handlers);
 const market = new Market(topics.market, new Sparklines(newPoll, () => market.draw()), selectCoin);
 const candles = new Candles(topics.ohlc, connection, newPoll);
 const sentiment = new Sentiment(topics.sentiment);
@@ -106,6 +108,10 @@ function applyData(topic, frame) {
   if (rows === null) connection.resubscribe(frame.channel); // an update is missing
   else draw[frame.channel](rows, frame.type === "snapshot");
   connection.resetBackoff();
+  if (!isServed) {
+    isServed = true;
+    for (const poll of [marketPoll, globalPoll, foundPoll, historyPoll, candles.poll]) poll.readIfDue();
+  }
 }
 
 function showError(topic, { channel, id, message }) {
@@ -230,13 +236,11 @@ function isConnected() {
 function onConnectionState(newState) {
   const wasConnected = isConnected();
   connectionState = newState;
+  isServed = false;
   if (newState.name === "connecting") resetTopics();
   if (newState.name === "locked") access.ask();
   if (newState.name === "lost" && wasConnected) state.announce(`Connection lost: ${newState.why}.`);
-  if (newState.name === "open") {
-    state.announce("Connected.");
-    for (const poll of [marketPoll, globalPoll, foundPoll, historyPoll, candles.poll]) poll.readIfDue();
-  }
+  if (newState.name === "open") state.announce("Connected.");
   drawStatus();
   onFrame("connection", () => state.showConnection(connectionState));
   onFrame("badges", drawBadges);

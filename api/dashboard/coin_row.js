@@ -15,7 +15,8 @@ const FLASH = { duration: 700, easing: "ease-out" };
 export class CoinRow {
   // Whether the row is in the visible part of the table; other rows do not flash.
   isVisible = false;
-  #coin = null;
+  // The coin as it is shown.
+  coin = null;
   #cells = {};
 
   // `currency` is that of the amounts.
@@ -42,9 +43,9 @@ export class CoinRow {
 
   // Writes changed values. With `flashes` a changed price is highlighted for a moment.
   show(coin, flashes) {
-    const [before, cells] = [this.#coin, this.#cells];
+    const [before, cells] = [this.coin, this.#cells];
     if (before === coin) return;
-    this.#coin = coin;
+    this.coin = coin;
     const isChanged = (name) => !before || before[name] !== coin[name];
     if (isChanged("market_cap_rank")) setText(cells.rank, coin.market_cap_rank ?? "–");
     if (isChanged("name") || isChanged("symbol")) this.#showName(coin);
@@ -57,6 +58,11 @@ export class CoinRow {
     const hasNewRange = isChanged("high_24h") || isChanged("low_24h");
     if (hasNewRange) setText(cells.bounds, `${price(coin.low_24h)} to ${price(coin.high_24h)}`);
     if (hasNewRange || isChanged("price")) this.#showRange(coin);
+  }
+
+  // Whether the table has a column of sparklines: on narrow screens it has not.
+  get hasLine() {
+    return this.#cells.spark.checkVisibility();
   }
 
   // `line` is what Sparklines has of the coin.
@@ -72,7 +78,7 @@ export class CoinRow {
 
   // Shows the provider and time of the price; called when the pointer or the focus is on the row.
   showSource() {
-    const { name, source, last_updated: at } = this.#coin;
+    const { name, source, last_updated: at } = this.coin;
     this.tr.title = `${name}: price by ${source ?? "unknown provider"}, ${clock(at)}`;
   }
 

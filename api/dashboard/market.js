@@ -113,7 +113,9 @@ export class Market {
   #updateVisibility(entries) {
     for (const { target, isIntersecting } of entries) {
       const row = this.#rowOf(target);
-      if (row) row.isVisible = isIntersecting;
+      if (!row) continue;
+      row.isVisible = isIntersecting;
+      if (isIntersecting && row.hasLine) this.sparklines.request(row.coin);
     }
   }
 

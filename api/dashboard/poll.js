@@ -1,5 +1,4 @@
-// A REST answer that is read at once, and again when it expires, while the page is connected and
-// visible.
+// A REST answer that is read at once, and again when it expires, while the page is served and visible.
 
 import { Locked, read } from "./access.js";
 import { eachSecond } from "./render.js";
@@ -16,8 +15,8 @@ export class Poll {
 
   // `onAnswer(body)` and `onError(error)` get each result, but none of a path that was replaced.
   // `waitMs(body)` is the time until the next request; by default until the answer expires.
-  constructor({ access, isConnected, onLocked }, { onAnswer, onError, waitMs = untilExpiry }) {
-    Object.assign(this, { access, isConnected, onLocked, onAnswer, onError, waitMs });
+  constructor({ access, isReady, onLocked }, { onAnswer, onError, waitMs = untilExpiry }) {
+    Object.assign(this, { access, isReady, onLocked, onAnswer, onError, waitMs });
     eachSecond(() => this.readIfDue());
   }
 
@@ -30,7 +29,7 @@ export class Poll {
 
   async readIfDue() {
     const path = this.#path;
-    if (!path || !this.isConnected() || Date.now() < this.#dueAt) return;
+    if (!path || !this.isReady() || Date.now() < this.#dueAt) return;
     this.#dueAt = Infinity; // until this request has ended
     let waitMs = 0;
     try {

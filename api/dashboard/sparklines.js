@@ -1,10 +1,10 @@
-// The last seven days of each coin of the list as a line, in USD: read once an hour, a hundred coins
-// at a time, and only those that the table shows.
+// The last seven days of each coin of the list as a line, in USD: read once an hour, fifty coins at
+// a time (about 65 kB), and only those of visible rows.
 
 import { coinKey } from "./topic.js";
 
 const COINS = 250;
-const PAGE = 100;
+const PAGE = 50;
 const POINTS = 42;
 const HOUR_MS = 3_600_000;
 // After an answer without any sparkline.
@@ -21,14 +21,15 @@ export class Sparklines {
     this.onChange = onChange;
   }
 
-  // {path, sign} of a coin, or undefined. Reads the lines around this rank if that has not begun.
+  // {path, sign} of a coin, or undefined.
   of(coin) {
-    const page = Math.floor((coin.market_cap_rank - 1) / PAGE);
-    if (page >= 0 && page < COINS / PAGE && !this.#pages.has(page)) this.#read(page);
     return this.#lines.get(coinKey(coin));
   }
 
-  #read(page) {
+  // Reads the lines around the rank of this coin from now on.
+  request({ market_cap_rank: rank }) {
+    const page = Math.floor((rank - 1) / PAGE);
+    if (!(page >= 0 && page < COINS / PAGE) || this.#pages.has(page)) return;
     this.#pages.add(page);
     const poll = this.newPoll({
       onAnswer: ({ data }) => this.#received(data),

@@ -222,19 +222,27 @@ async def test_without_figures_the_whole_market_says_why(
         forgive_status(watched)
 
 
-async def test_sparklines_are_read_once_a_hundred_coins_at_a_time(
+async def test_sparklines_are_read_once_for_the_rows_in_view(
     stage: Stage, watched: Watched
 ) -> None:
     def asked() -> list[str]:
         return [url.partition("?")[2] for url in watched.requests if "sparkline=true" in url]
 
-    await expect(watched.of("#coins path[d^=M]")).to_have_count(100)
+    await expect(watched.of("#coins path[d^=M]")).to_have_count(50)
     await stage.move(1.01)
     await watched.page.wait_for_timeout(1_500)
-    assert asked() == ["limit=100&offset=0&sparkline=true"]
+    assert asked() == ["limit=50&offset=0&sparkline=true"]
     await watched.of("#market-filter").fill("token 140")
     await expect(watched.of("#coins path[d^=M]")).to_have_count(1)
-    assert asked()[1:] == ["limit=100&offset=100&sparkline=true"]
+    assert asked()[1:] == ["limit=50&offset=150&sparkline=true"]
+
+
+async def test_a_phone_does_not_read_sparklines(stage: Stage, look: OpenPage) -> None:
+    async with look(stage.url, **PHONE) as watched:
+        await watched.rows()
+        await watched.of(BITCOIN).scroll_into_view_if_needed()
+        await watched.page.wait_for_timeout(500)
+        assert [url for url in watched.requests if "sparkline=true" in url] == []
 
 
 @pytest.mark.parametrize(

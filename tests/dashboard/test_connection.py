@@ -8,6 +8,7 @@ from playwright.async_api import expect
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.stage import Stage, open_stage
+from tests.dashboard.test_page import WITHOUT_TICKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,9 +74,10 @@ async def test_a_hidden_tab_pauses_and_resumes_with_new_data(
 
 async def test_stale_data_show_their_age_and_the_reason(tmp_path: Path, look: OpenPage) -> None:
     async with (
-        open_stage(tmp_path, CACHE_TTL_MARKET="0.4", BINANCE_ENABLED="false") as stage,
+        open_stage(tmp_path, CACHE_TTL_MARKET="0.4", **WITHOUT_TICKS) as stage,
         look(stage.url) as watched,
     ):
+        stage.world.limits["coingecko_free"] = 60, 60.0
         await watched.rows_only()
         badge = watched.of("#market-badge")
         colour = "getComputedStyle(document.getElementById('market-badge')).color"
