@@ -87,23 +87,28 @@ class Scenery(World):
 
     def _invented(self, name: str, request: Request) -> Reply | None:
         """None where the plain world's answer will do."""
+        made: Any = None
         if request.path.endswith("/coins/markets"):
-            return json_reply(asked_rows(request.query))
-        if request.path.endswith("/coins/list"):
-            rows = [*COINS, BEYOND[:4]]
-            fields = ("id", "symbol", "name")
-            return json_reply([{**dict(zip(fields, row, strict=False)), "platforms": {}} for row in rows])
-        if request.path.endswith("/ticker/24hr"):
-            return json_reply(tickers())
-        if request.path.endswith("/klines"):
-            rows = klines(request)
-            return json_reply(rows) if rows else None
-        if name.startswith("rss"):
+            made = asked_rows(request.query)
+        elif request.path.endswith("/coins/list"):
+            made = names()
+        elif request.path.endswith("/ticker/24hr"):
+            made = tickers()
+        elif request.path.endswith("/klines"):
+            made = klines(request)
+        elif name == "alternative_me":
+            made = moods(int(request.query.get("limit", 1)))
+        elif name.startswith("rss"):
             body = feed(name, self.begun, self.headlines)
             return Reply(200, body, content_type="application/rss+xml")
-        if name == "alternative_me":
-            return json_reply(moods(int(request.query.get("limit", 1))))
-        return None
+        return json_reply(made) if made else None
+
+
+def names() -> list[dict[str, Any]]:
+    """The list of all coins."""
+    fields = ("id", "symbol", "name")
+    rows = [*COINS, BEYOND[:4]]
+    return [{**dict(zip(fields, row, strict=False)), "platforms": {}} for row in rows]
 
 
 def replaced(told: Reply, made: Reply | None) -> Reply:
@@ -225,7 +230,7 @@ def word(value: int) -> str:
 
 
 def klines(request: Request) -> list[list[Any]]:
-    """Candles that wander and end at the coin's price. None of an instrument that does not exist."""
+    """Candles that wander and end at the coin's price. Unknown instruments have none."""
     prices = {pair(symbol): price for _, symbol, _, price in COINS} | euro_books()
     price = prices.get(request.query["symbol"])
     if price is None:
