@@ -178,6 +178,7 @@ def _compose(
     settings: Settings,
 ) -> Gateway:
     cached, coins = sources.cached, sources.coins
+    currencies = CurrencyService(cached["rates"])
     ohlc = OhlcService(
         cached["ohlc"], coins, sources.names, clock=clock, deadline_s=settings.request_deadline
     )
@@ -194,16 +195,14 @@ def _compose(
     counters = {name: source.counters for name, source in cached.items()}
     metrics.registry.register(Readings(lambda: status.overview(WebSocketStatus()), counters))
     return Gateway(
-        market=MarketService(
-            coins, sources.names, CurrencyService(cached["rates"]), cached["sparklines"]
-        ),
+        market=MarketService(coins, sources.names, currencies, cached["sparklines"]),
         names=sources.names,
         coins=coins,
         ohlc=ohlc,
         news=cached["news"],
         sentiment=cached["sentiment"],
         gas=GasService(cached["gas"]),
-        global_market=GlobalMarketService(cached["global"]),
+        global_market=GlobalMarketService(cached["global"], currencies),
         status=status,
         live=live,
         metrics=metrics.registry,

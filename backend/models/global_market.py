@@ -1,7 +1,7 @@
 """The whole market in a few figures."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as validated
@@ -19,19 +19,33 @@ DayChange = Annotated[float, Field(gt=-100, lt=100, allow_inf_nan=False)]
 
 @validated(frozen=True, slots=True, config=STRICT)
 class GlobalMarket:
-    """All coins together. Amounts are in USD, dominances and changes in percent (1.5 is 1.5 %).
+    """All coins together. Amounts are in USD, until they are converted; dominances and changes are
+    in percent (1.5 is 1.5 %).
 
     `active_coins` counts the coins that the provider follows; figures that it does not tell are
     None.
     """
 
-    market_cap: Annotated[Positive, Field(lt=MOST_TOTAL)] | None
-    volume_24h: Annotated[NotNegative, Field(lt=MOST_TOTAL)] | None
+    market_cap: Positive | None
+    volume_24h: NotNegative | None
     market_cap_change_percentage_24h: DayChange | None
     btc_dominance: Share | None
     eth_dominance: Share | None
     active_coins: Annotated[int, Field(gt=0, lt=10**9)] | None
     last_updated: Instant | None
+
+    def without_amounts(self) -> "GlobalMarket":
+        """Only the shares and the count."""
+        return replace(
+            self, market_cap=None, volume_24h=None, market_cap_change_percentage_24h=None
+        )
+
+
+def total_in_dollars(amount: Any) -> Any:
+    """The amount as a provider reports it. Raises ValueError for more dollars than there are."""
+    if isinstance(amount, int | float) and amount >= MOST_TOTAL:
+        raise ValueError("an implausible total")
+    return amount
 
 
 @dataclass(frozen=True)

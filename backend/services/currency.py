@@ -1,11 +1,12 @@
 """Amounts in other currencies: exchange rates, a day's memory of them, and their conversion."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from backend.identity.currencies import COINS, CURRENCIES
 from backend.models.answer import Answer, Source
+from backend.models.global_market import GlobalMarket
 from backend.models.market import Coin
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.models.rates import ExchangeRates, PastRates, RatesQuery
@@ -59,6 +60,16 @@ class Conversion:
             price_change_percentage_7d=None,
         )
 
+    def whole_market(self, figures: GlobalMarket) -> GlobalMarket:
+        """The figures with their amounts in the currency, as `coin`."""
+        change = self._percentage(figures.market_cap_change_percentage_24h, self.day_ago)
+        return replace(
+            figures,
+            market_cap=self.amount(figures.market_cap),
+            volume_24h=self.amount(figures.volume_24h),
+            market_cap_change_percentage_24h=change if change and abs(change) < 100 else None,
+        )
+
     def _change(self, coin: Coin) -> float | None:
         if coin.price is None or coin.price_change_24h is None or self.day_ago is None:
             return None
@@ -76,7 +87,13 @@ class Conversion:
         unknown = [
             name for name, rate in (("1 h", self.hour_ago), ("24 h", self.day_ago)) if rate is None
         ]
-        spans = [*unknown, "7 d"]
+        return self._note([*unknown, "7 d"])
+
+    def notes_on_change(self) -> tuple[str, ...]:
+        """A warning where the change of a day cannot be told in the currency."""
+        return self._note(["24 h"]) if self.day_ago is None else ()
+
+    def _note(self, spans: Sequence[str]) -> tuple[str, ...]:
         return (
             f"changes over {', '.join(spans)} are unknown in {self.currency}: "
             "no exchange rate of that time is known",

@@ -68,6 +68,7 @@ UNKNOWN = {
 UNSUPPORTED = {
     "/api/market": "/api/market?currency=xyz",
     "/api/market/{coin}": "/api/market/bitcoin?currency=xyz",
+    "/api/global": "/api/global?currency=xyz",
     "/api/market/ohlc": "/api/market/ohlc?symbol=BTC&currency=xyz",
     "/api/gas": "/api/gas?chain=dogecoin",
     "/api/stream": "/api/stream?channels=gas&chain=dogecoin",

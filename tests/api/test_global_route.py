@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Serve
+from tests.world.lists import RATES
 from tests.world.server import WITH_LISTS, World
 
 FIGURES = {
@@ -91,3 +92,27 @@ async def test_a_refused_key_is_replaced_by_calls_without_one_and_status_says_so
     providers = (await client.get("/api/status")).json()["providers"]
     status = next(one for one in providers if one["name"] == "coinmarketcap")
     assert (status["status"], status["reason"]) == ("active", "auth_failed")
+
+
+async def test_amounts_are_converted_and_shares_are_not(client: httpx.AsyncClient) -> None:
+    dollars = (await client.get("/api/global")).json()
+    euros = (await client.get("/api/global?currency=eur")).json()
+    assert (dollars["meta"]["currency"], dollars["meta"]["fx"]) == ("USD", None)
+    assert euros["meta"]["currency"] == "EUR"
+    rate = euros["meta"]["fx"]["rate"]
+    assert rate == float(RATES["EUR"])
+    for name in ("market_cap", "volume_24h"):
+        assert euros["data"][name] == pytest.approx(dollars["data"][name] * rate)
+    assert euros["data"]["btc_dominance"] == dollars["data"]["btc_dominance"]
+    # The rate of a day ago is not known yet.
+    assert euros["data"]["market_cap_change_percentage_24h"] is None
+    assert any("24 h" in warning for warning in euros["meta"]["warnings"])
+
+
+async def test_in_a_currency_without_a_rate_the_amounts_are_unknown(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/api/global?vs_currency=zmw")).json()
+    assert (document["data"]["market_cap"], document["data"]["volume_24h"]) == (None, None)
+    assert document["data"]["btc_dominance"] is not None
+    assert any("ZMW" in warning for warning in document["meta"]["warnings"])

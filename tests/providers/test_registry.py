@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import MalformedResponse, ProviderError, QueryRefused
+from backend.identity.instruments import BOOK_CURRENCIES, VENUES, guessed_instruments
 from backend.models.answer import Query
 from backend.models.chains import ChainName
 from backend.models.gas import GasQuery
@@ -695,3 +696,51 @@ def test_whatever_stands_in_one_field_is_an_error_of_ours_or_a_sound_answer(
         assert_sound(example.parse(payloads))
     except ProviderError:
         return
+
+
+#: The venues that have candles of an interval on our grid, besides Binance (facts of 2026-09).
+SERVED_BY = {
+    "1m": "bitstamp coinbase kraken okx",
+    "3m": "bitstamp okx",
+    "5m": "bitstamp coinbase kraken okx",
+    "15m": "bitstamp coinbase kraken okx",
+    "30m": "bitstamp kraken okx",
+    "1h": "bitstamp coinbase kraken okx",
+    "2h": "bitstamp okx",
+    "4h": "bitstamp kraken okx",
+    "6h": "bitstamp coinbase okx",
+    "8h": "",
+    "12h": "bitstamp okx",
+    "1d": "bitstamp coinbase kraken okx",
+    "3d": "bitstamp okx",
+    "1w": "okx",
+    "1M": "okx",
+}
+
+
+@pytest.mark.parametrize("interval", list(Interval))
+def test_every_interval_is_served_by_the_venues_that_have_it(interval: Interval) -> None:
+    query = OhlcQuery("bitcoin", guessed_instruments("BTC"), interval, reference_price=50_000.0)
+    serving = [
+        spec.name
+        for spec in REGISTRY
+        if spec.name in VENUES and spec.name != "binance" and spec.keyless
+        for operation in spec.adapter.operations_for(query)
+        if operation.serves(query, Context(spec.name, spec.keyless.name, EPOCH_MS))
+    ]
+    assert sorted(serving) == SERVED_BY[interval].split()
+
+
+@pytest.mark.parametrize("currency", BOOK_CURRENCIES)
+def test_candles_in_euros_and_pounds_have_two_sources_at_least(currency: str) -> None:
+    books = guessed_instruments("BTC", currency)
+    query = OhlcQuery("bitcoin", books, Interval.H1, reference_price=50_000.0, currency=currency)
+    serving = {
+        spec.name
+        for spec in REGISTRY
+        if spec.keyless
+        for operation in spec.adapter.operations_for(query)
+        if operation.serves(query, Context(spec.name, spec.keyless.name, EPOCH_MS))
+    }
+    assert {"bitstamp", "coinbase", "kraken"} <= serving
+    assert not any(name.startswith("coingecko") for name in serving), "its candles are in dollars"

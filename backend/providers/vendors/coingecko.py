@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
-from backend.models.global_market import GlobalMarket, GlobalQuery
+from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
 from backend.providers.rows import refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
@@ -59,8 +59,8 @@ def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context)
     stamp_s, shares = figures["updated_at"], figures["market_cap_percentage"]
     refuse_other_times((stamp_s * 1000,), context.now_ms)
     return GlobalMarket(
-        market_cap=figures["total_market_cap"]["usd"],
-        volume_24h=figures["total_volume"]["usd"],
+        market_cap=total_in_dollars(figures["total_market_cap"]["usd"]),
+        volume_24h=total_in_dollars(figures["total_volume"]["usd"]),
         market_cap_change_percentage_24h=figures.get("market_cap_change_percentage_24h_usd"),
         btc_dominance=shares["btc"],
         eth_dominance=shares.get("eth"),

@@ -12,6 +12,7 @@ from operator import index
 from typing import Any
 from urllib.parse import quote
 
+from backend.identity.instruments import DOLLAR
 from backend.models.market import NAMESAKE_FACTOR, agree
 from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Call, Context, Operation
@@ -30,7 +31,7 @@ CACHE_MS = 15 * MINUTE
 
 def serves_merged(query: OhlcQuery, _context: Context) -> bool:
     is_newest = query.coin_id is not None and query.start_ms is None
-    return is_newest and _grain(query.interval) is not None
+    return is_newest and query.currency == DOLLAR and _grain(query.interval) is not None
 
 
 def serves_native(query: OhlcQuery, context: Context) -> bool:
@@ -105,8 +106,9 @@ def parse_range(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> 
 
 
 def _is_paid(query: OhlcQuery, context: Context) -> bool:
+    """Only in dollars: candles in other currencies would be converted ones, of no book."""
     is_known = query.coin_id is not None and query.interval in NATIVE
-    return is_known and context.plan == PAID_PLAN
+    return is_known and query.currency == DOLLAR and context.plan == PAID_PLAN
 
 
 def _grain(interval: Interval) -> tuple[int, Interval, frozenset[Interval]] | None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
-from backend.models.global_market import GlobalMarket, GlobalQuery
+from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.models.market import (
     Coin,
     ForeignRanking,
@@ -148,8 +148,8 @@ def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context)
     updated = iso_instant(figures.get("last_updated") or data["last_updated"])
     refuse_other_times((int(updated.timestamp() * 1000),), context.now_ms)
     return GlobalMarket(
-        market_cap=figures["total_market_cap"],
-        volume_24h=figures["total_volume_24h"],
+        market_cap=total_in_dollars(figures["total_market_cap"]),
+        volume_24h=total_in_dollars(figures["total_volume_24h"]),
         market_cap_change_percentage_24h=figures.get(
             "total_market_cap_yesterday_percentage_change"
         ),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from backend.errors import AuthFailed, QuotaSpent
-from backend.models.global_market import GlobalMarket, GlobalQuery
+from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.models.market import (
     RANGE_SLACK,
     Coin,
@@ -98,8 +98,8 @@ def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context)
     stamp_s = figures["last_updated"]
     refuse_other_times((stamp_s * 1000,), context.now_ms)
     return GlobalMarket(
-        market_cap=figures["market_cap_usd"],
-        volume_24h=figures["volume_24h_usd"],
+        market_cap=total_in_dollars(figures["market_cap_usd"]),
+        volume_24h=total_in_dollars(figures["volume_24h_usd"]),
         market_cap_change_percentage_24h=_told(figures.get("market_cap_change_24h")),
         btc_dominance=figures["bitcoin_dominance_percentage"],
         eth_dominance=None,
