@@ -36,14 +36,13 @@ class NameIndex:
     """The names of all coins as lookups and searches read them.
 
     `first` has one coin of each ticker, `shared` the number of coins where it is not the only one.
-    `folded` has id, ticker and name of each coin
-    in small letters, and all three of them in one text, which most searches do not match.
+    `folded` has the id of each coin, and one text of all of its names in small letters.
     """
 
     names: CoinList
     first: Mapping[str, str]
     shared: Mapping[str, int]
-    folded: tuple[tuple[str, str, str, str], ...]
+    folded: tuple[tuple[str, str], ...]
 
     def __repr__(self) -> str:
         return f"<NameIndex {self.names!r}>"
@@ -55,11 +54,11 @@ class NameIndex:
         for coin_id, (symbol, _) in names.names.items():
             if first.setdefault(symbol, coin_id) != coin_id:
                 shared[symbol] = shared.get(symbol, 1) + 1
-        parts = (
-            (coin_id, symbol.casefold(), name.casefold())
+        folded = tuple(
+            (coin_id, f"{coin_id}\n{symbol}\n{name}".casefold())
             for coin_id, (symbol, name) in names.names.items()
         )
-        return cls(names, first, shared, tuple((*part, "\n".join(part)) for part in parts))
+        return cls(names, first, shared, folded)
 
     def query_of(self, text: str) -> CoinQuery | None:
         """The query for the coin that has this id or ticker; None if there is no such coin. By
@@ -182,9 +181,9 @@ def _matches(text: str, coins: Iterable[Coin]) -> Iterator[Match]:
 
 def _unranked_matches(text: str, ranked: Container[str], index: NameIndex) -> Iterator[Match]:
     """Of all other coins."""
-    for coin_id, symbol, name, all_names in index.folded:
-        if text in all_names and coin_id not in ranked:
-            closeness = _closeness(text, coin_id, symbol, name)
+    for coin_id, folded in index.folded:
+        if text in folded and coin_id not in ranked:  # most texts are in few names
+            closeness = _closeness(text, *folded.split("\n", 2))
             if closeness:
                 yield closeness != EXACT, inf, closeness, coin_id
 

@@ -360,6 +360,7 @@ async def test_ids_and_tickers_in_small_letters_match_names_in_any_case() -> Non
     stand = Stand(CoinList({"MixedCase": ("mxc", "MIXED")}, {}))
     assert await stand.found("mixed") == ["MixedCase"]
     assert await stand.found("MXC") == ["MixedCase"]
+    assert await stand.found("mixedcase") == ["MixedCase"]
 
 
 async def test_the_limit_cuts_and_the_total_counts_all(stand: Stand) -> None:
