@@ -33,7 +33,7 @@ export function topicBadge(topic, isConnected) {
   const age = meta ? `${ageOf(meta.fetched_at)} old` : "";
   if (!isConnected) return { kind: "bad", text: `Not updating · ${age}` };
   if (staleReason) return { kind: "stale", text: `Stale · ${age} · ${reason(staleReason)}` };
-  if (feed?.feed === "ticks") return { kind: "live", text: "Live · updated by ticks" };
+  if (feed?.feed === "ticks") return { kind: "live", text: `Live · ticks of ${feed.venue ?? "a venue"}` };
   const why = feed?.reason ? ` · no ticks: ${reason(feed.reason)}` : "";
   return { kind: "fresh", text: `Fresh · ${age}${why}` };
 }
