@@ -53,7 +53,7 @@ NUMBERS = (
 CONTAINERS: tuple[Any, ...] = ([], {}, [[]], [{}], {"": None}, [None], {"error": "no"})
 
 
-#: More rows than any shape has; not all the depths of a nested list.
+#: More rows than any shape has.
 LONGEST_COLUMN = 200
 
 
@@ -177,7 +177,10 @@ CHANGES: st.SearchStrategy[Change] = (
 
 @dataclass(frozen=True)
 class Step:
-    """A change at the place-th value of the tree; with `column` at all of that name."""
+    """A change at the place-th value of the tree; with `column` at all of that name and depth.
+
+    Not at other depths: lists that are doubled inside doubled lists grow exponentially.
+    """
 
     place: int
     change: Change
@@ -196,10 +199,14 @@ def mutated(tree: Any, steps: list[Step]) -> Any:
         spots = list(_spots(root))
         if not spots:  # the whole tree was dropped
             return None
-        holder, name = spots[step.place % len(spots)]
+        holder, name, depth = spots[step.place % len(spots)]
         changed = [(holder, name)]
         if step.column and not isinstance(step.change, Nest):
-            changed = [spot for spot in spots if spot[1] == name and type(spot[0]) is type(holder)]
+            changed = [
+                (one, key)
+                for one, key, level in spots
+                if key == name and level == depth and type(one) is type(holder)
+            ]
         for one, key in changed[:LONGEST_COLUMN]:
             if _is_there(one, key):  # not taken away together with another one
                 step.change(one, key)
@@ -210,16 +217,16 @@ def _is_there(holder: Any, name: Any) -> bool:
     return name in holder if isinstance(holder, dict) else name < len(holder)
 
 
-def _spots(root: list[Any]) -> Iterator[tuple[Any, Any]]:
-    """Every container and name in the tree, without recursion: it may be nested deeply."""
-    waiting: list[Any] = [root]
+def _spots(root: list[Any]) -> Iterator[tuple[Any, Any, int]]:
+    """Every container, name and depth in the tree, without recursion: it may be nested deeply."""
+    waiting: list[tuple[Any, int]] = [(root, 0)]
     while waiting:
-        holder = waiting.pop()
+        holder, depth = waiting.pop()
         names = list(holder) if isinstance(holder, dict) else range(len(holder))
         for name in names:
-            yield holder, name
+            yield holder, name, depth
             if isinstance(holder[name], list | dict):
-                waiting.append(holder[name])
+                waiting.append((holder[name], depth + 1))
 
 
 def _scaled(number: float, factor: float) -> float:

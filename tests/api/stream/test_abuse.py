@@ -174,7 +174,7 @@ async def test_gas_by_events_does_not_need_the_market(
         client.stream("GET", "/api/stream?channels=gas") as answer,
     ):
         async for line in answer.aiter_lines():
-            if line.startswith("event: gas"):
+            if '"op":"data","channel":"gas"' in line:
                 break
     assert dict(world.calls) == {"ethereum_rpc": 1}
 
