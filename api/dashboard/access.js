@@ -47,6 +47,14 @@ export async function read(path, access) {
   if (response.status === 401) throw new Locked();
   const body = await response.json().catch(() => null); // a proxy's error page is not JSON
   if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code);
-  if (!body?.data) throw new RequestError("the gateway sent an incomplete answer", "bad_payload");
+  if (!body?.data) throw incomplete();
   return body;
 }
+
+// The rows of an answer. Throws a RequestError if it has none.
+export function rowsOf({ data }) {
+  if (!Array.isArray(data)) throw incomplete();
+  return data.filter(Boolean);
+}
+
+const incomplete = () => new RequestError("the gateway sent an incomplete answer", "bad_payload");

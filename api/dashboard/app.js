@@ -6,10 +6,11 @@ import { Connection } from "./connection.js";
 import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
 import { byId, setAttribute, setText } from "./dom.js";
-import { clock, price, words } from "./format.js";
+import { words } from "./format.js";
 import { showGas } from "./gas.js";
 import { showGlobal } from "./global_bar.js";
 import { Market, withoutFigures } from "./market.js";
+import { showMarketNote } from "./market_note.js";
 import { News } from "./news.js";
 import { Poll } from "./poll.js";
 import { showCategories, showProviders } from "./providers.js";
@@ -84,7 +85,7 @@ function onMessage(frame) {
   if (!topic) return;
   if (frame.op === "data") applyData(topic, frame);
   else if (frame.op === "error") showError(topic, frame);
-  else if (frame.op === "status") topic.staleReason = frame.state === "stale" ? frame.reason ?? "timeout" : null;
+  else if (frame.op === "status") topic.staleReason = frame.state === "live" ? null : frame.reason ?? "timeout";
   else if (frame.op === "feed") topic.feed = frame;
   onFrame("badges", drawBadges);
 }
@@ -122,7 +123,7 @@ function showError(topic, { channel, id, message }) {
 
 function drawMarket(rows) {
   market.draw();
-  showMarketNote();
+  drawNote();
   if (!selectedCoin && topics.market.data?.length) selectCoin(topics.market.data[0]);
   showIfSelected(rows);
 }
@@ -132,19 +133,8 @@ function showIfSelected(rows) {
   if (update) candles.chart.showCoin((selectedCoin = update), currency);
 }
 
-// How the amounts were converted, and what is unknown.
-function showMarketNote() {
-  const parts = [foundError, ...(currency === USD ? [] : conversionNotes(topics.market.meta ?? {}))];
-  const text = parts.filter(Boolean).join(" · ");
-  onFrame("market note", () => {
-    byId("market-note").hidden = !text;
-    setText(byId("market-note"), text);
-  });
-}
-
-function conversionNotes({ fx, warnings }) {
-  const rate = fx ? `1 USD = ${price(fx.rate)} ${currency} by ${fx.source}, ${clock(fx.as_of)}` : "";
-  return ["Amounts change with each refresh, not with ticks", rate, ...(warnings ?? [])];
+function drawNote() {
+  onFrame("market note", () => showMarketNote(topics.market.meta, currency, foundError));
 }
 
 function drawStatus() {
@@ -173,7 +163,7 @@ const isListed = (coin) => coinKey(coin) !== foundId;
 
 // Selects the coin that the user chose from the search; a coin beyond the list is read by itself.
 function findCoin({ id, symbol, name }) {
-  const listed = market.coin(id);
+  const listed = topics.market.data?.find((coin) => coinKey(coin) === id);
   const coin = listed ?? { id, symbol, name };
   foundId = listed ? null : id;
   market.clearFilter();
@@ -195,7 +185,7 @@ function drawFound(coin) {
 
 function setFoundError(text) {
   foundError = text;
-  showMarketNote();
+  drawNote();
 }
 
 function setCurrency(code) {
@@ -205,6 +195,7 @@ function setCurrency(code) {
   marketPoll.setPath(code === USD ? null : `api/market?limit=250${currencyQuery(code, "&")}`);
   if (code === USD) connection.subscribe("market", { id: "market", channel: "market" });
   else connection.unsubscribe("market");
+  globalPoll.setPath(`api/global${currencyQuery(code, "?")}`);
   readFound();
   if (selectedCoin) {
     selectedCoin = withoutFigures(selectedCoin); // its amounts are in the currency before
@@ -296,5 +287,4 @@ byId("chain").value = chain; // a browser may restore another choice
 setChain(chain);
 setCurrency(addCurrencySwitch(setCurrency));
 historyPoll.setPath(SENTIMENT_HISTORY);
-globalPoll.setPath("api/global");
 start();

@@ -1,7 +1,7 @@
 // Search over all coins that the gateway knows: a text field with a list of suggestions
 // (the ARIA pattern "combobox with listbox").
 
-import { Locked, read } from "./access.js";
+import { Locked, read, rowsOf } from "./access.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
 
 const PAUSE_MS = 250; // after the last key, before a request
@@ -38,8 +38,9 @@ export class Search {
 
   async #ask(query) {
     try {
-      const { data } = await read(`api/search?q=${encodeURIComponent(query)}&limit=${MAX_FOUND}`, this.access);
-      if (query === this.#query) this.#show(data.filter((coin) => coin?.id));
+      const path = `api/search?q=${encodeURIComponent(query)}&limit=${MAX_FOUND}`;
+      const coins = rowsOf(await read(path, this.access));
+      if (query === this.#query) this.#show(coins.filter((coin) => coin.id));
     } catch (error) {
       if (error instanceof Locked) this.onLocked();
       else if (query === this.#query) this.#show([], `Search failed: ${error.message}`);

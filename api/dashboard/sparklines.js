@@ -1,6 +1,7 @@
 // The last seven days of each coin of the list as a line, in USD: read once an hour, fifty coins at
 // a time (about 65 kB), and only those of visible rows.
 
+import { rowsOf } from "./access.js";
 import { coinKey } from "./topic.js";
 
 const COINS = 250;
@@ -32,9 +33,9 @@ export class Sparklines {
     if (!(page >= 0 && page < COINS / PAGE) || this.#pages.has(page)) return;
     this.#pages.add(page);
     const poll = this.newPoll({
-      onAnswer: ({ data }) => this.#received(data),
+      onAnswer: (body) => this.#received(rowsOf(body)),
       onError: () => {}, // the column stays empty, and the request is repeated
-      waitMs: ({ data }) => (data.some((coin) => coin.sparkline_7d) ? HOUR_MS : RETRY_MS),
+      waitMs: (body) => (rowsOf(body).some((coin) => coin.sparkline_7d) ? HOUR_MS : RETRY_MS),
     });
     poll.setPath(`api/market?limit=${PAGE}&offset=${page * PAGE}&sparkline=true`);
   }

@@ -1,5 +1,7 @@
 // The state of one channel of the stream, and how an update changes it (docs/stream.md).
 
+import { rowsOf } from "./access.js";
+
 const byRank = (one, other) => {
   const [a, b] = [one.market_cap_rank ?? Infinity, other.market_cap_rank ?? Infinity];
   return a === b ? 0 : a - b;
@@ -50,10 +52,11 @@ export class Topic {
     else this.staleReason ??= frame.meta.stale_reason ?? "timeout";
     return Array.isArray(frame.data) ? frame.data : [frame.data];
   }
-  // Applies an answer of REST, in place of the stream's messages.
-  applyBody({ data, meta }) {
+  // Applies an answer of REST, in place of the stream's messages. Throws if it has no rows.
+  applyBody(body) {
+    const data = rowsOf(body);
     this.staleReason = null;
-    return this.apply({ type: "snapshot", seq: null, data, meta });
+    return this.apply({ type: "snapshot", seq: null, data, meta: body.meta });
   }
 
   // A request failed: the data of before remain and are stale.

@@ -25,6 +25,7 @@ BAD_ANSWERS = {
     "proxy": (502, "<html>bad gateway</html>", "status 502"),
     "empty": (200, '{"data":null}', "the gateway sent an incomplete answer"),
 }
+OF_LISTS = {**BAD_ANSWERS, "object": (200, '{"data":{"id":"bitcoin"}}', BAD_ANSWERS["empty"][2])}
 
 
 def answered(status: int, body: str) -> Callable[[Route], Any]:
@@ -97,11 +98,11 @@ async def test_a_coin_without_a_book_in_the_currency_has_candles_in_dollars(
     forgive_status(watched)
 
 
-@pytest.mark.parametrize("kind", BAD_ANSWERS)
+@pytest.mark.parametrize("kind", OF_LISTS)
 async def test_a_market_that_is_not_available_in_a_currency_shows_the_reason(
     watched: Watched, kind: str
 ) -> None:
-    status, body, text = BAD_ANSWERS[kind]
+    status, body, text = OF_LISTS[kind]
     await watched.page.route("**/api/market?limit=250*", answered(status, body))
     await watched.of("#currency").select_option("EUR")
     await expect(watched.of("#market-empty")).to_contain_text(text)
@@ -182,6 +183,8 @@ async def test_a_coin_beyond_the_list_has_a_row(tmp_path: Path, look: OpenPage) 
             await expect(first.locator(".rank")).to_have_text("812")
             await expect(first.locator("td.price")).to_have_text("0.04210")
             await expect(watched.of("#selected-price")).to_have_text("0.04210")
+            await watched.of("#search").fill("tiny")  # again: it is still none of the list
+            await watched.of("#search-list [role=option]").first.click()
             await watched.of("#currency").select_option("EUR")
             await expect(first.locator("td.price")).to_have_text("0.03880")
             forgive_status(watched)  # no provider has candles of it
@@ -198,9 +201,9 @@ async def test_a_found_coin_of_the_list_is_shown_whatever_its_rank(watched: Watc
     await expect(watched.of("#coins tr")).to_have_count(101)
 
 
-@pytest.mark.parametrize("kind", BAD_ANSWERS)
+@pytest.mark.parametrize("kind", OF_LISTS)
 async def test_a_search_that_fails_says_why(watched: Watched, kind: str) -> None:
-    status, body, text = BAD_ANSWERS[kind]
+    status, body, text = OF_LISTS[kind]
     await watched.page.route("**/api/search*", answered(status, body))
     await watched.of("#search").fill("x")
     await expect(watched.of("#search-message")).to_contain_text("Search failed: ")
@@ -219,6 +222,8 @@ async def test_the_whole_market_shows_its_figures(watched: Watched) -> None:
     await expect(watched.of("#global-cap")).to_have_text("2.50T USD")
     await expect(watched.of("#global-change")).to_have_text("+1.25 %")
     await expect(watched.of("#global-btc")).to_have_text("55.50 %")
+    await watched.of("#currency").select_option("EUR")
+    await expect(watched.of("#global-cap")).to_have_text("2.30T EUR")
 
 
 @pytest.mark.parametrize("kind", [*BAD_ANSWERS, "nulls"])
