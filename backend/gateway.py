@@ -130,6 +130,7 @@ async def open_gateway(
         saving = _save_periodically(storage, factory.ledgers.values(), clock)
         tasks = [
             asyncio.create_task(gateway.live.run(), name="ticks"),
+            asyncio.create_task(sources.names.keep_current(), name="names"),
             asyncio.create_task(learn_accounts(manager.providers, configuration), name="accounts"),
             asyncio.create_task(saving, name="saving"),
         ]

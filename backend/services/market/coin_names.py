@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nsmallest
 from math import inf
@@ -16,6 +17,8 @@ from backend.services.market.symbols import LONGEST_SYMBOL, CoinDirectory, Resol
 from backend.services.page import Page
 
 EXACT = 1
+#: Interval at which a list that has expired is asked for again without a reader, in seconds.
+KEEP_INTERVAL_S = 600.0
 #: After a failure the list of all coins is not asked for again for this long, in seconds.
 FAILURE_PAUSE_S = 60.0
 
@@ -105,6 +108,15 @@ class CoinNames:
 
     def __repr__(self) -> str:
         return f"<CoinNames {self._index!r}>"
+
+    async def keep_current(self) -> None:
+        """Asks for the list once a day while the market is read, until it is cancelled: the
+        contracts in it give ids to other vendors' lists, when CoinGecko can no longer be asked."""
+        while True:
+            await asyncio.sleep(KEEP_INTERVAL_S)
+            if self._directory.known_index is not None:
+                with suppress(GatewayError):
+                    await self._all()
 
     async def resolve(self, text: str) -> tuple[Answer[Coin | None], Resolution]:
         """The coin beyond the list that `text` names, with the answer that has its row. Raises

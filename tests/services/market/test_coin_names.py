@@ -23,7 +23,7 @@ from backend.models.answer import Answer
 from backend.models.coins import CoinList, CoinListQuery, CoinQuery
 from backend.models.market import Coin, Market
 from backend.services.market import coin_names
-from backend.services.market.coin_names import FAILURE_PAUSE_S, CoinNames
+from backend.services.market.coin_names import FAILURE_PAUSE_S, KEEP_INTERVAL_S, CoinNames
 from backend.services.market.symbols import LONGEST_SYMBOL, CoinDirectory
 from tests.clocks import EPOCH, LoopClock, ManualClock
 from tests.services.market.test_service import OneMarket, coin
@@ -417,3 +417,22 @@ async def test_the_time_of_a_search_over_twenty_thousand_names() -> None:
         spent_ms = (time.process_time() - began) * 1_000
         sys.stdout.write(f"search {text[:8]!r}: {page.total} of 20,000, {spent_ms:.1f} ms\n")
         assert len(page.rows) == min(page.total, 50)
+
+
+# Without a reader
+
+
+@pytest.mark.looptime
+async def test_the_list_is_kept_current_while_the_market_is_read(stand: Stand) -> None:
+    keeping = asyncio.create_task(stand.names.keep_current())
+    await asyncio.sleep(3_000)
+    assert stand.list.calls == 0, "no reader has wanted the market"
+    stand.directory.index(LISTED)
+    stand.list.error = AllProvidersFailed("down")
+    await asyncio.sleep(KEEP_INTERVAL_S)
+    stand.list.error = None
+    stand.clock.advance(FAILURE_PAUSE_S)
+    await asyncio.sleep(KEEP_INTERVAL_S)
+    assert stand.list.calls == 2
+    assert "far-away" in await stand.found("far-away")
+    keeping.cancel()
