@@ -43,13 +43,15 @@ class Responder:
         selection: Hashable,
         page: Callable[[], Page[Any]],
         encode: Encode,
+        *,
+        is_slow: bool = False,
     ) -> Response:
         """The envelope of `answer`, or 304. `selection` names the view; `page` and `encode` make
-        it, and run once a refresh.
+        it, and run once a refresh. `is_slow`: `page` takes over 5 ms, and runs in a thread.
 
         The client pays for a long table before it is made. Raises ClientLimitReached.
         """
-        view = await self._view(request, answer, selection, page, encode)
+        view = await self._view(request, answer, selection, page, encode, is_slow=is_slow)
         # Both are differences of floats: 59.999 s are a minute.
         lifetime_s = int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0
         headers = {
@@ -83,11 +85,13 @@ class Responder:
         selection: Hashable,
         page: Callable[[], Page[Any]],
         encode: Encode,
+        *,
+        is_slow: bool,
     ) -> View:
         key = _digest(selection)
         if (cached := self._cache.view(key, answer.refresh_id)) is not None:
             return cached
-        shown = page()
+        shown = await asyncio.to_thread(page) if is_slow else page()
         rows = len(shown.rows) if isinstance(shown.rows, tuple) else 1
         account_of(request.scope).charge(rows // ROWS_PER_UNIT)
         if rows < THREAD_ROWS:

@@ -45,5 +45,5 @@ async def search_coins(
     account_of(request.scope).charge(UNITS - 1)
     page = partial(names.search, answer.data, listed, q, limit)
     return await responder_of(request).respond(
-        request, answer, selection, page, encoder(format, Found)
+        request, answer, selection, page, encoder(format, Found), is_slow=True
     )

@@ -13,6 +13,9 @@ from backend.models.market import Coin, Ranking
 
 #: Most coins in one call; the coin that was read longest ago gives way.
 MOST_COINS = 250
+#: Most characters of all ids or tickers of a call: they are in its URL, and servers refuse one of
+#: 8 KiB. The usual id has 15, the longest more than 100. Each counts with its encoded comma.
+MOST_CHARACTERS, COMMA = 6_000, 3
 #: Time for which a coin that was read is refreshed together with others, in seconds.
 WANTED_S = 600.0
 #: Tickers whose best-ranked coin is remembered, and for how long, in seconds.
@@ -29,10 +32,20 @@ class _Gathering:
     """The queries of one call to come."""
 
     queries: set[CoinQuery] = field(default_factory=set)
+    characters: int = 0
     is_urgent: bool = False
 
     def has_room_for(self, query: CoinQuery) -> bool:
-        return query in self.queries or len(self.queries) < MOST_COINS
+        if query in self.queries:
+            return True
+        characters = self.characters + _characters(query)
+        return len(self.queries) < MOST_COINS and characters <= MOST_CHARACTERS
+
+    def add(self, query: CoinQuery) -> None:
+        self.is_urgent |= query.is_urgent
+        if query not in self.queries:
+            self.queries.add(CoinQuery(query.id, query.symbol))
+            self.characters += _characters(query)
 
 
 class CoinBatch:
@@ -64,13 +77,12 @@ class CoinBatch:
 
     async def fetch(self, query: CoinQuery) -> Answer[Coin | None]:
         if known := self._ids.get(query.symbol):
-            query = CoinQuery(known)
+            query = CoinQuery(known, is_urgent=query.is_urgent)
         gathering, task = self._gathering or (None, None)
         if gathering is None or task is None or not gathering.has_room_for(query):
             gathering = _Gathering()
             task = self._start(gathering)
-        gathering.queries.add(CoinQuery(query.id, query.symbol))
-        gathering.is_urgent |= query.is_urgent
+        gathering.add(query)
         result = (await asyncio.shield(task))[query]
         if isinstance(result, GatewayError):
             raise result.with_traceback(None)
@@ -119,8 +131,7 @@ class CoinBatch:
 
     async def _by_id(self, ids: set[str], is_urgent: bool) -> Results:
         """With the coins that were read lately, which their own readers then need not ask for."""
-        others = [one for one in self._wanted if one not in ids]
-        others = others[max(0, len(others) + len(ids) - MOST_COINS) :]
+        others = self._others(ids)
         for one in ids:
             self._wanted.set(one, True)
         names = tuple(sorted((*ids, *others)))
@@ -133,3 +144,21 @@ class CoinBatch:
         for one in others:
             await self._share(CoinQuery(one), answers[CoinQuery(one)])
         return dict(answers)
+
+    def _others(self, ids: set[str]) -> list[str]:
+        """The coins besides `ids` that were read lately, as many as the call has room for: those
+        read last."""
+        call, others = _Gathering(), list[str]()
+        for one in ids:
+            call.add(CoinQuery(one))
+        for one in reversed([*self._wanted]):
+            query = CoinQuery(one)
+            if one not in ids and call.has_room_for(query):
+                call.add(query)
+                others.append(one)
+        return others
+
+
+def _characters(query: CoinQuery) -> int:
+    """Of the name in the URL of a call."""
+    return len(query.id or query.symbol) + COMMA

@@ -119,8 +119,15 @@ class CoinNames:
                     await self._all()
 
     async def resolve(self, text: str) -> tuple[Answer[Coin | None], Resolution]:
-        """The coin beyond the list that `text` names, with the answer that has its row. Raises
-        UnknownSymbol with suggestions, SourceUnavailable where no provider tells."""
+        """As `find`. Raises UnknownSymbol with suggestions for a text that names no coin."""
+        if found := await self.find(text):
+            return found
+        name, ranked = text.strip()[:LONGEST_SYMBOL], self._directory.known_index
+        raise UnknownSymbol(name, ranked.suggestions(name) if ranked else ())
+
+    async def find(self, text: str) -> tuple[Answer[Coin | None], Resolution] | None:
+        """The coin beyond the list that `text` names, with the answer that has its row; None if no
+        provider knows one. Raises SourceUnavailable."""
         name = text.strip()[:LONGEST_SYMBOL]
         index = (await self._all())[1]
         for one in (name, *cut_pair(name.upper())):
@@ -128,8 +135,7 @@ class CoinNames:
                 answer = await self._coins.fetch(query)
                 if answer.data is not None:
                     return answer, _resolution(query, answer.data, index)
-        ranked = self._directory.known_index
-        raise UnknownSymbol(name, ranked.suggestions(name) if ranked else ())
+        return None
 
     async def to_search(self) -> tuple[Answer[Market], Listed]:
         """The market and the names of all coins, which `search` reads. Raises GatewayError without

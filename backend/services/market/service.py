@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from backend.errors import GatewayError, InvalidParameter, UnknownSymbol
+from backend.errors import GatewayError, InvalidParameter
 from backend.identity.instruments import DOLLAR
 from backend.models.answer import Answer, Source, Validity
 from backend.models.coins import Sparklines, SparklinesQuery
@@ -144,9 +144,9 @@ class MarketService:
 
     async def _find_beyond(self, names: list[str], found: "_Found", *, is_all: bool) -> None:
         """Adds the coins beyond the list. An unknown one is an error only if it is the only one."""
-        results = await asyncio.gather(*map(self._names.resolve, names), return_exceptions=True)
+        results = await asyncio.gather(*map(self._names.find, names), return_exceptions=True)
         for name, result in zip(names, results, strict=True):
-            if isinstance(result, UnknownSymbol):
+            if result is None:
                 continue
             if isinstance(result, GatewayError):
                 if is_all:

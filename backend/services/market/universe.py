@@ -2,11 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
 from backend.models.answer import Answer, Source
-from backend.models.market import Market, MarketQuery, PairTicker, Quotes, QuotesQuery
+from backend.models.market import (
+    ForeignRanking,
+    Market,
+    MarketQuery,
+    PairTicker,
+    Quotes,
+    QuotesQuery,
+    Ranking,
+)
 from backend.models.status import Spread
 from backend.services.market.coin_book import CoinBook
 from backend.services.market.notes import blank_notes, expired_note
@@ -15,6 +23,9 @@ from backend.services.market.overlay import absorb, lay_over
 
 #: Figures of a row that are older than this are not served; the default of MAX_STALE_MARKET.
 MAX_AGE_S = 6 * 3_600.0
+#: A ranked list is asked for before venues when the last one is older than this, and again this
+#: long after none was available: venues do not trade all coins, and do not know ranks.
+LIST_FOR, LIST_PAUSE = timedelta(minutes=30), timedelta(minutes=5)
 #: Tickers kept before any market is known; the largest venue trades 700 coins.
 MOST_TICKERS = 2_000
 
@@ -39,6 +50,9 @@ class UniverseSource:
         self._book = CoinBook()
         self._max_age = timedelta(seconds=max_age_s)
         self._outliers = OutlierFilter()
+        #: When a newer ranked list is due, and when the last answer came; None before the first.
+        self._list_due_at: datetime | None = None
+        self._answered_at: datetime | None = None
         #: The last pushed ticker of each base, in the preferred quote currency.
         self._pushed: dict[str, PairTicker] = {}
         #: The venues that have pushed tickers.
@@ -53,8 +67,12 @@ class UniverseSource:
         return self._outliers.spread
 
     async def fetch(self, query: MarketQuery) -> Answer[Market]:
-        asked = QuotesQuery(universe_known=self._book.ranked, is_urgent=query.is_urgent)
+        is_list_due = self._is_list_due()
+        is_known = self._book.ranked and not is_list_due
+        asked = QuotesQuery(universe_known=is_known, is_urgent=query.is_urgent)
         answer = await self._quotes.fetch(asked)
+        if is_list_due:
+            self._list_due_at = answer.fetched_at + LIST_PAUSE  # unless it is a list
         market = self._absorbed(answer)
         if later := answer.late_answer:
 
@@ -65,6 +83,7 @@ class UniverseSource:
         return market
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
+        self._note_times(answer)
         source, contracts = answer.sources[0], self._contracts()
         warnings = absorb(self._book, answer.data, source, self._outliers, contracts)
         self._lay_pushed_over()
@@ -76,6 +95,16 @@ class UniverseSource:
             *expired_note(hidden, self._max_age),
             *blank_notes(self._book.market, self._push_venues),
         )
+
+    def _note_times(self, answer: Answer[Quotes]) -> None:
+        self._answered_at = answer.fetched_at
+        is_list = isinstance(answer.data, Ranking | ForeignRanking)
+        if is_list or self._list_due_at is None:
+            self._list_due_at = answer.fetched_at + LIST_FOR
+
+    def _is_list_due(self) -> bool:
+        due_at, at = self._list_due_at, self._answered_at
+        return due_at is not None and at is not None and at >= due_at
 
     def instruments_at(self, venue: str) -> tuple[Instrument, ...]:
         """The instruments that probably trade the market's coins in dollars at `venue`."""

@@ -19,8 +19,14 @@ from backend.models.market import Coin, CoinWithSparkline, Market
 from backend.models.rates import ExchangeRates, PastRates
 from backend.services.currency import CurrencyService
 from backend.services.market.coin_names import CoinNames
-from backend.services.market.service import Additions, MarketService, MarketView
-from backend.services.market.symbols import CoinDirectory
+from backend.services.market.service import (
+    MOST_HELPED,
+    MOST_NAMES,
+    Additions,
+    MarketService,
+    MarketView,
+)
+from backend.services.market.symbols import CoinDirectory, SymbolIndex
 from backend.services.page import Page
 from tests.clocks import EPOCH, ManualClock
 from tests.services.market.test_service import coin
@@ -181,6 +187,16 @@ async def test_an_unknown_name_among_known_ones_is_a_warning(stand: Stand) -> No
     page = await stand.page(names=("ALP", "xyzzy", "dead"))
     assert ids(page) == ["alpha"]
     assert len(page.warnings) == 2
+
+
+async def test_of_many_unknown_names_few_get_suggestions(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a millisecond, in which the gateway does nothing else."""
+    asked: list[str] = []
+    monkeypatch.setattr(SymbolIndex, "suggestions", lambda _index, name: asked.append(name) or ())
+    await stand.page(names=("ALP", *(f"xyzzy-{n}" for n in range(MOST_NAMES - 1))))
+    assert asked == [f"xyzzy-{n}" for n in range(MOST_HELPED)]
 
 
 async def test_only_unknown_names_are_an_error(stand: Stand) -> None:

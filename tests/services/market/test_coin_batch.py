@@ -15,6 +15,7 @@ from backend.models.answer import Answer
 from backend.models.coins import CoinQuery, CoinsQuery
 from backend.models.market import Coin, Ranking, coins_by_rank
 from backend.services.market.coin_batch import (
+    MOST_CHARACTERS,
     MOST_COINS,
     SPACING_S,
     WANTED_S,
@@ -168,6 +169,19 @@ async def test_the_coins_read_longest_ago_give_way_in_a_full_call() -> None:
     last = coins.asked[-1].ids
     assert len(last) == MOST_COINS
     assert {query.id for query in queries[MOST_COINS:]} <= set(last)
+
+
+async def test_the_names_of_a_call_fit_into_a_url() -> None:
+    """Otherwise readers of the longest names would spoil the call of all others."""
+    long = [f"{'bridged-' * 12}{n}" for n in range(100)]
+    coins = Coins([*numbered(150), *(coin(one, f"L{n}", 900 + n) for n, one in enumerate(long))])
+    batch = batch_of(coins)
+    queries = [*ids_of(150), *map(CoinQuery, long)]
+    answers = await asyncio.gather(*map(batch.fetch, queries))
+    assert all(one.data and one.data.id == query.id for one, query in zip(answers, queries, strict=True))
+    await batch.fetch(CoinQuery("coin-0"))
+    assert "coin-0" in coins.asked[-1].ids
+    assert max(len("%2C".join(one.ids)) for one in coins.asked) <= MOST_CHARACTERS
 
 
 async def test_a_failure_reaches_every_reader_and_is_not_remembered() -> None:

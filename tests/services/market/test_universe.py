@@ -478,6 +478,60 @@ async def test_a_universe_of_an_earlier_run_is_overlaid_not_replaced_by_bare_row
     assert answer.data.coins[0].source == "binance"
 
 
+class Lists:
+    """A venue that always answers, and a ranked list while `has_list`."""
+
+    def __init__(self) -> None:
+        self.has_list, self.at = True, EPOCH
+        self.lists_asked: list[timedelta] = []
+
+    async def fetch(self, query: QuotesQuery) -> Answer[Quotes]:
+        if not query.universe_known:
+            self.lists_asked.append(self.at - EPOCH)
+        data: Quotes = tickers(ticker("ALP"))
+        if self.has_list and not query.universe_known:
+            data = Ranking((replace(ALPHA, last_updated=self.at), replace(BETA, price=self.price)))
+        return Answer(data, "somebody", self.at, 12.0)
+
+    @property
+    def price(self) -> float:
+        return 100.0 + (self.at - EPOCH).total_seconds() / 3_600
+
+    async def refresh_for(self, source: UniverseSource, minutes: int) -> Market:
+        for _ in range(minutes):
+            self.at += timedelta(minutes=1)
+            market = (await source.fetch(MarketQuery())).data
+        return market
+
+
+async def test_while_only_venues_have_their_turn_a_list_is_asked_for_each_half_hour() -> None:
+    """A coin that no venue trades keeps its price otherwise until it expires."""
+    quotes = Lists()
+    source = UniverseSource(quotes)
+    market = await quotes.refresh_for(source, 95)
+    assert quotes.lists_asked == [timedelta(minutes=one) for one in (1, 32, 63, 94)]
+    price = by_id(market)["beta"].price
+    assert price is not None and price >= 101.5
+
+
+async def test_while_no_list_is_available_it_is_asked_for_each_five_minutes() -> None:
+    quotes = Lists()
+    source = UniverseSource(quotes)
+    await quotes.refresh_for(source, 1)
+    quotes.has_list = False
+    market = await quotes.refresh_for(source, 45)
+    assert quotes.lists_asked == [timedelta(minutes=one) for one in (1, 32, 38, 44)]
+    assert market.ranked
+
+
+async def test_a_list_of_an_earlier_run_is_renewed_within_half_an_hour() -> None:
+    quotes = Lists()
+    source = UniverseSource(quotes)
+    source.adopt(answered(UNIVERSE))
+    await quotes.refresh_for(source, 35)
+    assert quotes.lists_asked == [timedelta(minutes=32)]
+
+
 async def test_the_source_keeps_the_providers_provenance_and_adds_its_warnings() -> None:
     source = UniverseSource(QueuedSource((tickers(ticker("ALP")), "binance")))
     answer = await source.fetch(MarketQuery())
