@@ -272,6 +272,8 @@ class SourceUnavailable(GatewayError):
         on = [reason for reason in reasons if reason not in OFF]
         outcomes = [attempt.outcome for attempt in self.tried]
         self.reason = (outcomes or on or reasons or [self.reason])[-1]
+        #: No provider that is on can ever answer this query.
+        self.is_unsupported = set(on) == {"unsupported"}
 
 
 class NoProviderConfigured(SourceUnavailable):

@@ -133,3 +133,19 @@ async def test_a_rate_limit_of_a_venue_is_kept(world: World, serve: Serve) -> No
     status = (await client.get("/api/status")).json()["providers"]
     assert {row["name"]: row["status"] for row in status}["coinbase"] == "rate_limited"
     assert world.calls["coinbase"] == 1
+
+
+@pytest.mark.parametrize("has_ranks", [True, False])
+async def test_candles_in_euros_come_from_a_venue_alone_and_others_are_unsupported(
+    world: World, serve: Serve, has_ranks: bool
+) -> None:
+    """Bitstamp of this world has a book in euros, and none in pounds."""
+    world.faults |= {"binance": "451"} | ({} if has_ranks else {"coingecko_free": "http500"})
+    client = await serve(**BITSTAMP, BINANCE_ENABLED="false")
+    document = (await client.get(f"{OHLC}&currency=eur&limit=5")).json()
+    assert document["meta"]["currency"] == "EUR"
+    assert document["meta"]["warnings"][-1] == "prices are those of btceur: they are in EUR"
+    problem = (await client.get(f"{OHLC}&currency=gbp&limit=5")).json()
+    assert (problem["status"], problem["code"]) == (422, "unsupported")
+    assert problem["parameter"] == "currency"
+    assert "usd" in problem["available"] and "gbp" not in problem["available"]

@@ -111,3 +111,16 @@ async def test_many_views_with_long_names_stay_within_the_bound() -> None:
     assert cache._bytes <= MAX_BYTES
     assert len(cache._views) <= MAX_BYTES // VIEW_BYTES
     assert all(len(key) == 16 for key in cache._views)
+
+
+async def test_a_slow_page_is_made_in_a_thread() -> None:
+    threads: list[str] = []
+
+    def page() -> Page[Any]:
+        threads.append(threading.current_thread().name)
+        return Page((), 0)
+
+    for is_slow in (False, True):
+        responder = uncached_responder()
+        await responder.respond(request(), answer(), "view", page, json_envelope, is_slow=is_slow)
+    assert threads[0] == threading.main_thread().name != threads[1]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from backend.clock import Clock
-from backend.errors import DeadlineExceeded, InvalidParameter
+from backend.errors import AllProvidersFailed, DeadlineExceeded, InvalidParameter, Unsupported
 from backend.identity.instruments import DOLLAR, Instrument, guessed_instruments
 from backend.models.answer import Answer, Source
 from backend.models.market import Market, agree
@@ -109,7 +109,7 @@ class OhlcService:
                 )
                 if charge and await self._source.costs_a_call(query):
                     charge(cost_of(query))
-                answer = await self._source.fetch(query)
+                answer = await self._fetch(query, index.market)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from None
         notes = (*found.warnings, *_notes(answer, coin.price))
@@ -117,6 +117,18 @@ class OhlcService:
         is_repeatable = view.start_ms is None and view.end_ms is None
         answer = answer.depending_on(latest.validity if latest and is_repeatable else None)
         return query, replace(answer, warnings=(*notes, *answer.warnings))
+
+    async def _fetch(self, query: OhlcQuery, market: Market) -> Answer[Candles]:
+        """Raises Unsupported where no venue has a book of the coin in the query's currency."""
+        try:
+            return await self._source.fetch(query)
+        except AllProvidersFailed as error:
+            if query.currency == DOLLAR or not error.is_unsupported:
+                raise
+            known = (market.instruments or {}).get(query.coin_id or "", ())
+            available = {DOLLAR, *(one.currency for one in known)} - {query.currency}
+            codes = sorted(code.lower() for code in available)
+            raise Unsupported("currency", query.currency.lower(), codes) from None
 
     async def _resolved(
         self, symbol: str, index: SymbolIndex, latest: Answer[Market] | None

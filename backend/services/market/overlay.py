@@ -229,6 +229,11 @@ def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilte
     rows = (_bare(ticker) for ticker in traded)
     coins = tuple(_accepted(book.get(row.key), row, outliers, Origin.KNOWN_PAIR) for row in rows)
     instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
+    prices = {ticker.instrument.base: ticker.price for ticker in traded}
+    for ticker in quotes.others:
+        base, price = ticker.instrument.base, prices.get(ticker.instrument.base)
+        if price and agree(ticker.price, price, SAME_PRICE_FACTOR):
+            instruments[base] = (*instruments[base], ticker.instrument)
     venues = frozenset(ticker.instrument.venue for ticker in traded)
     book.replace(Market(coins, False, instruments, venues))
 
