@@ -178,7 +178,9 @@ async def test_the_names_of_a_call_fit_into_a_url() -> None:
     batch = batch_of(coins)
     queries = [*ids_of(150), *map(CoinQuery, long)]
     answers = await asyncio.gather(*map(batch.fetch, queries))
-    assert all(one.data and one.data.id == query.id for one, query in zip(answers, queries, strict=True))
+    assert all(
+        one.data and one.data.id == query.id for one, query in zip(answers, queries, strict=True)
+    )
     await batch.fetch(CoinQuery("coin-0"))
     assert "coin-0" in coins.asked[-1].ids
     assert max(len("%2C".join(one.ids)) for one in coins.asked) <= MOST_CHARACTERS
