@@ -148,4 +148,5 @@ async def test_candles_in_euros_come_from_a_venue_alone_and_others_are_unsupport
     problem = (await client.get(f"{OHLC}&currency=gbp&limit=5")).json()
     assert (problem["status"], problem["code"]) == (422, "unsupported")
     assert problem["parameter"] == "currency"
-    assert "usd" in problem["available"] and "gbp" not in problem["available"]
+    assert "usd" in problem["available"]
+    assert "gbp" not in problem["available"]

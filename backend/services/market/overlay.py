@@ -228,7 +228,9 @@ def _absorb_unranked(book: CoinBook, quotes: PairTickers, outliers: OutlierFilte
     traded = sorted(quotes.tickers, key=_by_volume)
     rows = (_bare(ticker) for ticker in traded)
     coins = tuple(_accepted(book.get(row.key), row, outliers, Origin.KNOWN_PAIR) for row in rows)
-    instruments = {ticker.instrument.base: (ticker.instrument,) for ticker in traded}
+    instruments: dict[str, tuple[Instrument, ...]] = {
+        ticker.instrument.base: (ticker.instrument,) for ticker in traded
+    }
     prices = {ticker.instrument.base: ticker.price for ticker in traded}
     for ticker in quotes.others:
         base, price = ticker.instrument.base, prices.get(ticker.instrument.base)

@@ -194,7 +194,12 @@ async def test_of_many_unknown_names_few_get_suggestions(
 ) -> None:
     """Each costs a millisecond, in which the gateway does nothing else."""
     asked: list[str] = []
-    monkeypatch.setattr(SymbolIndex, "suggestions", lambda _index, name: asked.append(name) or ())
+
+    def suggestions(_index: SymbolIndex, name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return ()
+
+    monkeypatch.setattr(SymbolIndex, "suggestions", suggestions)
     await stand.page(names=("ALP", *(f"xyzzy-{n}" for n in range(MOST_NAMES - 1))))
     assert asked == [f"xyzzy-{n}" for n in range(MOST_HELPED)]
 

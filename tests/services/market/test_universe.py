@@ -511,7 +511,8 @@ async def test_while_only_venues_have_their_turn_a_list_is_asked_for_each_half_h
     market = await quotes.refresh_for(source, 95)
     assert quotes.lists_asked == [timedelta(minutes=one) for one in (1, 32, 63, 94)]
     price = by_id(market)["beta"].price
-    assert price is not None and price >= 101.5
+    assert price is not None
+    assert price >= 101.5
 
 
 async def test_while_no_list_is_available_it_is_asked_for_each_five_minutes() -> None:
