@@ -21,6 +21,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "/api/market": {"query": {"symbols": "BTC,ethereum"}},
     "/api/market/{coin}": {"path_parameters": {"coin": "bitcoin"}},
     "/api/market/ohlc": {"query": {"symbol": "BTC"}},
+    "/api/search": {"query": {"q": "bit"}},
+    "/api/global": {"query": {"currency": "EUR"}},
     "/api/news": {"query": {"symbols": "BTC"}},
     "/api/sentiment": {},
     "/api/gas": {},
@@ -33,6 +35,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 }
 RIGHT = {path: path.replace("{coin}", "BTC") for path in OPERATIONS}
 RIGHT["/api/market/ohlc"] += "?symbol=BTC"
+RIGHT["/api/search"] += "?q=bit"
 EXACT = [status_code_conformance, content_type_conformance, response_schema_conformance]
 #: Those that answer with data from a provider.
 DATA = [path for path in OPERATIONS if path.startswith("/api/") and "/st" not in path]
