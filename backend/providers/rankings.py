@@ -5,7 +5,6 @@ from math import inf
 from typing import Any
 
 from backend.models.market import ForeignRanking, ListedCoin
-from backend.models.numbers import LONGEST_NAME
 from backend.providers.rows import AHEAD_MS, Name, parse_rows, refuse_other_times
 
 #: Rows of a list that are kept, best rank first.
@@ -31,15 +30,6 @@ def foreign_ranking(
 def _stamp_ms(row: ListedCoin) -> int:
     updated = row.coin.last_updated
     return int(updated.timestamp() * 1000) if updated else 0
-
-
-def own_name(text: Any) -> str:
-    """A vendor's name of a coin, or the address of a contract. Raises ValueError, TypeError."""
-    if not isinstance(text, str):
-        raise TypeError("a name must be a text")
-    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable():
-        raise ValueError("a name must be short and printable")
-    return text
 
 
 def change_of(price: float | None, percentage: float | None) -> float | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from backend.identity.instruments import Instrument
-from backend.models.numbers import has_host
+from backend.models.numbers import LONGEST_NAME, has_host
 from backend.models.ohlc import Candle, Candles, Interval, sifted
 from backend.models.sentiment import FearGreed
 
@@ -25,8 +25,6 @@ OLDEST_DAY_MS = 49 * 3_600_000
 MOST_DAYS = 800
 #: Accepted clock difference, in ms.
 AHEAD_MS = 3_600_000
-#: Longest name of a refused row, in characters; it is shown to clients.
-LONGEST_NAME = 200
 #: Exceptions of a row parser on malformed rows; pydantic's ValidationError is a ValueError.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
@@ -69,6 +67,15 @@ def row_name(row: Any, name: Name, number: int) -> str:
     except MALFORMED:
         text = ""
     return text[:LONGEST_NAME] if text.isprintable() and text else f"number {number}"
+
+
+def printable_name(text: Any) -> str:
+    """A name, a symbol or an address that may be shown. Raises TypeError, ValueError."""
+    if not isinstance(text, str):
+        raise TypeError("a name must be a text")
+    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable():
+        raise ValueError("a name must be short and printable")
+    return text
 
 
 def decimal_number(text: str) -> float:

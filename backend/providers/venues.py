@@ -3,14 +3,19 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from math import ceil, log10
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.errors import QueryRefused
 from backend.identity.instruments import QUOTES, Instrument, instrument_at
 from backend.models.market import NAMESAKE_FACTOR, PairTicker, PairTickers, agree
-from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Context
-from backend.providers.rows import CURRENT_WITHIN_MS
+from backend.providers.rows import CURRENT_WITHIN_MS, refuse_other_times
+
+R = TypeVar("R")
+
+#: Largest difference between a row's time and the list's, in ms.
+DEAD_AFTER_MS = HOUR
 
 
 def preferred_pairs(tickers: Iterable[PairTicker], refused: Sequence[str] = ()) -> PairTickers:
@@ -27,6 +32,17 @@ def preferred_pairs(tickers: Iterable[PairTicker], refused: Sequence[str] = ()) 
 def _preference(ticker: PairTicker) -> int:
     quote = ticker.instrument.quote
     return QUOTES.index(quote) if quote in QUOTES else len(QUOTES)
+
+
+def current_rows(
+    rows: Sequence[R], stamp_ms: Callable[[R], int], now_ms: int
+) -> tuple[list[R], list[R]]:
+    """The rows of pairs that are traded, and those ahead of the list's own time, which is the
+    venue's: our clock may be wrong. A pair whose row is older than an hour, relative to the list,
+    is suspended or delisted. Raises ValueError if the list is not current."""
+    venue_ms = refuse_other_times(map(stamp_ms, rows), now_ms)
+    live = [row for row in rows if abs(venue_ms - stamp_ms(row)) <= DEAD_AFTER_MS]
+    return live, [row for row in rows if stamp_ms(row) - venue_ms > DEAD_AFTER_MS]
 
 
 #: Reliable significant digits of a float.

@@ -371,6 +371,17 @@ async def test_newest_is_the_answer_stored_last_and_does_not_count_as_a_read(ben
     assert bench.cached.counters.hits == 0
 
 
+async def test_newest_to_is_the_answer_to_that_query(bench: Bench) -> None:
+    btc, eth = PriceQuery("btc"), PriceQuery("eth")
+    assert bench.cached.newest_to(btc) is None
+    await bench.cached.fetch(btc)
+    await asyncio.sleep(5)
+    await bench.cached.fetch(eth)
+    answers: list[Any] = [bench.cached.newest_to(btc), bench.cached.newest_to(eth)]
+    assert [(one.data, one.age_s) for one in answers] == [(1.0, 5.0), (2.0, 0.0)]
+    assert bench.cached.counters.hits == 0
+
+
 async def test_a_bug_does_not_cost_one_upstream_call_per_reader(bench: Bench) -> None:
     bench.source.error = KeyError("bug")
     for _ in range(20):

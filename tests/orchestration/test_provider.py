@@ -65,6 +65,16 @@ async def test_an_answer_carries_its_source_and_latency(clock: ManualClock) -> N
     assert answer.fetched_at == clock.now()
 
 
+async def test_a_provider_has_operations_for_queries_of_their_type(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(500)]
+    provider = walk.add("a")
+    with pytest.raises(UpstreamFailed):
+        await provider.fetch(QUERY, 3)
+    assert provider.has_operation_for(QUERY), "a failure changes nothing"
+    assert not provider.has_operation_for(AccountQuery())
+
+
 async def test_statistics_follow_the_outcomes(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [price(), status(500)]
@@ -926,6 +936,15 @@ async def test_a_host_without_both_paths_has_failed(clock: ManualClock) -> None:
     provider = walk.add("both", adapter=with_substitute(), hosts=("a", "b"), independent_hosts=True)
     assert (await provider.fetch(QUERY, 3)).data == 1.0
     assert walk.wire.calls == {"a": 2, "b": 1}
+
+
+async def test_an_unknown_path_without_a_substitute_is_a_failure(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["a"] = [status(404)]
+    adapter = replace(stub_adapter(), errors={(404, None): PathUnknown})
+    with pytest.raises(PathUnknown):
+        await walk.add("a", adapter=adapter).fetch(QUERY, 3)
+    assert walk.wire.calls["a"] == 1
 
 
 async def test_a_refusal_of_batches_without_a_batch_is_a_failure(clock: ManualClock) -> None:

@@ -13,19 +13,20 @@ from typing import Any
 from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.instruments import FIAT, Instrument
 from backend.models.market import PairTicker, PairTickers, QuotesQuery
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.numbers import LONGEST_NAME
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
-    LONGEST_NAME,
     decimal_number,
     decimal_numbers,
     parse_candles,
     parse_rows,
-    refuse_other_times,
+    printable_name,
 )
 from backend.providers.venues import (
     candle_of,
     checked_candles,
+    current_rows,
     instrument_for,
     preferred_pairs,
     serves_candles,
@@ -42,8 +43,6 @@ PUBLIC = Plan(
     (Window(6_000, 60, unit="weight", header="x-mbx-used-weight-1m"), Window(61_000, 300)),
 )
 
-#: A pair whose last trade is older than this, relative to the list, is delisted. In ms.
-DEAD_AFTER_MS = HOUR
 PAGE = 1_000
 #: The quotes whose pairs are read, dollar coins first; no other one ends like them.
 OWN_QUOTES = ("USDT", "FDUSD", "USDC", "EUR")
@@ -63,21 +62,16 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     pairs are left out, malformed rows are named."""
     rows, malformed = parse_rows(payloads[0], _identified, "symbol", most=MOST_TICKERS)
     traded = [row for row in rows if row["count"] > 0]
-    # The venue's time, as our clock may be wrong; few pairs with trades are delisted.
-    venue_ms = refuse_other_times([row["closeTime"] for row in traded], context.now_ms)
-    ahead = [row for row in traded if row["closeTime"] - venue_ms > DEAD_AFTER_MS]
-    live = [row for row in traded if abs(venue_ms - row["closeTime"]) <= DEAD_AFTER_MS]
+    live, ahead = current_rows(traded, itemgetter("closeTime"), context.now_ms)
     priced = ((row, instrument_of(context.provider, row["symbol"])) for row in live)
     coins = [(row, instrument) for row, instrument in priced if instrument]
     tickers, wrong = parse_rows(coins, _ticker, lambda row: row[1].symbol, most=MOST_TICKERS)
-    refused = (*malformed, *(row["symbol"][:LONGEST_NAME] for row in ahead), *wrong)
-    return preferred_pairs(tickers, refused)
+    return preferred_pairs(tickers, (*malformed, *(row["symbol"] for row in ahead), *wrong))
 
 
 def _identified(row: Any) -> Any:
     """The row, if it has a short printable symbol, a count of trades and a time."""
-    if len(row["symbol"]) > LONGEST_NAME or not row["symbol"].isprintable():
-        raise ValueError("a symbol that is too long or not printable")
+    printable_name(row["symbol"])
     index(row["count"]), index(row["closeTime"])
     return row
 

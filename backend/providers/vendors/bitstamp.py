@@ -6,28 +6,29 @@ Documentation: bitstamp.net/api (HTTP API v2, 2025-11).
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 
 from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR, FIAT, Instrument
 from backend.models.market import PairTicker, PairTickers, QuotesQuery
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
-    LONGEST_NAME,
     MALFORMED,
     bounded,
     decimal_number,
     decimal_numbers,
     parse_candles,
     parse_rows,
-    refuse_other_times,
+    printable_name,
     row_name,
     whole_number,
 )
 from backend.providers.venues import (
     candle_of,
     checked_candles,
+    current_rows,
     difference,
     instrument_for,
     newest_of,
@@ -46,8 +47,6 @@ PUBLIC = Plan(
 OWN_QUOTES = (DOLLAR, *BOOK_CURRENCIES)
 #: Most rows of the list; there are about 300.
 MOST_MARKETS = 5_000
-#: A market whose row is older than this, relative to the list, is closed. In ms.
-DEAD_AFTER_MS = HOUR
 #: Weeks and months do not exist, nor 8h; 259,200 s are three days.
 INTERVALS = tuple(map(Interval, "1m 3m 5m 15m 30m 1h 2h 4h 6h 12h 1d 3d".split()))
 PAGE = 1_000
@@ -61,20 +60,16 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     without current trades are left out, malformed rows are named."""
     rows, malformed = parse_rows(payloads[0], _spot, "market", most=MOST_MARKETS)
     traded = [(row, stamp_ms) for row, stamp_ms in rows if row is not None]
-    venue_ms = refuse_other_times([stamp_ms for _, stamp_ms in traded], context.now_ms)
-    ahead = [row for row, stamp_ms in traded if stamp_ms - venue_ms > DEAD_AFTER_MS]
-    live = [found for found in traded if abs(venue_ms - found[1]) <= DEAD_AFTER_MS]
+    live, ahead = current_rows(traded, itemgetter(1), context.now_ms)
     ticker, name = partial(_ticker, context.provider), lambda found: found[0]["market"]
     tickers, wrong = parse_rows(live, ticker, name, most=MOST_MARKETS)
-    return preferred_pairs(tickers, (*malformed, *(row["market"] for row in ahead), *wrong))
+    return preferred_pairs(tickers, (*malformed, *map(name, ahead), *wrong))
 
 
 def _spot(row: Any) -> tuple[Any, int]:
     """The row of a coin's market in one of our currencies, and its time; None for other rows and
     for those without trades."""
-    name, stamp_ms = row["market"], whole_number(row["timestamp"], 11) * 1000
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError("a name that is too long or not printable")
+    name, stamp_ms = printable_name(row["market"]), whole_number(row["timestamp"], 11) * 1000
     base, _, currency = name.rpartition("/")
     is_ours = base and base not in FIAT and currency in OWN_QUOTES
     is_traded = row["market_type"] == "SPOT" and is_ours and decimal_number(row["volume"]) > 0

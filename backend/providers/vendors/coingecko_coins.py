@@ -21,10 +21,10 @@ from backend.models.numbers import LARGEST
 from backend.providers.adapter import MIB, Call, Context, Operation
 from backend.providers.rows import (
     AHEAD_MS,
-    LONGEST_NAME,
     iso_instant,
     known_amount,
     parse_rows,
+    printable_name,
     refuse_other_times,
     usable_image,
 )
@@ -166,12 +166,7 @@ def parse_list(_query: CoinListQuery, payloads: Sequence[Any], _context: Context
 
 
 def _name(row: Any) -> tuple[str, str, str, tuple[str, ...]]:
-    coin_id, symbol, name = row["id"], row["symbol"], row["name"]
-    for text in (coin_id, symbol, name):
-        if not isinstance(text, str) or not 0 < len(text) <= LONGEST_NAME:
-            raise ValueError("a name that is missing or too long")
-        if not text.isprintable():
-            raise ValueError("a name that is not printable")
+    coin_id, symbol, name = (printable_name(row[field]) for field in ("id", "symbol", "name"))
     platforms = row.get("platforms") or {}
     if not isinstance(platforms, Mapping) or len(platforms) > MOST_CONTRACTS:
         raise ValueError("the platforms are malformed")

@@ -35,12 +35,12 @@ from backend.providers.rankings import (
     LIST_SIZE,
     change_of,
     foreign_ranking,
-    own_name,
 )
 from backend.providers.rows import (
     iso_instant,
     known_amount,
     parse_days,
+    printable_name,
     refuse_other_times,
     whole_number,
 )
@@ -138,8 +138,8 @@ def _listed(provider: str, row: Any) -> ListedCoin:
         price_change_percentage_1h=figures.get("percent_change_1h"),
         price_change_percentage_7d=figures.get("percent_change_7d"),
     )
-    contracts = (own_name(platform["token_address"]),) if platform else ()
-    return ListedCoin(coin, own_name(row["slug"]), contracts)
+    contracts = (printable_name(platform["token_address"]),) if platform else ()
+    return ListedCoin(coin, printable_name(row["slug"]), contracts)
 
 
 def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context) -> GlobalMarket:

@@ -23,9 +23,14 @@ from backend.providers.rankings import (
     LIST_SIZE,
     change_of,
     foreign_ranking,
-    own_name,
 )
-from backend.providers.rows import bounded, iso_instant, known_amount, refuse_other_times
+from backend.providers.rows import (
+    bounded,
+    iso_instant,
+    known_amount,
+    printable_name,
+    refuse_other_times,
+)
 
 MONTH_S = 30 * 86_400.0
 #: Most rows of an answer; the free plan has 2,000 assets.
@@ -57,7 +62,7 @@ def _rank(row: Any) -> int:
 
 def _slug(row: Any) -> str:
     """`bitcoin` of the id `btc-bitcoin`."""
-    return own_name(row["id"].partition("-")[2])
+    return printable_name(row["id"].partition("-")[2])
 
 
 def _listed(provider: str, row: Any) -> ListedCoin:

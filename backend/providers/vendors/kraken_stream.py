@@ -22,11 +22,11 @@ from backend.models.ticks import (
 from backend.providers.adapter import Context, PushFeed, Window
 from backend.providers.rows import (
     CURRENT_WITHIN_MS,
-    LONGEST_NAME,
     bounded,
     iso_instant,
     not_ahead,
     parse_rows,
+    printable_name,
 )
 from backend.providers.vendors.kraken import MINUTES, instrument_of
 
@@ -131,9 +131,7 @@ def _candle(rows: Any, context: Context) -> CandleUpdate | None:
 
 
 def _instrument(row: Any, context: Context) -> Any:
-    if not 0 < len(row["symbol"]) <= LONGEST_NAME:
-        raise ValueError("a symbol that is empty or too long")
-    return instrument_of(context.provider, row["symbol"])
+    return instrument_of(context.provider, printable_name(row["symbol"]))
 
 
 def _number(value: Any) -> float:

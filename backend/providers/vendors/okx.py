@@ -7,27 +7,28 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from backend.errors import QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.instruments import FIAT, Instrument
 from backend.models.market import PairTicker, PairTickers, QuotesQuery
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
-    LONGEST_NAME,
     bounded,
     decimal_number,
     decimal_numbers,
     parse_candles,
     parse_rows,
-    refuse_other_times,
+    printable_name,
     whole_number,
 )
 from backend.providers.venues import (
     candle_of,
     change_since,
     checked_candles,
+    current_rows,
     instrument_for,
     newest_of,
     preferred_pairs,
@@ -51,8 +52,6 @@ SHARES = frozenset(
 )
 #: Most rows; there are about 1,400.
 MOST_TICKERS = 10_000
-#: A pair whose row is older than this, relative to the list, is suspended. In ms.
-DEAD_AFTER_MS = HOUR
 #: `bar` of each interval; there is none for 8h. Without `utc` the day opens at 16:00 UTC.
 BARS = {
     **{Interval(text): text for text in ("1m", "3m", "5m", "15m", "30m")},
@@ -79,12 +78,11 @@ def parse_tickers(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     currencies and of shares are left out, malformed rows are named."""
     paired = partial(_paired, context.provider)
     rows, malformed = parse_rows(_data(payloads[0]), paired, "instId", most=MOST_TICKERS)
-    venue_ms = refuse_other_times([stamp_ms for _, _, stamp_ms in rows], context.now_ms)
-    coins = [(row, one, at) for row, one, at in rows if one]
-    ahead = [one.symbol for _, one, at in coins if at - venue_ms > DEAD_AFTER_MS]
-    live = [found for found in coins if abs(found[2] - venue_ms) <= DEAD_AFTER_MS]
-    tickers, wrong = parse_rows(live, _ticker, lambda found: found[1].symbol, most=MOST_TICKERS)
-    return preferred_pairs(tickers, (*malformed, *ahead, *wrong))
+    live, ahead = current_rows(rows, itemgetter(2), context.now_ms)
+    coins = [found for found in live if found[1]]
+    tickers, wrong = parse_rows(coins, _ticker, lambda found: found[1].symbol, most=MOST_TICKERS)
+    early = (one.symbol for _, one, _ in ahead if one)
+    return preferred_pairs(tickers, (*malformed, *early, *wrong))
 
 
 def _data(payload: Any) -> Any:
@@ -97,9 +95,7 @@ def _data(payload: Any) -> Any:
 def _paired(venue: str, row: Any) -> tuple[Any, Instrument | None, int]:
     """The row, its instrument and its time. The instrument is None if the row is not of a coin in
     dollars, or has no trades."""
-    symbol, stamp_ms = row["instId"], whole_number(row["ts"], 14)
-    if len(symbol) > LONGEST_NAME or not symbol.isprintable():
-        raise ValueError("a symbol that is too long or not printable")
+    symbol, stamp_ms = printable_name(row["instId"]), whole_number(row["ts"], 14)
     base, _, quote = symbol.partition("-")
     is_coin = (
         base and base not in FIAT and base not in SHARES and base.removesuffix("X") not in SHARES

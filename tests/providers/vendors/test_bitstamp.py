@@ -98,11 +98,18 @@ def test_markets_in_euros_and_pounds_are_apart_from_those_in_dollars() -> None:
     assert [one.instrument.symbol for one in found.others] == ["btceur", "btcgbp"]
 
 
-@pytest.mark.parametrize("name", ["ETH/BTC", "BTC/USDT", "EUR/USD", "GBP/EUR", "/USD", "USD", ""])
+@pytest.mark.parametrize("name", ["ETH/BTC", "BTC/USDT", "EUR/USD", "GBP/EUR", "/USD", "USD"])
 def test_other_markets_and_national_currencies_are_left_out(name: str) -> None:
     found = tickers(market(name), market("BTC/USD"))
     assert [one.instrument.symbol for one in found.tickers] == ["btcusd"]
     assert found.refused == ()
+
+
+@pytest.mark.parametrize("name", ["", "B\x00TC/USD", "B" * 201])
+def test_a_row_without_a_printable_name_is_malformed(name: str) -> None:
+    found = tickers(market(name), market("BTC/USD"), market("ETH/USD"))
+    assert len(found.tickers) == 2
+    assert len(found.refused) == 1
 
 
 @pytest.mark.parametrize("name", ["BTC/USD", "BTC/USD-PERP"])
