@@ -171,6 +171,8 @@ def _name(row: Any) -> tuple[str, str, str, tuple[str, ...]]:
     if not isinstance(platforms, Mapping) or len(platforms) > MOST_CONTRACTS:
         raise ValueError("the platforms are malformed")
     addresses = (one for one in platforms.values() if isinstance(one, str))
+    # Copies: they are kept for a day, and would keep memory pages of the payload alive.
+    coin_id, name = (text.encode().decode() for text in (coin_id, name))
     return coin_id, symbol.upper(), name, tuple(one for one in addresses if 0 < len(one) <= 200)
 
 
