@@ -28,7 +28,7 @@ from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.currency import RatesMonitor
 from backend.services.gas import GasSource
-from backend.services.market.coin_batch import CoinBatch
+from backend.services.market.coin_batch import CoinBatch, NotedReads
 from backend.services.market.coin_names import CoinNames
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
@@ -89,9 +89,8 @@ class Sources:
             name: own[name] if name in own else self._cached(category, manager, interval_s)
             for name, category in (CATEGORIES | HELPERS).items()
         }
-        self.names = CoinNames(
-            self.cached[COIN_LIST.name], self.cached[COINS.name], self.coins, clock=clock
-        )
+        coins = NotedReads(self.cached[COINS.name], batch)
+        self.names = CoinNames(self.cached[COIN_LIST.name], coins, self.coins, clock=clock)
 
     def _contracts(self) -> Mapping[str, str]:
         """The coin ids by contract, as the last list of all coins has them."""

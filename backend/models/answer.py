@@ -28,7 +28,14 @@ class Query(Generic[T_co]):
     is_shared: ClassVar[bool] = True
     #: No part of it is a reader's choice: if a provider rejects it, the provider is at fault.
     is_fixed: ClassVar[bool] = False
+    #: Its share of a scarce budget, relative to other queries in demand.
+    budget_weight: ClassVar[float] = 1.0
     is_urgent: bool = field(default=False, compare=False, repr=False, kw_only=True)
+
+    @property
+    def budget_key(self) -> "Query[Any]":
+        """Queries with the same key count as one when a budget is shared out."""
+        return self
 
     @property
     def subject(self) -> str:

@@ -58,6 +58,11 @@ class CoinsQuery(Query[Ranking]):
     symbols: tuple[str, ...] = ()
 
     @property
+    def budget_key(self) -> "CoinsQuery":
+        """The choice of coins changes with the readers; one call brings all of them."""
+        return CoinsQuery()
+
+    @property
     def subject(self) -> str:
         return f"{len(self.ids) + len(self.symbols)} coins beyond the list"
 

@@ -54,3 +54,4 @@ class GlobalQuery(Query[GlobalMarket]):
 
     category: ClassVar[str] = "global"
     is_fixed: ClassVar[bool] = True
+    budget_weight: ClassVar[float] = 0.5

@@ -159,7 +159,7 @@ class Provider:
             self,
             planned,
             guard.headroom(),
-            guard.budget_wait_s(cost),
+            max(guard.budget_wait_s(cost), self._share_wait_s(query, guard.interval_s(cost))),
             self._flaps.is_flapping,
             is_early_probe,
         )
@@ -174,8 +174,12 @@ class Provider:
         planned = None if query in self._refused or not self.is_usable else self._plan(query)
         if planned is None:
             return None
-        interval_s = planned.endpoint.guard.interval_s(planned.cost)
-        return interval_s * self._demand.interval_factor(interval_s, query)
+        return self._share_s(query, planned.endpoint.guard.interval_s(planned.cost))
+
+    def rank_for(self, query: Query[Any]) -> tuple[bool, int] | None:
+        """As the rank of its offer for `query`; None where it can't answer it now."""
+        planned = None if query in self._refused or not self.is_usable else self._plan(query)
+        return None if planned is None else (self._flaps.is_flapping, planned.tier)
 
     async def fetch(
         self, query: Query[T], timeout_s: float, *, offer: Offer | None = None
@@ -232,6 +236,15 @@ class Provider:
         except Exception as error:
             self._unexpected.log(f"the plan of {self.name} for {query.subject}", error)
             return None
+
+    def _share_s(self, query: Query[Any], interval_s: float) -> float:
+        """Seconds between answers to `query` that leave the others their share of a budget, which
+        affords a call per `interval_s`."""
+        return interval_s * self._demand.interval_factor(interval_s, query) if interval_s else 0.0
+
+    def _share_wait_s(self, query: Query[Any], interval_s: float) -> float:
+        """Seconds until `query` has its next share of the budget; 0 where it has."""
+        return max(0.0, self._share_s(query, interval_s) - self._demand.answered_s_ago(query))
 
     def _priority(self, query: Query[Any]) -> Priority:
         if query.is_shared:

@@ -66,9 +66,11 @@ class ProviderManager:
         return tuple(offer.provider for offer in sorted(offers, key=lambda offer: offer.rank))
 
     def refresh_interval_s(self, query: Query[Any]) -> float:
-        """Seconds between refreshes of `query` that the best provider's budget affords for ever;
-        0 where a provider has no daily or monthly budget."""
-        intervals = [provider.interval_s(query) for provider in self.chain(query.category)]
+        """Seconds between refreshes of `query` that the providers that are asked first can afford
+        for ever; 0 where one of them has no daily or monthly budget."""
+        ranks = {provider: provider.rank_for(query) for provider in self.chain(query.category)}
+        best = min((rank for rank in ranks.values() if rank is not None), default=None)
+        intervals = [one.interval_s(query) for one, rank in ranks.items() if rank == best]
         return min((one for one in intervals if one is not None), default=0.0)
 
     def get_next_provider(

@@ -457,6 +457,38 @@ async def test_the_refresh_interval_is_that_of_the_best_budget(clock: ManualCloc
     assert walk.manager().refresh_interval_s(QUERY) == 0.0
 
 
+async def test_a_worse_tier_without_a_budget_does_not_shorten_the_refresh_interval(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    best = walk.add("a", windows=(DAY,))
+    walk.add("b", windows=(Window(30, 60),), tier=1)
+    manager = walk.manager()
+    assert manager.refresh_interval_s(QUERY) == pytest.approx(86_400 / 93)
+    walk.wire.scripts["a"] = [status(500)]
+    await manager.fetch_data(QUERY)
+    assert not best.is_usable
+    assert manager.refresh_interval_s(QUERY) == 0.0
+
+
+async def test_a_query_that_others_can_answer_takes_no_more_than_its_share_of_a_budget(
+    clock: ManualClock,
+) -> None:
+    """What is saved up stays for the queries that only this provider answers."""
+    walk = Walk(clock)
+    limited = walk.add("a", windows=(Window(10_000, 86_400.0, kind="day"),))
+    walk.add("b")
+    manager = walk.manager()
+    for _ in range(2):
+        await limited.fetch(PriceQuery("eth"), 3)
+    share_s = 2 * 86_400 / 9_120
+    sources = []
+    for _ in range(12):
+        sources.append((await manager.fetch_data(QUERY)).source)
+        clock.advance(share_s / 4)
+    assert sources.count("a") == 3
+
+
 async def test_an_explanation_is_the_next_choice_and_takes_no_turn(clock: ManualClock) -> None:
     walk = Walk(clock)
     for name in "abc":

@@ -1,7 +1,7 @@
 """Coins beyond the ranked list: all that readers want are asked for in one call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from backend.bounded_map import BoundedMap
@@ -16,8 +16,9 @@ MOST_COINS = 250
 #: Most characters of all ids or tickers of a call: they are in its URL, and servers refuse one of
 #: 8 KiB. The usual id has 15, the longest more than 100. Each counts with its encoded comma.
 MOST_CHARACTERS, COMMA = 6_000, 3
-#: Time for which a coin that was read is refreshed together with others, in seconds.
-WANTED_S = 600.0
+#: Time for which a coin that was read is refreshed together with others, in seconds: longer than
+#: any budget keeps coins fresh, as a coin that is left out costs a call of its own.
+WANTED_S = 2 * 3_600.0
 #: Tickers whose best-ranked coin is remembered, and for how long, in seconds.
 MOST_TICKERS, TICKER_S = 2_048, 3_600.0
 #: How long a call waits for further coins, and the least time between two calls, in seconds.
@@ -52,7 +53,8 @@ class CoinBatch:
     """The source of single coins. `fetch` raises SourceUnavailable.
 
     A refresh of one coin brings all coins that were read lately, so that they cost one call
-    together. `share` receives the answers for those that were not asked for.
+    together; `note_read` says which these are. `share` receives the answers for those that were
+    not asked for.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class CoinBatch:
         self._clock = clock
         self._share = share
         self._wanted = BoundedMap[str, bool](MOST_COINS, ttl_s=WANTED_S, timer=clock.monotonic)
+        self._tickers = BoundedMap[str, bool](MOST_COINS, ttl_s=WANTED_S, timer=clock.monotonic)
         #: The best-ranked coin of each ticker that was asked for.
         self._ids = BoundedMap[str, str](MOST_TICKERS, ttl_s=TICKER_S, timer=clock.monotonic)
         self._gathering: tuple[_Gathering, asyncio.Task[Results]] | None = None
@@ -74,6 +77,14 @@ class CoinBatch:
 
     def __repr__(self) -> str:
         return f"<CoinBatch {len(self._wanted)} wanted>"
+
+    def note_read(self, query: CoinQuery) -> None:
+        """A client reads the coin, perhaps from the cache."""
+        coin_id = query.id or self._ids.get(query.symbol)
+        if coin_id:
+            self._wanted.set(coin_id, True)
+        if query.symbol:
+            self._tickers.set(query.symbol, True)
 
     async def fetch(self, query: CoinQuery) -> Answer[Coin | None]:
         if known := self._ids.get(query.symbol):
@@ -119,19 +130,24 @@ class CoinBatch:
         return results
 
     async def _by_symbol(self, symbols: tuple[str, ...], is_urgent: bool) -> Results:
+        """With the other tickers that were read lately."""
+        others = _others(self._tickers, symbols)
+        asked = CoinsQuery(symbols=tuple(sorted((*symbols, *others))), is_urgent=is_urgent)
         try:
-            answer = await self._coins.fetch(CoinsQuery(symbols=symbols, is_urgent=is_urgent))
+            answer = await self._coins.fetch(asked)
         except GatewayError as error:  # the coins that are asked for by id are not affected
             return {CoinQuery(symbol=one): error for one in symbols}
         best = {coin.symbol: coin for coin in reversed(answer.data.coins)}  # best rank first
         for symbol, coin in best.items():
             self._ids.set(symbol, str(coin.id))
             self._wanted.set(str(coin.id), True)
+        for one in others:
+            await self._share(CoinQuery(symbol=one), answer.carrying(best.get(one)))
         return {CoinQuery(symbol=one): answer.carrying(best.get(one)) for one in symbols}
 
     async def _by_id(self, ids: set[str], is_urgent: bool) -> Results:
         """With the coins that were read lately, which their own readers then need not ask for."""
-        others = self._others(ids)
+        others = _others(self._wanted, ids)
         for one in ids:
             self._wanted.set(one, True)
         names = tuple(sorted((*ids, *others)))
@@ -140,23 +156,41 @@ class CoinBatch:
         except GatewayError as error:
             return {CoinQuery(one): error for one in ids}
         by_id = {coin.id: coin for coin in answer.data.coins}
-        answers = {CoinQuery(one): answer.carrying(by_id.get(one)) for one in names}
+        answers = {one: answer.carrying(by_id.get(one)) for one in names}
         for one in others:
-            await self._share(CoinQuery(one), answers[CoinQuery(one)])
-        return dict(answers)
+            await self._share(CoinQuery(one), answers[one])
+        for symbol in list(self._ids):
+            if found := answers.get(self._ids.get(symbol) or ""):
+                await self._share(CoinQuery(symbol=symbol), found)
+        return {CoinQuery(one): found for one, found in answers.items()}
 
-    def _others(self, ids: set[str]) -> list[str]:
-        """The coins besides `ids` that were read lately, as many as the call has room for: those
-        read last."""
-        call, others = _Gathering(), list[str]()
-        for one in ids:
-            call.add(CoinQuery(one))
-        for one in reversed([*self._wanted]):
-            query = CoinQuery(one)
-            if one not in ids and call.has_room_for(query):
-                call.add(query)
-                others.append(one)
-        return others
+
+class NotedReads:
+    """The cache of single coins, whose reads are noted: `fetch` raises as the cache does."""
+
+    def __init__(self, cached: Source[CoinQuery, Coin | None], batch: CoinBatch) -> None:
+        self._cached, self._batch = cached, batch
+
+    def __repr__(self) -> str:
+        return f"<NotedReads {self._batch!r}>"
+
+    async def fetch(self, query: CoinQuery) -> Answer[Coin | None]:
+        self._batch.note_read(query)
+        return await self._cached.fetch(query)
+
+
+def _others(wanted: Iterable[str], asked: Collection[str]) -> list[str]:
+    """The names besides `asked` that were read lately, as many as the call has room for: those
+    read last."""
+    call, others = _Gathering(), list[str]()
+    for one in asked:
+        call.add(CoinQuery(one))
+    for one in reversed([*wanted]):
+        query = CoinQuery(one)
+        if one not in asked and call.has_room_for(query):
+            call.add(query)
+            others.append(one)
+    return others
 
 
 def _characters(query: CoinQuery) -> int:

@@ -1,7 +1,11 @@
 """Which questions share a budget: those that are asked again and again, shared ones first."""
 
+from math import inf
+
 import pytest
 
+from backend.models.coins import CoinsQuery
+from backend.models.global_market import GlobalQuery
 from backend.orchestration.limits.demand_tracker import MAX_QUERIES, RECURRENT_S, DemandTracker
 from tests.clocks import ManualClock
 from tests.walk import PriceQuery, SeriesQuery
@@ -111,3 +115,49 @@ def test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped(clock: Manua
     assert repr(hot) == f"<DemandTracker {MAX_QUERIES}>"
     assert hot.interval_factor(1, PriceQuery(str(MAX_QUERIES + 9))) == MAX_QUERIES
     assert hot.interval_factor(1, PriceQuery("0")) == MAX_QUERIES + 1
+
+
+def test_a_query_that_needs_less_than_its_share_leaves_the_rest(clock: ManualClock) -> None:
+    """One that is answered once an hour takes a twelfth of a budget of a call in 300 s."""
+    hot = DemandTracker(clock)
+    hot.record(ETH)
+    clock.advance(3_600)
+    hot.record(ETH)
+    assert hot.interval_factor(300, BTC) == pytest.approx(12 / 11, rel=0.01)
+    assert hot.interval_factor(300, SeriesQuery("a")) == pytest.approx(12 / 11, rel=0.01)
+
+
+def test_queries_at_their_fair_shares_keep_them(clock: ManualClock) -> None:
+    hot = DemandTracker(clock)
+    for query in (BTC, ETH, SOL):
+        hot.record(query)
+    clock.advance(900)
+    for query in (BTC, ETH, SOL):
+        hot.record(query)
+    assert hot.interval_factor(300, BTC) == pytest.approx(3)
+
+
+def test_a_query_of_half_the_weight_has_half_a_share(clock: ManualClock) -> None:
+    hot = DemandTracker(clock)
+    for _ in range(2):
+        hot.record(GlobalQuery())
+        hot.record(BTC)
+    assert hot.interval_factor(300, BTC) == pytest.approx(1.5)
+    assert hot.interval_factor(300, GlobalQuery()) == pytest.approx(3)
+
+
+def test_batches_of_coins_are_one_query_whichever_coins_they_bring(clock: ManualClock) -> None:
+    hot = DemandTracker(clock)
+    hot.record(CoinsQuery(("a", "b")))
+    hot.record(CoinsQuery(("b", "c")))
+    assert hot.is_recurrent(CoinsQuery(("d",)))
+    assert hot.is_recurrent(CoinsQuery(symbols=("X",)))
+    assert repr(hot) == "<DemandTracker 1>"
+
+
+def test_the_time_since_the_last_answer(clock: ManualClock) -> None:
+    hot = DemandTracker(clock)
+    assert hot.answered_s_ago(BTC) == inf
+    hot.record(BTC)
+    clock.advance(5)
+    assert hot.answered_s_ago(BTC) == 5

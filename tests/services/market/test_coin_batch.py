@@ -18,8 +18,10 @@ from backend.services.market.coin_batch import (
     MOST_CHARACTERS,
     MOST_COINS,
     SPACING_S,
+    TICKER_S,
     WANTED_S,
     CoinBatch,
+    NotedReads,
 )
 from tests.clocks import LoopClock
 from tests.services.market.test_service import coin
@@ -287,6 +289,52 @@ async def test_a_coin_that_nobody_reads_any_more_is_not_asked_along() -> None:
     await batch.fetch(CoinQuery("coin-1"))
     assert coins.asked[-1].ids == ("coin-1",)
     assert shared.coins == {}
+
+
+async def test_a_coin_that_is_read_from_the_cache_is_refreshed_with_the_others() -> None:
+    coins, shared = Coins(numbered(2)), Shared()
+    batch = batch_of(coins, shared)
+    reads = NotedReads(Coin0(), batch)
+    await batch.fetch(CoinQuery("coin-0"))
+    await asyncio.sleep(WANTED_S - 1)
+    await reads.fetch(CoinQuery("coin-0"))
+    await asyncio.sleep(WANTED_S - 1)
+    await batch.fetch(CoinQuery("coin-1"))
+    assert coins.asked[-1].ids == ("coin-0", "coin-1")
+    assert set(shared.coins) == {"coin-0"}
+
+
+async def test_a_refresh_is_shared_with_the_tickers_of_its_coins() -> None:
+    coins, shared = Coins(numbered(2)), []
+
+    async def share(query: CoinQuery, answer: Answer[Coin | None]) -> None:
+        shared.append((query, answer.data and answer.data.id))
+
+    batch = CoinBatch(coins, clock=LoopClock(), share=share)
+    await batch.fetch(CoinQuery(symbol="C0"))
+    await batch.fetch(CoinQuery("coin-1"))
+    assert coins.asked[-1].ids == ("coin-0", "coin-1")
+    assert shared == [(CoinQuery("coin-0"), "coin-0"), (CoinQuery(symbol="C0"), "coin-0")]
+
+
+async def test_tickers_are_looked_up_again_together() -> None:
+    coins = Coins(numbered(3))
+    batch = batch_of(coins)
+    for number in range(3):
+        query = CoinQuery(symbol=f"C{number}")
+        batch.note_read(query)
+        await batch.fetch(query)
+    await asyncio.sleep(TICKER_S + 1)
+    before = len(coins.asked)
+    await batch.fetch(CoinQuery(symbol="C1"))
+    assert [one.symbols for one in coins.asked[before:]] == [("C0", "C1", "C2")]
+
+
+class Coin0:
+    """A cache that has every coin."""
+
+    async def fetch(self, _query: CoinQuery) -> Answer[Coin | None]:
+        return Answer(None, "coingecko_free", LoopClock().now(), None)
 
 
 class Cached:
