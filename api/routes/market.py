@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 
 from api.cache.formats import Format, encoder
+from api.edge.client_limits import account_of
 from api.edge.problems import problem
 from api.routes.checked_routes import checked_router
 from api.routes.parameters import (
@@ -76,7 +77,7 @@ async def read_market(
     names, code = comma_list("symbols", symbols, ids), currency_of(currency, vs_currency)
     view = MarketView(limit, offset, names, sort, code, sparkline)
     market = gateway_of(request).market
-    answer, additions = await market.asked(view)
+    answer, additions = await market.asked(view, account_of(request.scope).charge)
     page = partial(market.top, answer.data, view, additions)
     selection = view, format, additions.version
     return await responder_of(request).respond(

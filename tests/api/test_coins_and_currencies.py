@@ -223,6 +223,16 @@ async def test_rows_beyond_the_list_have_no_rank_and_no_picture(client: httpx.As
     assert "currency" not in document["meta"]
 
 
+async def test_names_beyond_the_list_cost_units_of_the_client(world: World, serve: Serve) -> None:
+    """Otherwise one client keeps the call for all others' coins full."""
+    client = await serve(CLIENT_RATE_LIMIT="30/minute")
+    names = ",".join(f"unknown-{n}" for n in range(249))
+    assert (await client.get(f"/api/market?symbols=BTC,{names}")).status_code == 200
+    refused = await client.get(f"/api/market?symbols=ETH,{names}")
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert (await client.get("/api/market?symbols=BTC,ETH,far-away")).status_code == 200
+
+
 @pytest.mark.parametrize(
     "query", ["q=", "q=%20%20", "q=%0A", "q=%E3%80%80", f"q={'x' * 65}", "limit=5"]
 )

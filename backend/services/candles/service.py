@@ -1,7 +1,6 @@
 """Candles: many readers' views become few distinct queries, whose answers are cut to the view."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from backend.models.market import Market, agree
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.services.instants import EARLIEST_MS
 from backend.services.market.coin_names import CoinNames
+from backend.services.market.service import Charge
 from backend.services.market.symbols import CoinDirectory, Resolution, SymbolIndex
 from backend.services.page import Page, few_of
 
@@ -24,8 +24,6 @@ MOST_CANDLES = 10_000
 DEFAULT_LIMIT, MOST_LIMIT = 200, 1_000
 #: Units of a client's limit that one page of candles costs: the weight of the call at Binance.
 UNITS_PER_CALL = 2
-#: Takes units of a client's limit. May raise ClientLimitReached.
-Charge = Callable[[int], None]
 #: A forming candle that is stale for longer than this is not served, in seconds.
 MAX_STALE_OPEN_S = 900.0
 

@@ -1,7 +1,7 @@
 """The market list: readers' filters, orders and pages of one answer."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -20,8 +20,13 @@ T = TypeVar("T")
 
 COIN_FIELDS = tuple(one.name for one in fields(Coin))
 SORT_FIELDS = tuple(sign + name for name in COIN_FIELDS for sign in ("", "-"))
+#: Takes units of a client's limit. May raise ClientLimitReached.
+Charge = Callable[[int], None]
 #: Names in one request.
 MOST_NAMES = 250
+#: Names beyond the list that cost a client one unit of its limit: 250 of them take 10 ms, and may
+#: take a call.
+NAMES_PER_UNIT = 10
 #: Unknown names in one request that get suggestions: each costs a millisecond.
 MOST_HELPED = 3
 
@@ -84,10 +89,13 @@ class MarketService:
         """The whole market. Raises GatewayError."""
         return await self._coins.latest()
 
-    async def asked(self, view: MarketView) -> tuple[Answer[Market], Additions]:
+    async def asked(
+        self, view: MarketView, charge: Charge = lambda _units: None
+    ) -> tuple[Answer[Market], Additions]:
         """The market, and what `view` needs besides it. Raises GatewayError.
 
-        The answer may be reused only while all of them may.
+        The answer may be reused only while all of them may. `charge` is called with the cost of
+        names beyond the list before they are looked up; it may raise.
         """
         answer = await self.latest()
         if not view.names and view.currency == DOLLAR and not view.sparkline:
@@ -96,6 +104,7 @@ class MarketService:
         index = self._coins.index(answer.data)
         beyond = [name for name in view.names if answer.data.ranked and not index.find(name)]
         if beyond:
+            charge(len(beyond) // NAMES_PER_UNIT)
             is_all = len(beyond) == len(view.names)
             await self._find_beyond(beyond, found, is_all=is_all)
             if answer.data.rank_source != COINGECKO_RANKS:  # theirs are CoinGecko's
