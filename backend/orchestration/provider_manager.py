@@ -151,7 +151,7 @@ class ProviderManager:
             done, _ = await asyncio.wait(running, timeout=first.provider.usual_s)
             if not done and (second := self.choosing.hedge_candidate(query, first, exclude)):
                 self._note(query, second, ())
-                running[self._begin(second, query, deadline, MAX_ATTEMPTS)] = second
+                running[self._begin(second, query, deadline, len(failed) + 1)] = second
             return await self._first_of(running, query, failed)
         finally:
             for task in running:  # left over only when this fetch was cancelled

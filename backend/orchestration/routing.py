@@ -159,13 +159,15 @@ class Chooser:
     def hedge_candidate(
         self, query: Query[Any], slow: Choice, exclude: Collection[str]
     ) -> Choice | None:
-        """The provider to ask beside a slow one, if any can afford a wasted call."""
+        """The provider to ask beside a slow one, if any can afford a wasted call. All other offers
+        may follow if both fail."""
         offers, _ = self.offers(query, exclude=exclude)
         candidates = [offer for offer in offers if offer.allows_hedging]
         if not candidates:
             return None
         reason = f"asked beside {slow.provider.name}, which is slow"
-        return Choice(min(candidates, key=lambda offer: offer.rank), reason, ())
+        best = min(candidates, key=lambda offer: offer.rank)
+        return Choice(best, reason, (), len(offers) - 1)
 
     def remember_series(self, query: Query[Any], provider: Provider) -> None:
         """The provider is asked first for later queries of the same series."""

@@ -52,6 +52,16 @@ async def test_a_slow_first_provider_is_hedged_by_a_second() -> None:
     assert walk.of(ProviderChosen)[-1].reason == "asked beside a, which is slow"
 
 
+async def test_two_silent_providers_leave_time_for_a_third() -> None:
+    walk = walk_of(hang, hang)
+    walk.wire.scripts["c"] = [after(0.5, price(3.0))]
+    walk.add("c", windows=(Window(1, 60.0),), tier=1)
+    answer, took_s = await timed(walk.manager(), URGENT)
+    assert (answer.data, answer.source) == (3.0, "c")
+    assert [attempt.outcome for attempt in answer.tried] == ["timeout", "timeout", "ok"]
+    assert took_s < 4.0
+
+
 async def test_with_a_stale_answer_at_hand_no_second_provider_is_asked() -> None:
     walk = walk_of(after(1.5, price()), price(2.0))
     answer, took_s = await timed(walk.manager(), QUERY)
