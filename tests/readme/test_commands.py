@@ -93,10 +93,11 @@ async def test_a_broken_provider_changes_tried(
     """Both gateways use the same folder, so the second could read what the first has stored."""
     start, curl = block.lines
     assert len(re.findall(r"(\w+)=(\S*) ", start)) == 2
-    async with running(tmp_path, **world.environment()) as gateway:
+    settings = world.environment(OKX_ENABLED="true")
+    async with running(tmp_path, **settings) as gateway:
         well = json.loads(await printed(gateway, curl))["meta"]
         assert [one["provider"] for one in well["tried"]] == ["binance"]
-    async with running(tmp_path, before=shell(start), **world.environment()) as gateway:
+    async with running(tmp_path, before=shell(start), **settings) as gateway:
         broken = json.loads(await printed(gateway, curl))["meta"]
         status = (await gateway.client.get("/api/status")).json()
     wanted = json.loads("{" + shown.text + "}")
