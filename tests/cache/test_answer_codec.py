@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.cache.answer_store import AnswerCodec
@@ -183,6 +183,7 @@ def test_a_decoded_answer_is_the_encoded_one(category: str, drawn: st.DataObject
 
 
 @every_category
+@settings(max_examples=50)
 @given(drawn=st.data())
 def test_a_truncated_body_is_not_decoded(category: str, drawn: st.DataObject) -> None:
     codec, queries, data = CATEGORIES[category]
@@ -191,6 +192,7 @@ def test_a_truncated_body_is_not_decoded(category: str, drawn: st.DataObject) ->
 
 
 @every_category
+@settings(max_examples=50)
 @given(body=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
 def test_random_junk_is_not_decoded(category: str, body: bytes) -> None:
     assert CATEGORIES[category][0].decoded(body) is None

@@ -76,6 +76,22 @@ def shapes() -> list[Shape]:
     ]
 
 
+#: Chains whose nodes answer as Ethereum's do; Avalanche's and BNB's do not.
+LIKE_ETHEREUM = ("base_rpc", "arbitrum_rpc", "optimism_rpc", "polygon_rpc")
+
+
+def distinct_shapes() -> list[Shape]:
+    """One shape for each way to read an answer: without a vendor's second provider, publisher or
+    key. Thousands of wrong answers are made of each."""
+    first = {spec.adapter.vendor: spec.name for spec in reversed(REGISTRY)}
+    return [
+        shape
+        for shape in shapes()
+        if first[shape.spec.adapter.vendor] == shape.spec.name
+        and shape.spec.name not in LIKE_ETHEREUM
+    ]
+
+
 def answers(spec: ProviderSpec) -> dict[str, list[tuple[Query[Any], tuple[Any, ...]]]]:
     """By operation: questions, and the payloads that answer them."""
     if spec.adapter.vendor == "rss":

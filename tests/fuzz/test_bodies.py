@@ -20,9 +20,9 @@ from tests.clocks import ManualClock
 from tests.fuzz.budget import budget
 from tests.fuzz.mutations import STEPS, Step, mutated
 from tests.fuzz.plausible import assert_plausible, leaves
-from tests.fuzz.shapes import Shape, shapes
+from tests.fuzz.shapes import Shape, distinct_shapes
 
-SHAPES = shapes()
+SHAPES = distinct_shapes()
 #: As long as the longest key, of characters that stand as they are in JSON and in addresses.
 KEY = "SECRET-0123456789abcdefghij"
 #: orjson reads a thousand levels; Python's own recursion ends before.

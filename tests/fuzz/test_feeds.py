@@ -102,7 +102,7 @@ def test_of_unclosed_tags_none_is_left() -> None:
 
 
 @pytest.mark.parametrize("shape", FEEDS, ids=str)
-@budget(100)
+@budget(45)
 @given(cuts=CUTS)
 def test_a_broken_feed_is_refused_or_becomes_readable_articles(
     shape: Shape, cuts: list[Cut]

@@ -39,11 +39,10 @@ class PacedWindow(CallWindow):
     def __init__(self, window: Window, clock: Clock, history: UsageHistory) -> None:
         super().__init__(window, clock)
         self._period = Period(window, clock)
-        self._log = MinuteLog()
         self._usable = usable_limit(window.limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._period_began = self._period.earliest_began_s
-        self._recall(history)
+        self._log = self._recall(history)
         self._tokens = float(max(0, min(self._slack, self._usable - self._log.total)))
         self._refilled_at = clock.monotonic()
 
@@ -128,7 +127,7 @@ class PacedWindow(CallWindow):
         single readers could use up what comes in for all."""
         return self._slack if priority is Priority.SHARED else 0
 
-    def _recall(self, history: UsageHistory) -> None:
+    def _recall(self, history: UsageHistory) -> MinuteLog:
         """Counts the known calls, and assumes calls at an even pace for unknown time."""
         begins, now = self._period_began, self._period.time.latest
         known = {at: n for at, n in history.amounts.items() if (at + 1) * MINUTE_S > begins}
@@ -138,9 +137,8 @@ class PacedWindow(CallWindow):
         assumed = {}
         if now - unknown_since > MINUTE_S:
             assumed = dict(spread(unknown_since, now, min(int(share), most)))
-        for minute in sorted({*known, *assumed}):
-            self._log.add(minute, known.get(minute, 0), assumed=assumed.get(minute, 0))
         self._unsaved = dict(assumed)
+        return MinuteLog(known, assumed)
 
     def _stored_tick(self) -> int:
         """As late as it may have been: only the wall clock is known after a restart."""

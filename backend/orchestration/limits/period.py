@@ -2,7 +2,7 @@
 by minute."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from backend.clock import Clock
@@ -12,6 +12,8 @@ MINUTE_S, DAY_S = 60, 86_400.0
 #: Clocks that differ by less than this agree, in seconds. A wall clock that has differed for a day
 #: was corrected, and is believed.
 SAME_S, BELIEVED_AFTER_S = 1.0, 86_400.0
+#: Most minutes over which assumed calls are spread; each is a row of the saved state.
+MOST_PLACES = 1_000
 
 
 class WallTime:
@@ -149,10 +151,12 @@ class MinuteLog:
     `assumed` are those amounts that stand for unknown time before the start.
     """
 
-    def __init__(self) -> None:
-        self._amounts: OrderedDict[int, int] = OrderedDict()
-        self._assumed: dict[int, int] = {}
-        self.total = 0
+    def __init__(self, known: Mapping[int, int], assumed: Mapping[int, int]) -> None:
+        """Of the amounts by minute before the start, in any order."""
+        minutes = sorted({*known, *assumed})
+        self._amounts = OrderedDict((at, known.get(at, 0) + assumed.get(at, 0)) for at in minutes)
+        self._assumed = dict(assumed)
+        self.total = sum(self._amounts.values())
 
     def __repr__(self) -> str:
         return f"<MinuteLog {self.total} in {len(self._amounts)} minutes>"
@@ -171,12 +175,10 @@ class MinuteLog:
         """The newest minute with calls, 0 without any."""
         return next(reversed(self._amounts), 0)
 
-    def add(self, minute: int, amount: int, *, assumed: int = 0) -> None:
-        """Counts `amount` and `assumed` calls. Minutes are added in ascending order."""
-        self._amounts[minute] = self._amounts.get(minute, 0) + amount + assumed
-        self.total += amount + assumed
-        if assumed:
-            self._assumed[minute] = self._assumed.get(minute, 0) + assumed
+    def add(self, minute: int, amount: int) -> None:
+        """Counts calls. Minutes are added in ascending order."""
+        self._amounts[minute] = self._amounts.get(minute, 0) + amount
+        self.total += amount
 
     def drop_assumed(self, amount: int) -> dict[int, int]:
         """Removes up to `amount` assumed calls, oldest first; returns what was removed, by
@@ -217,9 +219,15 @@ class MinuteLog:
 
 
 def spread(since_s: float, until_s: float, amount: int) -> Iterable[tuple[int, int]]:
-    """`amount` spread evenly over the minutes of a span; what falls into one minute is added."""
+    """`amount` spread evenly over the minutes of a span; what falls into one minute is added.
+
+    A large amount stands in fewer minutes: each has the calls of the time before it, so that none
+    is forgotten too soon.
+    """
     first, span = int(since_s // MINUTE_S) + 1, max(1, int((until_s - since_s) // MINUTE_S))
-    places = min(amount, span)
+    places = min(amount, span, MOST_PLACES)
+    is_coarse = places == MOST_PLACES
     for place in range(places):
         share = amount * (place + 1) // places - amount * place // places
-        yield first + place * span // places, share
+        minute = (place + 1) * span // places - 1 if is_coarse else place * span // places
+        yield first + minute, share

@@ -381,6 +381,19 @@ def test_a_rate_that_lasts_until_the_reset_has_no_forecast(clock: ManualClock) -
     assert guard.quotas()[0].forecast_exhausted_at is None
 
 
+def test_many_assumed_calls_stand_in_few_minutes_and_none_is_forgotten_too_soon() -> None:
+    """Each minute is a row of the saved state."""
+    clock = at("2026-11-29T12:00")
+    window = PacedWindow(Window(10_000, 30 * DAY_S), clock, NO_HISTORY)
+    first_week = clock.now().timestamp() - 23 * DAY_S
+    rows = window.unsaved()
+    assert len(rows) <= 1_000
+    assert sum(rows.values()) == 9_500 - 190
+    assert max(rows) * 60 <= clock.now().timestamp()
+    share = sum(n for minute, n in rows.items() if minute * 60 < first_week) / sum(rows.values())
+    assert 7 / 30 - 0.002 < share <= 7 / 30
+
+
 def test_assumed_calls_make_no_forecast() -> None:
     guard = guard_of(at("2026-11-22T18:00"), A_DAY, NO_HISTORY)
     assert guard.quotas()[0].forecast_exhausted_at is None
@@ -518,8 +531,7 @@ def test_only_a_shared_question_may_borrow(priority: Priority) -> None:
 
 
 def test_the_parts_of_a_window_show_their_figures(clock: ManualClock) -> None:
-    log = MinuteLog()
-    log.add(MINUTE, 3, assumed=2)
+    log = MinuteLog({MINUTE: 3}, {MINUTE: 2})
     assert repr(log) == "<MinuteLog 5 in 1 minutes>"
     assert repr(Period(A_DAY, clock)) == "<Period day 86400 s>"
     assert repr(LearnedLimit(clock, 100, 60)) == "<LearnedLimit 95/100>"
