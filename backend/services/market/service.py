@@ -109,6 +109,9 @@ class MarketService:
             await self._find_beyond(beyond, found, is_all=is_all)
             if answer.data.rank_source != COINGECKO_RANKS:  # theirs are CoinGecko's
                 found.drop_ranks()
+            if found.answers and len(view.names) == 1:  # the row's provenance, not the list's
+                found.add(answer)
+                answer = found.answers[0].carrying(answer.data)
         if view.sparkline:
             await self._add_sparklines(found, view.currency)
         conversion = None
@@ -167,7 +170,10 @@ class MarketService:
             else:
                 answer, resolution = result
                 found.coins[name] = resolution
+                found.answers.append(answer)
                 found.add(answer)
+                if answer.stale:
+                    found.warnings.append(f"the row of {name!r} is stale: {answer.stale_reason}")
 
     async def _add_sparklines(self, found: "_Found", currency: str) -> None:
         """They are in dollars: for another currency the rates of seven days would be needed."""
@@ -215,8 +221,9 @@ class MarketService:
 
 @dataclass(slots=True)
 class _Found:
-    """Additions while they are gathered."""
+    """Additions while they are gathered. `answers` are those that have the coins."""
 
+    answers: list[Answer[Coin | None]] = field(default_factory=list)
     coins: dict[str, Resolution] = field(default_factory=dict)
     sparklines: Sparklines | None = None
     warnings: list[str] = field(default_factory=list)

@@ -59,6 +59,7 @@ class Given:
         self.data, self.refresh_id = data, refresh_id
         self.error: GatewayError | None = None
         self.validity: Valid | None = Valid()
+        self.stale_reason: str | None = None
         self.asked: list[Any] = []
 
     async def fetch(self, query: Any) -> Answer[Any]:
@@ -73,6 +74,8 @@ class Given:
             1.0,
             refresh_id=self.refresh_id,
             validity=self.validity,
+            stale=self.stale_reason is not None,
+            stale_reason=self.stale_reason,
         )
 
     def _data_of(self, query: Any) -> Any:
@@ -170,6 +173,21 @@ async def test_a_stale_coin_makes_the_answer_unrepeatable(stand: Stand) -> None:
     stand.coins.validity = None
     answer, _ = await stand.asked(names=("far",))
     assert answer.validity is None
+
+
+async def test_the_provenance_of_one_coin_beyond_the_list_is_its_own(stand: Stand) -> None:
+    stand.coins.stale_reason = "timeout"
+    answer, additions = await stand.asked(names=("far",))
+    assert (answer.refresh_id, answer.stale, answer.stale_reason) == (300, True, "timeout")
+    assert answer.data is LISTED
+    assert 100 in additions.refresh_ids
+
+
+async def test_a_stale_row_among_those_of_the_list_is_named(stand: Stand) -> None:
+    stand.coins.stale_reason = "timeout"
+    answer, additions = await stand.asked(names=("ALP", "far"))
+    assert (answer.refresh_id, answer.stale) == (100, False)
+    assert additions.warnings == ("the row of 'far' is stale: timeout",)
 
 
 async def test_one_coin_by_two_names_is_one_row(stand: Stand) -> None:
