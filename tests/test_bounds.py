@@ -88,6 +88,7 @@ SHORT_LIVED = {
     "SavedState.calls",
     "_Body._pieces",
     "_Gathering.queries",
+    "_Found.answers",
     "_Found.coins",
     "_Found.refresh_ids",
     "_Found.validities",

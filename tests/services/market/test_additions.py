@@ -161,7 +161,7 @@ async def test_a_coin_beyond_the_list_is_a_row_among_the_others(stand: Stand) ->
 
 async def test_the_answer_is_reusable_only_while_that_of_the_coin_is(stand: Stand) -> None:
     answer, additions = await stand.asked(names=("far",))
-    assert additions.refresh_ids == (300,)
+    assert additions.refresh_ids == (300, 100)
     assert answer.validity
     assert answer.validity.current_age_s() == 1.0
     assert stand.coins.validity
