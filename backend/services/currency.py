@@ -28,7 +28,8 @@ NEAR_A_DAY, NEAR_AN_HOUR = timedelta(minutes=45), timedelta(minutes=10)
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """From dollars to `currency`: `rate` is its units for one dollar, reported by `source` for the
-    time `as_of`. `day_ago` and `hour_ago` are earlier rates; None where they are not known."""
+    time `as_of`. `day_ago` and `hour_ago` are earlier rates; None where they are not known.
+    `stale_reason`: why no newer rate is known, None for a current one."""
 
     currency: str
     rate: float
@@ -36,6 +37,7 @@ class Conversion:
     as_of: datetime
     day_ago: float | None = None
     hour_ago: float | None = None
+    stale_reason: str | None = None
 
     def amount(self, in_dollars: float | None) -> float | None:
         return None if in_dollars is None else _bounded(in_dollars * self.rate)
@@ -63,11 +65,12 @@ class Conversion:
     def whole_market(self, figures: GlobalMarket) -> GlobalMarket:
         """The figures with their amounts in the currency, as `coin`."""
         change = self._percentage(figures.market_cap_change_percentage_24h, self.day_ago)
+        is_plausible = change is not None and abs(change) < 100
         return replace(
             figures,
             market_cap=self.amount(figures.market_cap),
             volume_24h=self.amount(figures.volume_24h),
-            market_cap_change_percentage_24h=change if change and abs(change) < 100 else None,
+            market_cap_change_percentage_24h=change if is_plausible else None,
         )
 
     def _change(self, coin: Coin) -> float | None:
@@ -87,11 +90,17 @@ class Conversion:
         unknown = [
             name for name, rate in (("1 h", self.hour_ago), ("24 h", self.day_ago)) if rate is None
         ]
-        return self._note([*unknown, "7 d"])
+        return (*self._stale_note(), *self._note([*unknown, "7 d"]))
 
     def notes_on_change(self) -> tuple[str, ...]:
-        """A warning where the change of a day cannot be told in the currency."""
-        return self._note(["24 h"]) if self.day_ago is None else ()
+        """Warnings where the rate is stale, or the change of a day unknown in the currency."""
+        unknown = self._note(["24 h"]) if self.day_ago is None else ()
+        return (*self._stale_note(), *unknown)
+
+    def _stale_note(self) -> tuple[str, ...]:
+        if self.stale_reason is None:
+            return ()
+        return (f"the rate of {self.currency} is stale ({self.stale_reason}): see `fx.as_of`",)
 
     def _note(self, spans: Sequence[str]) -> tuple[str, ...]:
         return (
@@ -201,10 +210,14 @@ class CurrencyService:
 
     async def conversion(self, currency: str) -> tuple[Answer[ExchangeRates], Conversion | None]:
         """The rate of `currency`, with the answer that has it; None where that answer has none.
-        Raises SourceUnavailable while no provider tells any rate."""
+
+        The rate of a coin that is older than an hour counts as none: coins move within hours.
+        Raises SourceUnavailable while no provider tells any rate.
+        """
         answer = await self._rates.fetch(RatesQuery())
         rate = answer.data.rates.get(currency)
-        if rate is None:
+        is_too_old = currency in COINS and answer.age_s > COIN_COMPARABLE_FOR.total_seconds()
+        if rate is None or is_too_old:
             return answer, None
         at, before = answer.fetched_at, answer.data.before
         return answer, Conversion(
@@ -214,4 +227,5 @@ class CurrencyService:
             answer.data.as_of or at,
             before(currency, at - timedelta(days=1), NEAR_A_DAY),
             before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
+            answer.stale_reason if answer.stale else None,
         )

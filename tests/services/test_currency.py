@@ -441,3 +441,35 @@ def test_the_list_of_currencies_has_each_code_once() -> None:
     assert len(set(CURRENCIES)) == len(CURRENCIES)
     assert {"USD", "EUR", "GBP", "JPY", "CHF", "INR", "BRL", "BTC", "ETH"} <= set(CURRENCIES)
     assert all(len(code) == 3 and code.isalpha() and code.isupper() for code in CURRENCIES)
+
+
+# Stale rates
+
+
+class OldRates:
+    """Rates that could not be refreshed for `age_s` seconds."""
+
+    def __init__(self, age_s: float) -> None:
+        self.age_s = age_s
+
+    async def fetch(self, _query: RatesQuery) -> Answer[ExchangeRates]:
+        rates = ExchangeRates({"EUR": 0.9, "BTC": 0.00002})
+        return Answer(
+            rates, "somebody", EPOCH, 1.0, stale=True, stale_reason="timeout", age_s=self.age_s
+        )
+
+
+async def test_a_stale_rate_says_so() -> None:
+    _, conversion = await CurrencyService(OldRates(5 * 3_600.0)).conversion("EUR")
+    assert conversion is not None
+    note = "the rate of EUR is stale (timeout): see `fx.as_of`"
+    assert conversion.notes[0] == note
+    assert conversion.notes_on_change()[0] == note
+
+
+@pytest.mark.parametrize(("age_s", "is_known"), [(3_000.0, True), (4_000.0, False)])
+async def test_the_rate_of_a_coin_is_not_used_when_it_is_older_than_an_hour(
+    age_s: float, is_known: bool
+) -> None:
+    _, conversion = await CurrencyService(OldRates(age_s)).conversion("BTC")
+    assert (conversion is not None) is is_known
