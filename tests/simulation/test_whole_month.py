@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.whole_month import (
     BAD_DAYS,
-    EVERY_SIX_HOURS,
+    DAY_S,
     KEY,
     PLOTS,
     QUARTER_S,
@@ -16,6 +16,8 @@ from tests.simulation.whole_month import (
 
 #: After a cold start the first minutes have more different queries than limits allow.
 BEGUN_S = 900.0
+#: A restart forgets which queries share the budget: more of them would spend it too early.
+DAILY = tuple(n * DAY_S for n in range(1, 30))
 #: Candles without a budget are refreshed every few seconds: a day has as many calls as a week.
 DAYS = {
     "two candles, no key": 0.5,
@@ -40,7 +42,7 @@ def test_hot_keys_are_never_older_than_a_quarter_of_an_hour(name: str, days: flo
 @pytest.mark.timeout(600)
 def test_a_month_of_eight_hot_keys_with_restarts_and_dead_providers() -> None:
     """10,000 calls a month last to its end."""
-    plot = Plot(key=KEY, restarts=EVERY_SIX_HOURS, down=BAD_DAYS, read_every_s=90.0)
+    plot = Plot(key=KEY, restarts=DAILY, down=BAD_DAYS, read_every_s=90.0)
     month = simulate(plot)
     assert month.vendors.overruns == []
     assert month.outcome.errors.total() <= 5

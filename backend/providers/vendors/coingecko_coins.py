@@ -5,6 +5,7 @@ Documentation: docs.coingecko.com (/coins/markets, /coins/list; 2026-06).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -104,7 +105,9 @@ def parse_coins(query: CoinsQuery, payloads: Sequence[Any], context: Context) ->
 
 def _ranking(rows: Sequence[Row], refused: tuple[str, ...], now_ms: int) -> Ranking:
     """Of rows as `_coin` gives them. An old row shows its age; one from the future is refused."""
-    ahead = dict.fromkeys(coin.id for coin, _ in rows if _stamp_ms(coin) > now_ms + AHEAD_MS)
+    latest = datetime.fromtimestamp((now_ms + AHEAD_MS) / 1000, UTC)
+    stamped = (coin for coin, _ in rows if coin.last_updated and coin.last_updated > latest)
+    ahead = dict.fromkeys(coin.id for coin in stamped)
     unique = {
         coin.id: (coin, is_wrong) for coin, is_wrong in reversed(rows) if coin.id not in ahead
     }
