@@ -6,6 +6,7 @@ import pytest
 
 from backend.models.coins import CoinsQuery
 from backend.models.global_market import GlobalQuery
+from backend.orchestration.limits import demand_tracker
 from backend.orchestration.limits.demand_tracker import MAX_QUERIES, RECURRENT_S, DemandTracker
 from tests.clocks import ManualClock
 from tests.walk import PriceQuery, SeriesQuery
@@ -161,3 +162,12 @@ def test_the_time_since_the_last_answer(clock: ManualClock) -> None:
     hot.record(BTC)
     clock.advance(5)
     assert hot.answered_s_ago(BTC) == 5
+
+
+def test_the_search_for_the_shares_ends_after_some_steps(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demand_tracker, "MOST_STEPS", 1)
+    hot = DemandTracker(clock)
+    note_twice(hot, BTC, ETH, SOL)
+    assert 4 <= hot.interval_factor(60, PriceQuery("new")) <= 8
