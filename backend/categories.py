@@ -98,7 +98,7 @@ MARKET = Category(
 )
 OHLC = Category(
     "ohlc",
-    OhlcQuery("bitcoin", guessed_instruments("BTC"), Interval.H4, reference_price=1.0),
+    OhlcQuery("bitcoin", guessed_instruments("BTC"), Interval.H1, reference_price=1.0),
     Retention(
         "ohlc",
         AnswerCodec(KeptAnswer[OhlcQuery, Candles]),

@@ -228,8 +228,9 @@ class Unsupported(GatewayError):
 class UnknownSymbol(GatewayError):
     code = "unknown_symbol"
 
-    def __init__(self, symbol: str, suggestions: Sequence[str] = ()) -> None:
-        super().__init__(f"no coin is known as {symbol!r}")
+    def __init__(self, symbol: str, suggestions: Sequence[str] = (), where: str = "") -> None:
+        super().__init__(f"no coin {where}is known as {symbol!r}")
+        self.symbol = symbol
         self.suggestions = tuple(suggestions)
 
 

@@ -4,13 +4,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from api.encoding import instant, to_json
 from backend.models.answer import Answer
+from backend.models.ohlc import Candle
 from backend.services.page import Page
 
 JSON = "application/json"
@@ -19,6 +20,7 @@ CSV = "text/csv; charset=utf-8"
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 #: Control characters and Unicode line ends: some readers begin a row or a column at them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+CANDLE_FIELDS = tuple(one.name for one in fields(Candle))
 #: From an answer and a page of it to a body and its media type.
 Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
 
@@ -64,6 +66,28 @@ def meta(answer: Answer[Any], page: Page[Any]) -> dict[str, Any]:
         rate = {"source": fx.source, "rate": fx.rate, "as_of": fx.as_of} if fx else None
         described |= {"currency": page.currency, "fx": rate}
     return described
+
+
+@dataclass(frozen=True, slots=True)
+class CandleRow(Candle):
+    """A candle as clients get it: with its opening time also as text."""
+
+    time: datetime
+
+
+def candle_row(candle: Candle) -> dict[str, Any]:
+    opened = datetime.fromtimestamp(candle.timestamp / 1000, UTC)
+    return {**{name: getattr(candle, name) for name in CANDLE_FIELDS}, "time": opened}
+
+
+def candles_json(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    rows = [candle_row(candle) for candle in page.rows]
+    return to_json({"data": rows, "meta": meta(answer, page)}), JSON
+
+
+def candles_csv(_answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
+    rows = (candle_row(candle).values() for candle in page.rows)
+    return table([*CANDLE_FIELDS, "time"], map(list, rows)), CSV
 
 
 def csv_table(row_type: type[Any]) -> Encode:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from api.cache.formats import JSON, csv_table, json_envelope, meta
+from api.cache.formats import JSON, CandleRow, candles_csv, candles_json, meta
 from api.edge.client_limits import account_of
 from api.encoding import to_json
 from api.routes.checked_routes import checked_router
@@ -14,7 +14,7 @@ from api.routes.parameters import BOOKS, BookCurrency, Instant, VsBookCurrency, 
 from api.routes.responder import gateway_of, responder_of
 from api.routes.schemas import SYMBOL_ERRORS, MoneyMeta, documented
 from backend.models.answer import Answer
-from backend.models.ohlc import Candle, Interval
+from backend.models.ohlc import Interval
 from backend.services.candles.service import DEFAULT_LIMIT, MOST_LIMIT, OhlcView
 from backend.services.instants import parse_instant
 from backend.services.page import Page
@@ -43,7 +43,7 @@ CandleLimit = Annotated[
     ),
 ]
 #: With `format=arrays` each row is timestamp, open, high, low, close, volume.
-CandleRows = list[Candle] | list[tuple[int, float, float, float, float, float | None]]
+CandleRows = list[CandleRow] | list[tuple[int, float, float, float, float, float | None]]
 
 
 class OhlcFormat(StrEnum):
@@ -100,7 +100,7 @@ def _arrays(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:
 
 
 _ENCODERS = {
-    OhlcFormat.JSON: json_envelope,
-    OhlcFormat.CSV: csv_table(Candle),
+    OhlcFormat.JSON: candles_json,
+    OhlcFormat.CSV: candles_csv,
     OhlcFormat.ARRAYS: _arrays,
 }

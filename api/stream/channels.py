@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.cache.formats import meta
+from api.cache.formats import candle_row, meta
 from api.stream.commands import Subscribe
 from api.stream.protocol import MAX_ROWS
 from backend.categories import CATEGORIES
+from backend.errors import UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.answer import Answer, Query
 from backend.models.chains import DEFAULT_CHAIN, ChainName
@@ -63,6 +64,8 @@ class Channel:
     row_key: Callable[[Any], Hashable] | None = None
     order: Callable[[Any], Any] = field(default=lambda _row: 0)
     keeps_last: bool = False
+    #: Makes what clients get from a row.
+    shape: Callable[[Any], Any] = lambda row: row
     #: Fields of each frame besides `channel`.
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -103,12 +106,15 @@ class Channels:
 
     async def resolve(self, names: Iterable[str]) -> tuple[tuple[Coin, ...], tuple[str, ...]]:
         """The coins of these names, each once, and warnings about ambiguous names. Raises
-        GatewayError."""
+        GatewayError. The stream has the coins of the list only."""
         if not names:
             return (), ()
         directory = self._gateway.coins
         index = directory.index((await directory.latest()).data)
-        found = [index.resolve(name) for name in names]
+        try:
+            found = [index.resolve(name) for name in names]
+        except UnknownSymbol as error:
+            raise UnknownSymbol(error.symbol, error.suggestions, "of the stream's list ") from None
         coins = {one.coin.key: one.coin for one in found}
         warnings = dict.fromkeys(warning for one in found for warning in one.warnings)
         return tuple(coins.values()), tuple(warnings)
@@ -141,6 +147,7 @@ class Channels:
             row_key=lambda candle: candle.timestamp,
             order=lambda candle: candle.timestamp,
             keeps_last=True,
+            shape=candle_row,
             # With the id: two coins may share a ticker, and one client may follow both.
             labels={"id": coin.key, "symbol": coin.symbol, "interval": str(interval)},
         )

@@ -51,7 +51,7 @@ ChainOfGas = Annotated[ChainName, BeforeValidator(_lower)]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     id: Id | None = None
 
@@ -173,4 +173,6 @@ def _command_error(message: dict[str, Any], invalid: ValidationError) -> Command
     name = str(first["loc"][1]) if len(first["loc"]) > 1 else "the frame"
     if name == "channel":
         return CommandError("unknown_channel", f"channel must be one of {', '.join(CHANNELS)}", id)
+    if first["type"] == "extra_forbidden":
+        return CommandError("invalid_parameter", "the message has a field that is not known", id)
     return CommandError("invalid_parameter", f"{name}: {first['msg']}", id)

@@ -132,7 +132,7 @@ class Feed:
     def __init__(self, channel: Channel, clock: Clock) -> None:
         self._channel = channel
         self._clock = clock
-        self._rows = RowCache()
+        self._rows = RowCache(channel.shape)
         self._topics: dict[Coins, Topic] = {}
         self._subscribers: dict[Topic, dict[Subscriber, None]] = {}
         #: The last answer, and the error since then.

@@ -1,6 +1,6 @@
 """A topic: one subscription's content, its numbered states, and the frames between them."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,13 @@ POLLED = Flow(False)
 
 
 class RowCache:
-    """The JSON of each row, shared by all topics of a channel, while the row is unchanged."""
+    """The JSON of each row, shared by all topics of a channel, while the row is unchanged.
 
-    def __init__(self) -> None:
+    `shape` makes what clients get from a row.
+    """
+
+    def __init__(self, shape: Callable[[Any], Any] = lambda row: row) -> None:
+        self._shape = shape
         self._rows: dict[Hashable, tuple[Any, orjson.Fragment]] = {}
 
     def encoded(self, key: Hashable, row: Any) -> orjson.Fragment:
@@ -29,7 +33,7 @@ class RowCache:
         if cached is None or cached[0] is not row:
             if len(self._rows) >= MAX_CACHED_ROWS:  # drops rows that left the channel, too
                 self._rows.clear()
-            cached = self._rows[key] = row, orjson.Fragment(to_json(row))
+            cached = self._rows[key] = row, orjson.Fragment(to_json(self._shape(row)))
         return cached[1]
 
 

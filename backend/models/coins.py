@@ -43,6 +43,10 @@ class CoinListQuery(Query[CoinList]):
     category: ClassVar[str] = "coin_list"
     is_fixed: ClassVar[bool] = True
 
+    @property
+    def subject(self) -> str:
+        return "the names of all coins"
+
 
 @dataclass(frozen=True)
 class CoinsQuery(Query[Ranking]):

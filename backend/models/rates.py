@@ -1,7 +1,7 @@
 """Exchange rates: what one US dollar buys of each currency."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
 
@@ -24,18 +24,29 @@ class PastRates:
 
 
 @validated(frozen=True, slots=True, config=STRICT)
+class OlderRate:
+    """The last rate of a currency that the newest answer does not have."""
+
+    rate: Positive
+    source: str
+    at: Instant
+
+
+@validated(frozen=True, slots=True, config=STRICT)
 class ExchangeRates:
     """Units of each currency for one US dollar: `EUR: 0.92`, `JPY: 150.1`, `BTC: 0.000016`.
 
     `as_of` is the time or the day of the rates where the provider tells it, else None. `refused`
     names the currencies whose rate was left out: zero, not a number, or of an odd code. `history`
-    has the rates of the last day, oldest first; a provider leaves it empty.
+    has the rates of the last day, oldest first, and `older` the last rates of currencies that this
+    provider does not have; a provider leaves both empty.
     """
 
     rates: Mapping[CurrencyCode, Positive]
     as_of: Instant | None = None
     refused: tuple[str, ...] = ()
     history: tuple[PastRates, ...] = ()
+    older: Mapping[CurrencyCode, OlderRate] = field(default_factory=dict)
 
     def before(self, code: str, at: datetime, near: timedelta) -> float | None:
         """The rate of the currency at about `at`; None if none is known within `near`."""
@@ -51,3 +62,7 @@ class RatesQuery(Query[ExchangeRates]):
 
     category: ClassVar[str] = "rates"
     is_fixed: ClassVar[bool] = True
+
+    @property
+    def subject(self) -> str:
+        return "exchange rates"

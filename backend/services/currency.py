@@ -9,13 +9,17 @@ from backend.models.answer import Answer, Source
 from backend.models.global_market import GlobalMarket
 from backend.models.market import Coin
 from backend.models.numbers import LARGEST, SMALLEST
-from backend.models.rates import ExchangeRates, PastRates, RatesQuery
+from backend.models.rates import ExchangeRates, OlderRate, PastRates, RatesQuery
 
 #: A rate that differs by more than this share from the last one waits for a second report.
 DISAGREEMENT = 0.05
 #: A last rate that is older than this does not contradict a new one. Coins often move by more than
 #: the share above within a day.
 COMPARABLE_FOR, COIN_COMPARABLE_FOR = timedelta(days=1), timedelta(hours=1)
+#: A rate that is older than this is not used for a currency that the newest answer does not have.
+OLDEST = timedelta(hours=6)
+#: Converted amounts have this many digits: a float's own noise is no part of a rate.
+DIGITS = 12
 #: Rates are remembered for the changes of a day in other currencies ...
 REMEMBERED_FOR = timedelta(hours=25)
 #: ... at this distance, and at the shorter one while they are recent.
@@ -90,7 +94,8 @@ class Conversion:
         unknown = [
             name for name, rate in (("1 h", self.hour_ago), ("24 h", self.day_ago)) if rate is None
         ]
-        return (*self._stale_note(), *self._note([*unknown, "7 d"]))
+        range_note = f"high and low are those in dollars at the present rate of {self.currency}"
+        return (*self._stale_note(), *self._note([*unknown, "7 d"]), range_note)
 
     def notes_on_change(self) -> tuple[str, ...]:
         """Warnings where the rate is stale, or the change of a day unknown in the currency."""
@@ -117,7 +122,7 @@ class RatesMonitor:
 
     def __init__(self, rates: Source[RatesQuery, ExchangeRates]) -> None:
         self._rates = rates
-        self._last: dict[str, tuple[float, datetime]] = {}
+        self._last: dict[str, OlderRate] = {}
         #: Rates that contradicted the last ones, until a second report agrees with them.
         self._pending: dict[str, float] = {}
         self._history: tuple[PastRates, ...] = ()
@@ -140,7 +145,9 @@ class RatesMonitor:
         """Goes on from an answer of an earlier run or of another process."""
         at = answer.data.as_of or answer.fetched_at
         for code, rate in answer.data.rates.items():
-            self._note(code, rate, at)
+            self._note(code, OlderRate(rate, answer.sources[0], at))
+        for code, older in answer.data.older.items():
+            self._note(code, older)
         self._history = _thinned((*self._history, *answer.data.history))
 
     def _checked(self, answer: Answer[ExchangeRates]) -> Answer[ExchangeRates]:
@@ -154,29 +161,34 @@ class RatesMonitor:
             if self._is_believed(code, rate, at):
                 kept[code] = rate
                 self._pending.pop(code, None)
-                self._note(code, rate, at)
+                self._note(code, OlderRate(rate, answer.sources[0], at))
             else:
                 self._pending[code] = rate
                 refused.append(code)
         self._history = _thinned((*self._history, PastRates(answer.fetched_at, kept)))
-        rates = ExchangeRates(kept, answer.data.as_of, tuple(refused), self._history)
+        older = {
+            code: last
+            for code, last in self._last.items()
+            if code not in kept and answer.fetched_at - last.at <= OLDEST
+        }
+        rates = ExchangeRates(kept, answer.data.as_of, tuple(refused), self._history, older)
         return answer.carrying(rates)
 
     def _is_believed(self, code: str, rate: float, at: datetime) -> bool:
         last = self._last.get(code)
-        if last is None or _agree(rate, last[0]):
+        if last is None or _agree(rate, last.rate):
             return True
-        if at < last[1]:  # of two that disagree, the older one is refused
+        if at < last.at:  # of two that disagree, the older one is refused
             return False
         is_confirmed = code in self._pending and _agree(rate, self._pending[code])
         comparable_for = COIN_COMPARABLE_FOR if code in COINS else COMPARABLE_FOR
-        return is_confirmed or at - last[1] > comparable_for
+        return is_confirmed or at - last.at > comparable_for
 
-    def _note(self, code: str, rate: float, at: datetime) -> None:
+    def _note(self, code: str, rate: OlderRate) -> None:
         """The newest rate is compared with: an older one that agrees with it is not noted."""
         last = self._last.get(code)
-        if last is None or at >= last[1]:
-            self._last[code] = rate, at
+        if last is None or rate.at >= last.at:
+            self._last[code] = rate
 
 
 def _thinned(history: Iterable[PastRates]) -> tuple[PastRates, ...]:
@@ -194,8 +206,10 @@ def _thinned(history: Iterable[PastRates]) -> tuple[PastRates, ...]:
 
 
 def _bounded(amount: float) -> float | None:
-    """The amount; None where it is too large or too small to be one."""
-    return amount if amount == 0 or SMALLEST < abs(amount) < LARGEST else None
+    """The amount without a float's noise; None where it is too large or too small to be one."""
+    if amount != 0 and not SMALLEST < abs(amount) < LARGEST:
+        return None
+    return float(f"{amount:.{DIGITS}g}")
 
 
 def _agree(one: float, other: float) -> bool:
@@ -215,17 +229,21 @@ class CurrencyService:
         Raises SourceUnavailable while no provider tells any rate.
         """
         answer = await self._rates.fetch(RatesQuery())
-        rate = answer.data.rates.get(currency)
-        is_too_old = currency in COINS and answer.age_s > COIN_COMPARABLE_FOR.total_seconds()
-        if rate is None or is_too_old:
+        at, data = answer.fetched_at, answer.data
+        found = data.older.get(currency)
+        if (rate := data.rates.get(currency)) is not None:
+            found = OlderRate(rate, answer.sources[0], data.as_of or at)
+        if found is None:
             return answer, None
-        at, before = answer.fetched_at, answer.data.before
+        age = timedelta(seconds=answer.age_s) + (at - found.at)
+        if currency in COINS and age > COIN_COMPARABLE_FOR:
+            return answer, None
         return answer, Conversion(
             currency,
-            rate,
-            answer.sources[0],
-            answer.data.as_of or at,
-            before(currency, at - timedelta(days=1), NEAR_A_DAY),
-            before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
+            found.rate,
+            found.source,
+            found.at,
+            data.before(currency, at - timedelta(days=1), NEAR_A_DAY),
+            data.before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
             answer.stale_reason if answer.stale else None,
         )

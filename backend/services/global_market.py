@@ -1,5 +1,6 @@
 """The figures of the whole market: one provider's answer for all readers."""
 
+from backend.errors import GatewayError
 from backend.identity.instruments import DOLLAR
 from backend.models.answer import Answer, Source
 from backend.models.global_market import GlobalMarket, GlobalQuery
@@ -27,7 +28,10 @@ class GlobalMarketService:
         answer = await self.latest()
         if currency == DOLLAR:
             return answer, None, ()
-        rates, conversion = await self._currencies.conversion(currency)
+        try:
+            rates, conversion = await self._currencies.conversion(currency)
+        except GatewayError:
+            return answer.depending_on(None), None, ()
         return answer.depending_on(rates.validity), conversion, (rates.refresh_id,)
 
     def page(

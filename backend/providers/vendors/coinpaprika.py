@@ -39,7 +39,7 @@ KEYLESS = Plan(
     "keyless",
     ("https://api.coinpaprika.com",),
     # The documents say 20,000 a month and 10 a second: more would bring no newer figures.
-    (Window(1, 300), Window(18_000, MONTH_S, kind="month")),
+    (Window(2, 300), Window(18_000, MONTH_S, kind="month")),
 )
 
 build_tickers = Call("/v1/tickers", (("quotes", "USD"),), max_bytes=6 * MIB).always

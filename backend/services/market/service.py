@@ -51,7 +51,8 @@ class MarketView:
 class Additions:
     """What a view needs besides the ranked list.
 
-    `coins` are those beyond the list by the name that the reader gave, `conversion` that from
+    `coins` are those beyond the list by the name that the reader gave (`not_looked_up`: the names
+    of which no provider told anything), `conversion` that from
     dollars (None: none is needed, or `currency` has no rate). `refresh_ids` are those of the
     answers that these came from: a view is made again when `version` changes.
     """
@@ -59,6 +60,7 @@ class Additions:
     currency: str = DOLLAR
     conversion: Conversion | None = None
     coins: Mapping[str, Resolution] = field(default_factory=dict)
+    not_looked_up: tuple[str, ...] = ()
     sparklines: Sparklines | None = None
     warnings: tuple[str, ...] = ()
     refresh_ids: tuple[int, ...] = ()
@@ -123,6 +125,7 @@ class MarketService:
             view.currency,
             conversion,
             found.coins,
+            tuple(found.not_looked_up),
             found.sparklines,
             tuple(found.warnings),
             tuple(found.refresh_ids),
@@ -135,7 +138,7 @@ class MarketService:
         coins: Collection[Coin] = market.coins
         warnings: tuple[str, ...] = ()
         if view.names:
-            coins, warnings = self._named(market, view.names, additions.coins)
+            coins, warnings = self._named(market, view.names, additions)
         name, descends = _sort_key(view.sort)
         if additions.currency != DOLLAR:  # a change is ordered by its amount in that currency
             coins = [_in_currency(coin, additions) for coin in coins]
@@ -163,7 +166,7 @@ class MarketService:
             if isinstance(result, GatewayError):
                 if is_all:
                     raise result
-                found.warnings.append(f"{name!r} is not in the list, and could not be looked up")
+                found.not_looked_up.append(name)
                 found.validities.append(None)
             elif isinstance(result, BaseException):
                 raise result
@@ -192,7 +195,12 @@ class MarketService:
         found.add(answer)
 
     async def _conversion(self, currency: str, found: "_Found") -> Conversion | None:
-        answer, conversion = await self._currencies.conversion(currency)
+        try:
+            answer, conversion = await self._currencies.conversion(currency)
+        except GatewayError as error:
+            found.warnings.append(f"amounts are unknown: {error}")
+            found.validities.append(None)
+            return None
         found.add(answer)
         if conversion is None:
             found.warnings.append(f"amounts are unknown: {answer.source} has no rate of {currency}")
@@ -201,10 +209,10 @@ class MarketService:
         return conversion
 
     def _named(
-        self, market: Market, names: tuple[str, ...], beyond: Mapping[str, Resolution]
+        self, market: Market, names: tuple[str, ...], additions: Additions
     ) -> tuple[Collection[Coin], tuple[str, ...]]:
         index = self._coins.index(market)
-        resolved = {name: beyond.get(name) or index.find(name) for name in names}
+        resolved = {name: additions.coins.get(name) or index.find(name) for name in names}
         found = [one for one in resolved.values() if one]
         unknown = [name for name, resolution in resolved.items() if resolution is None]
         if not found:
@@ -213,6 +221,9 @@ class MarketService:
         coins = {(one.coin.id or id(one.coin)): one.coin for one in found}
         notes = [note for resolution in found for note in resolution.warnings]
         for place, name in enumerate(unknown):
+            if name in additions.not_looked_up:
+                notes.append(f"{name!r} is not in the list, and could not be looked up")
+                continue
             suggested = ", ".join(index.suggestions(name) if place < MOST_HELPED else ())
             hint = f"; did you mean {suggested}?" if suggested else ""
             notes.append(f"no coin is known as {name!r}{hint}")
@@ -224,6 +235,7 @@ class _Found:
     """Additions while they are gathered. `answers` are those that have the coins."""
 
     answers: list[Answer[Coin | None]] = field(default_factory=list)
+    not_looked_up: list[str] = field(default_factory=list)
     coins: dict[str, Resolution] = field(default_factory=dict)
     sparklines: Sparklines | None = None
     warnings: list[str] = field(default_factory=list)

@@ -104,7 +104,7 @@ class SymbolIndex:
             return Resolution(best, True)
         warnings = []
         if len(coins) > 1:
-            others = ", ".join(str(coin.id) for coin in coins[1:])
+            others = ", ".join(coin.id or f"{coin.name} (without an id)" for coin in coins[1:])
             warnings.append(f"{symbol} is ambiguous: {best.id} is the best ranked, not {others}")
         if namesake not in coins:
             warning = f"{symbol} is the ticker of {best.id}, and {namesake.id} is another coin's id"
