@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -34,7 +35,11 @@ async def test_the_newest_candles_end_with_the_open_one(
     assert [row["closed"] for row in rows] == [True] * 49 + [False]
     assert stamps(answer) == [rows[-1]["timestamp"] - step * back for back in range(49, -1, -1)]
     assert rows[-1]["timestamp"] in (now_ms() // step * step, (now_ms() - 5_000) // step * step)
-    assert set(rows[0]) == {"timestamp", "open", "high", "low", "close", "volume", "closed"}
+    names = {"timestamp", "open", "high", "low", "close", "volume", "closed", "time"}
+    assert set(rows[0]) == names
+    for row in rows:
+        opened = datetime.fromisoformat(row["time"])
+        assert opened.timestamp() * 1000 == row["timestamp"]
     assert answer.json()["meta"]["source"] == "binance"
 
 

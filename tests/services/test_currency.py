@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from math import inf, nan
 from typing import Any
@@ -17,7 +17,7 @@ from backend.errors import AllProvidersFailed
 from backend.identity.currencies import CURRENCIES
 from backend.models.answer import Answer
 from backend.models.market import Coin
-from backend.models.rates import ExchangeRates, PastRates, RatesQuery
+from backend.models.rates import ExchangeRates, OlderRate, PastRates, RatesQuery
 from backend.services.currency import (
     NEAR_AN_HOUR,
     Conversion,
@@ -235,6 +235,7 @@ async def test_without_memory_the_earlier_rates_are_unknown(stand: Stand) -> Non
     assert (conversion.hour_ago, conversion.day_ago) == (None, None)
     assert conversion.notes == (
         "changes over 1 h, 24 h, 7 d are unknown in EUR: no exchange rate of that time is known",
+        "high and low are those in dollars at the present rate of EUR",
     )
 
 
@@ -473,3 +474,42 @@ async def test_the_rate_of_a_coin_is_not_used_when_it_is_older_than_an_hour(
 ) -> None:
     _, conversion = await CurrencyService(OldRates(age_s)).conversion("BTC")
     assert (conversion is not None) is is_known
+
+
+# A currency that only the first provider has
+
+
+async def test_a_currency_that_the_fallback_lacks_keeps_its_last_rate_with_its_own_source() -> None:
+    class Sources:
+        def __init__(self) -> None:
+            self.answers = [
+                Answer(ExchangeRates({"EUR": 0.9, "BTC": 2e-5}), "coinbase_rates", EPOCH, 1.0),
+                Answer(
+                    ExchangeRates({"EUR": 0.91}, EPOCH - timedelta(days=1)),
+                    "frankfurter",
+                    EPOCH + timedelta(minutes=20),
+                    1.0,
+                ),
+            ]
+
+        async def fetch(self, query: RatesQuery) -> Answer[ExchangeRates]:
+            return self.answers.pop(0)
+
+    service = CurrencyService(RatesMonitor(Sources()))
+    await service.conversion("EUR")
+    answer, conversion = await service.conversion("BTC")
+    assert answer.source == "frankfurter"
+    assert conversion is not None
+    assert (conversion.rate, conversion.source, conversion.as_of) == (2e-5, "coinbase_rates", EPOCH)
+
+
+async def test_the_last_rate_of_a_coin_is_used_for_an_hour_only() -> None:
+    class Late:
+        async def fetch(self, query: RatesQuery) -> Answer[ExchangeRates]:
+            older = {"BTC": OlderRate(2e-5, "coinbase_rates", EPOCH)}
+            data = ExchangeRates({"EUR": 0.9}, older=older | {"RUB": replace(older["BTC"])})
+            return Answer(data, "frankfurter", EPOCH + timedelta(minutes=61), 1.0)
+
+    service = CurrencyService(Late())
+    assert (await service.conversion("BTC"))[1] is None
+    assert (await service.conversion("RUB"))[1] is not None

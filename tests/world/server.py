@@ -57,7 +57,7 @@ TRUE_LIMITS = {
     **dict.fromkeys(feeds.PUBLISHERS, (14, 3_600.0)),
     "alternative_me": (60, 60.0),
     "coinmarketcap": (1, 60.0),
-    "coinpaprika": (1, 300.0),
+    "coinpaprika": (2, 300.0),
     "etherscan": (3, 1.0),
     "etherscan_backup": (3, 1.0),
     **{f"{chain}_rpc": (60, 60.0) for chain in feeds.EVM_CHAINS},

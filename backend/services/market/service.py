@@ -68,7 +68,7 @@ class Additions:
     @property
     def version(self) -> tuple[Any, ...]:
         """Differs where the rows or the warnings of a view do."""
-        return self.refresh_ids, self.warnings
+        return self.refresh_ids, self.warnings, self.not_looked_up
 
 
 NO_ADDITIONS = Additions()

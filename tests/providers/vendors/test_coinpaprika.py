@@ -57,8 +57,9 @@ def test_the_list_is_one_call_of_up_to_6_mib() -> None:
     assert coinpaprika.build_tickers(QuotesQuery(), CONTEXT) == (call,)
 
 
-def test_the_plan_is_one_call_in_five_minutes_and_18_000_a_month() -> None:
-    windows = (Window(1, 300), Window(18_000, 30 * 86_400.0, kind="month"))
+def test_the_plan_is_two_calls_in_five_minutes_and_18_000_a_month() -> None:
+    """A list and the global figures."""
+    windows = (Window(2, 300), Window(18_000, 30 * 86_400.0, kind="month"))
     plan = Plan("keyless", ("https://api.coinpaprika.com",), windows)
     assert plan == coinpaprika.KEYLESS
     assert all(one.parse_in_thread for one in coinpaprika.ADAPTER.operations[:1])

@@ -230,8 +230,10 @@ async def test_only_unknown_names_are_an_error(stand: Stand) -> None:
 async def test_a_failed_lookup_among_known_names_is_a_warning(stand: Stand) -> None:
     stand.coins.error = DOWN
     answer, additions = await stand.asked(names=("ALP", "far"))
-    assert additions.warnings == ("'far' is not in the list, and could not be looked up",)
+    assert additions.not_looked_up == ("far",)
     assert answer.validity is None
+    page = stand.service.top(answer.data, MarketView(names=("ALP", "far")), additions)
+    assert page.warnings == ("'far' is not in the list, and could not be looked up",)
 
 
 async def test_a_failed_lookup_of_all_names_is_the_error(stand: Stand) -> None:
@@ -316,10 +318,12 @@ async def test_a_currency_without_a_rate_gives_nulls_and_a_named_warning(stand: 
     assert row.sparkline_7d is None, "these are dollars"
 
 
-async def test_while_no_provider_has_rates_the_error_passes(stand: Stand) -> None:
+async def test_while_no_provider_has_rates_the_amounts_are_unknown(stand: Stand) -> None:
     stand.rates.error = DOWN
-    with pytest.raises(AllProvidersFailed):
-        await stand.asked(currency="EUR")
+    page = await stand.page(currency="EUR")
+    assert {row.price for row in page.rows} == {None}
+    assert any("amounts are unknown" in warning for warning in page.warnings)
+    assert (page.currency, page.conversion) == ("EUR", None)
 
 
 async def test_sparklines_are_never_shown_in_another_currency(stand: Stand) -> None:
@@ -380,6 +384,7 @@ async def test_the_changes_that_are_unknown_are_named(stand: Stand) -> None:
     page = await stand.page(currency="EUR")
     assert page.warnings == (
         "changes over 1 h, 7 d are unknown in EUR: no exchange rate of that time is known",
+        "high and low are those in dollars at the present rate of EUR",
     )
 
 
