@@ -207,9 +207,8 @@ def _thinned(history: Iterable[PastRates]) -> tuple[PastRates, ...]:
 
 def _bounded(amount: float) -> float | None:
     """The amount without a float's noise; None where it is too large or too small to be one."""
-    if amount != 0 and not SMALLEST < abs(amount) < LARGEST:
-        return None
-    return float(f"{amount:.{DIGITS}g}")
+    rounded = float(f"{amount:.{DIGITS}g}")
+    return rounded if rounded == 0 or SMALLEST < abs(rounded) < LARGEST else None
 
 
 def _agree(one: float, other: float) -> bool:
