@@ -17,10 +17,11 @@ CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")]
 
 @validated(frozen=True, slots=True, config=STRICT)
 class PastRates:
-    """The rates of an earlier time."""
+    """The rates of an earlier time, as `source` reported them."""
 
     at: Instant
     rates: Mapping[CurrencyCode, Positive]
+    source: str
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -48,9 +49,11 @@ class ExchangeRates:
     history: tuple[PastRates, ...] = ()
     older: Mapping[CurrencyCode, OlderRate] = field(default_factory=dict)
 
-    def before(self, code: str, at: datetime, near: timedelta) -> float | None:
-        """The rate of the currency at about `at`; None if none is known within `near`."""
-        nearest = min(self.history, key=lambda past: abs(past.at - at), default=None)
+    def before(self, code: str, source: str, at: datetime, near: timedelta) -> float | None:
+        """The rate of the currency at about `at`, by the same source: two sources differ by more
+        than a currency moves in an hour. None if none is known within `near`."""
+        own = (past for past in self.history if past.source == source)
+        nearest = min(own, key=lambda past: abs(past.at - at), default=None)
         if nearest is None or abs(nearest.at - at) > near:
             return None
         return nearest.rates.get(code)

@@ -165,7 +165,8 @@ class RatesMonitor:
             else:
                 self._pending[code] = rate
                 refused.append(code)
-        self._history = _thinned((*self._history, PastRates(answer.fetched_at, kept)))
+        past = PastRates(answer.fetched_at, kept, answer.sources[0])
+        self._history = _thinned((*self._history, past))
         older = {
             code: last
             for code, last in self._last.items()
@@ -242,7 +243,7 @@ class CurrencyService:
             found.rate,
             found.source,
             found.at,
-            data.before(currency, at - timedelta(days=1), NEAR_A_DAY),
-            data.before(currency, at - timedelta(hours=1), NEAR_AN_HOUR),
+            data.before(currency, found.source, at - timedelta(days=1), NEAR_A_DAY),
+            data.before(currency, found.source, at - timedelta(hours=1), NEAR_AN_HOUR),
             answer.stale_reason if answer.stale else None,
         )

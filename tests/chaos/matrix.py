@@ -34,7 +34,7 @@ fail, too.
 
 #: One process a core. The plugins that are left out take seconds to import.
 PYTEST = (
-    *("-m", "pytest", "-q", "tests/chaos", "--show-capture=no", "-m", "chaos"),
+    *("-m", "pytest", "-q", "tests/chaos", "tests/simulation", "--show-capture=no", "-m", "chaos"),
     *("-n", "2", "--dist", "worksteal", "-p", "no:schemathesis", "-p", "no:hypothesispytest"),
 )
 

@@ -182,7 +182,10 @@ async def test_codes_that_nobody_can_ask_for_are_dropped(stand: Stand) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -0.9, nan, inf, -inf, 1e31, 1e-31, "0.9", True, None])
 def test_what_is_no_rate_is_refused_by_the_model(rate: Any) -> None:
-    for made in (lambda: ExchangeRates({"EUR": rate}), lambda: PastRates(EPOCH, {"EUR": rate})):
+    for made in (
+        lambda: ExchangeRates({"EUR": rate}),
+        lambda: PastRates(EPOCH, {"EUR": rate}, "coinbase_rates"),
+    ):
         with pytest.raises(ValidationError):
             made()
 
@@ -513,3 +516,24 @@ async def test_the_last_rate_of_a_coin_is_used_for_an_hour_only() -> None:
     service = CurrencyService(Late())
     assert (await service.conversion("BTC"))[1] is None
     assert (await service.conversion("RUB"))[1] is not None
+
+
+async def test_changes_are_never_between_the_rates_of_two_sources() -> None:
+    past = PastRates(EPOCH - timedelta(days=1), {"EUR": 0.9}, "frankfurter")
+
+    class Live:
+        async def fetch(self, query: RatesQuery) -> Answer[ExchangeRates]:
+            data = ExchangeRates({"EUR": 0.92}, history=(past,))
+            return Answer(data, self.source, EPOCH, 1.0)
+
+        source = "coinbase_rates"
+
+    live = Live()
+    service = CurrencyService(live)
+    _, conversion = await service.conversion("EUR")
+    assert conversion is not None
+    assert conversion.day_ago is None
+    live.source = "frankfurter"
+    _, conversion = await service.conversion("EUR")
+    assert conversion is not None
+    assert conversion.day_ago == 0.9

@@ -39,6 +39,7 @@ def test_hot_keys_are_never_older_than_a_quarter_of_an_hour(name: str, days: flo
     assert month.vendors.paths["coingecko_free", "sparklines"] <= days * 24 + 1
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_a_month_of_eight_hot_keys_with_restarts_and_dead_providers() -> None:
     """10,000 calls a month last to its end."""

@@ -111,7 +111,7 @@ class Stand:
 
     def remember(self, day_ago: float | None, hour_ago: float | None = None) -> None:
         past = [
-            PastRates(EPOCH - timedelta(hours=hours), {"EUR": rate})
+            PastRates(EPOCH - timedelta(hours=hours), {"EUR": rate}, "coinbase_rates")
             for hours, rate in ((24, day_ago), (1, hour_ago))
             if rate
         ]
