@@ -95,7 +95,7 @@ ALL_SUBJECTS = (
     Subject("coingecko_free", OHLC),
     *(Subject(name, OHLC, ("coingecko_free",)) for name in ("binance", "bitstamp", "kraken")),
     *(Subject(name, OHLC, ("coingecko_free",), calls=4) for name in ("coinbase", "okx")),
-    Subject("cryptopanic", NEWS, FEEDS[:1], 900.0, is_keyed=True),
+    Subject("cryptopanic", NEWS, FEEDS[:1], 1000.0, is_keyed=True),
     Subject("newsapi", NEWS, FEEDS[1:2], 1000.0, is_keyed=True),
     *(Subject(name, NEWS, (FEEDS[place - 1],)) for place, name in enumerate(FEEDS)),
     Subject("alternative_me", SENTIMENT, ("coinmarketcap",)),
