@@ -143,6 +143,22 @@ class Answer(Generic[T_co]):
         changed = replace(self, data=data, warnings=(*self.warnings, *warnings), late_answer=None)  # type: ignore[arg-type] # replace() can't change a type argument
         return cast("Answer[T]", changed)
 
+    def converted(
+        self,
+        convert: "Callable[[Answer[T_co]], Answer[T]]",
+        convert_late: "Callable[[Answer[T_co]], Answer[T]] | None" = None,
+    ) -> "Answer[T]":
+        """`convert` of this answer, and of the late one when it comes; with `convert_late` that is
+        applied to the late one."""
+        made, later = convert(self), self.late_answer
+        if later is None:
+            return made
+
+        async def converted_later() -> "Answer[T]":
+            return (convert_late or convert)(await later())
+
+        return replace(made, late_answer=converted_later)
+
     def depending_on(self, validity: Validity | None) -> "Answer[T_co]":
         """Reusable only while `validity` holds too; None: not reusable."""
         own = self.validity

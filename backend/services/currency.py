@@ -90,7 +90,7 @@ class Conversion:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Warnings about what cannot be told in the currency."""
+        """Warnings about the figures that are unknown in the currency."""
         unknown = [
             name for name, rate in (("1 h", self.hour_ago), ("24 h", self.day_ago)) if rate is None
         ]
@@ -131,15 +131,7 @@ class RatesMonitor:
         return f"<RatesMonitor {len(self._last)} currencies, {len(self._history)} remembered>"
 
     async def fetch(self, query: RatesQuery) -> Answer[ExchangeRates]:
-        answer = await self._rates.fetch(query)
-        checked = self._checked(answer)
-        if later := answer.late_answer:
-
-            async def checked_later() -> Answer[ExchangeRates]:
-                return self._checked(await later())
-
-            checked = replace(checked, late_answer=checked_later)
-        return checked
+        return (await self._rates.fetch(query)).converted(self._checked)
 
     def adopt(self, answer: Answer[ExchangeRates]) -> None:
         """Goes on from an answer of an earlier run or of another process."""
@@ -226,7 +218,7 @@ class CurrencyService:
         """The rate of `currency`, with the answer that has it; None where that answer has none.
 
         The rate of a coin that is older than an hour counts as none: coins move within hours.
-        Raises SourceUnavailable while no provider tells any rate.
+        Raises SourceUnavailable while no provider has any rate.
         """
         answer = await self._rates.fetch(RatesQuery())
         at, data = answer.fetched_at, answer.data

@@ -28,22 +28,20 @@ class GasSource:
     async def fetch(self, query: GasQuery) -> Answer[GasFees]:
         head = self._heads[query.chain]
         answer = await self._fees.fetch(replace(head.known, is_urgent=query.is_urgent))
-        head.track(answer)
-        shown = head.shown(answer)
-        if later := answer.late_answer:
 
-            async def checked_later() -> Answer[GasFees]:
-                """Checks it again: the first answer's block was not known when it was requested."""
-                late = await later()
-                try:
-                    head.known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
-                except ValueError as error:
-                    raise MalformedResponse(str(error)) from None
-                head.track(late)
-                return head.shown(late)
+        def tracked(answer: Answer[GasFees]) -> Answer[GasFees]:
+            head.track(answer)
+            return head.shown(answer)
 
-            shown = replace(shown, late_answer=checked_later)
-        return shown
+        def checked(late: Answer[GasFees]) -> Answer[GasFees]:
+            """Checks it again: the first answer's block was not known when it was requested."""
+            try:
+                head.known.refuse_other_heads(late.data.block, _epoch_ms(late.fetched_at))
+            except ValueError as error:
+                raise MalformedResponse(str(error)) from None
+            return tracked(late)
+
+        return answer.converted(tracked, checked)
 
     def adopt(self, answer: Answer[GasFees]) -> None:
         """Goes on from an answer of an earlier run or of another process. May be called at any

@@ -1,7 +1,6 @@
 """The source of the market: merges providers' answers and venues' tickers into one list."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
@@ -73,14 +72,7 @@ class UniverseSource:
         answer = await self._quotes.fetch(asked)
         if is_list_due:
             self._list_due_at = answer.fetched_at + LIST_PAUSE  # unless it is a list
-        market = self._absorbed(answer)
-        if later := answer.late_answer:
-
-            async def absorbed_later() -> Answer[Market]:
-                return self._absorbed(await later())
-
-            market = replace(market, late_answer=absorbed_later)
-        return market
+        return answer.converted(self._absorbed)
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
         self._note_times(answer)
