@@ -30,7 +30,7 @@ _OTHER_SLUGS: Mapping[str, tuple[str, str]] = {
     "terra-luna-2": ("LUNA", "terra-luna-v2 terra"),
     "the-open-network": ("TON", "toncoin"),
     "theta-token": ("THETA", "theta-network"),
-    "usd-coin": ("USDC", "usdc"),
+    "usd-coin": ("USDC", "usd-coin usdc"),
     "xdce-crowd-sale": ("XDC", "xinfin xdc-network"),
 }
 #: Coins whose id is also the other vendors' name for them.
@@ -78,7 +78,6 @@ SURE_IDS: Mapping[tuple[str, str], str] = {
     for coin_id, symbol, slugs in (
         *((coin_id, symbol, coin_id) for coin_id, symbol in _SAME_SLUGS.items()),
         *((coin_id, symbol, slugs) for coin_id, (symbol, slugs) in _OTHER_SLUGS.items()),
-        ("usd-coin", "USDC", "usd-coin"),
     )
     for slug in slugs.split()
 }
@@ -86,8 +85,8 @@ SURE_IDS: Mapping[tuple[str, str], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ForeignName:
-    """What another vendor's list tells of a coin: the names, the addresses of the contracts, the
-    price in USD and the rank."""
+    """A coin in another vendor's list: the names, the addresses of the contracts, the price in
+    USD and the rank."""
 
     symbol: str
     slug: str

@@ -75,7 +75,7 @@ def guessed_instruments(
     base: str, currency: str = DOLLAR, listed: Collection[str] = ()
 ) -> tuple[Instrument, ...]:
     """The instruments that probably trade a coin in `currency`, at the venues that are not in
-    `listed`: those have not told their own yet. None for a ticker of which no name can be made.
+    `listed`: those have not reported their own yet. None for a ticker that gives no valid name.
 
     A guess proves nothing: the price of its candles must be the coin's.
     """

@@ -75,7 +75,7 @@ class CoinsQuery(Query[Ranking]):
 class CoinQuery(Query[Coin | None]):
     """The query for one coin, by CoinGecko's id or by its ticker; None for a coin without a market.
 
-    A ticker stands for the best-ranked coin that has it.
+    A ticker means the best-ranked coin that has it.
     """
 
     category: ClassVar[str] = "coins"

@@ -22,7 +22,7 @@ class GlobalMarket:
     """All coins together. Amounts are in USD, until they are converted; dominances and changes are
     in percent (1.5 is 1.5 %).
 
-    `active_coins` counts the coins that the provider follows; figures that it does not tell are
+    `active_coins` counts the coins that the provider follows; figures that it does not report are
     None.
     """
 

@@ -37,7 +37,7 @@ class OlderRate:
 class ExchangeRates:
     """Units of each currency for one US dollar: `EUR: 0.92`, `JPY: 150.1`, `BTC: 0.000016`.
 
-    `as_of` is the time or the day of the rates where the provider tells it, else None. `refused`
+    `as_of` is the time or the day of the rates where the provider reports it, else None. `refused`
     names the currencies whose rate was left out: zero, not a number, or of an odd code. `history`
     has the rates of the last day, oldest first, and `older` the last rates of currencies that this
     provider does not have; a provider leaves both empty.

@@ -99,7 +99,7 @@ class Period:
 
     def frees_in_s(self, minute: int | None) -> float:
         """Seconds until the calls of `minute` are over: with the calendar's period, or when they
-        leave a sliding one. None stands for calls in flight, which stay for the whole period."""
+        leave a sliding one. None: calls in flight, which stay for the whole period."""
         if self.is_calendar:
             return self.reset_s
         if minute is None:
@@ -148,7 +148,7 @@ def _anchored(year: int, month: int, day: int) -> datetime:
 class MinuteLog:
     """Amounts by minute of the epoch, oldest first.
 
-    `assumed` are those amounts that stand for unknown time before the start.
+    `assumed` are the amounts that are assumed for unknown time before the start.
     """
 
     def __init__(self, known: Mapping[int, int], assumed: Mapping[int, int]) -> None:

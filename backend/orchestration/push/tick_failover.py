@@ -16,7 +16,7 @@ SWITCH_AFTER_S = 3.0
 RETURN_AFTER_S = 60.0
 #: Interval at which the venues are compared, in seconds.
 CHECK_S = 1.0
-#: The instruments of a venue that has to be told all of them are chosen anew after this, in
+#: Interval at which the instruments are chosen anew for a venue that must get all of them, in
 #: seconds.
 CHOOSE_AGAIN_S = 600.0
 #: Ticks that wait for the consumer; then the venues' connections wait.

@@ -46,11 +46,11 @@ def build_mempool(_query: GasQuery, _context: Context) -> tuple[Call, ...]:
 
 def parse_mempool(query: GasQuery, payloads: Sequence[Any], context: Context) -> GasFees:
     """The fees for the next block, for half an hour and for an hour."""
-    told, height = payloads
-    rates = [told[name] for name in TIERS if name in told]
+    by_name, height = payloads
+    rates = [by_name[name] for name in TIERS if name in by_name]
     if rates != sorted(rates, reverse=True):
         raise ValueError("the fees rise along their order")
-    fast, average, slow = (told[name] for name in TIERS[:3])
+    fast, average, slow = (by_name[name] for name in TIERS[:3])
     return _fees(query, (slow, average, fast), height, context)
 
 

@@ -67,34 +67,34 @@ def _slug(row: Any) -> str:
 
 def _listed(provider: str, row: Any) -> ListedCoin:
     figures = row["quotes"]["USD"]
-    price, percentage = _told(figures["price"]), _told(figures.get("percent_change_24h"))
-    updated, highest = _told(row.get("last_updated")), _told(figures.get("ath_price"))
+    price, percentage = _known(figures["price"]), _known(figures.get("percent_change_24h"))
+    updated, highest = _known(row.get("last_updated")), _known(figures.get("ath_price"))
     if price is not None and highest is not None and price > highest * RANGE_SLACK:
         raise ValueError("a price far above its all-time high")  # there is no 24 h range
     coin = Coin(
         id=None,
         symbol=row["symbol"].upper(),
-        name=_told(row.get("name")),
+        name=_known(row.get("name")),
         image=None,
         market_cap_rank=_rank(row),
         price=price,
-        market_cap=plausible_market_cap(known_amount(_told(figures.get("market_cap")))),
-        volume_24h=_told(figures.get("volume_24h")),
+        market_cap=plausible_market_cap(known_amount(_known(figures.get("market_cap")))),
+        volume_24h=_known(figures.get("volume_24h")),
         high_24h=None,
         low_24h=None,
         price_change_24h=change_of(price, percentage),
         price_change_percentage_24h=percentage,
-        circulating_supply=known_amount(_told(row.get("circulating_supply"))),  # not in free plans
+        circulating_supply=known_amount(_known(row.get("circulating_supply"))),  # not in free plans
         last_updated=None if updated is None else iso_instant(updated),
         source=provider,
-        price_change_percentage_1h=_told(figures.get("percent_change_1h")),
-        price_change_percentage_7d=_told(figures.get("percent_change_7d")),
+        price_change_percentage_1h=_known(figures.get("percent_change_1h")),
+        price_change_percentage_7d=_known(figures.get("percent_change_7d")),
     )
     return ListedCoin(coin, _slug(row))
 
 
-def _told(value: Any) -> Any:
-    """The value; None for an empty text, which stands for a missing value."""
+def _known(value: Any) -> Any:
+    """The value; None for an empty text, with which the vendor marks a missing value."""
     return None if value == "" else value
 
 
@@ -105,10 +105,10 @@ def parse_global(_query: GlobalQuery, payloads: Sequence[Any], context: Context)
     return GlobalMarket(
         market_cap=total_in_dollars(figures["market_cap_usd"]),
         volume_24h=total_in_dollars(figures["volume_24h_usd"]),
-        market_cap_change_percentage_24h=_told(figures.get("market_cap_change_24h")),
+        market_cap_change_percentage_24h=_known(figures.get("market_cap_change_24h")),
         btc_dominance=figures["bitcoin_dominance_percentage"],
         eth_dominance=None,
-        active_coins=_told(figures.get("cryptocurrencies_number")),
+        active_coins=_known(figures.get("cryptocurrencies_number")),
         last_updated=datetime.fromtimestamp(stamp_s, UTC),
     )
 

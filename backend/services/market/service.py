@@ -51,10 +51,10 @@ class MarketView:
 class Additions:
     """What a view needs besides the ranked list.
 
-    `coins` are those beyond the list by the name that the reader gave (`not_looked_up`: the names
-    of which no provider told anything), `conversion` that from
-    dollars (None: none is needed, or `currency` has no rate). `refresh_ids` are those of the
-    answers that these came from: a view is made again when `version` changes.
+    `coins` are those beyond the list, by the name that the reader gave. `not_looked_up` are names
+    for which no provider could be asked. `conversion` is that from dollars; None if none is needed,
+    or if `currency` has no rate. `refresh_ids` are those of the answers that these came from: a
+    view is made again when `version` changes.
     """
 
     currency: str = DOLLAR
