@@ -12,7 +12,7 @@ from tests.attacks.attack import Scene, Tally
 from tests.attacks.ground import RESTLESS, Field, field_of, until_ranked
 from tests.attacks.providers import KEYS, Hostile, Spoil
 from tests.attacks.reading import QUESTIONS, read_for
-from tests.attacks.wire.scene import CATEGORY, RIVALS
+from tests.attacks.wire.scene import CATEGORY, all_rivals
 from tests.world import data
 from tests.world.push import PushWorld
 from tests.world.server import WITH_SECOND_INDEX
@@ -51,7 +51,7 @@ async def asked(field: Field, name: str, spoil: Spoil | None, path: str = "") ->
     """The answer of `name` alone, which sends what `spoil` makes: its rivals are out."""
     category = CATEGORY.get(name, "news")
     world = field.world
-    world.faults = {rival: "http500" for rival in RIVALS[category] if rival != name}
+    world.faults = {rival: "http500" for rival in all_rivals(category) if rival != name}
     world.spoilt = {name: spoil} if spoil else {}
     calls = world.calls[name]
     for _ in range(25):

@@ -36,6 +36,8 @@ RIVALS = {
     "gas": ("etherscan", "etherscan_backup", "ethereum_rpc"),
     "news": (),
 }
+#: Providers of another category that answer here, too, while all rivals fail.
+SUBSTITUTES = {"market": ("coinmarketcap",)}
 #: Of those that have rivals.
 CATEGORY = {name: category for category, rivals in RIVALS.items() for name in rivals}
 #: After so many good answers a failure is history to the gateway.
@@ -149,13 +151,17 @@ def first(count: int, spoil: Spoil) -> Spoil:
     return send
 
 
+def all_rivals(category: str) -> tuple[str, ...]:
+    return (*RIVALS[category], *SUBSTITUTES.get(category, ()))
+
+
 async def heal(field: Field, tally: Tally, victims: tuple[str, ...]) -> None:
     """Whoever sent bad answers is asked and believed again, now that its rivals are out. Ten good
     answers in a row, and its failures are history: the next attack finds it steady."""
     if not victims:
         return
     world, categories = field.world, categories_of(victims)
-    rivals = {name for category in categories for name in RIVALS[category]}
+    rivals = {name for category in categories for name in all_rivals(category)}
     world.spoilt, world.faults = {}, dict.fromkeys(rivals - {*victims}, "http500")
     states = await until_active(field, victims, categories)
     for category in categories:
