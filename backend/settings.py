@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -25,8 +26,6 @@ from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read
 S = TypeVar("S", bound=BaseSettings)
 
 ENV_FILE = ".env"
-#: Variables of the contract that this version does not support.
-UNSUPPORTED = ("REDIS_URL",)
 #: Largest number of invalid lines of that file, and of misspelt names, that are logged one by one.
 MAX_WARNINGS = 20
 
@@ -46,6 +45,8 @@ Origins = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_origins)]
 GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(forms.parse_gateway_keys)]
 ProviderKey = Annotated[SecretStr | None, _parsed(forms.parse_provider_key)]
 BaseUrls = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_base_urls)]
+RedisUrl = Annotated[SecretStr | None, _parsed(forms.parse_redis_url)]
+ClusterName = Annotated[str, _parsed(forms.parse_cluster_name)]
 StreamUrl = Annotated[str | None, _parsed(forms.parse_stream_url)]
 
 
@@ -89,6 +90,17 @@ class Settings(_EnvironmentSettings):
     log_level: LogLevel = "INFO"
     #: File for data that outlives a restart; None: nothing is stored.
     state_path: OptionalPath = Path("state/gateway.sqlite")
+
+    #: A Valkey or Redis that several processes share; None: this process is the whole gateway.
+    redis_url: RedisUrl = None
+    #: Worker processes of this machine.
+    workers: int = Field(1, ge=1, le=64)
+    #: Gateways of one name on one Valkey are one.
+    cluster_name: ClusterName = "gateway"
+    #: Largest number of processes that ever run at once, on all machines; 0: that of `workers`.
+    cluster_size: int = Field(0, ge=0, le=1_000)
+    #: Whether this machine's processes may call providers for all others.
+    cluster_lead: bool = True
 
     #: Time for which an answer is fresh.
     cache_ttl_market: Seconds = 60
@@ -149,7 +161,14 @@ class Configuration:
         keys = [provider.api_key for provider in self.providers.values()]
         keys += self.gateway.gateway_api_keys
         own = tuple(key.get_secret_value() for key in keys if key)
-        return own + self.network.secrets()
+        return own + self.network.secrets() + _secrets_of(self.gateway.redis_url)
+
+
+def _secrets_of(url: SecretStr | None) -> tuple[str, ...]:
+    """The address itself and its password: the text of an error may show either."""
+    text = url.get_secret_value() if url else ""
+    password = urlsplit(text).password
+    return (text, unquote(password)) if password else ()
 
 
 def load_configuration(provider_names: Iterable[str]) -> Configuration:
@@ -157,13 +176,16 @@ def load_configuration(provider_names: Iterable[str]) -> Configuration:
     logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
     in_file, invalid_lines = _read_env_file()
-    for name, value in (in_file | os.environ).items():
-        if name.upper() in UNSUPPORTED and (value or "").strip():
-            raise SettingsError(f"{name.upper()}: is not supported by this version; leave it empty")
     gateway = _load(Settings, "")
     providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
     if gateway.cooldown_max < gateway.cooldown:
         raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
+    if gateway.workers > 1 and gateway.redis_url is None:
+        raise SettingsError(
+            "WORKERS: more than 1 needs REDIS_URL, the address of a Valkey or Redis"
+        )
+    if 0 < gateway.cluster_size < gateway.workers:
+        raise SettingsError("CLUSTER_SIZE: is smaller than WORKERS")
     network, ignored = read_network(os.environ)
     misplaced = [
         f"{name} is read from the environment only and is ignored in {ENV_FILE}"
@@ -195,7 +217,7 @@ def _read_env_file() -> tuple[dict[str, str | None], list[str]]:
 
 def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
     """Every variable that is read from the environment or from `.env`."""
-    own = [*Settings.model_fields, *UNSUPPORTED]
+    own = [*Settings.model_fields]
     each = [f"{name}_{one}" for name in provider_names for one in ProviderSettings.model_fields]
     return tuple(name.upper() for name in own + each)
 

@@ -15,7 +15,8 @@ from backend.settings import Configuration, ProviderSettings, load_configuration
 PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
 OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET
 MAX_STALE_OHLC REQUEST_DEADLINE PROVIDER_TIMEOUT COOLDOWN COOLDOWN_MAX CORS_ORIGINS
-GATEWAY_API_KEYS CLIENT_RATE_LIMIT TRUST_PROXY REDIS_URL STATE_PATH""".split()
+GATEWAY_API_KEYS CLIENT_RATE_LIMIT TRUST_PROXY REDIS_URL WORKERS CLUSTER_NAME
+CLUSTER_SIZE CLUSTER_LEAD STATE_PATH""".split()
 PROVIDER_VARIABLES = [
     f"{name.upper()}_{field}"
     for name in PROVIDERS
@@ -171,7 +172,12 @@ WRONG = [
     ("GATEWAY_API_KEYS", "pw geheim-pw-schlüssel good-key-pw,short"),
     ("CLIENT_RATE_LIMIT", "600 many 0/minute"),
     ("TRUST_PROXY", "-1 11 everybody"),
-    ("REDIS_URL", "redis://user:pw@h"),
+    ("REDIS_URL", "http://user:pw@h redis:// redis://:pw@h:0 redis://:pw@h:70000 redis://:pw@h:x"),
+    ("REDIS_URL", "redis://:pw@h/a redis://:pw@h/0?db=1 redis://:pw@[::1 unix://pw unix:pw h:6379"),
+    ("WORKERS", "0 -1 65 two 1.5"),
+    ("CLUSTER_SIZE", "-1 1001 all"),
+    ("CLUSTER_NAME", "{gw} a:b ä " + 65 * "x"),
+    ("CLUSTER_LEAD", "sometimes"),
 ]
 
 
@@ -246,12 +252,52 @@ def test_the_client_limit_is_600_a_minute_or_none(
     assert load().gateway.client_rate_limit == ()
 
 
-@pytest.mark.parametrize("variable", ["REDIS_URL"])
-def test_an_unsupported_setting_may_be_empty(
-    monkeypatch: pytest.MonkeyPatch, variable: str
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://h",
+        "redis://h:6379/0",
+        "rediss://user:geheim-pw%21@valkey.example:6380/15",
+        "valkey://:geheim-pw%21@[::1]:6379",
+        "valkeys://h/",
+        "unix:///run/valkey.sock",
+    ],
+)
+def test_the_address_of_the_shared_store_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    monkeypatch.setenv(variable, " ")
-    assert load().gateway.port == 7860
+    monkeypatch.setenv("REDIS_URL", text)
+    configuration = load()
+    url = configuration.gateway.redis_url
+    assert url is not None
+    assert url.get_secret_value() == text
+    assert text not in repr(configuration)
+    if "pw" in text:
+        assert {text, "geheim-pw!"} <= set(configuration.secrets())
+
+
+def test_no_address_is_no_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", " ")
+    assert load().gateway.redis_url is None
+
+
+def test_several_workers_need_a_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "2")
+    problem = "WORKERS: more than 1 needs REDIS_URL, the address of a Valkey or Redis"
+    assert refusal() == problem
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
+    assert load().gateway.workers == 2
+
+
+def test_a_cluster_has_at_least_the_workers_of_one_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
+    monkeypatch.setenv("WORKERS", "4")
+    monkeypatch.setenv("CLUSTER_SIZE", "3")
+    assert refusal() == "CLUSTER_SIZE: is smaller than WORKERS"
+    monkeypatch.setenv("CLUSTER_SIZE", "0")
+    assert load().gateway.cluster_size == 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ _LIMIT = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day|
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")
 _PROVIDER_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _GATEWAY_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
+_SCHEMES = ", ".join(REDIS_SCHEMES)
+_DATABASE = re.compile(r"(/(\d{1,3})?)?")
+_CLUSTER_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,33 @@ def parse_stream_url(text: str) -> str:
     if url and not (is_address and is_bare and parts.port != 0):
         raise ValueError("must be one URL like wss://host:443, or empty")
     return url
+
+
+def parse_redis_url(text: str) -> SecretStr | None:
+    """The address of a Valkey or Redis, with an optional user, password and database number."""
+    if not text:
+        return None
+    parts = urlsplit(text)
+    problem = f"must be like redis://user:password@host:6379/0; its scheme is one of {_SCHEMES}"
+    if parts.scheme not in REDIS_SCHEMES or parts.query or parts.fragment:
+        raise ValueError(problem)
+    if parts.scheme == "unix":
+        if not parts.path.startswith("/"):
+            raise ValueError("must have the path of a socket, like unix:///run/valkey.sock")
+        return SecretStr(text)
+    try:
+        has_port = parts.port != 0
+    except ValueError:
+        has_port = False
+    if not (has_port and _is_host(parts.hostname) and _DATABASE.fullmatch(parts.path)):
+        raise ValueError(problem)
+    return SecretStr(text)
+
+
+def parse_cluster_name(text: str) -> str:
+    if not _CLUSTER_NAME.fullmatch(text):
+        raise ValueError("must have 1 to 64 letters, digits, dots, hyphens or underscores")
+    return text
 
 
 def parse_provider_key(text: str) -> SecretStr | None:

@@ -1,0 +1,117 @@
+"""The interfaces between the cluster and the parts of the gateway that use it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+#: `single`: REDIS_URL is empty. `leader`: calls providers for all. `follower`: asks the leader.
+#: `island`: the store is away, or nobody leads; it calls within its share. `excluded`: its settings
+#: differ from those of the running processes, so that it calls nobody.
+Role = Literal["single", "leader", "follower", "island", "excluded"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+#: Channels of the bus: the leader's signs of life, questions to the leader, its answers, the
+#: venues' ticks, what clients have used of their limits, and the leader's status.
+Channel = Literal["leader", "ask", "answers", "ticks", "wants", "hits", "status"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+
+#: Receives the sender's process id and the message.
+Handler = Callable[[str, bytes], None]
+
+
+class Bus(Protocol):
+    """Messages to the other processes of the cluster: at most once, unordered between senders.
+
+    What is sent while the store is away is lost. A process does not receive its own messages.
+    """
+
+    def publish(self, channel: Channel, message: bytes) -> None:
+        """Sends without waiting. Never raises."""
+
+    def subscribe(self, channel: Channel, handler: Handler) -> None:
+        """Calls `handler` with each message of another process, in the event loop. It must not
+        block; what it raises is logged and costs no other message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process of the cluster, as it describes itself. `name` is `<host>/<worker>`; `seen_at` is
+    in epoch seconds by the store's clock."""
+
+    process: str
+    name: str
+    role: Role
+    version: str
+    readers: int = 0
+    seen_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """The cluster as one process sees it, without I/O.
+
+    `leader` is the leader's name, None where nobody is known to lead; `term` rises with each
+    takeover. `reason` says why the process is an island, or which setting excludes it.
+    """
+
+    name: str
+    process: str
+    role: Role
+    size: int
+    leader: str | None
+    term: int
+    is_connected: bool
+    reason: str | None
+    members: tuple[Member, ...] = ()
+
+
+class Cluster(Protocol):
+    """This process's part in the cluster."""
+
+    bus: Bus
+
+    @property
+    def leads(self) -> bool:
+        """True while this process may call providers within the limits of all."""
+
+    @property
+    def hears_leader(self) -> bool:
+        """True while another process leads and its messages arrive."""
+
+    def state(self) -> ClusterState:
+        """For the status, the metrics and the page."""
+
+
+class SilentBus:
+    """The bus of a single process: there is nobody to hear or to be heard by."""
+
+    def publish(self, channel: Channel, message: bytes) -> None:
+        """Sends nothing."""
+
+    def subscribe(self, channel: Channel, handler: Handler) -> None:
+        """Nothing will come."""
+
+
+class SingleProcess:
+    """The part of the only process: it leads, without a store and without a task."""
+
+    leads = True
+    hears_leader = False
+
+    def __init__(self) -> None:
+        self.bus: Bus = SilentBus()
+
+    def __repr__(self) -> str:
+        return "<SingleProcess>"
+
+    def state(self) -> ClusterState:
+        return ClusterState(
+            name="",
+            process="",
+            role="single",
+            size=1,
+            leader=None,
+            term=0,
+            is_connected=False,
+            reason=None,
+        )
