@@ -38,6 +38,7 @@ FIXED = {
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
     "ExchangeRates.older": "currencies of the list",
+    "SharedLimits._messages": "results",
     "RatesMonitor._last": "currencies of the list",
     "RatesMonitor._pending": "currencies of the list",
     "SmoothRotation._credit": "providers",
@@ -146,6 +147,10 @@ SHOWN = {
         "test_many_views_with_long_names_stay_within_the_bound",
     ),
     "RowCache._rows": ("api/stream/test_topics.py", "test_rows_are_encoded_once_for_all_topics"),
+    "SharedLimits._clients": (
+        "api/test_shared_limits.py",
+        "test_clients_that_were_told_or_dropped_use_bounded_memory",
+    ),
     "SingleFlight._tasks": (
         "cache/test_cached_source.py",
         "test_running_refreshes_are_bounded",

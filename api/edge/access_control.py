@@ -17,12 +17,12 @@ from api.edge.client_limits import (
     ACCOUNT,
     ClientAccount,
     ClientLimits,
-    Verdict,
     client_address,
     normalized_address,
 )
 from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
+from api.edge.sliding_log import Verdict
 
 #: Request headers that may carry a key.
 KEY_HEADERS = ("Authorization", "X-API-Key")

@@ -5,26 +5,22 @@ charges further units before it calls providers or encodes a long table. Synchro
 injected clock.
 """
 
-import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import NamedTuple
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.edge.sliding_log import SlidingLog, Verdict
 from backend.clock import Clock
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
 
 #: Addresses whose uses are counted; the least recently used one is dropped first.
 MAX_CLIENTS = 16_384
-#: Parts of a window. Uses within one part are one entry, with the time of the last use. So a log
-#: has about this many entries, and a use expires at most one part of the window too late.
-PARTS = 64
 #: Characters of the longest valid text: an IPv6 address that ends in an IPv4 address, with a zone,
 #: brackets and a port.
 MAX_ADDRESS_LENGTH = 64
@@ -32,8 +28,6 @@ MAX_ADDRESS_LENGTH = 64
 IPV6_PREFIX = 64
 #: The address of a client that has none, or an invalid one.
 UNKNOWN = "unknown"
-#: The RateLimit header (draft-ietf-httpapi-ratelimit-headers): units left, seconds until more.
-_HEADER = b'"client";r=%d;t=%d'
 
 
 def client_address(scope: Scope, trusted_proxies: int) -> str:
@@ -73,88 +67,26 @@ def normalized_address(text: str) -> str:
     return str(ip)
 
 
-class Verdict(NamedTuple):
-    """Whether a use is admitted, the units left, and the seconds until there are more."""
-
-    passes: bool
-    left: int
-    reset_s: int
-
-    @property
-    def header(self) -> bytes:
-        return _HEADER % (self.left, self.reset_s)
+#: The log of each window.
+Logs = tuple[SlidingLog, ...]
 
 
-@dataclass(slots=True, eq=False)
-class SlidingLog:
-    """The uses of one window: a time (of the last use) and units for each entry, oldest first.
+class OtherProcesses(Protocol):
+    """What other processes tell of their clients, for the logs that begin here."""
 
-    The newest entry is kept apart from the others, as most uses change nothing else.
-    """
+    def begin(self, client: str) -> Logs | None:
+        """The logs of a client that had none here, if others told of it."""
 
-    _limit: int
-    _period_s: float
-    used: int = 0
-    _newest_units: int = 0
-    _newest_at: float = -math.inf
-    _part_ends: float = -math.inf
-    _steady_until: float = -math.inf
-    _oldest_ends: float = math.inf
-    _older: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def count_one(self, now: float) -> bytes | None:
-        """Counts one unit in the usual case, in which no entry expires and none begins. Gives the
-        RateLimit header; None, and counts nothing, in any other case."""
-        if now >= self._steady_until or self.used >= self._limit:
-            return None
-        self.used += 1
-        self._newest_at = now
-        self._newest_units += 1
-        reset_s = math.ceil(self._oldest_ends - now) if self._older else math.ceil(self._period_s)
-        return _HEADER % (self._limit - self.used, reset_s)
-
-    def wait_s(self, now: float, units: int) -> float:
-        """Seconds until `units` fit into the window; 0 where they do now."""
-        while self._older and now - self._older[0][0] >= self._period_s:
-            self.used -= self._older.popleft()[1]
-        if now - self._newest_at >= self._period_s:
-            self.used = self._newest_units = 0
-        self._set_ends()
-        excess = self.used + min(units, self._limit) - self._limit
-        if excess <= 0:
-            return 0.0
-        for at, used in self._older:
-            excess -= used
-            if excess <= 0:
-                return at + self._period_s - now
-        return self._newest_at + self._period_s - now
-
-    def add(self, now: float, units: int) -> Verdict:
-        """Counts `units`, which have to fit."""
-        if now >= self._part_ends:
-            if self._newest_units:
-                self._older.append((self._newest_at, self._newest_units))
-                self._newest_units = 0
-            self._part_ends = now + self._period_s / PARTS
-            self._set_ends()
-        units = min(units, self._limit)
-        self.used += units
-        self._newest_at = now
-        self._newest_units += units
-        left_s = self._oldest_ends - now if self._older else self._period_s
-        reset_s = max(1, math.ceil(left_s))  # 0 by rounding
-        return Verdict(True, self._limit - self.used, reset_s)
-
-    def refusal(self, wait_s: float) -> Verdict:
-        return Verdict(False, self._limit - self.used, max(1, math.ceil(wait_s)))
-
-    def _set_ends(self) -> None:
-        self._oldest_ends = self._older[0][0] + self._period_s if self._older else math.inf
-        self._steady_until = min(self._part_ends, self._oldest_ends)
+    def drop(self, client: str) -> None:
+        """The client's logs are dropped here."""
 
 
 class ClientLimits:
-    """Exact: no client uses more units than a window's limit in any interval of its length."""
+    """Exact: no client uses more units than a window's limit in any interval of its length.
+
+    In a cluster, uses at other processes count from the moment at which they are told
+    (`SharedLimits`).
+    """
 
     def __init__(
         self, limits: Sequence[CallLimit], clock: Clock, max_clients: int = MAX_CLIENTS
@@ -163,7 +95,13 @@ class ClientLimits:
         self._is_single = len(self._limits) == 1
         self._monotonic = clock.monotonic
         self._max_clients = max_clients
-        self._logs: OrderedDict[str, tuple[SlidingLog, ...]] = OrderedDict()
+        #: The client of the last `hit` is the last one.
+        self._logs: OrderedDict[str, Logs] = OrderedDict()
+        self._others: OtherProcesses | None = None
+        #: The window whose log is told to others: the one that cuts off the fewest units of a use.
+        self._told_window = max(
+            range(len(limits)), key=lambda index: limits[index].limit, default=0
+        )
         #: The RateLimit-Policy header; empty without limits.
         self.policy = ", ".join(f'"client";q={one.limit};w={one.period_s:g}' for one in limits)
 
@@ -175,10 +113,7 @@ class ClientLimits:
         more than a window's limit needs the whole window."""
         now, logs = self._monotonic(), self._logs.get(client)
         if logs is None:
-            logs = tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
-            self._logs[client] = logs
-            if len(self._logs) > self._max_clients:
-                self._logs.popitem(last=False)
+            logs = self._begin(client)
         else:
             self._logs.move_to_end(client)
         waits = [(log.wait_s(now, units), log) for log in logs]
@@ -200,6 +135,49 @@ class ClientLimits:
                 return header
         verdict = self.hit(client)
         return verdict.header if verdict.passes else None
+
+    # Other processes
+
+    def share_with(self, others: OtherProcesses) -> None:
+        """From now on `others` learns of each client whose logs begin or are dropped. What was used
+        before is not told."""
+        self._others = others
+        self.take_own()
+        for client in self._logs:
+            others.begin(client)
+
+    def take_own(self) -> list[tuple[str, int]]:
+        """The clients that used units here since the last call, and the units."""
+        own = []
+        for client, logs in reversed(self._logs.items()):
+            units = logs[self._told_window].take_own()
+            if units is None:
+                break
+            if units:
+                own.append((client, units))
+        return own
+
+    def add_of_others(self, client: str, units: int) -> None:
+        """Counts what a client that has logs here used at another process."""
+        self._logs.move_to_end(client)
+        self.add_to(self._logs[client], units)
+
+    def add_to(self, logs: Logs, units: int) -> None:
+        now = self._monotonic()
+        for log in logs:
+            log.add_of_others(now, units)
+
+    def new_logs(self) -> Logs:
+        return tuple(SlidingLog(limit.limit, limit.period_s) for limit in self._limits)
+
+    def _begin(self, client: str) -> Logs:
+        told = self._others.begin(client) if self._others else None
+        logs = self._logs[client] = told or self.new_logs()
+        if len(self._logs) > self._max_clients:
+            dropped, _ = self._logs.popitem(last=False)
+            if self._others:
+                self._others.drop(dropped)
+        return logs
 
 
 class ClientAccount:

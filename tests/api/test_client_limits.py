@@ -7,14 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.edge.client_limits import (
-    PARTS,
     ClientAccount,
     ClientLimits,
-    SlidingLog,
-    Verdict,
     client_address,
     normalized_address,
 )
+from api.edge.sliding_log import PARTS, SlidingLog, Verdict
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
 from tests.clocks import ManualClock
