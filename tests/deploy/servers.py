@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 START_S = 10.0
 
@@ -58,6 +60,7 @@ def client(socket: Path, *, user: str = "", password: str = "") -> redis.Redis:
         password=password or None,
         protocol=2,
         decode_responses=True,
+        retry=Retry(NoBackoff(), 0),  # else it logs in ten times with a wrong password
     )
 
 

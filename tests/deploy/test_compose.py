@@ -157,10 +157,17 @@ def test_no_password_stands_in_the_file_and_none_is_assumed() -> None:
     assert parse_redis_url(re.sub(r"\$\{.*\}", PASSWORD, url)) is not None
 
 
+def test_the_file_of_keys_is_in_no_commit() -> None:
+    (keys,) = service("gateway")["env_file"]
+    ignored = (FOLDER.parents[1] / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {keys["path"], ".env"} <= set(ignored)
+
+
 def test_several_workers_are_one_service_on_one_port() -> None:
     gateway = service("gateway")
     assert gateway["environment"]["WORKERS"] == "${WORKERS:-2}"
     assert gateway["environment"]["CLUSTER_SIZE"] == "${CLUSTER_SIZE:-0}"
+    assert gateway["environment"]["PORT"] == 7860  # also where gateway.env has another one
     assert gateway["ports"] == ["${PORT:-7860}:7860"]
     assert "deploy" not in gateway
 

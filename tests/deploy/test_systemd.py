@@ -10,7 +10,7 @@ import pytest
 
 from backend.settings import Settings
 from run_server import EXIT_AFTER_S
-from tests.deploy.documents import FOLDER, directives, text_of
+from tests.deploy.documents import FOLDER, block, directives, text_of
 
 UNIT = FOLDER / "gateway.service"
 ANALYZE = shutil.which("systemd-analyze")
@@ -96,6 +96,15 @@ def test_settings_come_from_a_file_and_what_is_kept_is_where_the_unit_may_write(
     assert given["STATE_PATH"] == "%S/crypto-gateway/gateway.sqlite"
     assert given["LOG_DIR"] == "%L/crypto-gateway"
     assert {"STATE_PATH", "LOG_DIR"} <= {name.upper() for name in Settings.model_fields}
+
+
+def test_the_file_of_the_page_has_settings_that_work() -> None:
+    lines = block("README.md", "file: /etc/crypto-gateway/environment").splitlines()
+    given = dict(line.split("=", 1) for line in lines)
+    assert {name.lower() for name in given} <= set(Settings.model_fields)
+    settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
+    assert settings.workers > 1
+    assert settings.redis_url is not None
 
 
 def test_no_secret_stands_in_the_unit() -> None:
