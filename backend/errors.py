@@ -149,6 +149,14 @@ class NotAffordable(ProviderError):
     was_sent = False
 
 
+class NotRecorded(ProviderError):
+    """The shared store did not record the call, so that it was not made: this process does not lead
+    the cluster any more, or the store is away."""
+
+    reason = "rate_limited"
+    was_sent = False
+
+
 class NoTimeLeft(ProviderError):
     """The deadline left too little time for a call. It says nothing about the provider."""
 

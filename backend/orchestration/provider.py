@@ -153,7 +153,7 @@ class Provider:
         refused = guard.check(cost, self._priority(query))
         if refused:
             until, window = instant_of(refused.retry_at, self._clock), refused.window
-            detail = f"the limit per {window} has nothing to spare"
+            detail = refused.detail or f"the limit per {window} has nothing to spare"
             return Refusal(self.name, "rate_limited", until, detail, window)
         return Offer(
             self,

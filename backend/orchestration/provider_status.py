@@ -5,7 +5,7 @@ from backend.errors import AuthFailed
 from backend.models.status import ProviderState, ProviderStatus
 from backend.orchestration.health.call_stats import CallStats
 from backend.orchestration.health.circuit_breaker import CircuitBreaker
-from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.ledger import Guard
 from backend.providers.adapter import ProviderSpec
 
 
@@ -14,7 +14,7 @@ def provider_status(
     breaker: CircuitBreaker,
     stats: CallStats,
     *,
-    guard: RateLimitGuard | None,
+    guard: Guard | None,
     key_is_refused: bool,
     clock: Clock,
 ) -> ProviderStatus:

@@ -66,10 +66,11 @@ class SqliteStorage(Storage):
     async def load(self) -> SavedState:
         return await self._run(self._file.load, SavedState())
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         """They survive a kill of the process once this has returned without a warning."""
         self._add_pending(amounts)
         await self._run(lambda: self._write_pending(now_s), None)
+        return True
 
     async def save_answer(
         self, key: str, body: bytes, now_s: float, max_answers: int | None = None
@@ -106,7 +107,7 @@ class SqliteStorage(Storage):
                 long = [(key, n) for key, n in pending.items() if key[1] < FIRST_SECOND_TICK]
                 self._pending_calls = dict(long[-MAX_PENDING:])
 
-    def _write_pending(self, now_s: float, *, is_heartbeat: bool = False) -> None:
+    def _write_pending(self, now_s: float | None, *, is_heartbeat: bool = False) -> None:
         """Runs in the thread. Writes all at once: after a heartbeat nothing is pending."""
         with self._pending_lock:
             pending, self._pending_calls = self._pending_calls, {}

@@ -58,10 +58,11 @@ class StateFile:
     def load(self) -> SavedState:
         return self._run(_load)
 
-    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
-        """Saves all amounts and a heartbeat, or nothing."""
+    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> None:
+        """Saves all amounts and a heartbeat, or nothing; no heartbeat if `now_s` is None."""
         rows = [(ADD_CALLS, (*window_tick, amount)) for window_tick, amount in amounts.items()]
-        self._write(*rows, (HEARTBEAT, (now_s,)))
+        life = [] if now_s is None else [(HEARTBEAT, (now_s,))]
+        self._write(*rows, *life)
 
     def save_answer(
         self, key: str, body: bytes, now_s: float, max_answers: int | None = None

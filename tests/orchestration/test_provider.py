@@ -594,9 +594,10 @@ class Store(Storage):
         self.wait_s = wait_s
         self.kept: Counter[tuple[str, int]] = Counter()
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         await asyncio.sleep(self.wait_s)
         self.kept.update(amounts)
+        return True
 
 
 async def test_an_offer_states_when_its_budget_can_spare_the_call(

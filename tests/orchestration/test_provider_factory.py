@@ -121,8 +121,9 @@ class Store(Storage):
 
         self.blocks: dict[str, SavedBlock | None] = {}
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         self.told.append(dict(amounts))
+        return True
 
     def save_block(self, name: str, block: SavedBlock | None) -> None:
         self.blocks[name] = block

@@ -61,11 +61,12 @@ class MemoryStore(Storage):
         self.calls: dict[str, dict[int, int]] = {}
         self.seen_at: float | None = None
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         for (window, minute), amount in amounts.items():
             held = self.calls.setdefault(window, {})
             held[minute] = held.get(minute, 0) + amount
         self.seen_at = now_s
+        return True
 
 
 @dataclass

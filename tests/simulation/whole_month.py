@@ -175,11 +175,12 @@ class MemoryStorage(Storage):
         calls = {window: dict(amounts) for window, amounts in self._calls.items()}
         return SavedState(calls, dict(self._answers), self._seen_at, dict(self._blocks))
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         for (window, tick), amount in amounts.items():
             held = self._calls.setdefault(window, {})
             held[tick] = held.get(tick, 0) + amount
         self._seen_at = now_s
+        return True
 
     async def save_answer(
         self, key: str, body: bytes, now_s: float, max_answers: int | None = None

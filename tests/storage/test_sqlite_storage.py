@@ -360,7 +360,7 @@ class HangingFile(StateFile):
         super().__init__(path)
         self.goes_on = Event()
 
-    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> None:
         self.goes_on.wait()
         super().add_calls(amounts, now_s)
 

@@ -17,6 +17,7 @@ from backend.errors import (
     Moved,
     NotAffordable,
     NoTimeLeft,
+    NotRecorded,
     PathUnknown,
     ProviderError,
     ProviderTimeout,
@@ -24,8 +25,7 @@ from backend.errors import (
 )
 from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S, GEO_DELAYS_S
-from backend.orchestration.limits.ledger import Ledger
-from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.ledger import Guard, Ledger
 from backend.orchestration.limits.window import Cost, Refused
 from backend.providers.adapter import Adapter, Call, Plan, Reply
 from backend.providers.client import ProviderClient
@@ -123,7 +123,7 @@ class Endpoint:
     adapter: Adapter
     plan: Plan
     hosts: Hosts
-    guard: RateLimitGuard
+    guard: Guard
     credential: Credential | None
     client: ProviderClient
     clock: Clock
@@ -242,8 +242,9 @@ class Endpoint:
         was_sent, may_have_succeeded, left_s = False, True, 0.0
         credential, auth = self.credential, self.plan.auth
         try:
-            if self.ledger:  # before it is sent: it counts even if the process dies
-                await self.ledger.save()
+            # Recorded before it is sent: it counts even if the process dies.
+            if self.ledger and not await self.ledger.save():
+                raise NotRecorded
             left_s = deadline - self.clock.monotonic()
             if left_s <= 0:
                 raise NoTimeLeft

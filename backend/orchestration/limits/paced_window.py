@@ -41,13 +41,18 @@ class PacedWindow(CallWindow):
         self._period = Period(window, clock)
         self._usable = usable_limit(window.limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
-        self._period_began = self._period.earliest_began_s
-        self._log = self._recall(history)
-        self._tokens = float(max(0, min(self._slack, self._usable - self._log.total)))
-        self._refilled_at = clock.monotonic()
+        self.restore(history)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self._log.total}+{self._reserved}/{self._window.limit}>"
+
+    def restore(self, history: UsageHistory) -> None:
+        """Replaces the count by what `history` knows, and the assumption for what it does not."""
+        self._forget_own()
+        self._period_began = self._period.earliest_began_s
+        self._log = self._recall(history)
+        self._tokens = float(max(0, min(self._slack, self._usable - self._log.total)))
+        self._refilled_at = self._clock.monotonic()
 
     def can_afford(self, cost: Cost, _now: float, priority: Priority) -> bool:
         """Within the limit, and no further ahead of the pace than this priority may borrow."""

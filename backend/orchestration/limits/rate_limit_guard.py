@@ -5,7 +5,7 @@ cannot. A call counts from its reservation on, and leaves a window one whole per
 settled, because the provider may have counted it as late as that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
 from backend.clock import Clock
@@ -13,7 +13,14 @@ from backend.models.account import AccountLimits
 from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
 from backend.orchestration.limits.sliding_window import SlidingWindow
-from backend.orchestration.limits.window import Cost, Permit, Priority, Refused, period_name
+from backend.orchestration.limits.window import (
+    Cost,
+    Permit,
+    Priority,
+    Refused,
+    period_name,
+    usable_limit,
+)
 from backend.providers.adapter import Window
 
 #: Windows up to this length, in seconds, are exact logs; longer ones are counted by minutes.
@@ -30,11 +37,16 @@ class RateLimitGuard:
         clock: Clock,
         windows: Sequence[Window],
         history: Callable[[str], UsageHistory] = lambda _window: NO_HISTORY,
+        *,
+        usable_of: Callable[[int], int] = usable_limit,
+        numbers: Iterator[int] | None = None,
     ) -> None:
-        """`history` returns what is known about a window, by name, from before the start."""
+        """`history` returns what is known about a window, by name, from before the start.
+        `usable_of` gives the calls of a short window's limit that may be made; `numbers` are those
+        of the permits."""
         self._clock = clock
         self._short = tuple(
-            SlidingWindow(window, clock, history(period_name(window)).amounts)
+            SlidingWindow(window, clock, history(period_name(window)).amounts, usable_of)
             for window in windows
             if window.period_s <= LONGEST_LOG_S
         )
@@ -44,10 +56,23 @@ class RateLimitGuard:
             if window.period_s > LONGEST_LOG_S
         )
         self._windows: tuple[SlidingWindow | PacedWindow, ...] = (*self._short, *self._long)
-        self._numbers = count(1)
+        self._numbers = numbers or count(1)
 
     def __repr__(self) -> str:
         return f"<RateLimitGuard {' '.join(map(repr, self._windows))}>"
+
+    def restore(self, history: Callable[[str], UsageHistory]) -> None:
+        """Replaces the counts of all windows by what is known about them, by name."""
+        for short in self._short:
+            short.restore(history(short.name).amounts)
+        for long in self._long:
+            long.restore(history(long.name))
+
+    def assume_short_used(self) -> None:
+        """Counts the short windows as used up: their last period is not known."""
+        now = self._clock.monotonic()
+        for window in self._short:
+            window.assume_used(now)
 
     def check(self, cost: Cost, priority: Priority = Priority.SHARED) -> Refused | None:
         """None when every window can afford `cost` now for a query of this priority."""

@@ -1,7 +1,7 @@
 """A limit per second, minute or hour: an exact log of calls. Refusals may teach a lower limit."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from backend.clock import Clock, second_of
 from backend.models.status import Quota
@@ -32,13 +32,20 @@ HOLD_S, RECOVERY_SHARE, HOUR_S = 86_400.0, 0.05, 3_600.0
 
 
 class LearnedLimit:
-    """`declared` is the documented limit, of which a margin stays unused."""
+    """`declared` is the documented limit; `usable_of` gives the calls of it that may be made."""
 
-    def __init__(self, clock: Clock, declared: int, period_s: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        declared: int,
+        period_s: float,
+        usable_of: Callable[[int], int] = usable_limit,
+    ) -> None:
         self._clock = clock
         self._period_s = period_s
+        self._usable_of = usable_of
         self.declared = declared
-        self._usable = self._learned = usable_limit(declared)
+        self._usable = self._learned = usable_of(declared)
         self._learned_at = 0.0
         self._hold_s = 0.0
         self._last_refusal: tuple[float, int] | None = None
@@ -58,7 +65,7 @@ class LearnedLimit:
     def redeclare(self, limit: int) -> None:
         """The provider states another limit than its documentation did."""
         self.declared = limit
-        self._usable = self._learned = usable_limit(limit)
+        self._usable = self._learned = self._usable_of(limit)
 
     def record_refusal(self, count: int, largest_cost: int) -> int | None:
         """The provider refused a call by rate after `count` calls in the window.
@@ -90,22 +97,43 @@ class LearnedLimit:
 class SlidingWindow(CallWindow):
     """The log of one window's calls: (monotonic time, amount), oldest first."""
 
-    def __init__(self, window: Window, clock: Clock, past: Mapping[int, int] | None = None) -> None:
-        """`past`: amounts by second of the epoch, from before the start."""
+    def __init__(
+        self,
+        window: Window,
+        clock: Clock,
+        past: Mapping[int, int] | None = None,
+        usable_of: Callable[[int], int] = usable_limit,
+    ) -> None:
+        """`past`: amounts by second of the epoch, from before the start. `usable_of`: the calls
+        that may be made of a declared limit."""
         super().__init__(window, clock)
-        self._limit = LearnedLimit(clock, window.limit, window.period_s)
+        self._limit = LearnedLimit(clock, window.limit, window.period_s, usable_of)
         self._log: deque[tuple[float, int]] = deque()
         self._logged = 0
         self._largest_cost = 1
-        now, wall_s = clock.monotonic(), clock.now().timestamp()
-        for second, amount in sorted((past or {}).items()):
-            # A call dated after now (the wall clock may have been set) counts as a call of now.
-            at = now - max(0.0, wall_s - second)
-            if now - at < window.period_s:
-                self._count(amount, at)
+        self.restore(past or {})
 
     def __repr__(self) -> str:
         return f"<{self.name} {self._logged}+{self._reserved}/{self._limit.declared}>"
+
+    def restore(self, past: Mapping[int, int]) -> None:
+        """Replaces the log by amounts by second of the epoch. What was learned stays."""
+        self._forget_own()
+        self._log.clear()
+        self._logged = 0
+        now, wall_s = self._clock.monotonic(), self._clock.now().timestamp()
+        for second, amount in sorted(past.items()):
+            # A call dated after now (the wall clock may have been set) counts as a call of now.
+            at = now - max(0.0, wall_s - second)
+            if amount > 0 and now - at < self._window.period_s:
+                self._count(amount, at)
+
+    def assume_used(self, now: float) -> None:
+        """Counts as used up: what was called in the last period is not known."""
+        missing = self._limit.usable - self._used(now)
+        if missing > 0:
+            self._count(missing, now)
+            self._note_unsaved(self._stored_tick(), missing)
 
     def can_afford(self, cost: Cost, now: float, priority: Priority) -> bool:
         return self._used(now) + self._amount(cost) <= self._limit_for(priority, cost)

@@ -34,10 +34,13 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The window that can afford the calls last, and when it can (monotonic seconds)."""
+    """The window that can afford the calls last, and when it can (monotonic seconds).
+
+    `detail` says why, where it is not that the window is used up."""
 
     window: str
     retry_at: float
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,12 @@ class CallWindow(ABC):
 
     def _note_unsaved(self, tick: int, amount: int) -> None:
         self._unsaved[tick] = self._unsaved.get(tick, 0) + amount
+
+    def _forget_own(self) -> None:
+        """Before a restore: what is in flight is among the stored calls already."""
+        self._in_flight.clear()
+        self._unsaved.clear()
+        self._reserved = 0
 
     @abstractmethod
     def _stored_tick(self) -> int:

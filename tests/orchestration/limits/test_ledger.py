@@ -26,10 +26,11 @@ class Store(Storage):
     told: list[dict[tuple[str, int], int]] = field(default_factory=list)
     seen_at: float | None = None
 
-    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float) -> None:
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
         self.told.append(dict(amounts))
         self.kept.update(amounts)
         self.seen_at = now_s
+        return True
 
 
 def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[RateLimitGuard, Ledger]:

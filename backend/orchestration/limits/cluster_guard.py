@@ -1,0 +1,168 @@
+"""The limits of an account that several processes share: the pool, and a share for each process.
+
+The leader of the cluster calls within the pool, all others within their own share. The pool and all
+shares together are within the limit, so that nothing else has to be agreed on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+
+from backend.clock import Clock
+from backend.models.account import AccountLimits
+from backend.models.status import Quota
+from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.rate_limit_guard import LONGEST_LOG_S, RateLimitGuard
+from backend.orchestration.limits.window import (
+    Cost,
+    Permit,
+    Priority,
+    Refused,
+    usable_limit,
+)
+from backend.providers.adapter import Window
+
+#: Part of a limit that is shared out among the processes of a cluster.
+SHARED_OUT = 0.25
+#: A limit of fewer usable calls is not shared out: shares would be of no use.
+LEAST_USABLE = 20
+#: A process without a share is told to ask again after this, in seconds: when another leads.
+RETRY_S = 1.0
+
+
+def share_of(limit: int, processes: int) -> int:
+    """Calls of a limit that one of so many processes may make at any time; often none."""
+    usable = usable_limit(limit)
+    return int(SHARED_OUT * usable / processes) if usable >= LEAST_USABLE else 0
+
+
+def has_shares(windows: Sequence[Window], processes: int) -> bool:
+    """Accounts with a daily or monthly budget, or a small limit, have none."""
+    return all(
+        window.period_s <= LONGEST_LOG_S and share_of(window.limit, processes) > 0
+        for window in windows
+    )
+
+
+class ClusterGuard:
+    """As a RateLimitGuard, over the pool while this process leads, else over its share.
+
+    A call is settled where it was reserved, whoever leads by then.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        windows: Sequence[Window],
+        history: Callable[[str], UsageHistory],
+        *,
+        leads: Callable[[], bool],
+        may_call: Callable[[], bool],
+        processes: int,
+        share_prefix: str,
+        share_is_known: bool,
+    ) -> None:
+        """`processes` is the largest number of processes. The share's calls are stored under the
+        names of its windows behind `share_prefix`; unless they are known from before the start,
+        its windows begin used up. Without `may_call` nothing is called."""
+        self._clock = clock
+        self._leads = leads
+        self._may_call = may_call
+        self._prefix = share_prefix
+        numbers = count(1)
+        shared_out = has_shares(windows, processes)
+        share = partial(share_of, processes=processes)
+
+        def usable_of_pool(limit: int) -> int:
+            return usable_limit(limit) - (processes * share(limit) if shared_out else 0)
+
+        self._pool = RateLimitGuard(
+            clock, windows, history, usable_of=usable_of_pool, numbers=numbers
+        )
+        self._share = (
+            RateLimitGuard(
+                clock,
+                windows,
+                lambda window: history(self._prefix + window),
+                usable_of=share,
+                numbers=numbers,
+            )
+            if shared_out
+            else None
+        )
+        if self._share and not share_is_known:
+            self._share.assume_short_used()
+        self._owners: dict[int, RateLimitGuard] = {}
+
+    def __repr__(self) -> str:
+        return f"<ClusterGuard {'pool' if self._leads() else 'share'} {self._in_use!r}>"
+
+    @property
+    def pool(self) -> RateLimitGuard:
+        """The part that only the leader uses."""
+        return self._pool
+
+    def check(self, cost: Cost, priority: Priority = Priority.SHARED) -> Refused | None:
+        guard = self._in_use
+        return self._nothing_to_share() if guard is None else guard.check(cost, priority)
+
+    def allows_hedging(self, cost: Cost) -> bool:
+        """A share has nothing to waste."""
+        return self._leads() and self._pool.allows_hedging(cost)
+
+    def budget_wait_s(self, cost: Cost) -> float:
+        return self._pool.budget_wait_s(cost)
+
+    def interval_s(self, cost: Cost) -> float:
+        return self._pool.interval_s(cost)
+
+    def try_acquire(self, cost: Cost) -> Permit | Refused:
+        guard = self._in_use
+        if guard is None:
+            return self._nothing_to_share()
+        permit = guard.try_acquire(cost)
+        if isinstance(permit, Permit):
+            self._owners[permit.number] = guard
+        return permit
+
+    def settle(self, permit: Permit, *, was_sent: bool, may_have_succeeded: bool) -> None:
+        guard = self._owners.pop(permit.number)
+        guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """The provider's own count is that of all processes, which a share cannot be compared
+        with."""
+        if self._leads():
+            self._pool.observe(headers)
+
+    def learn(self) -> None:
+        if guard := self._in_use:
+            guard.learn()
+
+    def redeclare(self, limits: AccountLimits, *, keeps_limits: bool) -> None:
+        self._pool.redeclare(limits, keeps_limits=keeps_limits)
+
+    def unsaved(self) -> dict[tuple[str, int], int]:
+        """Amounts of the pool are left out while another leads: they are corrections of calls that
+        the store has counted, so that it counts too many at most."""
+        share = self._share.unsaved() if self._share else {}
+        pool = self._pool.unsaved()
+        named = {(self._prefix + window, tick): n for (window, tick), n in share.items()}
+        return named | (pool if self._leads() else {})
+
+    def headroom(self) -> float:
+        guard = self._in_use
+        return 0.0 if guard is None else guard.headroom()
+
+    def quotas(self) -> tuple[Quota, ...]:
+        return (self._in_use or self._pool).quotas()
+
+    @property
+    def _in_use(self) -> RateLimitGuard | None:
+        if not self._may_call():
+            return None
+        return self._pool if self._leads() else self._share
+
+    def _nothing_to_share(self) -> Refused:
+        detail = "only the leader of the cluster calls it"
+        return Refused("cluster", self._clock.monotonic() + RETRY_S, detail)
