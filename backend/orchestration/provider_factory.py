@@ -15,7 +15,8 @@ from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
-from backend.orchestration.limits.ledger import Ledger, saved_usage
+from backend.orchestration.limits.cluster_guard import ClusterGuard, SharedLimits
+from backend.orchestration.limits.ledger import Guard, Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
@@ -46,11 +47,38 @@ class ProviderFactory:
     redact: Callable[[str], str]
     store: Storage = field(default_factory=Storage)
     saved: SavedState = field(default_factory=SavedState)
+    #: None for a process that is the whole gateway.
+    shared: SharedLimits | None = None
     #: By account and plan.
     ledgers: dict[str, Ledger] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._blocks = SavedBlocks(self.store, self.saved.blocks, self.clock)
+        #: What a block of that name blocks.
+        self._blocked: list[tuple[str, Callable[[Block], None]]] = []
+
+    def restore(self, saved: SavedState, *, log_is_complete: bool) -> dict[tuple[str, int], int]:
+        """Replaces what the limits of all processes count, and adds blocks, as a process becomes
+        the leader. Returns the calls that are assumed to have been made, by window and tick.
+
+        Without a complete log the short windows count as used up, and the long ones as used evenly
+        since `saved.seen_at`.
+        """
+        assumed: dict[tuple[str, int], int] = {}
+        for name, ledger in self.ledgers.items():
+            if not isinstance(ledger.guard, ClusterGuard):
+                continue
+            pool = ledger.guard.pool
+            pool.restore(partial(saved_usage, saved, name))
+            if not log_is_complete:
+                pool.assume_short_used()
+            unsaved = pool.unsaved().items()
+            assumed |= {(f"{name}/{window}", tick): n for (window, tick), n in unsaved}
+        self._blocks.add(saved.blocks)
+        for name, restore in self._blocked:
+            if block := self._blocks.recall(name):
+                restore(block)
+        return assumed
 
     def manager(self, specs: Sequence[ProviderSpec]) -> ProviderManager:
         return ProviderManager(
@@ -75,6 +103,7 @@ class ProviderFactory:
         name = block_key(spec.name, key if keyed else None)
         if block := self._blocks.recall(name):
             breaker.restore(block)
+        self._blocked.append((name, breaker.restore))
         return Provider(
             spec,
             keyed=keyed,
@@ -140,9 +169,10 @@ class ProviderFactory:
             state = ProviderState.AUTH_FAILED
             self._blocks.save(name, Block(state, state, until, is_provider_set=False))
 
-        return Credential(
-            self.clock, key, refused_until=block.until if block else 0.0, on_refused=save
-        )
+        until = block.until if block else 0.0
+        credential = Credential(self.clock, key, refused_until=until, on_refused=save)
+        self._blocked.append((name, lambda block: credential.restore(block.until)))
+        return credential
 
     def _ledger(self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings) -> Ledger:
         """That of the account, which several providers may share."""
@@ -150,9 +180,15 @@ class ProviderFactory:
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
         if name not in self.ledgers:
             windows = _windows(plan, settings.limits)
-            guard = RateLimitGuard(self.clock, windows, partial(saved_usage, self.saved, name))
-            self.ledgers[name] = Ledger(name, guard, self.store, self.clock)
+            self.ledgers[name] = Ledger(name, self._guard(name, windows), self.store, self.clock)
         return self.ledgers[name]
+
+    def _guard(self, name: str, windows: Sequence[Window]) -> Guard:
+        history = partial(saved_usage, self.saved, name)
+        if self.shared is None:
+            return RateLimitGuard(self.clock, windows, history)
+        is_known = bool(self.saved.calls.get(self.shared.mark))
+        return ClusterGuard(self.clock, windows, history, self.shared, share_is_known=is_known)
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:
         settings = self.configuration.gateway

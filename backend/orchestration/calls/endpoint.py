@@ -103,6 +103,10 @@ class Credential:
     def __repr__(self) -> str:
         return f"<Credential {'usable' if self.is_usable() else 'refused'}>"
 
+    def restore(self, refused_until: float) -> None:
+        """Another process found that the provider refuses the key (monotonic seconds)."""
+        self._refused_until = max(self._refused_until, refused_until)
+
     def is_usable(self) -> bool:
         return self._clock.monotonic() >= self._refused_until
 

@@ -25,6 +25,10 @@ class SavedBlocks:
     def __repr__(self) -> str:
         return f"<SavedBlocks {len(self._known)}>"
 
+    def add(self, known: Mapping[str, SavedBlock]) -> None:
+        """Blocks that another process saved."""
+        self._known |= known
+
     def recall(self, name: str) -> Block | None:
         """The block that an earlier run saved, unless it is over."""
         kept = self._known.get(name)

@@ -5,6 +5,7 @@ shares together are within the limit, so that nothing else has to be agreed on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
@@ -44,6 +45,30 @@ def has_shares(windows: Sequence[Window], processes: int) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SharedLimits:
+    """How the processes of a cluster share the limits.
+
+    `leads`: this process may use the pool. `may_call`: it may call anybody at all. `processes` is
+    the largest number of processes, `worker` the number of this one on its machine.
+    """
+
+    leads: Callable[[], bool]
+    may_call: Callable[[], bool]
+    processes: int
+    worker: int
+
+    @property
+    def prefix(self) -> str:
+        """Before the names of the windows of this process's share, where they are stored."""
+        return f"share-{self.worker}/"
+
+    @property
+    def mark(self) -> str:
+        """The window that shows that the calls of this process's share are stored."""
+        return f"cluster/{self.prefix}known"
+
+
 class ClusterGuard:
     """As a RateLimitGuard, over the pool while this process leads, else over its share.
 
@@ -55,20 +80,17 @@ class ClusterGuard:
         clock: Clock,
         windows: Sequence[Window],
         history: Callable[[str], UsageHistory],
+        shared: SharedLimits,
         *,
-        leads: Callable[[], bool],
-        may_call: Callable[[], bool],
-        processes: int,
-        share_prefix: str,
         share_is_known: bool,
     ) -> None:
-        """`processes` is the largest number of processes. The share's calls are stored under the
-        names of its windows behind `share_prefix`; unless they are known from before the start,
-        its windows begin used up. Without `may_call` nothing is called."""
+        """Unless the calls of the share are known from before the start, its windows begin used
+        up."""
         self._clock = clock
-        self._leads = leads
-        self._may_call = may_call
-        self._prefix = share_prefix
+        self._leads = shared.leads
+        self._may_call = shared.may_call
+        self._prefix = shared.prefix
+        processes = shared.processes
         numbers = count(1)
         shared_out = has_shares(windows, processes)
         share = partial(share_of, processes=processes)

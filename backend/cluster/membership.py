@@ -1,0 +1,348 @@
+"""This process's part in the cluster: its beats, the lease, and who leads."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from backend.clock import Clock
+from backend.cluster.contract import ROLES, Bus, ClusterState, Member, Role
+from backend.cluster.message_bus import MessageBus
+from backend.cluster.redis_store import LEASE_S
+from backend.cluster.store import Beat, BeatReply, SharedStore, StoreFull, StoreUnavailable
+from backend.cluster.store_clock import StoreClock
+
+log = logging.getLogger("gateway")
+
+#: Interval of the beats, and of the leader's messages that show it is alive, in seconds.
+BEAT_S = 0.5
+#: A leader that has not been heard for this long is not asked, in seconds.
+SILENT_S = 1.2
+#: A lease counts as over this much earlier here than in the store, in seconds.
+LEASE_MARGIN_S = 0.1
+#: Time limit of the release at the end, in seconds.
+RELEASE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """What a new leader knows about the calls of those before it.
+
+    `log_is_complete`: the store has every call, or this process has led last and remembers them.
+    `has_past`: somebody led this cluster before. `last_life_s`: the last sign of life of a leader
+    that the store remembers (epoch seconds by its clock), 0 if none.
+    """
+
+    term: int
+    log_is_complete: bool
+    has_past: bool
+    last_life_s: float
+
+
+#: Reads the log of calls, restores the limits, and marks the log as complete; False if the lease
+#: was lost meanwhile. May raise StoreUnavailable.
+TakeOver = Callable[[Takeover], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`process` is unique; `name` is `<host>/<worker>`. `settings` must be equal in all processes:
+    a JSON object by the names of the variables."""
+
+    process: str
+    name: str
+    cluster: str
+    version: str
+    size: int
+    may_lead: bool
+    settings: str
+
+
+class Membership:
+    """Implements Cluster. `run` beats until it is cancelled; `aclose` hands the lease over.
+
+    It leads from a complete takeover until its lease ends by its own clock, the store is away, or
+    the store refused to record a call.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        identity: Identity,
+        clock: Clock,
+        *,
+        readers: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`readers` is the number of this process's stream clients."""
+        self.store = store
+        self.identity = identity
+        self.store_clock = StoreClock(clock)
+        self._bus = MessageBus(store, identity.process)
+        self.bus: Bus = self._bus
+        self.take_over: TakeOver = _no_takeover
+        self.readers = readers
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+        self._receiver: asyncio.Task[None] | None = None
+        self._takeover: asyncio.Task[None] | None = None
+        self._found: Takeover | None = None
+        self._wake = asyncio.Event()
+        self._last_term = self._highest_term = 0
+        self._is_committed = False
+        self._lease_until = self._heard_at = float("-inf")
+        self._reply: BeatReply | None = None
+        self._members: dict[str, Member] = {}
+        self._reason: str | None = "not connected yet"
+        self._is_down_logged = False
+        #: For the metrics.
+        self.falls = self.takeovers = self.fenced = 0
+        self._bus.subscribe("leader", self._hear)
+
+    def __repr__(self) -> str:
+        return f"<Membership {self.identity.name} {self.role} term {self._highest_term}>"
+
+    @property
+    def leads(self) -> bool:
+        is_held = self._clock.monotonic() < self._lease_until
+        return self._is_committed and is_held and self.store.is_connected
+
+    @property
+    def is_excluded(self) -> bool:
+        return self._reply is not None and self._reply.standing == "excluded"
+
+    @property
+    def may_call(self) -> bool:
+        """False while the settings differ from those of the running processes."""
+        return not self.is_excluded
+
+    @property
+    def hears_leader(self) -> bool:
+        is_recent = self._clock.monotonic() - self._heard_at < SILENT_S
+        is_follower = self._reply is not None and self._reply.standing == "follower"
+        return self.store.is_connected and is_follower and is_recent
+
+    @property
+    def expects_leader(self) -> bool:
+        """True while the store is there, and somebody leads or will soon."""
+        return self.store.is_connected and not self.is_excluded
+
+    @property
+    def role(self) -> Role:
+        if self.is_excluded:
+            return "excluded"
+        if self.leads:
+            return "leader"
+        return "follower" if self.hears_leader else "island"
+
+    def state(self) -> ClusterState:
+        role, holder = self.role, self._reply.holder if self._reply else ""
+        leader = self._members.get(holder)
+        knows_leader = self.store.is_connected and bool(holder)
+        return ClusterState(
+            name=self.identity.cluster,
+            process=self.identity.name,
+            role=role,
+            size=self.identity.size,
+            leader=(leader.name if leader else holder) if knows_leader else None,
+            term=self._highest_term,
+            is_connected=self.store.is_connected,
+            reason=self._reason if role in ("island", "excluded") else None,
+            members=tuple(sorted(self._members.values(), key=lambda one: one.name)),
+        )
+
+    async def run(self) -> None:
+        """Beats until it is cancelled."""
+        sender = asyncio.create_task(self._bus.run_sender(), name="cluster messages")
+        try:
+            while True:
+                await self._beat_once()
+                await self._pause()
+        finally:
+            tasks = [task for task in (sender, self._receiver, self._takeover) if task]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Ends the lease, so that another process takes over at once."""
+        self._is_committed = False
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await self.store.release(self.identity.process)
+        await self.store.aclose()
+
+    async def release(self, process: str) -> None:
+        """Ends the lease of another process that is known to be dead."""
+        with suppress(StoreUnavailable):
+            await self.store.release(process)
+
+    def record_refusal(self, *, was_fenced: bool) -> None:
+        """The store did not record a call of the leader: it must find out who leads, and read the
+        log again, before it calls anybody."""
+        self.fenced += was_fenced
+        self._is_committed = False
+        self._wake.set()
+
+    async def _beat_once(self) -> None:
+        sent_at = self._clock.monotonic()
+        try:
+            if not self.store.is_connected:
+                await self._connect()
+                sent_at = self._clock.monotonic()
+            reply = await self.store.beat(self._beat())
+        except StoreUnavailable as error:
+            self._note_down(str(error), is_full=isinstance(error, StoreFull))
+        else:
+            self._note_reply(reply, sent_at)
+
+    async def _connect(self) -> None:
+        self._is_committed = False
+        self._heard_at = float("-inf")
+        if self._receiver:
+            self._receiver.cancel()
+        await self.store.connect()
+        self._receiver = asyncio.create_task(self._receive(), name="cluster receiver")
+
+    async def _receive(self) -> None:
+        with suppress(StoreUnavailable):  # the next beat connects again
+            await self._bus.receive()
+
+    def _beat(self) -> Beat:
+        own, role = self.identity, self.role
+        detail = {"name": own.name, "role": role, "version": own.version, "readers": self.readers()}
+        return Beat(own.process, self._last_term, own.may_lead, own.settings, json.dumps(detail))
+
+    def _note_reply(self, reply: BeatReply, sent_at: float) -> None:
+        self._reply, knew = reply, set(self._members)
+        self.store_clock.set(reply.server_s)
+        self._members = {
+            process: member
+            for process, (seen_s, detail) in reply.members.items()
+            if (member := _member(process, seen_s, detail))
+        }
+        self._highest_term = max(self._highest_term, reply.term)
+        self._note_up()
+        if reply.standing == "leader":
+            self._note_lease(reply, sent_at, knew)
+            return
+        self._is_committed, self._found = False, None
+        if self._takeover:
+            self._takeover.cancel()
+        if reply.standing == "excluded":
+            self._exclude(reply.settings)
+        elif reply.standing == "vacant":
+            self._reason = "no process leads yet"
+        else:
+            self._reason = "the leader is silent"
+
+    def _note_lease(self, reply: BeatReply, sent_at: float, knew: set[str]) -> None:
+        self._lease_until = sent_at + LEASE_S - LEASE_MARGIN_S
+        if reply.is_full:
+            self._is_committed = False
+            self._reason = "the store is full"
+            return
+        self._reason = "the takeover is under way"
+        if self._found is None or self._found.term != reply.term:
+            self._found, self._is_committed = self._takeover_of(reply, knew), False
+        if self._is_committed:
+            self.bus.publish("leader", b"beat")
+        elif self._takeover is None or self._takeover.done():
+            self._takeover = asyncio.create_task(self._run_takeover(self._found), name="takeover")
+
+    def _takeover_of(self, reply: BeatReply, knew: set[str]) -> Takeover:
+        """After a loss of data this process's memory is the whole truth only if it led last, and
+        all others that it knew have confirmed that by their claims."""
+        led_last = 0 < self._last_term == max(reply.highest_claim, self._last_term)
+        all_spoke = (knew - {self.identity.process}) <= set(reply.claims)
+        return Takeover(
+            reply.term,
+            log_is_complete=not reply.is_broken or (led_last and all_spoke),
+            has_past=reply.term > 1 or reply.highest_claim > 0,
+            last_life_s=reply.last_life_s,
+        )
+
+    async def _run_takeover(self, found: Takeover) -> None:
+        try:
+            is_done = await self.take_over(found)
+        except StoreUnavailable as error:
+            self._reason = str(error)
+            return
+        except Exception:
+            log.exception("the takeover of the cluster failed")
+            return
+        if is_done and self._reply and self._reply.standing == "leader":
+            self._is_committed = True
+            self._found = replace(found, log_is_complete=True)
+            self._last_term = found.term
+            self.takeovers += 1
+            log.info("this process leads the cluster  %s term %d", self.identity.name, found.term)
+            self.bus.publish("leader", b"beat")
+
+    def _hear(self, sender: str, message: bytes) -> None:
+        if message == b"vacant":
+            self._wake.set()  # the next beat may acquire the lease
+        elif self._reply and sender == self._reply.holder:
+            self._heard_at = self._clock.monotonic()
+        else:
+            self._wake.set()  # another leader than the last beat saw
+
+    async def _pause(self) -> None:
+        """Until the next beat is due: with the end of a lease that nobody renews, if sooner."""
+        wait_s = BEAT_S
+        if self._reply and self._reply.standing == "follower":
+            wait_s = min(BEAT_S, self._reply.lease_left_s + 0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        self._wake.clear()
+
+    def _note_down(self, reason: str, *, is_full: bool) -> None:
+        self._is_committed = False
+        self._reason = reason
+        if is_full:
+            return
+        if not self._is_down_logged:
+            self._is_down_logged = True
+            self.falls += 1
+            text = "REDIS_URL: %s; this process calls providers within its own share only"
+            log.warning(text, reason)
+
+    def _note_up(self) -> None:
+        if self._is_down_logged:
+            self._is_down_logged = False
+            log.info("REDIS_URL: the shared store works again")
+
+    def _exclude(self, settings: str) -> None:
+        names = ", ".join(_differences(self.identity.settings, settings))
+        reason = f"{names} differs from that of the running processes"
+        if self._reason != reason:
+            self._reason = reason
+            log.error("this process does not join the cluster: %s", reason)
+
+
+async def _no_takeover(_takeover: Takeover) -> bool:
+    return True
+
+
+def _differences(own: str, running: str) -> list[str]:
+    """The names of the settings that differ."""
+    try:
+        ours, theirs = json.loads(own), json.loads(running)
+        return sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
+    except (TypeError, ValueError):
+        return ["the version"]
+
+
+def _member(process: str, seen_s: float, detail: str) -> Member | None:
+    """None for what another version wrote."""
+    try:
+        found = json.loads(detail)
+        name, role, version = str(found["name"]), found["role"], str(found["version"])
+        readers = int(found["readers"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if role not in ROLES:
+        return None
+    return Member(process, name[:200], role, version[:50], readers, seen_s)

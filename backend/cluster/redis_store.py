@@ -1,0 +1,324 @@
+"""The shared store in a Valkey or Redis: the only file that speaks to it, by redis-py.
+
+Three connections: commands that a caller waits for, messages to others, and messages of others. A
+failure of any of them ends all; `connect` opens them anew.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from hashlib import sha1
+from typing import Any
+
+from redis import exceptions as errors
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from backend.cluster import scripts
+from backend.cluster.contract import CHANNELS
+from backend.cluster.store import Beat, BeatReply, Calls, StoreFull, StoreUnavailable
+from backend.storage.contract import SavedBlock
+
+#: The version of what the keys contain. Processes of different versions do not form a cluster.
+FORMAT = 1
+#: Time limit of a command for which a call or a reader waits, in seconds.
+COMMAND_S = 0.25
+#: Time limit of everything else: connecting, beats, messages, takeovers; in seconds.
+BACKGROUND_S = 1.0
+#: A lease without a beat ends after this; so long does the store wait for all processes to speak
+#: after it lost data; a process without a beat is forgotten after the last. All in seconds.
+LEASE_S, CLAIM_S, MEMBER_S = 3.0, 1.2, 10.0
+#: Fields of a hash that one command reads or writes.
+CHUNK = 2_000
+#: A silent subscription is looked after this often, in seconds.
+POLL_S = 0.5
+#: The only eviction policy under which the store does not delete calls.
+POLICY = "noeviction"
+
+REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.AuthenticationError, "the password or user is wrong"),
+    (errors.NoPermissionError, "the user may not do this"),
+    (errors.ReadOnlyError, "the server is a read-only replica"),
+    (errors.BusyLoadingError, "the server is loading its data"),
+    (errors.MasterDownError, "the server has no primary"),
+    (errors.ConnectionError, "the server is unreachable"),
+    (errors.TimeoutError, "the server does not answer"),
+    (TimeoutError, "the server does not answer"),
+    (OSError, "the server is unreachable"),
+)
+
+
+class RedisStore:
+    """Implements SharedStore. `url` is that of REDIS_URL."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+        shared = f"{{gw:{name}}}:"
+        self._prefix = f"{shared}v{FORMAT}:"
+        #: Of all formats, so that processes of different ones see each other.
+        self._settings, self._members = f"{shared}settings", f"{shared}members"
+        self._clients: tuple[Redis, ...] = ()
+        self._pubsub: PubSub | None = None
+        self._run_id = ""
+        self._running: set[asyncio.Task[Any]] = set()
+        self.is_connected = False
+        #: The server's eviction policy, if it may delete calls; else empty.
+        self.wrong_policy = ""
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._prefix} {'up' if self.is_connected else 'down'}>"
+
+    async def connect(self) -> None:
+        await self.aclose()
+        self._clients = self._client(), self._client(), self._client()
+        self._pubsub = self._clients[2].pubsub(ignore_subscribe_messages=True)
+        self.is_connected = True
+        try:
+            info = await self._run(self._clients[0].info("server"), BACKGROUND_S)
+            memory = await self._run(self._clients[0].info("memory"), BACKGROUND_S)
+            channels = [f"{self._prefix}{channel}" for channel in CHANNELS]
+            await self._run(self._pubsub.subscribe(*channels), BACKGROUND_S)
+        except StoreUnavailable:
+            await self.aclose()
+            raise
+        self._run_id = str(info.get("run_id", ""))
+        policy = str(memory.get("maxmemory_policy", POLICY))
+        self.wrong_policy = "" if policy == POLICY else policy
+
+    async def aclose(self) -> None:
+        self.is_connected = False
+        for task in list(self._running):
+            task.cancel()
+        pubsub, self._pubsub = self._pubsub, None
+        clients, self._clients = self._clients, ()
+        with suppress(errors.RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(BACKGROUND_S):
+                if pubsub:
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+                for client in clients:
+                    await client.aclose()
+
+    async def beat(self, beat: Beat) -> BeatReply:
+        own = (beat.process, beat.last_term, int(beat.may_lead), beat.settings)
+        times = (int(seconds * 1000) for seconds in (LEASE_S, CLAIM_S, MEMBER_S))
+        reply = await self._script(
+            scripts.BEAT,
+            (*self._keys("lease", "term", "life", "whole", "claims", "born"), *self._shared_keys()),
+            (*own, self._run_id, beat.detail, *times),
+            BACKGROUND_S,
+        )
+        return _beat_reply(reply)
+
+    async def append(self, process: str, amounts: Mapping[tuple[str, int], int]) -> bool:
+        added = [part for key, n in amounts.items() for part in (_field(*key), n)]
+        keys = self._keys("lease", "calls")
+        return bool(await self._script(scripts.APPEND, keys, (process, *added), COMMAND_S))
+
+    async def load_calls(self) -> Calls:
+        calls: Calls = {}
+        cursor = 0
+        while True:
+            scan = self._client_of("commands").hscan(self._key("calls"), cursor, count=CHUNK)
+            cursor, found = await self._run(scan, BACKGROUND_S)
+            for field, amount in found.items():
+                window, _, tick = field.decode().rpartition("@")
+                calls.setdefault(window, {})[int(tick)] = int(amount)
+            if cursor == 0:
+                return calls
+
+    async def replace_calls(self, process: str, calls: Calls) -> bool:
+        fields = [
+            part
+            for window, amounts in calls.items()
+            for tick, amount in amounts.items()
+            for part in (_field(window, tick), amount)
+        ]
+        keys, place = self._keys("lease", "calls_new"), "first"
+        for start in range(0, max(1, len(fields)), 2 * CHUNK):
+            part = fields[start : start + 2 * CHUNK]
+            arguments = (process, place, *part)
+            if not await self._script(scripts.REWRITE, keys, arguments, BACKGROUND_S):
+                return False
+            place = "next"
+        keys = self._keys("lease", "calls_new", "calls", "whole", "life", "claims")
+        arguments = (process, self._run_id)
+        return bool(await self._script(scripts.COMMIT, keys, arguments, BACKGROUND_S))
+
+    async def delete_calls(self, keys: list[tuple[str, int]]) -> None:
+        for start in range(0, len(keys), CHUNK):
+            fields = [_field(*key) for key in keys[start : start + CHUNK]]
+            await self._run(self._client_of("commands").hdel(self._key("calls"), *fields))
+
+    async def release(self, process: str) -> None:
+        keys = (self._key("lease"), self._members)
+        vacant = process.encode() + b"\nvacant"
+        arguments = (process, f"{self._prefix}leader", vacant)
+        await self._script(scripts.RELEASE, keys, arguments, COMMAND_S)
+
+    async def save_answer(self, key: str, body: bytes, now_s: float, most: int | None) -> None:
+        """The times of a category's answers are in a sorted set of its own."""
+        category = key.partition("/")[0]
+        answers, times = self._key("answers"), self._key(f"answer_times:{category}")
+        client = self._client_of("messages")
+        await self._run(client.hset(answers, key, body), BACKGROUND_S)
+        await self._run(client.zadd(times, {key: now_s}), BACKGROUND_S)
+        if most is not None:
+            old = await self._run(client.zrange(times, 0, -most - 1), BACKGROUND_S)
+            if old:
+                await self._run(client.hdel(answers, *old), BACKGROUND_S)
+                await self._run(client.zrem(times, *old), BACKGROUND_S)
+
+    async def load_answers(self) -> dict[str, bytes]:
+        client, answers = self._client_of("messages"), self._key("answers")
+        found = {}
+        for key in await self._run(client.hkeys(answers), BACKGROUND_S):
+            body = await self._run(client.hget(answers, key), BACKGROUND_S)
+            if body is not None:
+                found[key.decode()] = bytes(body)
+        return found
+
+    async def save_block(self, name: str, block: SavedBlock | None) -> None:
+        client, blocks = self._client_of("commands"), self._key("blocks")
+        if block is None:
+            await self._run(client.hdel(blocks, name))
+        else:
+            await self._run(client.hset(blocks, name, json.dumps(asdict(block))))
+
+    async def load_blocks(self) -> dict[str, SavedBlock]:
+        found = await self._run(self._client_of("commands").hgetall(self._key("blocks")))
+        blocks = {name.decode(): _block(text) for name, text in found.items()}
+        return {name: block for name, block in blocks.items() if block}
+
+    async def shared_secret(self) -> bytes:
+        client, key = self._client_of("commands"), self._key("secret")
+        await self._run(client.set(key, secrets.token_bytes(32), nx=True))
+        return bytes(await self._run(client.get(key)) or b"")
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        client = self._client_of("messages")
+        await self._run(client.publish(f"{self._prefix}{channel}", message), BACKGROUND_S)
+
+    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        while True:
+            pubsub = self._pubsub
+            if pubsub is None:
+                raise StoreUnavailable("not connected")
+            # Its own time limit makes no request: a hung server looks like silence.
+            message = await self._run(pubsub.get_message(timeout=POLL_S), POLL_S + BACKGROUND_S)
+            if message is not None and message["type"] == "message":
+                channel = message["channel"].decode().removeprefix(self._prefix)
+                yield channel, bytes(message["data"])
+
+    def _client(self) -> Redis:
+        return Redis.from_url(
+            self._url,
+            protocol=2,
+            single_connection_client=True,
+            socket_connect_timeout=BACKGROUND_S,
+            socket_timeout=None,  # `_run` has the time limits
+            retry=Retry(NoBackoff(), 0),  # else a failure takes up to ten attempts
+            driver_info=None,  # else a connection begins with two more round trips
+        )
+
+    def _client_of(self, purpose: str) -> Redis:
+        if not self.is_connected:
+            raise StoreUnavailable("not connected")
+        return self._clients[0 if purpose == "commands" else 1]
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _keys(self, *names: str) -> tuple[str, ...]:
+        return tuple(map(self._key, names))
+
+    def _shared_keys(self) -> tuple[str, str]:
+        return self._members, self._settings
+
+    async def _script(
+        self, text: str, keys: tuple[str, ...], arguments: tuple[Any, ...], time_s: float
+    ) -> Any:
+        client = self._client_of("commands")
+
+        async def call() -> Any:
+            digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+            try:
+                return await client.evalsha(digest, len(keys), *keys, *arguments)
+            except errors.NoScriptError:  # a new server; EVAL also keeps the script
+                return await client.eval(text, len(keys), *keys, *arguments)
+
+        return await self._run(call(), time_s)
+
+    async def _run(self, work: Any, time_s: float = COMMAND_S) -> Any:
+        """Awaits a command. A caller that is cancelled does not cancel it, which would end the
+        connection."""
+        task = asyncio.ensure_future(_within(time_s, work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except errors.OutOfMemoryError:
+            raise StoreFull("the server is full") from None
+        except (errors.RedisError, OSError, TimeoutError) as error:
+            if "OOM" in str(error):  # inside a script
+                raise StoreFull("the server is full") from None
+            self.is_connected = False
+            raise StoreUnavailable(_reason(error)) from None
+
+
+async def _within(time_s: float, work: Any) -> Any:
+    async with asyncio.timeout(time_s):
+        return await work
+
+
+def _reason(error: Exception) -> str:
+    """In our words: the text of an error may have the address and the password."""
+    for kind, reason in REASONS:
+        if isinstance(error, kind):
+            return reason
+    return f"the server refused a command ({type(error).__name__})"
+
+
+def _field(window: str, tick: int) -> str:
+    return f"{window}@{tick}"
+
+
+def _beat_reply(reply: list[Any]) -> BeatReply:
+    standing, now, term, holder, lease_ms, is_broken, highest, life, is_full, settings = reply[:10]
+    claims, members = (_pairs(part) for part in reply[10:])
+    details = {process: text.partition("|") for process, text in members.items()}
+    return BeatReply(
+        standing.decode(),
+        server_s=now / 1000,
+        term=term,
+        holder=holder.decode(),
+        lease_left_s=max(0, lease_ms) / 1000,
+        is_broken=bool(is_broken),
+        highest_claim=highest,
+        last_life_s=life / 1000,
+        is_full=bool(is_full),
+        settings=settings.decode(),
+        claims={process: int(term) for process, term in claims.items()},
+        members={
+            process: (int(seen) / 1000, detail) for process, (seen, _, detail) in details.items()
+        },
+    )
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    texts = [part.decode() for part in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _block(text: bytes) -> SavedBlock | None:
+    """None for what another program wrote."""
+    try:
+        block = SavedBlock(**json.loads(text))
+    except (TypeError, ValueError):
+        return None
+    numbers = (block.until_s, block.recorded_s)
+    return block if all(isinstance(number, int | float) for number in numbers) else None

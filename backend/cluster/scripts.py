@@ -1,0 +1,105 @@
+"""The Lua scripts of the shared store: each is one atomic step, and checks the lease itself.
+
+They run on Redis 6.2 and later and on Valkey 7.2 and later. A full server (`maxmemory`) refuses new
+data, and renews leases all the same: what must not fail comes first, the rest is called by `pcall`.
+"""
+
+#: By every process, every half second. Renews, acquires or reports the lease.
+BEAT = """
+local lease, term_key, life, whole, claims, born, members, settings = unpack(KEYS)
+local me, last_term, may_lead, own_settings, run_id, detail = unpack(ARGV)
+local lease_ms, claim_ms, member_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local holder = redis.call('GET', lease)
+if holder == me then redis.call('PEXPIRE', lease, lease_ms) end
+
+local others = 0
+local present = redis.call('HGETALL', members)
+for i = 1, #present, 2 do
+  local seen = tonumber(string.match(present[i + 1], '^(%d+)|')) or 0
+  if now - seen > member_ms then redis.call('HDEL', members, present[i])
+  elseif present[i] ~= me then others = others + 1 end
+end
+local stored_settings = redis.call('GET', settings)
+if stored_settings ~= own_settings then
+  if stored_settings and others > 0 then
+    return {'excluded', now, 0, holder or '', 0, 0, 0, 0, 0, stored_settings, {}, present}
+  end
+  redis.pcall('SET', settings, own_settings)
+end
+redis.pcall('HSET', members, me, now .. '|' .. detail)
+
+local is_broken = redis.call('GET', whole) ~= run_id
+local last_life = tonumber(redis.call('GET', life) or '0') or 0
+local highest, all_claims, is_full, standing = 0, {}, 0, 'vacant'
+
+local function acquire()
+  local term = math.max(tonumber(redis.call('GET', term_key) or '0') or 0, highest,
+                        tonumber(last_term)) + 1
+  local kept = redis.pcall('SET', term_key, term)
+  if type(kept) == 'table' and kept.err then is_full = 1 return end
+  redis.call('SET', lease, me, 'PX', lease_ms)
+  redis.call('DEL', born)
+  if is_broken then redis.call('DEL', whole) end
+  holder, standing = me, 'leader'
+end
+
+if holder == me then standing = 'leader'
+elseif holder then standing = 'follower'
+elseif is_broken then
+  redis.pcall('HSET', claims, me, last_term)
+  redis.pcall('SET', born, now, 'NX', 'PX', 60000)
+  all_claims = redis.call('HGETALL', claims)
+  for i = 2, #all_claims, 2 do highest = math.max(highest, tonumber(all_claims[i]) or 0) end
+  local waited = now - (tonumber(redis.call('GET', born) or '') or now)
+  local may_go = waited >= claim_ms and tonumber(last_term) == highest
+  if may_lead == '1' and (may_go or waited >= claim_ms + lease_ms) then acquire() end
+elseif may_lead == '1' then acquire() end
+
+if standing == 'leader' then
+  local kept = redis.pcall('SET', life, now)
+  if type(kept) == 'table' and kept.err then is_full = 1 end
+end
+local term = tonumber(redis.call('GET', term_key) or '0') or 0
+return {standing, now, term, holder or '', redis.call('PTTL', lease), is_broken and 1 or 0,
+        highest, last_life, is_full, '', all_claims, present}
+"""
+
+#: Adds amounts to the log of calls. 0 if another process leads: then nothing was added.
+APPEND = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
+
+#: Writes a part of a new log beside the old one; the first part begins it.
+REWRITE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == 'first' then redis.call('DEL', KEYS[2]) end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
+
+#: Puts the new log in the place of the old one, and marks it as complete on this server.
+COMMIT = """
+local lease, new_calls, calls, whole, life, claims = unpack(KEYS)
+if redis.call('GET', lease) ~= ARGV[1] then return 0 end
+local time = redis.call('TIME')
+redis.call('SET', life, time[1] * 1000 + math.floor(time[2] / 1000))
+if redis.call('EXISTS', new_calls) == 1 then redis.call('RENAME', new_calls, calls)
+else redis.call('DEL', calls) end
+redis.call('SET', whole, ARGV[2])
+redis.call('DEL', claims)
+return 1
+"""
+
+#: Ends the lease of a process, and its membership. 1 if it had the lease.
+RELEASE = """
+redis.call('HDEL', KEYS[2], ARGV[1])
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1
+"""

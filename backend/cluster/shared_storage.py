@@ -1,0 +1,171 @@
+"""The storage of a process of a cluster: its own file, and what all processes share."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from backend.clock import Clock
+from backend.cluster.call_log import CallLog
+from backend.cluster.membership import Membership, Takeover
+from backend.cluster.store import Calls, StoreUnavailable
+from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState, Storage
+
+#: Marks the windows of a process's own share, whose calls only its own file has.
+SHARE_MARK = "/share-"
+
+
+class SharedStorage(Storage):
+    """Calls within the pool are recorded in the shared store before they are made; calls within
+    the share, and a copy of the former, in the process's own file.
+
+    Answers and blocks are written to both by the leader. Of a machine's processes only the first
+    writes answers to the file.
+    """
+
+    def __init__(
+        self, own: Storage, membership: Membership, clock: Clock, *, writes_answers: bool
+    ) -> None:
+        self._own = own
+        self._membership = membership
+        self._store = membership.store
+        self._process = membership.identity.process
+        self._clock = clock
+        self._writes_answers = writes_answers
+        self._log = CallLog()
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<SharedStorage {self._log!r} {self._own!r}>"
+
+    async def load(self) -> SavedState:
+        """What the file has, with the cluster's answers and blocks if the store can be reached."""
+        saved = await self._own.load()
+        pool = {window: ticks for window, ticks in saved.calls.items() if SHARE_MARK not in window}
+        self._log.join(self._converted(pool, to_store=True))
+        try:
+            answers, blocks = await self._store.load_answers(), await self._store.load_blocks()
+        except StoreUnavailable:
+            return saved
+        return replace(
+            saved, answers={**saved.answers, **answers}, blocks={**saved.blocks, **blocks}
+        )
+
+    async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
+        pool = {key: amount for key, amount in amounts.items() if SHARE_MARK not in key[0]}
+        if not pool:
+            return await self._own.add_calls(amounts, None)
+        if not self._membership.leads:
+            return False
+        recording = asyncio.create_task(self._record(pool), name="call log")
+        # A caller that is cancelled must not leave it open whether the call was recorded.
+        results = asyncio.gather(recording, self._own.add_calls(amounts, now_s))
+        return (await asyncio.shield(results))[0]
+
+    async def _record(self, pool: Mapping[tuple[str, int], int]) -> bool:
+        stored = {
+            (window, self._tick(tick, to_store=True)): amount
+            for (window, tick), amount in pool.items()
+        }
+        try:
+            is_recorded = await self._store.append(self._process, stored)
+        except StoreUnavailable:
+            self._membership.record_refusal(was_fenced=False)
+            return False
+        if is_recorded:
+            self._log.add(stored)
+        else:
+            self._membership.record_refusal(was_fenced=True)
+        return is_recorded
+
+    async def read_log(self, takeover: Takeover) -> SavedState:
+        """All calls of the cluster, for a new leader, by this machine's clock.
+
+        `seen_at` is the time until which they are complete; None where that is not known.
+        """
+        self._log.join(await self._store.load_calls())
+        now_s = self._clock.now().timestamp()
+        seen_at: float | None = now_s
+        if not takeover.log_is_complete:
+            ahead_s = self._membership.store_clock.ahead_s
+            seen_at = takeover.last_life_s - ahead_s if takeover.last_life_s else None
+        blocks = await self._store.load_blocks()
+        return SavedState(self._converted(self._log.copy(), to_store=False), {}, seen_at, blocks)
+
+    async def write_log(self, assumed: Mapping[tuple[str, int], int]) -> bool:
+        """Adds calls that are assumed to have been made, and replaces the store's log by all."""
+        self._log.add(
+            {(window, self._tick(tick, to_store=True)): n for (window, tick), n in assumed.items()}
+        )
+        is_replaced = await self._store.replace_calls(self._process, self._log.copy())
+        if is_replaced:
+            self._start(self._complete_file(self._log.copy()))
+        return is_replaced
+
+    async def _complete_file(self, calls: Calls) -> None:
+        """Adds the calls of earlier leaders on other machines to this one's file."""
+        in_file = (await self._own.load()).calls
+        missing = {
+            (window, tick): amount - in_file.get(window, {}).get(tick, 0)
+            for window, ticks in self._converted(calls, to_store=False).items()
+            for tick, amount in ticks.items()
+        }
+        added = {key: amount for key, amount in missing.items() if amount > 0}
+        await self._own.add_calls(added, self._clock.now().timestamp())
+
+    async def save_answer(
+        self, key: str, body: bytes, now_s: float, max_answers: int | None = None
+    ) -> bool:
+        if self._membership.leads:
+            self._start(self._store.save_answer(key, body, now_s, max_answers))
+        if not self._writes_answers:
+            return True
+        return await self._own.save_answer(key, body, now_s, max_answers)
+
+    def save_block(self, name: str, block: SavedBlock | None) -> None:
+        self._own.save_block(name, block)
+        if self._membership.leads:
+            self._start(self._store.save_block(name, block))
+
+    async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
+        await self._own.delete_before(minute, second, answers_before_s)
+        old = self._log.delete_before(minute, second)
+        if self._membership.leads and old:
+            self._start(self._store.delete_calls(old))
+
+    async def heartbeat(self, now_s: float) -> None:
+        """Only the leader's file has all calls of its time."""
+        if self._membership.leads:
+            await self._own.heartbeat(now_s)
+
+    async def aclose(self) -> None:
+        for task in self._writes:
+            task.cancel()
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._own.aclose()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Writes to the store in the background: it is a copy of what the file has."""
+
+        async def write() -> None:
+            with suppress(StoreUnavailable):
+                await work
+
+        task = asyncio.create_task(write(), name="shared storage")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    def _converted(self, calls: Mapping[str, Mapping[int, int]], *, to_store: bool) -> Calls:
+        converted: Calls = {}
+        for window, ticks in calls.items():
+            amounts = converted.setdefault(window, {})
+            for tick, amount in ticks.items():
+                other = self._tick(tick, to_store=to_store)
+                amounts[other] = amounts.get(other, 0) + amount
+        return converted
+
+    def _tick(self, tick: int, *, to_store: bool) -> int:
+        tick_s = 1 if tick >= FIRST_SECOND_TICK else 60
+        convert = self._membership.store_clock
+        return convert.to_store(tick, tick_s) if to_store else convert.from_store(tick, tick_s)
