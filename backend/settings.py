@@ -153,6 +153,8 @@ class Configuration:
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    #: This process's number among the workers of its machine, from 0.
+    worker: int = 0
     #: Variables that are set and ignored: a line for each, to be logged at the start.
     warnings: tuple[str, ...] = ()
 

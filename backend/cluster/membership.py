@@ -10,8 +10,14 @@ from dataclasses import dataclass, replace
 from backend.clock import Clock
 from backend.cluster.contract import ROLES, Bus, ClusterState, Member, Role
 from backend.cluster.message_bus import MessageBus
-from backend.cluster.redis_store import LEASE_S
-from backend.cluster.store import Beat, BeatReply, SharedStore, StoreFull, StoreUnavailable
+from backend.cluster.store import (
+    LEASE_S,
+    Beat,
+    BeatReply,
+    SharedStore,
+    StoreFull,
+    StoreUnavailable,
+)
 from backend.cluster.store_clock import StoreClock
 
 log = logging.getLogger("gateway")
@@ -151,6 +157,13 @@ class Membership:
             reason=self._reason if role in ("island", "excluded") else None,
             members=tuple(sorted(self._members.values(), key=lambda one: one.name)),
         )
+
+    async def connect(self) -> None:
+        """Tries to connect, so that a start finds what the others know. Logs a failure."""
+        try:
+            await self._connect()
+        except StoreUnavailable as error:
+            self._note_down(str(error), is_full=False)
 
     async def run(self) -> None:
         """Beats until it is cancelled."""

@@ -21,7 +21,16 @@ from redis.backoff import NoBackoff
 
 from backend.cluster import scripts
 from backend.cluster.contract import CHANNELS
-from backend.cluster.store import Beat, BeatReply, Calls, StoreFull, StoreUnavailable
+from backend.cluster.store import (
+    CLAIM_S,
+    LEASE_S,
+    MEMBER_S,
+    Beat,
+    BeatReply,
+    Calls,
+    StoreFull,
+    StoreUnavailable,
+)
 from backend.storage.contract import SavedBlock
 
 #: The version of what the keys contain. Processes of different versions do not form a cluster.
@@ -30,9 +39,6 @@ FORMAT = 1
 COMMAND_S = 0.25
 #: Time limit of everything else: connecting, beats, messages, takeovers; in seconds.
 BACKGROUND_S = 1.0
-#: A lease without a beat ends after this; so long does the store wait for all processes to speak
-#: after it lost data; a process without a beat is forgotten after the last. All in seconds.
-LEASE_S, CLAIM_S, MEMBER_S = 3.0, 1.2, 10.0
 #: Fields of a hash that one command reads or writes.
 CHUNK = 2_000
 #: A silent subscription is looked after this often, in seconds.

@@ -9,6 +9,13 @@ from backend.storage.contract import SavedBlock
 #: Amounts by window and tick, as in `SavedState.calls`; ticks are by the store's clock.
 Calls = dict[str, dict[int, int]]
 
+#: A lease without a beat ends after this, in seconds.
+LEASE_S = 3.0
+#: After a loss of data, all processes have this time to speak before one of them leads, in seconds.
+CLAIM_S = 1.2
+#: A process without a beat is forgotten after this, in seconds.
+MEMBER_S = 10.0
+
 Standing = Literal["leader", "follower", "vacant", "excluded"]
 
 
