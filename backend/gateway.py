@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from backend.categories import CATEGORIES
 from backend.clock import Clock, SystemClock
+from backend.cluster.contract import Cluster, SingleProcess
 from backend.events import Event, EventSink
+from backend.joined_cluster import JoinedCluster, join_cluster
 from backend.models.answer import Source
 from backend.models.news import News, NewsQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
@@ -70,6 +72,7 @@ class Gateway:
     live: LiveService
     metrics: CollectorRegistry
     clock: Clock
+    cluster: Cluster
 
 
 def read_configuration() -> Configuration:
@@ -102,6 +105,10 @@ async def open_gateway(
     settings = configuration.gateway
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
+        joined = await join_cluster(configuration, storage, clock) if settings.redis_url else None
+        if joined:
+            stack.push_async_callback(joined.membership.aclose)
+            storage = joined.storage
         stack.push_async_callback(storage.aclose)
         saved, problems = discard_invalid(await storage.load(), clock.now().timestamp())
         for problem in problems:
@@ -117,34 +124,51 @@ async def open_gateway(
             redact=Redactor(configuration.secrets()),
             store=storage,
             saved=saved,
+            shared=joined.limits if joined else None,
         )
         stack.push_async_callback(_save_all, factory.ledgers.values())
         manager = factory.manager(registry)
         stack.push_async_callback(manager.aclose)
         _log_start(manager, configuration)
-        sources = Sources(manager, clock, emit, settings, storage, jitter)
+        cluster = joined.membership if joined else None
+        sources = Sources(manager, clock, emit, settings, storage, jitter, cluster)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)
         ticks = factory.ticks(registry, sources.universe.instruments_at)
-        gateway = _compose(sources, manager, history, metrics, ticks, clock, settings)
-        saving = _save_periodically(storage, factory.ledgers.values(), clock)
-        tasks = [
-            asyncio.create_task(gateway.live.run(), name="ticks"),
-            asyncio.create_task(sources.names.keep_current(), name="names"),
-            asyncio.create_task(learn_accounts(manager.providers, configuration), name="accounts"),
-            asyncio.create_task(saving, name="saving"),
+        gateway = _compose(
+            sources, manager, history, metrics, ticks, clock, settings, cluster or SingleProcess()
+        )
+        work = [
+            gateway.live.run(),
+            sources.names.keep_current(),
+            _learn_accounts(manager, configuration, joined),
+            _save_periodically(storage, factory, clock),
         ]
-        stack.push_async_callback(_cancel, tasks)
+        if joined:
+            joined.take_over_with(factory)
+            work.append(joined.membership.run())
+        stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in work])
         yield gateway
 
 
-async def _save_periodically(storage: Storage, ledgers: Iterable[Ledger], clock: Clock) -> None:
+async def _learn_accounts(
+    manager: ProviderManager, configuration: Configuration, joined: JoinedCluster | None
+) -> None:
+    """In a cluster the leader asks for all."""
+    if joined:
+        await joined.membership.has_led.wait()
+    await learn_accounts(manager.providers, configuration)
+
+
+async def _save_periodically(storage: Storage, factory: ProviderFactory, clock: Clock) -> None:
     """Saves the counts, and the time: after a restart, time without a heartbeat counts as
     used up. Deletes old state."""
     while True:
         now_s = clock.now().timestamp()
-        await _save_all(ledgers)
+        await _save_all(factory.ledgers.values())
         await storage.heartbeat(now_s)
+        if factory.shared:  # from now on the file has all calls within the share
+            await storage.add_calls({(factory.shared.mark, int(now_s)): 1}, None)
         await storage.delete_before(
             int((now_s - CALLS_KEPT_S) // 60),
             int(now_s - RECENT_CALLS_KEPT_S),
@@ -177,6 +201,7 @@ def _compose(
     ticks: TickFailover | None,
     clock: Clock,
     settings: Settings,
+    cluster: Cluster,
 ) -> Gateway:
     cached, coins = sources.cached, sources.coins
     currencies = CurrencyService(cached["rates"])
@@ -208,6 +233,7 @@ def _compose(
         live=live,
         metrics=metrics.registry,
         clock=clock,
+        cluster=cluster,
     )
 
 

@@ -153,10 +153,10 @@ class Configuration:
     gateway: Settings
     providers: Mapping[str, ProviderSettings]
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    #: This process's number among the workers of its machine, from 0.
-    worker: int = 0
     #: Variables that are set and ignored: a line for each, to be logged at the start.
     warnings: tuple[str, ...] = ()
+    #: This process's number among the workers of its machine, from 0.
+    worker: int = 0
 
     def secrets(self) -> tuple[str, ...]:
         """Every key and password of the settings, for the redaction filter."""

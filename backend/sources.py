@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from backend.cache.answer_exchange import AnswerExchange
+from backend.cache.answer_messages import MessageCodec
 from backend.cache.answer_store import AnswerStore
 from backend.cache.cached_source import CachedSource
+from backend.cache.shared_source import SharedSource
 from backend.cache.ttl_cache import TTLCache
 from backend.categories import (
     CATEGORIES,
@@ -20,8 +23,9 @@ from backend.categories import (
     Category,
 )
 from backend.clock import Clock
+from backend.cluster.contract import Cluster
 from backend.events import EventSink
-from backend.models.answer import Answer, Q, Source, T
+from backend.models.answer import Answer, Q, Query, Source, T
 from backend.models.coins import CoinQuery
 from backend.models.market import Coin
 from backend.orchestration.fan_out import FanOut
@@ -40,6 +44,8 @@ from backend.storage.contract import Storage
 REFRESH_AHEAD_SHARE = 0.15
 #: The share of a reader's deadline that the slowest of several providers may take.
 FAN_OUT_SHARE = 0.75
+#: The share of a reader's deadline within which the leader of a cluster may answer.
+SHARED_DEADLINE = 0.95
 
 
 class Sources:
@@ -57,10 +63,15 @@ class Sources:
         settings: Settings,
         storage: Storage,
         jitter: Callable[[], float],
+        cluster: Cluster | None = None,
     ) -> None:
+        """`cluster`: None for a process that is the whole gateway."""
         self._clock, self._emit, self._settings = clock, emit, settings
         self._storage, self._jitter = storage, jitter
         self._stores: dict[str, AnswerStore[Any, Any]] = {}
+        self.cached: dict[str, CachedSource[Any, Any]] = {}
+        self._cluster = cluster
+        self.exchange = self._exchange(cluster) if cluster else None
         interval_s = manager.refresh_interval_s
         self.universe = UniverseSource(
             manager, max_age_s=settings.max_stale_market, contracts=self._contracts
@@ -85,12 +96,34 @@ class Sources:
             RATES.name: self._cached(RATES, rates, interval_s, rates.adopt),
             COINS.name: self._cached(COINS, batch, lambda _query: interval_s(COINS.provider_query)),
         }
-        self.cached: Mapping[str, CachedSource[Any, Any]] = {
+        self.cached |= {
             name: own[name] if name in own else self._cached(category, manager, interval_s)
             for name, category in (CATEGORIES | HELPERS).items()
         }
         coins = NotedReads(self.cached[COINS.name], batch)
         self.names = CoinNames(self.cached[COIN_LIST.name], coins, self.coins, clock=clock)
+
+    def _exchange(self, cluster: Cluster) -> AnswerExchange:
+        categories = CATEGORIES | HELPERS
+        codecs = {name: category.retention.codec for name, category in categories.items()}
+        return AnswerExchange(cluster, MessageCodec(codecs), self.cached, self._clock)
+
+    def _shared(self, category: Category[Q, T], source: Source[Q, T]) -> Source[Q, T]:
+        """Asks the leader of the cluster in the place of `source`, if there is one."""
+        if self._cluster is None or self.exchange is None:
+            return source
+        return SharedSource(
+            category.name,
+            source,
+            self.exchange,
+            self._cluster,
+            clock=self._clock,
+            deadline_s=SHARED_DEADLINE * self._settings.request_deadline,
+        )
+
+    def _publish(self, category: str, query: Query[Any]) -> None:
+        if self.exchange:
+            self.exchange.publish(category, query)
 
     def _contracts(self) -> Mapping[str, str]:
         """The coin ids by contract, as the last list of all coins has them."""
@@ -112,7 +145,7 @@ class Sources:
         store = AnswerStore(category.retention, self._storage, self._clock)
         self._stores[category.name] = store
         return CachedSource(
-            source,
+            self._shared(category, source),
             TTLCache[Answer[T]](self._clock, category.capacity, category.size),
             clock=self._clock,
             emit=self._emit,
@@ -122,6 +155,7 @@ class Sources:
             save=store.save,
             adopt=adopt,
             refresh_share=lambda: 1 - REFRESH_AHEAD_SHARE * self._jitter(),
+            on_refresh=partial(self._publish, category.name),
         )
 
     async def restore(self, bodies: Mapping[str, bytes]) -> None:
@@ -131,6 +165,8 @@ class Sources:
 
     async def aclose(self) -> None:
         """Ends the refreshes, then writes the last answers."""
+        if self.exchange:
+            await self.exchange.aclose()
         await asyncio.gather(*(cached.aclose() for cached in self.cached.values()))
         await self._batch.aclose()
         await asyncio.gather(*(store.aclose() for store in self._stores.values()))

@@ -20,6 +20,9 @@ FIXED = {
     "PathPolicies._locked": "declared",
     "PathPolicies._renderers": "declared",
     "CacheCounters.stale_by_reason": "reasons of the contract",
+    "BeatReply.claims": "processes of the cluster",
+    "BeatReply.members": "processes of the cluster",
+    "CallLog._calls": "ticks of the windows' periods (`delete_before`)",
     "Channel.labels": "declared",
     "ChoosingTransport._transports": "proxies of the settings",
     "Chooser._probed_early_at": "categories",
@@ -32,9 +35,12 @@ FIXED = {
     "Hosts._backoffs": "hosts of the settings",
     "Hosts._order": "hosts of the settings",
     "SavedBlocks._known": "providers and keys of the settings",
+    "Membership._members": "processes of the cluster",
+    "MessageBus._handlers": "channels",
     "MinuteLog._amounts": "minutes of the period",
     "MinuteLog._assumed": "minutes of the period",
     "PacedWindow._unsaved": "minutes between two calls, saved with each call",
+    "ProviderFactory._blocked": "providers and keys of the settings",
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
     "ExchangeRates.older": "currencies of the list",
@@ -51,6 +57,12 @@ FIXED = {
 }
 #: One for each of something that has a bound itself: of what.
 ONE_FOR_EACH = {
+    "AnswerExchange._adopting": "message that is being adopted",
+    "AnswerExchange._answering": "question of another process (`MOST_QUESTIONS`)",
+    "AnswerExchange._waiting": "refresh under way",
+    "ClusterGuard._owners": "call under way (`MAX_IN_FLIGHT`)",
+    "RedisStore._running": "command under way (time limit)",
+    "SharedStorage._writes": "write under way (time limit)",
     "Broadcaster._closing": "feed that ends",
     "Connections._addresses": "open connection",
     "Connections._open": "open connection",
@@ -128,6 +140,10 @@ SHOWN = {
     "DemandTracker._asked": (
         "orchestration/limits/test_demand_tracker.py",
         "test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped",
+    ),
+    "MessageBus._unsent": (
+        "cluster/test_message_bus.py",
+        "test_unsent_messages_are_bounded_and_the_oldest_are_dropped",
     ),
     "NewsStore._articles": (
         "services/news/test_store.py",

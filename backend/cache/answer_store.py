@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Literal
+from typing import Generic, Literal, get_args
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -55,6 +55,7 @@ class AnswerCodec(Generic[Q, T]):
 
     def __init__(self, kept: type[KeptAnswer[Q, T]]) -> None:
         self._adapter = TypeAdapter(kept)
+        self._query: TypeAdapter[Q] = TypeAdapter(get_args(kept)[0])
 
     def encoded(self, query: Q, answer: Answer[T]) -> bytes:
         """Raises ValueError if JSON cannot represent it."""
@@ -68,6 +69,16 @@ class AnswerCodec(Generic[Q, T]):
             answer.warnings,
         )
         return self._adapter.dump_json(kept)
+
+    def encoded_query(self, query: Q) -> bytes:
+        return self._query.dump_json(query)
+
+    def decoded_query(self, body: bytes) -> Q | None:
+        """None if it is malformed or of another version."""
+        try:
+            return self._query.validate_json(body)
+        except ValidationError:
+            return None
 
     def decoded(self, body: bytes) -> KeptAnswer[Q, T] | None:
         """None if it is malformed or of another version."""
@@ -114,6 +125,8 @@ class AnswerStore(Generic[Q, T]):
 
     def save(self, query: Q, answer: Answer[T]) -> None:
         """Persists `answer` in the background, unless a newer one comes first."""
+        if not self._storage.saves_answers:
+            return
         if self._retention.is_kept(query) and self._has_place(query):
             self._persisted.set(query, True)
             self._pending.set(query, answer)

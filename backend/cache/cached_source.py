@@ -9,7 +9,13 @@ from itertools import count
 from typing import Generic
 from weakref import ref
 
-from backend.cache.freshness import EntryState, EntryValidity, Freshness, state_of
+from backend.cache.freshness import (
+    EntryState,
+    EntryValidity,
+    Freshness,
+    SharedAnswer,
+    state_of,
+)
 from backend.cache.refreshes import Failure, Failures, SingleFlight, reason_of, tried_in
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
@@ -48,12 +54,14 @@ class CachedSource(Generic[Q, T]):
         save: Callable[[Q, Answer[T]], None] = lambda _query, _answer: None,
         adopt: Callable[[Answer[T]], None] = lambda _answer: None,
         refresh_share: Callable[[], float] = lambda: 1.0,
+        on_refresh: Callable[[Q], None] = lambda _query: None,
     ) -> None:
         """`budget_interval_s`: the shortest interval between refreshes of a query that the
         providers' budgets can sustain, in seconds. `save` receives each new answer, to persist it.
         `adopt` receives each answer that another process fetched, so that the source can rebuild
         its own state from it. `refresh_share`: the share of its TTL after which a read answer is
-        refreshed ahead; drawn for each answer, so that many are not due at once."""
+        refreshed ahead; drawn for each answer, so that many are not due at once. `on_refresh` is
+        called after each refresh that stored an answer of the source."""
         self._source = source
         self._cache = cache
         self._clock = clock
@@ -63,6 +71,7 @@ class CachedSource(Generic[Q, T]):
         self._save = save
         self._adopt = adopt
         self._refresh_share = refresh_share
+        self._on_refresh = on_refresh
         self._refreshes: SingleFlight[Q, Entry[T]] = SingleFlight("refresh")
         self._late_answers: SingleFlight[int, None] = SingleFlight("late answer")
         self._failures = Failures(clock, emit)
@@ -176,6 +185,52 @@ class CachedSource(Generic[Q, T]):
             self._adopt(answer)
         return is_usable
 
+    def shared(self, query: Q) -> SharedAnswer[T] | None:
+        """The cached answer with its times, for other processes; None where there is none."""
+        entry = self._cache.newest(query)
+        if entry is None or self._clock.monotonic() >= entry.kept_until:
+            return None
+        return SharedAnswer(
+            entry.value,
+            age_s=self._clock.monotonic() - entry.stored_at,
+            ttl_s=entry.fresh_until - entry.stored_at,
+            refresh_s=entry.refresh_at - entry.stored_at,
+        )
+
+    async def fetch_newer(self, query: Q, than_s: float | None) -> Answer[T]:
+        """As `fetch`, but waits for a refresh that is due if the answer is not newer than `than_s`
+        (epoch seconds): another process has that one."""
+        answer = await self.fetch(query)
+        if than_s is None or answer.fetched_at.timestamp() > than_s or answer.stale:
+            return answer
+        if query not in self._refreshes:
+            return answer
+        refresh = self._refresh(query)
+        await asyncio.wait({refresh}, timeout=self._deadline_s)
+        return await self.fetch(query)
+
+    def failure(self, query: Q) -> Exception | None:
+        """Why the last refresh failed, while that forbids another one."""
+        failure = self._failures.in_force(query)
+        return failure.error if failure else None
+
+    async def adopt(self, query: Q, shared: SharedAnswer[T]) -> Answer[T] | None:
+        """Stores what another process fetched, with the times that it has there, unless a newer
+        answer is cached. Returns the cached answer; None for one that is too old to be served."""
+        entry = self._cache.newest(query)
+        is_known = entry is not None and self._clock.monotonic() < entry.kept_until
+        if entry and is_known and entry.value.fetched_at >= shared.answer.fetched_at:
+            return entry.value
+        keep_s = self._freshness(query, shared.answer).max_stale_s
+        if shared.age_s >= max(shared.ttl_s, keep_s):
+            return None
+        if shared.age_s < shared.ttl_s:
+            self._failures.clear(query)
+        stored = await self._store_as(query, shared, keep_s)
+        self._adopt(stored.value)
+        self._save(query, stored.value)
+        return stored.value
+
     async def aclose(self) -> None:
         """Cancels running refreshes and ends every `watch`; no answer may be reused afterwards."""
         self._is_closed = True
@@ -194,6 +249,9 @@ class CachedSource(Generic[Q, T]):
         await asyncio.wait({refresh}, timeout=self._deadline_s)
         if not refresh.done():
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s")
+        error = refresh.exception()
+        if isinstance(error, GatewayError) and (entry := await self._cache.get(query)):
+            return await self._serve_stale(query, entry, error)  # another process had an old one
         return self._view(refresh.result(), "miss")
 
     async def _fresh_or_stale(self, query: Q, entry: Entry[T]) -> Answer[T]:
@@ -223,7 +281,10 @@ class CachedSource(Generic[Q, T]):
             self._failures.record(query, error)
             raise
         self._failures.clear(query)
+        if answer.refresh_id:  # `adopt` has stored it
+            return self._cache.newest(query) or await self._store(query, answer)
         entry = await self._store_and_save(query, answer)
+        self._on_refresh(query)
         if late := answer.late_answer:
             self._late_answers.join(entry.value.refresh_id, lambda: self._store_late(query, late))
         return entry
@@ -235,6 +296,7 @@ class CachedSource(Generic[Q, T]):
             entry = await self._cache.get(query)
             if entry is None or entry.value.fetched_at <= answer.fetched_at:
                 await self._store_and_save(query, answer)
+                self._on_refresh(query)
 
     async def _store_and_save(self, query: Q, answer: Answer[T]) -> Entry[T]:
         entry = await self._store(query, answer)
@@ -244,21 +306,26 @@ class CachedSource(Generic[Q, T]):
     async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Entry[T]:
         freshness, interval_s = self._freshness(query, answer), self._budget_interval_s(query)
         ttl_s = max(freshness.ttl_s, min(interval_s, freshness.max_stale_s))
+        refresh_s = min(ttl_s, max(ttl_s * self._refresh_share(), interval_s))
+        shared = SharedAnswer(answer, age_s, ttl_s, refresh_s)
+        return await self._store_as(query, shared, freshness.max_stale_s)
+
+    async def _store_as(self, query: Q, shared: SharedAnswer[T], keep_s: float) -> Entry[T]:
         answer = replace(
-            answer,
+            shared.answer,
             refresh_id=next(self._refresh_ids),
-            expires_at=answer.fetched_at + timedelta(seconds=ttl_s),
-            ttl_left_s=ttl_s,
+            expires_at=shared.answer.fetched_at + timedelta(seconds=shared.ttl_s),
+            ttl_left_s=shared.ttl_s,
             late_answer=None,
         )
         self._newest = await self._cache.set(
             query,
             answer,
-            ttl_s,
-            freshness.max_stale_s,
-            age_s=age_s,
-            refresh_s=min(ttl_s, max(ttl_s * self._refresh_share(), interval_s)),
-            grace_s=freshness.ttl_s,
+            shared.ttl_s,
+            keep_s,
+            age_s=shared.age_s,
+            refresh_s=shared.refresh_s,
+            grace_s=self._freshness(query, answer).ttl_s,
         )
         return self._newest
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Generic
 from weakref import ReferenceType
 
 from backend.cache.refreshes import Failure
@@ -18,6 +18,17 @@ class Freshness:
 
     ttl_s: float
     max_stale_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAnswer(Generic[T]):
+    """An answer as it is cached in one process, for the others: its age, the TTL, and the age at
+    which a refresh ahead is due, in seconds."""
+
+    answer: Answer[T]
+    age_s: float
+    ttl_s: float
+    refresh_s: float
 
 
 #: Gives the freshness of an answer to a query; the default one is that of the settings.

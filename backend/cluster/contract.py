@@ -78,6 +78,14 @@ class Cluster(Protocol):
     def hears_leader(self) -> bool:
         """True while another process leads and its messages arrive."""
 
+    @property
+    def heard_at(self) -> float:
+        """When the leader was heard last (monotonic seconds)."""
+
+    @property
+    def expects_leader(self) -> bool:
+        """True while the store is there: then somebody leads, or will within seconds."""
+
     def state(self) -> ClusterState:
         """For the status, the metrics and the page."""
 
@@ -96,7 +104,8 @@ class SingleProcess:
     """The part of the only process: it leads, without a store and without a task."""
 
     leads = True
-    hears_leader = False
+    hears_leader = expects_leader = False
+    heard_at = float("-inf")
 
     def __init__(self) -> None:
         self.bus: Bus = SilentBus()

@@ -90,7 +90,6 @@ class Membership:
         self.take_over: TakeOver = _no_takeover
         self.readers = readers
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
         self._receiver: asyncio.Task[None] | None = None
         self._takeover: asyncio.Task[None] | None = None
         self._found: Takeover | None = None
@@ -102,6 +101,8 @@ class Membership:
         self._members: dict[str, Member] = {}
         self._reason: str | None = "not connected yet"
         self._is_down_logged = False
+        #: Set from the first takeover on.
+        self.has_led = asyncio.Event()
         #: For the metrics.
         self.falls = self.takeovers = self.fenced = 0
         self._bus.subscribe("leader", self._hear)
@@ -130,8 +131,11 @@ class Membership:
         return self.store.is_connected and is_follower and is_recent
 
     @property
+    def heard_at(self) -> float:
+        return self._heard_at
+
+    @property
     def expects_leader(self) -> bool:
-        """True while the store is there, and somebody leads or will soon."""
         return self.store.is_connected and not self.is_excluded
 
     @property
@@ -290,6 +294,7 @@ class Membership:
             self._found = replace(found, log_is_complete=True)
             self._last_term = found.term
             self.takeovers += 1
+            self.has_led.set()
             log.info("this process leads the cluster  %s term %d", self.identity.name, found.term)
             self.bus.publish("leader", b"beat")
 

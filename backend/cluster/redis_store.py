@@ -6,7 +6,6 @@ failure of any of them ends all; `connect` opens them anew.
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -199,11 +198,6 @@ class RedisStore:
         found = await self._run(self._client_of("commands").hgetall(self._key("blocks")))
         blocks = {name.decode(): _block(text) for name, text in found.items()}
         return {name: block for name, block in blocks.items() if block}
-
-    async def shared_secret(self) -> bytes:
-        client, key = self._client_of("commands"), self._key("secret")
-        await self._run(client.set(key, secrets.token_bytes(32), nx=True))
-        return bytes(await self._run(client.get(key)) or b"")
 
     async def publish(self, channel: str, message: bytes) -> None:
         client = self._client_of("messages")

@@ -39,6 +39,10 @@ class SharedStorage(Storage):
     def __repr__(self) -> str:
         return f"<SharedStorage {self._log!r} {self._own!r}>"
 
+    @property
+    def saves_answers(self) -> bool:
+        return self._writes_answers or self._membership.leads
+
     async def load(self) -> SavedState:
         """What the file has, with the cluster's answers and blocks if the store can be reached."""
         saved = await self._own.load()

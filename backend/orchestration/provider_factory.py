@@ -15,7 +15,7 @@ from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
-from backend.orchestration.limits.cluster_guard import ClusterGuard, SharedLimits
+from backend.orchestration.limits.cluster_guard import ClusterGuard, ClusterLimits
 from backend.orchestration.limits.ledger import Guard, Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.provider import Provider
@@ -48,7 +48,7 @@ class ProviderFactory:
     store: Storage = field(default_factory=Storage)
     saved: SavedState = field(default_factory=SavedState)
     #: None for a process that is the whole gateway.
-    shared: SharedLimits | None = None
+    shared: ClusterLimits | None = None
     #: By account and plan.
     ledgers: dict[str, Ledger] = field(default_factory=dict, init=False)
 

@@ -49,6 +49,11 @@ class Storage:
     This class is the interface; its methods save nothing.
     """
 
+    @property
+    def saves_answers(self) -> bool:
+        """False while answers given to `save_answer` would not be written anywhere."""
+        return True
+
     async def load(self) -> SavedState:
         return SavedState()
 

@@ -103,6 +103,8 @@ class FakeCluster:
     role: Role = "follower"
     leads: bool = False
     hears_leader: bool = True
+    expects_leader: bool = True
+    heard_at: float = 0.0
 
     def state(self) -> ClusterState:
         return ClusterState("gateway", "", self.role, 2, None, 1, True, None)

@@ -46,7 +46,7 @@ def has_shares(windows: Sequence[Window], processes: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedLimits:
+class ClusterLimits:
     """How the processes of a cluster share the limits.
 
     `leads`: this process may use the pool. `may_call`: it may call anybody at all. `processes` is
@@ -80,7 +80,7 @@ class ClusterGuard:
         clock: Clock,
         windows: Sequence[Window],
         history: Callable[[str], UsageHistory],
-        shared: SharedLimits,
+        shared: ClusterLimits,
         *,
         share_is_known: bool,
     ) -> None:

@@ -1,0 +1,55 @@
+"""A process that has joined a cluster: what it shares, and how it becomes the leader."""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+from backend.clock import Clock
+from backend.cluster.membership import Membership, Takeover
+from backend.cluster.shared_storage import SharedStorage
+from backend.orchestration.limits.cluster_guard import ClusterLimits
+from backend.orchestration.provider_factory import ProviderFactory
+from backend.settings import Configuration
+from backend.storage.contract import Storage, discard_invalid
+
+log = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedCluster:
+    """The parts of one process that it shares with the others. `membership` has a task to run."""
+
+    membership: Membership
+    storage: SharedStorage
+    limits: ClusterLimits
+    clock: Clock
+
+    def take_over_with(self, factory: ProviderFactory) -> None:
+        """At each takeover the limits of `factory` are restored from the log of all calls."""
+        self.membership.take_over = partial(self._take_over, factory)
+
+    async def _take_over(self, factory: ProviderFactory, takeover: Takeover) -> bool:
+        """Counts the calls of all processes, and marks the store's log as complete."""
+        saved = await self.storage.read_log(takeover)
+        saved, problems = discard_invalid(saved, self.clock.now().timestamp())
+        for problem in problems:
+            log.warning("REDIS_URL: %s and is set aside", problem)
+        is_complete = takeover.log_is_complete or not takeover.has_past
+        assumed = factory.restore(saved, log_is_complete=is_complete)
+        return await self.storage.write_log(assumed)
+
+
+async def join_cluster(configuration: Configuration, own: Storage, clock: Clock) -> JoinedCluster:
+    """Connected to the store, if that can be reached now. `own` is the process's own storage."""
+    from backend.cluster.opening import open_membership  # noqa: PLC0415 - redis is an extra
+
+    membership = open_membership(configuration, clock)
+    await membership.connect()
+    limits = ClusterLimits(
+        leads=lambda: membership.leads,
+        may_call=lambda: membership.may_call,
+        processes=membership.identity.size,
+        worker=configuration.worker,
+    )
+    storage = SharedStorage(own, membership, clock, writes_answers=configuration.worker == 0)
+    return JoinedCluster(membership, storage, limits, clock)
