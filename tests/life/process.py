@@ -16,12 +16,18 @@ from typing import Any
 
 import httpx
 
+from tests.life.fork_server import Forked, ForkServer
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Variables that a process needs to find Python; the gateway gets no others.
 KEPT = ("PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 OUTPUT = "output.txt"
 #: Arguments of a server with shorter waits.
 QUICK = ("-m", "tests.life.quick_server")
+#: Arguments of the server that users run.
+RUN = (str(ROOT / "run_server.py"),)
+
+Process = asyncio.subprocess.Process | Forked
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Ended:
 class Gateway:
     """A gateway that serves on loopback, in its own folder, with its output in a file."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     client: httpx.AsyncClient
     folder: Path
     port: int
@@ -78,23 +84,36 @@ def free_port() -> int:
             return port
 
 
+class Forks:
+    """Whether processes are forked; else each is a new interpreter that imports all modules."""
+
+    server: ForkServer | None = None
+
+
 @asynccontextmanager
 async def started(
     folder: Path, *arguments: str, before: Sequence[str] = (), stdout: Any = None, **settings: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncIterator[Process]:
     """Python with `arguments` (or run_server.py), killed at the end if it still runs.
 
     `before` is a command that starts the one behind it, as `nice` does.
     """
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environment = {**kept, "PYTHONPATH": str(ROOT), **settings}
+    arguments = arguments or RUN
+    process: Process
     with (folder / OUTPUT).open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(*before, sys.executable, *(arguments or (str(ROOT / "run_server.py"),))),
-            cwd=folder,
-            env={**environment, "PYTHONPATH": str(ROOT), **settings},
-            stdout=stdout or output,
-            stderr=output,
-        )
+        if Forks.server and arguments in (RUN, QUICK) and not before:
+            to = (stdout or output.fileno(), output.fileno())
+            process = await Forks.server.fork(arguments, folder, environment, *to)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *(*before, sys.executable, *arguments),
+                cwd=folder,
+                env=environment,
+                stdout=stdout or output,
+                stderr=output,
+            )
     try:
         yield process
     finally:

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from tests.dashboard.scenery import Scenery
+from tests.life.conftest import forks
 from tests.life.process import Gateway, running
+
+__all__ = ["forks"]
 
 
 @pytest.fixture
