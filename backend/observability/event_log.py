@@ -18,10 +18,7 @@ from backend.events import (
     TickFeedChanged,
 )
 from backend.models.status import ProviderChosen
-
-ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
-FILES = (ROTATION, FAILURES, HEALTH)
-CONSOLE = logging.getLogger("gateway")
+from backend.observability.log_files import CONSOLE, FILES
 
 
 class EventLog:

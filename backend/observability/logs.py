@@ -1,40 +1,39 @@
 """Logging of the process: the three JSON-lines files, and plain lines on standard output.
 
-The event loop never writes: records go into a bounded queue, and a thread writes them. A file
-that cannot be written costs a warning, never an answer.
+The event loop never writes: records go into a bounded queue, and a thread writes them, or sends the
+lines to the supervisor, if it is a worker's. A file that cannot be written costs a warning, never
+an answer.
 """
 
-import errno
 import logging
-import os
 import queue
 import re
-import stat
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
-from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from backend.observability.event_log import CONSOLE, FILES
+from backend.observability.log_channel import FinishedLine, LineSender, SendingHandler
+from backend.observability.log_files import CONSOLE, FILES, file_handlers
 from backend.redaction import Redactor
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 #: Loggers that show addresses and headers of upstream calls.
 WIRE_LOGGERS = ("httpx", "httpcore", "websockets")
-FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
 #: Longest queue of unwritten records, in records; further ones are dropped.
 MOST_WAITING = 10_000
 #: Longest wait for the queue at shutdown, in seconds: once to enter it, once to write it.
 STOP_S = 1.0
-NOT_A_FILE = "not a regular file"
+JSON_LINE = "%(message)s"
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+#: The same line of a worker; the number is filled in.
+WORKER_LINE = LINE.replace("%", "%%").replace("%%(name)s", "%%(name)s[%d]")
 #: C0 and C1, line and paragraph separators, marks and overrides of direction, lone surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -57,6 +56,8 @@ class LineFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record, FinishedLine):
+            return record.text
         return self._redact(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -65,6 +66,17 @@ class LineFormatter(logging.Formatter):
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         return "".join(map(_escaped_part, traceback.format_exception(*ei))).rstrip("\n")
+
+
+class WorkerJsonFormatter(LineFormatter):
+    """Adds the worker's number to a JSON line."""
+
+    def __init__(self, process: int, redact: Redactor) -> None:
+        super().__init__(JSON_LINE, redact)
+        self._end = f',"process":{process}}}'
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).removesuffix("}") + self._end
 
 
 def one_line(text: str) -> str:
@@ -112,61 +124,6 @@ class BoundedQueueListener(QueueListener):
             self._thread = None
 
 
-class QuietFileHandler(RotatingFileHandler):
-    """A rotating file that reports a failure once on standard error, until writing works again.
-
-    A deleted file or folder is created again, and a file that was moved or replaced is reopened
-    under its own name. Only regular files are opened: opening a named pipe would block.
-    """
-
-    is_failing = False
-
-    def _open(self) -> TextIOWrapper:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
-        descriptor = os.open(self.baseFilename, flags | os.O_CLOEXEC, 0o666)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, NOT_A_FILE)
-            return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
-        except BaseException:
-            os.close(descriptor)
-            raise
-
-    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802 - logging's name
-        if self.stream:
-            try:
-                opened = os.fstat(self.stream.fileno())
-                is_in_place = os.path.samestat(os.stat(self.baseFilename), opened)
-            except OSError:
-                is_in_place = False
-            if not is_in_place:
-                self.stream.close()
-                self.stream = None
-        return super().shouldRollover(record)  # opens a missing stream
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._failed_now = False
-        super().emit(record)
-        self.is_failing = self._failed_now
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        self._failed_now = True
-        if not self.is_failing:
-            with suppress(OSError, ValueError):  # standard error may be on the same full disk
-                print(f"log file {Path(self.baseFilename).name} cannot be written", file=sys.stderr)
-
-    def try_to_open(self) -> str | None:
-        """Opens the file. Returns why it cannot be written, for the caller to report, else None."""
-        try:
-            self.stream = self._open()
-        except (OSError, ValueError) as error:
-            self.is_failing = True
-            is_pipe = getattr(error, "errno", None) == errno.ENXIO  # a named pipe without a reader
-            return NOT_A_FILE if is_pipe else getattr(error, "strerror", "not a valid file name")
-        return None
-
-
 class QuietStreamHandler(logging.StreamHandler[TextIO]):
     """Drops a record that fails: logging's default prints its arguments unredacted."""
 
@@ -175,18 +132,23 @@ class QuietStreamHandler(logging.StreamHandler[TextIO]):
 
 
 @contextmanager
-def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
-    """Routes all logging of the process through one queue while the context is open."""
+def open_logs(
+    folder: Path, level: str, redact: Redactor, sender: LineSender | None = None
+) -> Iterator[BoundedQueueListener]:
+    """Routes all logging of the process through one queue while the context is open.
+
+    With `sender`, lines go to the supervisor, which writes them.
+    """
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
-    stream = QuietStreamHandler(sys.stdout)
-    stream.setFormatter(LineFormatter(LINE, redact))
-    stream.addFilter(lambda record: record.name not in FILES)
-    handlers, problem = _file_handlers(folder, redact)
-    listener = BoundedQueueListener(waiting, stream, *handlers)
+    handlers, problem = _writers(folder, redact) if sender is None else _senders(sender, redact)
+    listener = BoundedQueueListener(waiting, *handlers)
+    queueing = DroppingQueueHandler(waiting)
+    if sender is not None:
+        queueing.addFilter(sender.accepts)
     root = logging.getLogger()
     handlers_before = [*root.handlers]
     levels_before = {name: logging.getLogger(name).level for name in ("", *WIRE_LOGGERS)}
-    root.handlers = [DroppingQueueHandler(waiting)]
+    root.handlers = [queueing]
     root.setLevel(level)
     for name in WIRE_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
@@ -194,7 +156,7 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
     if problem:
         CONSOLE.warning("%s", problem)
     try:
-        yield
+        yield listener
     finally:
         listener.stop()
         root.handlers = handlers_before
@@ -206,24 +168,27 @@ def open_logs(folder: Path, level: str, redact: Redactor) -> Iterator[None]:
                     handler.close()
 
 
-def _file_handlers(folder: Path, redact: Redactor) -> tuple[list[QuietFileHandler], str | None]:
-    """The file handlers, and a warning about those that cannot be opened now.
+def _writers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:
+    """The handlers of standard output and of the files, and a warning about the files."""
+    stream = QuietStreamHandler(sys.stdout)
+    stream.setFormatter(LineFormatter(LINE, redact))
+    stream.addFilter(_is_plain)
+    files, problem = file_handlers(folder, LineFormatter(JSON_LINE, redact))
+    return [stream, *files], problem
 
-    They are tried again with each record.
-    """
-    handlers, problems = [], {}
+
+def _senders(sender: LineSender, redact: Redactor) -> tuple[list[logging.Handler], None]:
+    plain = SendingHandler(sender, "")
+    plain.setFormatter(LineFormatter(WORKER_LINE % sender.process, redact))
+    plain.addFilter(_is_plain)
+    handlers: list[logging.Handler] = [plain]
     for name in FILES:
-        file = folder / f"{name}.log"
-        handler = QuietFileHandler(file, "a", FILE_BYTES, FILE_BACKUPS, "utf-8", delay=True)
-        handler.setFormatter(LineFormatter("%(message)s", redact))
+        handler = SendingHandler(sender, name)
+        handler.setFormatter(WorkerJsonFormatter(sender.process, redact))
         handler.addFilter(logging.Filter(name))
         handlers.append(handler)
-        if problem := handler.try_to_open():
-            problems[file.name] = problem
-    if not problems:
-        return handlers, None
-    if len(problems) == len(handlers) and len({*problems.values()}) == 1:
-        why = next(iter(problems.values()))
-        return handlers, f"LOG_DIR cannot be written, log files are off: {why}"
-    names = "; ".join(f"{name} is off: {why}" for name, why in problems.items())
-    return handlers, f"LOG_DIR cannot be written: {names}"
+    return handlers, None
+
+
+def _is_plain(record: logging.LogRecord) -> bool:
+    return record.name not in FILES

@@ -21,8 +21,9 @@ from backend.events import (
     TickFeedChanged,
 )
 from backend.models.status import ProviderChosen, Refusal
-from backend.observability.event_log import FILES, EventLog
-from backend.observability.logs import QuietFileHandler, open_logs
+from backend.observability.event_log import EventLog
+from backend.observability.log_files import FILES, QuietFileHandler
+from backend.observability.logs import open_logs
 from backend.redaction import REDACTED, Redactor
 from tests.clocks import EPOCH
 
