@@ -1,5 +1,16 @@
-"""Starts the gateway: settings, application, uvicorn."""
+"""Starts the gateway: settings, application, uvicorn; with WORKERS, the supervisor of several."""
 
+import sys
+
+from api.server.worker import Worker
+from api.server.workers import supervise_workers
+
+if __name__ == "__main__":
+    worker_here = Worker.of(sys.argv[1:])
+    if worker_here is None:
+        supervise_workers()  # before the application is imported: it would double the memory
+
+import asyncio
 import ctypes
 import gc
 import logging
@@ -7,9 +18,9 @@ import os
 import resource
 import signal
 import socket
-import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -45,6 +56,9 @@ INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
 M_TRIM_THRESHOLD, TRIM_BYTES = -1, 128 * 1024
 #: Ticks of uvicorn's main loop.
 TICKS_PER_S = 10
+#: For connections of a worker that ends to send another request, in seconds: its response closes
+#: the connection, so that the client goes to another worker.
+LEAVE_S = 0.25
 
 log = logging.getLogger("gateway")
 
@@ -52,14 +66,20 @@ log = logging.getLogger("gateway")
 class Server(uvicorn.Server):
     """uvicorn that ends the stream of its clients before it closes connections.
 
-    `exit_after_s` seconds after a signal the process exits in any case.
+    `exit_after_s` seconds after a signal the process exits in any case. With `worker` it is one of
+    several processes, which its supervisor started.
     """
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, *, exit_after_s: float = EXIT_AFTER_S
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        *,
+        exit_after_s: float = EXIT_AFTER_S,
+        worker: Worker | None = None,
     ) -> None:
         super().__init__(config)
-        self.app = app
+        self.app, self._worker = app, worker
         self._exit_after_s = exit_after_s
         self._has_descriptors = True
 
@@ -69,6 +89,8 @@ class Server(uvicorn.Server):
             self._log_started_message(sockets)
         gc.collect()
         gc.freeze()  # objects of the start live on: scanning them again delays requests
+        if self._worker:
+            self._worker.serves()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the shutdown. Its time is limited, so further signals change nothing."""
@@ -81,6 +103,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_S == 0:
             self._free_descriptors()
+            if self._worker:
+                self._worker.is_alive()
         return await super().on_tick(counter)
 
     def _free_descriptors(self) -> None:
@@ -95,11 +119,24 @@ class Server(uvicorn.Server):
                 connection.shutdown()  # at once, or after the current response
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._worker:
+            await self._send_clients_to_others(sockets or [])
         self.app.state.is_ending = True
         broadcaster: Broadcaster | None = getattr(self.app.state, "broadcaster", None)
         if broadcaster:  # None when the start failed
             await broadcaster.aclose()
         await super().shutdown(sockets)
+
+    async def _send_clients_to_others(self, sockets: list[socket.socket]) -> None:
+        """Accepts no further connections, and makes the next response of each open one its last."""
+        for accepting in self.servers:
+            accepting.close()
+        for listening in sockets:
+            listening.close()
+        for connection in self.server_state.connections:
+            if isinstance(connection, BoundedHttp):
+                connection.close_after_next_response()
+        await asyncio.sleep(LEAVE_S)
 
 
 def server(
@@ -108,6 +145,7 @@ def server(
     opened: OpenGateway = open_gateway,
     timeouts: ConnectionTimeouts | None = None,
     exit_after_s: float = EXIT_AFTER_S,
+    worker: Worker | None = None,
     **options: Any,
 ) -> Server:
     """A server that is ready to run. `options` override the options of uvicorn set here."""
@@ -128,10 +166,10 @@ def server(
         "ws_per_message_deflate": False,  # it would compress shared frames for each client again
     }
     config = uvicorn.Config(app, **(own_options | options))
-    return Server(config, app, exit_after_s=exit_after_s)
+    return Server(config, app, exit_after_s=exit_after_s, worker=worker)
 
 
-def main(**options: Any) -> int:
+def main(worker: Worker | None = None, **options: Any) -> int:
     """Serves until a signal; gives the exit code. `options` are those of `server`."""
     give_memory_back()
     # uvicorn stops gracefully on a signal, then raises it again: the default handlers would end
@@ -140,16 +178,30 @@ def main(**options: Any) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         configuration = read_configuration()
-        settings = configuration.gateway
-        with open_logs(settings.log_dir, settings.log_level, Redactor(configuration.secrets())):
-            sockets = open_sockets(settings.host, settings.port)
-            raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
-            warn_if_open_to_all(settings, sockets)
-            server(configuration, **options).run(sockets)
+        _serve(replace(configuration, worker=worker.index if worker else 0), worker, **options)
     except SettingsError as error:
-        print(f"invalid setting  {error}", file=sys.stderr)
+        line = f"invalid setting  {error}"
+        if worker:
+            worker.says_last(line)
+        else:
+            print(line, file=sys.stderr)
         return 2
     return 0
+
+
+def _serve(configuration: Configuration, worker: Worker | None, **options: Any) -> None:
+    """A worker serves on its supervisor's sockets, and sends its log lines there."""
+    settings, redact = configuration.gateway, Redactor(configuration.secrets())
+    lines = worker.lines if worker else None
+    with open_logs(settings.log_dir, settings.log_level, redact, lines):
+        sockets = worker.listening if worker else open_sockets(settings.host, settings.port)
+        raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
+        serving = server(configuration, worker=worker, **options)
+        if worker:
+            worker.watch(lambda: serving.handle_exit(signal.SIGTERM, None))
+        else:
+            warn_if_open_to_all(settings, sockets)
+        serving.run(sockets)
 
 
 def _is_not_invalid_utf8(record: logging.LogRecord) -> bool:
@@ -190,4 +242,4 @@ def run(**options: Any) -> NoReturn:
 
 
 if __name__ == "__main__":
-    run()
+    run(worker=worker_here)

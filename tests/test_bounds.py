@@ -48,6 +48,8 @@ FIXED = {
     "RatesMonitor._last": "currencies of the list",
     "RatesMonitor._pending": "currencies of the list",
     "SmoothRotation._credit": "providers",
+    "Supervisor._old": "workers of the settings",
+    "Supervisor._slots": "workers of the settings",
     "Sources._stores": "categories",
     "Sources.cached": "categories",
     "UniverseSource._push_venues": "venues of the registry",

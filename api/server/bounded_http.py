@@ -76,6 +76,8 @@ class BoundedHttp(StrictHttp):
     #: The current response is endless: the stream has its own limits for slow clients.
     _is_stream = False
     _is_closing = False
+    #: The next response closes the connection.
+    _is_leaving = False
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
@@ -140,6 +142,8 @@ class BoundedHttp(StrictHttp):
         StrictHttp.on_headers_complete(self)
         if self.cycle is not None:  # None before the first request, and for a handshake
             self.cycle.transport = self._draining
+            if self._is_leaving:
+                self.cycle.keep_alive = False
         if self.pipeline and len(self.pipeline) > MAX_PIPELINED:
             self.transport.abort()
 
@@ -185,6 +189,12 @@ class BoundedHttp(StrictHttp):
             self._is_stream = True
             self.stop_requests()
             self.flow.resume_reading()
+
+    def close_after_next_response(self) -> None:
+        """The server ends: the response in progress closes the connection, else the next one."""
+        self._is_leaving = True
+        if self._is_answering():
+            self.cycle.keep_alive = False
 
     def close_when_read(self) -> None:
         """Half-closes now, and closes once the client has read everything."""

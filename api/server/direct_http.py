@@ -59,6 +59,10 @@ class DirectHttp(BoundedHttp):
         )
         return True
 
+    def close_after_next_response(self) -> None:
+        self._cached_response = None  # ASGI can close the connection
+        super().close_after_next_response()
+
     def _is_idle(self) -> bool:
         """Whether nothing else is in progress, and the connection stays open after the response."""
         cycle, parser = self.cycle, self.parser

@@ -155,6 +155,27 @@ async def _until_serving(gateway: Gateway) -> None:
     raise AssertionError(f"the gateway does not serve: {gateway.output}")
 
 
+def workers_of(supervisor: int) -> list[int]:
+    """The process ids of a supervisor's workers that run, by their numbers."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    found: dict[int, int] = {}
+    for child in map(int, children):
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if "--worker=" in command:  # not the fork before its exec
+            found[child] = int(command.partition("--worker=")[2].partition("\0")[0])
+    return sorted(found, key=lambda pid: found[pid])
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def memory_mb(pid: int) -> float:
     return _status(pid, "VmRSS") / 1024
 

@@ -393,6 +393,23 @@ async def test_the_setting_selects_the_protocol(
 
 
 @pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
+async def test_a_connection_that_the_server_leaves_ends_with_its_next_response(
+    servers: Servers, in_memory: WeakSet[BoundedHttp], protocol: type[BoundedHttp]
+) -> None:
+    port = servers.direct if protocol is DirectHttp else servers.plain
+    async with connected(port) as client:
+        first = await client.ask(request("/api/gas"))
+        second = await client.ask(request("/api/gas"))  # DirectHttp sends this one itself
+        (connection,) = in_memory
+        connection.close_after_next_response()
+        assert not await client.is_closed(0.1)
+        last = await client.ask(request("/api/gas"))
+        assert await client.is_closed(1)
+    assert [b"connection: close" in answer for answer in (first, second, last)] == [0, 0, 1]
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in (first, second, last))
+
+
+@pytest.mark.parametrize("protocol", [DirectHttp, BoundedHttp])
 @pytest.mark.parametrize("end", ["websocket", "close", "reset", "half a head"])
 async def test_a_closed_connection_is_freed(
     servers: Servers, in_memory: WeakSet[BoundedHttp], protocol: type[BoundedHttp], end: str

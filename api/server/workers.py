@@ -1,0 +1,74 @@
+"""WORKERS: whether this process supervises, and the start and end of a supervisor."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+from api.server.listening import open_sockets, warn_if_open_to_all
+from api.server.supervisor import OnDeath, Supervisor
+from backend.environment import SettingsError
+from backend.observability.log_channel import received_lines
+from backend.observability.logs import STOP_S, open_logs
+from backend.redaction import Redactor
+from backend.settings import Configuration, load_configuration
+
+log = logging.getLogger("gateway")
+
+
+def supervise_workers(on_death: OnDeath | None = None) -> None:
+    """Supervises WORKERS processes and exits when they have ended.
+
+    Returns if this process is to serve by itself: with one worker, or with an invalid setting,
+    which the start then reports. Settings of providers are left to the workers.
+    """
+    try:
+        configuration = load_configuration(())
+    except SettingsError:
+        return
+    if configuration.gateway.workers == 1:
+        return
+    try:
+        code = _supervise(configuration, on_death)
+    except SettingsError as error:
+        sys.stderr.write(f"invalid setting  {error}\n")
+        code = 2
+    os._exit(code)  # a normal exit would wait for a program that reads our output
+
+
+def _supervise(configuration: Configuration, on_death: OnDeath | None) -> int:
+    settings = configuration.gateway
+    redact = Redactor(configuration.secrets())
+    with open_logs(settings.log_dir, settings.log_level, redact) as writing:
+        listening = open_sockets(settings.host, settings.port)
+        warn_if_open_to_all(settings, listening)
+        received, lines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        thread = write_lines(received, writing.handle)
+        names = ", ".join(_address(one) for one in listening)
+        log.info("%d workers are started for %s", settings.workers, names)
+        command = [sys.executable, *sys.orig_argv[1:]]
+        code = Supervisor(command, settings.workers, listening, lines, on_death=on_death).run()
+        lines.close()  # the workers' ends are closed too, so that no further line can come
+        thread.join(STOP_S)
+    return code
+
+
+def write_lines(
+    received: socket.socket, write: Callable[[logging.LogRecord], None]
+) -> threading.Thread:
+    """A thread that writes the workers' lines. While it waits for a disk, so do their queues."""
+
+    def run() -> None:
+        for line in received_lines(received):
+            write(line)
+
+    thread = threading.Thread(target=run, name="lines", daemon=True)
+    thread.start()
+    return thread
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
