@@ -20,6 +20,7 @@ from api.edge.path_policies import PathPolicies
 from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
+from api.edge.shared_limits import key_of, sharing
 from api.openapi import openapi_document
 from api.routes import (
     gas,
@@ -117,7 +118,11 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     """Opens the gateway and the stream, which routes find in `app.state`."""
     settings = configuration.gateway
-    async with opened(configuration) as gateway:
+    limits, key = app.edge.access.limits, key_of(settings)
+    async with (
+        opened(configuration) as gateway,
+        sharing(limits, gateway.cluster, key) as shared_limits,
+    ):
         app.state.gateway = gateway
         app.state.ws_direct = settings.ws_direct
         app.state.broadcaster = broadcaster = Broadcaster(
@@ -128,6 +133,8 @@ async def _lifespan(
             times=app.state.stream_times,
         )
         gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
+        if shared_limits is not None:
+            gateway.metrics.register(shared_limits)
         try:
             yield
         finally:

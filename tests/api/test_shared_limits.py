@@ -1,10 +1,14 @@
 """Client limits over all processes of a cluster, over a bus that loses and delays messages."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from struct import pack
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,11 +28,16 @@ from api.edge.shared_limits import (
     sharing,
 )
 from api.edge.sliding_log import PARTS
+from api.hf_unified_server import create_app
 from backend.clock import Clock
 from backend.cluster.contract import Bus, Channel, ClusterState, Handler, Role, SingleProcess
 from backend.environment.forms import CallLimit
-from backend.settings import Settings
+from backend.gateway import Gateway, open_gateway, read_configuration
+from backend.settings import Configuration, Settings
+from tests.api.conftest import Serve, serving
 from tests.clocks import LoopClock, ManualClock
+from tests.cluster.servers import running
+from tests.world.server import World
 
 KEY = bytes(range(32))
 MINUTE = CallLimit(10, 60.0)
@@ -513,3 +522,82 @@ async def test_a_single_process_and_one_without_limits_share_nothing(
         assert shared is None
         assert len(asyncio.all_tasks()) == 1
         assert not any(network._handlers.values())
+
+
+# The application
+
+
+@asynccontextmanager
+async def application(bus: Bus) -> AsyncIterator[httpx.AsyncClient]:
+    @asynccontextmanager
+    async def opened(configuration: Configuration) -> AsyncIterator[Gateway]:
+        async with open_gateway(configuration) as gateway:
+            yield dataclasses.replace(gateway, cluster=FakeCluster(bus))
+
+    app = create_app(read_configuration(), opened)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=(CLIENT, 51_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+            yield client
+
+
+async def test_two_applications_share_the_limit_of_a_client(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    surroundings.setattr("api.edge.shared_limits.TELL_INTERVAL_S", 0.01)
+    for name, value in world.environment(CLIENT_RATE_LIMIT="5/minute", STATE_PATH="").items():
+        surroundings.setenv(name, value)
+    network = Network(ManualClock())
+    async with AsyncExitStack() as stack:
+        one, other = [
+            await stack.enter_async_context(application(network.bus(name))) for name in "ab"
+        ]
+        for _ in range(3):
+            await one.get("/api/gas")
+        while sum(units for _, told in network.sent for _, units in parse_uses(told)) < 3:
+            await asyncio.sleep(0.005)
+        network.deliver()
+        answers = [await other.get("/api/gas") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].headers["RateLimit"].startswith('"client";r=1;t=')
+    told = dict.fromkeys("ab", 0)
+    for name, message in network.sent:
+        told[name] += sum(units for _, units in parse_uses(message))
+    assert told == {"a": 3, "b": 2}
+
+
+async def test_a_single_process_has_neither_task_nor_metric(serve: Serve) -> None:
+    client = await serve()
+    assert "client_limit_messages" not in (await client.get("/metrics")).text
+    assert "client limits" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+async def test_gateways_share_the_limit_of_a_client_over_a_real_store(
+    world: World, surroundings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is told at the end, too."""
+    with running(tmp_path) as store:
+        settings = {"REDIS_URL": store.url, "CLUSTER_SIZE": "2", "CLIENT_RATE_LIMIT": "600/minute"}
+        async with serving(world, surroundings, STATE_PATH="a.sqlite", **settings) as one:
+            async with serving(world, surroundings, STATE_PATH="b.sqlite", **settings) as other:
+                await use(other, 200)
+                asked = await used_elsewhere(one, 200)
+                await use(other, 100)
+            await used_elsewhere(one, 300, asked)
+
+
+async def use(client: httpx.AsyncClient, units: int) -> int:
+    """Units that are left of the 600."""
+    for _ in range(units):
+        header = (await client.get("/api/status/explain?category=gas")).headers["RateLimit"]
+    return int(header.partition("r=")[2].partition(";")[0])
+
+
+async def used_elsewhere(client: httpx.AsyncClient, units: int, asked: int = 0) -> int:
+    """Asks until `units` of others are known here, and gives the number of requests so far."""
+    async with asyncio.timeout(5):
+        while True:
+            left, asked = await use(client, 1), asked + 1
+            if left == 600 - units - asked:
+                return asked
+            await asyncio.sleep(0.1)
