@@ -47,7 +47,7 @@ async def join_cluster(configuration: Configuration, own: Storage, clock: Clock)
     await membership.connect()
     limits = ClusterLimits(
         leads=lambda: membership.leads,
-        may_call=lambda: membership.may_call,
+        has_share=lambda: membership.has_share,
         processes=membership.identity.size,
         worker=configuration.worker,
     )

@@ -106,7 +106,13 @@ class Sources:
     def _exchange(self, cluster: Cluster) -> AnswerExchange:
         categories = CATEGORIES | HELPERS
         codecs = {name: category.retention.codec for name, category in categories.items()}
-        return AnswerExchange(cluster, MessageCodec(codecs), self.cached, self._clock)
+        codec = MessageCodec(codecs)
+        return AnswerExchange(cluster, codec, self.cached, self._clock, self._note_read)
+
+    def _note_read(self, query: Query[Any]) -> None:
+        """A coin that the readers of another process want is part of the next call, too."""
+        if isinstance(query, CoinQuery):
+            self._batch.note_read(query)
 
     def _shared(self, category: Category[Q, T], source: Source[Q, T]) -> Source[Q, T]:
         """Asks the leader of the cluster in the place of `source`, if there is one."""

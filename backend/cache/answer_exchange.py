@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,12 +51,15 @@ class AnswerExchange:
         codec: MessageCodec,
         cached: Mapping[str, CachedSource[Any, Any]],
         clock: Clock,
+        note_read: Callable[[Query[Any]], None] = lambda _query: None,
     ) -> None:
-        """`cached` are the cached sources by category; it may be filled later."""
+        """`cached` are the cached sources by category; it may be filled later. `note_read` is
+        called with each question of another process."""
         self._cluster = cluster
         self._codec = codec
         self._cached = cached
         self._clock = clock
+        self._note_read = note_read
         self._waiting: dict[Key, _Waiting] = {}
         self._answering: dict[Key, asyncio.Task[None]] = {}
         self._adopting: set[asyncio.Task[None]] = set()
@@ -125,6 +128,7 @@ class AnswerExchange:
         if question is None or question.category not in self._cached:
             return
         key = question.category, question.query
+        self._note_read(question.query)
         if key not in self._answering:
             if len(self._answering) >= MOST_QUESTIONS:
                 return

@@ -11,6 +11,7 @@ from backend.clock import Clock
 from backend.cluster.contract import ROLES, Bus, ClusterState, Member, Role
 from backend.cluster.message_bus import MessageBus
 from backend.cluster.store import (
+    COMMAND_S,
     LEASE_S,
     Beat,
     BeatReply,
@@ -28,6 +29,9 @@ BEAT_S = 0.5
 SILENT_S = 1.2
 #: A lease counts as over this much earlier here than in the store, in seconds.
 LEASE_MARGIN_S = 0.1
+#: A leader that reaches no provider does not lead again within this, in seconds: if the reason is
+#: not its own network, the lease must not go round.
+STAND_BACK_S = 300.0
 #: Time limit of the release at the end, in seconds.
 RELEASE_S = 0.5
 
@@ -80,15 +84,17 @@ class Membership:
         clock: Clock,
         *,
         readers: Callable[[], int] = lambda: 0,
+        is_able: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`readers` is the number of this process's stream clients."""
+        """`readers` is the number of this process's stream clients. While it is not `is_able` to
+        call providers, another process leads, if there is one."""
         self.store = store
         self.identity = identity
         self.store_clock = StoreClock(clock)
         self._bus = MessageBus(store, identity.process)
         self.bus: Bus = self._bus
         self.take_over: TakeOver = _no_takeover
-        self.readers = readers
+        self.readers, self.is_able = readers, is_able
         self._clock = clock
         self._receiver: asyncio.Task[None] | None = None
         self._takeover: asyncio.Task[None] | None = None
@@ -98,6 +104,9 @@ class Membership:
         self._is_committed = False
         self._lease_until = self._heard_at = float("-inf")
         self._reply: BeatReply | None = None
+        self._round_trip_s = 0.0
+        self._is_surplus = False
+        self._stands_back_until = float("-inf")
         self._members: dict[str, Member] = {}
         self._reason: str | None = "not connected yet"
         self._is_down_logged = False
@@ -120,9 +129,10 @@ class Membership:
         return self._reply is not None and self._reply.standing == "excluded"
 
     @property
-    def may_call(self) -> bool:
-        """False while the settings differ from those of the running processes."""
-        return not self.is_excluded
+    def has_share(self) -> bool:
+        """False while the settings differ from those of the running processes, and while as many
+        others run as CLUSTER_SIZE says in all: the shares are theirs."""
+        return not (self._is_surplus or self.is_excluded)
 
     @property
     def hears_leader(self) -> bool:
@@ -229,11 +239,22 @@ class Membership:
     def _beat(self) -> Beat:
         own, role = self.identity, self.role
         detail = {"name": own.name, "role": role, "version": own.version, "readers": self.readers()}
-        return Beat(own.process, self._last_term, own.may_lead, own.settings, json.dumps(detail))
+        may_lead = own.may_lead and self._can_lead()
+        return Beat(own.process, self._last_term, may_lead, own.settings, json.dumps(detail))
+
+    def _can_lead(self) -> bool:
+        """A leader whose commands take too long, or that reaches no provider, gives way."""
+        now = self._clock.monotonic()
+        if not self.is_able() and len(self._members) > 1 and now >= self._stands_back_until:
+            self._stands_back_until = now + STAND_BACK_S
+            log.warning("no provider can be reached: another process may lead the cluster")
+        return self._round_trip_s <= COMMAND_S and now >= self._stands_back_until
 
     def _note_reply(self, reply: BeatReply, sent_at: float) -> None:
         self._reply, knew = reply, set(self._members)
+        self._round_trip_s = self._clock.monotonic() - sent_at
         self.store_clock.set(reply.server_s)
+        self._note_surplus(len(reply.members.keys() - {self.identity.process}))
         self._members = {
             process: member
             for process, (seen_s, detail) in reply.members.items()
@@ -249,6 +270,8 @@ class Membership:
             self._takeover.cancel()
         if reply.standing == "excluded":
             self._exclude(reply.settings)
+        elif self._round_trip_s > COMMAND_S:
+            self._reason = "the store is too slow"
         elif reply.standing == "vacant":
             self._reason = "no process leads yet"
         else:
@@ -331,6 +354,13 @@ class Membership:
         if self._is_down_logged:
             self._is_down_logged = False
             log.info("REDIS_URL: the shared store works again")
+
+    def _note_surplus(self, others: int) -> None:
+        is_surplus = others >= self.identity.size
+        if is_surplus and not self._is_surplus:
+            text = "more processes run than CLUSTER_SIZE says (%d): this one has no share"
+            log.warning(text, self.identity.size)
+        self._is_surplus = is_surplus
 
     def _exclude(self, settings: str) -> None:
         names = ", ".join(_differences(self.identity.settings, settings))

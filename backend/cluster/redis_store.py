@@ -6,6 +6,7 @@ failure of any of them ends all; `connect` opens them anew.
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from backend.cluster import scripts
 from backend.cluster.contract import CHANNELS
 from backend.cluster.store import (
     CLAIM_S,
+    COMMAND_S,
     LEASE_S,
     MEMBER_S,
     Beat,
@@ -34,8 +36,6 @@ from backend.storage.contract import SavedBlock
 
 #: The version of what the keys contain. Processes of different versions do not form a cluster.
 FORMAT = 1
-#: Time limit of a command for which a call or a reader waits, in seconds.
-COMMAND_S = 0.25
 #: Time limit of everything else: connecting, beats, messages, takeovers; in seconds.
 BACKGROUND_S = 1.0
 #: Fields of a hash that one command reads or writes.
@@ -46,6 +46,7 @@ POLL_S = 0.5
 POLICY = "noeviction"
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (ssl.SSLError, "no TLS connection with a trusted certificate"),
     (errors.AuthenticationError, "the password or user is wrong"),
     (errors.NoPermissionError, "the user may not do this"),
     (errors.ReadOnlyError, "the server is a read-only replica"),
@@ -70,6 +71,7 @@ class RedisStore:
         self._clients: tuple[Redis, ...] = ()
         self._pubsub: PubSub | None = None
         self._run_id = ""
+        self._generation = 0
         self._running: set[asyncio.Task[Any]] = set()
         self.is_connected = False
         #: The server's eviction policy, if it may delete calls; else empty.
@@ -80,6 +82,7 @@ class RedisStore:
 
     async def connect(self) -> None:
         await self.aclose()
+        self._generation += 1
         self._clients = self._client(), self._client(), self._client()
         self._pubsub = self._clients[2].pubsub(ignore_subscribe_messages=True)
         self.is_connected = True
@@ -97,8 +100,6 @@ class RedisStore:
 
     async def aclose(self) -> None:
         self.is_connected = False
-        for task in list(self._running):
-            task.cancel()
         pubsub, self._pubsub = self._pubsub, None
         clients, self._clients = self._clients, ()
         with suppress(errors.RedisError, OSError, TimeoutError):
@@ -256,9 +257,10 @@ class RedisStore:
     async def _run(self, work: Any, time_s: float = COMMAND_S) -> Any:
         """Awaits a command. A caller that is cancelled does not cancel it, which would end the
         connection."""
+        generation = self._generation
         task = asyncio.ensure_future(_within(time_s, work))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._forget)
         try:
             return await asyncio.shield(task)
         except errors.OutOfMemoryError:
@@ -266,8 +268,14 @@ class RedisStore:
         except (errors.RedisError, OSError, TimeoutError) as error:
             if "OOM" in str(error):  # inside a script
                 raise StoreFull("the server is full") from None
-            self.is_connected = False
+            if generation == self._generation:  # not a late failure of an earlier connection
+                self.is_connected = False
             raise StoreUnavailable(_reason(error)) from None
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved: its caller may be gone
 
 
 async def _within(time_s: float, work: Any) -> Any:
@@ -277,8 +285,9 @@ async def _within(time_s: float, work: Any) -> Any:
 
 def _reason(error: Exception) -> str:
     """In our words: the text of an error may have the address and the password."""
+    chain = [error, error.__cause__, error.__context__]
     for kind, reason in REASONS:
-        if isinstance(error, kind):
+        if any(isinstance(one, kind) for one in chain):
             return reason
     return f"the server refused a command ({type(error).__name__})"
 

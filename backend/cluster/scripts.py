@@ -13,7 +13,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local holder = redis.call('GET', lease)
-if holder == me then redis.call('PEXPIRE', lease, lease_ms) end
+if holder == me and may_lead == '1' then redis.call('PEXPIRE', lease, lease_ms)
+elseif holder == me then redis.call('DEL', lease) holder = false end
 
 local others = 0
 local present = redis.call('HGETALL', members)

@@ -34,6 +34,8 @@ class SharedStorage(Storage):
         self._clock = clock
         self._writes_answers = writes_answers
         self._log = CallLog()
+        #: Until when the file has all calls (epoch seconds): this machine led, or was alone.
+        self._file_seen_at: float | None = None
         self._writes: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -46,6 +48,7 @@ class SharedStorage(Storage):
     async def load(self) -> SavedState:
         """What the file has, with the cluster's answers and blocks if the store can be reached."""
         saved = await self._own.load()
+        self._file_seen_at = saved.seen_at
         pool = {window: ticks for window, ticks in saved.calls.items() if SHARE_MARK not in window}
         self._log.join(self._converted(pool, to_store=True))
         try:
@@ -92,8 +95,10 @@ class SharedStorage(Storage):
         now_s = self._clock.now().timestamp()
         seen_at: float | None = now_s
         if not takeover.log_is_complete:
-            ahead_s = self._membership.store_clock.ahead_s
-            seen_at = takeover.last_life_s - ahead_s if takeover.last_life_s else None
+            life_s = takeover.last_life_s - self._membership.store_clock.ahead_s
+            known = [life_s] if takeover.last_life_s else []
+            known += [] if self._file_seen_at is None else [self._file_seen_at]
+            seen_at = max(known, default=None)
         blocks = await self._store.load_blocks()
         return SavedState(self._converted(self._log.copy(), to_store=False), {}, seen_at, blocks)
 

@@ -9,6 +9,8 @@ from backend.storage.contract import SavedBlock
 #: Amounts by window and tick, as in `SavedState.calls`; ticks are by the store's clock.
 Calls = dict[str, dict[int, int]]
 
+#: Time limit of a command for which a call or a reader waits, in seconds.
+COMMAND_S = 0.25
 #: A lease without a beat ends after this, in seconds.
 LEASE_S = 3.0
 #: After a loss of data, all processes have this time to speak before one of them leads, in seconds.
@@ -29,8 +31,9 @@ class StoreFull(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A process's sign of life. `last_term` is the last term that it led, 0 for none; `settings`
-    must be equal in all processes; `detail` describes it to the others."""
+    """A process's sign of life. `last_term` is the last term that it led, 0 for none. A holder of
+    the lease gives it up without `may_lead`. `settings` must be equal in all processes; `detail`
+    describes it to the others."""
 
     process: str
     last_term: int

@@ -49,12 +49,12 @@ def has_shares(windows: Sequence[Window], processes: int) -> bool:
 class ClusterLimits:
     """How the processes of a cluster share the limits.
 
-    `leads`: this process may use the pool. `may_call`: it may call anybody at all. `processes` is
-    the largest number of processes, `worker` the number of this one on its machine.
+    `leads`: this process may use the pool. `has_share`: otherwise it may use its share. `processes`
+    is the largest number of processes, `worker` the number of this one on its machine.
     """
 
     leads: Callable[[], bool]
-    may_call: Callable[[], bool]
+    has_share: Callable[[], bool]
     processes: int
     worker: int
 
@@ -70,7 +70,7 @@ class ClusterLimits:
 
 
 class ClusterGuard:
-    """As a RateLimitGuard, over the pool while this process leads, else over its share.
+    """As a RateLimitGuard, over the pool while this process leads, else over its share, if any.
 
     A call is settled where it was reserved, whoever leads by then.
     """
@@ -88,7 +88,7 @@ class ClusterGuard:
         up."""
         self._clock = clock
         self._leads = shared.leads
-        self._may_call = shared.may_call
+        self._has_share = shared.has_share
         self._prefix = shared.prefix
         processes = shared.processes
         numbers = count(1)
@@ -181,9 +181,9 @@ class ClusterGuard:
 
     @property
     def _in_use(self) -> RateLimitGuard | None:
-        if not self._may_call():
-            return None
-        return self._pool if self._leads() else self._share
+        if self._leads():
+            return self._pool
+        return self._share if self._has_share() else None
 
     def _nothing_to_share(self) -> Refused:
         detail = "only the leader of the cluster calls it"
