@@ -1,15 +1,14 @@
 """A running application in front of the loopback world."""
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from api.hf_unified_server import create_app
-from backend.gateway import read_configuration
+from tests.api.serving import serving, without_foreign_settings
+from tests.api.shared import SharedGateways, shared_gateways
 from tests.world.server import World
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
@@ -21,26 +20,10 @@ async def world() -> AsyncIterator[World]:
         yield made
 
 
-@asynccontextmanager
-async def serving(
-    world: World, monkeypatch: pytest.MonkeyPatch, **settings: str
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A gateway with these settings, from its start to its end."""
-    for name, value in world.environment(**settings).items():
-        monkeypatch.setenv(name, value)
-    app = create_app(read_configuration())
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
-            yield client
-
-
 @pytest.fixture
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """A folder of its own, and no keys or addresses from outside."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]:
-        monkeypatch.delenv(name)
+    without_foreign_settings(monkeypatch, tmp_path)
     return monkeypatch
 
 
@@ -58,3 +41,16 @@ async def serve(world: World, surroundings: pytest.MonkeyPatch) -> AsyncIterator
 @pytest.fixture
 async def client(serve: Serve) -> httpx.AsyncClient:
     return await serve()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedGateways]:
+    """`shared.client(GATEWAY_API_KEYS="one")` gives a client of a gateway that tests share."""
+    with shared_gateways(tmp_path_factory.mktemp("shared")) as gateways:
+        yield gateways
+
+
+@pytest.fixture
+def reader(shared: SharedGateways) -> httpx.AsyncClient:
+    """A client of a gateway that the module's tests share: it only reads, or is refused."""
+    return shared.client()

@@ -11,6 +11,7 @@ from api.edge.client_limits import ClientLimits, client_address
 from api.edge.path_policies import PathPolicies
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
+from tests.api.shared import SharedGateways
 
 KEYS = "first-gateway-key,second-gateway-key"
 LOCKED = ["/api/market", "/api/gas", "/api/status", "/api/stream", "/metrics", "/api/nothing"]
@@ -39,9 +40,9 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
     ],
 )
 async def test_data_is_locked_without_a_valid_key(
-    serve: Serve, path: str, headers: dict[str, str]
+    shared: SharedGateways, path: str, headers: dict[str, str]
 ) -> None:
-    client = await serve(GATEWAY_API_KEYS=KEYS)
+    client = shared.client(GATEWAY_API_KEYS=KEYS)
     answer = await client.get(path, headers=headers | ORIGIN)
     assert (answer.status_code, problem_of(answer)["code"]) == (401, "unauthorized")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -63,20 +64,22 @@ async def test_data_is_locked_behind_a_root_path(serve: Serve, path: str) -> Non
 
 @pytest.mark.parametrize("key", KEYS.split(","))
 @pytest.mark.parametrize("how", ["X-API-Key", "Authorization"])
-async def test_each_key_is_accepted_in_both_headers(serve: Serve, key: str, how: str) -> None:
-    client = await serve(GATEWAY_API_KEYS=KEYS)
+async def test_each_key_is_accepted_in_both_headers(
+    shared: SharedGateways, key: str, how: str
+) -> None:
+    client = shared.client(GATEWAY_API_KEYS=KEYS)
     text = key if how == "X-API-Key" else f"bearer {key}"
     assert (await client.get("/api/gas", headers={how: text})).status_code == 200
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_pages_and_probes_need_no_key(serve: Serve, path: str) -> None:
-    client = await serve(GATEWAY_API_KEYS=KEYS)
+async def test_pages_and_probes_need_no_key(shared: SharedGateways, path: str) -> None:
+    client = shared.client(GATEWAY_API_KEYS=KEYS)
     assert (await client.get(path)).status_code == 200
 
 
-async def test_a_preflight_needs_no_key(serve: Serve) -> None:
-    client = await serve(GATEWAY_API_KEYS=KEYS)
+async def test_a_preflight_needs_no_key(shared: SharedGateways) -> None:
+    client = shared.client(GATEWAY_API_KEYS=KEYS)
     preflight = {
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "x-api-key",
@@ -86,8 +89,8 @@ async def test_a_preflight_needs_no_key(serve: Serve) -> None:
     assert "x-api-key" in answer.headers["access-control-allow-headers"]
 
 
-async def test_without_keys_every_request_is_admitted(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/api/gas", headers={"X-API-Key": "any"})).status_code == 200
+async def test_without_keys_every_request_is_admitted(reader: httpx.AsyncClient) -> None:
+    assert (await reader.get("/api/gas", headers={"X-API-Key": "any"})).status_code == 200
 
 
 def test_keys_are_not_in_their_repr() -> None:
@@ -178,28 +181,28 @@ def test_a_connection_without_an_address_is_unknown() -> None:
     ],
 )
 async def test_oversized_requests_are_refused(
-    client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, code: str
+    reader: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    answer = await client.get(path, headers=headers)
+    answer = await reader.get(path, headers=headers)
     assert (answer.status_code, problem_of(answer)["code"]) == (status, code)
     assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("path", ["/api/market", "/healthz", "/", "/nothing"])
 async def test_too_many_parameters_are_refused_before_they_are_parsed(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    few = await client.get(f"{path}?{'&'.join(['x=1'] * MAX_PARAMETERS)}")
-    many = await client.get(f"{path}?{'&' * MAX_PARAMETERS}")
+    few = await reader.get(f"{path}?{'&'.join(['x=1'] * MAX_PARAMETERS)}")
+    many = await reader.get(f"{path}?{'&' * MAX_PARAMETERS}")
     assert few.status_code != 414
     assert (many.status_code, problem_of(many)["code"]) == (414, "uri_too_long")
 
 
 @pytest.mark.parametrize("path", ["/api/market", "/api/nothing", "/metrics", "/api/market?limit=0"])
 async def test_data_has_a_strict_content_security_policy(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    answer = await client.get(path)
+    answer = await reader.get(path)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -208,16 +211,16 @@ async def test_data_has_a_strict_content_security_policy(
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_only_a_space_may_frame_the_pages(client: httpx.AsyncClient, path: str) -> None:
-    headers = (await client.get(path)).headers
+async def test_only_a_space_may_frame_the_pages(reader: httpx.AsyncClient, path: str) -> None:
+    headers = (await reader.get(path)).headers
     policy = headers["content-security-policy"]
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
     assert "x-frame-options" not in headers
     assert "set-cookie" not in headers
 
 
-async def test_the_openapi_document_describes_keys_and_limits(client: httpx.AsyncClient) -> None:
-    document = (await client.get("/openapi.json")).json()
+async def test_the_openapi_document_describes_keys_and_limits(reader: httpx.AsyncClient) -> None:
+    document = (await reader.get("/openapi.json")).json()
     assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
     for path, item in document["paths"].items():
         if path.startswith("/api"):

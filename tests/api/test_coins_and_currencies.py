@@ -14,7 +14,8 @@ from backend.cache.freshness import Freshness
 from backend.categories import RATES
 from backend.identity.currencies import CURRENCIES
 from backend.models.market import Coin, CoinWithSparkline
-from tests.api.conftest import Serve, serving
+from tests.api.conftest import Serve
+from tests.api.serving import serving
 from tests.world import lists
 from tests.world.server import WITH_LISTS, World
 

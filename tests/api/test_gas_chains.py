@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from backend.models.chains import CHAINS
-from tests.api.conftest import Serve, serving
+from tests.api.conftest import Serve
+from tests.api.serving import serving
 from tests.chaos.answers import FEES
 from tests.world.server import World
 
@@ -24,9 +25,9 @@ async def gas(client: httpx.AsyncClient, chain: str) -> dict[str, Any]:
 
 @each_chain
 async def test_each_chain_has_real_fees_without_a_key(
-    client: httpx.AsyncClient, chain: str
+    reader: httpx.AsyncClient, chain: str
 ) -> None:
-    document = await gas(client, chain)
+    document = await gas(reader, chain)
     fees, meta = document["data"], document["meta"]
     least, most = FEES[chain]
     assert least < fees["slow"] <= fees["average"] <= fees["fast"] < most
@@ -41,10 +42,10 @@ async def test_each_chain_has_real_fees_without_a_key(
 
 
 async def test_the_chain_is_ethereum_if_left_out_and_has_any_case(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    assert (await client.get("/api/gas")).json()["data"]["chain"] == "ethereum"
-    assert (await gas(client, "BaSe"))["data"]["chain"] == "base"
+    assert (await reader.get("/api/gas")).json()["data"]["chain"] == "ethereum"
+    assert (await gas(reader, "BaSe"))["data"]["chain"] == "base"
 
 
 async def test_each_chain_costs_calls_of_its_own_providers_only(
@@ -62,9 +63,9 @@ async def test_each_chain_costs_calls_of_its_own_providers_only(
 
 @pytest.mark.parametrize("path", ["/api/gas?chain=solana", "/api/stream?channels=gas&chain=solana"])
 async def test_an_unknown_chain_is_422_with_what_is_available(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    answer = await client.get(path)
+    answer = await reader.get(path)
     assert (answer.status_code, answer.json()["code"]) == (422, "unsupported")
     assert answer.json()["available"] == list(CHAINS)
 

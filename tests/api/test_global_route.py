@@ -36,8 +36,8 @@ async def test_it_is_fresh_for_five_minutes_and_is_a_table(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("question", ["limit=1", "format=xml", "symbols=BTC"])
-async def test_it_takes_no_other_parameter(client: httpx.AsyncClient, question: str) -> None:
-    assert (await client.get(f"/api/global?{question}")).status_code == 422
+async def test_it_takes_no_other_parameter(reader: httpx.AsyncClient, question: str) -> None:
+    assert (await reader.get(f"/api/global?{question}")).status_code == 422
 
 
 async def test_the_next_vendor_answers_when_one_fails(world: World, serve: Serve) -> None:
@@ -94,9 +94,9 @@ async def test_a_refused_key_is_replaced_by_calls_without_one_and_status_says_so
     assert (status["status"], status["reason"]) == ("active", "auth_failed")
 
 
-async def test_amounts_are_converted_and_shares_are_not(client: httpx.AsyncClient) -> None:
-    dollars = (await client.get("/api/global")).json()
-    euros = (await client.get("/api/global?currency=eur")).json()
+async def test_amounts_are_converted_and_shares_are_not(reader: httpx.AsyncClient) -> None:
+    dollars = (await reader.get("/api/global")).json()
+    euros = (await reader.get("/api/global?currency=eur")).json()
     assert (dollars["meta"]["currency"], dollars["meta"]["fx"]) == ("USD", None)
     assert euros["meta"]["currency"] == "EUR"
     rate = euros["meta"]["fx"]["rate"]
@@ -110,9 +110,9 @@ async def test_amounts_are_converted_and_shares_are_not(client: httpx.AsyncClien
 
 
 async def test_in_a_currency_without_a_rate_the_amounts_are_unknown(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    document = (await client.get("/api/global?vs_currency=zmw")).json()
+    document = (await reader.get("/api/global?vs_currency=zmw")).json()
     assert (document["data"]["market_cap"], document["data"]["volume_24h"]) == (None, None)
     assert document["data"]["btc_dominance"] is not None
     assert any("ZMW" in warning for warning in document["meta"]["warnings"])

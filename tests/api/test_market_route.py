@@ -38,9 +38,9 @@ def by_id(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def test_the_default_is_the_top_hundred_in_the_contracts_shape(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    answer = await client.get("/api/market")
+    answer = await reader.get("/api/market")
     assert answer.status_code == 200
     document = answer.json()
     assert set(document) == {"data", "meta"}
@@ -97,30 +97,30 @@ async def test_responses_are_identical_until_the_next_refresh(
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
 async def test_a_current_etag_gives_304_without_a_body(
-    client: httpx.AsyncClient, form: str
+    reader: httpx.AsyncClient, form: str
 ) -> None:
-    etag = (await client.get("/api/market")).headers["etag"]
-    answer = await client.get("/api/market", headers={"If-None-Match": form.format(etag)})
+    etag = (await reader.get("/api/market")).headers["etag"]
+    answer = await reader.get("/api/market", headers={"If-None-Match": form.format(etag)})
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == etag
 
 
-async def test_another_etag_gives_the_body(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/market", headers={"If-None-Match": '"other"'})
+async def test_another_etag_gives_the_body(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/api/market", headers={"If-None-Match": '"other"'})
     assert (answer.status_code, len(answer.json()["data"])) == (200, 100)
 
 
-async def test_head_has_the_headers_of_get_and_no_body(client: httpx.AsyncClient) -> None:
-    get, head = await client.get("/api/market"), await client.head("/api/market")
+async def test_head_has_the_headers_of_get_and_no_body(reader: httpx.AsyncClient) -> None:
+    get, head = await reader.get("/api/market"), await reader.head("/api/market")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == get.headers["content-length"]
     assert head.headers["etag"] == get.headers["etag"]
 
 
 async def test_filters_accept_any_spelling_and_warn_of_unknown_names(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    answer = await client.get("/api/market?symbols=btc,ETH/USDT,nope&ids=coin-7, unlisted")
+    answer = await reader.get("/api/market?symbols=btc,ETH/USDT,nope&ids=coin-7, unlisted")
     document = answer.json()
     assert set(by_id(answer)) == {"bitcoin", "ethereum", "coin-7", "unlisted"}
     notes = document["meta"]["warnings"]
@@ -128,8 +128,8 @@ async def test_filters_accept_any_spelling_and_warn_of_unknown_names(
     assert any("fake-bitcoin" in note for note in notes)
 
 
-async def test_csv_has_the_columns_of_the_rows(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/market?limit=5&format=csv")
+async def test_csv_has_the_columns_of_the_rows(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/api/market?limit=5&format=csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert (len(rows), list(rows[0])) == (5, KEYS)
@@ -137,15 +137,15 @@ async def test_csv_has_the_columns_of_the_rows(client: httpx.AsyncClient) -> Non
     assert float(rows[0]["price"]) == 50_000
 
 
-async def test_an_empty_page_is_an_empty_csv(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/market?offset=900&format=csv")
+async def test_an_empty_page_is_an_empty_csv(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/api/market?offset=900&format=csv")
     assert answer.status_code == 200
     assert answer.text.strip().split(",") == KEYS
 
 
 @pytest.mark.parametrize("name", ["bitcoin", "BTC", "btc", "BTCUSDT", "BTC-USD", "BTC/USDT"])
-async def test_a_coin_is_found_by_id_symbol_or_pair(client: httpx.AsyncClient, name: str) -> None:
-    answer = await client.get(f"/api/market/{name}")
+async def test_a_coin_is_found_by_id_symbol_or_pair(reader: httpx.AsyncClient, name: str) -> None:
+    answer = await reader.get(f"/api/market/{name}")
     assert answer.json()["data"]["id"] == "bitcoin"
     assert answer.json()["meta"]["count"] == 1
 

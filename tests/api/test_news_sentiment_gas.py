@@ -116,8 +116,8 @@ async def test_a_failed_feed_is_named_and_the_others_are_served(
     assert {row["provider"] for row in document["data"]} == FEEDS - {"rss_coindesk"}
 
 
-async def test_a_table_of_news_has_plain_cells(client: httpx.AsyncClient) -> None:
-    table = (await client.get("/api/news?symbols=bitcoin&format=csv")).text
+async def test_a_table_of_news_has_plain_cells(reader: httpx.AsyncClient) -> None:
+    table = (await reader.get("/api/news?symbols=bitcoin&format=csv")).text
     rows = list(csv.DictReader(io.StringIO(table)))
     assert {row["symbols"] for row in rows} == {"BTC"}
     assert len(rows) == len(FEEDS)
@@ -179,9 +179,9 @@ async def test_without_any_feed_news_is_the_precise_error(
 
 
 async def test_sentiment_history_is_cut_by_days_with_its_attribution(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    rows = (await client.get("/api/sentiment?days=30")).json()["data"]
+    rows = (await reader.get("/api/sentiment?days=30")).json()["data"]
     assert len(rows) == 29  # the world has lost one day
     assert {row["index"] for row in rows} == {"alternative_me"}
     assert "alternative.me" in rows[0]["attribution"].lower()
@@ -287,8 +287,8 @@ async def test_a_failing_node_fails_over_to_the_next(world: World, serve: Serve)
 
 
 @pytest.mark.parametrize("days", ["0", "366", "all"])
-async def test_days_out_of_range_are_refused(client: httpx.AsyncClient, days: str) -> None:
-    answer = await client.get(f"/api/sentiment?days={days}")
+async def test_days_out_of_range_are_refused(reader: httpx.AsyncClient, days: str) -> None:
+    answer = await reader.get(f"/api/sentiment?days={days}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["allowed"] == ["1 to 365"]
 
@@ -296,6 +296,6 @@ async def test_days_out_of_range_are_refused(client: httpx.AsyncClient, days: st
 @pytest.mark.parametrize(
     "query", ["limit=201", "sentiment=happy", "since=soon", "since=", "limit=1&limit=2"]
 )
-async def test_wrong_news_filters_are_refused(client: httpx.AsyncClient, query: str) -> None:
-    answer = await client.get(f"/api/news?{query}")
+async def test_wrong_news_filters_are_refused(reader: httpx.AsyncClient, query: str) -> None:
+    answer = await reader.get(f"/api/news?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")

@@ -27,9 +27,9 @@ def now_ms() -> int:
 
 @pytest.mark.parametrize("interval", ["1m", "1h", "4h", "1d"])
 async def test_the_newest_candles_end_with_the_open_one(
-    client: httpx.AsyncClient, interval: str
+    reader: httpx.AsyncClient, interval: str
 ) -> None:
-    answer = await client.get(f"{ROUTE}?symbol=BTC&interval={interval}&limit=50")
+    answer = await reader.get(f"{ROUTE}?symbol=BTC&interval={interval}&limit=50")
     rows: list[Any] = answer.json()["data"]
     step = STEPS[interval]
     assert [row["closed"] for row in rows] == [True] * 49 + [False]
@@ -73,12 +73,12 @@ async def test_history_is_paged_and_closed_candles_are_cached(world: World, serv
     assert world.paths["binance"].count("/api/v3/klines") == count
 
 
-async def test_arrays_and_csv_have_the_same_values(client: httpx.AsyncClient) -> None:
-    rows = (await client.get(f"{ROUTE}?symbol=BTC&limit=3")).json()["data"]
+async def test_arrays_and_csv_have_the_same_values(reader: httpx.AsyncClient) -> None:
+    rows = (await reader.get(f"{ROUTE}?symbol=BTC&limit=3")).json()["data"]
     names = ["timestamp", "open", "high", "low", "close", "volume"]
-    arrays = (await client.get(f"{ROUTE}?symbol=BTC&limit=3&format=arrays")).json()["data"]
+    arrays = (await reader.get(f"{ROUTE}?symbol=BTC&limit=3&format=arrays")).json()["data"]
     assert arrays == [[row[name] for name in names] for row in rows]
-    table = (await client.get(f"{ROUTE}?symbol=BTC&limit=3&format=csv")).text
+    table = (await reader.get(f"{ROUTE}?symbol=BTC&limit=3&format=csv")).text
     cells = list(csv.DictReader(io.StringIO(table)))
     assert [float(cell["close"]) for cell in cells] == [row["close"] for row in rows]
     assert [cell["closed"] for cell in cells] == ["true", "true", "false"]
@@ -114,8 +114,8 @@ async def test_coingecko_pro_has_native_hours_and_days(
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-async def test_an_empty_time_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
-    answer = await client.get(f"{ROUTE}?symbol=BTC&{name}=")
+async def test_an_empty_time_is_refused_by_name(reader: httpx.AsyncClient, name: str) -> None:
+    answer = await reader.get(f"{ROUTE}?symbol=BTC&{name}=")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert answer.json()["errors"][0]["parameter"] == name
 

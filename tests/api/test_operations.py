@@ -99,29 +99,29 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
 async def test_documentation_loads_nothing_from_other_hosts(
-    client: httpx.AsyncClient, page: str
+    reader: httpx.AsyncClient, page: str
 ) -> None:
-    text = (await client.get(page)).text
+    text = (await reader.get(page)).text
     assert re.findall(OUTSIDE, text) == []
     assets = re.findall(r"""(?:src|href)=["'](assets/[^"']+)""", text)
     assert assets
     for asset in assets:
-        answer = await client.get(f"/{asset}")
+        answer = await reader.get(f"/{asset}")
         assert (answer.status_code, len(answer.content) > 1_000) == (200, True)
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
 async def test_a_policy_keeps_scripts_of_the_pages_from_other_hosts(
-    client: httpx.AsyncClient, page: str
+    reader: httpx.AsyncClient, page: str
 ) -> None:
-    policy = (await client.get(page)).headers["content-security-policy"]
+    policy = (await reader.get(page)).headers["content-security-policy"]
     assert "default-src 'self'" in policy
     loads = [part for part in policy.split(";") if "frame-ancestors" not in part]
     assert "http" not in ";".join(loads)
 
 
-async def test_the_openapi_document_describes_routes_and_errors(client: httpx.AsyncClient) -> None:
-    document = (await client.get("/openapi.json")).json()
+async def test_the_openapi_document_describes_routes_and_errors(reader: httpx.AsyncClient) -> None:
+    document = (await reader.get("/openapi.json")).json()
     assert set(document["paths"]) == {
         "/api/market",
         "/api/market/{coin}",
@@ -146,7 +146,7 @@ async def test_the_openapi_document_describes_routes_and_errors(client: httpx.As
         schema = responses["503"]["content"]["application/problem+json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Problem"}
     references = set(
-        re.findall(r'"#/components/schemas/(\w+)"', (await client.get("/openapi.json")).text)
+        re.findall(r'"#/components/schemas/(\w+)"', (await reader.get("/openapi.json")).text)
     )
     assert references <= set(document["components"]["schemas"])
 
@@ -166,9 +166,9 @@ async def test_a_choice_is_explained_without_being_made(
 
 
 async def test_an_unknown_category_lists_the_known_ones(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
-    answer = await client.get("/api/status/explain?category=weather")
+    answer = await reader.get("/api/status/explain?category=weather")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     allowed = ["market", "ohlc", "news", "sentiment", "gas", "global"]
     assert answer.json()["errors"][0]["allowed"] == allowed

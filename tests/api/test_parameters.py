@@ -60,20 +60,20 @@ async def refused(client: httpx.AsyncClient, path: str, code: str) -> dict[str, 
 
 @pytest.mark.parametrize("path", ROUTES)
 async def test_an_unknown_parameter_is_refused_on_every_route(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    problem = await refused(client, with_query(path, "nonsense=1"), "unknown_parameter")
+    problem = await refused(reader, with_query(path, "nonsense=1"), "unknown_parameter")
     assert (problem["parameter"], problem["suggestions"]) == ("nonsense", [])
     assert "nonsense" in problem["detail"]
-    head = await client.head(with_query(path, "nonsense=1"))
+    head = await reader.head(with_query(path, "nonsense=1"))
     assert (head.status_code, head.content) == (422, b"")
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/redoc", "/openapi.json", "/assets/docs/favicon.png"]
 )
-async def test_pages_accept_any_parameter(client: httpx.AsyncClient, path: str) -> None:
-    assert (await client.get(f"{path}?_=1795334400")).status_code == 200
+async def test_pages_accept_any_parameter(reader: httpx.AsyncClient, path: str) -> None:
+    assert (await reader.get(f"{path}?_=1795334400")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ async def test_pages_accept_any_parameter(client: httpx.AsyncClient, path: str) 
     ],
 )
 async def test_the_likeliest_suggestion_comes_first(
-    client: httpx.AsyncClient, path: str, sent: str, meant: str
+    reader: httpx.AsyncClient, path: str, sent: str, meant: str
 ) -> None:
-    answer = await client.get(path, params={sent: "1"})
+    answer = await reader.get(path, params={sent: "1"})
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "unknown_parameter")
     assert problem["parameter"] == sent
@@ -115,9 +115,9 @@ async def test_the_likeliest_suggestion_comes_first(
     assert problem["allowed"] == ALLOWED[path]
 
 
-async def test_all_unknown_parameters_are_named(client: httpx.AsyncClient) -> None:
+async def test_all_unknown_parameters_are_named(reader: httpx.AsyncClient) -> None:
     path = "/api/market?symbol=BTC&limit=0&per_page=5&symbol=ETH&nonsense="
-    problem = await refused(client, path, "unknown_parameter")
+    problem = await refused(reader, path, "unknown_parameter")
     suggested = {row["parameter"]: row["suggestions"] for row in problem["errors"]}
     assert suggested == {"symbol": ["symbols"], "per_page": ["limit"], "nonsense": []}
     assert all(row["allowed"] == ALLOWED["/api/market"] for row in problem["errors"])
@@ -125,10 +125,10 @@ async def test_all_unknown_parameters_are_named(client: httpx.AsyncClient) -> No
 
 
 async def test_an_error_names_a_bounded_number_of_unknown_parameters(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
     names = [f"{number}{'x' * 200}" for number in range(100)]
-    answer = await client.get("/api/gas?" + "&".join(f"{name}=1" for name in names))
+    answer = await reader.get("/api/gas?" + "&".join(f"{name}=1" for name in names))
     problem = answer.json()
     assert len(problem["errors"]) == MAX_NAMED
     assert problem["parameter"] == f"{names[0][:MAX_NAME_LENGTH]}…"
@@ -150,24 +150,24 @@ async def test_an_error_names_a_bounded_number_of_unknown_parameters(
     ],
 )
 async def test_a_parameter_that_is_repeated_or_empty_is_named(
-    client: httpx.AsyncClient, query: str
+    reader: httpx.AsyncClient, query: str
 ) -> None:
-    problem = await refused(client, f"/api/market?{query}", "invalid_parameter")
+    problem = await refused(reader, f"/api/market?{query}", "invalid_parameter")
     assert [row["parameter"] for row in problem["errors"]] == [query.partition("=")[0]]
 
 
 @pytest.mark.parametrize("query", ["since=", "source=", "sentiment=", "symbols="])
-async def test_an_empty_filter_of_news_is_refused(client: httpx.AsyncClient, query: str) -> None:
-    await refused(client, f"/api/news?{query}", "invalid_parameter")
+async def test_an_empty_filter_of_news_is_refused(reader: httpx.AsyncClient, query: str) -> None:
+    await refused(reader, f"/api/news?{query}", "invalid_parameter")
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-async def test_an_empty_time_is_refused(client: httpx.AsyncClient, name: str) -> None:
-    await refused(client, f"/api/market/ohlc?symbol=BTC&{name}=", "invalid_parameter")
+async def test_an_empty_time_is_refused(reader: httpx.AsyncClient, name: str) -> None:
+    await refused(reader, f"/api/market/ohlc?symbol=BTC&{name}=", "invalid_parameter")
 
 
-async def test_an_empty_value_is_refused_with_the_allowed_ones(client: httpx.AsyncClient) -> None:
-    problem = await refused(client, "/api/market?limit=", "invalid_parameter")
+async def test_an_empty_value_is_refused_with_the_allowed_ones(reader: httpx.AsyncClient) -> None:
+    problem = await refused(reader, "/api/market?limit=", "invalid_parameter")
     assert problem["errors"][0]["allowed"] == ["1 to 250"]
 
 
@@ -177,43 +177,43 @@ MONEY = ("/api/market", "/api/market/bitcoin", "/api/market/ohlc?symbol=BTC")
 @pytest.mark.parametrize("name", ["currency", "vs_currency"])
 @pytest.mark.parametrize("path", MONEY)
 async def test_unknown_currencies_are_refused_with_the_available_ones(
-    client: httpx.AsyncClient, path: str, name: str
+    reader: httpx.AsyncClient, path: str, name: str
 ) -> None:
-    plain = (await client.get(path)).json()["data"]
+    plain = (await reader.get(path)).json()["data"]
     for spelling in ("usd", "USD", "Usd"):
-        answer = await client.get(with_query(path, f"{name}={spelling}"))
+        answer = await reader.get(with_query(path, f"{name}={spelling}"))
         assert answer.json()["data"] == plain
     for other in ("xyz", "usdt", "us d", "%00"):
-        problem = await refused(client, with_query(path, f"{name}={other}"), "unsupported")
+        problem = await refused(reader, with_query(path, f"{name}={other}"), "unsupported")
         assert problem["parameter"] == name
         assert problem["available"][:3] == ["usd", "eur", "gbp"]
 
 
 @pytest.mark.parametrize("path", MONEY)
 async def test_both_names_of_the_currency_at_once_are_refused(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
     path = with_query(path, "currency=usd&vs_currency=usd")
-    problem = await refused(client, path, "invalid_parameter")
+    problem = await refused(reader, path, "invalid_parameter")
     assert problem["errors"][0]["parameter"] == "vs_currency"
 
 
-async def test_chains_other_than_ethereum_are_refused(client: httpx.AsyncClient) -> None:
+async def test_chains_other_than_ethereum_are_refused(reader: httpx.AsyncClient) -> None:
     for spelling in ("ethereum", "Ethereum"):
-        answer = await client.get(f"/api/gas?chain={spelling}")
+        answer = await reader.get(f"/api/gas?chain={spelling}")
         assert answer.json()["data"]["chain"] == "ethereum"
-    problem = await refused(client, "/api/gas?chain=dogecoin", "unsupported")
+    problem = await refused(reader, "/api/gas?chain=dogecoin", "unsupported")
     assert (problem["parameter"], problem["available"]) == ("chain", list(CHAINS))
 
 
 async def test_a_space_in_a_time_zone_is_read_as_plus(
-    client: httpx.AsyncClient,
+    reader: httpx.AsyncClient,
 ) -> None:
     path = "/api/market/ohlc?symbol=BTC&start=2026-11-20T00:00:00{}00:00&limit=2"
-    escaped, bare = [await client.get(path.format(plus)) for plus in ("%2B", "+")]
+    escaped, bare = [await reader.get(path.format(plus)) for plus in ("%2B", "+")]
     assert escaped.status_code == bare.status_code == 200
     assert bare.json()["data"] == escaped.json()["data"]
-    assert (await client.get("/api/news?since=2026-11-20T00:00:00+00:00")).status_code == 200
+    assert (await reader.get("/api/news?since=2026-11-20T00:00:00+00:00")).status_code == 200
 
 
 async def test_keys_are_checked_before_parameters(serve: Serve) -> None:

@@ -41,9 +41,9 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"
     ],
 )
 async def test_a_wrong_parameter_is_named(
-    client: httpx.AsyncClient, path: str, parameter: str
+    reader: httpx.AsyncClient, path: str, parameter: str
 ) -> None:
-    answer = await client.get(path)
+    answer = await reader.get(path)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "invalid_parameter")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -52,19 +52,19 @@ async def test_a_wrong_parameter_is_named(
     assert isinstance(problem["detail"], str)
 
 
-async def test_a_wrong_interval_lists_the_allowed_ones(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/market/ohlc?symbol=BTC&interval=7m")
+async def test_a_wrong_interval_lists_the_allowed_ones(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/api/market/ohlc?symbol=BTC&interval=7m")
     assert answer.json()["errors"][0]["allowed"] == [str(interval) for interval in Interval]
 
 
-async def test_a_wrong_sort_lists_all_fields(client: httpx.AsyncClient) -> None:
-    allowed = (await client.get("/api/market?sort=luck")).json()["errors"][0]["allowed"]
+async def test_a_wrong_sort_lists_all_fields(reader: httpx.AsyncClient) -> None:
+    allowed = (await reader.get("/api/market?sort=luck")).json()["errors"][0]["allowed"]
     assert set(COIN_FIELDS) < set(allowed)
     assert "-price" in allowed
 
 
-async def test_an_unknown_coin_is_404_with_suggestions(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/market/bitcion")
+async def test_an_unknown_coin_is_404_with_suggestions(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/api/market/bitcion")
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (404, "unknown_symbol")
     assert "bitcoin" in problem["suggestions"]
@@ -80,23 +80,23 @@ async def test_an_unknown_coin_is_404_with_suggestions(client: httpx.AsyncClient
     ],
 )
 async def test_unknown_paths_and_methods(
-    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+    reader: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = await client.request(method, path)
+    answer = await reader.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_valid_request_id_is_sent_back(client: httpx.AsyncClient) -> None:
-    kept = await client.get("/api/nothing", headers={"X-Request-Id": "trace-1.2:3"})
+async def test_a_valid_request_id_is_sent_back(reader: httpx.AsyncClient) -> None:
+    kept = await reader.get("/api/nothing", headers={"X-Request-Id": "trace-1.2:3"})
     assert kept.headers["x-request-id"] == kept.json()["request_id"] == "trace-1.2:3"
-    replaced = await client.get("/healthz", headers={"X-Request-Id": "<script>"})
+    replaced = await reader.get("/healthz", headers={"X-Request-Id": "<script>"})
     assert re.fullmatch(r"[0-9a-f]{32}", replaced.headers["x-request-id"])
 
 
-async def test_errors_carry_cors_headers(client: httpx.AsyncClient) -> None:
+async def test_errors_carry_cors_headers(reader: httpx.AsyncClient) -> None:
     for path in ("/api/nothing", "/api/market?limit=0"):
-        answer = await client.get(path, headers={"Origin": "http://example.org"})
+        answer = await reader.get(path, headers={"Origin": "http://example.org"})
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
 
@@ -140,37 +140,37 @@ def test_every_code_has_a_status_and_a_title() -> None:
     ],
 )
 async def test_allowed_values_are_listed(
-    client: httpx.AsyncClient, path: str, parameter: str, allowed: list[str]
+    reader: httpx.AsyncClient, path: str, parameter: str, allowed: list[str]
 ) -> None:
-    (wrong,) = (await client.get(path)).json()["errors"]
+    (wrong,) = (await reader.get(path)).json()["errors"]
     assert (wrong["parameter"], wrong["allowed"]) == (parameter, allowed)
 
 
 @pytest.mark.parametrize(
     "path", ["/api/market?symbols=BTC&symbols=ETH", "/api/market/ohlc?symbol=BTC&symbol=ETH"]
 )
-async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
+async def test_a_parameter_given_twice_is_refused(reader: httpx.AsyncClient, path: str) -> None:
+    answer = await reader.get(path)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["detail"] == "is given more than once"
 
 
 @pytest.mark.parametrize("query", ["symbols=", "ids=,,"])
-async def test_an_empty_list_is_refused(client: httpx.AsyncClient, query: str) -> None:
-    assert (await client.get(f"/api/market?{query}")).status_code == 422
+async def test_an_empty_list_is_refused(reader: httpx.AsyncClient, query: str) -> None:
+    assert (await reader.get(f"/api/market?{query}")).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/api/market/", "/api/market/BTC/", "/api/market/ohlc/"])
-async def test_a_trailing_slash_is_redirected(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
+async def test_a_trailing_slash_is_redirected(reader: httpx.AsyncClient, path: str) -> None:
+    answer = await reader.get(path)
     assert answer.status_code == 307
     assert answer.next_request is not None
     assert answer.next_request.url.path == path.rstrip("/")
 
 
-async def test_a_preflight_carries_a_request_id(client: httpx.AsyncClient) -> None:
+async def test_a_preflight_carries_a_request_id(reader: httpx.AsyncClient) -> None:
     headers = {"Origin": "http://example.org", "Access-Control-Request-Method": "GET"}
-    answer = await client.options("/api/market", headers=headers)
+    answer = await reader.options("/api/market", headers=headers)
     assert answer.status_code == 200
     assert "x-request-id" in answer.headers
 

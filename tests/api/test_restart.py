@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import serving
+from tests.api.serving import serving
 from tests.world.server import PROVIDERS, World
 
 Restart = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]

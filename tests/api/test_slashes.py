@@ -46,9 +46,9 @@ def resolved(base: str, reference: str) -> str:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_reference_is_right_behind_any_proxy(
-    client: httpx.AsyncClient, path: str, method: str
+    reader: httpx.AsyncClient, path: str, method: str
 ) -> None:
-    answer = await client.request(method, f"{path}/")
+    answer = await reader.request(method, f"{path}/")
     assert answer.status_code == 307
     location = answer.headers["location"]
     for front in FRONTS:
@@ -56,11 +56,11 @@ async def test_the_reference_is_right_behind_any_proxy(
 
 
 @pytest.mark.parametrize("path", ["/api/gas/", "/api/market/BTC/"])
-async def test_a_redirect_keeps_the_query(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(f"{path}?format=csv")
+async def test_a_redirect_keeps_the_query(reader: httpx.AsyncClient, path: str) -> None:
+    answer = await reader.get(f"{path}?format=csv")
     wanted = f"https://shop.example/crypto{path.rstrip('/')}?format=csv"
     assert resolved(f"https://shop.example/crypto{path}", answer.headers["location"]) == wanted
-    followed = await client.get(f"{path}?format=csv", follow_redirects=True)
+    followed = await reader.get(f"{path}?format=csv", follow_redirects=True)
     assert (followed.status_code, followed.headers["content-type"][:8]) == (200, "text/csv")
 
 
@@ -76,17 +76,17 @@ async def test_a_redirect_never_uses_the_host_header(serve: Serve) -> None:
     "path", ["/nothing/", "//", "//evil.example/", "/%5C%5Cevil.example/", "/assets/docs/", "/%2F"]
 )
 async def test_unknown_paths_with_a_trailing_slash_are_not_redirected(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    answer = await client.get(f"http://gateway.test{path}")
+    answer = await reader.get(f"http://gateway.test{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/api/gas/", "/api/market/BTC/"])
 async def test_too_many_trailing_slashes_are_not_redirected(
-    client: httpx.AsyncClient, path: str
+    reader: httpx.AsyncClient, path: str
 ) -> None:
-    answer = await client.get(path + "/" * MAX_SLASHES)
+    answer = await reader.get(path + "/" * MAX_SLASHES)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 

@@ -82,23 +82,23 @@ def test_every_row_is_one_line_of_harmless_cells(rows: list[tuple[str, list[str]
     ],
 )
 async def test_every_data_route_has_a_table(
-    client: httpx.AsyncClient, path: str, columns: list[str], rows: int
+    reader: httpx.AsyncClient, path: str, columns: list[str], rows: int
 ) -> None:
-    answer = await client.get(f"{path}{'&' if '?' in path else '?'}format=csv")
+    answer = await reader.get(f"{path}{'&' if '?' in path else '?'}format=csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     found = list(csv.reader(io.StringIO(answer.text)))
     assert found[0][:3] == columns
     assert len(found) == rows + 1
-    data = (await client.get(path)).json()["data"]
+    data = (await reader.get(path)).json()["data"]
     first = data[0] if isinstance(data, list) else data
     assert found[0] == list(first)
     assert found[1][0] == str(first[columns[0]])
 
 
 @pytest.mark.parametrize("path", ["/api/market/bitcoin", "/api/sentiment", "/api/gas"])
-async def test_only_known_formats_are_accepted(client: httpx.AsyncClient, path: str) -> None:
-    same = await client.get(f"{path}?format=json")
-    assert same.json()["data"] == (await client.get(path)).json()["data"]
-    refused = await client.get(f"{path}?format=arrays")
+async def test_only_known_formats_are_accepted(reader: httpx.AsyncClient, path: str) -> None:
+    same = await reader.get(f"{path}?format=json")
+    assert same.json()["data"] == (await reader.get(path)).json()["data"]
+    refused = await reader.get(f"{path}?format=arrays")
     (wrong,) = refused.json()["errors"]
     assert (refused.status_code, wrong["allowed"]) == (422, ["json", "csv"])
