@@ -34,7 +34,8 @@ from backend.cluster.contract import Bus, Channel, ClusterState, Handler, Role, 
 from backend.environment.forms import CallLimit
 from backend.gateway import Gateway, open_gateway, read_configuration
 from backend.settings import Configuration, Settings
-from tests.api.conftest import Serve, serving
+from tests.api.conftest import Serve
+from tests.api.serving import serving
 from tests.clocks import LoopClock, ManualClock
 from tests.cluster.servers import running
 from tests.world.server import World
