@@ -11,15 +11,12 @@ if __name__ == "__main__":
         supervise_workers()  # before the application is imported: it would double the memory
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import threading
-from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any, NoReturn
@@ -34,7 +31,9 @@ from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
 from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
+from api.server.resources import give_memory_back, raise_descriptors
 from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
+from backend.cluster.membership import Membership
 from backend.environment import SettingsError
 from backend.environment.network import has_free_descriptor
 from backend.gateway import open_gateway, read_configuration
@@ -51,9 +50,6 @@ DRAIN_S = 4
 EXIT_AFTER_S = 4.6
 #: uvicorn logs an invalid frame of a client with this message and a trace, like a bug.
 INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
-#: The number of mallopt's option, and free bytes that are kept: glibc's own start value, which then
-#: no longer grows.
-M_TRIM_THRESHOLD, TRIM_BYTES = -1, 128 * 1024
 #: Ticks of uvicorn's main loop.
 TICKS_PER_S = 10
 #: For connections of a worker that ends to send another request, in seconds: its response closes
@@ -82,9 +78,12 @@ class Server(uvicorn.Server):
         self.app, self._worker = app, worker
         self._exit_after_s = exit_after_s
         self._has_descriptors = True
+        #: Set once the gateway is open.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         if sockets:  # uvicorn then assumes one of many workers, and logs no address
             self._log_started_message(sockets)
         gc.collect()
@@ -126,6 +125,20 @@ class Server(uvicorn.Server):
         if broadcaster:  # None when the start failed
             await broadcaster.aclose()
         await super().shutdown(sockets)
+
+    def note_death(self, pid: int) -> None:
+        """Another worker of this machine died: if it led the cluster, another takes over now. May
+        be called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._release_lease_of(pid), self._loop)
+
+    async def _release_lease_of(self, pid: int) -> None:
+        cluster = self.app.state.gateway.cluster
+        if isinstance(cluster, Membership):
+            start = f"{socket.gethostname()}-{pid}-"  # as backend.cluster.opening names a process
+            for member in cluster.state().members:
+                if member.process.startswith(start):
+                    await cluster.release(member.process)
 
     async def _send_clients_to_others(self, sockets: list[socket.socket]) -> None:
         """Accepts no further connections, and makes the next response of each open one its last."""
@@ -198,7 +211,7 @@ def _serve(configuration: Configuration, worker: Worker | None, **options: Any) 
         raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
         serving = server(configuration, worker=worker, **options)
         if worker:
-            worker.watch(lambda: serving.handle_exit(signal.SIGTERM, None))
+            worker.watch(lambda: serving.handle_exit(signal.SIGTERM, None), serving.note_death)
         else:
             warn_if_open_to_all(settings, sockets)
         serving.run(sockets)
@@ -206,23 +219,6 @@ def _serve(configuration: Configuration, worker: Worker | None, **options: Any) 
 
 def _is_not_invalid_utf8(record: logging.LogRecord) -> bool:
     return record.msg != INVALID_UTF8
-
-
-def raise_descriptors(wanted: int) -> None:
-    """Raises the limit of open files to `wanted`, or to the hard limit with a warning."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if resource.RLIM_INFINITY != soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < wanted:
-        log.warning("%d open files are allowed, WS_MAX_CLIENTS may need %d", allowed, wanted)
-
-
-def give_memory_back() -> None:
-    """Lets the C library return freed memory to the system, where it can be told to. By default it
-    keeps about 12 MB of the largest payloads for ever."""
-    with suppress(AttributeError, OSError):  # another C library than glibc
-        ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
 def _exit_hung() -> NoReturn:

@@ -9,9 +9,8 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +25,6 @@ WRONG_SETTING = 2
 LOOK_S = 1.0
 
 log = logging.getLogger("gateway")
-
-#: Called with the number and the process id of a worker that died without a clean end.
-OnDeath = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +46,8 @@ class Times:
 class Supervisor:
     """Keeps `workers` processes running, until a signal or an invalid setting ends all.
 
-    `command` starts a worker, `lines` is the socket for its log lines. `on_death` runs in a thread
-    of its own: what it waits for delays no restart.
+    `command` starts a worker, `lines` is the socket for its log lines. A worker that dies without a
+    clean end cannot give back what it shares with others: those are told its process id.
     """
 
     def __init__(
@@ -63,11 +59,9 @@ class Supervisor:
         *,
         times: Times | None = None,
         clock: Clock | None = None,
-        on_death: OnDeath | None = None,
     ) -> None:
         self._command, self._listening, self._lines = command, listening, lines
         self._times, self._clock = times or Times(), clock or SystemClock()
-        self._on_death = on_death
         self._slots = [Slot(index) for index in range(workers)]
         #: Workers that a rolling restart has still to end.
         self._old: deque[WorkerProcess] = deque()
@@ -168,9 +162,9 @@ class Supervisor:
             self._selector.unregister(process.pair)
         process.pair.close()
         slot.process, slot.due_at = None, now
-        was_told = process.ends_by is not None  # before its start was over: it had nothing yet
-        if code != 0 and not (was_told and code == -signal.SIGTERM) and self._on_death:
-            _run_apart(self._on_death, slot.index, process.pid)
+        was_told = process.ends_by is not None
+        if code != 0 and not (was_told and code == -signal.SIGTERM):  # that was during its start
+            self._tell_of_death(process.pid)
         if self._is_ending or was_told:
             return
         if code == WRONG_SETTING and not any(one.is_serving for one in self._slots):
@@ -183,6 +177,11 @@ class Supervisor:
         delay_s = self._delay(slot, now)
         why = process.last_line or _end_of(code)
         log.warning("%s ended: %s; it is started again in %.1f s", name, why, delay_s)
+
+    def _tell_of_death(self, pid: int) -> None:
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.tell_of_death(pid)
 
     def _delay(self, slot: Slot, now: float) -> float:
         delays = self._times.restart_s
@@ -235,7 +234,3 @@ def _end_of(code: int) -> str:
 def _drain(woken: socket.socket, _now: float) -> bool:
     drain(woken)
     return True
-
-
-def _run_apart(on_death: OnDeath, index: int, pid: int) -> None:
-    threading.Thread(target=on_death, args=(index, pid), daemon=True).start()

@@ -11,6 +11,10 @@ from backend.observability.log_channel import LineSender
 
 #: Messages to the supervisor: the event loop runs; the worker serves; why it ends, as a line.
 ALIVE, SERVES, LAST_LINE = b".", b"s", b"!"
+#: A message of the supervisor: the process id of another worker, which died without a clean end.
+DIED = b"d"
+#: Longest message of either side, in bytes.
+MESSAGE_BYTES = 4_096
 _ARGUMENTS = re.compile(
     r"--worker=(\d{1,4}) --pair=(\d{1,9}) --lines=(\d{1,9}) --listening=(\d{1,9}(?:,\d{1,9})*)",
     re.ASCII,
@@ -68,15 +72,20 @@ class Worker:
         with suppress(OSError):  # the pair is full, or the supervisor is gone
             self.pair.send(message, socket.MSG_DONTWAIT)
 
-    def watch(self, when_alone: Callable[[], None]) -> None:
-        """Calls `when_alone` in a thread of its own when the supervisor ends without a signal to
-        its workers: a loop that hangs would not notice."""
-        threading.Thread(target=self._wait_for_end, args=[when_alone], daemon=True).start()
+    def watch(self, when_alone: Callable[[], None], when_died: Callable[[int], None]) -> None:
+        """Calls `when_died` with the process id of each other worker that dies without a clean
+        end, and `when_alone` when the supervisor itself does.
 
-    def _wait_for_end(self, when_alone: Callable[[], None]) -> None:
+        In a thread of its own: a loop that hangs would not notice.
+        """
+        waiting = threading.Thread(target=self._wait, args=(when_alone, when_died), daemon=True)
+        waiting.start()
+
+    def _wait(self, when_alone: Callable[[], None], when_died: Callable[[int], None]) -> None:
         with suppress(OSError):
-            while self.pair.recv(1):
-                pass
+            while message := self.pair.recv(MESSAGE_BYTES):
+                if message.startswith(DIED):
+                    when_died(int(message[1:]))
         when_alone()
 
 

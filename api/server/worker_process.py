@@ -3,12 +3,10 @@
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from api.server.worker import LAST_LINE, SERVES, worker_arguments
-
-#: Longest message of a worker, in bytes.
-MESSAGE_BYTES = 4_096
+from api.server.worker import DIED, LAST_LINE, MESSAGE_BYTES, SERVES, worker_arguments
 
 
 class WorkerProcess:
@@ -71,6 +69,11 @@ class WorkerProcess:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def tell_of_death(self, pid: int) -> None:
+        """Tells it that another worker died."""
+        with suppress(OSError):  # it hangs, or ends itself
+            self.pair.send(DIED + str(pid).encode())
 
     def read(self, now: float) -> bool:
         """Reads its messages. False once there will be no more."""

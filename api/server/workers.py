@@ -8,17 +8,20 @@ import threading
 from collections.abc import Callable
 
 from api.server.listening import open_sockets, warn_if_open_to_all
-from api.server.supervisor import OnDeath, Supervisor
+from api.server.supervisor import Supervisor
 from backend.environment import SettingsError
 from backend.observability.log_channel import received_lines
 from backend.observability.logs import STOP_S, open_logs
 from backend.redaction import Redactor
 from backend.settings import Configuration, load_configuration
 
+#: Time for the last log lines after the end of all workers, in seconds.
+EXIT_S = 2 * STOP_S
+
 log = logging.getLogger("gateway")
 
 
-def supervise_workers(on_death: OnDeath | None = None) -> None:
+def supervise_workers() -> None:
     """Supervises WORKERS processes and exits when they have ended.
 
     Returns if this process is to serve by itself: with one worker, or with an invalid setting,
@@ -31,14 +34,14 @@ def supervise_workers(on_death: OnDeath | None = None) -> None:
     if configuration.gateway.workers == 1:
         return
     try:
-        code = _supervise(configuration, on_death)
+        code = _supervise(configuration)
     except SettingsError as error:
         sys.stderr.write(f"invalid setting  {error}\n")
         code = 2
     os._exit(code)  # a normal exit would wait for a program that reads our output
 
 
-def _supervise(configuration: Configuration, on_death: OnDeath | None) -> int:
+def _supervise(configuration: Configuration) -> int:
     settings = configuration.gateway
     redact = Redactor(configuration.secrets())
     with open_logs(settings.log_dir, settings.log_level, redact) as writing:
@@ -49,7 +52,10 @@ def _supervise(configuration: Configuration, on_death: OnDeath | None) -> int:
         names = ", ".join(_address(one) for one in listening)
         log.info("%d workers are started for %s", settings.workers, names)
         command = [sys.executable, *sys.orig_argv[1:]]
-        code = Supervisor(command, settings.workers, listening, lines, on_death=on_death).run()
+        code = Supervisor(command, settings.workers, listening, lines).run()
+        give_up = threading.Timer(EXIT_S, os._exit, [code])  # a thread may hang in a disk's lock
+        give_up.daemon = True
+        give_up.start()
         lines.close()  # the workers' ends are closed too, so that no further line can come
         thread.join(STOP_S)
     return code

@@ -36,7 +36,7 @@ class FinishedLine(logging.LogRecord):
 class LineSender:
     """A worker's end. `process` is the worker's number.
 
-    While `is_starting`, plain lines below a warning are dropped: each worker would log the same.
+    While `is_starting`, lines that each worker's start has alike are dropped, warnings excepted.
     """
 
     def __init__(self, channel: socket.socket, process: int, *, is_starting: bool = False) -> None:
@@ -49,8 +49,8 @@ class LineSender:
         return f"<LineSender of worker {self.process}>"
 
     def accepts(self, record: logging.LogRecord) -> bool:
-        is_plain = record.name not in FILES and record.levelno < logging.WARNING
-        return not (self.is_starting and is_plain)
+        is_of_start = record.name.startswith("uvicorn") or record.module == "gateway"
+        return not (self.is_starting and is_of_start and record.levelno < logging.WARNING)
 
     def send(self, log: str, text: str) -> None:
         """Drops the line where the pair stays full, or the supervisor is gone."""

@@ -5,14 +5,17 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from backend.observability.log_files import FILES
+from tests.cluster.servers import running as store_running
 from tests.life.asking import lines, until
 from tests.life.process import (
     OUTPUT,
@@ -24,6 +27,7 @@ from tests.life.process import (
     started,
     workers_of,
 )
+from tests.life.test_stopping import fill
 from tests.world.server import World
 
 #: The supervisor's memory is measured, and it starts workers by its own command: it is not forked.
@@ -132,6 +136,57 @@ async def test_a_rolling_restart_loses_no_request(world: World, tmp_path: Path) 
     assert most == 2
     assert len(statuses) > 100
     assert {*statuses} == {200}
+
+
+async def test_another_worker_leads_at_once_after_a_kill(world: World, tmp_path: Path) -> None:
+    """Not after the three seconds of a lease: a worker releases it for the dead one."""
+
+    async def leader() -> int:
+        holder = str(await store.get("{gw:gateway}:v1:lease") or "nobody-0-")
+        return int(holder.split("-")[-2])
+
+    with store_running(tmp_path) as server:
+        settings = {**several(world), "REDIS_URL": server.url}
+        async with (
+            all_running(tmp_path, settings) as gateway,
+            Redis(port=server.port, decode_responses=True) as store,
+        ):
+            await until_true(leader)
+            old = await leader()
+            began = time.monotonic()
+            os.kill(old, signal.SIGKILL)
+            while await leader() in (0, old):
+                await asyncio.sleep(0.02)
+            took_s = time.monotonic() - began
+            ended = await gateway.stop()
+    assert ended.code == 0
+    assert took_s < 1.8
+
+
+async def until_true(ask: Callable[[], Awaitable[int]]) -> None:
+    async with asyncio.timeout(10):
+        while not await ask():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_unread_output_delays_neither_answers_nor_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    fill(writes)
+    os.set_blocking(writes, True)
+    try:
+        async with running(tmp_path, before=PLAIN, stdout=writes, **several(world)) as gateway:
+            await until(lambda: len(workers_of(gateway.process.pid)) == 2)
+            answers = {await status_of_new_connection(gateway) for _ in range(20)}
+            ended = await gateway.stop()
+    finally:
+        os.close(reads)
+        os.close(writes)
+    assert answers == {200}
+    assert (ended.code, ended.output) == (0, "")
+    assert ended.took_s < 8
 
 
 async def test_workers_end_when_their_supervisor_is_killed(world: World, tmp_path: Path) -> None:

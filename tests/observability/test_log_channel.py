@@ -120,22 +120,20 @@ def test_lines_are_redacted_and_numbered_before_they_are_sent(pair: Pair, tmp_pa
     assert list(tmp_path.iterdir()) == []  # the supervisor has the files
 
 
-def test_plain_lines_of_a_start_are_dropped_and_warnings_are_not(
+def test_what_each_start_has_alike_is_dropped_and_warnings_are_not(
     pair: Pair, tmp_path: Path
 ) -> None:
     sender = LineSender(pair[1], 1, is_starting=True)
     with open_logs(tmp_path, "INFO", Redactor(), sender):
-        logging.getLogger("gateway").info("as every worker says")
-        logging.getLogger("gateway").warning("unusual")
-        logging.getLogger(HEALTH).setLevel(logging.INFO)
-        logging.getLogger(HEALTH).info('{"a":1}')
+        log = logging.getLogger("gateway")
+        alike = log.makeRecord("gateway", logging.INFO, "backend/gateway.py", 1, "alike", (), None)
+        log.handle(alike)
+        logging.getLogger("uvicorn.error").info("alike")
+        logging.getLogger("uvicorn.error").error("failed")
+        log.info("leads")
         sender.is_starting = False
-        logging.getLogger("gateway").info("at work")
-    assert [text.split()[-1] for _, text in received(pair)] == [
-        "unusual",
-        '{"a":1,"process":1}',
-        "work",
-    ]
+        log.handle(alike)
+    assert [text.split()[-1] for _, text in received(pair)] == ["failed", "leads", "alike"]
 
 
 def test_a_finished_line_is_written_as_it_came() -> None:

@@ -24,17 +24,10 @@ def main(port: int, workers: int, does: str) -> int:
     ):
         received, lines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         thread = write_lines(received, writing.handle)
-        code = Supervisor(
-            command, workers, [listening], lines, times=TIMES, on_death=note_death
-        ).run()
+        code = Supervisor(command, workers, [listening], lines, times=TIMES).run()
         lines.close()
         thread.join(STOP_S)
     return code
-
-
-def note_death(index: int, pid: int) -> None:
-    with Path("deaths").open("a") as file:
-        file.write(f"{index} {pid}\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ async def serve(worker: Worker, does: str) -> None:
     for one in worker.listening:
         await asyncio.start_server(answer, sock=one)
     loop.add_signal_handler(signal.SIGTERM, ends.set)
-    worker.watch(when_alone)
+    worker.watch(when_alone, note_death)
     worker.serves()
     logs = asyncio.create_task(log_much()) if does == "log" else None
     while not ends.is_set():
@@ -41,6 +41,11 @@ async def serve(worker: Worker, does: str) -> None:
         await asyncio.wait([asyncio.create_task(ends.wait())], timeout=0.2)
     if logs:
         await logs
+
+
+def note_death(pid: int) -> None:
+    with Path("deaths").open("a") as file:
+        file.write(f"{pid}\n")
 
 
 async def log_much() -> None:

@@ -5,10 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Queue
 
 import pytest
 
-from api.server.worker import ALIVE, LAST_LINE, SERVES, Worker, worker_arguments
+from api.server.worker import ALIVE, DIED, LAST_LINE, SERVES, Worker, worker_arguments
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -70,9 +71,12 @@ def test_a_supervisor_that_does_not_read_delays_no_worker(pair: Pair) -> None:
     close(worker)
 
 
-def test_a_worker_notices_the_end_of_its_supervisor(pair: Pair) -> None:
-    worker, alone = made(pair), threading.Event()
-    worker.watch(alone.set)
+def test_a_worker_hears_of_deaths_and_notices_the_end_of_its_supervisor(pair: Pair) -> None:
+    worker, alone, died = made(pair), threading.Event(), Queue[int]()
+    worker.watch(alone.set, died.put)
+    for pid in (123, 4_194_304):
+        pair[0].send(DIED + str(pid).encode())
+        assert died.get(timeout=2) == pid
     assert not alone.wait(0.1)
     pair[0].close()
     assert alone.wait(2)

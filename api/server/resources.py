@@ -1,0 +1,29 @@
+"""What the process may use: open files; and the memory that it gives back."""
+
+import ctypes
+import logging
+import resource
+from contextlib import suppress
+
+#: The number of mallopt's option, and free bytes that are kept: glibc's own start value, which then
+#: no longer grows.
+M_TRIM_THRESHOLD, TRIM_BYTES = -1, 128 * 1024
+
+log = logging.getLogger("gateway")
+
+
+def raise_descriptors(wanted: int) -> None:
+    """Raises the limit of open files to `wanted`, or to the hard limit with a warning."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if resource.RLIM_INFINITY != soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("%d open files are allowed, WS_MAX_CLIENTS may need %d", allowed, wanted)
+
+
+def give_memory_back() -> None:
+    """Lets the C library return freed memory to the system, where it can be told to. By default it
+    keeps about 12 MB of the largest payloads for ever."""
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
