@@ -1,8 +1,10 @@
 """How many examples a fuzz test takes: a fixed, repeatable few, or many by FUZZ_FACTOR."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, note, settings
 
 #: How many times more examples than CI takes, and not the same ones in every run.
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "0"))
@@ -15,6 +17,17 @@ def budget(examples: int) -> settings:
     if FACTOR:
         return settings(_settings(), max_examples=examples * FACTOR)
     return settings(_settings(), max_examples=examples, derandomize=True, database=None)
+
+
+@contextmanager
+def told_of(subject: object) -> Iterator[None]:
+    """Names the subject that failed, of those that a test tries with each example: drawing one
+    costs much more than trying it, and by `budget` each subject would draw the same ones."""
+    try:
+        yield
+    except BaseException:
+        note(f"failed with {subject}")
+        raise
 
 
 def _settings() -> settings:
