@@ -24,6 +24,7 @@ from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.metrics import EventMetrics, Readings
 from backend.orchestration.accounts import learn_accounts
+from backend.orchestration.health.reachability import Reachability
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
@@ -101,7 +102,8 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; leaving ends its tasks and closes its connections."""
     clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
-    emit = partial(_emit_to, (emit or EventLog(), history, metrics))
+    reachability = Reachability(clock)
+    emit = partial(_emit_to, (emit or EventLog(), history, metrics, reachability))
     settings = configuration.gateway
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
@@ -145,6 +147,7 @@ async def open_gateway(
             _save_periodically(storage, factory, clock),
         ]
         if joined:
+            joined.membership.is_able = lambda: bool(reachability)
             joined.take_over_with(factory)
             work.append(joined.membership.run())
         stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in work])

@@ -43,6 +43,7 @@ FIXED = {
     "ProviderFactory._blocked": "providers and keys of the settings",
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
+    "Reachability._silent": "providers",
     "ExchangeRates.older": "currencies of the list",
     "SharedLimits._messages": "results",
     "RatesMonitor._last": "currencies of the list",
