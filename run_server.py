@@ -33,10 +33,12 @@ from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
 from api.server.resources import give_memory_back, raise_descriptors
 from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
+from backend.cluster.keys import process_prefix
 from backend.cluster.membership import Membership
 from backend.environment import SettingsError
 from backend.environment.network import has_free_descriptor
 from backend.gateway import open_gateway, read_configuration
+from backend.joined_cluster import check_store
 from backend.observability.logs import open_logs
 from backend.redaction import Redactor
 from backend.settings import Configuration
@@ -135,10 +137,7 @@ class Server(uvicorn.Server):
     async def _release_lease_of(self, pid: int) -> None:
         cluster = self.app.state.gateway.cluster
         if isinstance(cluster, Membership):
-            start = f"{socket.gethostname()}-{pid}-"  # as backend.cluster.opening names a process
-            for member in cluster.state().members:
-                if member.process.startswith(start):
-                    await cluster.release(member.process)
+            await cluster.release(process_prefix(pid))
 
     async def _send_clients_to_others(self, sockets: list[socket.socket]) -> None:
         """Accepts no further connections, and makes the next response of each open one its last."""
@@ -191,6 +190,8 @@ def main(worker: Worker | None = None, **options: Any) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         configuration = read_configuration()
+        if configuration.gateway.redis_url:
+            check_store(configuration.gateway)
         _serve(replace(configuration, worker=worker.index if worker else 0), worker, **options)
     except SettingsError as error:
         line = f"invalid setting  {error}"

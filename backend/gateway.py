@@ -243,7 +243,7 @@ def _compose(
 def _log_start(manager: ProviderManager, configuration: Configuration) -> None:
     """Logs the providers of each category, how to enable the others, and what is ignored."""
     chains = {
-        name: " > ".join(each.name for each in manager.eligible(category.provider_query)) or "none"
+        name: " > ".join(one.name for one in manager.able(category.provider_query)) or "none"
         for name, category in CATEGORIES.items()
     }
     log.info("Provider Manager initialized  %s", "; ".join(map(": ".join, chains.items())))

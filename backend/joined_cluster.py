@@ -7,9 +7,10 @@ from functools import partial
 from backend.clock import Clock
 from backend.cluster.membership import Membership, Takeover
 from backend.cluster.shared_storage import SharedStorage
+from backend.environment import SettingsError
 from backend.orchestration.limits.cluster_guard import ClusterLimits
 from backend.orchestration.provider_factory import ProviderFactory
-from backend.settings import Configuration
+from backend.settings import Configuration, Settings
 from backend.storage.contract import Storage, discard_invalid
 
 log = logging.getLogger("gateway")
@@ -37,6 +38,16 @@ class JoinedCluster:
         is_complete = takeover.log_is_complete or not takeover.has_past
         assumed = factory.restore(saved, log_is_complete=is_complete)
         return await self.storage.write_log(assumed)
+
+
+def check_store(settings: Settings) -> None:
+    """Raises SettingsError if REDIS_URL cannot be used, whatever the store's state. Blocks."""
+    try:
+        from backend.cluster.outside import check_login  # noqa: PLC0415 - redis is an extra
+    except ModuleNotFoundError:
+        extra = "pip install '.[cluster]'"
+        raise SettingsError(f"REDIS_URL: redis-py is not installed; {extra} brings it") from None
+    check_login(settings)
 
 
 async def join_cluster(configuration: Configuration, own: Storage, clock: Clock) -> JoinedCluster:

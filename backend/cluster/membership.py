@@ -201,7 +201,7 @@ class Membership:
         await self.store.aclose()
 
     async def release(self, process: str) -> None:
-        """Ends the lease of another process that is known to be dead."""
+        """Ends the lease of a dead process, whose id begins with `process`."""
         with suppress(StoreUnavailable):
             await self.store.release(process)
 

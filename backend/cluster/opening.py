@@ -9,8 +9,9 @@ from hashlib import blake2b
 
 from backend import __version__
 from backend.clock import Clock
+from backend.cluster.keys import FORMAT, process_prefix
 from backend.cluster.membership import Identity, Membership
-from backend.cluster.redis_store import FORMAT, RedisStore
+from backend.cluster.redis_store import RedisStore
 from backend.settings import Configuration
 
 
@@ -23,7 +24,7 @@ def open_membership(
     store = RedisStore(settings.redis_url.get_secret_value(), settings.cluster_name)
     host = socket.gethostname()
     identity = Identity(
-        process=process_id(host, os.getpid()),
+        process=process_prefix(os.getpid()) + secrets.token_hex(4),
         name=f"{host}/{configuration.worker}",
         cluster=settings.cluster_name,
         version=__version__,
@@ -32,11 +33,6 @@ def open_membership(
         settings=shared_settings(configuration),
     )
     return Membership(store, identity, clock, readers=readers)
-
-
-def process_id(host: str, pid: int) -> str:
-    """Unique, and known to the supervisor as far as the last hyphen."""
-    return f"{host}-{pid}-{secrets.token_hex(4)}"
 
 
 def cluster_size(configuration: Configuration) -> int:

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 
 from backend.cluster import scripts
 from backend.cluster.contract import CHANNELS
+from backend.cluster.keys import Keys, redis_scheme
 from backend.cluster.store import (
     CLAIM_S,
     COMMAND_S,
@@ -34,8 +35,8 @@ from backend.cluster.store import (
 )
 from backend.storage.contract import SavedBlock
 
-#: The version of what the keys contain. Processes of different versions do not form a cluster.
-FORMAT = 1
+#: The first keys of the script of a beat.
+BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born")
 #: Time limit of everything else: connecting, beats, messages, takeovers; in seconds.
 BACKGROUND_S = 1.0
 #: Fields of a hash that one command reads or writes.
@@ -63,11 +64,8 @@ class RedisStore:
     """Implements SharedStore. `url` is that of REDIS_URL."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
-        shared = f"{{gw:{name}}}:"
-        self._prefix = f"{shared}v{FORMAT}:"
-        #: Of all formats, so that processes of different ones see each other.
-        self._settings, self._members = f"{shared}settings", f"{shared}members"
+        self._url = redis_scheme(url)
+        self._keys = Keys(name)
         self._clients: tuple[Redis, ...] = ()
         self._pubsub: PubSub | None = None
         self._run_id = ""
@@ -78,7 +76,7 @@ class RedisStore:
         self.wrong_policy = ""
 
     def __repr__(self) -> str:
-        return f"<RedisStore {self._prefix} {'up' if self.is_connected else 'down'}>"
+        return f"<RedisStore {self._keys.prefix} {'up' if self.is_connected else 'down'}>"
 
     async def connect(self) -> None:
         await self.aclose()
@@ -89,7 +87,7 @@ class RedisStore:
         try:
             info = await self._run(self._clients[0].info("server"), BACKGROUND_S)
             memory = await self._run(self._clients[0].info("memory"), BACKGROUND_S)
-            channels = [f"{self._prefix}{channel}" for channel in CHANNELS]
+            channels = [f"{self._keys.prefix}{channel}" for channel in CHANNELS]
             await self._run(self._pubsub.subscribe(*channels), BACKGROUND_S)
         except StoreUnavailable:
             await self.aclose()
@@ -114,7 +112,7 @@ class RedisStore:
         times = (int(seconds * 1000) for seconds in (LEASE_S, CLAIM_S, MEMBER_S))
         reply = await self._script(
             scripts.BEAT,
-            (*self._keys("lease", "term", "life", "whole", "claims", "born"), *self._shared_keys()),
+            (*self._keys.of(*BEAT_KEYS), self._keys.members, self._keys.settings),
             (*own, self._run_id, beat.detail, *times),
             BACKGROUND_S,
         )
@@ -122,7 +120,7 @@ class RedisStore:
 
     async def append(self, process: str, amounts: Mapping[tuple[str, int], int]) -> bool:
         added = [part for key, n in amounts.items() for part in (_field(*key), n)]
-        keys = self._keys("lease", "calls")
+        keys = self._keys.of("lease", "calls")
         return bool(await self._script(scripts.APPEND, keys, (process, *added), COMMAND_S))
 
     async def load_calls(self) -> Calls:
@@ -144,14 +142,14 @@ class RedisStore:
             for tick, amount in amounts.items()
             for part in (_field(window, tick), amount)
         ]
-        keys, place = self._keys("lease", "calls_new"), "first"
+        keys, place = self._keys.of("lease", "calls_new"), "first"
         for start in range(0, max(1, len(fields)), 2 * CHUNK):
             part = fields[start : start + 2 * CHUNK]
             arguments = (process, place, *part)
             if not await self._script(scripts.REWRITE, keys, arguments, BACKGROUND_S):
                 return False
             place = "next"
-        keys = self._keys("lease", "calls_new", "calls", "whole", "life", "claims")
+        keys = self._keys.of("lease", "calls_new", "calls", "whole", "life", "claims")
         arguments = (process, self._run_id)
         return bool(await self._script(scripts.COMMIT, keys, arguments, BACKGROUND_S))
 
@@ -161,9 +159,9 @@ class RedisStore:
             await self._run(self._client_of("commands").hdel(self._key("calls"), *fields))
 
     async def release(self, process: str) -> None:
-        keys = (self._key("lease"), self._members)
+        keys = (self._key("lease"), self._keys.members)
         vacant = process.encode() + b"\nvacant"
-        arguments = (process, f"{self._prefix}leader", vacant)
+        arguments = (process, f"{self._keys.prefix}leader", vacant)
         await self._script(scripts.RELEASE, keys, arguments, COMMAND_S)
 
     async def save_answer(self, key: str, body: bytes, now_s: float, most: int | None) -> None:
@@ -202,7 +200,7 @@ class RedisStore:
 
     async def publish(self, channel: str, message: bytes) -> None:
         client = self._client_of("messages")
-        await self._run(client.publish(f"{self._prefix}{channel}", message), BACKGROUND_S)
+        await self._run(client.publish(f"{self._keys.prefix}{channel}", message), BACKGROUND_S)
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
         while True:
@@ -212,7 +210,7 @@ class RedisStore:
             # Its own time limit makes no request: a hung server looks like silence.
             message = await self._run(pubsub.get_message(timeout=POLL_S), POLL_S + BACKGROUND_S)
             if message is not None and message["type"] == "message":
-                channel = message["channel"].decode().removeprefix(self._prefix)
+                channel = message["channel"].decode().removeprefix(self._keys.prefix)
                 yield channel, bytes(message["data"])
 
     def _client(self) -> Redis:
@@ -232,13 +230,7 @@ class RedisStore:
         return self._clients[0 if purpose == "commands" else 1]
 
     def _key(self, name: str) -> str:
-        return f"{self._prefix}{name}"
-
-    def _keys(self, *names: str) -> tuple[str, ...]:
-        return tuple(map(self._key, names))
-
-    def _shared_keys(self) -> tuple[str, str]:
-        return self._members, self._settings
+        return self._keys.of(name)[0]
 
     async def _script(
         self, text: str, keys: tuple[str, ...], arguments: tuple[Any, ...], time_s: float

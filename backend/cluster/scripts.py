@@ -96,10 +96,14 @@ redis.call('DEL', claims)
 return 1
 """
 
-#: Ends the lease of a process, and its membership. 1 if it had the lease.
+#: Ends the lease and the membership of the process whose id begins with the first argument. 1 if it
+#: had the lease.
 RELEASE = """
-redis.call('HDEL', KEYS[2], ARGV[1])
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local function is_meant(process) return string.sub(process, 1, #ARGV[1]) == ARGV[1] end
+for _, process in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if is_meant(process) then redis.call('HDEL', KEYS[2], process) end
+end
+if not is_meant(redis.call('GET', KEYS[1]) or '') then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1

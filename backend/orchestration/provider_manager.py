@@ -65,6 +65,13 @@ class ProviderManager:
         offers, _ = self.choosing.offers(query)
         return tuple(offer.provider for offer in sorted(offers, key=lambda offer: offer.rank))
 
+    def able(self, query: Query[Any]) -> tuple[Provider, ...]:
+        """The providers that are in a state to answer `query`, whatever their limits allow now,
+        best tier first."""
+        ranks = {provider: provider.rank_for(query) for provider in self.chain(query.category)}
+        ranked = [(rank, provider) for provider, rank in ranks.items() if rank is not None]
+        return tuple(provider for _, provider in sorted(ranked, key=lambda one: one[0]))
+
     def refresh_interval_s(self, query: Query[Any]) -> float:
         """Seconds between refreshes of `query` that the providers that are asked first can afford
         for ever; 0 where one of them has no daily or monthly budget."""
