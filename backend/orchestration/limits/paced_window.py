@@ -51,7 +51,7 @@ class PacedWindow(CallWindow):
         self._forget_own()
         self._period_began = self._period.earliest_began_s
         self._log = self._recall(history)
-        self._tokens = self._tokens_of(history)
+        self._tokens = float(max(0, min(self._slack, self._usable - self._log.total)))
         self._refilled_at = self._clock.monotonic()
 
     def can_afford(self, cost: Cost, _now: float, priority: Priority) -> bool:
@@ -145,15 +145,6 @@ class PacedWindow(CallWindow):
         self._unsaved = dict(assumed)
         return MinuteLog(known, assumed)
 
-    def _tokens_of(self, history: UsageHistory) -> float:
-        """Those that would be there now without the restart, if the calls are known. Else each
-        restart would give new tokens, and frequent ones use the budget up too early."""
-        saved_up = float(min(self._slack, self._usable - self._log.total))
-        if history.known_until is None or self._log.assumed_total:
-            return max(0.0, saved_up)
-        tokens = self._slack + self._even * self._period.elapsed_share - self._log.total
-        return max(-float(self._slack), min(saved_up, tokens))
-
     def _stored_tick(self) -> int:
         """As late as it may have been: only the wall clock is known after a restart."""
         return int(self._period.time.latest // MINUTE_S)
@@ -191,16 +182,11 @@ class PacedWindow(CallWindow):
         Never more than even: the provider's month may begin on another day than ours, and an even
         pace stays within the limit of any month.
         """
-        even = self._even / self._period.length_s
+        even = max(self._usable - 2 * self._slack, 0.5 * self._usable) / self._period.length_s
         if not self._period.is_calendar:
             return even
         left = max(0, self._usable - self._used())
         return max(min(even, left / self._period.reset_s), even / 100)
-
-    @property
-    def _even(self) -> float:
-        """Tokens that come in during a whole period."""
-        return max(self._usable - 2 * self._slack, 0.5 * self._usable)
 
     def _refills_in_s(self, tokens: float) -> float:
         """Seconds until as many tokens have come in, or the calendar's period ends."""

@@ -97,14 +97,6 @@ class Period:
             return max(1.0, next_month_start(now, self._anchor_day) - now)
         return max(1.0, self._begins(now) + DAY_S - now)
 
-    @property
-    def elapsed_share(self) -> float:
-        """The part of the calendar's day or month that is over, 0 to 1; of a sliding period 1."""
-        if not self.is_calendar:
-            return 1.0
-        elapsed_s = self.time.earliest - self.earliest_began_s
-        return elapsed_s / (elapsed_s + self.reset_s)
-
     def frees_in_s(self, minute: int | None) -> float:
         """Seconds until the calls of `minute` are over: with the calendar's period, or when they
         leave a sliding one. None: calls in flight, which stay for the whole period."""
