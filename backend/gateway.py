@@ -28,7 +28,7 @@ from backend.orchestration.health.reachability import Reachability
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.push.tick_failover import TickFailover
+from backend.orchestration.push.relayed_ticks import RelayedTicks
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
 from backend.providers.registry import REGISTRY
@@ -38,7 +38,7 @@ from backend.services.candles.service import OhlcService
 from backend.services.currency import CurrencyService
 from backend.services.gas import GasService
 from backend.services.global_market import GlobalMarketService
-from backend.services.live import LiveService
+from backend.services.live import LiveService, TickSource
 from backend.services.market.coin_names import CoinNames
 from backend.services.market.service import MarketService
 from backend.services.market.symbols import CoinDirectory
@@ -136,7 +136,8 @@ async def open_gateway(
         sources = Sources(manager, clock, emit, settings, storage, jitter, cluster)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)
-        ticks = factory.ticks(registry, sources.universe.instruments_at)
+        own = factory.ticks(registry, sources.universe.instruments_at)
+        ticks = RelayedTicks(own, cluster, clock=clock) if own and cluster else own
         gateway = _compose(
             sources, manager, history, metrics, ticks, clock, settings, cluster or SingleProcess()
         )
@@ -201,7 +202,7 @@ def _compose(
     manager: ProviderManager,
     history: RotationHistory,
     metrics: EventMetrics,
-    ticks: TickFailover | None,
+    ticks: TickSource | None,
     clock: Clock,
     settings: Settings,
     cluster: Cluster,

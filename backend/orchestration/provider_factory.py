@@ -139,12 +139,20 @@ class ProviderFactory:
         base_url = settings.stream_url or feed.base_url
         return TickStream(
             spec.name,
-            feed,
+            self._with_own_connects(feed),
             lambda path: client.open(spec.adapter, base_url + path),
             clock=self.clock,
             emit=self.emit,
             jitter=self.jitter,
         )
+
+    def _with_own_connects(self, feed: PushFeed) -> PushFeed:
+        """Each process of a cluster has an equal part of a venue's connects: any of them may come
+        to lead, or be an island, and venues count those of an address."""
+        if self.shared is None:
+            return feed
+        limit = max(1, feed.connects.limit // self.shared.processes)
+        return replace(feed, connects=replace(feed.connects, limit=limit))
 
     def _endpoint(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: SecretStr | None

@@ -80,6 +80,11 @@ class TickFailover:
                 return Flow(True, venue=venue.stream.provider)
         return candidates[0].stream.flow(subject) if candidates else Flow(False, "unsupported")
 
+    def silence_s(self, subject: TickSubject) -> float:
+        """A subject without a tick for so many seconds is not live; 0 if no venue has it."""
+        candidates = (one for one in self._venues if _may_push(one, subject))
+        return max((one.stream.silence_s(subject) for one in candidates), default=0.0)
+
     def status(self) -> TickStatus:
         """That of the venue whose tickers come, else of the preferred one."""
         flowing = (one for one in self._venues if one.stream.flow(MARKET).is_live)

@@ -64,6 +64,7 @@ class TickStream:
     ) -> None:
         self.provider = provider
         self.lists_instruments = feed.lists_instruments
+        self.silence_s = feed.silence_s
         self._feed = feed
         self._connect = connect
         self._clock = clock
