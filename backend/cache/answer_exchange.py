@@ -84,6 +84,7 @@ class AnswerExchange:
             return await self._wait(key, waiting, deadline)
         finally:
             self._waiting.pop(key, None)
+            waiting.reply.cancel()  # a late reply has nobody to raise its error at
             self.asked, self.asked_s = (
                 self.asked + 1,
                 self.asked_s + self._clock.monotonic() - began,

@@ -215,12 +215,15 @@ class Membership:
     async def _beat_once(self) -> None:
         sent_at = self._clock.monotonic()
         try:
-            if not self.store.is_connected:
+            if not self.store.is_connected or self._is_deaf():
                 await self._connect()
                 sent_at = self._clock.monotonic()
             reply = await self.store.beat(self._beat())
         except StoreUnavailable as error:
             self._note_down(str(error), is_full=isinstance(error, StoreFull))
+        except Exception:  # a bug must not end the beats: the process would be alone for ever
+            log.exception("a beat of the cluster failed")
+            self._note_down("an error of the gateway", is_full=False)
         else:
             self._note_reply(reply, sent_at)
 
@@ -232,9 +235,17 @@ class Membership:
         await self.store.connect()
         self._receiver = asyncio.create_task(self._receive(), name="cluster receiver")
 
+    def _is_deaf(self) -> bool:
+        return self._receiver is not None and self._receiver.done()
+
     async def _receive(self) -> None:
-        with suppress(StoreUnavailable):  # the next beat connects again
+        """When it ends, the next beat connects again."""
+        try:
             await self._bus.receive()
+        except StoreUnavailable:
+            return
+        except Exception:
+            log.exception("the messages of the cluster cannot be received")
 
     def _beat(self) -> Beat:
         own, role = self.identity, self.role

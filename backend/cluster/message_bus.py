@@ -60,6 +60,9 @@ class MessageBus:
                     self.dropped += 1 + len(self._unsent)
                     self._unsent.clear()
                     self._unsent_bytes = 0
+                except Exception:  # a bug must not silence the process
+                    self.dropped += 1
+                    log.exception("a message of channel %s was not sent", channel)
             self._has_unsent.clear()
 
     async def receive(self) -> None:
