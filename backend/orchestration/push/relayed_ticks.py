@@ -214,8 +214,8 @@ class RelayedTicks:
         return tick.subject in self._for_others
 
     def _is_for_us(self, tick: Tick) -> bool:
-        """Also False for a candle that is older than the last one, as may come from a leader after
-        those of the own stream."""
+        """Also False for a candle that is not newer than the last one, as may come from a leader
+        after those of the own stream."""
         if not isinstance(tick, CandleUpdate):
             return True
         last = self._last.get(tick.subject)
@@ -236,8 +236,8 @@ def _lasting(message: Wants | StreamState) -> Wants | StreamState:
 
 
 def _precedes(tick: CandleUpdate, last: Candle) -> bool:
-    """A candle's volume grows until it is closed."""
+    """True unless the tick is newer: a candle's volume grows until it is closed."""
     candle = tick.candle
     if candle.timestamp != last.timestamp:
         return candle.timestamp < last.timestamp
-    return (candle.closed, candle.volume or 0.0) < (last.closed, last.volume or 0.0)
+    return (candle.closed, candle.volume or 0.0) <= (last.closed, last.volume or 0.0)

@@ -222,3 +222,9 @@ async def test_an_unexpected_error_of_one_venue_reaches_the_consumer() -> None:
     await asyncio.sleep(1)
     assert not bench.first.open
     assert JUNK not in bench.received
+
+
+async def test_the_silence_limit_is_that_of_the_venues_that_may_have_the_subject() -> None:
+    ticks = Bench().ticks
+    other = CandleTicks(Instrument("third", "BTC", "USD", "BTC-USD"), Interval.H1)
+    assert [ticks.silence_s(one) for one in (MARKET, AT_FIRST, other)] == [10.0, 60.0, 0.0]

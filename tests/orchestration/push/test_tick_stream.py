@@ -34,6 +34,7 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
+from backend.orchestration.limits.cluster_guard import ClusterLimits
 from backend.orchestration.provider_factory import ProviderFactory
 from backend.orchestration.push.tick_failover import TickFailover
 from backend.orchestration.push.tick_stream import POLL_S, TickStream
@@ -960,6 +961,21 @@ def test_another_venues_hosts_have_no_stream_but_their_own(monkeypatch: pytest.M
     monkeypatch.delenv("BINANCE_STREAM_URL")
     monkeypatch.setenv("BINANCE_BASE_URL", "https://api.binance.com")
     assert made(BINANCE) is not None
+
+
+@pytest.mark.usefixtures("no_dotenv")
+@pytest.mark.parametrize(
+    ("processes", "connects"), [(None, 300), (1, 300), (4, 75), (7, 42), (1_000, 1)]
+)
+def test_the_processes_of_a_cluster_share_the_connects_of_a_venue(
+    processes: int | None, connects: int
+) -> None:
+    """Each may be an island at the same time, behind the same address."""
+    shared = processes and ClusterLimits(lambda: True, lambda: True, processes, 0)
+    made = replace(factory(PUSHES), shared=shared or None)
+    ticks = made.ticks((PUSHES,), lambda _venue: ())
+    assert ticks is not None
+    assert ticks._venues[0].stream._feed.connects == Window(connects, 300)
 
 
 @pytest.mark.usefixtures("no_dotenv")

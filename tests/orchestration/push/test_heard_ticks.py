@@ -1,0 +1,86 @@
+"""Which messages of the leader are accepted, and what flows here."""
+
+from backend.models.ohlc import Interval
+from backend.models.ticks import CandleTicks, Flow, MarketTicks, TickStatus
+from backend.orchestration.push.heard_ticks import RENUMBERED_S, STATE_S, HeardTicks
+from backend.orchestration.push.tick_messages import Head, StreamState
+from tests.clocks import EPOCH, ManualClock
+from tests.instruments import instrument
+
+MARKET = MarketTicks()
+BTC = CandleTicks(instrument("BTCUSDT"), Interval.H1)
+LIVE = Flow(True, venue="binance")
+STATUS = TickStatus("binance", "live", None, EPOCH, 2)
+STATE = StreamState(STATUS, LIVE, ((BTC, LIVE),))
+
+
+def heard(clock: ManualClock) -> HeardTicks:
+    return HeardTicks(clock, lambda subject: 10.0 if subject == MARKET else 60.0)
+
+
+def head(number: int, term: int = 1) -> Head:
+    return Head("tickers", term, number)
+
+
+def test_repeated_messages_and_those_out_of_order_are_refused() -> None:
+    ticks = heard(ManualClock())
+    numbers = (1, 3, 3, 2, 4)
+    assert [ticks.accepts("one", head(n), 1) for n in numbers] == [True, True, False, False, True]
+
+
+def test_messages_of_another_term_are_refused_and_a_new_one_begins_anew() -> None:
+    ticks = heard(ManualClock())
+    assert ticks.accepts("one", head(9), 1)
+    assert not ticks.accepts("one", head(10, term=2), 1)  # its takeover is not known here yet
+    assert ticks.accepts("two", head(1, term=2), 2)
+    assert not ticks.accepts("one", head(10, term=1), 2)  # it does not know that it was followed
+
+
+def test_an_absurd_number_stops_the_ticks_for_seconds_only() -> None:
+    clock = ManualClock()
+    ticks = heard(clock)
+    assert ticks.accepts("one", head(10**18), 1)
+    clock.advance(RENUMBERED_S - 1)
+    assert not ticks.accepts("one", head(5), 1)
+    clock.advance(1)
+    assert ticks.accepts("one", head(6), 1)
+    assert ticks.accepts("one", head(7), 1)
+
+
+def test_a_subject_flows_from_its_first_tick_while_the_leader_says_so() -> None:
+    clock = ManualClock()
+    ticks = heard(clock)
+    assert ticks.flow(BTC) == Flow(False)
+    ticks.want((MARKET, BTC))
+    assert repr(ticks) == "<HeardTicks 2 subjects>"
+    ticks.note_state(STATE, MARKET)
+    assert ticks.flow(BTC) == Flow(False)
+    ticks.note_tick(BTC)
+    assert ticks.flow(BTC) == LIVE
+    ticks.note_state(StreamState(STATUS, LIVE, ((BTC, Flow(False, "timeout")),)), MARKET)
+    assert ticks.flow(BTC) == Flow(False, "timeout")
+    clock.advance(11)
+    ticks.note_state(STATE, MARKET)
+    assert (ticks.flow(BTC), ticks.flow(MARKET)) == (LIVE, Flow(False, "timeout"))
+    ticks.want((MARKET,))
+    ticks.note_tick(BTC)  # no longer wanted
+    assert ticks.flow(BTC) == Flow(False)
+
+
+def test_a_state_that_is_not_repeated_is_forgotten() -> None:
+    clock = ManualClock()
+    ticks = heard(clock)
+    ticks.want((BTC,))
+    ticks.note_state(STATE, MARKET)
+    ticks.note_tick(BTC)
+    clock.advance(STATE_S)
+    assert (ticks.flow(BTC), ticks.status()) == (LIVE, STATUS)
+    clock.advance(0.1)
+    assert (ticks.flow(BTC), ticks.status()) == (Flow(False), None)
+
+
+def test_flows_that_nobody_here_wants_are_not_kept() -> None:
+    ticks = heard(ManualClock())
+    ticks.want((MARKET,))
+    ticks.note_state(STATE, MARKET)
+    assert set(ticks._flows) == {MARKET}
