@@ -22,7 +22,7 @@ def budget(examples: int) -> settings:
 @contextmanager
 def told_of(subject: object) -> Iterator[None]:
     """Names the subject that failed, of those that a test tries with each example: drawing one
-    costs much more than trying it, and by `budget` each subject would draw the same ones."""
+    costs much more than trying it."""
     try:
         yield
     except BaseException:
