@@ -172,6 +172,7 @@ def answers(data: st.SearchStrategy[Any]) -> st.SearchStrategy[Answer[Any]]:
 
 
 @every_category
+@settings(max_examples=50)
 @given(drawn=st.data())
 def test_a_decoded_answer_is_the_encoded_one(category: str, drawn: st.DataObject) -> None:
     codec, queries, data = CATEGORIES[category]
@@ -183,7 +184,7 @@ def test_a_decoded_answer_is_the_encoded_one(category: str, drawn: st.DataObject
 
 
 @every_category
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(drawn=st.data())
 def test_a_truncated_body_is_not_decoded(category: str, drawn: st.DataObject) -> None:
     codec, queries, data = CATEGORIES[category]

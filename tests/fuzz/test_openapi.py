@@ -86,7 +86,7 @@ def test_every_documented_operation_is_tested(gateway: Gateway) -> None:
 
 
 @each_path
-@budget(25)
+@budget(15)
 @given(data=st.data())
 def test_right_questions_are_answered_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject
@@ -96,7 +96,7 @@ def test_right_questions_are_answered_as_documented(
 
 
 @pytest.mark.parametrize("path", [path for path, known in OPERATIONS.items() if known])
-@budget(25)
+@budget(15)
 @given(data=st.data())
 def test_questions_about_what_there_is_are_answered_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject
@@ -107,7 +107,7 @@ def test_questions_about_what_there_is_are_answered_as_documented(
 
 
 @pytest.mark.parametrize("path", WITH_PARAMETERS)
-@budget(25)
+@budget(15)
 @given(data=st.data())
 def test_wrong_questions_are_refused_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject

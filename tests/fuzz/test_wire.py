@@ -1,4 +1,4 @@
-"""8,000 raw answers: each is its provider's failure or an answer, and is over with it.
+"""3,200 raw answers: each is its provider's failure or an answer, and is over with it.
 
 `python -m tests.fuzz.wire` plays them with another seed and counts what became of them.
 """
@@ -23,7 +23,7 @@ SEED = int.from_bytes(os.urandom(4)) if FACTOR else 0
 #: A body may have 4 MiB, which stands in memory twice for a moment; and some for the bombs.
 MOST_GROWN_MB = 48.0
 #: Answers of each way, and the parts of them, so that several processes share the work.
-IN_MEMORY, ON_SOCKETS, STAY_OPEN, BY_TLS = 4_800, 900, 100, 400
+IN_MEMORY, ON_SOCKETS, STAY_OPEN, BY_TLS = 2_400, 500, 100, 200
 MEMORY_PARTS = 2
 
 

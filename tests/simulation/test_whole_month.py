@@ -20,10 +20,10 @@ BEGUN_S = 900.0
 DAILY = tuple(n * DAY_S for n in range(1, 30))
 #: Candles without a budget are refreshed every few seconds: a day has as many calls as a week.
 DAYS = {
-    "two candles, no key": 0.5,
-    "market and two coins, no key": 2.0,
-    "the same by their tickers": 4.0,
-    "the same without venues": 4.0,
+    "two candles, no key": 0.25,
+    "market and two coins, no key": 1.0,
+    "the same by their tickers": 2.0,
+    "the same without venues": 2.0,
 }
 
 
