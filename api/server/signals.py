@@ -27,7 +27,10 @@ class Signals:
 
     @contextmanager
     def handled(self) -> Iterator[socket.socket]:
-        """A socket that is readable after a signal, to be read by `drain`. For the main thread."""
+        """A socket that is readable after a signal, to be read by `drain`. For the main thread.
+
+        Afterwards the signals are ignored: the process ends.
+        """
         woken, wakes = socket.socketpair()
         handlers = {
             signal.SIGTERM: self._handle_end,
@@ -39,13 +42,14 @@ class Signals:
             woken.setblocking(False)
             wakes.setblocking(False)
             wakeup_before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-            before = {number: signal.signal(number, each) for number, each in handlers.items()}
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             try:
                 yield woken
             finally:
                 signal.set_wakeup_fd(wakeup_before)
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+                for number in handlers:
+                    signal.signal(number, signal.SIG_IGN)
 
     def _handle_end(self, _number: int, _frame: FrameType | None) -> None:
         self._asks_for_end = True

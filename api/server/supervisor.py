@@ -5,16 +5,17 @@ them one after the other, so that the others answer meanwhile.
 """
 
 import logging
+import os
 import selectors
 import signal
 import socket
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from api.server.rolling_restart import RollingRestart
 from api.server.signals import Signals, drain
 from api.server.worker_process import Slot, WorkerProcess
 from backend.clock import Clock, SystemClock
@@ -23,6 +24,8 @@ from backend.clock import Clock, SystemClock
 WRONG_SETTING = 2
 #: Longest time between two looks at the workers, in seconds.
 LOOK_S = 1.0
+#: Workers that start at the same time on a single core.
+MIN_STARTS = 2
 
 log = logging.getLogger("gateway")
 
@@ -35,7 +38,7 @@ class Times:
     stop_s: float = 5.0
     #: For a sign of life of a worker's event loop, which sends one a second.
     silence_s: float = 10.0
-    #: For a worker to serve: many start at once on few cores.
+    #: For a worker to serve.
     start_s: float = 60.0
     #: Before a worker that ended is started again; the last for all further times.
     restart_s: tuple[float, ...] = (0.2, 1.0, 5.0, 15.0)
@@ -59,14 +62,14 @@ class Supervisor:
         *,
         times: Times | None = None,
         clock: Clock | None = None,
+        most_starts: int | None = None,
     ) -> None:
+        """`most_starts` workers start at the same time; None: as many as there are cores."""
         self._command, self._listening, self._lines = command, listening, lines
         self._times, self._clock = times or Times(), clock or SystemClock()
+        self._most_starts = most_starts or max(MIN_STARTS, os.cpu_count() or 0)
         self._slots = [Slot(index) for index in range(workers)]
-        #: Workers that a rolling restart has still to end.
-        self._old: deque[WorkerProcess] = deque()
-        #: The worker that it restarts now.
-        self._rolling: Slot | None = None
+        self._restart = RollingRestart(self._slots)
         self._has_announced = False
         self._signals = Signals()
         self._is_ending = False
@@ -90,7 +93,7 @@ class Supervisor:
     def _wait(self) -> None:
         now = self._clock.monotonic()
         due = [slot.due_at - now for slot in self._slots if not slot.process]
-        due = [] if self._is_ending else due
+        due = due if self._may_start() else []
         timeout_s = max(0.0, min([LOOK_S, *due, *self._seconds_left(now)]))
         for key, _ in self._selector.select(timeout_s):
             if not key.data(self._clock.monotonic()):
@@ -119,13 +122,15 @@ class Supervisor:
                 self._look_at(slot, slot.process, now)
         if self._signals.take_end() and not self._is_ending:
             self._end_all(now)
-        if self._is_ending:
-            return
-        self._roll(now)
-        for slot in self._slots:
-            if slot.process is None and slot.due_at <= now:
-                self._start(slot, now)
-        self._announce()
+        if not self._is_ending:
+            self._end_old(now)
+            self._start_due(now)
+            self._announce()
+
+    def _may_start(self) -> bool:
+        """A start takes a second of a core: started all at once, none would serve in time."""
+        starts = [one for one in self._slots if one.process and not one.process.serving_since]
+        return not self._is_ending and len(starts) < self._most_starts
 
     def _excuse_silence(self, now: float) -> None:
         """This process was stopped itself (`docker pause`), probably with its workers."""
@@ -140,7 +145,7 @@ class Supervisor:
             self._note_end(slot, process, code, now)
         elif not slot.is_killed and self._deadline(process) <= now:
             what = "shows no sign of life" if process.ends_by is None else "does not end"
-            log.warning("%s %s and is killed", slot, what)
+            log.warning("%s %s and is killed", str(slot), what)  # it is formatted later
             slot.is_killed = True
             process.kill()
 
@@ -192,6 +197,17 @@ class Supervisor:
 
     # All workers
 
+    def _end_old(self, now: float) -> None:
+        if self._signals.take_restart():
+            self._restart.begin()
+        if old := self._restart.next_to_end():
+            old.terminate(now + self._times.stop_s)
+
+    def _start_due(self, now: float) -> None:
+        for slot in self._slots:
+            if slot.process is None and slot.due_at <= now and self._may_start():
+                self._start(slot, now)
+
     def _end_all(self, now: float) -> None:
         self._is_ending = True
         for slot in self._slots:
@@ -202,25 +218,6 @@ class Supervisor:
         if not self._has_announced and all(slot.is_serving for slot in self._slots):
             self._has_announced = True
             log.info("all %d workers serve", len(self._slots))
-
-    def _roll(self, now: float) -> None:
-        """Ends the next old worker once the one before serves again: never more than N run."""
-        if self._signals.take_restart():
-            self._old = deque(slot.process for slot in self._slots if slot.process)
-            log.info("the workers are restarted one after the other")
-        if self._rolling is not None:
-            if not self._rolling.is_serving:
-                return
-            self._rolling = None
-            if not self._old:
-                log.info("the workers were restarted")
-        while self._old:
-            process = self._old.popleft()
-            for slot in self._slots:
-                if slot.process is process:  # it has not been replaced meanwhile
-                    self._rolling = slot
-                    process.terminate(now + self._times.stop_s)
-                    return
 
 
 def _end_of(code: int) -> str:

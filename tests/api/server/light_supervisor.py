@@ -24,7 +24,7 @@ def main(port: int, workers: int, does: str) -> int:
     ):
         received, lines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         thread = write_lines(received, writing.handle)
-        code = Supervisor(command, workers, [listening], lines, times=TIMES).run()
+        code = Supervisor(command, workers, [listening], lines, times=TIMES, most_starts=2).run()
         lines.close()
         thread.join(STOP_S)
     return code

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import Queue
@@ -69,6 +70,8 @@ def main(does: str) -> None:
     assert worker is not None
     if does == "fail" and worker.index == 1:
         sys.exit(1)
+    if does == "slow":
+        time.sleep(0.5)
     if does == "wrong":
         worker.says_last("invalid setting  LIMITS: lots")
         sys.exit(2)

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,9 @@ class Supervised:
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
+        await asyncio.sleep(0.02)
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)  # impatience changes nothing
         return await asyncio.wait_for(self.process.wait(), 5)
 
 
@@ -107,11 +110,29 @@ async def test_a_pause_of_all_processes_costs_no_worker(tmp_path: Path) -> None:
 async def test_a_worker_that_fails_is_started_again_ever_later(tmp_path: Path) -> None:
     async with supervised(tmp_path, "fail") as one:
         await until(lambda: one.output.count("started again in 0.5 s") == 2, 20)
-        assert (await one.ask())[1] == 0
+        first, index = await one.ask()
+        assert index == 0
+        one.process.send_signal(signal.SIGHUP)  # it would end the only one that serves
+        await asyncio.sleep(0.7)
+        assert await one.ask() == (first, 0)
         assert await one.end() == 0
     times = ["0.1", "0.5", "0.5"]
     ends = [line for line in one.output.splitlines() if "ended: exit code 1" in line]
     assert [line.split()[-2] for line in ends[:3]] == times
+
+
+async def test_not_all_workers_start_at_once(tmp_path: Path) -> None:
+    most = 0
+    async with supervised(tmp_path, "slow", 4) as one:
+        await until(lambda: len(one.workers()) == 2)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.4):
+                while True:
+                    most = max(most, len(one.workers()))
+                    await asyncio.sleep(0.02)
+        assert most == 2
+        assert len(await until_all_serve(one, 4)) == 4
+        assert await one.end() == 0
 
 
 async def test_a_wrong_setting_ends_all_with_one_line(tmp_path: Path) -> None:
@@ -144,6 +165,7 @@ async def test_a_rolling_restart_replaces_one_worker_after_the_other(tmp_path: P
                 most, fewest = max(most, len(running)), min(fewest, len(running))
                 assert (await one.ask())[0] > 0
         assert (most, fewest) == (3, 2)
+        await until(lambda: "the workers were restarted" in one.output)
         assert await one.end() == 0
     assert "ended:" not in one.output
     assert not (tmp_path / "deaths").exists()
