@@ -31,8 +31,7 @@ async def serve(worker: Worker, does: str) -> None:
         loop.call_soon_threadsafe(ends.set)
 
     loop = asyncio.get_running_loop()
-    for one in worker.listening:
-        await asyncio.start_server(answer, sock=one)
+    servers = [await asyncio.start_server(answer, sock=one) for one in worker.listening]
     loop.add_signal_handler(signal.SIGTERM, ends.set)
     worker.watch(when_alone, note_death)
     worker.serves()
@@ -40,6 +39,9 @@ async def serve(worker: Worker, does: str) -> None:
     while not ends.is_set():
         worker.is_alive()
         await asyncio.wait([asyncio.create_task(ends.wait())], timeout=0.2)
+    for server in servers:
+        server.close()
+    await asyncio.sleep(0.1)  # for those that connected just now
     if logs:
         await logs
 

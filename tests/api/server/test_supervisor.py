@@ -179,7 +179,7 @@ async def test_a_signal_ends_all_and_kills_who_hangs(tmp_path: Path, number: int
         began = time.monotonic()
         assert await one.end(number) == 0
         took_s = time.monotonic() - began
-    assert 0.9 < took_s < 2
+    assert 0.9 < took_s < 4
     assert not any(map(is_running, workers))
     assert f"worker 0 (process {workers[0]}) does not end and is killed" in one.output
 
