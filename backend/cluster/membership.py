@@ -13,6 +13,7 @@ from backend.cluster.message_bus import MessageBus
 from backend.cluster.store import (
     COMMAND_S,
     LEASE_S,
+    MEMBER_S,
     Beat,
     BeatReply,
     SharedStore,
@@ -105,7 +106,8 @@ class Membership:
         self._lease_until = self._heard_at = float("-inf")
         self._reply: BeatReply | None = None
         self._round_trip_s = 0.0
-        self._is_surplus = False
+        self._surplus_since: float | None = None
+        self._is_surplus_logged = False
         self._stands_back_until = float("-inf")
         self._members: dict[str, Member] = {}
         self._reason: str | None = "not connected yet"
@@ -132,7 +134,7 @@ class Membership:
     def has_share(self) -> bool:
         """False while the settings differ from those of the running processes, and while as many
         others run as CLUSTER_SIZE says in all: the shares are theirs."""
-        return not (self._is_surplus or self.is_excluded)
+        return self._surplus_since is None and not self.is_excluded
 
     @property
     def hears_leader(self) -> bool:
@@ -265,7 +267,7 @@ class Membership:
         self._reply, knew = reply, set(self._members)
         self._round_trip_s = self._clock.monotonic() - sent_at
         self.store_clock.set(reply.server_s)
-        self._note_surplus(len(reply.members.keys() - {self.identity.process}))
+        self._note_surplus(reply)
         self._members = {
             process: member
             for process, (seen_s, detail) in reply.members.items()
@@ -366,12 +368,22 @@ class Membership:
             self._is_down_logged = False
             log.info("REDIS_URL: the shared store works again")
 
-    def _note_surplus(self, others: int) -> None:
-        is_surplus = others >= self.identity.size
-        if is_surplus and not self._is_surplus:
+    def _note_surplus(self, reply: BeatReply) -> None:
+        """A process that joins when all shares are taken has none, until another one leaves. One
+        that died counts for some seconds more."""
+        others = reply.members.keys() - {self.identity.process}
+        is_new = self.identity.process not in reply.members
+        if not (is_new or self._surplus_since is not None):
+            return
+        now = self._clock.monotonic()
+        if len(others) < self.identity.size:
+            self._surplus_since = None
+        elif self._surplus_since is None:
+            self._surplus_since = now
+        elif now - self._surplus_since > MEMBER_S and not self._is_surplus_logged:
+            self._is_surplus_logged = True
             text = "more processes run than CLUSTER_SIZE says (%d): this one has no share"
             log.warning(text, self.identity.size)
-        self._is_surplus = is_surplus
 
     def _exclude(self, settings: str) -> None:
         names = ", ".join(_differences(self.identity.settings, settings))

@@ -2,8 +2,10 @@
 
 from backend.clock import Clock
 
-#: A difference up to this is measurement, in seconds.
-SAME_S = 1.0
+#: A difference up to this is that of the measurement, in seconds.
+SAME_S = 0.25
+#: The ticks of one instant on two machines differ by this at most, in seconds.
+CLOCKS_DIFFER_S = 2
 #: A jump of the store's clock is believed after this, in seconds: no call of a short window, by
 #: which a wrong age could matter, is older.
 BELIEVED_AFTER_S = 2 * 3_600.0
@@ -48,7 +50,9 @@ class StoreClock:
         return tick + round(self._whole(self._latest) / tick_s)
 
     def from_store(self, tick: int, tick_s: int) -> int:
-        """A tick of the store, as this machine counts it."""
+        """A tick of the store, as this machine counts it. Two machines' ticks may differ by
+        rounding, and by what the measurement of their clocks lacks: a second counts as later."""
+        tick += CLOCKS_DIFFER_S if tick_s == 1 else 0
         return tick - round(self._whole(None if self._latest is None else self._slower) / tick_s)
 
     def _whole(self, offset: float | None) -> float:

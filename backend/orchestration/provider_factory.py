@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import ceil
 
 from pydantic import SecretStr
 
@@ -18,6 +19,7 @@ from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
 from backend.orchestration.limits.cluster_guard import ClusterGuard, ClusterLimits
 from backend.orchestration.limits.ledger import Guard, Ledger, saved_usage
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
 from backend.orchestration.push.tick_failover import TickFailover
@@ -193,10 +195,13 @@ class ProviderFactory:
 
     def _guard(self, name: str, windows: Sequence[Window]) -> Guard:
         history = partial(saved_usage, self.saved, name)
+        late_s = max(COUNTED_LATE_S, ceil(self.configuration.gateway.provider_timeout) + 1)
         if self.shared is None:
-            return RateLimitGuard(self.clock, windows, history)
+            return RateLimitGuard(self.clock, windows, history, late_s=late_s)
         is_known = bool(self.saved.calls.get(self.shared.mark))
-        return ClusterGuard(self.clock, windows, history, self.shared, share_is_known=is_known)
+        return ClusterGuard(
+            self.clock, windows, history, self.shared, share_is_known=is_known, late_s=late_s
+        )
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:
         settings = self.configuration.gateway

@@ -14,6 +14,7 @@ from backend.models.account import AccountLimits
 from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import LONGEST_LOG_S, RateLimitGuard
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
@@ -83,6 +84,7 @@ class ClusterGuard:
         shared: ClusterLimits,
         *,
         share_is_known: bool,
+        late_s: int = COUNTED_LATE_S,
     ) -> None:
         """Unless the calls of the share are known from before the start, its windows begin used
         up."""
@@ -99,7 +101,7 @@ class ClusterGuard:
             return usable_limit(limit) - (processes * share(limit) if shared_out else 0)
 
         self._pool = RateLimitGuard(
-            clock, windows, history, usable_of=usable_of_pool, numbers=numbers
+            clock, windows, history, usable_of=usable_of_pool, numbers=numbers, late_s=late_s
         )
         self._share = (
             RateLimitGuard(
@@ -108,6 +110,7 @@ class ClusterGuard:
                 lambda window: history(self._prefix + window),
                 usable_of=share,
                 numbers=numbers,
+                late_s=late_s,
             )
             if shared_out
             else None

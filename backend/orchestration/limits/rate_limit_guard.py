@@ -12,7 +12,7 @@ from backend.clock import Clock
 from backend.models.account import AccountLimits
 from backend.models.status import Quota
 from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
-from backend.orchestration.limits.sliding_window import SlidingWindow
+from backend.orchestration.limits.sliding_window import COUNTED_LATE_S, SlidingWindow
 from backend.orchestration.limits.window import (
     Cost,
     Permit,
@@ -40,13 +40,14 @@ class RateLimitGuard:
         *,
         usable_of: Callable[[int], int] = usable_limit,
         numbers: Iterator[int] | None = None,
+        late_s: int = COUNTED_LATE_S,
     ) -> None:
         """`history` returns what is known about a window, by name, from before the start.
         `usable_of` gives the calls of a short window's limit that may be made; `numbers` are those
-        of the permits."""
+        of the permits; `late_s` is explained at COUNTED_LATE_S."""
         self._clock = clock
         self._short = tuple(
-            SlidingWindow(window, clock, history(period_name(window)).amounts, usable_of)
+            SlidingWindow(window, clock, history(period_name(window)).amounts, usable_of, late_s)
             for window in windows
             if window.period_s <= LONGEST_LOG_S
         )

@@ -16,7 +16,7 @@ from backend.orchestration.limits.window import (
 from backend.providers.adapter import Window
 
 #: A call is stored as if it had been counted this much later than it was reserved, in seconds:
-#: the provider may count it at its end.
+#: the provider may count it at its end. More than PROVIDER_TIMEOUT's default, by the rounding.
 COUNTED_LATE_S = 4
 #: Seconds with calls that are not stored yet; beyond this number the oldest are dropped.
 MAX_UNSAVED = 7_200
@@ -103,10 +103,12 @@ class SlidingWindow(CallWindow):
         clock: Clock,
         past: Mapping[int, int] | None = None,
         usable_of: Callable[[int], int] = usable_limit,
+        late_s: int = COUNTED_LATE_S,
     ) -> None:
         """`past`: amounts by second of the epoch, from before the start. `usable_of`: the calls
-        that may be made of a declared limit."""
+        that may be made of a declared limit. `late_s`: see COUNTED_LATE_S."""
         super().__init__(window, clock)
+        self._late_s = late_s
         self._limit = LearnedLimit(clock, window.limit, window.period_s, usable_of)
         self._log: deque[tuple[float, int]] = deque()
         self._logged = 0
@@ -189,7 +191,7 @@ class SlidingWindow(CallWindow):
         return self._logged + self._reserved
 
     def _stored_tick(self) -> int:
-        return int(self._clock.now().timestamp()) + COUNTED_LATE_S
+        return int(self._clock.now().timestamp()) + self._late_s
 
     def _count(self, amount: int, now: float) -> None:
         self._log.append((now, amount))
