@@ -5,7 +5,7 @@ shares together are within the limit, so that nothing else has to be agreed on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
@@ -46,7 +46,7 @@ def has_shares(windows: Sequence[Window], processes: int) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClusterLimits:
     """How the processes of a cluster share the limits.
 
@@ -58,6 +58,8 @@ class ClusterLimits:
     has_share: Callable[[], bool]
     processes: int
     worker: int
+    #: Calls that this process made within its share, for the metrics.
+    share_calls: int = field(default=0, init=False)
 
     @property
     def prefix(self) -> str:
@@ -89,13 +91,14 @@ class ClusterGuard:
         """Unless the calls of the share are known from before the start, its windows begin used
         up."""
         self._clock = clock
+        self._shared = shared
         self._leads = shared.leads
         self._has_share = shared.has_share
         self._prefix = shared.prefix
         processes = shared.processes
         numbers = count(1)
         shared_out = has_shares(windows, processes)
-        share = partial(share_of, processes=processes)
+        self._share_of = share = partial(share_of, processes=processes)
 
         def usable_of_pool(limit: int) -> int:
             return usable_limit(limit) - (processes * share(limit) if shared_out else 0)
@@ -153,6 +156,8 @@ class ClusterGuard:
     def settle(self, permit: Permit, *, was_sent: bool, may_have_succeeded: bool) -> None:
         guard = self._owners.pop(permit.number)
         guard.settle(permit, was_sent=was_sent, may_have_succeeded=may_have_succeeded)
+        if was_sent and guard is self._share:
+            self._shared.share_calls += 1
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """The provider's own count is that of all processes, which a share cannot be compared
@@ -180,7 +185,18 @@ class ClusterGuard:
         return 0.0 if guard is None else guard.headroom()
 
     def quotas(self) -> tuple[Quota, ...]:
-        return (self._in_use or self._pool).quotas()
+        """Of what this process may use now: a share is its limit, and without one nothing is left
+        for it."""
+        quotas, share = (self._in_use or self._pool).quotas(), self._share_of
+        if self._in_use is self._pool:
+            return quotas
+        if self._in_use is None:
+            return tuple(replace(quota, remaining=0) for quota in quotas)
+        return tuple(
+            replace(quota, limit=most, remaining=max(0, most - quota.used))
+            for quota in quotas
+            for most in [share(quota.limit)]
+        )
 
     @property
     def _in_use(self) -> RateLimitGuard | None:
