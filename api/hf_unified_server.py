@@ -132,6 +132,7 @@ async def _lifespan(
             share=settings.client_max_share,
             times=app.state.stream_times,
         )
+        gateway.cluster.count_readers_by(lambda: broadcaster.counters().clients)
         gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
         if shared_limits is not None:
             gateway.metrics.register(shared_limits)

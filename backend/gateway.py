@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.metrics import EventMetrics, Readings
+from backend.observability.worker_metrics import WorkerMetrics
 from backend.orchestration.accounts import learn_accounts
 from backend.orchestration.health.reachability import Reachability
 from backend.orchestration.limits.ledger import Ledger
@@ -59,7 +60,8 @@ CALLS_KEPT_S, RECENT_CALLS_KEPT_S, ANSWERS_KEPT_S = 62 * 86_400.0, 2 * 3_600.0, 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The services and cached sources that the API calls."""
+    """The services and cached sources that the API calls. `worker_metrics` has the metrics of all
+    workers of this machine, if there are several."""
 
     market: MarketService
     coins: CoinDirectory
@@ -74,6 +76,7 @@ class Gateway:
     metrics: CollectorRegistry
     clock: Clock
     cluster: Cluster
+    worker_metrics: WorkerMetrics | None = None
 
 
 def read_configuration() -> Configuration:
@@ -147,10 +150,12 @@ async def open_gateway(
             _learn_accounts(manager, configuration, joined),
             _save_periodically(storage, factory, clock),
         ]
-        if joined:
+        if joined and sources.exchange:
             joined.membership.is_able = lambda: bool(reachability)
             joined.take_over_with(factory)
-            work.append(joined.membership.run())
+            work += [joined.membership.run(), gateway.status.run()]
+            shared = joined.add_metrics(metrics.registry, sources.exchange, gateway.status.exchange)
+            gateway = replace(gateway, worker_metrics=shared)
         stack.push_async_callback(_cancel, [asyncio.create_task(each) for each in work])
         yield gateway
 
@@ -221,9 +226,10 @@ def _compose(
         ticks=live.tick_status,
         clock=clock,
         spread=lambda: sources.universe.spread,
+        cluster=cluster,
     )
     counters = {name: source.counters for name, source in cached.items()}
-    metrics.registry.register(Readings(lambda: status.overview(WebSocketStatus()), counters))
+    metrics.registry.register(Readings(lambda: status.own(WebSocketStatus()), counters))
     return Gateway(
         market=MarketService(coins, sources.names, currencies, cached["sparklines"]),
         names=sources.names,

@@ -4,10 +4,16 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
+from backend.cache.answer_exchange import AnswerExchange
 from backend.clock import Clock
 from backend.cluster.membership import Membership, Takeover
 from backend.cluster.shared_storage import SharedStorage
+from backend.cluster.status_exchange import StatusExchange
 from backend.environment import SettingsError
+from backend.observability.cluster_metrics import ClusterMetrics, ClusterReading
+from backend.observability.worker_metrics import WorkerMetrics
 from backend.orchestration.limits.cluster_guard import ClusterLimits
 from backend.orchestration.provider_factory import ProviderFactory
 from backend.settings import Configuration, Settings
@@ -18,16 +24,55 @@ log = logging.getLogger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class JoinedCluster:
-    """The parts of one process that it shares with the others. `membership` has a task to run."""
+    """The parts of one process that it shares with the others. `membership` has a task to run;
+    `workers` is the number of worker processes of this machine."""
 
     membership: Membership
     storage: SharedStorage
     limits: ClusterLimits
     clock: Clock
+    workers: int
 
     def take_over_with(self, factory: ProviderFactory) -> None:
         """At each takeover the limits of `factory` are restored from the log of all calls."""
         self.membership.take_over = partial(self._take_over, factory)
+
+    def add_metrics(
+        self, registry: CollectorRegistry, answers: AnswerExchange, statuses: StatusExchange
+    ) -> WorkerMetrics | None:
+        """Adds the cluster's metrics to `registry`. Returns what answers a scrape for all workers
+        of this machine; None if this is the only one."""
+        membership, workers = self.membership, None
+        if self.workers > 1:
+            workers = WorkerMetrics(
+                registry,
+                membership.bus,
+                worker=self.limits.worker,
+                workers=self.workers,
+                is_connected=lambda: membership.store.is_connected,
+            )
+
+        def read() -> ClusterReading:
+            malformed = statuses.malformed + (workers.malformed if workers else 0)
+            return self._reading(answers, malformed)
+
+        registry.register(ClusterMetrics(read))
+        return workers
+
+    def _reading(self, answers: AnswerExchange, malformed: int) -> ClusterReading:
+        membership, bus = self.membership, self.membership.bus
+        return ClusterReading(
+            membership.state(),
+            link_falls=membership.falls,
+            takeovers=membership.takeovers,
+            fenced=membership.fenced,
+            share_calls=self.limits.share_calls,
+            asked=answers.asked,
+            asked_s=answers.asked_s,
+            sent_bytes=bus.sent_bytes,
+            received_bytes=bus.received_bytes,
+            dropped=bus.dropped + malformed,
+        )
 
     async def _take_over(self, factory: ProviderFactory, takeover: Takeover) -> bool:
         """Counts the calls of all processes, and marks the store's log as complete."""
@@ -63,4 +108,4 @@ async def join_cluster(configuration: Configuration, own: Storage, clock: Clock)
         worker=configuration.worker,
     )
     storage = SharedStorage(own, membership, clock, writes_answers=configuration.worker == 0)
-    return JoinedCluster(membership, storage, limits, clock)
+    return JoinedCluster(membership, storage, limits, clock, configuration.gateway.workers)

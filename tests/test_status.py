@@ -9,8 +9,10 @@ import pytest
 
 from backend import __version__
 from backend.cache.cached_source import CachedSource
+from backend.cluster.contract import Cluster, SingleProcess
 from backend.errors import InvalidParameter
 from backend.models.answer import Answer, Query
+from backend.models.cluster import ClusterStatus, MemberStatus, Role
 from backend.models.status import (
     CacheStatus,
     LatencyStatus,
@@ -21,8 +23,9 @@ from backend.models.status import (
 )
 from backend.orchestration.provider_manager import ProviderManager
 from backend.settings import Settings
-from backend.status import RotationHistory, StatusService
+from backend.status import RotationHistory, StatusService, cluster_status
 from tests.clocks import EPOCH, ManualClock
+from tests.cluster.fake_cluster import FakeCluster, member, two
 
 
 @dataclass
@@ -121,6 +124,7 @@ def made(
     manager: "StandInManager",
     caches: Mapping[str, "StandInCache"],
     clock: ManualClock | None = None,
+    cluster: Cluster | None = None,
 ) -> StatusService:
     return StatusService(
         cast("ProviderManager", manager),
@@ -130,6 +134,7 @@ def made(
         clock=clock or ManualClock(),
         ticks=lambda: None,
         spread=lambda: None,
+        cluster=cluster or SingleProcess(),
     )
 
 
@@ -297,3 +302,165 @@ def test_a_category_shows_the_refresh_interval_that_its_budgets_allow(
     if shown.ttl_note:
         assert "the budget of good allows one refresh per 568 s" in shown.ttl_note
         assert "9.5 times as large" in shown.ttl_note
+
+
+# In a cluster
+
+
+class StandInHistoryOf(StandInHistory):
+    def __init__(self, provider: str) -> None:
+        self.choices = (ProviderChosen(EPOCH, "market", provider, "its turn"),)
+
+
+def pair(
+    leader: tuple[Sequence[StandInProvider], Answer[Any] | None],
+    follower: tuple[Sequence[StandInProvider], Answer[Any] | None],
+    clock: ManualClock | None = None,
+) -> tuple[StatusService, StatusService, FakeCluster]:
+    """The services of a leader and of a follower, which has heard the leader's status."""
+    clusters = two()
+    services = []
+    for cluster, (chain, newest) in zip(clusters, (leader, follower), strict=True):
+        caches = {"market": StandInCache(newest, 1, 2, 3)}
+        one = made(StandInManager(market=chain), caches, clock, cluster)
+        one.history = cast("RotationHistory", StandInHistoryOf(chain[0].name))
+        services.append(one)
+    services[0].exchange.tell(services[0].to_tell)
+    return services[0], services[1], clusters[1]
+
+
+def test_a_follower_shows_the_leaders_providers_and_choices_and_its_own_cache() -> None:
+    leader, follower, _ = pair(([GOOD, DOWN], FRESH), ([SECOND], None))
+    shown, told = follower.overview(WebSocketStatus(3)), leader.overview(WebSocketStatus())
+    assert shown.providers == told.providers
+    assert [each.name for each in shown.providers] == ["good", "resting"]
+    assert [choice.provider for choice in shown.rotation] == ["good"]
+    assert (shown.websocket.clients, shown.cache.hits) == (3, 2)
+    category = shown.categories["market"]
+    assert category.providers == ("good",)
+    assert category.next_refresh_at == told.categories["market"].next_refresh_at
+    assert (category.fresh, category.age_seconds) == (False, None)
+
+
+def test_a_follower_shows_the_age_of_its_own_answer() -> None:
+    _, follower, _ = pair(([GOOD], answer(age_s=1)), ([GOOD], answer(age_s=25.0)))
+    category = follower.overview(WebSocketStatus()).categories["market"]
+    assert (category.fresh, category.age_seconds) == (True, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("leader", "newest", "expected"),
+    [
+        (([GOOD], FRESH), FRESH, "ok"),
+        (([GOOD], FRESH), None, "ok"),
+        (([GOOD], FRESH), STALE, "degraded"),
+        (([GOOD, DOWN], FRESH), FRESH, "degraded"),
+        (([DOWN], None), None, "down"),
+        (([DOWN], None), FRESH, "degraded"),
+    ],
+)
+def test_the_health_at_a_follower_follows_from_the_leaders_providers_and_its_own_answer(
+    leader: tuple[Sequence[StandInProvider], Answer[Any] | None],
+    newest: Answer[Any] | None,
+    expected: str,
+) -> None:
+    _, follower, _ = pair(leader, ([UNSET], newest))
+    overview = follower.overview(WebSocketStatus())
+    assert (overview.status, overview.categories["market"].status) == (expected, expected)
+
+
+@pytest.mark.parametrize("role", ["island", "leader", "excluded"])
+def test_without_a_leader_a_process_shows_its_own_view(role: Role) -> None:
+    _, follower, cluster = pair(([GOOD], FRESH), ([SECOND], None))
+    cluster.role = role
+    shown = follower.overview(WebSocketStatus())
+    assert [each.name for each in shown.providers] == ["second"]
+    assert [choice.provider for choice in shown.rotation] == ["second"]
+    assert follower.explain("market").chosen == "second"
+
+
+def test_a_leaders_status_that_stops_coming_is_not_shown(clock: ManualClock) -> None:
+    _, follower, _ = pair(([GOOD], FRESH), ([SECOND], None), clock)
+    clock.advance(10.1)
+    assert [each.name for each in follower.overview(WebSocketStatus()).providers] == ["second"]
+
+
+def test_the_metrics_read_the_processs_own_view() -> None:
+    _, follower, _ = pair(([GOOD], FRESH), ([SECOND], None))
+    assert [each.name for each in follower.own(WebSocketStatus()).providers] == ["second"]
+
+
+def test_a_category_that_the_leader_does_not_know_is_the_followers_own() -> None:
+    _, follower, _ = pair(([GOOD], FRESH), ([SECOND], None))
+    follower.manager = cast("ProviderManager", StandInManager(market=[SECOND], ohlc=[SECOND]))
+    follower.caches = cast("Any", {"market": StandInCache(None), "ohlc": StandInCache(None)})
+    follower._listed = ("market", "ohlc")
+    shown = follower.overview(WebSocketStatus()).categories
+    assert (shown["market"].providers, shown["ohlc"].providers) == (("good",), ("second",))
+    assert follower.explain("ohlc").chosen == "second"
+
+
+def test_a_follower_explains_what_the_leader_would_choose() -> None:
+    _, follower, _ = pair(([GOOD], FRESH), ([SECOND], None))
+    assert follower.explain("market").chosen == "good"
+    with pytest.raises(InvalidParameter):
+        follower.explain("weather")
+
+
+@pytest.mark.parametrize(
+    ("role", "newest", "ready"),
+    [
+        ("island", None, True),
+        ("follower", None, True),
+        ("excluded", None, False),
+        ("excluded", STALE, True),
+    ],
+)
+def test_readiness_is_the_processs_own_and_an_excluded_one_needs_an_answer(
+    role: Role, newest: Answer[Any] | None, ready: bool
+) -> None:
+    _, cluster = two()
+    cluster.role, cluster.is_connected = role, False
+    one = made(StandInManager(market=[GOOD]), {"market": StandInCache(newest)}, cluster=cluster)
+    assert one.is_ready() is ready
+
+
+def test_a_single_process_says_so() -> None:
+    shown = service([GOOD], None).overview(WebSocketStatus()).cluster
+    assert shown == ClusterStatus("single", size=1)
+    assert (shown.name, shown.process, shown.link, shown.leader, shown.members) == (
+        *[None] * 4,
+        (),
+    )
+
+
+def test_a_processs_part_in_the_cluster_is_shown_with_its_members() -> None:
+    _, cluster = two()
+    cluster.members = (
+        member("vm/0", "leader", readers=12, age_s=0.25),
+        member("vm/1", age_s=-3.0),  # told by a clock that is ahead
+    )
+    assert cluster_status(cluster.state()) == ClusterStatus(
+        "follower",
+        name="gateway",
+        process="vm/1",
+        size=4,
+        leader="vm/0",
+        term=7,
+        link="up",
+        reason=None,
+        since=EPOCH,
+        members=(
+            MemberStatus("vm/0", "leader", 12, "0.1.0", 0.2),
+            MemberStatus("vm/1", "follower", 0, "0.1.0", 0.0),
+        ),
+    )
+
+
+def test_an_island_says_why() -> None:
+    _, cluster = two()
+    cluster.role, cluster.is_connected = "island", False
+    cluster.reason = "the server is unreachable"
+    shown = cluster_status(cluster.state())
+    assert (shown.role, shown.link, shown.leader) == ("island", "down", None)
+    assert shown.reason == "the server is unreachable"

@@ -63,8 +63,11 @@ async def read_explanation(
     },
 )
 async def read_metrics(request: Request) -> Response:
-    """Requests, calls, provider states, quotas, caches, the stream and the process."""
-    text = generate_latest(gateway_of(request).metrics)
+    """Requests, calls, provider states, quotas, caches, the stream and the process. With several
+    workers, of all workers of the machine, by the label `process`."""
+    gateway = gateway_of(request)
+    workers = gateway.worker_metrics
+    text = await workers.read() if workers else generate_latest(gateway.metrics)
     return Response(text, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
 
 
@@ -84,7 +87,7 @@ async def read_health(request: Request) -> Response:
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
 )
 async def read_readiness(request: Request) -> Response:
-    """200 when a provider is usable or the cache is warm, else 503."""
+    """200 when this process has a usable provider or a warm cache, else 503."""
     if gateway_of(request).status.is_ready():
         return _json({"status": "ready"})
     return problem(request, "not_ready", "no market provider is usable and the cache is cold")

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol, get_args
 
-#: `single`: REDIS_URL is empty. `leader`: calls providers for all. `follower`: asks the leader.
-#: `island`: the store is away, or nobody leads; it calls within its share. `excluded`: its settings
-#: differ from those of the running processes, so that it calls nobody.
-Role = Literal["single", "leader", "follower", "island", "excluded"]
-ROLES: tuple[str, ...] = get_args(Role)
+from backend.models.cluster import Role
 
 #: Channels of the bus: the leader's signs of life, questions to the leader, its answers, the
-#: venues' ticks, what clients have used of their limits, and the leader's status.
-Channel = Literal["leader", "ask", "answers", "ticks", "wants", "hits", "status"]
+#: venues' ticks, what clients have used of their limits, the leader's status, and the metrics of a
+#: machine's workers.
+Channel = Literal["leader", "ask", "answers", "ticks", "wants", "hits", "status", "metrics"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 #: Receives the sender's process id and the message.
@@ -50,8 +48,10 @@ class Member:
 class ClusterState:
     """The cluster as one process sees it, without I/O.
 
-    `leader` is the leader's name, None where nobody is known to lead; `term` rises with each
-    takeover. `reason` says why the process is an island, or which setting excludes it.
+    `process` and `leader` are names, `leader` is None where nobody is known to lead; `term` rises
+    with each takeover. `reason` says why the process is an island, which setting excludes it, or
+    why it has no share. `since` is when the role began. `members` are those of the last contact
+    with the store, this process included; `store_s` is the store's clock now (epoch seconds).
     """
 
     name: str
@@ -63,12 +63,15 @@ class ClusterState:
     is_connected: bool
     reason: str | None
     members: tuple[Member, ...] = ()
+    since: datetime | None = None
+    store_s: float = 0.0
 
 
 class Cluster(Protocol):
     """This process's part in the cluster."""
 
-    bus: Bus
+    @property
+    def bus(self) -> Bus: ...
 
     @property
     def leads(self) -> bool:
@@ -88,6 +91,9 @@ class Cluster(Protocol):
 
     def state(self) -> ClusterState:
         """For the status, the metrics and the page."""
+
+    def count_readers_by(self, readers: Callable[[], int]) -> None:
+        """`readers` returns the number of this process's stream clients, for the members."""
 
 
 class SilentBus:
@@ -124,3 +130,6 @@ class SingleProcess:
             is_connected=False,
             reason=None,
         )
+
+    def count_readers_by(self, readers: Callable[[], int]) -> None:
+        """There is nobody to tell."""

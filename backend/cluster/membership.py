@@ -3,12 +3,12 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from backend.clock import Clock
-from backend.cluster.contract import ROLES, Bus, ClusterState, Member, Role
+from backend.cluster.contract import ClusterState, Member
 from backend.cluster.message_bus import MessageBus
 from backend.cluster.store import (
     COMMAND_S,
@@ -21,6 +21,7 @@ from backend.cluster.store import (
     StoreUnavailable,
 )
 from backend.cluster.store_clock import StoreClock
+from backend.models.cluster import ROLES, Role
 
 log = logging.getLogger("gateway")
 
@@ -84,18 +85,16 @@ class Membership:
         identity: Identity,
         clock: Clock,
         *,
-        readers: Callable[[], int] = lambda: 0,
         is_able: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`readers` is the number of this process's stream clients. While it is not `is_able` to
-        call providers, another process leads, if there is one."""
+        """While this process is not `is_able` to call providers, another leads, if there is one."""
         self.store = store
         self.identity = identity
         self.store_clock = StoreClock(clock)
-        self._bus = MessageBus(store, identity.process)
-        self.bus: Bus = self._bus
+        self.bus = MessageBus(store, identity.process)
         self.take_over: TakeOver = _no_takeover
-        self.readers, self.is_able = readers, is_able
+        self.is_able = is_able
+        self._readers: Callable[[], int] = lambda: 0
         self._clock = clock
         self._receiver: asyncio.Task[None] | None = None
         self._takeover: asyncio.Task[None] | None = None
@@ -112,11 +111,12 @@ class Membership:
         self._members: dict[str, Member] = {}
         self._reason: str | None = "not connected yet"
         self._is_down_logged = False
+        self._noted_role, self._role_since = self.role, clock.now()
         #: Set from the first takeover on.
         self.has_led = asyncio.Event()
         #: For the metrics.
         self.falls = self.takeovers = self.fenced = 0
-        self._bus.subscribe("leader", self._hear)
+        self.bus.subscribe("leader", self._hear)
 
     def __repr__(self) -> str:
         return f"<Membership {self.identity.name} {self.role} term {self._highest_term}>"
@@ -159,7 +159,7 @@ class Membership:
         return "follower" if self.hears_leader else "island"
 
     def state(self) -> ClusterState:
-        role, holder = self.role, self._reply.holder if self._reply else ""
+        role, holder = self._note_role(), self._reply.holder if self._reply else ""
         leader = self._members.get(holder)
         knows_leader = self.store.is_connected and bool(holder)
         return ClusterState(
@@ -170,9 +170,34 @@ class Membership:
             leader=(leader.name if leader else holder) if knows_leader else None,
             term=self._highest_term,
             is_connected=self.store.is_connected,
-            reason=self._reason if role in ("island", "excluded") else None,
-            members=tuple(sorted(self._members.values(), key=lambda one: one.name)),
+            reason=self._reason_of(role),
+            members=tuple(sorted(self._all_members(role), key=lambda one: one.name)),
+            since=self._role_since,
+            store_s=self.store_clock.now_s,
         )
+
+    def _reason_of(self, role: Role) -> str | None:
+        if role == "island" and not (self.store.is_connected or self._is_down_logged):
+            return "the connection was lost"  # the next beat finds out why
+        if role in ("island", "excluded"):
+            return self._reason
+        return "more processes run than CLUSTER_SIZE says" if self._is_surplus else None
+
+    def _all_members(self, role: Role) -> Iterable[Member]:
+        """With this process as it is now: its last beat may have another role."""
+        own = self.identity
+        now_s, readers = self.store_clock.now_s, self._readers()
+        this = Member(own.process, own.name, role, own.version, readers, now_s)
+        return {**self._members, own.process: this}.values()
+
+    def _note_role(self) -> Role:
+        role = self.role
+        if role != self._noted_role:
+            self._noted_role, self._role_since = role, self._clock.now()
+        return role
+
+    def count_readers_by(self, readers: Callable[[], int]) -> None:
+        self._readers = readers
 
     async def connect(self) -> None:
         """Tries to connect, so that a start finds what the others know. Logs a failure."""
@@ -183,7 +208,7 @@ class Membership:
 
     async def run(self) -> None:
         """Beats until it is cancelled."""
-        sender = asyncio.create_task(self._bus.run_sender(), name="cluster messages")
+        sender = asyncio.create_task(self.bus.run_sender(), name="cluster messages")
         try:
             while True:
                 await self._beat_once()
@@ -228,6 +253,7 @@ class Membership:
             self._note_down("an error of the gateway", is_full=False)
         else:
             self._note_reply(reply, sent_at)
+        self._note_role()
 
     async def _connect(self) -> None:
         self._is_committed = False
@@ -243,7 +269,7 @@ class Membership:
     async def _receive(self) -> None:
         """When it ends, the next beat connects again."""
         try:
-            await self._bus.receive()
+            await self.bus.receive()
         except StoreUnavailable:
             return
         except Exception:
@@ -251,7 +277,12 @@ class Membership:
 
     def _beat(self) -> Beat:
         own, role = self.identity, self.role
-        detail = {"name": own.name, "role": role, "version": own.version, "readers": self.readers()}
+        detail = {
+            "name": own.name,
+            "role": role,
+            "version": own.version,
+            "readers": self._readers(),
+        }
         may_lead = own.may_lead and self._can_lead()
         return Beat(own.process, self._last_term, may_lead, own.settings, json.dumps(detail))
 

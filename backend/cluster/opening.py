@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Callable
 from hashlib import blake2b
 
 from backend import __version__
@@ -15,9 +14,7 @@ from backend.cluster.redis_store import RedisStore
 from backend.settings import Configuration
 
 
-def open_membership(
-    configuration: Configuration, clock: Clock, readers: Callable[[], int] = lambda: 0
-) -> Membership:
+def open_membership(configuration: Configuration, clock: Clock) -> Membership:
     """Not connected yet. `configuration` has a REDIS_URL."""
     settings = configuration.gateway
     assert settings.redis_url, "a single process is no member of a cluster"
@@ -32,7 +29,7 @@ def open_membership(
         may_lead=settings.cluster_lead,
         settings=shared_settings(configuration),
     )
-    return Membership(store, identity, clock, readers=readers)
+    return Membership(store, identity, clock)
 
 
 def cluster_size(configuration: Configuration) -> int:

@@ -41,6 +41,12 @@ class StoreClock:
             self._slower, self._jumped_at = self._latest, None
 
     @property
+    def now_s(self) -> float:
+        """The store's clock (epoch seconds); this machine's before the first reading."""
+        now_s = self._clock.now().timestamp()
+        return now_s if self._latest is None else self._clock.monotonic() + self._latest
+
+    @property
     def ahead_s(self) -> float:
         """The store's clock minus this machine's wall clock, in seconds; 0 if within `SAME_S`."""
         return self._whole(self._latest)

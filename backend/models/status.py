@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from backend.models.cluster import SINGLE, ClusterStatus
 from backend.models.ticks import TickStatus
 
 Health = Literal["ok", "degraded", "down"]
@@ -168,8 +169,28 @@ class WebSocketStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaderStatus:
+    """What the leader of a cluster tells the others: the providers, which it alone calls.
+
+    `explanations` are by category.
+    """
+
+    categories: Mapping[str, CategoryStatus]
+    providers: tuple[ProviderStatus, ...]
+    rotation: tuple[ProviderChosen, ...]
+    explanations: Mapping[str, Explanation]
+    ticks: TickStatus | None
+    spread: Spread | None
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """`/api/status`. `spread` is null until two providers gave prices of the same time."""
+    """`/api/status`. `spread` is null until two providers gave prices of the same time.
+
+    `cluster` says whether this process is the whole gateway. At a follower, `providers`,
+    `rotation`, `ticks`, `spread` and the `categories` are the leader's, up to 2 s old; `fresh`,
+    `age_seconds` and everything else are this process's own.
+    """
 
     status: Health
     version: str
@@ -181,3 +202,4 @@ class GatewayStatus:
     websocket: WebSocketStatus
     ticks: TickStatus | None
     spread: Spread | None = None
+    cluster: ClusterStatus = SINGLE

@@ -30,9 +30,10 @@ from api.edge.shared_limits import (
 from api.edge.sliding_log import PARTS
 from api.hf_unified_server import create_app
 from backend.clock import Clock
-from backend.cluster.contract import Bus, Channel, ClusterState, Handler, Role, SingleProcess
+from backend.cluster.contract import Bus, Channel, ClusterState, Handler, SingleProcess
 from backend.environment.forms import CallLimit
 from backend.gateway import Gateway, open_gateway, read_configuration
+from backend.models.cluster import Role
 from backend.settings import Configuration, Settings
 from tests.api.conftest import Serve
 from tests.api.serving import serving
@@ -118,6 +119,9 @@ class FakeCluster:
 
     def state(self) -> ClusterState:
         return ClusterState("gateway", "", self.role, 2, None, 1, True, None)
+
+    def count_readers_by(self, readers: Callable[[], int]) -> None:
+        """Nobody is told."""
 
 
 class Processes:

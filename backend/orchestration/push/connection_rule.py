@@ -1,8 +1,8 @@
 """Which processes of a cluster are connected to the venues."""
 
 from backend.clock import Clock
-from backend.cluster.contract import Role
 from backend.cluster.store import LEASE_S
+from backend.models.cluster import Role
 
 #: A process connects itself when it has been an island for this long, in seconds. It is one 1.2 s
 #: after the leader's last message (membership.SILENT_S), so this is 4.2 s after it: by then the

@@ -6,7 +6,8 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from backend.clock import Clock
-from backend.cluster.contract import Cluster, Role
+from backend.cluster.contract import Cluster
+from backend.models.cluster import Role
 from backend.models.ohlc import Candle
 from backend.models.ticks import (
     CandleTicks,
