@@ -2,6 +2,7 @@
 
 import { Access } from "./access.js";
 import { Candles } from "./candles.js";
+import { showCluster } from "./cluster.js";
 import { Connection } from "./connection.js";
 import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
@@ -144,6 +145,7 @@ function drawStatus() {
     const metas = Object.fromEntries(CHANNELS.map((name) => [name, topics[name].meta]));
     showCategories(status, metas, isConnected());
     showProviders(status);
+    showCluster(status.cluster);
     setText(byId("version"), `${status.version} · ${words(status.status)}`);
   });
 }
