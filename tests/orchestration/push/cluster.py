@@ -8,8 +8,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backend.cluster.contract import Bus, Channel, ClusterState, Handler, Role
+from backend.cluster.contract import Bus, Channel, ClusterState, Handler
 from backend.events import Event
+from backend.models.cluster import Role
 from backend.models.ticks import CandleTicks, TickSubject
 from backend.orchestration.push.relayed_ticks import RelayedTicks
 from backend.orchestration.push.tick_failover import TickFailover
@@ -73,6 +74,9 @@ class FakeCluster:
         return ClusterState(
             "test", self.process, self.role, 3, None, self.term, self.is_connected, None
         )
+
+    def count_readers_by(self, readers: Callable[[], int]) -> None:
+        """Nobody is told."""
 
     def publish(self, channel: Channel, message: bytes) -> None:
         if self.is_connected:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from backend.cluster.contract import Role
 from backend.cluster.membership import BEAT_S, SILENT_S
 from backend.cluster.store import LEASE_S
+from backend.models.cluster import Role
 from backend.orchestration.push.connection_rule import ISLAND_S, ConnectionRule
 from tests.clocks import ManualClock
 
