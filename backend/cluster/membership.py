@@ -181,7 +181,7 @@ class Membership:
             return "the connection was lost"  # the next beat finds out why
         if role in ("island", "excluded"):
             return self._reason
-        return "more processes run than CLUSTER_SIZE says" if self._is_surplus else None
+        return None if self.has_share else "more processes run than CLUSTER_SIZE says"
 
     def _all_members(self, role: Role) -> Iterable[Member]:
         """With this process as it is now: its last beat may have another role."""
