@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.models.answer import Answer
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval
@@ -218,3 +221,32 @@ def test_a_series_has_at_most_a_thousand_candles(count: int) -> None:
     found = rows(series, tick_of(following))
     assert found == (*series.data.candles, following)[-1_000:]
     assert len(found) == 1_000
+
+
+#: What a venue says in three hours, four times each; the fourth closes the candle.
+SAID = tuple(
+    candle(hours, turn == 3, 100.0 + turn, volume=float(turn))
+    for hours in range(1, 4)
+    for turn in range(4)
+)
+
+
+@given(st.sets(st.integers(0, len(SAID) - 1)))
+def test_lost_ticks_leave_no_wrong_candle_and_no_gap(lost: set[int]) -> None:
+    """Between processes ticks may be lost. What was lost is missing until the next tick of the
+    same candle, or until the next refresh."""
+    series, closed = OVER, {row.timestamp: row for row in SAID if row.closed}
+    for number, row in enumerate(SAID):
+        if number not in lost:
+            series = with_candle(series, tick_of(row), NOW) or series
+        newest = series.data.candles[-1]
+        assert newest.timestamp <= row.timestamp
+        for one, other in pairwise(series.data.candles):
+            assert other.timestamp - one.timestamp == HOUR
+            assert one.closed
+            assert one == closed.get(one.timestamp, one)
+    if not lost:
+        assert series.data.candles[-1] == SAID[-1]
+    last_hour = {row.timestamp: row for row in SAID}
+    refreshed = answer(candle(-2), *(last_hour[at] for at in sorted(last_hour)))
+    assert rows(refreshed, tick_of(candle(4, OPEN))) is not None  # from there it goes on
