@@ -7,10 +7,9 @@ from backend.clock import Clock
 from backend.models.ticks import Flow, TickStatus, TickSubject
 from backend.orchestration.push.tick_messages import Head, StreamState
 
-#: The leader sends its state each second; one that is older than this says nothing, in seconds.
+#: The leader sends its state each second. After this long, in seconds, the last one says nothing,
+#: and a message of any term and number is accepted: a store that lost its data begins at 1.
 STATE_S = 3.0
-#: After this long without an accepted message, in seconds, any number is accepted.
-RENUMBERED_S = 5.0
 UNKNOWN = Flow(False)
 
 
@@ -33,8 +32,8 @@ class HeardTicks:
         self._flows: dict[TickSubject, Flow] = {}
         self._status: TickStatus | None = None
         self._state_at = self._accepted_at = float("-inf")
-        self._last: tuple[str, int] = "", 0
-        self._number = -1
+        #: Term and number of the last message.
+        self._last = 0, 0
 
     def __repr__(self) -> str:
         return f"<HeardTicks {len(self._subjects)} subjects>"
@@ -45,13 +44,13 @@ class HeardTicks:
         known = self._subjects
         self._subjects = {one: known.get(one) or _Subject(now) for one in subjects}
 
-    def accepts(self, sender: str, head: Head, term: int) -> bool:
-        """False for messages that are repeated, out of order, or not of the present `term`."""
-        now, sent_by = self._clock.monotonic(), (sender, head.term)
-        is_continued = sent_by == self._last and now - self._accepted_at < RENUMBERED_S
-        if head.term != term or (is_continued and head.number <= self._number):
+    def accepts(self, head: Head) -> bool:
+        """False for messages that are repeated, out of order, or of an earlier term."""
+        now = self._clock.monotonic()
+        is_next = (head.term, head.number) > self._last
+        if not is_next and now - self._accepted_at <= STATE_S:
             return False
-        self._last, self._number, self._accepted_at = sent_by, head.number, now
+        self._last, self._accepted_at = (head.term, head.number), now
         return True
 
     def note_state(self, state: StreamState, market: TickSubject) -> None:

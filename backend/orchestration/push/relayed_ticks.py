@@ -179,12 +179,12 @@ class RelayedTicks:
             known = (one for one in wants.candles if self.pushes(one.instrument.venue))
             self._others.note(sender, replace(wants, candles=tuple(known)))
 
-    def _on_message(self, sender: str, message: bytes) -> None:
+    def _on_message(self, _sender: str, message: bytes) -> None:
         found = self._codec.read_head(message)
         if found is None or self._rule.is_connected or self._role == "excluded":
             return
         head, body = found
-        if not self._heard.accepts(sender, head, self._cluster.state().term):
+        if not self._heard.accepts(head):
             return
         if head.kind == "state":
             if state := self._codec.read_state(body):

@@ -1,8 +1,10 @@
 """Which messages of the leader are accepted, and what flows here."""
 
+import pytest
+
 from backend.models.ohlc import Interval
 from backend.models.ticks import CandleTicks, Flow, MarketTicks, TickStatus
-from backend.orchestration.push.heard_ticks import RENUMBERED_S, STATE_S, HeardTicks
+from backend.orchestration.push.heard_ticks import STATE_S, HeardTicks
 from backend.orchestration.push.tick_messages import Head, StreamState
 from tests.clocks import EPOCH, ManualClock
 from tests.instruments import instrument
@@ -25,26 +27,28 @@ def head(number: int, term: int = 1) -> Head:
 def test_repeated_messages_and_those_out_of_order_are_refused() -> None:
     ticks = heard(ManualClock())
     numbers = (1, 3, 3, 2, 4)
-    assert [ticks.accepts("one", head(n), 1) for n in numbers] == [True, True, False, False, True]
+    assert [ticks.accepts(head(n)) for n in numbers] == [True, True, False, False, True]
 
 
-def test_messages_of_another_term_are_refused_and_a_new_one_begins_anew() -> None:
+def test_a_new_term_begins_anew_and_ends_the_one_before() -> None:
     ticks = heard(ManualClock())
-    assert ticks.accepts("one", head(9), 1)
-    assert not ticks.accepts("one", head(10, term=2), 1)  # its takeover is not known here yet
-    assert ticks.accepts("two", head(1, term=2), 2)
-    assert not ticks.accepts("one", head(10, term=1), 2)  # it does not know that it was followed
+    assert ticks.accepts(head(9))
+    assert ticks.accepts(head(1, term=2))
+    assert not ticks.accepts(head(10, term=1))  # the last leader, late
 
 
-def test_an_absurd_number_stops_the_ticks_for_seconds_only() -> None:
+@pytest.mark.parametrize("last", [head(10**18), head(5, term=10**18)])
+def test_an_absurd_number_or_a_store_that_begins_anew_stops_the_ticks_for_seconds(
+    last: Head,
+) -> None:
     clock = ManualClock()
     ticks = heard(clock)
-    assert ticks.accepts("one", head(10**18), 1)
-    clock.advance(RENUMBERED_S - 1)
-    assert not ticks.accepts("one", head(5), 1)
-    clock.advance(1)
-    assert ticks.accepts("one", head(6), 1)
-    assert ticks.accepts("one", head(7), 1)
+    assert ticks.accepts(last)
+    clock.advance(STATE_S)
+    assert not ticks.accepts(head(5))
+    clock.advance(0.1)
+    assert ticks.accepts(head(6))
+    assert ticks.accepts(head(7))
 
 
 def test_a_subject_flows_from_its_first_tick_while_the_leader_says_so() -> None:
