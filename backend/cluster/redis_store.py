@@ -46,6 +46,7 @@ POLL_S = 0.5
 #: The only eviction policy under which the store does not delete calls.
 POLICY = "noeviction"
 
+CLOSED = "the connection has been closed"
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "no TLS connection with a trusted certificate"),
     (errors.AuthenticationError, "the password or user is wrong"),
@@ -69,7 +70,6 @@ class RedisStore:
         self._clients: tuple[Redis, ...] = ()
         self._pubsub: PubSub | None = None
         self._run_id = ""
-        self._generation = 0
         self._running: set[asyncio.Task[Any]] = set()
         self.is_connected = False
         #: The server's eviction policy, if it may delete calls; else empty.
@@ -80,7 +80,6 @@ class RedisStore:
 
     async def connect(self) -> None:
         await self.aclose()
-        self._generation += 1
         self._clients = self._client(), self._client(), self._client()
         self._pubsub = self._clients[2].pubsub(ignore_subscribe_messages=True)
         self.is_connected = True
@@ -97,7 +96,10 @@ class RedisStore:
         self.wrong_policy = "" if policy == POLICY else policy
 
     async def aclose(self) -> None:
+        """Commands under way fail: else they would open connections of their own."""
         self.is_connected = False
+        for task in list(self._running):
+            task.cancel()
         pubsub, self._pubsub = self._pubsub, None
         clients, self._clients = self._clients, ()
         with suppress(errors.RedisError, OSError, TimeoutError):
@@ -248,26 +250,40 @@ class RedisStore:
 
     async def _run(self, work: Any, time_s: float = COMMAND_S) -> Any:
         """Awaits a command. A caller that is cancelled does not cancel it, which would end the
-        connection."""
-        generation = self._generation
+        connection. A command whose connection is closed meanwhile fails as any other does."""
+        clients = self._clients
         task = asyncio.ensure_future(_within(time_s, work))
         self._running.add(task)
         task.add_done_callback(self._forget)
         try:
             return await asyncio.shield(task)
-        except errors.OutOfMemoryError:
-            raise StoreFull("the server is full") from None
-        except (errors.RedisError, OSError, TimeoutError) as error:
-            if "OOM" in str(error):  # inside a script
-                raise StoreFull("the server is full") from None
-            if generation == self._generation:  # not a late failure of an earlier connection
-                self.is_connected = False
-            raise StoreUnavailable(_reason(error)) from None
+        except asyncio.CancelledError:
+            if not task.cancelled() or _is_caller_cancelled():
+                raise
+            raise StoreUnavailable(CLOSED) from None
+        except Exception as error:
+            raise self._failure(error, clients) from None
+
+    def _failure(self, error: Exception, clients: tuple[Redis, ...]) -> Exception:
+        """What callers get for an error of these clients."""
+        if clients is not self._clients:  # closed meanwhile: redis-py raises KeyError, for one
+            return StoreUnavailable(CLOSED)
+        if isinstance(error, errors.OutOfMemoryError) or "OOM" in str(error):  # inside a script
+            return StoreFull("the server is full")
+        if not isinstance(error, errors.RedisError | OSError | TimeoutError):
+            return error
+        self.is_connected = False
+        return StoreUnavailable(_reason(error))
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved: its caller may be gone
+
+
+def _is_caller_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _within(time_s: float, work: Any) -> Any:

@@ -89,6 +89,8 @@ class World(Facts):
         #: One fault a call, in the place of `faults` as long as there are any.
         self.scripts: dict[str, Iterator[str]] = {}
         self.limits = dict(TRUE_LIMITS)
+        #: Providers that count calls, whatever these weigh.
+        self.unweighted: set[str] = set()
         #: Lower limits that nobody was told of: more is refused, and no overrun.
         self.silent_limits: dict[str, tuple[int, float]] = {}
         #: Calls that a limit refused.
@@ -170,6 +172,12 @@ class World(Facts):
         off |= {"BINANCE_STREAM_URL": "", "KRAKEN_STREAM_URL": "", "CLIENT_RATE_LIMIT": ""}
         return {**urls, **off, **settings}
 
+    def weight_of(self, name: str, path: str) -> int:
+        """What a call takes of the provider's limit."""
+        if name in self.unweighted or VENDORS[name.removesuffix("_second")] is not binance:
+            return 1
+        return 80 if path.endswith("/ticker/24hr") else 2
+
     async def _connection(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -199,8 +207,7 @@ class World(Facts):
         if fault in HTTP_FAULTS:
             return HTTP_FAULTS[fault](self)
         vendor = VENDORS[name.removesuffix("_second")]
-        weight = 80 if request.path.endswith("/ticker/24hr") else 2 if vendor is binance else 1
-        refusal = self._refusal(name, request, weight)
+        refusal = self._refusal(name, request, self.weight_of(name, request.path))
         if refusal:
             return refusal
         if fault in PAYLOAD_FAULTS:  # what has not changed has no body that could be spoiled

@@ -1,0 +1,1 @@
+"""Faults of the shared store, of processes and of connections, on real gateways."""
