@@ -20,6 +20,7 @@ from backend.errors import (
     LeaseRefused,
     MalformedResponse,
     NotAffordable,
+    NotRecorded,
     NoTimeLeft,
     PathUnknown,
     PlanRestricted,
@@ -321,6 +322,25 @@ async def test_the_guard_refuses_before_the_wire_is_touched(clock: ManualClock) 
         await provider.fetch(QUERY, 3)
     assert walk.wire.calls["a"] == 1
     assert provider.status().failures == 0
+
+
+async def test_a_call_that_the_shared_store_refuses_is_not_made_and_is_due_a_second_later(
+    clock: ManualClock,
+) -> None:
+    class Refusing(Storage):
+        async def add_calls(
+            self, amounts: Mapping[tuple[str, int], int], now_s: float | None
+        ) -> bool:
+            return False
+
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(Window(60, 60),))
+    with_ledger(provider, Refusing(), clock)
+    with pytest.raises(NotRecorded) as refused:
+        await provider.fetch(QUERY, 3)
+    assert refused.value.retry_after_s == 1.0  # else caches wait ten seconds and more
+    assert walk.wire.calls["a"] == 0
+    assert provider.status().status is ProviderState.ACTIVE
 
 
 async def test_a_second_attempt_while_probing_is_refused(clock: ManualClock) -> None:

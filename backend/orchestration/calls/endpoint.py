@@ -25,6 +25,7 @@ from backend.errors import (
 )
 from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S, GEO_DELAYS_S
+from backend.orchestration.limits.cluster_guard import RETRY_S
 from backend.orchestration.limits.ledger import Guard, Ledger
 from backend.orchestration.limits.window import Cost, Refused
 from backend.providers.adapter import Adapter, Call, Plan, Reply
@@ -248,7 +249,7 @@ class Endpoint:
         try:
             # Recorded before it is sent: it counts even if the process dies.
             if self.ledger and not await self.ledger.save():
-                raise NotRecorded
+                raise NotRecorded(retry_after_s=RETRY_S)
             left_s = deadline - self.clock.monotonic()
             if left_s <= 0:
                 raise NoTimeLeft
