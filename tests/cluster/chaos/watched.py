@@ -60,9 +60,9 @@ class Watched:
     async def healing(self) -> Healing:
         began = time.monotonic()
         led_s = agreed_s = None
-        while (passed_s := time.monotonic() - began) < AGREED_S and agreed_s is None:
+        while time.monotonic() - began < AGREED_S and agreed_s is None:
             if led_s is None and await self.group.is_led():
-                led_s = passed_s
+                led_s = time.monotonic() - began
             if led_s is not None and await self.group.answers_agree():
                 agreed_s = time.monotonic() - began
             await asyncio.sleep(LOOK_S)
