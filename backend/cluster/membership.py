@@ -177,7 +177,8 @@ class Membership:
         )
 
     def _reason_of(self, role: Role) -> str | None:
-        if role == "island" and not (self.store.is_connected or self._is_down_logged):
+        is_lost = self._reply is not None and not self.store.is_connected
+        if role == "island" and is_lost and not self._is_down_logged:
             return "the connection was lost"  # the next beat finds out why
         if role in ("island", "excluded"):
             return self._reason
