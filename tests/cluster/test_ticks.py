@@ -16,7 +16,7 @@ from tests.api.stream.client import Reader, until
 from tests.cluster.servers import Server
 from tests.cluster.servers import running as server_running
 from tests.life.process import Gateway, running
-from tests.world.push import PushWorld, mini_ticker
+from tests.world.push import PushWorld, candle_told, mini_ticker
 from tests.world.server import World
 
 SETTINGS = {"CLUSTER_SIZE": "2", "CACHE_TTL_MARKET": "60", "CACHE_TTL_OHLC": "60"}
@@ -69,6 +69,13 @@ async def until_newer(reader: Reader, price: float) -> None:
             pass
 
 
+async def until_status(gateway: Gateway, state: str) -> None:
+    """A follower's status is that of its leader, seconds old."""
+    async with asyncio.timeout(5):
+        while (await gateway.client.get("/api/status")).json()["ticks"]["state"] != state:
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def quoting(push: PushWorld) -> AsyncIterator[list[float]]:
     """The venue's price of BTC rises by one each 0.2 s; gives the prices so far."""
@@ -96,9 +103,19 @@ async def test_one_connection_serves_the_clients_of_both_processes(scene: Scene)
             assert [frame["venue"] for frame in feeds] == ["binance", "binance"]
             prices = [price_of(await one.next(op="data", type="update")) for one in (far, near)]
             assert all(price and price > 51_000 for price in prices)
+        await far.say(op="subscribe", id=1, channel="ohlc", symbols=["BTC"], interval="1h")
+        candles = await far.next(op="data", type="snapshot", channel="ohlc")
+        await scene.push.until_asked("btcusdt@kline_1h")
+        newest = candles["data"][-1]
+        assert not newest["closed"]
+        price = newest["close"] * 1.001
+        told = candle_told("BTCUSDT", "1h", newest["timestamp"], price)
+        await scene.push.tell_candle(told)
+        update = await far.next(op="data", type="update", channel="ohlc")
+        assert update["data"][0]["close"] == pytest.approx(price)
         assert len(scene.push.open) == 1
-        answers = [await one.client.get("/api/status") for one in (scene.follower, scene.leader)]
-        assert [one.json()["ticks"]["state"] for one in answers] == ["live", "live"]
+        for gateway in (scene.leader, scene.follower):
+            await until_status(gateway, "live")
     await scene.push.until_closed()
     assert len(scene.push.sessions) == 1
 

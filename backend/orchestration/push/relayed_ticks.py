@@ -1,7 +1,7 @@
 """The ticks of a cluster: one process, the leader, is connected to the venues for all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -100,7 +100,7 @@ class RelayedTicks:
     async def ticks(self) -> AsyncGenerator[Tick]:
         """Every tick of the wanted subjects; never ends by itself."""
         work = (self._pump(), self._keep_current(), self._publisher.run())
-        tasks = [asyncio.create_task(each) for each in work]
+        tasks = [asyncio.create_task(self._reported(each)) for each in work]
         try:
             while True:
                 tick = await self._waiting.get()
@@ -112,19 +112,23 @@ class RelayedTicks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _reported(self, work: Awaitable[None]) -> None:
+        """Passes a bug on to the consumer, who logs it."""
+        try:
+            await work
+        except Exception as error:
+            await self._waiting.put(error)
+
     async def _pump(self) -> None:
         """Passes the venues' ticks on, here and to the others."""
-        try:
-            async with aclosing(self._own.ticks()) as ticks:
-                async for tick in ticks:
-                    if not self._rule.is_connected:
-                        continue
-                    if self._is_for_others(tick) and self._cluster.leads:
-                        self._publisher.add(tick)
-                    if self._is_for_us(tick):
-                        await self._waiting.put(tick)
-        except Exception as error:  # a bug, for the consumer to log
-            await self._waiting.put(error)
+        async with aclosing(self._own.ticks()) as ticks:
+            async for tick in ticks:
+                if not self._rule.is_connected:
+                    continue
+                if self._is_for_others(tick) and self._cluster.leads:
+                    self._publisher.add(tick)
+                if self._is_for_us(tick):
+                    await self._waiting.put(tick)
 
     async def _keep_current(self) -> None:
         while True:

@@ -446,16 +446,15 @@ async def test_a_consumer_that_is_slow_has_the_newest_ticks() -> None:
     await asyncio.gather(reader, return_exceptions=True)
 
 
-async def test_a_bug_in_the_own_streams_reaches_the_consumer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("part", ["own.ticks", "ticks._tell"])
+async def test_a_bug_reaches_the_consumer(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     process = Bench().processes[0]
 
-    async def fail() -> Any:
+    def fail() -> Any:
         raise RuntimeError("a bug")
-        yield
 
-    monkeypatch.setattr(process.own, "ticks", fail)
+    owner, _, name = part.partition(".")
+    monkeypatch.setattr(getattr(process, owner), name, fail)
     with pytest.raises(RuntimeError, match="a bug"):
         await process.read()
 
