@@ -109,6 +109,8 @@ class Membership:
         self._is_surplus_logged = False
         self._stands_back_until = float("-inf")
         self._members: dict[str, Member] = {}
+        #: The processes that were there when the store was whole last.
+        self._known: set[str] = set()
         self._reason: str | None = "not connected yet"
         self._is_down_logged = False
         self._noted_role, self._role_since = self.role, clock.now()
@@ -285,7 +287,8 @@ class Membership:
             "readers": self._readers(),
         }
         may_lead = own.may_lead and self._can_lead()
-        return Beat(own.process, self._last_term, may_lead, own.settings, json.dumps(detail))
+        text, known_term = json.dumps(detail), self._highest_term
+        return Beat(own.process, self._last_term, may_lead, own.settings, text, known_term)
 
     def _can_lead(self) -> bool:
         """A leader whose commands take too long, or that reaches no provider, gives way."""
@@ -296,8 +299,10 @@ class Membership:
         return self._round_trip_s <= COMMAND_S and now >= self._stands_back_until
 
     def _note_reply(self, reply: BeatReply, sent_at: float) -> None:
-        self._reply, knew = reply, set(self._members)
+        self._reply = reply
         self._round_trip_s = self._clock.monotonic() - sent_at
+        if not reply.is_broken:
+            self._known = set(reply.members)
         self.store_clock.set(reply.server_s)
         self._note_surplus(reply)
         self._members = {
@@ -308,11 +313,10 @@ class Membership:
         self._highest_term = max(self._highest_term, reply.term)
         self._note_up()
         if reply.standing == "leader":
-            self._note_lease(reply, sent_at, knew)
+            self._note_lease(reply, sent_at)
             return
         self._is_committed, self._found = False, None
-        if self._takeover:
-            self._takeover.cancel()
+        self._stop_takeover()
         if reply.standing == "excluded":
             self._exclude(reply.settings)
         elif self._round_trip_s > COMMAND_S:
@@ -322,31 +326,37 @@ class Membership:
         else:
             self._reason = "the leader is silent"
 
-    def _note_lease(self, reply: BeatReply, sent_at: float, knew: set[str]) -> None:
+    def _note_lease(self, reply: BeatReply, sent_at: float) -> None:
         self._lease_until = sent_at + LEASE_S - LEASE_MARGIN_S
+        if self._found is None or self._found.term != reply.term:
+            self._found, self._is_committed = self._takeover_of(reply), False
+            self._stop_takeover()
         if reply.is_full:
             self._is_committed = False
             self._reason = "the store is full"
             return
         self._reason = "the takeover is under way"
-        if self._found is None or self._found.term != reply.term:
-            self._found, self._is_committed = self._takeover_of(reply, knew), False
         if self._is_committed:
             self.bus.publish("leader", b"beat")
         elif self._takeover is None or self._takeover.done():
             self._takeover = asyncio.create_task(self._run_takeover(self._found), name="takeover")
 
-    def _takeover_of(self, reply: BeatReply, knew: set[str]) -> Takeover:
+    def _takeover_of(self, reply: BeatReply) -> Takeover:
         """After a loss of data this process's memory is the whole truth only if it led last, and
-        all others that it knew have confirmed that by their claims."""
+        all others that it knew have confirmed that by their claims: they know of no later term."""
         led_last = 0 < self._last_term == max(reply.highest_claim, self._last_term)
-        all_spoke = (knew - {self.identity.process}) <= set(reply.claims)
+        all_spoke = (self._known - {self.identity.process}) <= set(reply.claims)
         return Takeover(
             reply.term,
             log_is_complete=not reply.is_broken or (led_last and all_spoke),
             has_past=reply.term > 1 or reply.highest_claim > 0,
             last_life_s=reply.last_life_s,
         )
+
+    def _stop_takeover(self) -> None:
+        if self._takeover:
+            self._takeover.cancel()
+            self._takeover = None
 
     async def _run_takeover(self, found: Takeover) -> None:
         try:
@@ -357,7 +367,7 @@ class Membership:
         except Exception:
             log.exception("the takeover of the cluster failed")
             return
-        if is_done and self._reply and self._reply.standing == "leader":
+        if is_done and self._found is found:
             self._is_committed = True
             self._found = replace(found, log_is_complete=True)
             self._last_term = found.term

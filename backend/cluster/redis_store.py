@@ -6,10 +6,12 @@ failure of any of them ends all; `connect` opens them anew.
 
 import asyncio
 import json
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha1
 from typing import Any
 
@@ -35,14 +37,14 @@ from backend.cluster.store import (
 )
 from backend.storage.contract import SavedBlock
 
-#: The first keys of the script of a beat.
-BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born")
 #: Time limit of everything else: connecting, beats, messages, takeovers; in seconds.
 BACKGROUND_S = 1.0
 #: Fields of a hash that one command reads or writes.
 CHUNK = 2_000
 #: A silent subscription is looked after this often, in seconds.
 POLL_S = 0.5
+#: The first keys of the script of a beat.
+BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe")
 #: The only eviction policy under which the store does not delete calls.
 POLICY = "noeviction"
 
@@ -115,7 +117,7 @@ class RedisStore:
         reply = await self._script(
             scripts.BEAT,
             (*self._keys.of(*BEAT_KEYS), self._keys.members, self._keys.settings),
-            (*own, self._run_id, beat.detail, *times),
+            (*own, self._run_id, beat.detail, *times, beat.known_term),
             BACKGROUND_S,
         )
         return _beat_reply(reply)
@@ -144,15 +146,15 @@ class RedisStore:
             for tick, amount in amounts.items()
             for part in (_field(window, tick), amount)
         ]
-        keys, place = self._keys.of("lease", "calls_new"), "first"
+        keys, place, token = self._keys.of("lease", "calls_new"), "first", secrets.token_hex(8)
         for start in range(0, max(1, len(fields)), 2 * CHUNK):
             part = fields[start : start + 2 * CHUNK]
-            arguments = (process, place, *part)
+            arguments = (process, token, place, *part)
             if not await self._script(scripts.REWRITE, keys, arguments, BACKGROUND_S):
                 return False
             place = "next"
         keys = self._keys.of("lease", "calls_new", "calls", "whole", "life", "claims")
-        arguments = (process, self._run_id)
+        arguments = (process, self._run_id, token)
         return bool(await self._script(scripts.COMMIT, keys, arguments, BACKGROUND_S))
 
     async def delete_calls(self, keys: list[tuple[str, int]]) -> None:
@@ -254,7 +256,7 @@ class RedisStore:
         clients = self._clients
         task = asyncio.ensure_future(_within(time_s, work))
         self._running.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(partial(self._note_end, clients))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -268,17 +270,19 @@ class RedisStore:
         """What callers get for an error of these clients."""
         if clients is not self._clients:  # closed meanwhile: redis-py raises KeyError, for one
             return StoreUnavailable(CLOSED)
-        if isinstance(error, errors.OutOfMemoryError) or "OOM" in str(error):  # inside a script
+        if _is_full(error):
             return StoreFull("the server is full")
         if not isinstance(error, errors.RedisError | OSError | TimeoutError):
             return error
-        self.is_connected = False
         return StoreUnavailable(_reason(error))
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _note_end(self, clients: tuple[Redis, ...], task: asyncio.Task[Any]) -> None:
+        """A failure ends the connection even if nobody waits for the command any more: redis-py
+        would connect again without a word, maybe to a server that has lost data."""
         self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved: its caller may be gone
+        error = None if task.cancelled() else task.exception()
+        if error and not _is_full(error) and clients is self._clients:
+            self.is_connected = False
 
 
 def _is_caller_cancelled() -> bool:
@@ -289,6 +293,11 @@ def _is_caller_cancelled() -> bool:
 async def _within(time_s: float, work: Any) -> Any:
     async with asyncio.timeout(time_s):
         return await work
+
+
+def _is_full(error: BaseException) -> bool:
+    # The second: inside a script.
+    return isinstance(error, errors.OutOfMemoryError) or "OOM" in str(error)
 
 
 def _reason(error: Exception) -> str:

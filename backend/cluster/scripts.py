@@ -1,16 +1,21 @@
 """The Lua scripts of the shared store: each is one atomic step, and checks the lease itself.
 
-They run on Redis 6.2 and later and on Valkey 7.2 and later. A full server (`maxmemory`) refuses new
-data, and renews leases all the same: what must not fail comes first, the rest is called by `pcall`.
+They run on Redis 6.2 and later and on Valkey 7.2 and later. A full server (`maxmemory`) refuses a
+script's first write of new data, and renews leases all the same; after any write it lets all others
+through. So the first write of each script is one that a full server refuses.
 """
 
 #: By every process, every half second. Renews, acquires or reports the lease.
 BEAT = """
-local lease, term_key, life, whole, claims, born, members, settings = unpack(KEYS)
+local lease, term_key, life, whole, claims, born, probe, members, settings = unpack(KEYS)
 local me, last_term, may_lead, own_settings, run_id, detail = unpack(ARGV)
 local lease_ms, claim_ms, member_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local known_term = tonumber(ARGV[10])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local probed = redis.pcall('SET', probe, now, 'PX', lease_ms)
+local is_full = type(probed) == 'table' and probed.err and 1 or 0
 
 local holder = redis.call('GET', lease)
 if holder == me and may_lead == '1' then redis.call('PEXPIRE', lease, lease_ms)
@@ -25,7 +30,7 @@ for i = 1, #present, 2 do
 end
 local stored_settings = redis.call('GET', settings)
 if stored_settings ~= own_settings then
-  if stored_settings and others > 0 then
+  if stored_settings and (others > 0 or is_full == 1) then
     return {'excluded', now, 0, holder or '', 0, 0, 0, 0, 0, stored_settings, {}, present}
   end
   redis.pcall('SET', settings, own_settings)
@@ -34,35 +39,37 @@ redis.pcall('HSET', members, me, now .. '|' .. detail)
 
 local is_broken = redis.call('GET', whole) ~= run_id
 local last_life = tonumber(redis.call('GET', life) or '0') or 0
-local highest, all_claims, is_full, standing = 0, {}, 0, 'vacant'
+local highest, all_claims, standing = 0, {}, 'vacant'
 
 local function acquire()
-  local term = math.max(tonumber(redis.call('GET', term_key) or '0') or 0, highest,
-                        tonumber(last_term)) + 1
-  local kept = redis.pcall('SET', term_key, term)
-  if type(kept) == 'table' and kept.err then is_full = 1 return end
+  if is_full == 1 then return end
+  local term = math.max(tonumber(redis.call('GET', term_key) or '0') or 0, highest, known_term) + 1
+  redis.call('SET', term_key, term)
   redis.call('SET', lease, me, 'PX', lease_ms)
   redis.call('DEL', born)
   if is_broken then redis.call('DEL', whole) end
   holder, standing = me, 'leader'
 end
 
+if is_broken then
+  if not holder then
+    redis.pcall('HSET', claims, me, known_term)
+    redis.pcall('SET', born, now, 'NX', 'PX', 60000)
+  end
+  all_claims = redis.call('HGETALL', claims)
+  for i = 2, #all_claims, 2 do highest = math.max(highest, tonumber(all_claims[i]) or 0) end
+end
+
 if holder == me then standing = 'leader'
 elseif holder then standing = 'follower'
 elseif is_broken then
-  redis.pcall('HSET', claims, me, last_term)
-  redis.pcall('SET', born, now, 'NX', 'PX', 60000)
-  all_claims = redis.call('HGETALL', claims)
-  for i = 2, #all_claims, 2 do highest = math.max(highest, tonumber(all_claims[i]) or 0) end
   local waited = now - (tonumber(redis.call('GET', born) or '') or now)
   local may_go = waited >= claim_ms and tonumber(last_term) == highest
   if may_lead == '1' and (may_go or waited >= claim_ms + lease_ms) then acquire() end
 elseif may_lead == '1' then acquire() end
 
-if standing == 'leader' then
-  local kept = redis.pcall('SET', life, now)
-  if type(kept) == 'table' and kept.err then is_full = 1 end
-end
+-- Before the log is complete, the last sign of life is that of the leader before.
+if standing == 'leader' and not is_broken and is_full == 0 then redis.call('SET', life, now) end
 local term = tonumber(redis.call('GET', term_key) or '0') or 0
 return {standing, now, term, holder or '', redis.call('PTTL', lease), is_broken and 1 or 0,
         highest, last_life, is_full, '', all_claims, present}
@@ -75,11 +82,16 @@ for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """
 
-#: Writes a part of a new log beside the old one; the first part begins it.
+#: Writes a part of a new log beside the old one; the first part begins it. A part, or a COMMIT,
+#: that arrives late does not match the token of a rewriting that began since, and does nothing.
 REWRITE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] == 'first' then redis.call('DEL', KEYS[2]) end
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+if ARGV[3] == 'first' then
+  redis.call('HSET', KEYS[2], 'token', ARGV[2])
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], 'token', ARGV[2])
+elseif redis.call('HGET', KEYS[2], 'token') ~= ARGV[2] then return 0 end
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """
 
@@ -87,8 +99,10 @@ return 1
 COMMIT = """
 local lease, new_calls, calls, whole, life, claims = unpack(KEYS)
 if redis.call('GET', lease) ~= ARGV[1] then return 0 end
+if redis.call('HGET', new_calls, 'token') ~= ARGV[3] then return 0 end
 local time = redis.call('TIME')
 redis.call('SET', life, time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HDEL', new_calls, 'token')
 if redis.call('EXISTS', new_calls) == 1 then redis.call('RENAME', new_calls, calls)
 else redis.call('DEL', calls) end
 redis.call('SET', whole, ARGV[2])

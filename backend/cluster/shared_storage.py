@@ -71,10 +71,7 @@ class SharedStorage(Storage):
         return (await asyncio.shield(results))[0]
 
     async def _record(self, pool: Mapping[tuple[str, int], int]) -> bool:
-        stored = {
-            (window, self._tick(tick, to_store=True)): amount
-            for (window, tick), amount in pool.items()
-        }
+        stored = self._to_store(pool)
         try:
             is_recorded = await self._store.append(self._process, stored)
         except StoreUnavailable:
@@ -104,11 +101,12 @@ class SharedStorage(Storage):
 
     async def write_log(self, assumed: Mapping[tuple[str, int], int]) -> bool:
         """Adds calls that are assumed to have been made, and replaces the store's log by all."""
-        self._log.add(
-            {(window, self._tick(tick, to_store=True)): n for (window, tick), n in assumed.items()}
-        )
-        is_replaced = await self._store.replace_calls(self._process, self._log.copy())
-        if is_replaced:
+        calls = CallLog()
+        calls.join(self._log.copy())
+        calls.add(self._to_store(assumed))
+        is_replaced = await self._store.replace_calls(self._process, calls.copy())
+        if is_replaced:  # else the next attempt would assume them once more
+            self._log.join(calls.copy())
             self._start(self._complete_file(self._log.copy()))
         return is_replaced
 
@@ -139,7 +137,8 @@ class SharedStorage(Storage):
 
     async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
         await self._own.delete_before(minute, second, answers_before_s)
-        old = self._log.delete_before(minute, second)
+        ticks = self._tick(minute, to_store=True), self._tick(second, to_store=True)
+        old = self._log.delete_before(*ticks)
         if self._membership.leads and old:
             self._start(self._store.delete_calls(old))
 
@@ -172,6 +171,13 @@ class SharedStorage(Storage):
             for tick, amount in ticks.items():
                 other = self._tick(tick, to_store=to_store)
                 amounts[other] = amounts.get(other, 0) + amount
+        return converted
+
+    def _to_store(self, amounts: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        converted: dict[tuple[str, int], int] = {}
+        for (window, tick), amount in amounts.items():
+            key = window, self._tick(tick, to_store=True)
+            converted[key] = converted.get(key, 0) + amount
         return converted
 
     def _tick(self, tick: int, *, to_store: bool) -> int:

@@ -31,15 +31,16 @@ class StoreFull(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A process's sign of life. `last_term` is the last term that it led, 0 for none. A holder of
-    the lease gives it up without `may_lead`. `settings` must be equal in all processes; `detail`
-    describes it to the others."""
+    """A process's sign of life. `last_term` is the last term that it led, 0 for none, `known_term`
+    the highest that it knows of. A holder of the lease gives it up without `may_lead`. `settings`
+    must be equal in all processes; `detail` describes it to the others."""
 
     process: str
     last_term: int
     may_lead: bool
     settings: str
     detail: str
+    known_term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class BeatReply:
 
     `server_s`: the store's clock (epoch seconds). `holder` has the lease for another
     `lease_left_s`. `is_broken`: the log of calls may lack some, as the server lost data or was
-    replaced. `claims`: the last terms of those who spoke since; `highest_claim` is the largest.
+    replaced. `claims`: the highest terms known to those who spoke since; `highest_claim` is the
+    largest.
     `last_life_s`: the last sign of life of a leader before this beat, 0 if unknown. `settings`:
     those of the running processes, which differ. `members`: details by process.
     """
