@@ -36,6 +36,7 @@ FIXED = {
     "Hosts._order": "hosts of the settings",
     "RollingRestart._old": "workers of the settings",
     "SavedBlocks._known": "providers and keys of the settings",
+    "Membership._known": "processes of the cluster",
     "Membership._members": "processes of the cluster",
     "MessageBus._handlers": "channels",
     "MinuteLog._amounts": "minutes of the period",

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from backend.clock import Clock
 from backend.cluster.store import (
     CLAIM_S,
+    COMMAND_S,
     LEASE_S,
     MEMBER_S,
     Beat,
@@ -27,7 +28,7 @@ from backend.storage.contract import SavedBlock
 R = TypeVar("R")
 
 #: As in backend/cluster/redis_store.py.
-COMMAND_S, BACKGROUND_S = 0.25, 1.0
+BACKGROUND_S = 1.0
 BORN_MS = 60_000
 CHUNK = 50
 
@@ -203,8 +204,9 @@ class FakeServer:
         return True
 
     def release(self, process: str) -> None:
-        self.data.members.pop(process, None)
-        if self.holder == process:
+        for member in [one for one in self.data.members if one.startswith(process)]:
+            del self.data.members[member]
+        if self.holder.startswith(process) and self.holder:
             self.data.lease = None
             self.publish("leader", process.encode() + b"\nvacant")
 

@@ -30,7 +30,8 @@ from tests.walk import stub_adapter
 
 SIZE = 3
 PERIOD_S = 20.0
-DEADLINE_S = 3.5
+#: As PROVIDER_TIMEOUT: the calls of a process end by then, so that the log has them late enough.
+DEADLINE_S = 3.0
 #: 57 usable calls: 45 of the pool and 4 for each process; 4 usable calls, all of the pool.
 LIMITS = {"plenty": 60, "scarce": 5}
 SPECS = tuple(
@@ -100,7 +101,7 @@ class NotingStorage(SharedStorage):
     runs: asyncio.Event
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
-        pool = any(SHARE_MARK not in window and amount > 0 for (window, _), amount in amounts.items())
+        pool = any(SHARE_MARK not in window for window, _ in amounts)
         is_recorded = await super().add_calls(amounts, now_s)
         _RECORDED.set((pool, self.process.clock.monotonic()))
         if pool and is_recorded and self.process.is_fenced:
@@ -162,9 +163,11 @@ class Process:
         membership, world = self.membership, self.world
         await membership.connect()
         limits = ClusterLimits(
-            lambda: membership.leads, lambda: membership.may_call, SIZE, self.worker
+            lambda: membership.leads, lambda: membership.has_share, SIZE, self.worker
         )
-        storage = NotingStorage(world.files[self.worker], membership, self.clock, writes_answers=False)
+        storage = NotingStorage(
+            world.files[self.worker], membership, self.clock, writes_answers=False
+        )
         storage.process, storage.runs = self, asyncio.Event()
         storage.runs.set()
         self.storage = storage
@@ -274,7 +277,7 @@ class World:
 
     async def start(self, worker: int) -> None:
         process = Process(self, worker, next(self._numbers))
-        process.store.fate = lambda command: self.fate(command)
+        process.store.fate = self.fate
         await process.start()
         self.processes[worker] = process
 
@@ -287,7 +290,7 @@ class World:
 
     def count(self, call: Counted) -> None:
         self.counted.append(call)
-        recent = [one for one in self.in_period(call.account)]
+        recent = self.in_period(call.account)
         pool = sum(one.is_of_pool for one in recent)
         own = sum(not one.is_of_pool and one.worker == call.worker for one in recent)
         account, at = call.account, f"at {call.at:.2f}"

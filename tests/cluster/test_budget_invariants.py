@@ -11,17 +11,15 @@ from functools import cache
 
 import pytest
 
-from backend.cluster.membership import Membership
 from backend.cluster.store import LEASE_S
-from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.settings import Configuration, load_configuration
-from tests.cluster.fake_store import Data, Fate, FakeServer
+from tests.cluster.fake_store import Data, Fate
 from tests.cluster.processes import PERIOD_S, SIZE, SPECS, World
 from tests.cluster.virtual_loop import run
 
 #: Virtual seconds of a walk.
 WALK_S = 150.0
-SEEDS = range(12)
+SEEDS = range(8)
 
 
 @cache

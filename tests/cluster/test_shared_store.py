@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 import redis
@@ -44,9 +43,10 @@ class Bench:
 
     def wipe(self) -> None:
         if self.real is None:
-            return self.fake.wipe()
-        with self.admin() as admin:
-            admin.flushall()
+            self.fake.wipe()
+        else:
+            with self.admin() as admin:
+                admin.flushall()
 
     def fill(self, *, is_full: bool) -> None:
         if self.real is None:

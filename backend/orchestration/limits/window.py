@@ -97,11 +97,14 @@ class CallWindow(ABC):
             self._count(amount, now)
         elif amount:
             self._note_unsaved(tick, -amount)
+            if not self._unsaved.get(tick):  # released before it was saved
+                self._unsaved.pop(tick, None)
 
     def unsaved(self) -> dict[int, int]:
-        """Amounts by tick since the last call of this method, to be added to the store."""
+        """Amounts by tick since the last call of this method, to be added to the store. One of 0
+        is a call in the place of another: it may only be made if the store accepts it, too."""
         unsaved, self._unsaved = self._unsaved, {}
-        return {tick: amount for tick, amount in unsaved.items() if amount}
+        return unsaved
 
     def _amount(self, cost: Cost) -> int:
         return cost.weight if self._window.unit == "weight" else cost.requests

@@ -93,6 +93,18 @@ async def test_a_call_that_was_not_sent_is_released_at_its_minute(clock: ManualC
     assert opened(clock, store)[0].quotas()[0].used == 0
 
 
+async def test_a_call_in_the_place_of_a_released_one_is_asked_for_too(clock: ManualClock) -> None:
+    """The sum does not change. A store that other processes share may refuse the call."""
+    store = Store()
+    guard, ledger = opened(clock, store)
+    released = take(guard)
+    await ledger.save()
+    guard.settle(released, was_sent=False, may_have_succeeded=True)
+    take(guard)
+    await ledger.save()
+    assert store.told == [{KEY: 1}, {KEY: 0}]
+
+
 async def test_a_call_released_at_once_costs_no_write(clock: ManualClock) -> None:
     store = Store()
     guard, ledger = opened(clock, store)
