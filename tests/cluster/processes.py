@@ -186,7 +186,7 @@ class Process:
             endpoint = self.factory.build(spec)._executor.keyless
             assert endpoint
             self.endpoints[spec.name] = endpoint
-        JoinedCluster(membership, storage, limits, self.clock).take_over_with(self.factory)
+        JoinedCluster(membership, storage, limits, self.clock, 1).take_over_with(self.factory)
         take_over = membership.take_over
 
         async def noted(takeover: Any) -> bool:
