@@ -1,7 +1,7 @@
 """The ASGI application: its routers, the edge in front of them, and what both share."""
 
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 from typing import Any
@@ -21,6 +21,7 @@ from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.edge.shared_limits import key_of, sharing
+from api.facades.mcp import route as mcp
 from api.openapi import openapi_document
 from api.routes import (
     gas,
@@ -48,6 +49,8 @@ from backend.settings import Configuration, Settings
 
 #: The routes of the categories.
 DATA = (market, ohlc, news, sentiment, gas, global_market)
+#: The routers of each facade, by its name in the setting.
+FACADES: Mapping[str, Sequence[APIRouter]] = {"mcp": (mcp.router,)}
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 
@@ -106,6 +109,9 @@ def create_app(
     for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)
     app.include_router(pages.router)
+    for name in configuration.gateway.facades:
+        for router in FACADES[name]:
+            app.include_router(router)
     app.state.stream_times = StreamTimes()
     app.openapi = lambda: openapi_document(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
@@ -151,7 +157,7 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     headers = ResponseHeaders(origins, limits.policy)
     cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
     access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy)
-    app.state.keys = keys
+    app.state.keys, app.state.origins = keys, origins
     app.state.responder = Responder(cache, is_private=bool(keys))
     app.edge = Edge(
         # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's own, with groups, keys, headers and real examples."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 
 from api.edge.path_policies import Access, PathPolicies
 from api.edge.problems import PROBLEM
-from api.routes.schemas import Problem
+from api.routes.schemas import FACADE_TAG, Problem
 
 #: Responses of gateways in front of the tests' providers, by path, media type and error code.
 #: `python -m tests.api.examples` writes the file.
@@ -38,6 +39,7 @@ TAGS = [
     },
     {"name": "stream", "description": PROTOCOL.read_text(encoding="utf-8")},
     {"name": "operations", "description": "State of the gateway and its providers."},
+    {"name": FACADE_TAG, "description": "Protocols that other programs already speak."},
 ]
 #: A description and a value of each response header.
 HEADERS = {
@@ -88,6 +90,7 @@ STATUS_HEADERS = {
     "307": ("Location",),
     **dict.fromkeys(CLOSING, ("Connection",)),
 }
+LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 #: A description and a value of each request header.
 REQUEST_HEADERS = {
     "X-Request-Id": (
@@ -99,7 +102,7 @@ REQUEST_HEADERS = {
 
 
 def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
-    """The document. It is made once: nothing in it depends on settings."""
+    """The document. It is made once: of the settings it depends only on FACADES."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -112,6 +115,7 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
         document["components"]["schemas"] |= schema.pop("$defs", {})
         document["components"]["schemas"]["Problem"] = schema
         _add_headers(document, policies)
+        _add_facade_headers(document)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
         # Relative to the document's own URL, so that it is right behind any proxy.
         document["servers"] = [{"url": "./", "description": "this gateway"}]
@@ -121,12 +125,21 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
+def _operations(document: dict[str, Any], *, of_facades: bool) -> Iterator[tuple[str, Any]]:
+    """Paths and operations: those of facades, or all others."""
     for path, methods in document["paths"].items():
-        for parameter in methods["get"].get("parameters", ()):
+        for operation in methods.values():
+            if (FACADE_TAG in operation.get("tags", ())) is of_facades:
+                yield path, operation
+
+
+def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
+    """The routes of facades bring their own."""
+    for path, operation in _operations(document, of_facades=False):
+        for parameter in operation.get("parameters", ()):
             if parameter["required"]:  # filled in by Swagger UI, so that "Try it out" works at once
                 parameter["example"] = parameter["schema"]["examples"][0]
-        responses = methods["get"]["responses"]
+        responses = operation["responses"]
         answers = dict(examples.get(path, {}))
         for code, problem in answers.pop(PROBLEM, {}).items():
             if (response := responses.get(str(problem["status"]))) is not None:
@@ -137,8 +150,8 @@ def _add_examples(document: dict[str, Any], examples: dict[str, Any]) -> None:
 
 
 def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
-    for path, methods in document["paths"].items():
-        responses = methods["get"]["responses"]
+    for path, operation in _operations(document, of_facades=False):
+        responses = operation["responses"]
         is_probe = policies.access(path) is Access.PROBE
         if is_probe:
             for status in ("401", "429", *CLOSING):
@@ -149,7 +162,7 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
         )
         for status, response in responses.items():
             response["headers"] = _headers(status, response, is_data, is_probe)
-        parameters = methods["get"].setdefault("parameters", [])
+        parameters = operation.setdefault("parameters", [])
         for name, (text, example) in REQUEST_HEADERS.items():
             if is_data or name == "X-Request-Id":
                 schema = {"type": "string", "examples": [example]}
@@ -157,12 +170,19 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
                 parameters.append({**header, "schema": schema})
 
 
+def _add_facade_headers(document: dict[str, Any]) -> None:
+    for _, operation in _operations(document, of_facades=True):
+        for status, response in operation["responses"].items():
+            names = ["X-Request-Id", *STATUS_HEADERS.get(status, ()), *LIMIT_HEADERS]
+            response["headers"] = {name: _header(*HEADERS[name]) for name in names}
+
+
 def _headers(
     status: str, response: dict[str, Any], is_data: bool, is_probe: bool
 ) -> dict[str, Any]:
     names = ["X-Request-Id"]
     if not is_probe:  # which has no Retry-After: it is unknown when it will be ready
-        names += [*STATUS_HEADERS.get(status, ()), "RateLimit", "RateLimit-Policy"]
+        names += [*STATUS_HEADERS.get(status, ()), *LIMIT_HEADERS]
     names += DATA_HEADERS.get(status, ()) if is_data else ()
     names += ["X-Accel-Buffering"] if "text/event-stream" in response.get("content", {}) else []
     headers = {name: _header(*HEADERS[name]) for name in names}

@@ -41,6 +41,7 @@ ProxyCount = Annotated[int, Field(ge=0, le=10), _parsed(forms.parse_proxy_count)
 Folder = Annotated[Path, _parsed(forms.parse_folder)]
 OptionalPath = Annotated[Path | None, _parsed(lambda text: text or None)]
 Limits = Annotated[tuple[CallLimit, ...], NoDecode, _parsed(forms.parse_limits)]
+Facades = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_facades)]
 Origins = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_origins)]
 GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(forms.parse_gateway_keys)]
 ProviderKey = Annotated[SecretStr | None, _parsed(forms.parse_provider_key)]
@@ -133,6 +134,9 @@ class Settings(_EnvironmentSettings):
     trust_proxy: ProxyCount = 0
     #: Origins that browsers may call from; *: all.
     cors_origins: Origins = ("*",)
+
+    #: Protocols of other services that are spoken, by name.
+    facades: Facades = forms.FACADES
 
     #: Largest number of stream clients, by WebSocket and SSE together.
     ws_max_clients: int = Field(1_000, ge=1, le=100_000)

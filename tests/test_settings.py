@@ -8,14 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from backend.environment import SettingsError
-from backend.environment.forms import CallLimit, parse_limits
+from backend.environment.forms import FACADES, CallLimit, parse_limits
 from backend.environment.network import NETWORK_VARIABLES
 from backend.settings import Configuration, ProviderSettings, load_configuration
 
 PROVIDERS = ("coingecko_pro", "coingecko_free", "binance")
 OWN_VARIABLES = """HOST PORT LOG_DIR LOG_LEVEL CACHE_TTL_MARKET CACHE_TTL_OHLC MAX_STALE_MARKET
 MAX_STALE_OHLC REQUEST_DEADLINE PROVIDER_TIMEOUT COOLDOWN COOLDOWN_MAX CORS_ORIGINS
-GATEWAY_API_KEYS CLIENT_RATE_LIMIT TRUST_PROXY REDIS_URL WORKERS CLUSTER_NAME
+GATEWAY_API_KEYS CLIENT_RATE_LIMIT TRUST_PROXY FACADES REDIS_URL WORKERS CLUSTER_NAME
 CLUSTER_SIZE CLUSTER_LEAD STATE_PATH""".split()
 PROVIDER_VARIABLES = [
     f"{name.upper()}_{field}"
@@ -58,6 +58,7 @@ def refusal() -> str:
         ("cooldown", 30),
         ("cooldown_max", 300),
         ("cors_origins", ("*",)),
+        ("facades", FACADES),
     ],
 )
 def test_the_defaults_are_the_contracts(field: str, expected: object) -> None:
@@ -97,6 +98,31 @@ def test_every_own_setting_is_read_from_the_environment(
     monkeypatch.setenv(variable, text)
     expected = expected or ("https://a.example", "https://b.example")
     assert getattr(load().gateway, variable.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("mcp", ("mcp",)),
+        (" MCP, mcp ", ("mcp",)),
+        (",".join(FACADES), FACADES),
+    ],
+)
+def test_facades_are_a_list_of_names(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("FACADES", text)
+    assert load().gateway.facades == expected
+
+
+def test_an_unknown_facade_stops_the_start_with_a_line_that_lists_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FACADES", "mcp,gopher")
+    listed = ", ".join(FACADES)
+    assert refusal() == f"FACADES: must be empty or a comma-separated list of {listed}"
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -4,9 +4,10 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,8 +34,19 @@ MAX_PARAMETERS = 256
 #: Digits of the longest Content-Length that is read as a number.
 MAX_LENGTH_DIGITS = 12
 #: Response headers that a page from another origin may read.
-EXPOSED = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Cache", "X-Request-Id")
-METHODS = ("GET", "HEAD")
+EXPOSED = (
+    "Age",
+    "ETag",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Cache",
+    "X-Request-Id",
+    "X-Source",
+    "X-Stale-Reason",
+)
+#: Names of this machine, as an origin has them.
+LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class GatewayKeys:
@@ -79,10 +91,6 @@ class AllowedOrigins:
     def __init__(self, origins: Sequence[str]) -> None:
         self._allows_all = "*" in origins
         self._origins = frozenset(origins)
-        # Starlette's middleware answers preflights; it is no layer here, so its app is not called.
-        self._cors = CORSMiddleware(
-            Response(), allow_origins=origins, allow_methods=METHODS, allow_headers=["*"]
-        )
         self._expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
 
     def headers(self, origin: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
@@ -95,23 +103,44 @@ class AllowedOrigins:
             return self._expose, (b"access-control-allow-origin", origin)
         return (self._expose,)
 
-    def preflight(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to a preflight; None for any other request."""
+    def preflight(self, scope: Scope, headers: Headers, methods: Sequence[str]) -> Response | None:
+        """The answer to a preflight of a path with these methods; None for any other request."""
         is_preflight = (
             scope["method"] == "OPTIONS"
             and "origin" in headers
             and "access-control-request-method" in headers
         )
-        return self._cors.preflight_response(headers) if is_preflight else None
+        if not is_preflight:
+            return None
+        # Starlette's middleware answers preflights; it is no layer here, so its app is not called.
+        origins = ["*"] if self._allows_all else sorted(self._origins)
+        cors = CORSMiddleware(
+            Response(), allow_origins=origins, allow_methods=methods, allow_headers=["*"]
+        )
+        return cors.preflight_response(headers)
 
     def admits_websocket(self, headers: Headers) -> bool:
         """Whether the handshake comes from an allowed origin, from ours, or not from a page."""
         origin = headers.get("origin")
         if origin is None or self._allows_all or origin in self._origins:
             return True
-        # The scheme is not compared: behind an unknown TLS proxy it differs from the page's.
-        host = headers.get("host")
-        return bool(host and origin.endswith(f"://{host}"))
+        return _is_same_host(origin, headers)
+
+    def names(self, origin: str, headers: Headers) -> bool:
+        """Whether this origin is listed, ours, or one of this machine. `*` names none: a page
+        anywhere could use a gateway that only its reader's machine can reach."""
+        if origin in self._origins - {"*"} or _is_same_host(origin, headers):
+            return True
+        try:
+            return urlsplit(origin).hostname in LOCAL
+        except ValueError:
+            return False
+
+
+def _is_same_host(origin: str, headers: Headers) -> bool:
+    # The scheme is not compared: behind an unknown TLS proxy it differs from the page's.
+    host = headers.get("host")
+    return bool(host and origin.endswith(f"://{host}"))
 
 
 def has_too_many_parameters(scope: Scope) -> bool:
@@ -154,8 +183,9 @@ class AccessControl:
         route: a refusal, or the answer to a preflight. Preflights need no key, since browsers send
         none with them; health probes of the platform need none and have no limit.
         """
-        access = self.policies.access(route_path(scope))
-        preflight = self.origins.preflight(scope, headers)
+        path = route_path(scope)
+        access = self.policies.access(path)
+        preflight = self.origins.preflight(scope, headers, self.policies.methods(path))
         if access is Access.PROBE and not has_too_many_parameters(scope):
             return None, preflight
         verdict = self.charge(scope)
@@ -181,7 +211,7 @@ class AccessControl:
         access = self.policies.access(route_path(scope))
         return (
             (verdict is None or verdict.passes)
-            and (access is not Access.KEY or self.keys.admits(headers))
+            and (access is not Access.KEY or self._has_key(scope, headers))
             and self.origins.admits_websocket(headers)
         )
 
@@ -213,10 +243,21 @@ class AccessControl:
                 headers={"Retry-After": str(wait_s)},
                 retry_after_seconds=wait_s,
             )
-        if access is Access.KEY and not self.keys.admits(headers):
+        if access is Access.KEY and not self._has_key(scope, headers):
             detail = "send one of the gateway's keys as X-API-Key, or as Authorization: Bearer"
             return problem(request, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
         return None
+
+    def _has_key(self, scope: Scope, headers: Headers) -> bool:
+        """In the usual places, or in those of the path's dialect."""
+        if self.keys.admits(headers):
+            return True
+        places = self.policies.key_places(route_path(scope))
+        sent = [headers.get(name, "") for name in places.headers]
+        if places.parameters:
+            query = QueryParams(scope["query_string"])
+            sent += [key for name in places.parameters for key in query.getlist(name)]
+        return any(self.keys.is_valid(key) for key in sent if key)
 
     def _read_scheme(self, scope: Scope, headers: Headers) -> None:
         if self.trusted_proxies and headers.get("x-forwarded-proto") == "https":

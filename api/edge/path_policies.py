@@ -1,8 +1,9 @@
 """What routers declare of their paths to the edge, which acts before a route is found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -21,6 +22,22 @@ class Access(Enum):
 
 
 RenderError = Callable[[ProblemDetails], Response]
+T = TypeVar("T")
+
+#: The methods of a path that declares none.
+READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlaces:
+    """Headers and query parameters, by lower-case names, that may carry a gateway key besides
+    `X-API-Key` and `Authorization: Bearer`."""
+
+    headers: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+USUAL_PLACES = KeyPlaces()
 
 
 class GatewayRouter(APIRouter):
@@ -28,6 +45,7 @@ class GatewayRouter(APIRouter):
 
     `access` holds for each of its paths. `render_error` makes the responses for all errors under
     its prefix: the edge's refusals, unknown paths, errors of routes, and failures of the server.
+    `key_places` are further places of a gateway key under its prefix.
     """
 
     def __init__(
@@ -35,11 +53,13 @@ class GatewayRouter(APIRouter):
         *,
         access: Access = Access.KEY,
         render_error: RenderError | None = None,
+        key_places: KeyPlaces = USUAL_PLACES,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.access = access
         self.render_error = render_error
+        self.key_places = key_places
 
 
 class PathPolicies:
@@ -50,6 +70,9 @@ class PathPolicies:
         self._public_prefixes: tuple[str, ...] = ()
         self._locked: list[str] = []
         self._renderers: dict[str, RenderError] = {}
+        self._key_places: dict[str, KeyPlaces] = {}
+        #: Of the paths that take other methods than GET.
+        self._methods: dict[str, tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<PathPolicies {len(self._access)} paths, {len(self._renderers)} renderers>"
@@ -58,23 +81,27 @@ class PathPolicies:
         """A plain router is locked. `prefix` comes before the router's own.
 
         Raises ValueError for a declaration that would unlock another router's path, or every path,
-        and for one that would render the errors of every path.
+        and for a dialect of every path.
         """
-        access, render_error = Access.KEY, None
-        if isinstance(router, GatewayRouter):
-            access, render_error = router.access, router.render_error
+        own = router if isinstance(router, GatewayRouter) else GatewayRouter()
         for route in router.routes:
             if path := getattr(route, "path", ""):
-                self._declare_path(f"{prefix}{path}", access)
+                self._declare_path(f"{prefix}{path}", own.access)
+                methods = sorted(getattr(route, "methods", None) or READING)
+                if not set(methods) <= set(READING):
+                    self._methods[f"{prefix}{path}"] = tuple(methods)
         for path in self._locked:
             if self.access(path) is not Access.KEY:
                 raise ValueError(f"{path} is locked, but a public path includes it")
-        if render_error is not None:
-            if not (prefix + router.prefix).strip("/"):
-                raise ValueError("a router that renders errors must have a prefix")
-            declared = {**self._renderers, prefix + router.prefix: render_error}
-            longest_first = sorted(declared.items(), key=lambda item: -len(item[0]))
-            self._renderers = dict(longest_first)
+        if own.render_error is not None or own.key_places != USUAL_PLACES:
+            self._declare_dialect(prefix + router.prefix, own)
+
+    def _declare_dialect(self, prefix: str, router: GatewayRouter) -> None:
+        if not prefix.strip("/"):
+            raise ValueError("a router with a dialect must have a prefix")
+        if router.render_error is not None:
+            self._renderers[prefix] = router.render_error
+        self._key_places[prefix] = router.key_places
 
     def _declare_path(self, path: str, access: Access) -> None:
         """With parameters in it: all paths that begin like it."""
@@ -97,10 +124,20 @@ class PathPolicies:
 
     def renderer(self, path: str) -> RenderError:
         """By the longest declared prefix of whole segments."""
-        for prefix, render_error in self._renderers.items():
-            if path == prefix or path.startswith(f"{prefix}/"):
-                return render_error
-        return problem_json
+        return _by_prefix(self._renderers, path) or problem_json
+
+    def key_places(self, path: str) -> KeyPlaces:
+        """By the longest declared prefix of whole segments."""
+        return _by_prefix(self._key_places, path) or USUAL_PLACES
+
+    def methods(self, path: str) -> tuple[str, ...]:
+        """Those that pages of other origins may ask for."""
+        return self._methods.get(path, READING)
+
+
+def _by_prefix(declared: Mapping[str, T], path: str) -> T | None:
+    found = [one for one in declared if path == one or path.startswith(f"{one}/")]
+    return declared[max(found, key=len)] if found else None
 
 
 def route_path(scope: Scope) -> str:

@@ -43,6 +43,7 @@ ERRORS = {
     "internal_error": (500, "Internal error"),
     "upgrade_required": (426, "WebSocket upgrade required"),
     "unauthorized": (401, "API key required"),
+    "forbidden_origin": (403, "Origin not allowed"),
     "rate_limited": (429, "Client rate limit reached"),
     "uri_too_long": (414, "URL too long"),
     "headers_too_large": (431, "Headers too large"),
@@ -189,7 +190,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code = "method_not_allowed" if error.status_code == 405 else "not_found"
     headers = {name.lower(): text for name, text in (error.headers or {}).items()}
     if code == "method_not_allowed":
-        headers["allow"] = "GET, HEAD"
+        headers["allow"] = headers.get("allow", "GET").replace("GET", "GET, HEAD")
     return problem(request, code, f"{request.method} {request.scope['path']}", headers=headers)
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from api.edge.problems import PROBLEM, STATUS, TITLES
 
+#: The group of all facades in the document.
+FACADE_TAG = "Drop-in"
 #: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
 EDGE_ERRORS = (
     "unauthorized",

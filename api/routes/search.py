@@ -12,12 +12,9 @@ from api.routes.parameters import TableFormat
 from api.routes.responder import gateway_of, responder_of
 from api.routes.schemas import PROVIDER_ERRORS, documented
 from backend.errors import InvalidParameter
-from backend.services.market.coin_names import Found
+from backend.services.market.coin_names import SEARCH_UNITS, Found
 
 router = checked_router("market")
-
-#: Units of a client's limit for one search: it reads the names of all coins, for some ms.
-UNITS = 2
 
 
 @router.get(
@@ -42,7 +39,7 @@ async def search_coins(
     names = gateway_of(request).names
     answer, listed = await names.to_search()
     selection = "search", q, limit, format, listed.refresh_ids
-    account_of(request.scope).charge(UNITS - 1)
+    account_of(request.scope).charge(SEARCH_UNITS - 1)
     page = partial(names.search, answer.data, listed, q, limit)
     return await responder_of(request).respond(
         request, answer, selection, page, encoder(format, Found), is_slow=True

@@ -20,6 +20,8 @@ _LIMIT = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,4})\s*)?(second|minute|hour|day|
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")
 _PROVIDER_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _GATEWAY_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+#: Protocols of other services that the gateway speaks.
+FACADES = ("mcp",)
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 _SCHEMES = ", ".join(REDIS_SCHEMES)
 _DATABASE = re.compile(r"(/(\d{1,3})?)?")
@@ -119,6 +121,14 @@ def parse_origins(text: str) -> tuple[str, ...]:
     if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("must be * or a comma-separated list of origins like https://my.example")
     return origins
+
+
+def parse_facades(text: str) -> tuple[str, ...]:
+    """Each once, in the order of FACADES; empty gives none."""
+    names = [name.lower() for name in _items(text)]
+    if not set(names) <= set(FACADES):
+        raise ValueError(f"must be empty or a comma-separated list of {', '.join(FACADES)}")
+    return tuple(name for name in FACADES if name in names)
 
 
 def parse_log_level(text: str) -> str:

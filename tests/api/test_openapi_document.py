@@ -16,7 +16,7 @@ from api.stream.commands import auth_key, parse_command
 from api.stream.protocol import RECONNECT_AFTER_MS, error, frame
 from tests.api.conftest import Serve
 from tests.api.examples import collected
-from tests.api.openapi_document import DOCUMENT, document
+from tests.api.openapi_document import DOCUMENT, document, own_paths
 from tests.api.refusals import refused
 from tests.clocks import EPOCH, ManualClock
 from tests.world.server import World
@@ -66,7 +66,7 @@ NEEDED = {
 def requests() -> list[Any]:
     """Each path as it is, and with each example of each parameter: path, parameters, headers."""
     found = []
-    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+    for path, methods in own_paths(json.loads(DOCUMENT.read_bytes())).items():
         examples: list[tuple[dict[str, str], dict[str, str]]] = [({}, {})]
         for parameter in methods["get"].get("parameters", ()):
             for example in parameter["schema"]["examples"]:
@@ -136,7 +136,7 @@ async def test_errors_have_the_described_headers(
 
 
 def test_each_status_has_examples_of_exactly_its_codes() -> None:
-    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+    for path, methods in own_paths(json.loads(DOCUMENT.read_bytes())).items():
         for status, response in methods["get"]["responses"].items():
             if int(status) >= 400:
                 said = re.findall(r"`(\w+)`", response["description"])
@@ -158,7 +158,7 @@ async def test_the_examples_are_current(surroundings: pytest.MonkeyPatch) -> Non
 
 
 def test_every_response_has_an_example() -> None:
-    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+    for path, methods in own_paths(json.loads(DOCUMENT.read_bytes())).items():
         for response in methods["get"]["responses"].values():
             for media, content in response.get("content", {}).items():
                 assert "example" in content or "examples" in content, (path, media)
@@ -196,7 +196,7 @@ def stream_frames(*ops: str) -> list[Any]:
 
 
 def test_every_header_has_a_description_and_an_example() -> None:
-    for path, methods in json.loads(DOCUMENT.read_bytes())["paths"].items():
+    for path, methods in own_paths(json.loads(DOCUMENT.read_bytes())).items():
         for answer in methods["get"]["responses"].values():
             for name, header in answer["headers"].items():
                 assert header["description"], (path, name)

@@ -138,6 +138,7 @@ async def test_the_openapi_document_describes_routes_and_errors(reader: httpx.As
         "/metrics",
         "/healthz",
         "/readyz",
+        "/mcp",
     }
     problem = document["components"]["schemas"]["Problem"]
     assert set(problem["required"]) >= {"type", "title", "status", "detail", "code"}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message
 
-from api.edge.path_policies import Access, GatewayRouter, PathPolicies
+from api.edge.path_policies import Access, GatewayRouter, KeyPlaces, PathPolicies
 from api.edge.problems import ProblemDetails
 from api.hf_unified_server import Application, create_app
 from api.routes.checked_routes import CheckedRoute
@@ -124,6 +124,8 @@ def test_no_router_unlocks_or_renders_every_path() -> None:
         PathPolicies().declare(everything)
     with pytest.raises(ValueError, match="must have a prefix"):
         PathPolicies().declare(GatewayRouter(render_error=as_dialect), "/")
+    with pytest.raises(ValueError, match="must have a prefix"):
+        PathPolicies().declare(GatewayRouter(key_places=KeyPlaces(("x-cg-demo-api-key",))))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,37 @@ def test_the_longest_prefix_renders() -> None:
     assert policies.renderer("/a/b/c") is inner.render_error
     assert policies.renderer("/a/c") is as_dialect
     assert repr(policies) == "<PathPolicies 0 paths, 2 renderers>"
+
+
+async def test_a_dialect_has_its_own_places_for_a_key(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    places = KeyPlaces(("x-demo-key",), ("demo_key",))
+    router = GatewayRouter(prefix="/dialect/v1", key_places=places)
+    router.add_api_route("/price", lambda: "btc")
+    async with serving(world, surroundings, router, GATEWAY_API_KEYS=KEY) as client:
+        path = "/dialect/v1/price"
+        for query, headers in (
+            ("", {"X-Demo-Key": KEY}),
+            (f"?demo_key={KEY}", {}),
+            (f"?demo_key=&demo_key={KEY}", {"X-Demo-Key": "wrong-key"}),
+            ("", {"X-API-Key": KEY}),
+        ):
+            answer = await client.get(f"{path}{query}", headers=headers)
+            assert answer.status_code == 200, (query, headers)
+        assert (await client.get(f"{path}?demo_key=wrong-key")).status_code == 401
+        assert (await client.get(path, headers={"Demo-Key": KEY})).status_code == 401
+        other = await client.get(f"/api/gas?demo_key={KEY}", headers={"X-Demo-Key": KEY})
+        assert other.status_code == 401
+
+
+def test_methods_are_those_that_a_path_declares() -> None:
+    policies, router = PathPolicies(), GatewayRouter(prefix="/dialect")
+    router.add_api_route("/message", lambda: "", methods=["POST"])
+    router.add_api_route("/price", lambda: "")
+    policies.declare(router)
+    assert policies.methods("/dialect/message") == ("POST",)
+    assert policies.methods("/dialect/price") == policies.methods("/nothing") == ("GET", "HEAD")
 
 
 async def test_a_websocket_of_a_new_prefix_is_locked_by_default(

@@ -75,6 +75,24 @@ async def test_grafana(gateway: Gateway) -> None:
         assert price > 0
 
 
+async def test_an_assistant(gateway: Gateway) -> None:
+    """As a client of the revisions with a handshake: it opens, lists, and calls a tool."""
+    (server,) = json.loads(recipe("mcp"))["mcpServers"].values()
+    assert server["type"] == "http"
+    path = server["url"].partition(ADDRESS)[2]
+
+    async def asked(method: str, **params: Any) -> Any:
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return (await gateway.client.post(path, json=message)).json()["result"]
+
+    version = "2025-11-25"
+    assert (await asked("initialize", protocolVersion=version))["protocolVersion"] == version
+    assert len((await asked("tools/list"))["tools"]) == 7
+    answer = await asked("tools/call", name="get_prices", arguments={"symbols": ["BTC"]})
+    (row,) = json.loads(answer["content"][0]["text"])["rows"]
+    assert (row["id"], row["price"] > 0) == ("bitcoin", True)
+
+
 def home_assistant() -> tuple[str, dict[str, Any]]:
     """The path that is asked, and the sensor."""
     (resource,) = yaml.safe_load(recipe("home-assistant"))["rest"]

@@ -17,6 +17,8 @@ from backend.services.market.symbols import LONGEST_SYMBOL, CoinDirectory, Resol
 from backend.services.page import Page
 
 EXACT = 1
+#: Units of a client's limit for one search: it reads the names of all coins, for some ms.
+SEARCH_UNITS = 2
 #: Interval at which a list that has expired is asked for again without a reader, in seconds.
 KEEP_INTERVAL_S = 600.0
 #: After a failure the list of all coins is not asked for again for this long, in seconds.

@@ -1,0 +1,1 @@
+"""Facades: the protocols of other services, for programs that already speak them."""
