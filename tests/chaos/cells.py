@@ -1,6 +1,7 @@
 """One cell of the table: a provider, a fault, a rate of calls; what is seen while it lasts."""
 
 import asyncio
+import os
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,11 +10,11 @@ from datetime import datetime
 from tests.chaos.answers import MAX_STALE_S, check_all
 from tests.chaos.rows import Row
 from tests.chaos.scene import Scene
-from tests.chaos.subjects import PROVIDER_TIMEOUT_S
+from tests.chaos.subjects import PROVIDER_TIMEOUT_S, QUICK
 
 QUARTER_S, A_LITTLE_S = 900.0, 15.0
 #: Readers of a crowd, and how many of them come in a second.
-CROWD, CROWD_PER_S = 50, 500.0
+CROWD, CROWD_PER_S = 10 if os.environ.get(QUICK) else 50, 500.0
 #: The longest between a call and the state that follows from it: a time-out, in seconds.
 LATE_S = PROVIDER_TIMEOUT_S + 0.1
 #: A question that a provider refused is kept from it for so long.

@@ -1,7 +1,7 @@
 """`python -m tests.chaos.matrix`: runs the fault table, writes it fault by provider to docs.
 
-With `--quick` one provider of each vendor file is put to the test, no month is simulated, and
-nothing is written.
+With `--quick` one provider of each vendor file is put to the test by crowds of ten readers, no
+month is simulated, and nothing is written.
 """
 
 import json
