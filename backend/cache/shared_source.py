@@ -45,11 +45,16 @@ class SharedSource(Generic[Q, T]):
         """An answer with a `refresh_id` is cached already. Raises GatewayError."""
         deadline = self._clock.monotonic() + self._deadline_s
         answer: Answer[T] | None = await self._ask(query, deadline)
-        if answer:
-            return answer
+        return answer or await self._fetch_own(query, deadline)
+
+    async def _fetch_own(self, query: Q, deadline: float) -> Answer[T]:
+        """By this process's providers; if they cannot, and a reader waits, by the next leader's."""
+        led = self._cluster.leads
         try:
             return await self._source.fetch(query)
         except SourceUnavailable:
+            if led and not self._cluster.leads:  # the store refused the call; the share is left
+                return await self._fetch_own(query, deadline)
             if not (query.is_urgent and await self._next_leader(deadline)):
                 raise
         answer = await self._ask(query, deadline)

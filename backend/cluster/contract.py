@@ -87,7 +87,7 @@ class Cluster(Protocol):
 
     @property
     def expects_leader(self) -> bool:
-        """True while the store is there: then somebody leads, or will within seconds."""
+        """True while the store can be used: then somebody leads, or will within seconds."""
 
     def state(self) -> ClusterState:
         """For the status, the metrics and the page."""

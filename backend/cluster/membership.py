@@ -150,7 +150,9 @@ class Membership:
 
     @property
     def expects_leader(self) -> bool:
-        return self.store.is_connected and not self.is_excluded
+        is_full = self._reply is not None and self._reply.is_full
+        is_slow = self._round_trip_s > COMMAND_S
+        return self.store.is_connected and not (self.is_excluded or is_full or is_slow)
 
     @property
     def role(self) -> Role:

@@ -29,6 +29,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="random faults for two minutes")
     parser.add_argument("--minutes", type=float, help="random faults for so long")
     parser.add_argument("--seed", type=int, help="of the random faults")
+    parser.add_argument("--only", default="", help="faults whose name contains this; no table")
     parser.add_argument("--keep", action="store_true", help="the folder of the processes' output")
     parser.add_argument("--processes", type=int, default=4)
     return parser.parse_args(arguments)
@@ -57,8 +58,10 @@ async def run_storms(folder: Path, options: argparse.Namespace) -> list[str]:
 
 async def run_phases(folder: Path, options: argparse.Namespace) -> list[str]:
     size = options.processes
-    done, watched = await phases.run_phases(made(folder / "phases"), size, say)
+    done, watched = await phases.run_phases(made(folder / "phases"), size, say, options.only)
     say(told(watched))
+    if options.only:
+        return phases.problems_of(done) + watched.problems()
     shared = await measure_sharing(made(folder / "sharing"), size)
     table.DOCUMENT.write_text(table.document(done, watched, shared), encoding="utf-8")
     return phases.problems_of(done) + watched.problems() + shared.problems()

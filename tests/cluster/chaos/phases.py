@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster.chaos.faults import FAULTS, Fault
 from tests.cluster.chaos.figures import Reading, Summary, summary
-from tests.cluster.chaos.group import Group, Member
+from tests.cluster.chaos.group import Group, Member, Terms
 from tests.cluster.chaos.watched import HEALED_S, Healing, Watched, watched_group
 
 RATE, COLD_RATE = 100.0, 5.0
@@ -19,6 +19,8 @@ REST_S, LONG_REST_S = 4.0, 14.0
 MOST_CACHED_MS, MOST_COLD_MS = 10.0, 250.0
 #: Faults of the store alone: none of them may cost a reader more than that.
 OF_THE_STORE = ("store", "memory", "delay")
+#: Limits that the cold reads do not use up, not even those of a share.
+TERMS = Terms(candles=400)
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ class Phase:
 
 
 async def run_phases(
-    folder: Path, size: int, say: Callable[[str], None]
+    folder: Path, size: int, say: Callable[[str], None], only: str = ""
 ) -> tuple[list[Phase], Watched]:
-    """All faults, one after the other; `say` gets a line of each."""
-    async with watched_group(folder, size, RATE, COLD_RATE) as watched:
+    """All faults, one after the other, or those whose name contains `only`; `say` gets a line of
+    each."""
+    async with watched_group(folder, size, RATE, COLD_RATE, TERMS) as watched:
         await asyncio.sleep(REST_S)
         phases = [await _without(watched)]
-        for fault in FAULTS:
+        for fault in [fault for fault in FAULTS if only in fault.name]:
             say(str(phases[-1]))
             phases += [await _phase(watched, fault)]
         say(str(phases[-1]))

@@ -7,8 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cluster.chaos.figures import at_share, summary, used_limits
-from tests.cluster.chaos.group import PERIOD_S, Terms
-from tests.cluster.chaos.phases import COLD_RATE, FAULT_S, MOST_CACHED_MS, MOST_COLD_MS, RATE, Phase
+from tests.cluster.chaos.group import PERIOD_S
+from tests.cluster.chaos.phases import (
+    COLD_RATE,
+    FAULT_S,
+    MOST_CACHED_MS,
+    MOST_COLD_MS,
+    RATE,
+    TERMS,
+    Phase,
+)
 from tests.cluster.chaos.sharing import HERD, QUESTIONS, Sharing
 from tests.cluster.chaos.watched import HEALED_S, Watched
 
@@ -36,13 +44,13 @@ limit, or the share of a limit, was used up.
 
 def document(phases: Sequence[Phase], watched: Watched, sharing: Sharing) -> str:
     calm = [reading for phase in phases for reading in phase.calm]
-    terms, cached, cold = Terms(), summary(calm, "cached"), summary(calm, "cold")
+    cached, cold = summary(calm, "cached"), summary(calm, "cold")
     head = HEAD.format(
         day=datetime.now(UTC).date(),
         machine=machine(),
         size=len(watched.group.members),
-        scarce=terms.scarce,
-        candles=terms.candles,
+        scarce=TERMS.scarce,
+        candles=TERMS.candles,
         period=PERIOD_S,
         rate=RATE,
         cold=COLD_RATE,

@@ -15,7 +15,7 @@ import httpx
 from backend.cluster.store import LEASE_S
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from tests.cluster.chaos.figures import Reading, ReadingFile, exceeded
-from tests.cluster.chaos.group import PERIOD_S, Group, started_group
+from tests.cluster.chaos.group import PERIOD_S, Group, Terms, started_group
 from tests.cluster.chaos.readers import CACHED
 from tests.life.process import ROOT
 
@@ -95,11 +95,11 @@ async def warm(group: Group) -> None:
 
 @asynccontextmanager
 async def watched_group(
-    folder: Path, size: int, rate: float, cold_rate: float
+    folder: Path, size: int, rate: float, cold_rate: float, terms: Terms = Terms()
 ) -> AsyncIterator[Watched]:
     """Readers come until the end. `folder` is there."""
     path = folder / "readings.txt"
-    async with started_group(folder, size) as group:
+    async with started_group(folder, size, terms) as group:
         await warm(group)
         watched = Watched(group, ReadingFile(path))
         ports = ",".join(str(member.port) for member in group.members)
