@@ -65,6 +65,7 @@ class Terms:
         return world
 
 
+TERMS = Terms()
 START_S = 20.0
 WATCH_S = 0.1
 #: A process is heard if its last beat is not older, in milliseconds.
@@ -261,7 +262,7 @@ async def _awaited(reply: Awaitable[Any] | Any) -> Any:
 
 
 @asynccontextmanager
-async def started_group(folder: Path, size: int, terms: Terms = Terms()) -> AsyncIterator[Group]:
+async def started_group(folder: Path, size: int, terms: Terms = TERMS) -> AsyncIterator[Group]:
     """All processes serve, one of them leads."""
     async with AsyncExitStack() as stack:
         (folder / "store").mkdir()

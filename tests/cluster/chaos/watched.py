@@ -15,7 +15,7 @@ import httpx
 from backend.cluster.store import LEASE_S
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from tests.cluster.chaos.figures import Reading, ReadingFile, exceeded
-from tests.cluster.chaos.group import PERIOD_S, Group, Terms, started_group
+from tests.cluster.chaos.group import PERIOD_S, TERMS, Group, Terms, started_group
 from tests.cluster.chaos.readers import CACHED
 from tests.life.process import ROOT
 
@@ -95,7 +95,7 @@ async def warm(group: Group) -> None:
 
 @asynccontextmanager
 async def watched_group(
-    folder: Path, size: int, rate: float, cold_rate: float, terms: Terms = Terms()
+    folder: Path, size: int, rate: float, cold_rate: float, terms: Terms = TERMS
 ) -> AsyncIterator[Watched]:
     """Readers come until the end. `folder` is there."""
     path = folder / "readings.txt"
