@@ -69,6 +69,7 @@ ONE_FOR_EACH = {
     "ClusterGuard._owners": "call under way (`MAX_IN_FLIGHT`)",
     "RedisStore._running": "command under way (time limit)",
     "WorkerMetrics._scrapes": "scrape under way (time limit)",
+    "GroupedAppends._gathered": "call that waits for the store (time limit)",
     "SharedStorage._writes": "write under way (time limit)",
     "Broadcaster._closing": "feed that ends",
     "Connections._addresses": "open connection",

@@ -1,7 +1,7 @@
 """The shared store in a Valkey or Redis: the only file that speaks to it, by redis-py.
 
-Three connections: commands that a caller waits for, messages to others, and messages of others. A
-failure of any of them ends all; `connect` opens them anew.
+Four connections: commands that a caller waits for, beats, messages to others, and messages of
+others. A failure of any of them ends all; `connect` opens them anew.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha1
-from typing import Any
+from typing import Any, Literal, get_args
 
 from redis import exceptions as errors
 from redis.asyncio import Redis
@@ -43,6 +43,9 @@ BACKGROUND_S = 1.0
 CHUNK = 2_000
 #: A silent subscription is looked after this often, in seconds.
 POLL_S = 0.5
+#: Each has one command at a time under way. Calls and takeovers share one: none overtakes another.
+Connection = Literal["commands", "beats", "messages", "subscription"]
+CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
 #: The first keys of the script of a beat.
 BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe")
 #: The only eviction policy under which the store does not delete calls.
@@ -82,9 +85,9 @@ class RedisStore:
 
     async def connect(self) -> None:
         await self.aclose()
-        self._clients = self._client(), self._client(), self._client()
-        self._pubsub = self._clients[2].pubsub(ignore_subscribe_messages=True)
+        self._clients = tuple(self._client() for _ in CONNECTIONS)
         self.is_connected = True
+        self._pubsub = self._client_of("subscription").pubsub(ignore_subscribe_messages=True)
         try:
             info = await self._run(self._clients[0].info("server"), BACKGROUND_S)
             memory = await self._run(self._clients[0].info("memory"), BACKGROUND_S)
@@ -119,6 +122,7 @@ class RedisStore:
             (*self._keys.of(*BEAT_KEYS), self._keys.members, self._keys.settings),
             (*own, self._run_id, beat.detail, *times, beat.known_term),
             BACKGROUND_S,
+            "beats",
         )
         return _beat_reply(reply)
 
@@ -228,18 +232,23 @@ class RedisStore:
             driver_info=None,  # else a connection begins with two more round trips
         )
 
-    def _client_of(self, purpose: str) -> Redis:
+    def _client_of(self, purpose: Connection) -> Redis:
         if not self.is_connected:
             raise StoreUnavailable("not connected")
-        return self._clients[0 if purpose == "commands" else 1]
+        return self._clients[CONNECTIONS.index(purpose)]
 
     def _key(self, name: str) -> str:
         return self._keys.of(name)[0]
 
     async def _script(
-        self, text: str, keys: tuple[str, ...], arguments: tuple[Any, ...], time_s: float
+        self,
+        text: str,
+        keys: tuple[str, ...],
+        arguments: tuple[Any, ...],
+        time_s: float,
+        connection: Connection = "commands",
     ) -> Any:
-        client = self._client_of("commands")
+        client = self._client_of(connection)
 
         async def call() -> Any:
             digest = sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from backend.clock import Clock
 from backend.cluster.call_log import CallLog
+from backend.cluster.grouped_appends import GroupedAppends
 from backend.cluster.membership import Membership, Takeover
 from backend.cluster.store import Calls, StoreUnavailable
 from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState, Storage
@@ -34,6 +36,7 @@ class SharedStorage(Storage):
         self._clock = clock
         self._writes_answers = writes_answers
         self._log = CallLog()
+        self._appends = GroupedAppends(partial(self._store.append, self._process))
         #: Until when the file has all calls (epoch seconds): this machine led, or was alone.
         self._file_seen_at: float | None = None
         self._writes: set[asyncio.Task[None]] = set()
@@ -73,7 +76,7 @@ class SharedStorage(Storage):
     async def _record(self, pool: Mapping[tuple[str, int], int]) -> bool:
         stored = self._to_store(pool)
         try:
-            is_recorded = await self._store.append(self._process, stored)
+            is_recorded = await self._appends.add(stored)
         except StoreUnavailable:
             self._membership.record_refusal(was_fenced=False)
             return False
@@ -81,7 +84,7 @@ class SharedStorage(Storage):
             self._log.add(stored)
         else:
             self._membership.record_refusal(was_fenced=True)
-        return is_recorded
+        return is_recorded and self._membership.leads
 
     async def read_log(self, takeover: Takeover) -> SavedState:
         """All calls of the cluster, for a new leader, by this machine's clock.
