@@ -16,11 +16,11 @@ from backend.models.answer import Answer, Query
 log = logging.getLogger("gateway")
 
 #: A leader that does not confirm a question within this is not waited for, in seconds.
-ACK_S = 0.25
+ACK_S = 0.2
 #: A question is sent again after this, in seconds: a message may be lost.
 ASK_AGAIN_S = 0.6
 #: Interval at which a waiting question looks whether the leader is still heard, in seconds.
-CHECK_S = 0.1
+CHECK_S = 0.05
 #: Questions of others that the leader works on at once.
 MOST_QUESTIONS = 1_000
 #: A shared answer is refreshed this much later than at the leader, in seconds, so that the leader
