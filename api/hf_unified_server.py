@@ -22,6 +22,7 @@ from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.edge.shared_limits import key_of, sharing
 from api.facades.mcp import route as mcp
+from api.facades.udf import history, lookup, widgets
 from api.openapi import openapi_document
 from api.routes import (
     gas,
@@ -50,7 +51,10 @@ from backend.settings import Configuration, Settings
 #: The routes of the categories.
 DATA = (market, ohlc, news, sentiment, gas, global_market)
 #: The routers of each facade, by its name in the setting.
-FACADES: Mapping[str, Sequence[APIRouter]] = {"mcp": (mcp.router,)}
+FACADES: Mapping[str, Sequence[APIRouter]] = {
+    "mcp": (mcp.router,),
+    "udf": (lookup.router, history.router, widgets.router),
+}
 OpenGateway = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
 
 

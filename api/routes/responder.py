@@ -1,9 +1,10 @@
 """How data routes respond: with views that are encoded once a refresh, through the cache."""
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request, Response
@@ -22,6 +23,7 @@ from backend.services.page import Page
 ROWS_PER_UNIT = 500
 #: Rows from which on encoding takes over 5 ms, and runs in a thread.
 THREAD_ROWS = 1_500
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Responder:
@@ -45,23 +47,26 @@ class Responder:
         encode: Encode,
         *,
         is_slow: bool = False,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Response:
         """The envelope of `answer`, or 304. `selection` names the view; `page` and `encode` make
         it, and run once a refresh. `is_slow`: `page` takes over 5 ms, and runs in a thread.
+        `headers` are further ones; they may differ only by refresh and URL.
 
         The client pays for a long table before it is made. Raises ClientLimitReached.
         """
         view = await self._view(request, answer, selection, page, encode, is_slow=is_slow)
         # Both are differences of floats: 59.999 s are a minute.
         lifetime_s = int(answer.age_s + answer.ttl_left_s + 0.001) if answer.ttl_left_s > 0 else 0
-        headers = {
+        complete = {
+            **headers,
             "Age": str(int(answer.age_s)),
             "X-Cache": answer.cache,
             # The whole lifetime: a cache subtracts Age from it (RFC 9111, 4.2).
             "Cache-Control": f"{self._cache_scope}, max-age={lifetime_s}",
             "Vary": self._vary,
         }
-        response = await respond_with(request, view.body, headers)
+        response = await respond_with(request, view.body, complete)
         self._store(request, answer, view, response)
         return response
 

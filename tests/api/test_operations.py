@@ -139,6 +139,13 @@ async def test_the_openapi_document_describes_routes_and_errors(reader: httpx.As
         "/healthz",
         "/readyz",
         "/mcp",
+        "/udf/config",
+        "/udf/time",
+        "/udf/symbols",
+        "/udf/search",
+        "/udf/history",
+        "/udf/quotes",
+        "/widgets.json",
     }
     problem = document["components"]["schemas"]["Problem"]
     assert set(problem["required"]) >= {"type", "title", "status", "detail", "code"}

@@ -17,8 +17,10 @@ def settings() -> dict[str, str]:
     """The default of each variable, as the table writes it; `empty` for nothing."""
     found: dict[str, str] = {}
     for names, defaults, _ in table("docs/settings.md", "| variable | default |"):
-        values = [value.strip().strip("`") for value in defaults.split(",")]
-        found |= dict(zip(re.findall(r"`(\w+)`", names), values, strict=True))
+        variables = re.findall(r"`(\w+)`", names)
+        values = defaults.split(",") if len(variables) > 1 else [defaults]
+        plain = [value.strip().strip("`") for value in values]
+        found |= dict(zip(variables, plain, strict=True))
     return found
 
 

@@ -5,7 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 HOUR, DAY = 3_600_000, 86_400_000
-STEPS = {"1m": 60_000, "5m": 300_000, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
+MINUTES = {f"{count}m": count * 60_000 for count in (1, 3, 5, 15, 30)}
+HOURS = {f"{count}h": count * HOUR for count in (1, 2, 4, 6, 8, 12)}
+WEEK = 7 * DAY
+STEPS = {**MINUTES, **HOURS, "1d": DAY, "3d": 3 * DAY, "1w": WEEK}
+#: The epoch was a Thursday; weeks begin on Monday.
+MONDAY = 4 * DAY
 
 #: id, symbol, name, price in USD; the rank is the place.
 FAMOUS = (
@@ -133,10 +138,15 @@ def klines(
     price: float, step_ms: int, now_ms: int, start: int | None, end: int | None, limit: int
 ) -> list[list[Any]]:
     """Candles up to the one open now; every pair was listed 4,000 candles ago."""
-    newest = now_ms // step_ms * step_ms
+    offset = MONDAY if step_ms == WEEK else 0
+
+    def open_of(at_ms: int) -> int:
+        return (at_ms - offset) // step_ms * step_ms + offset
+
+    newest = open_of(now_ms)
     oldest = newest - 4_000 * step_ms
-    first = max(oldest, -(-start // step_ms) * step_ms) if start is not None else oldest
-    last = min(newest, end // step_ms * step_ms) if end is not None else newest
+    first = max(oldest, open_of(start + step_ms - 1)) if start is not None else oldest
+    last = min(newest, open_of(end)) if end is not None else newest
     opens = range(first, last + 1, step_ms)
     kept = opens[:limit] if start is not None else opens[-limit:]
     return [kline(at, price, step_ms) for at in kept]
