@@ -305,6 +305,8 @@ class Membership:
         self._round_trip_s = self._clock.monotonic() - sent_at
         if not reply.is_broken:
             self._known = set(reply.members)
+            if reply.term != self._last_term:  # another has led since, maybe in an emptied store
+                self._last_term = 0
         self.store_clock.set(reply.server_s)
         self._note_surplus(reply)
         self._members = {
@@ -345,12 +347,15 @@ class Membership:
 
     def _takeover_of(self, reply: BeatReply) -> Takeover:
         """After a loss of data this process's memory is the whole truth only if it led last, and
-        all others that it knew have confirmed that by their claims: they know of no later term."""
+        all others have confirmed that by their claims: they know of no later term, and nobody
+        unknown knows of any."""
         led_last = 0 < self._last_term == max(reply.highest_claim, self._last_term)
-        all_spoke = (self._known - {self.identity.process}) <= set(reply.claims)
+        own = {self.identity.process}
+        all_spoke = (self._known - own) <= set(reply.claims)
+        strangers = {process for process, term in reply.claims.items() if term} - self._known - own
         return Takeover(
             reply.term,
-            log_is_complete=not reply.is_broken or (led_last and all_spoke),
+            log_is_complete=not reply.is_broken or (led_last and all_spoke and not strangers),
             has_past=reply.term > 1 or reply.highest_claim > 0,
             last_life_s=reply.last_life_s,
         )

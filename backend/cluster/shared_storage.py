@@ -37,8 +37,6 @@ class SharedStorage(Storage):
         self._writes_answers = writes_answers
         self._log = CallLog()
         self._appends = GroupedAppends(partial(self._store.append, self._process))
-        #: Until when the file has all calls (epoch seconds): this machine led, or was alone.
-        self._file_seen_at: float | None = None
         self._writes: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -51,9 +49,6 @@ class SharedStorage(Storage):
     async def load(self) -> SavedState:
         """What the file has, with the cluster's answers and blocks if the store can be reached."""
         saved = await self._own.load()
-        self._file_seen_at = saved.seen_at
-        pool = {window: ticks for window, ticks in saved.calls.items() if SHARE_MARK not in window}
-        self._log.join(self._converted(pool, to_store=True))
         try:
             answers, blocks = await self._store.load_answers(), await self._store.load_blocks()
         except StoreUnavailable:
@@ -67,6 +62,8 @@ class SharedStorage(Storage):
         if not pool:
             return await self._own.add_calls(amounts, None)
         if not self._membership.leads:
+            share = {key: amount for key, amount in amounts.items() if key not in pool}
+            await self._own.add_calls(share, None)
             return False
         recording = asyncio.create_task(self._record(pool), name="call log")
         # A caller that is cancelled must not leave it open whether the call was recorded.
@@ -92,15 +89,21 @@ class SharedStorage(Storage):
         `seen_at` is the time until which they are complete; None where that is not known.
         """
         self._log.join(await self._store.load_calls())
-        now_s = self._clock.now().timestamp()
-        seen_at: float | None = now_s
+        seen_at: float | None = self._clock.now().timestamp()
         if not takeover.log_is_complete:
             life_s = takeover.last_life_s - self._membership.store_clock.ahead_s
-            known = [life_s] if takeover.last_life_s else []
-            known += [] if self._file_seen_at is None else [self._file_seen_at]
-            seen_at = max(known, default=None)
+            known = [life_s if takeover.last_life_s else None, await self._join_file()]
+            seen_at = max((at for at in known if at is not None), default=None)
         blocks = await self._store.load_blocks()
         return SavedState(self._converted(self._log.copy(), to_store=False), {}, seen_at, blocks)
+
+    async def _join_file(self) -> float | None:
+        """Adds what the file knows by now, from leaders on this machine. Until when it has all
+        calls (epoch seconds): this machine led, or was alone."""
+        saved = await self._own.load()
+        pool = {window: ticks for window, ticks in saved.calls.items() if SHARE_MARK not in window}
+        self._log.join(self._converted(pool, to_store=True))
+        return saved.seen_at
 
     async def write_log(self, assumed: Mapping[tuple[str, int], int]) -> bool:
         """Adds calls that are assumed to have been made, and replaces the store's log by all."""

@@ -31,9 +31,10 @@ class StoreFull(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A process's sign of life. `last_term` is the last term that it led, 0 for none, `known_term`
-    the highest that it knows of. A holder of the lease gives it up without `may_lead`. `settings`
-    must be equal in all processes; `detail` describes it to the others."""
+    """A process's sign of life. `last_term` is the term that it led, 0 if it never did or another
+    led since; `known_term` is the highest that it knows of. A holder of the lease gives it up
+    without `may_lead`. `settings` must be equal in all processes; `detail` describes it to the
+    others."""
 
     process: str
     last_term: int

@@ -88,6 +88,17 @@ async def test_an_answer_is_written_in_the_background() -> None:
     assert storage.writes == [("price/price of btc", 0.0)]
 
 
+async def test_nothing_is_written_where_another_process_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FakeStorage()
+    monkeypatch.setattr(FakeStorage, "saves_answers", False)
+    store = opened(ONE, storage)
+    store.save(QUERY, answer(1.0))
+    await asyncio.sleep(1)
+    assert storage.values == []
+
+
 async def test_of_the_answers_that_come_during_a_write_only_the_newest_is_written() -> None:
     storage = FakeStorage(delay_s=1.0)
     store = opened(ONE, storage)

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from backend.cluster.store import LEASE_S
+from backend.cluster.store import CLAIM_S, LEASE_S
 from backend.settings import Configuration, load_configuration
 from tests.cluster.fake_store import Data, Fate
 from tests.cluster.processes import PERIOD_S, SIZE, SPECS, World
@@ -76,9 +76,10 @@ class Walk:
         return world.broken
 
     async def recover(self) -> None:
-        """One leader, whom all others hear, within a lease and two seconds."""
+        """One leader, whom all others hear, within a lease and two seconds; where the store has
+        lost data and its last leader too, all may claim before."""
         self.lossy = 0.0
-        await asyncio.sleep(LEASE_S + 2)
+        await asyncio.sleep(LEASE_S + 2 + CLAIM_S)
         states = [process.membership.state().role for process in self.world.processes.values()]
         if sorted(states) != ["follower"] * (SIZE - 1) + ["leader"]:
             self.world.broken.append(f"after all faults: {states}")

@@ -173,12 +173,13 @@ class ClusterGuard:
         self._pool.redeclare(limits, keeps_limits=keeps_limits)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
-        """Amounts of the pool are left out while another leads: they are corrections of calls that
-        the store has counted, so that it counts too many at most."""
+        """Corrections of the pool's calls are left out while another leads: the store has counted
+        these calls, so that it counts too many at most. A call that was reserved just before the
+        lease ended is not left out, as the store must refuse it."""
         share = self._share.unsaved() if self._share else {}
         pool = self._pool.unsaved()
         named = {(self._prefix + window, tick): n for (window, tick), n in share.items()}
-        return named | (pool if self._leads() else {})
+        return named | (pool if self._leads() else {key: n for key, n in pool.items() if n >= 0})
 
     def headroom(self) -> float:
         guard = self._in_use

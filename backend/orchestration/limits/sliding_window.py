@@ -125,16 +125,21 @@ class SlidingWindow(CallWindow):
         self._logged = 0
         now, wall_s = self._clock.monotonic(), self._clock.now().timestamp()
         for second, amount in sorted(past.items()):
-            # A call dated after now (the wall clock may have been set) counts as a call of now.
-            at = now - max(0.0, wall_s - second)
+            # One that may be under way still is dated ahead, by another machine's clock a little
+            # more. Any other call dated after now (the wall clock was set) is one of now.
+            ahead_s = second - wall_s
+            at = now + (ahead_s if ahead_s <= 2 * self._late_s else 0.0)
             if amount > 0 and now - at < self._window.period_s:
                 self._count(amount, at)
 
     def assume_used(self, now: float) -> None:
-        """Counts as used up: what was called in the last period is not known."""
-        missing = self._limit.usable - self._used(now)
+        """Counts as used up for a period: what was called in the last one is not known. Calls that
+        are known do not make the unknown ones fewer, as they may be older."""
+        self._log.clear()
+        self._logged = 0
+        missing = self._limit.usable - self._reserved
         if missing > 0:
-            self._count(missing, now)
+            self._count(missing, now + self._late_s)
             self._note_unsaved(self._stored_tick(), missing)
 
     def can_afford(self, cost: Cost, now: float, priority: Priority) -> bool:

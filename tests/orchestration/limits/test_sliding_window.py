@@ -282,6 +282,18 @@ def test_a_call_that_never_left_is_given_back_to_the_store(clock: ManualClock) -
     assert after_a_restart(clock, store).quotas()[0].used == 0
 
 
+@pytest.mark.parametrize(("ahead_s", "for_s"), [(COUNTED_LATE_S, 60 + COUNTED_LATE_S), (1_000, 60)])
+def test_a_call_that_may_be_under_way_at_a_restart_counts_until_its_end(
+    clock: ManualClock, ahead_s: int, for_s: float
+) -> None:
+    """The provider may count it as late as that. One dated later is a wrong clock's."""
+    past = {int(clock.now().timestamp()) + ahead_s: 2}
+    window = SlidingWindow(MINUTE, clock, past)
+    for seconds, used in ((0.0, 2), (for_s - 0.1, 2), (for_s + 0.1, 0)):
+        clock.elapsed = seconds
+        assert window.quota(clock.monotonic()).used == used
+
+
 @pytest.mark.parametrize("skew_s", [-7_200.0, 7_200.0])
 def test_a_clock_set_back_during_a_restart_blocks_no_calls(
     clock: ManualClock, skew_s: float
