@@ -34,6 +34,8 @@ PATHS = (
     "/api/status/explain?category=market",
     "/metrics",
     "/openapi.json",
+    "/udf/quotes?symbols=BTC",
+    "/udf/history?symbol=BTC&resolution=60&countback=3",
 )
 #: Answers of a provider that echoes the whole request: status, and whether the body is JSON.
 ECHOES = ["200", "200 json", "302", "400", "401", "403", "418", "429", "451", "500", "503", "reset"]

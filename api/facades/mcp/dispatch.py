@@ -72,8 +72,17 @@ async def answered(message: Message, headers: Headers, gateway: Gateway, charge:
         return await _with_handshake(message, gateway, charge)
     check_stateless(message, headers)
     outcome = await _stateless(message, gateway, charge)
-    whole = {"resultType": "complete", **outcome.result, "_meta": {SERVER_KEY: SERVER}}
-    return Outcome(whole, outcome.headers)
+    return Outcome(_complete(outcome.result), outcome.headers)
+
+
+def refused_call(message: Message, headers: Headers, text: str) -> Document:
+    """The result of a tool's call that is refused before it is looked at."""
+    result = _content(text, is_error=True)
+    return _complete(result) if is_stateless(message, headers) else result
+
+
+def _complete(result: Document) -> Document:
+    return {"resultType": "complete", **result, "_meta": {SERVER_KEY: SERVER}}
 
 
 async def _with_handshake(message: Message, gateway: Gateway, charge: Charge) -> Outcome:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from api.edge.access_control import MAX_BODY_BYTES
-from api.facades.mcp import route
+from api.facades.mcp import body, route
 from backend.environment.forms import FACADES
 from tests.api.conftest import Serve
-from tests.api.facades.mcp.client import call, found, post, refused
+from tests.api.facades.mcp.client import call, found, post, refused, stateless
+from tests.api.refusals import scope_of
 from tests.world.server import PROVIDERS, World
 
 KEY = "a-key-of-the-gateway-0001"
@@ -138,7 +140,7 @@ async def test_a_body_is_bounded_with_and_without_a_length(serve: Serve) -> None
 async def test_a_body_that_does_not_arrive_is_refused(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(route, "BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(body, "BODY_TIMEOUT_S", 0.05)
 
     async def endless() -> AsyncIterator[bytes]:
         yield b"{"
@@ -159,6 +161,51 @@ async def test_a_client_over_its_limit_is_told_to_wait(serve: Serve) -> None:
     assert (answer.status_code, error["code"]) == (429, -32000)
     assert int(answer.headers["retry-after"]) == error["data"]["retry_after_seconds"] > 3_000
     assert "retry in" in error["message"]
+
+
+async def test_a_call_over_the_limit_is_an_error_of_the_tool(serve: Serve) -> None:
+    client = await serve(CLIENT_RATE_LIMIT="1/hour")
+    await post(client, PING)
+    for asked, headers in (
+        (stateless("tools/call", name="get_gas", arguments={})),
+        ({**PING, "method": "tools/call", "params": {"name": "get_gas"}}, {}),
+    ):
+        answer = await post(client, asked, headers)
+        result = answer.json()["result"]
+        assert (answer.status_code, answer.json()["id"], result["isError"]) == (200, 1, True)
+        assert "retry in" in result["content"][0]["text"]
+        assert int(answer.headers["retry-after"]) > 3_000
+        assert ("resultType" in result) is bool(headers)
+    others: tuple[Any, ...] = (
+        PING,
+        [],
+        b"{",
+        {"jsonrpc": "2.0", "method": "tools/call"},
+        b" " * (MAX_BODY_BYTES + 1),
+    )
+    for other in others:
+        answer = await post(client, other)
+        assert answer.status_code == (413 if len(other) > MAX_BODY_BYTES else 429)
+        assert answer.json()["error"]["data"]["code"] in {"rate_limited", "body_too_large"}
+    assert (await client.get("/mcp")).status_code == 429
+    assert (await client.post("/mcp", content=in_pieces(2 * MAX_BODY_BYTES))).status_code == 429
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_failure(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    app: Any = (await serve())._transport.app  # type: ignore[attr-defined]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope_of("/mcp", {}, "POST"), receive, send)
+    assert sent[0]["status"] == 400
+    assert "failed" not in caplog.text
 
 
 async def test_a_tool_costs_what_its_route_costs(serve: Serve) -> None:
