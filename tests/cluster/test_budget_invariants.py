@@ -11,7 +11,10 @@ from functools import cache
 
 import pytest
 
-from backend.cluster.store import CLAIM_S, LEASE_S
+from backend.cluster.call_log import CallLog
+from backend.cluster.membership import Membership, Takeover
+from backend.cluster.store import CLAIM_S, LEASE_S, BeatReply
+from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.settings import Configuration, load_configuration
 from tests.cluster.fake_store import Data, Fate
 from tests.cluster.processes import PERIOD_S, SIZE, SPECS, World
@@ -199,3 +202,23 @@ def test_whatever_happens_the_budget_holds_and_the_cluster_recovers(seed: int) -
     assert broken == [], "\n".join([*walk.trail, *broken])
     assert walk.world.happened["takeover"] > 1
     assert len(walk.world.counted) > WALK_S / PERIOD_S
+
+
+def believe(_membership: Membership, reply: BeatReply) -> Takeover:
+    return Takeover(reply.term, log_is_complete=True, has_past=True, last_life_s=0.0)
+
+
+#: What keeps the invariants, and what is there without it.
+WITHOUT: dict[str, tuple[type, str, Callable[..., object]]] = {
+    "the assumption after a loss": (RateLimitGuard, "assume_short_used", lambda _guard: None),
+    "doubt about a store that lost data": (Membership, "_takeover_of", believe),
+    "the memory of a leader": (CallLog, "add", lambda _log, _amounts: None),
+}
+
+
+@pytest.mark.parametrize("part", WITHOUT)
+def test_without_what_keeps_them_the_same_walks_break_the_limits(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*WITHOUT[part])
+    assert any(walked(seed)[1] for seed in SEEDS)
