@@ -80,7 +80,10 @@ class JoinedCluster:
         saved, problems = discard_invalid(saved, self.clock.now().timestamp())
         for problem in problems:
             log.warning("REDIS_URL: %s and is set aside", problem)
-        is_complete = takeover.log_is_complete or not takeover.has_past
+        spans_machines = self.limits.processes > self.workers
+        has_past = takeover.has_past or (spans_machines and self.storage.has_past)
+        # Calls that were set aside may have been made a moment ago.
+        is_complete = (takeover.log_is_complete or not has_past) and not problems
         assumed = factory.restore(saved, log_is_complete=is_complete)
         return await self.storage.write_log(assumed)
 

@@ -216,11 +216,17 @@ class CachedSource(Generic[Q, T]):
 
     async def adopt(self, query: Q, shared: SharedAnswer[T]) -> Answer[T] | None:
         """Stores what another process fetched, with the times that it has there, unless a newer
-        answer is cached. Returns the cached answer; None for one that is too old to be served."""
-        entry = self._cache.newest(query)
-        is_known = entry is not None and self._clock.monotonic() < entry.kept_until
-        if entry and is_known and entry.value.fetched_at >= shared.answer.fetched_at:
-            return entry.value
+        answer is cached. Returns the cached answer; None for one that is too old to be served.
+
+        A fresh answer takes the place of an expired one in any case: `fetched_at` is by the clock
+        of the machine that fetched it, and that one's may have been ahead.
+        """
+        entry, now = self._cache.newest(query), self._clock.monotonic()
+        if entry and now < entry.kept_until:
+            ahead = entry.value.fetched_at - shared.answer.fetched_at
+            is_fresh_one = shared.age_s < shared.ttl_s and now > entry.fresh_until
+            if not ahead or (ahead > timedelta() and not is_fresh_one):
+                return entry.value
         keep_s = self._freshness(query, shared.answer).max_stale_s
         if shared.age_s >= max(shared.ttl_s, keep_s):
             return None

@@ -250,14 +250,12 @@ class Membership:
             if not self.store.is_connected or self._is_deaf():
                 await self._connect()
                 sent_at = self._clock.monotonic()
-            reply = await self.store.beat(self._beat())
+            self._note_reply(await self.store.beat(self._beat()), sent_at)
         except StoreUnavailable as error:
             self._note_down(str(error), is_full=isinstance(error, StoreFull))
         except Exception:  # a bug must not end the beats: the process would be alone for ever
             log.exception("a beat of the cluster failed")
             self._note_down("an error of the gateway", is_full=False)
-        else:
-            self._note_reply(reply, sent_at)
         self._note_role()
 
     async def _connect(self) -> None:
@@ -461,7 +459,7 @@ def _member(process: str, seen_s: float, detail: str) -> Member | None:
         found = json.loads(detail)
         name, role, version = str(found["name"]), found["role"], str(found["version"])
         readers = int(found["readers"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     if role not in ROLES:
         return None

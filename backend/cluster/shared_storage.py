@@ -16,6 +16,8 @@ from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState, 
 
 #: Marks the windows of a process's own share, whose calls only its own file has.
 SHARE_MARK = "/share-"
+#: Calls within a share are kept in the file for so long, in seconds: longer than any short window.
+SHARE_KEPT_S = 2 * 3_600
 
 
 class SharedStorage(Storage):
@@ -38,6 +40,10 @@ class SharedStorage(Storage):
         self._log = CallLog()
         self._appends = GroupedAppends(partial(self._store.append, self._process))
         self._writes: set[asyncio.Task[None]] = set()
+        self._file_has_calls = False
+        #: True if the file shows that a process of a cluster ran on this machine lately: then an
+        #: empty store has lost the calls of that time.
+        self.has_past = False
 
     def __repr__(self) -> str:
         return f"<SharedStorage {self._log!r} {self._own!r}>"
@@ -49,6 +55,10 @@ class SharedStorage(Storage):
     async def load(self) -> SavedState:
         """What the file has, with the cluster's answers and blocks if the store can be reached."""
         saved = await self._own.load()
+        self._file_has_calls = bool(saved.calls)
+        since = self._clock.now().timestamp() - SHARE_KEPT_S
+        shares = (ticks for window, ticks in saved.calls.items() if SHARE_MARK in window)
+        self.has_past = any(tick >= since for ticks in shares for tick in ticks)
         try:
             answers, blocks = await self._store.load_answers(), await self._store.load_blocks()
         except StoreUnavailable:
@@ -58,12 +68,14 @@ class SharedStorage(Storage):
         )
 
     async def add_calls(self, amounts: Mapping[tuple[str, int], int], now_s: float | None) -> bool:
+        self._file_has_calls = True
         pool = {key: amount for key, amount in amounts.items() if SHARE_MARK not in key[0]}
         if not pool:
             return await self._own.add_calls(amounts, None)
         if not self._membership.leads:
             share = {key: amount for key, amount in amounts.items() if key not in pool}
             await self._own.add_calls(share, None)
+            self._membership.record_refusal(was_fenced=False)
             return False
         recording = asyncio.create_task(self._record(pool), name="call log")
         # A caller that is cancelled must not leave it open whether the call was recorded.
@@ -119,6 +131,8 @@ class SharedStorage(Storage):
     async def _complete_file(self, calls: Calls) -> None:
         """Adds the calls of earlier leaders on other machines to this one's file."""
         in_file = (await self._own.load()).calls
+        if self._file_has_calls and not in_file:
+            return  # it cannot be read now: what it has would be added once more
         missing = {
             (window, tick): amount - in_file.get(window, {}).get(tick, 0)
             for window, ticks in self._converted(calls, to_store=False).items()

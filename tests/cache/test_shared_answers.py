@@ -462,6 +462,20 @@ async def test_the_answer_fetched_last_stays(cluster: Processes) -> None:
     assert len(cluster.followers[0].saved) == 2
 
 
+async def test_a_fresh_answer_replaces_an_expired_one_of_a_machine_whose_clock_was_ahead(
+    cluster: Processes,
+) -> None:
+    cached = cluster.followers[0].cached
+    ahead = replace(shared_of(1.0, 0.0), answer=answer_of(1.0, -300.0))
+    await cached.adopt(QUERY, ahead)
+    assert await cached.adopt(QUERY, shared_of(2.0, 1.0))
+    assert (await cached.fetch(QUERY)).data == 1.0  # it is fresh still
+    await asyncio.sleep(TTL_S + 0.1)
+    await cached.adopt(QUERY, shared_of(3.0, 0.0))
+    answer = await cached.fetch(QUERY)
+    assert (answer.data, answer.stale) == (3.0, False)
+
+
 async def test_an_answer_that_may_not_be_served_any_more_is_not_adopted(
     cluster: Processes,
 ) -> None:

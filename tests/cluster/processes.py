@@ -193,7 +193,7 @@ class Process:
             is_done = await take_over(takeover)
             if is_done:
                 self.is_fenced = False
-                world.check_books(self, knows_nothing=not takeover.has_past)
+                world.check_books(self)
             return is_done
 
         membership.take_over = noted
@@ -305,16 +305,9 @@ class World:
         since = self.clock.monotonic() - PERIOD_S
         return [one for one in self.counted[-200:] if one.account == account and one.at > since]
 
-    def check_books(self, process: Process, *, knows_nothing: bool) -> None:
-        """The store has at least as many calls of the last period as the provider.
-
-        A process that never heard of another, on a machine that never ran one, believes a store
-        that is empty: this is a first start. Then what was called before is out of account.
-        """
+    def check_books(self, process: Process) -> None:
+        """The store has at least as many calls of the last period as the provider."""
         self.happened["takeover"] += 1
-        if knows_nothing and self.files[0] is not self.files[1]:
-            self.happened["first start"] += 1
-            self.counted.clear()
         since = self.server.now_ms / 1000 - PERIOD_S
         for account in LIMITS:
             books = sum(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -139,3 +140,31 @@ async def test_a_surplus_process_says_that_it_has_no_share(clock: ManualClock) -
     assert process.state.reason == "more processes run than CLUSTER_SIZE says"
     await process.beat("follower", "leader-id", "me-id")
     assert process.state.reason is None
+
+
+async def test_a_member_that_nobody_can_read_ends_no_beats(clock: ManualClock) -> None:
+    process = Process(clock)
+    await process.beat("follower", "other-id")
+    assert process.store.reply
+    seen_s, text = STORE_S, "[" * 100_000
+    process.store.reply = replace(process.store.reply, members={"other-id": (seen_s, text)})
+    await process.membership._beat_once()
+    assert [one.name for one in process.state.members] == ["vm/1"]
+
+
+async def test_a_bug_while_a_reply_is_noted_ends_no_beats(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(clock)
+
+    def fail(_store_s: float) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(process.membership.store_clock, "set", fail)
+        await process.beat("follower", "other-id")
+    assert process.state.reason == "an error of the gateway"
+    assert "a beat of the cluster failed" in caplog.text
+    await process.beat("follower", "other-id")
+    process.hear("other-id")
+    assert process.state.role == "follower"
