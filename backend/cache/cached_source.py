@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 from typing import Generic
 from weakref import ref
 
+from backend.cache.cached_answers import CachedAnswers, Entry
 from backend.cache.freshness import (
     EntryState,
     EntryValidity,
@@ -17,13 +17,11 @@ from backend.cache.freshness import (
     state_of,
 )
 from backend.cache.refreshes import Failure, Failures, SingleFlight, reason_of, tried_in
-from backend.cache.ttl_cache import CacheEntry, TTLCache
+from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink
 from backend.models.answer import Answer, CacheCounters, CacheState, Q, Source, T
-
-Entry = CacheEntry[Answer[T]]
 
 #: Refreshes running at once. Each holds memory until a provider answers or its deadline passes;
 #: beyond this, a query without any cached answer is refused.
@@ -65,18 +63,20 @@ class CachedSource(Generic[Q, T]):
         self._source = source
         self._cache = cache
         self._clock = clock
-        self._freshness = freshness
+        self._answers = CachedAnswers(
+            cache,
+            clock,
+            freshness=freshness,
+            budget_interval_s=budget_interval_s,
+            refresh_share=refresh_share,
+        )
         self._deadline_s = deadline_s
-        self._budget_interval_s = budget_interval_s
         self._save = save
         self._adopt = adopt
-        self._refresh_share = refresh_share
         self._on_refresh = on_refresh
         self._refreshes: SingleFlight[Q, Entry[T]] = SingleFlight("refresh")
         self._late_answers: SingleFlight[int, None] = SingleFlight("late answer")
         self._failures = Failures(clock, emit)
-        self._refresh_ids = count(1)
-        self._newest: Entry[T] | None = None
         self._is_closed = False
         self.counters = CacheCounters()
 
@@ -89,14 +89,14 @@ class CachedSource(Generic[Q, T]):
     @property
     def newest(self) -> Answer[T] | None:
         """The answer stored last, None once it may not be served. Does not count as a read."""
-        return self._peek(self._newest)
+        return self._peek(self._answers.usable(self._answers.newest))
 
     def newest_to(self, query: Q) -> Answer[T] | None:
         """As `newest`, of the answers to `query`."""
-        return self._peek(self._cache.newest(query))
+        return self._peek(self._answers.newest_to(query))
 
     def _peek(self, entry: Entry[T] | None) -> Answer[T] | None:
-        if entry is None or self._clock.monotonic() >= entry.kept_until:
+        if entry is None:
             return None
         return self._view(entry, "stale" if entry.value.stale else "hit")
 
@@ -165,7 +165,7 @@ class CachedSource(Generic[Q, T]):
         if entry is None or (changed := change(entry.value)) is None:
             return
         if not is_fresh:
-            await self._swap(query, entry, changed)
+            await self._answers.swap(query, entry, changed)
             return
         self._failures.clear(query)
         tried = tuple(attempt for attempt in changed.tried if attempt.outcome == "ok")
@@ -178,24 +178,16 @@ class CachedSource(Generic[Q, T]):
         False if it is too old to be served or comes from the future; then nothing is stored.
         """
         age_s = (self._clock.now() - answer.fetched_at).total_seconds()
-        freshness = self._freshness(query, answer)
+        freshness = self._answers.freshness(query, answer)
         is_usable = 0 <= age_s < max(freshness.ttl_s, freshness.max_stale_s)
         if is_usable:
-            await self._store(query, answer, age_s)
+            await self._answers.store(query, answer, age_s)
             self._adopt(answer)
         return is_usable
 
     def shared(self, query: Q) -> SharedAnswer[T] | None:
         """The cached answer with its times, for other processes; None where there is none."""
-        entry = self._cache.newest(query)
-        if entry is None or self._clock.monotonic() >= entry.kept_until:
-            return None
-        return SharedAnswer(
-            entry.value,
-            age_s=self._clock.monotonic() - entry.stored_at,
-            ttl_s=entry.fresh_until - entry.stored_at,
-            refresh_s=entry.refresh_at - entry.stored_at,
-        )
+        return self._answers.shared(query)
 
     async def fetch_newer(self, query: Q, than_s: float | None) -> Answer[T]:
         """As `fetch`, but waits for a refresh that is due if the answer is not newer than `than_s`
@@ -221,18 +213,18 @@ class CachedSource(Generic[Q, T]):
         A fresh answer takes the place of an expired one in any case: `fetched_at` is by the clock
         of the machine that fetched it, and that one's may have been ahead.
         """
-        entry, now = self._cache.newest(query), self._clock.monotonic()
-        if entry and now < entry.kept_until:
+        entry, now = self._answers.newest_to(query), self._clock.monotonic()
+        if entry:
             ahead = entry.value.fetched_at - shared.answer.fetched_at
             is_fresh_one = shared.age_s < shared.ttl_s and now > entry.fresh_until
             if not ahead or (ahead > timedelta() and not is_fresh_one):
                 return entry.value
-        keep_s = self._freshness(query, shared.answer).max_stale_s
+        keep_s = self._answers.freshness(query, shared.answer).max_stale_s
         if shared.age_s >= max(shared.ttl_s, keep_s):
             return None
         if shared.age_s < shared.ttl_s:
             self._failures.clear(query)
-        stored = await self._store_as(query, shared, keep_s)
+        stored = await self._answers.store_as(query, shared, keep_s)
         self._adopt(stored.value)
         self._save(query, stored.value)
         return stored.value
@@ -288,7 +280,7 @@ class CachedSource(Generic[Q, T]):
             raise
         self._failures.clear(query)
         if answer.refresh_id:  # `adopt` has stored it
-            return self._cache.newest(query) or await self._store(query, answer)
+            return self._cache.newest(query) or await self._answers.store(query, answer)
         entry = await self._store_and_save(query, answer)
         self._on_refresh(query)
         if late := answer.late_answer:
@@ -305,42 +297,9 @@ class CachedSource(Generic[Q, T]):
                 self._on_refresh(query)
 
     async def _store_and_save(self, query: Q, answer: Answer[T]) -> Entry[T]:
-        entry = await self._store(query, answer)
+        entry = await self._answers.store(query, answer)
         self._save(query, entry.value)
         return entry
-
-    async def _store(self, query: Q, answer: Answer[T], age_s: float = 0.0) -> Entry[T]:
-        freshness, interval_s = self._freshness(query, answer), self._budget_interval_s(query)
-        ttl_s = max(freshness.ttl_s, min(interval_s, freshness.max_stale_s))
-        refresh_s = min(ttl_s, max(ttl_s * self._refresh_share(), interval_s))
-        shared = SharedAnswer(answer, age_s, ttl_s, refresh_s)
-        return await self._store_as(query, shared, freshness.max_stale_s)
-
-    async def _store_as(self, query: Q, shared: SharedAnswer[T], keep_s: float) -> Entry[T]:
-        answer = replace(
-            shared.answer,
-            refresh_id=next(self._refresh_ids),
-            expires_at=shared.answer.fetched_at + timedelta(seconds=shared.ttl_s),
-            ttl_left_s=shared.ttl_s,
-            late_answer=None,
-        )
-        self._newest = await self._cache.set(
-            query,
-            answer,
-            shared.ttl_s,
-            keep_s,
-            age_s=shared.age_s,
-            refresh_s=shared.refresh_s,
-            grace_s=self._freshness(query, answer).ttl_s,
-        )
-        return self._newest
-
-    async def _swap(self, query: Q, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
-        """`entry` with another answer and the same times; or what was stored in the meantime."""
-        answer = replace(answer, refresh_id=next(self._refresh_ids))
-        current = await self._cache.swap(query, entry, answer)
-        self._newest = current if self._newest is entry else self._newest
-        return current
 
     async def _serve_stale(self, query: Q, entry: Entry[T], error: Exception | None) -> Answer[T]:
         """The stale answer, flagged with the reason (None: a timeout). The flagged answer takes its
@@ -349,7 +308,7 @@ class CachedSource(Generic[Q, T]):
         while entry.value.stale_reason != reason:
             tried = tried_in(error) or entry.value.tried
             flagged = replace(entry.value, stale=True, stale_reason=reason, tried=tried)
-            entry = await self._swap(query, entry, flagged)
+            entry = await self._answers.swap(query, entry, flagged)
             if self._clock.monotonic() <= entry.fresh_until:  # refreshed in the meantime
                 break
         return self._serve(entry)

@@ -775,8 +775,8 @@ async def poll(bench: Bench, every_s: float, for_s: float) -> list[float]:
 @pytest.mark.parametrize("every_s", [0.05, 0.3, 0.9])
 async def test_no_reader_of_a_busy_query_waits_for_a_refresh(bench: Bench, every_s: float) -> None:
     bench.source.delay_s = 0.5
-    bench.cached._freshness = lambda _query, _answer: Freshness(1.0, MAX_STALE_S)
-    bench.cached._refresh_share = lambda: 0.85
+    bench.cached._answers.freshness = lambda _query, _answer: Freshness(1.0, MAX_STALE_S)
+    bench.cached._answers._refresh_share = lambda: 0.85
     first, *others = await poll(bench, every_s, 10.0)
     assert first == 0.5
     assert set(others) == {0.0}
@@ -784,7 +784,7 @@ async def test_no_reader_of_a_busy_query_waits_for_a_refresh(bench: Bench, every
 
 
 async def test_an_answer_that_is_read_is_refreshed_before_it_expires(bench: Bench) -> None:
-    bench.cached._refresh_share = lambda: 0.8
+    bench.cached._answers._refresh_share = lambda: 0.8
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.79 * TTL_S)
     await bench.cached.fetch(QUERY)
@@ -799,8 +799,8 @@ async def test_an_answer_that_is_read_is_refreshed_before_it_expires(bench: Benc
 
 
 async def test_an_answer_is_not_refreshed_earlier_than_budgets_sustain(bench: Bench) -> None:
-    bench.cached._refresh_share = lambda: 0.5
-    bench.cached._budget_interval_s = lambda _query: 0.9 * TTL_S
+    bench.cached._answers._refresh_share = lambda: 0.5
+    bench.cached._answers._budget_interval_s = lambda _query: 0.9 * TTL_S
     await bench.cached.fetch(QUERY)
     await asyncio.sleep(0.89 * TTL_S)
     await bench.cached.fetch(QUERY)
@@ -809,7 +809,7 @@ async def test_an_answer_is_not_refreshed_earlier_than_budgets_sustain(bench: Be
 
 
 async def test_readers_do_not_notice_a_refresh_ahead_that_fails(bench: Bench) -> None:
-    bench.cached._refresh_share = lambda: 0.5
+    bench.cached._answers._refresh_share = lambda: 0.5
     await bench.cached.fetch(QUERY)
     bench.source.error = DOWN
     await asyncio.sleep(0.6 * TTL_S)
