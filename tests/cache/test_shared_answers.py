@@ -151,8 +151,8 @@ async def test_a_cold_query_is_called_once_for_all_processes(cluster: Processes)
     assert {(answer.data, answer.stale) for answer in answers} == {(1.0, False)}
     assert repr(cluster.leader.exchange) == "<AnswerExchange 0 asked, 0 answering>"
     assert repr(cluster.leader.source) == "<SharedSource price>"
-    answers = "<CachedAnswers <TTLCache 1 entries, 1/10>>"
-    assert repr(cluster.leader.cached._answers) == answers
+    kept = "<CachedAnswers <TTLCache 1 entries, 1/10>>"
+    assert repr(cluster.leader.cached._answers) == kept
     follower = cluster.followers[0]
     assert (follower.exchange.asked, follower.exchange.asked_s > 0) == (1, True)
     assert cluster.leader.read[0] == QUERY
