@@ -1,5 +1,7 @@
 """Answers of the protocol for the documentation, shortened."""
 
+from typing import Any
+
 SYMBOL = {
     "name": "BTC",
     "ticker": "bitcoin",
@@ -30,7 +32,7 @@ HISTORY = {
     "c": [61_240.5],
     "v": [85.67],
 }
-QUOTES = {
+QUOTES: dict[str, Any] = {
     "s": "ok",
     "d": [{"s": "ok", "n": "BTC", "v": {"lp": 61_240.5, "ch": -2_854.81, "chp": -4.662}}],
 }

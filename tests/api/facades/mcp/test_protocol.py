@@ -7,6 +7,7 @@ import httpx
 import orjson
 import pytest
 
+from api.facades.mcp.documented import REQUEST, RESPONSES
 from api.facades.mcp.messages import MAX_ID_LENGTH
 from tests.api.facades.mcp.client import HANDSHAKE, PREFIX, STATELESS, ask, post, stateless
 
@@ -256,6 +257,16 @@ async def test_other_methods_and_paths_are_refused_in_the_dialect(
     if method != "HEAD":
         error = error_of(answer)
         assert error["data"]["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_the_documented_request_is_answered_as_documented(
+    reader: httpx.AsyncClient,
+) -> None:
+    shown = RESPONSES[200]["content"]["application/json"]["example"]
+    document = (await post(reader, REQUEST)).json()
+    told, text = (one["result"]["content"][0]["text"] for one in (document, shown))
+    assert told.startswith(text.removesuffix(" …"))
+    assert document["result"]["isError"] is shown["result"]["isError"] is False
 
 
 async def test_no_answer_is_stored(reader: httpx.AsyncClient) -> None:

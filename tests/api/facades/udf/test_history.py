@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.facades.udf import examples
 from tests.api.conftest import Serve
 from tests.api.facades.udf.test_lookup import get, refused
 from tests.world.data import DAY, HOUR, STEPS
@@ -194,3 +195,13 @@ async def test_bars_cost_what_candles_cost(serve: Serve) -> None:
     ]
     left = [answer.headers["ratelimit"].partition("r=")[2].partition(";")[0] for answer in answers]
     assert left == ["9", "6"]
+
+
+async def test_the_documented_answers_have_the_true_fields(reader: httpx.AsyncClient) -> None:
+    symbol = await get(reader, "symbols", symbol="BTC")
+    assert {name: symbol[name] for name in examples.SYMBOL} == examples.SYMBOL
+    assert (await get(reader, "search", query="BTC"))[:1] == examples.SEARCH
+    assert set(await history(reader, countback=1)) == set(examples.HISTORY)
+    (row,), (shown,) = (await get(reader, "quotes", symbols="BTC"))["d"], examples.QUOTES["d"]
+    assert set(shown) == set(row)
+    assert set(shown["v"]) < set(row["v"])
