@@ -6,6 +6,7 @@ others. A failure of any of them ends all; `connect` opens them anew.
 
 import asyncio
 import json
+import logging
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -50,6 +51,8 @@ CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
 BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe")
 #: The only eviction policy under which the store does not delete calls.
 POLICY = "noeviction"
+
+log = logging.getLogger("gateway")
 
 CLOSED = "the connection has been closed"
 REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -97,8 +100,11 @@ class RedisStore:
             await self.aclose()
             raise
         self._run_id = str(info.get("run_id", ""))
-        policy = str(memory.get("maxmemory_policy", POLICY))
+        policy, before = str(memory.get("maxmemory_policy", POLICY)), self.wrong_policy
         self.wrong_policy = "" if policy == POLICY else policy
+        if self.wrong_policy not in ("", before):
+            text = "REDIS_URL: maxmemory-policy is %s, by which a full server deletes calls; set %s"
+            log.warning(text, policy, POLICY)
 
     async def aclose(self) -> None:
         """Commands under way fail: else they would open connections of their own."""

@@ -201,14 +201,18 @@ async def test_a_failed_command_ends_the_connection_though_its_caller_left(serve
             server.signal(signal.SIGCONT)
 
 
-async def test_a_wrong_eviction_policy_is_known(server: Server) -> None:
+async def test_a_wrong_eviction_policy_is_one_warning(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     with admin_of(server) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
         try:
             async with connected(server.url, "policy") as store:
                 assert store.wrong_policy == "allkeys-lru"
+                await store.connect()
         finally:
             admin.config_set("maxmemory-policy", "noeviction")
+    assert caplog.text.count("maxmemory-policy is allkeys-lru") == 1
     async with connected(server.url, "policy") as store:
         assert store.wrong_policy == ""
 
