@@ -547,3 +547,16 @@ async def test_a_reply_without_an_answer_or_an_error_ends_no_wait(cluster: Proce
     await asyncio.sleep(0.05)
     assert not read.done()
     assert (await read).data == 1.0
+
+
+async def test_a_leader_whose_call_the_store_refused_uses_its_share(cluster: Processes) -> None:
+    """It leads no more: the question goes to whoever leads now, or to its own share."""
+    process = cluster.leader
+    process.providers.error, process.providers.delay_s = DOWN, 0.1
+    read = asyncio.create_task(process.cached.fetch(QUERY))
+    await asyncio.sleep(0.05)
+    process.part.leads = False
+    await asyncio.sleep(0.1)
+    process.providers.error = None
+    assert (await read).data == 2.0
+    assert seconds() < 0.4

@@ -104,6 +104,21 @@ async def test_a_lower_tier_is_asked_only_when_the_higher_is_out(clock: ManualCl
     assert walk.of(ProviderChosen)[0].reason == "the only eligible one of tier 0"
 
 
+async def test_a_provider_is_able_to_answer_though_its_limit_is_used_up(
+    clock: ManualClock,
+) -> None:
+    walk = Walk(clock)
+    walk.wire.scripts["out"] = [status(500)]
+    walk.add("last", tier=1)
+    walk.add("out")
+    walk.add("first", windows=(Window(2, 60),))
+    manager = walk.manager()
+    for _ in range(3):
+        await manager.fetch_data(QUERY)
+    assert [provider.name for provider in manager.eligible(QUERY)] == ["last"]
+    assert [provider.name for provider in manager.able(QUERY)] == ["first", "last"]
+
+
 async def test_a_provider_that_fails_repeatedly_is_asked_last_for_a_while(
     clock: ManualClock,
 ) -> None:

@@ -26,6 +26,7 @@ def test_several_silent_providers_for_a_while_are_an_outage_of_our_own(
     reachability = Reachability(clock)
     silent(reachability, clock, "a", "b", "c")
     assert not reachability
+    assert repr(reachability) == f"<Reachability {2 * CALLS} calls unanswered>"
 
 
 def test_one_answer_of_any_kind_ends_it(clock: ManualClock) -> None:

@@ -330,3 +330,18 @@ def test_unsaved_calls_are_bounded(clock: ManualClock) -> None:
 )
 def test_a_window_is_named_by_its_period(clock: ManualClock, period_s: float, name: str) -> None:
     assert RateLimitGuard(clock, [Window(10, period_s)]).quotas()[0].window == name
+
+
+def test_calls_under_way_are_a_part_of_what_is_assumed(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(3, 60)])
+    assert isinstance(guard.try_acquire(ONE), Permit)
+    guard.assume_short_used()
+    assert isinstance(guard.try_acquire(ONE), Refused)
+    assert guard.quotas()[0].used == 2
+
+
+def test_nothing_is_assumed_where_all_is_under_way(clock: ManualClock) -> None:
+    guard = RateLimitGuard(clock, [Window(2, 60)])
+    assert isinstance(guard.try_acquire(ONE), Permit)
+    guard.assume_short_used()
+    assert guard.quotas()[0].used == 1
