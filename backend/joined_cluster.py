@@ -76,14 +76,14 @@ class JoinedCluster:
 
     async def _take_over(self, factory: ProviderFactory, takeover: Takeover) -> bool:
         """Counts the calls of all processes, and marks the store's log as complete."""
-        saved = await self.storage.read_log(takeover)
-        saved, problems = discard_invalid(saved, self.clock.now().timestamp())
+        found = await self.storage.read_log(takeover)
+        saved, problems = discard_invalid(found, self.clock.now().timestamp())
         for problem in problems:
             log.warning("REDIS_URL: %s and is set aside", problem)
         spans_machines = self.limits.processes > self.workers
         has_past = takeover.has_past or (spans_machines and self.storage.has_past)
         # Calls that were set aside may have been made a moment ago.
-        is_complete = (takeover.log_is_complete or not has_past) and not problems
+        is_complete = (takeover.log_is_complete or not has_past) and saved.calls == found.calls
         assumed = factory.restore(saved, log_is_complete=is_complete)
         return await self.storage.write_log(assumed)
 

@@ -303,7 +303,8 @@ class Membership:
         self._round_trip_s = self._clock.monotonic() - sent_at
         if not reply.is_broken:
             self._known = set(reply.members)
-            if reply.term != self._last_term:  # another has led since, maybe in an emptied store
+            # Another has led since, maybe in an emptied store, where terms may have begun anew.
+            if reply.term != self._last_term or reply.holder not in ("", self.identity.process):
                 self._last_term = 0
         self.store_clock.set(reply.server_s)
         self._note_surplus(reply)

@@ -39,7 +39,7 @@ redis.pcall('HSET', members, me, now .. '|' .. detail)
 
 local is_broken = redis.call('GET', whole) ~= run_id
 local last_life = tonumber(redis.call('GET', life) or '0') or 0
-local highest, all_claims, standing = 0, {}, 'vacant'
+local highest, all_claims, standing, born_at = 0, {}, 'vacant', now
 
 local function acquire()
   if is_full == 1 then return end
@@ -54,7 +54,10 @@ end
 if is_broken then
   if not holder then
     redis.pcall('HSET', claims, me, known_term)
-    redis.pcall('SET', born, now, 'NX', 'PX', 60000)
+    -- That of a server before, whose data this one began with, is no time for all to speak.
+    local run, at = string.match(redis.call('GET', born) or '', '^(.*)|(%d+)$')
+    if run == run_id then born_at = tonumber(at)
+    else redis.pcall('SET', born, run_id .. '|' .. now, 'PX', 60000) end
   end
   all_claims = redis.call('HGETALL', claims)
   for i = 2, #all_claims, 2 do highest = math.max(highest, tonumber(all_claims[i]) or 0) end
@@ -63,7 +66,7 @@ end
 if holder == me then standing = 'leader'
 elseif holder then standing = 'follower'
 elseif is_broken then
-  local waited = now - (tonumber(redis.call('GET', born) or '') or now)
+  local waited = now - born_at
   local may_go = waited >= claim_ms and tonumber(last_term) == highest
   if may_lead == '1' and (may_go or waited >= claim_ms + lease_ms) then acquire() end
 elseif may_lead == '1' then acquire() end

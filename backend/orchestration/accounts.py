@@ -31,7 +31,8 @@ async def learn_accounts(providers: Sequence[Provider], configuration: Configura
 async def learn_account(provider: Provider, timeout_s: float, *, keeps_limits: bool) -> bool:
     """Adopts the limits of the key's own plan, where the vendor has a call that returns them.
 
-    False where the call was not possible now but may be later.
+    False where the call was not possible now but may be later, or where its result was not saved:
+    what others used of the account must outlive a change of the leader.
     """
     offer = provider.offer(AccountQuery())
     if isinstance(offer, Refusal):
@@ -44,5 +45,6 @@ async def learn_account(provider: Provider, timeout_s: float, *, keeps_limits: b
         return True
     except ProviderError:
         return False
-    offer.planned.endpoint.guard.redeclare(answer.data, keeps_limits=keeps_limits)
-    return True
+    endpoint = offer.planned.endpoint
+    endpoint.guard.redeclare(answer.data, keeps_limits=keeps_limits)
+    return endpoint.ledger is None or await endpoint.ledger.save()

@@ -46,7 +46,8 @@ class Data:
     life: int = 0
     whole: str = ""
     claims: dict[str, int] = field(default_factory=dict)
-    born: int | None = None
+    #: The run of the server and the time at which it was first asked for the lease.
+    born: tuple[str, int] | None = None
     members: dict[str, tuple[int, str]] = field(default_factory=dict)
     settings: str | None = None
     calls: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -146,14 +147,14 @@ class FakeServer:
     ) -> tuple[Literal["leader", "follower", "vacant"], dict[str, int]]:
         data, now, claims = self.data, self.now_ms, {}
         may_go = True
-        if data.born is not None and now >= data.born + BORN_MS:
+        if data.born and (data.born[0] != self.run_id or now >= data.born[1] + BORN_MS):
             data.born = None
         if is_broken:
             if not holder and not self.is_full:
                 data.claims[beat.process] = beat.known_term
-                data.born = now if data.born is None else data.born
+                data.born = data.born or (self.run_id, now)
             claims = dict(data.claims)
-            waited = now - (now if data.born is None else data.born)
+            waited = now - data.born[1] if data.born else 0
             is_last = beat.last_term == max(claims.values(), default=0)
             most = int(CLAIM_S * 1000) + (0 if is_last else int(LEASE_S * 1000))
             may_go = waited >= most

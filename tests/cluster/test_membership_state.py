@@ -168,3 +168,15 @@ async def test_a_bug_while_a_reply_is_noted_ends_no_beats(
     await process.beat("follower", "other-id")
     process.hear("other-id")
     assert process.state.role == "follower"
+
+
+async def test_a_term_that_another_led_in_a_new_store_is_not_taken_for_the_own(
+    clock: ManualClock,
+) -> None:
+    """An emptied store begins at term 1 again, where nobody of before has spoken."""
+    process = Process(clock)
+    process.membership._last_term = 4
+    await process.beat("leader")
+    assert process.membership._beat().last_term == 4
+    await process.beat("follower", "other-id")
+    assert process.membership._beat().last_term == 0

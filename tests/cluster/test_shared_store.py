@@ -61,6 +61,12 @@ class Bench:
         else:
             self.real.kill()
 
+    def begin_with_the_same_data(self, *stores: SharedStore) -> None:
+        """As after a restart with a snapshot."""
+        self.fake.run_id = "another run"
+        for store in stores:
+            store._run_id = "another run"  # type: ignore[attr-defined]
+
     def start(self) -> None:
         if self.real is None:
             self.fake.start()
@@ -205,6 +211,18 @@ async def test_after_a_loss_anybody_goes_one_lease_later(bench: Bench, stores: S
     reply = await lead(b, beat_of("b", known_term=term))
     assert asyncio.get_running_loop().time() - began >= CLAIM_S + LEASE_S - 0.01
     assert (reply.term, reply.is_broken, reply.highest_claim) == (term + 1, True, term)
+
+
+async def test_the_time_to_speak_begins_with_the_server(bench: Bench, stores: Stores) -> None:
+    """A snapshot may have been made while all were waiting for it."""
+    a, b = stores
+    assert (await a.beat(beat_of("a"))).standing == "vacant"
+    await asyncio.sleep(CLAIM_S + 0.02)
+    bench.begin_with_the_same_data(a, b)
+    assert (await a.beat(beat_of("a"))).standing == "vacant"
+    assert (await b.beat(beat_of("b", 1))).standing == "vacant"
+    await asyncio.sleep(CLAIM_S + 0.02)
+    assert (await b.beat(beat_of("b", 1))).standing == "leader"
 
 
 async def test_a_takeover_that_was_not_completed_leaves_a_broken_log(stores: Stores) -> None:

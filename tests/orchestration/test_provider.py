@@ -685,6 +685,28 @@ async def test_the_account_call_sets_the_limits_of_the_keys_plan(
     assert (quota.limit, quota.used) == (limit, 70)
 
 
+@pytest.mark.parametrize("saves", [True, False])
+async def test_what_others_used_of_the_account_is_saved_at_once(
+    clock: ManualClock, saves: bool
+) -> None:
+    """Another process may lead before the next call; one that is not saved is asked again."""
+    saved: list[int] = []
+
+    class Store(Storage):
+        async def add_calls(self, amounts: Any, now_s: float | None) -> bool:
+            saved.append(sum(amounts.values()))
+            return saves or len(saved) == 1  # the account's own call
+
+    walk = Walk(clock)
+    told = {"per_minute": None, "per_month": 2_000, "used_this_month": 70}
+    walk.wire.scripts["a"] = [httpx.Response(200, json=told)]
+    month = Window(100, 30 * 86_400.0, kind="month")
+    provider = walk.add("a", adapter=stub_adapter(account_operation()), windows=(month,))
+    with_ledger(provider, Store(), clock)
+    assert await learn_account(provider, 3, keeps_limits=False) is saves
+    assert sum(saved) == 70
+
+
 async def test_a_vendor_without_an_account_call_is_not_asked(clock: ManualClock) -> None:
     walk = Walk(clock)
     provider = walk.add("a", windows=(DAY,))
