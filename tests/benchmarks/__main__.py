@@ -9,6 +9,7 @@ PARTS = {
     "Start, memory, calls, a cold key": "whole",
     "The stream's fan-out": "stream_fanout",
     "Compressed frames": "deflate",
+    "Several processes": "cluster",
 }
 
 

@@ -33,6 +33,7 @@ from tests.benchmarks.fanout_control import CLIENTS, ROOT, run
 from tests.benchmarks.fanout_control import pin as pin_to
 from tests.benchmarks.hot_load import Asked, flood, steady
 from tests.benchmarks.hot_nginx import nginx_of
+from tests.benchmarks.proc import cpu_s
 from tests.life.process import free_port
 from tests.world.server import World
 
@@ -79,13 +80,7 @@ class Server:
     port: int
 
     def cpu_s(self) -> float:
-        """Of all its threads, to the nanosecond where the kernel counts them."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
-        exact_s = sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-        if exact_s:
-            return exact_s
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.process.pid)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from backend.services.market.service import MarketView
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
 from tests.benchmarks.fanout_control import ROOT, run
+from tests.benchmarks.proc import rss_mb
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.services.helpers import market_service
 from tests.world import data
@@ -50,13 +51,12 @@ class Gateway:
 
     @property
     def rss_mb(self) -> float:
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        return rss_mb(self.process.pid)
 
 
 @asynccontextmanager
-async def started(world: World) -> AsyncIterator[Gateway]:
-    """A gateway as `run_server.py` starts it, in an empty folder."""
+async def started(world: World, root: Path = ROOT) -> AsyncIterator[Gateway]:
+    """A gateway as `run_server.py` of `root` starts it, in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         port = 20_000 + os.getpid() % 20_000
         environment = world.environment(
@@ -65,7 +65,7 @@ async def started(world: World) -> AsyncIterator[Gateway]:
         began = time.perf_counter()
         process = await create_subprocess_exec(
             sys.executable,
-            str(ROOT / "run_server.py"),
+            str(root / "run_server.py"),
             cwd=folder,
             env={**os.environ, **environment},
             stdout=asyncio.subprocess.DEVNULL,

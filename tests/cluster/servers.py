@@ -44,6 +44,11 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        assert self._process, "the server does not run"
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it with an empty memory, and returns when it accepts connections."""
         has_debug = [] if self._server == "redis-6.2" else ["--enable-debug-command", "local"]
