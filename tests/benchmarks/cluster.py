@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.cluster_before import beside, is_known
-from tests.benchmarks.cluster_pushes import gossip, propagation
+from tests.benchmarks.cluster_pushes import YoungWorld, gossip, propagation
 from tests.benchmarks.cluster_questions import cold
 from tests.benchmarks.cluster_reads import cached_reads
 from tests.benchmarks.cluster_scene import opened
@@ -88,7 +88,7 @@ async def parts(options: Options) -> AsyncIterator[str]:
         yield await cold(
             scene, options.processes, options.readers_of_each, options.herds, options.alone
         )
-    async with opened() as scene:
+    async with opened(YoungWorld()) as scene:
         yield await propagation(scene, options.refreshes)
     if options.gossip_s:
         async with opened() as scene:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from backend.cluster.redis_store import RedisStore
@@ -18,6 +19,8 @@ from tests.benchmarks.cluster_scene import (
     waits,
 )
 from tests.benchmarks.hot_load import Asked, connected
+from tests.world.messages import Reply, Request
+from tests.world.server import World
 
 SINGLE = "one process, no store"
 #: CLUSTER_NAME, by default.
@@ -26,67 +29,99 @@ NAME = "gateway"
 NOTED = ("-m", "tests.benchmarks.noted_server")
 #: How often the whole market is refreshed, in seconds, and the settings that allow that.
 REFRESH_S = 0.1
-OFTEN = {
+OFTEN_MARKET = {
     "CACHE_TTL_MARKET": str(REFRESH_S),
     "COINGECKO_FREE_LIMITS": "60000/minute",
     "BINANCE_ENABLED": "false",
 }
+OFTEN_CANDLES = {"CACHE_TTL_MARKET": "3600", "CACHE_TTL_OHLC": str(REFRESH_S)}
+#: Candles of a pair.
+LISTED = 340
+MARKET, CANDLES = "/api/market?limit=1", "/api/market/ohlc?symbol=BTC&interval=1h&limit=100"
 #: For a lease to be given, in seconds.
 HEALED_S = 5.0
 #: Clients of which each asks once a second.
 CLIENTS = 200
 
 
+class YoungWorld(World):
+    """Where pairs were listed only so many candles ago: their answers have 40 kB."""
+
+    def _reply(self, name: str, request: Request, fault: str) -> Reply:
+        if request.path.endswith("/klines"):
+            request.query["limit"] = str(LISTED)
+        return super()._reply(name, request, fault)
+
+
 async def propagation(scene: Scene, refreshes: int) -> str:
-    """The market of 250 rows is refreshed as often as it may be, by a reader at the leader."""
+    """Two answers are refreshed as often as they may be, each by a reader at the leader."""
     scene.world.limits["coingecko_free"] = (100_000, 60.0)
     notes = scene.folder()
-    settings = {"NOTED": str(notes), **OFTEN}
-    single = await scene.gateway(SINGLE, settings, *NOTED)
-    leader, follower = await scene.members(2, settings, *NOTED)
-    assert leader.store
-    size = await _message_bytes(leader)
-    meter = Meter(
-        {
-            SINGLE: single.pid,
-            "leader": leader.pid,
-            "follower": follower.pid,
-            "Valkey": leader.store.pid,
-        }
-    )
-    earlier = len(_stored(notes, leader))
-    while len(_stored(notes, leader)) - earlier < refreshes:
-        await asyncio.gather(*(read(one, "/api/market?limit=1") for one in (single, leader)))
-        await asyncio.sleep(REFRESH_S / 4)
-    took_s, shares = meter.took_s, meter.shares()
-    bare = await _bare_pushes(leader.store.url, size, refreshes)
-    ours, theirs = _stored(notes, leader), _stored(notes, follower)
-    delays = [1_000 * (theirs[fetched] - at) for fetched, at in ours.items() if fetched in theirs]
-    rows = [
-        ["stored by the leader, then stored by a follower", f"{len(delays)}", *waits(delays)],
-        ["as many bytes by bare redis-py, in one process", str(len(bare)), *waits(bare)],
-        ["a call recorded in the store, with the fence", *(await _appends(leader, 5 * refreshes))],
-    ]
-    return (
-        f"The market of 250 rows is a message of {size:,} B. It was refreshed"
-        f" {refreshes / took_s:.1f} times a second.\n\n"
-        + table(("ms", "times", *WAITS), rows)
-        + "\n"
-        + table(
-            ("% of a core meanwhile", *meter.names),
-            [["CPU", *(f"{share:.2f}" for share in shares)]],
+    single = await scene.gateway(SINGLE, {"NOTED": str(notes), **OFTEN_MARKET}, *NOTED)
+    alone = Meter({SINGLE: single.pid})
+    await _refreshed(single, notes, MARKET, refreshes)
+    used_alone = alone.shares()
+    await single.gateway.stop()  # so that it takes no core from those whose times are measured
+    candles, _ = await _pushes(scene, f"{LISTED} candles", CANDLES, OFTEN_CANDLES, refreshes)
+    market, used = await _pushes(scene, "market, 250 rows", MARKET, OFTEN_MARKET, refreshes)
+    appends = await _appends(scene.store().url, 5 * refreshes)
+    fenced = ["a call recorded in the store, with the fence", "", *_line(appends)]
+    return "\n".join(
+        (
+            table(("ms", "bytes", "times", *WAITS), [*candles, *market, fenced]),
+            "CPU while the market is refreshed, in % of a core:"
+            f" {SINGLE} {used_alone[0]:.1f}, {used}.\n",
         )
     )
 
 
-def _stored(notes: Path, subject: Subject) -> dict[str, float]:
-    """When each market was stored, by the time of its fetch."""
+async def _pushes(
+    scene: Scene, name: str, path: str, often: Mapping[str, str], count: int
+) -> tuple[list[list[str]], str]:
+    """Lines of the table: from the leader's storing to the follower's, and the bytes alone. Then
+    what the processes used."""
+    notes = scene.folder()
+    leader, follower = await scene.members(2, {"NOTED": str(notes), **often}, *NOTED)
+    assert leader.store
+    await read(follower, path)  # what a process does not hold, it does not adopt
+    size = await _message_bytes(leader, path)
+    before = set(_stored(notes, leader))
+    meter = Meter({"leader": leader.pid, "follower": follower.pid, "Valkey": leader.store.pid})
+    await _refreshed(leader, notes, path, count)
+    a_second, shares = count / meter.took_s, zip(meter.names, meter.shares(), strict=True)
+    used = ", ".join(f"{one} {share:.1f}" for one, share in shares)
+    ours, theirs = _stored(notes, leader), _stored(notes, follower)
+    delays = [1_000 * (theirs[key] - ours[key]) for key in ours.keys() - before if key in theirs]
+    bare = await _bare_pushes(leader.store.url, size, count)
+    for one in (leader, follower):
+        await one.gateway.stop()
+    rows = [
+        [f"{name}: stored by the leader, then by a follower", f"{size:,}", *_line(delays)],
+        ["as many bytes by bare redis-py, in one process", f"{size:,}", *_line(bare)],
+    ]
+    return rows, f"{used} ({a_second:.1f} times a second)"
+
+
+def _line(values_ms: list[float]) -> list[str]:
+    return [f"{len(values_ms):,}", *waits(values_ms)]
+
+
+async def _refreshed(subject: Subject, notes: Path, path: str, count: int) -> None:
+    """Reads until the answer was refreshed so many times."""
+    until = len(_stored(notes, subject)) + count
+    while len(_stored(notes, subject)) < until:
+        await read(subject, path)
+        await asyncio.sleep(REFRESH_S / 4)
+
+
+def _stored(notes: Path, subject: Subject) -> dict[tuple[str, str], float]:
+    """When each answer was stored, by its subject and the time of its fetch."""
     file = notes / str(subject.pid)
     lines = [line.split("\t") for line in file.read_text().splitlines()] if file.exists() else []
-    return {fetched: float(at) for name, fetched, at in lines if name == "market"}
+    return {(name, fetched): float(at) for name, fetched, at in lines}
 
 
-async def _message_bytes(leader: Subject) -> int:
+async def _message_bytes(leader: Subject, path: str) -> int:
     """Of the longest message by which the leader pushes a refresh."""
     assert leader.store
     listener, sizes = RedisStore(leader.store.url, NAME), [0]
@@ -98,7 +133,7 @@ async def _message_bytes(leader: Subject) -> int:
     await listener.connect()
     listening = asyncio.create_task(listen())
     for _ in range(5):
-        await read(leader, "/api/market?limit=1")
+        await read(leader, path)
         await asyncio.sleep(2 * REFRESH_S)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
@@ -132,10 +167,9 @@ async def _bare_pushes(url: str, size: int, count: int) -> list[float]:
     return took
 
 
-async def _appends(leader: Subject, count: int) -> list[str]:
+async def _appends(url: str, count: int) -> list[float]:
     """By this process, which leads another cluster in the same store."""
-    assert leader.store
-    store = RedisStore(leader.store.url, "benchmark")
+    store = RedisStore(url, "benchmark")
     await store.connect()
     beat, took = Beat("this", 0, True, "{}", "{}"), []
     async with asyncio.timeout(HEALED_S):
@@ -148,7 +182,7 @@ async def _appends(leader: Subject, count: int) -> list[str]:
         assert await store.append("this", {("binance/60", number % 60): 1})
         took.append(1_000 * (time.perf_counter() - began))
     await store.aclose()
-    return [f"{count:,}", *waits(took)]
+    return took
 
 
 async def gossip(scene: Scene, seconds: float) -> str:

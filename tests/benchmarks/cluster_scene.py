@@ -99,10 +99,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Scene]:
+async def opened(world: World | None = None) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(World())
-        yield Scene(stack, world)
+        yield Scene(stack, await stack.enter_async_context(world or World()))
 
 
 async def read(subject: Subject, path: str) -> bytes:
