@@ -171,7 +171,7 @@ async def _appends(url: str, count: int) -> list[float]:
     """By this process, which leads another cluster in the same store."""
     store = RedisStore(url, "benchmark")
     await store.connect()
-    beat, took = Beat("this", 0, True, "{}", "{}"), []
+    beat, took = Beat("this", 0, True, "{}", "{}", known_term=0), []
     async with asyncio.timeout(HEALED_S):
         while (await store.beat(beat)).standing != "leader":
             await asyncio.sleep(0.1)
