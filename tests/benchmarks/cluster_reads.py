@@ -45,13 +45,14 @@ async def measured(subject: Subject, answer: Answer, requests: int) -> float:
 
 
 def cost_table(names: Sequence[str], costs: Costs, base: str) -> str:
-    heads = ["CPU of a request, µs (to the first line)", *(row.name for row in READ)]
+    heads = ["CPU of a request, µs; to the first line", *(row.name for row in READ)]
     rows = [[name, *(_cell(costs, name, base, row) for row in READ)] for name in names]
     return table(heads, rows)
 
 
 def _cell(costs: Costs, name: str, base: str, row: Row) -> str:
-    return f"{median(costs[name, row]):.1f} ({figure(ratios(costs, name, base, row), 3)})"
+    cost = f"{median(costs[name, row]):.1f}"
+    return cost if name == base else f"{cost}; {figure(ratios(costs, name, base, row), 3)}"
 
 
 def ratios(costs: Costs, name: str, base: str, row: Row) -> list[float]:

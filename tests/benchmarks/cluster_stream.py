@@ -72,6 +72,7 @@ class Audience:
         frames = by_cause(self.told_at, sorted(chain.from_iterable(said["at"].values())))
         assert (await self._count())["lost"] == 0
         delays = [at - told for told, came in zip(self.told_at, frames, strict=True) for at in came]
+        came_to_all = sum(min(len(came), self.readers) for came in frames)
         last = [
             1_000 * (max(came) - told)
             for told, came in zip(self.told_at, frames, strict=True)
@@ -82,7 +83,7 @@ class Audience:
         ]
         return [
             self.subject.name,
-            f"{len(delays):,} of {len(self.told_at) * self.readers:,}",
+            f"{came_to_all:,} of {len(self.told_at) * self.readers:,}",
             f"{1_000 * median(delays):.1f}",
             figure(last, 1),
             f"{1e6 * self.used_s / len(delays):.1f}",
