@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from backend.cache.cached_source import CachedSource, Entry
+from backend.cache.cached_answers import CachedAnswers, Entry
 from backend.cache.freshness import SharedAnswer
 from backend.models.answer import Query
 
 
 def note_storing(path: Path) -> None:
     file = path.open("a", buffering=1)  # it lives as long as the process
-    store_as = CachedSource._store_as
+    store_as = CachedAnswers.store_as
 
     async def noted(
-        self: CachedSource[Any, Any], query: Query[Any], shared: SharedAnswer[Any], keep_s: float
+        self: CachedAnswers[Any, Any], query: Query[Any], shared: SharedAnswer[Any], keep_s: float
     ) -> Entry[Any]:
         stored = await store_as(self, query, shared, keep_s)
         fetched_s = shared.answer.fetched_at.timestamp()
@@ -28,7 +28,7 @@ def note_storing(path: Path) -> None:
         return stored
 
     # The benchmark's stopwatch: it costs the same in each process, and the source needs none.
-    CachedSource._store_as = noted  # type: ignore[method-assign]
+    CachedAnswers.store_as = noted  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
