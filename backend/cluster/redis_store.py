@@ -99,7 +99,8 @@ class RedisStore:
         except StoreUnavailable:
             await self.aclose()
             raise
-        self._run_id = str(info.get("run_id", ""))
+        # A server that does not tell its own is taken for a new one at each connect.
+        self._run_id = str(info.get("run_id") or secrets.token_hex(20))
         policy, before = str(memory.get("maxmemory_policy", POLICY)), self.wrong_policy
         self.wrong_policy = "" if policy == POLICY else policy
         if self.wrong_policy not in ("", before):
@@ -144,8 +145,10 @@ class RedisStore:
             scan = self._client_of("commands").hscan(self._key("calls"), cursor, count=CHUNK)
             cursor, found = await self._run(scan, BACKGROUND_S)
             for field, amount in found.items():
-                window, _, tick = field.decode().rpartition("@")
-                calls.setdefault(window, {})[int(tick)] = int(amount)
+                with suppress(ValueError):  # what another program wrote
+                    window, _, tick = field.decode().rpartition("@")
+                    counted = {int(tick): int(amount)}
+                    calls.setdefault(window, {}).update(counted)
             if cursor == 0:
                 return calls
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 import trustme
+from redis.asyncio import Redis
 
 from backend.cluster import scripts
 from backend.cluster.redis_store import RedisStore
@@ -223,6 +224,31 @@ async def test_what_another_program_wrote_is_no_block(server: Server) -> None:
             for name, text in (("a", "{"), ("b", "[]"), ("c", '{"state": 1}'), ("d", "null")):
                 admin.hset("{gw:junk}:v1:blocks", name, text)
         assert await store.load_blocks() == {}
+
+
+async def test_what_another_program_wrote_is_no_call(server: Server) -> None:
+    """It would end each takeover, and so leave the cluster without a leader."""
+    async with connected(server.url, "junk") as store:
+        with admin_of(server) as admin:
+            junk = {b"w@1": b"2", b"w@x": b"1", b"\xff@1": b"1", b"": b"1", b"w@3": b"many"}
+            admin.hset("{gw:junk}:v1:calls", mapping=junk)
+        assert await store.load_calls() == {"w": {1: 2}}
+
+
+async def test_a_server_without_a_run_id_is_taken_for_a_new_one_at_each_connect(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def info(_client: Redis, _section: str) -> dict[str, str]:
+        return {}
+
+    monkeypatch.setattr(Redis, "info", info)
+    async with connected(server.url, "nameless") as store:
+        while (await store.beat(BEAT)).standing != "leader":
+            await asyncio.sleep(0.05)
+        assert await store.replace_calls("a", {})
+        assert not (await store.beat(BEAT)).is_broken
+        await store.connect()
+        assert (await store.beat(BEAT)).is_broken
 
 
 async def test_a_late_commit_does_not_replace_a_log_that_was_rewritten_since(
