@@ -4,7 +4,7 @@
 
 CPU is that of the serving processes, by /proc: on a machine that others use, and where readers
 share the cores with servers, it says more than the clock. `--before` compares one process with an
-earlier commit; `--quick` takes half a minute and says only whether everything runs.
+earlier commit; `--quick` takes about a minute and says only whether everything runs.
 """
 
 import argparse
