@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from backend.cache.answer_exchange import AnswerExchange
 from backend.clock import Clock
-from backend.cluster.membership import Membership, Takeover
+from backend.cluster.leadership import Takeover
+from backend.cluster.membership import Membership
 from backend.cluster.shared_storage import SharedStorage
 from backend.cluster.status_exchange import StatusExchange
 from backend.environment import SettingsError

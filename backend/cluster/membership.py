@@ -3,17 +3,17 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from backend.clock import Clock
 from backend.cluster.contract import ClusterState, Member
+from backend.cluster.identity import Identity, differences
+from backend.cluster.leadership import Leadership, TakeOver, Takeover
+from backend.cluster.members import Members
 from backend.cluster.message_bus import MessageBus
 from backend.cluster.store import (
     COMMAND_S,
-    LEASE_S,
-    MEMBER_S,
     Beat,
     BeatReply,
     SharedStore,
@@ -21,7 +21,7 @@ from backend.cluster.store import (
     StoreUnavailable,
 )
 from backend.cluster.store_clock import StoreClock
-from backend.models.cluster import ROLES, Role
+from backend.models.cluster import Role
 
 log = logging.getLogger("gateway")
 
@@ -29,8 +29,6 @@ log = logging.getLogger("gateway")
 BEAT_S = 0.5
 #: A leader that has not been heard for this long is not asked, in seconds.
 SILENT_S = 1.2
-#: A lease counts as over this much earlier here than in the store, in seconds.
-LEASE_MARGIN_S = 0.1
 #: A leader that reaches no provider does not lead again within this, in seconds: if the reason is
 #: not its own network, the lease must not go round.
 STAND_BACK_S = 300.0
@@ -38,45 +36,10 @@ STAND_BACK_S = 300.0
 RELEASE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """What a new leader knows about the calls of those before it.
-
-    `log_is_complete`: the store has every call, or this process has led last and remembers them.
-    `has_past`: somebody led this cluster before. `last_life_s`: the last sign of life of a leader
-    that the store remembers (epoch seconds by its clock), 0 if none.
-    """
-
-    term: int
-    log_is_complete: bool
-    has_past: bool
-    last_life_s: float
-
-
-#: Reads the log of calls, restores the limits, and marks the log as complete; False if the lease
-#: was lost meanwhile. May raise StoreUnavailable.
-TakeOver = Callable[[Takeover], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """`process` is unique; `name` is `<host>/<worker>`. `settings` must be equal in all processes:
-    a JSON object by the names of the variables."""
-
-    process: str
-    name: str
-    cluster: str
-    version: str
-    size: int
-    may_lead: bool
-    settings: str
-
-
 class Membership:
     """Implements Cluster. `run` beats until it is cancelled; `aclose` hands the lease over.
 
-    It leads from a complete takeover until its lease ends by its own clock, the store is away, or
-    the store refused to record a call.
+    It leads while its Leadership is complete and the store is connected.
     """
 
     def __init__(
@@ -92,25 +55,18 @@ class Membership:
         self.identity = identity
         self.store_clock = StoreClock(clock)
         self.bus = MessageBus(store, identity.process)
-        self.take_over: TakeOver = _no_takeover
         self.is_able = is_able
         self._readers: Callable[[], int] = lambda: 0
         self._clock = clock
         self._receiver: asyncio.Task[None] | None = None
-        self._takeover: asyncio.Task[None] | None = None
-        self._found: Takeover | None = None
         self._wake = asyncio.Event()
-        self._last_term = self._highest_term = 0
-        self._is_committed = False
-        self._lease_until = self._heard_at = float("-inf")
+        self._highest_term = 0
+        self._heard_at = float("-inf")
         self._reply: BeatReply | None = None
         self._round_trip_s = 0.0
-        self._surplus_since: float | None = None
-        self._is_surplus_logged = False
         self._stands_back_until = float("-inf")
-        self._members: dict[str, Member] = {}
-        #: The processes that were there when the store was whole last.
-        self._known: set[str] = set()
+        self._members = Members(identity.process, identity.size, clock)
+        self._leadership = Leadership(clock, self._members, self._begin)
         self._reason: str | None = "not connected yet"
         self._is_down_logged = False
         self._noted_role, self._role_since = self.role, clock.now()
@@ -120,13 +76,21 @@ class Membership:
         self.falls = self.takeovers = self.fenced = 0
         self.bus.subscribe("leader", self._hear)
 
+    @property
+    def take_over(self) -> TakeOver:
+        """Called with each takeover, before the first call of a term."""
+        return self._leadership.take_over
+
+    @take_over.setter
+    def take_over(self, take_over: TakeOver) -> None:
+        self._leadership.take_over = take_over
+
     def __repr__(self) -> str:
         return f"<Membership {self.identity.name} {self.role} term {self._highest_term}>"
 
     @property
     def leads(self) -> bool:
-        is_held = self._clock.monotonic() < self._lease_until
-        return self._is_committed and is_held and self.store.is_connected
+        return self._leadership.is_complete and self.store.is_connected
 
     @property
     def is_excluded(self) -> bool:
@@ -136,7 +100,7 @@ class Membership:
     def has_share(self) -> bool:
         """False while the settings differ from those of the running processes, and while as many
         others run as CLUSTER_SIZE says in all: the shares are theirs."""
-        return self._surplus_since is None and not self.is_excluded
+        return not (self._members.is_surplus or self.is_excluded)
 
     @property
     def hears_leader(self) -> bool:
@@ -164,18 +128,17 @@ class Membership:
 
     def state(self) -> ClusterState:
         role, holder = self._note_role(), self._reply.holder if self._reply else ""
-        leader = self._members.get(holder)
         knows_leader = self.store.is_connected and bool(holder)
         return ClusterState(
             name=self.identity.cluster,
             process=self.identity.name,
             role=role,
             size=self.identity.size,
-            leader=(leader.name if leader else holder) if knows_leader else None,
+            leader=self._members.name_of(holder) if knows_leader else None,
             term=self._highest_term,
             is_connected=self.store.is_connected,
             reason=self._reason_of(role),
-            members=tuple(sorted(self._all_members(role), key=lambda one: one.name)),
+            members=self._members.with_own(self._own(role)),
             since=self._role_since,
             store_s=self.store_clock.now_s,
         )
@@ -188,12 +151,9 @@ class Membership:
             return self._reason
         return None if self.has_share else "more processes run than CLUSTER_SIZE says"
 
-    def _all_members(self, role: Role) -> Iterable[Member]:
-        """With this process as it is now: its last beat may have another role."""
-        own = self.identity
-        now_s, readers = self.store_clock.now_s, self._readers()
-        this = Member(own.process, own.name, role, own.version, readers, now_s)
-        return {**self._members, own.process: this}.values()
+    def _own(self, role: Role) -> Member:
+        own, now_s = self.identity, self.store_clock.now_s
+        return Member(own.process, own.name, role, own.version, self._readers(), now_s)
 
     def _note_role(self) -> Role:
         role = self.role
@@ -219,14 +179,14 @@ class Membership:
                 await self._beat_once()
                 await self._pause()
         finally:
-            tasks = [task for task in (sender, self._receiver, self._takeover) if task]
+            tasks = [task for task in (sender, self._receiver) if task]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self._leadership.aclose(), return_exceptions=True)
 
     async def aclose(self) -> None:
         """Ends the lease, so that another process takes over at once."""
-        self._is_committed = False
+        self._leadership.suspend()
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 await self.store.release(self.identity.process)
@@ -241,7 +201,7 @@ class Membership:
         """The store did not record a call of the leader: it must find out who leads, and read the
         log again, before it calls anybody."""
         self.fenced += was_fenced
-        self._is_committed = False
+        self._leadership.suspend()
         self._wake.set()
 
     async def _beat_once(self) -> None:
@@ -259,7 +219,7 @@ class Membership:
         self._note_role()
 
     async def _connect(self) -> None:
-        self._is_committed = False
+        self._leadership.suspend()
         self._heard_at = float("-inf")
         if self._receiver:
             self._receiver.cancel()
@@ -288,7 +248,8 @@ class Membership:
         }
         may_lead = own.may_lead and self._can_lead()
         text, known_term = json.dumps(detail), self._highest_term
-        return Beat(own.process, self._last_term, may_lead, own.settings, text, known_term)
+        last_term = self._leadership.last_term
+        return Beat(own.process, last_term, may_lead, own.settings, text, known_term)
 
     def _can_lead(self) -> bool:
         """A leader whose commands take too long, or that reaches no provider, gives way."""
@@ -301,25 +262,18 @@ class Membership:
     def _note_reply(self, reply: BeatReply, sent_at: float) -> None:
         self._reply = reply
         self._round_trip_s = self._clock.monotonic() - sent_at
-        if not reply.is_broken:
-            self._known = set(reply.members)
+        is_others = reply.holder not in ("", self.identity.process)
+        if not reply.is_broken and (is_others or reply.term != self._leadership.last_term):
             # Another has led since, maybe in an emptied store, where terms may have begun anew.
-            if reply.term != self._last_term or reply.holder not in ("", self.identity.process):
-                self._last_term = 0
+            self._leadership.last_term = 0
         self.store_clock.set(reply.server_s)
-        self._note_surplus(reply)
-        self._members = {
-            process: member
-            for process, (seen_s, detail) in reply.members.items()
-            if (member := _member(process, seen_s, detail))
-        }
+        self._members.note(reply)
         self._highest_term = max(self._highest_term, reply.term)
         self._note_up()
         if reply.standing == "leader":
             self._note_lease(reply, sent_at)
             return
-        self._is_committed, self._found = False, None
-        self._stop_takeover()
+        self._leadership.end()
         if reply.standing == "excluded":
             self._exclude(reply.settings)
         elif self._round_trip_s > COMMAND_S:
@@ -330,60 +284,26 @@ class Membership:
             self._reason = "the leader is silent"
 
     def _note_lease(self, reply: BeatReply, sent_at: float) -> None:
-        self._lease_until = sent_at + LEASE_S - LEASE_MARGIN_S
-        if self._found is None or self._found.term != reply.term:
-            self._found, self._is_committed = self._takeover_of(reply), False
-            self._stop_takeover()
+        self._leadership.extend(reply, sent_at)
         if reply.is_full:
-            self._is_committed = False
+            self._leadership.suspend()
             self._reason = "the store is full"
             return
-        self._reason = "the takeover is under way"
-        if self._is_committed:
+        self._reason = self._leadership.problem or "the takeover is under way"
+        if self._leadership.is_complete:
             self.bus.publish("leader", b"beat")
-        elif self._takeover is None or self._takeover.done():
-            self._takeover = asyncio.create_task(self._run_takeover(self._found), name="takeover")
+        else:
+            self._leadership.go_on()
 
-    def _takeover_of(self, reply: BeatReply) -> Takeover:
-        """After a loss of data this process's memory is the whole truth only if it led last, and
-        all others have confirmed that by their claims: they know of no later term, and nobody
-        unknown knows of any."""
-        led_last = 0 < self._last_term == max(reply.highest_claim, self._last_term)
-        own = {self.identity.process}
-        all_spoke = (self._known - own) <= set(reply.claims)
-        strangers = {process for process, term in reply.claims.items() if term} - self._known - own
-        return Takeover(
-            reply.term,
-            log_is_complete=not reply.is_broken or (led_last and all_spoke and not strangers),
-            has_past=reply.term > 1 or reply.highest_claim > 0,
-            last_life_s=reply.last_life_s,
-        )
-
-    def _stop_takeover(self) -> None:
-        if self._takeover:
-            self._takeover.cancel()
-            self._takeover = None
-
-    async def _run_takeover(self, found: Takeover) -> None:
-        try:
-            is_done = await self.take_over(found)
-        except StoreUnavailable as error:
-            self._reason = str(error)
-            return
-        except Exception:
-            log.exception("the takeover of the cluster failed")
-            return
-        if is_done and self._found is found:
-            self._is_committed = True
-            self._found = replace(found, log_is_complete=True)
-            self._last_term = found.term
-            self.takeovers += 1
-            self.has_led.set()
-            log.info("this process leads the cluster  %s term %d", self.identity.name, found.term)
-            self.bus.publish("leader", b"beat")
+    def _begin(self, takeover: Takeover) -> None:
+        self.takeovers += 1
+        self.has_led.set()
+        log.info("this process leads the cluster  %s term %d", self.identity.name, takeover.term)
+        self.bus.publish("leader", b"beat")
 
     def _hear(self, sender: str, message: bytes) -> None:
         if message == b"vacant":
+            self._heard_at = float("-inf")
             self._wake.set()  # the next beat may acquire the lease
         elif self._reply and sender == self._reply.holder:
             self._heard_at = self._clock.monotonic()
@@ -401,7 +321,7 @@ class Membership:
         self._wake.clear()
 
     def _note_down(self, reason: str, *, is_full: bool) -> None:
-        self._is_committed = False
+        self._leadership.suspend()
         self._reason = reason
         if is_full:
             return
@@ -416,52 +336,9 @@ class Membership:
             self._is_down_logged = False
             log.info("REDIS_URL: the shared store works again")
 
-    def _note_surplus(self, reply: BeatReply) -> None:
-        """A process that joins when all shares are taken has none, until another one leaves. One
-        that died counts for some seconds more."""
-        others = reply.members.keys() - {self.identity.process}
-        is_new = self.identity.process not in reply.members
-        if not (is_new or self._surplus_since is not None):
-            return
-        now = self._clock.monotonic()
-        if len(others) < self.identity.size:
-            self._surplus_since = None
-        elif self._surplus_since is None:
-            self._surplus_since = now
-        elif now - self._surplus_since > MEMBER_S and not self._is_surplus_logged:
-            self._is_surplus_logged = True
-            text = "more processes run than CLUSTER_SIZE says (%d): this one has no share"
-            log.warning(text, self.identity.size)
-
     def _exclude(self, settings: str) -> None:
-        names = ", ".join(_differences(self.identity.settings, settings))
+        names = ", ".join(differences(self.identity.settings, settings))
         reason = f"{names} differs from that of the running processes"
         if self._reason != reason:
             self._reason = reason
             log.error("this process does not join the cluster: %s", reason)
-
-
-async def _no_takeover(_takeover: Takeover) -> bool:
-    return True
-
-
-def _differences(own: str, running: str) -> list[str]:
-    """The names of the settings that differ."""
-    try:
-        ours, theirs = json.loads(own), json.loads(running)
-        return sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
-    except (TypeError, ValueError):
-        return ["the version"]
-
-
-def _member(process: str, seen_s: float, detail: str) -> Member | None:
-    """None for what another version wrote."""
-    try:
-        found = json.loads(detail)
-        name, role, version = str(found["name"]), found["role"], str(found["version"])
-        readers = int(found["readers"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
-    if role not in ROLES:
-        return None
-    return Member(process, name[:200], role, version[:50], readers, seen_s)

@@ -8,8 +8,9 @@ from hashlib import blake2b
 
 from backend import __version__
 from backend.clock import Clock
+from backend.cluster.identity import Identity
 from backend.cluster.keys import FORMAT, process_prefix
-from backend.cluster.membership import Identity, Membership
+from backend.cluster.membership import Membership
 from backend.cluster.redis_store import RedisStore
 from backend.settings import Configuration
 

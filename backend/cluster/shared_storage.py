@@ -10,7 +10,8 @@ from typing import Any
 from backend.clock import Clock
 from backend.cluster.call_log import CallLog
 from backend.cluster.grouped_appends import GroupedAppends
-from backend.cluster.membership import Membership, Takeover
+from backend.cluster.leadership import Takeover
+from backend.cluster.membership import Membership
 from backend.cluster.store import Calls, StoreUnavailable
 from backend.storage.contract import FIRST_SECOND_TICK, SavedBlock, SavedState, Storage
 

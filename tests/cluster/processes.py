@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from backend.cluster.membership import Identity, Membership
+from backend.cluster.identity import Identity
+from backend.cluster.membership import Membership
 from backend.cluster.shared_storage import SHARE_MARK, SharedStorage
 from backend.cluster.store import Calls
 from backend.errors import ProviderError

@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 from backend.cluster.call_log import CallLog
-from backend.cluster.membership import Membership, Takeover
+from backend.cluster.leadership import Leadership, Takeover
 from backend.cluster.store import CLAIM_S, LEASE_S, BeatReply
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.settings import Configuration, load_configuration
@@ -205,14 +205,14 @@ def test_whatever_happens_the_budget_holds_and_the_cluster_recovers(seed: int) -
     assert len(walk.world.counted) > WALK_S / PERIOD_S
 
 
-def believe(_membership: Membership, reply: BeatReply) -> Takeover:
+def believe(_leadership: Leadership, reply: BeatReply) -> Takeover:
     return Takeover(reply.term, log_is_complete=True, has_past=True, last_life_s=0.0)
 
 
 #: What keeps the invariants, and what is there without it.
 WITHOUT: dict[str, tuple[type, str, Callable[..., object]]] = {
     "the assumption after a loss": (RateLimitGuard, "assume_short_used", lambda _guard: None),
-    "doubt about a store that lost data": (Membership, "_takeover_of", believe),
+    "doubt about a store that lost data": (Leadership, "_takeover_of", believe),
     "the memory of a leader": (CallLog, "add", lambda _log, _amounts: None),
 }
 

@@ -8,7 +8,8 @@ import pytest
 from redis import Redis
 
 from backend.clock import SystemClock
-from backend.cluster.membership import Identity, Membership
+from backend.cluster.identity import Identity
+from backend.cluster.membership import Membership
 from backend.cluster.redis_store import RedisStore
 from backend.cluster.store import StoreFull
 from tests.cluster.servers import PROGRAMS, Server, running
@@ -33,8 +34,8 @@ async def two(server: Server) -> AsyncIterator[tuple[Membership, Membership]]:
             await both[-1].connect()
         while not both[0].leads:
             await both[0]._beat_once()
-            if both[0]._takeover:
-                await both[0]._takeover
+            if both[0]._leadership._task:
+                await both[0]._leadership._task
         yield both[0], both[1]
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from backend.cluster.contract import ClusterState
-from backend.cluster.membership import SILENT_S, Identity, Membership
+from backend.cluster.identity import Identity
+from backend.cluster.membership import SILENT_S, Membership
 from backend.cluster.redis_store import RedisStore
 from backend.cluster.store import Beat, BeatReply, Standing, StoreUnavailable
 from tests.clocks import EPOCH, ManualClock
@@ -175,7 +176,7 @@ async def test_a_term_that_another_led_in_a_new_store_is_not_taken_for_the_own(
 ) -> None:
     """An emptied store begins at term 1 again, where nobody of before has spoken."""
     process = Process(clock)
-    process.membership._last_term = 4
+    process.membership._leadership.last_term = 4
     await process.beat("leader")
     assert process.membership._beat().last_term == 4
     await process.beat("follower", "other-id")

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from backend.cluster.membership import LEASE_MARGIN_S, Identity, Membership, Takeover
+from backend.cluster.identity import Identity
+from backend.cluster.leadership import LEASE_MARGIN_S, Takeover
+from backend.cluster.membership import Membership
 from backend.cluster.store import LEASE_S, BeatReply, Standing, StoreUnavailable
 from tests.clocks import ManualClock
 from tests.cluster.fake_store import FakeServer, FakeStore
