@@ -20,6 +20,7 @@ from tests.cluster.chaos.phases import (
 from tests.cluster.chaos.sharing import HERD, QUESTIONS, Sharing
 from tests.cluster.chaos.watched import HEALED_S, Watched
 
+SHARES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cluster-faults.md"
 HEAD = """# What happens when a cluster's parts fail
 
@@ -88,17 +89,21 @@ def _rest(watched: Watched, sharing: Sharing) -> Iterable[str]:
     yield ""
     yield "## What the processes share"
     yield ""
-    spread = sharing.spread_ms
     yield (
         f"- {QUESTIONS} cold questions, each asked by {HERD} readers at every process at once: "
         f"{sharing.calls} calls. Readers p50 {at_share(sharing.herd_ms, 0.5):.0f} ms, "
         f"p99 {at_share(sharing.herd_ms, 0.99):.0f} ms, of which the provider takes 200 ms."
     )
-    yield (
-        f"- From the leader's frame of a refreshed market ({sharing.frame_bytes / 1000:.0f} kB) to "
-        f"the same frame of another process: p50 {at_share(spread, 0.5):.1f} ms, "
-        f"p99 {at_share(spread, 0.99):.1f} ms, worst {spread[-1]:.1f} ms of {len(spread):,}."
+    yield _times(
+        f"From the leader's frame of a refreshed market of 250 coins "
+        f"({sharing.frame_bytes / 1000:.0f} kB) to the same frame of another process",
+        sharing.spread_ms,
     )
+
+
+def _times(what: str, times_ms: Sequence[float]) -> str:
+    figures = (f"{name} {at_share(times_ms, share):.1f} ms" for name, share in SHARES.items())
+    return f"- {what}: {', '.join(figures)} of {len(times_ms):,}."
 
 
 def machine() -> str:
