@@ -88,12 +88,12 @@ class RedisStore:
 
     async def connect(self) -> None:
         await self.aclose()
-        self._clients = tuple(self._client() for _ in CONNECTIONS)
-        self.is_connected = True
-        self._pubsub = self._client_of("subscription").pubsub(ignore_subscribe_messages=True)
+        clients = self._clients = tuple(self._client() for _ in CONNECTIONS)
+        subscription = clients[CONNECTIONS.index("subscription")]
+        self._pubsub = subscription.pubsub(ignore_subscribe_messages=True)
         try:
-            info = await self._run(self._clients[0].info("server"), BACKGROUND_S)
-            memory = await self._run(self._clients[0].info("memory"), BACKGROUND_S)
+            info = await self._run(clients[0].info("server"), BACKGROUND_S)
+            memory = await self._run(clients[0].info("memory"), BACKGROUND_S)
             channels = [f"{self._keys.prefix}{channel}" for channel in CHANNELS]
             await self._run(self._pubsub.subscribe(*channels), BACKGROUND_S)
         except StoreUnavailable:
@@ -101,6 +101,7 @@ class RedisStore:
             raise
         # A server that does not tell its own is taken for a new one at each connect.
         self._run_id = str(info.get("run_id") or secrets.token_hex(20))
+        self.is_connected = self._clients is clients
         policy, before = str(memory.get("maxmemory_policy", POLICY)), self.wrong_policy
         self.wrong_policy = "" if policy == POLICY else policy
         if self.wrong_policy not in ("", before):

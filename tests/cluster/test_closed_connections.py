@@ -38,6 +38,18 @@ async def test_waiting_commands_fail_as_if_the_store_were_away(
     assert [type(result) for result in results] == [StoreUnavailable] * 5
 
 
+async def test_a_server_that_accepts_and_answers_nothing_is_not_connected(
+    server: Server, store: RedisStore
+) -> None:
+    server.signal(SIGSTOP)
+    connecting = asyncio.create_task(store.connect())
+    await asyncio.sleep(0.2)
+    assert not store.is_connected  # else readers wait for a leader
+    server.signal(SIGCONT)
+    await connecting
+    assert store.is_connected
+
+
 async def test_a_cancelled_caller_is_cancelled(server: Server, store: RedisStore) -> None:
     server.signal(SIGSTOP)
     append = asyncio.create_task(store.append("me", {("a/minute", 1): 1}))

@@ -11,10 +11,10 @@ from tests.cluster.chaos.group import Group, Member, Terms
 from tests.cluster.chaos.watched import HEALED_S, Healing, Watched, watched_group
 
 RATE, COLD_RATE = 100.0, 5.0
-CALM_S, FAULT_S = 4.0, 8.0
+CALM_S, FAULT_S = 3.0, 8.0
 #: After a fault, and after one by which the store may have lost calls: then the limits count as
 #: used up for a period.
-REST_S, LONG_REST_S = 4.0, 14.0
+REST_S, LONG_REST_S = 3.0, 14.0
 #: What a lost store may cost cached and cold reads at p99, in milliseconds.
 MOST_CACHED_MS, MOST_COLD_MS = 10.0, 250.0
 #: Faults of the store alone: none of them may cost a reader more than that.

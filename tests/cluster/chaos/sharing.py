@@ -13,7 +13,7 @@ from tests.cluster.chaos.readers import Connections, cold_paths
 #: Limits that nothing here uses up, and a market that is refreshed often.
 TERMS = Terms(scarce=1_000, candles=2_000, market_ttl_s=0.4)
 HERD, QUESTIONS, PROVIDER_S = 50, 20, 0.2
-SPREAD_S = 30.0
+SPREAD_S = 20.0
 FETCHED = b'"fetched_at":"'
 
 
