@@ -63,8 +63,10 @@ async def run_phases(folder: Path, options: argparse.Namespace) -> list[str]:
     if options.only:
         return phases.problems_of(done) + watched.problems()
     shared = await measure_sharing(made(folder / "sharing"), size)
-    table.DOCUMENT.write_text(table.document(done, watched, shared), encoding="utf-8")
-    return phases.problems_of(done) + watched.problems() + shared.problems()
+    problems = phases.problems_of(done) + watched.problems() + shared.problems()
+    text = table.document(done, watched, shared, problems)
+    table.DOCUMENT.write_text(text, encoding="utf-8")
+    return problems
 
 
 def made(folder: Path) -> Path:

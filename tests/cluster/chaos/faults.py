@@ -136,6 +136,8 @@ async def _commanded(group: Group, *words: object) -> bool:
     return False
 
 
+#: A store that is too near to count as away, and too far to ask the leader over it.
+NEARLY_AWAY = "100 ms to the store each way"
 FAULTS = (
     Fault("the store hangs (SIGSTOP)", "store", "none", stop_store),
     Fault("the store is killed, and comes back empty", "store", "none", kill_store, empties=True),
@@ -153,6 +155,6 @@ FAULTS = (
     Fault("a follower alone loses the store (silence)", "link", "follower", cut_member),
     Fault("the leader alone loses the store (refused)", "link", "leader", refuse_member),
     Fault("a follower alone loses the store (refused)", "link", "follower", refuse_member),
-    Fault("100 ms to the store each way", "delay", "none", delay_all(0.1)),
+    Fault(NEARLY_AWAY, "delay", "none", delay_all(0.1)),
     Fault("400 ms to the store each way", "delay", "none", delay_all(0.4)),
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.chaos.faults import FAULTS, Fault
+from tests.cluster.chaos.faults import FAULTS, NEARLY_AWAY, Fault
 from tests.cluster.chaos.figures import Reading, Summary, summary
 from tests.cluster.chaos.group import Group, Member, Terms
 from tests.cluster.chaos.watched import HEALED_S, Healing, Watched, watched_group
@@ -77,7 +77,7 @@ async def _phase(watched: Watched, fault: Fault) -> Phase:
     later = group.takeovers[takeovers:]
     takeover_s = later[0][0] - began if later else None
     await asyncio.sleep(LONG_REST_S if fault.empties else REST_S)
-    is_of_the_store = fault.place in OF_THE_STORE
+    is_of_the_store = fault.place in OF_THE_STORE and fault.name != NEARLY_AWAY
     return Phase(fault.name, calm, during, healing, takeover_s, is_of_the_store)
 
 

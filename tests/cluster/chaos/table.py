@@ -33,17 +33,22 @@ phase of its own.
 
 What must hold in each phase: no call over a provider's limit, by its own count of any window; each
 read at a process that runs is answered within its deadline; within {healed:g} s after the fault one
-process leads and all others follow it. A fault of the store costs cached reads no more than
-{most_cached:g} ms and cold reads no more than {most_cold:g} ms, both at p99, against all quiet
-times together ({calm}). Times are in ms unless named; `refused`: 503, with a time to retry, as the
-limit, or the share of a limit, was used up.
+process leads and all others follow it. A store that hangs, is killed, emptied, full or 400 ms away
+costs cached reads no more than {most_cached:g} ms and cold reads no more than {most_cold:g} ms,
+both at p99, against all quiet times together ({calm}). Times are in ms unless named. `refused`:
+503, with a time to retry, as the limit, or the share of a limit, was used up. `healed`: after the
+fault's end. While a leader is missing, a cold read waits for the next one if the share cannot
+answer it.
 
 | fault | cached p50 / p99 / worst | cold p99 / worst | refused | new leader | healed |
 | --- | --- | --- | --- | --- | --- |
 """
 
 
-def document(phases: Sequence[Phase], watched: Watched, sharing: Sharing) -> str:
+def document(
+    phases: Sequence[Phase], watched: Watched, sharing: Sharing, problems: Sequence[str]
+) -> str:
+    """`problems`: what did not hold."""
     calm = [reading for phase in phases for reading in phase.calm]
     cached, cold = summary(calm, "cached"), summary(calm, "cold")
     head = HEAD.format(
@@ -61,7 +66,8 @@ def document(phases: Sequence[Phase], watched: Watched, sharing: Sharing) -> str
         most_cold=MOST_COLD_MS,
         calm=f"cached {cached.p99_ms:.1f} ms, cold {cold.p99_ms:.1f} ms",
     )
-    return head + "\n".join([*map(_line, phases), "", *_rest(watched, sharing)]) + "\n"
+    failed = [f"Did not hold in this run: {problem}.\n" for problem in problems]
+    return head + "\n".join([*map(_line, phases), "", *failed, *_rest(watched, sharing)]) + "\n"
 
 
 def _line(phase: Phase) -> str:
@@ -81,7 +87,7 @@ def _line(phase: Phase) -> str:
 def _rest(watched: Watched, sharing: Sharing) -> Iterable[str]:
     readings = watched.readings
     lost = sum(not one.is_answered for one in readings)
-    yield f"Over a limit: {len(watched.group.world.overruns)} calls. Not answered: {lost} of "
+    yield f"Over a limit: {len(watched.group.world.overruns)} calls. Not answered: {lost} of"
     yield f"{len(readings):,} reads. The most calls in any window of a provider's period:"
     yield ""
     for name, (calls, most, limit) in sorted(used_limits(watched.group.world).items()):
@@ -108,4 +114,5 @@ def _times(what: str, times_ms: Sequence[float]) -> str:
 
 def machine() -> str:
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+    load = f"load average {os.getloadavg()[2]:.1f}"
+    return f"{os.cpu_count()} cores ({load}), {system}, Python {platform.python_version()}"
