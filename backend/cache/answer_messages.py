@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from backend.cache.answer_store import AnswerCodec
 from backend.cache.freshness import SharedAnswer
@@ -27,6 +27,10 @@ _KINDS: Mapping[str, type[SourceUnavailable]] = {
 }
 
 
+#: Longer times would not fit into a date.
+_Seconds = Annotated[float, Field(ge=0, le=366 * 86_400)]
+
+
 class _Header(BaseModel):
     """The first line of a message. `error` is that of `_error_of`; the times are in seconds."""
 
@@ -37,10 +41,9 @@ class _Header(BaseModel):
     held_at: float | None = None
     is_ack: bool = False
     error: dict[str, Any] | None = None
-    age_s: float | None = None
-    ttl_s: float = 0.0
-    refresh_s: float = 0.0
-    stale_reason: str | None = None
+    age_s: _Seconds | None = None
+    ttl_s: _Seconds = 0.0
+    refresh_s: _Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,6 @@ class MessageCodec:
             "age_s": shared.age_s,
             "ttl_s": shared.ttl_s,
             "refresh_s": shared.refresh_s,
-            "stale_reason": shared.answer.stale_reason,
         }
         body = self._codecs[category].encoded(query, shared.answer)
         return self._line(category, query, **fields) + b"\n" + body
@@ -118,7 +120,7 @@ class MessageCodec:
     def read_answer(self, reply: Reply) -> SharedAnswer[Any] | None:
         header = reply.header
         kept = self._codecs[reply.category].decoded(reply.body) if reply.body else None
-        if kept is None or header.age_s is None or header.age_s < 0 or kept.query != reply.query:
+        if kept is None or header.age_s is None or kept.query != reply.query:
             return None
         return SharedAnswer(kept.answer, header.age_s, header.ttl_s, header.refresh_s)
 

@@ -33,7 +33,7 @@ class Keys:
 
 def process_prefix(pid: int) -> str:
     """With what the id of a process of this machine begins."""
-    return f"{socket.gethostname()}-{pid}-"
+    return f"{socket.gethostname()}:{pid}:"
 
 
 def redis_scheme(url: str) -> str:

@@ -13,6 +13,7 @@ log = logging.getLogger("gateway")
 
 #: A lease counts as over this much earlier here than in the store, in seconds.
 LEASE_MARGIN_S = 0.1
+BUG = "an error of the gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ class Leadership:
             self.problem = str(error)
             return
         except Exception:
-            log.exception("the takeover of the cluster failed")
+            if self.problem != BUG:  # it is tried twice a second
+                log.exception("the takeover of the cluster failed")
+            self.problem = BUG
             return
         if is_done and self._found is found:
             self._is_complete = True

@@ -214,7 +214,8 @@ class Membership:
         except StoreUnavailable as error:
             self._note_down(str(error), is_full=isinstance(error, StoreFull))
         except Exception:  # a bug must not end the beats: the process would be alone for ever
-            log.exception("a beat of the cluster failed")
+            if not self._is_down_logged:
+                log.exception("a beat of the cluster failed")
             self._note_down("an error of the gateway", is_full=False)
         self._note_role()
 
@@ -249,7 +250,10 @@ class Membership:
         may_lead = own.may_lead and self._can_lead()
         text, known_term = json.dumps(detail), self._highest_term
         last_term = self._leadership.last_term
-        return Beat(own.process, last_term, may_lead, own.settings, text, known_term)
+        return Beat(
+            *(own.process, last_term, may_lead, own.settings, text, known_term),
+            was_excluded=self.is_excluded,
+        )
 
     def _can_lead(self) -> bool:
         """A leader whose commands take too long, or that reaches no provider, gives way."""
@@ -337,6 +341,8 @@ class Membership:
             log.info("REDIS_URL: the shared store works again")
 
     def _exclude(self, settings: str) -> None:
+        if not settings:  # those of an emptied store are not known yet
+            return
         names = ", ".join(differences(self.identity.settings, settings))
         reason = f"{names} differs from that of the running processes"
         if self._reason != reason:

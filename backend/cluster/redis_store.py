@@ -48,7 +48,7 @@ POLL_S = 0.5
 Connection = Literal["commands", "beats", "messages", "subscription"]
 CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
 #: The first keys of the script of a beat.
-BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe")
+BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe", "asked")
 #: The only eviction policy under which the store does not delete calls.
 POLICY = "noeviction"
 
@@ -128,7 +128,7 @@ class RedisStore:
         reply = await self._script(
             scripts.BEAT,
             (*self._keys.of(*BEAT_KEYS), self._keys.members, self._keys.settings),
-            (*own, self._run_id, beat.detail, *times, beat.known_term),
+            (*own, self._run_id, beat.detail, *times, beat.known_term, int(beat.was_excluded)),
             BACKGROUND_S,
             "beats",
         )

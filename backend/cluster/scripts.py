@@ -7,10 +7,10 @@ through. So the first write of each script is one that a full server refuses.
 
 #: By every process, every half second. Renews, acquires or reports the lease.
 BEAT = """
-local lease, term_key, life, whole, claims, born, probe, members, settings = unpack(KEYS)
+local lease, term_key, life, whole, claims, born, probe, asked, members, settings = unpack(KEYS)
 local me, last_term, may_lead, own_settings, run_id, detail = unpack(ARGV)
 local lease_ms, claim_ms, member_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local known_term = tonumber(ARGV[10])
+local known_term, was_excluded = tonumber(ARGV[10]), ARGV[11] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -32,6 +32,13 @@ local stored_settings = redis.call('GET', settings)
 if stored_settings ~= own_settings then
   if stored_settings and (others > 0 or is_full == 1) then
     return {'excluded', now, 0, holder or '', 0, 0, 0, 0, 0, stored_settings, {}, present}
+  end
+  -- The store lost its data: those whose settings were right come before those that were excluded.
+  if was_excluded and not stored_settings then
+    redis.pcall('SET', asked, now, 'NX', 'PX', 60000)
+    if now - (tonumber(redis.call('GET', asked) or '') or now) < claim_ms then
+      return {'excluded', now, 0, holder or '', 0, 0, 0, 0, 0, '', {}, present}
+    end
   end
   redis.pcall('SET', settings, own_settings)
 end

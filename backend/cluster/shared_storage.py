@@ -61,7 +61,7 @@ class SharedStorage(Storage):
         shares = (ticks for window, ticks in saved.calls.items() if SHARE_MARK in window)
         self.has_past = any(tick >= since for ticks in shares for tick in ticks)
         try:
-            answers, blocks = await self._store.load_answers(), await self._store.load_blocks()
+            answers, blocks = await self._store.load_answers(), await self._load_blocks()
         except StoreUnavailable:
             return saved
         return replace(
@@ -107,7 +107,7 @@ class SharedStorage(Storage):
             life_s = takeover.last_life_s - self._membership.store_clock.ahead_s
             known = [life_s if takeover.last_life_s else None, await self._join_file()]
             seen_at = max((at for at in known if at is not None), default=None)
-        blocks = await self._store.load_blocks()
+        blocks = await self._load_blocks()
         return SavedState(self._converted(self._log.copy(), to_store=False), {}, seen_at, blocks)
 
     async def _join_file(self) -> float | None:
@@ -154,7 +154,18 @@ class SharedStorage(Storage):
     def save_block(self, name: str, block: SavedBlock | None) -> None:
         self._own.save_block(name, block)
         if self._membership.leads:
-            self._start(self._store.save_block(name, block))
+            self._start(self._store.save_block(name, block and self._shifted(block, 1)))
+
+    def _shifted(self, block: SavedBlock, sign: int) -> SavedBlock:
+        """Its times by the store's clock; with `sign` -1 by this machine's again."""
+        ahead_s = sign * self._membership.store_clock.ahead_s
+        return replace(
+            block, until_s=block.until_s + ahead_s, recorded_s=block.recorded_s + ahead_s
+        )
+
+    async def _load_blocks(self) -> dict[str, SavedBlock]:
+        blocks = await self._store.load_blocks()
+        return {name: self._shifted(block, -1) for name, block in blocks.items()}
 
     async def delete_before(self, minute: int, second: int, answers_before_s: float) -> None:
         await self._own.delete_before(minute, second, answers_before_s)

@@ -33,8 +33,8 @@ class StoreFull(StoreUnavailable):
 class Beat:
     """A process's sign of life. `last_term` is the term that it led, 0 if it never did or another
     led since; `known_term` is the highest that it knows of. A holder of the lease gives it up
-    without `may_lead`. `settings` must be equal in all processes; `detail` describes it to the
-    others."""
+    without `may_lead`. `settings` must be equal in all processes; one that `was_excluded` lets
+    others set them first in an emptied store. `detail` describes it to the others."""
 
     process: str
     last_term: int
@@ -42,6 +42,7 @@ class Beat:
     settings: str
     detail: str
     known_term: int
+    was_excluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Data:
     born: tuple[str, int] | None = None
     members: dict[str, tuple[int, str]] = field(default_factory=dict)
     settings: str | None = None
+    #: When an excluded process first found no settings.
+    asked: int = 0
     calls: dict[tuple[str, int], int] = field(default_factory=dict)
     calls_new: dict[tuple[str, int], int] = field(default_factory=dict)
     token: str = ""
@@ -113,13 +115,9 @@ class FakeServer:
         }
         data.members = alive
         members = {process: (seen / 1000, text) for process, (seen, text) in present.items()}
-        if data.settings != beat.settings:
-            if data.settings is not None and (self.is_full or alive.keys() - {me}):
-                return BeatReply(
-                    "excluded", now / 1000, 0, holder, settings=data.settings, members=members
-                )
-            if not self.is_full:
-                data.settings = beat.settings
+        excluding = self._settings(beat, are_others_there=bool(alive.keys() - {me}))
+        if excluding is not None:
+            return BeatReply("excluded", now / 1000, 0, holder, settings=excluding, members=members)
         if not self.is_full:
             data.members[me] = now, beat.detail
         is_broken, last_life = data.whole != run_id, data.life
@@ -141,6 +139,21 @@ class FakeServer:
             claims,
             members,
         )
+
+    def _settings(self, beat: Beat, *, are_others_there: bool) -> str | None:
+        """Those that exclude the process, empty in an emptied store; None if it may join."""
+        data = self.data
+        if data.settings == beat.settings:
+            return None
+        if data.settings is not None and (self.is_full or are_others_there):
+            return data.settings
+        if beat.was_excluded and data.settings is None:
+            data.asked = data.asked or self.now_ms
+            if self.now_ms - data.asked < int(CLAIM_S * 1000):
+                return ""
+        if not self.is_full:
+            data.settings = beat.settings
+        return None
 
     def _lease(
         self, beat: Beat, holder: str, *, is_broken: bool

@@ -278,6 +278,24 @@ async def test_other_settings_exclude_while_others_run(stores: Stores) -> None:
     assert (await a.beat(beat_of("a"))).standing == "excluded"
 
 
+async def test_after_a_loss_the_settings_are_those_of_who_was_not_excluded(
+    bench: Bench, stores: Stores
+) -> None:
+    a, b = stores
+    await a.beat(beat_of("a"))
+    other = replace(beat_of("b"), settings='{"SIZE": 3}', was_excluded=True)
+    assert (await b.beat(other)).standing == "excluded"
+    bench.wipe()
+    reply = await b.beat(other)
+    assert (reply.standing, reply.settings) == ("excluded", "")
+    assert (await a.beat(beat_of("a"))).standing == "vacant"
+    assert (await b.beat(other)).settings == '{"SIZE": 2}'
+    bench.wipe()
+    assert (await b.beat(other)).standing == "excluded"
+    await asyncio.sleep(CLAIM_S + 0.02)
+    assert (await b.beat(other)).standing == "vacant"  # nobody else is there
+
+
 async def test_members_are_known_by_their_beats_and_forgotten(stores: Stores) -> None:
     a, b = stores
     await a.beat(beat_of("a"))

@@ -142,8 +142,8 @@ async def test_another_worker_leads_at_once_after_a_kill(world: World, tmp_path:
     """Not after the three seconds of a lease: a worker releases it for the dead one."""
 
     async def leader() -> int:
-        holder = str(await store.get("{gw:gateway}:v1:lease") or "nobody-0-")
-        return int(holder.split("-")[-2])
+        holder = str(await store.get("{gw:gateway}:v1:lease") or "nobody:0:")
+        return int(holder.split(":")[-2])
 
     with store_running(tmp_path) as server:
         settings = {**several(world), "REDIS_URL": server.url}
