@@ -152,6 +152,7 @@ async def open_gateway(
         ]
         if joined and sources.exchange:
             joined.membership.is_able = lambda: bool(reachability)
+            joined.membership.on_role = sources.note_role
             joined.take_over_with(factory)
             work += [joined.membership.run(), gateway.status.run()]
             shared = joined.add_metrics(metrics.registry, sources.exchange, gateway.status.exchange)

@@ -26,6 +26,7 @@ from backend.clock import Clock
 from backend.cluster.contract import Cluster
 from backend.events import EventSink
 from backend.models.answer import Answer, Q, Query, Source, T
+from backend.models.cluster import Role
 from backend.models.coins import CoinQuery
 from backend.models.market import Coin
 from backend.orchestration.fan_out import FanOut
@@ -108,6 +109,12 @@ class Sources:
         codecs = {name: category.retention.codec for name, category in categories.items()}
         codec = MessageCodec(codecs)
         return AnswerExchange(cluster, codec, self.cached, self._clock, self._note_read)
+
+    def note_role(self, role: Role) -> None:
+        """With a leader, answers are there that an island could not have."""
+        if role in ("leader", "follower"):
+            for cached in self.cached.values():
+                cached.end_pauses()
 
     def _note_read(self, query: Query[Any]) -> None:
         """A coin that the readers of another process want is part of the next call, too."""

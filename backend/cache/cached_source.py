@@ -201,6 +201,10 @@ class CachedSource(Generic[Q, T]):
         await asyncio.wait({refresh}, timeout=self._deadline_s)
         return await self.fetch(query)
 
+    def end_pauses(self) -> None:
+        """Queries that failed may be refreshed at once."""
+        self._failures.end_pauses()
+
     def failure(self, query: Q) -> Exception | None:
         """Why the last refresh failed, while that forbids another one."""
         failure = self._failures.in_force(query)

@@ -3,7 +3,7 @@ query is not refreshed at once (negative caching)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from backend.bounded_map import BoundedMap
@@ -94,6 +94,12 @@ class Failures:
         """A refresh succeeded."""
         if self._by_query.pop(query):
             self._emit_change(query, None)
+
+    def end_pauses(self) -> None:
+        """Other providers can be asked now than those that failed."""
+        for query in list(self._by_query):
+            if failure := self._by_query.get(query):
+                self._by_query.set(query, replace(failure, retry_at=self._clock.monotonic()))
 
     def in_force(self, query: Query[Any]) -> Failure | None:
         """The failure that forbids a refresh of `query` now."""

@@ -17,7 +17,6 @@ from backend.cluster.store import (
     Beat,
     BeatReply,
     SharedStore,
-    StoreFull,
     StoreUnavailable,
 )
 from backend.cluster.store_clock import StoreClock
@@ -32,6 +31,8 @@ SILENT_S = 1.2
 #: A leader that reaches no provider does not lead again within this, in seconds: if the reason is
 #: not its own network, the lease must not go round.
 STAND_BACK_S = 300.0
+#: After so many slow beats in a row the store is too far away to lead with.
+SLOW_BEATS = 3
 #: Time limit of the release at the end, in seconds.
 RELEASE_S = 0.5
 
@@ -56,6 +57,8 @@ class Membership:
         self.store_clock = StoreClock(clock)
         self.bus = MessageBus(store, identity.process)
         self.is_able = is_able
+        #: Called with each new role.
+        self.on_role: Callable[[Role], None] = lambda _role: None
         self._readers: Callable[[], int] = lambda: 0
         self._clock = clock
         self._receiver: asyncio.Task[None] | None = None
@@ -63,7 +66,7 @@ class Membership:
         self._highest_term = 0
         self._heard_at = float("-inf")
         self._reply: BeatReply | None = None
-        self._round_trip_s = 0.0
+        self._slow_beats = 0
         self._stands_back_until = float("-inf")
         self._members = Members(identity.process, identity.size, clock)
         self._leadership = Leadership(clock, self._members, self._begin)
@@ -115,8 +118,7 @@ class Membership:
     @property
     def expects_leader(self) -> bool:
         is_full = self._reply is not None and self._reply.is_full
-        is_slow = self._round_trip_s > COMMAND_S
-        return self.store.is_connected and not (self.is_excluded or is_full or is_slow)
+        return self.store.is_connected and not (self.is_excluded or is_full or self._is_slow)
 
     @property
     def role(self) -> Role:
@@ -159,6 +161,7 @@ class Membership:
         role = self.role
         if role != self._noted_role:
             self._noted_role, self._role_since = role, self._clock.now()
+            self.on_role(role)
         return role
 
     def count_readers_by(self, readers: Callable[[], int]) -> None:
@@ -169,7 +172,7 @@ class Membership:
         try:
             await self._connect()
         except StoreUnavailable as error:
-            self._note_down(str(error), is_full=False)
+            self._note_down(str(error))
 
     async def run(self) -> None:
         """Beats until it is cancelled."""
@@ -212,11 +215,11 @@ class Membership:
                 sent_at = self._clock.monotonic()
             self._note_reply(await self.store.beat(self._beat()), sent_at)
         except StoreUnavailable as error:
-            self._note_down(str(error), is_full=isinstance(error, StoreFull))
+            self._note_down(str(error))
         except Exception:  # a bug must not end the beats: the process would be alone for ever
             if not self._is_down_logged:
                 log.exception("a beat of the cluster failed")
-            self._note_down("an error of the gateway", is_full=False)
+            self._note_down("an error of the gateway")
         self._note_role()
 
     async def _connect(self) -> None:
@@ -261,11 +264,17 @@ class Membership:
         if not self.is_able() and len(self._members) > 1 and now >= self._stands_back_until:
             self._stands_back_until = now + STAND_BACK_S
             log.warning("no provider can be reached: another process may lead the cluster")
-        return self._round_trip_s <= COMMAND_S and now >= self._stands_back_until
+        return not self._is_slow and now >= self._stands_back_until
+
+    @property
+    def _is_slow(self) -> bool:
+        """A single slow reply may be this machine's own load."""
+        return self._slow_beats >= SLOW_BEATS
 
     def _note_reply(self, reply: BeatReply, sent_at: float) -> None:
         self._reply = reply
-        self._round_trip_s = self._clock.monotonic() - sent_at
+        is_slow = self._clock.monotonic() - sent_at > COMMAND_S
+        self._slow_beats = self._slow_beats + 1 if is_slow else 0
         is_others = reply.holder not in ("", self.identity.process)
         if not reply.is_broken and (is_others or reply.term != self._leadership.last_term):
             # Another has led since, maybe in an emptied store, where terms may have begun anew.
@@ -273,25 +282,31 @@ class Membership:
         self.store_clock.set(reply.server_s)
         self._members.note(reply)
         self._highest_term = max(self._highest_term, reply.term)
-        self._note_up()
+        if problem := self._problem_of(reply):
+            self._note_down(problem)
+        else:
+            self._note_up()
         if reply.standing == "leader":
             self._note_lease(reply, sent_at)
             return
         self._leadership.end()
         if reply.standing == "excluded":
             self._exclude(reply.settings)
-        elif self._round_trip_s > COMMAND_S:
-            self._reason = "the store is too slow"
-        elif reply.standing == "vacant":
-            self._reason = "no process leads yet"
-        else:
-            self._reason = "the leader is silent"
+        elif not self._problem_of(reply):
+            is_vacant = reply.standing == "vacant"
+            self._reason = "no process leads yet" if is_vacant else "the leader is silent"
+
+    def _problem_of(self, reply: BeatReply) -> str:
+        """Why the store, which answers, cannot be used; empty if it can."""
+        if reply.is_full:
+            return "the store is full"
+        return "the store is too slow" if self._is_slow else ""
 
     def _note_lease(self, reply: BeatReply, sent_at: float) -> None:
         self._leadership.extend(reply, sent_at)
+        if reply.is_full or (reply.is_broken and self._leadership.is_complete):
+            self._leadership.suspend()  # the second: somebody has deleted the log
         if reply.is_full:
-            self._leadership.suspend()
-            self._reason = "the store is full"
             return
         self._reason = self._leadership.problem or "the takeover is under way"
         if self._leadership.is_complete:
@@ -324,11 +339,9 @@ class Membership:
                 await self._wake.wait()
         self._wake.clear()
 
-    def _note_down(self, reason: str, *, is_full: bool) -> None:
+    def _note_down(self, reason: str) -> None:
         self._leadership.suspend()
         self._reason = reason
-        if is_full:
-            return
         if not self._is_down_logged:
             self._is_down_logged = True
             self.falls += 1

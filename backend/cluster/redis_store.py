@@ -47,13 +47,16 @@ POLL_S = 0.5
 #: Each has one command at a time under way. Calls and takeovers share one: none overtakes another.
 Connection = Literal["commands", "beats", "messages", "subscription"]
 CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
+#: Digits of a time in milliseconds that another program may have written.
+LONGEST_TIME = 16
 #: The first keys of the script of a beat.
-BEAT_KEYS = ("lease", "term", "life", "whole", "claims", "born", "probe", "asked")
+BEAT_KEYS = ("lease", "term", "life", "calls", "claims", "born", "probe", "asked")
 #: The only eviction policy under which the store does not delete calls.
 POLICY = "noeviction"
 
 log = logging.getLogger("gateway")
 
+WRONG_TYPE = "WRONGTYPE"
 CLOSED = "the connection has been closed"
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "no TLS connection with a trusted certificate"),
@@ -79,7 +82,7 @@ class RedisStore:
         self._pubsub: PubSub | None = None
         self._run_id = ""
         self._running: set[asyncio.Task[Any]] = set()
-        self.is_connected = False
+        self._is_opening = self.is_connected = False
         #: The server's eviction policy, if it may delete calls; else empty.
         self.wrong_policy = ""
 
@@ -89,16 +92,16 @@ class RedisStore:
     async def connect(self) -> None:
         await self.aclose()
         clients = self._clients = tuple(self._client() for _ in CONNECTIONS)
-        subscription = clients[CONNECTIONS.index("subscription")]
-        self._pubsub = subscription.pubsub(ignore_subscribe_messages=True)
+        self._is_opening = True
         try:
             info = await self._run(clients[0].info("server"), BACKGROUND_S)
             memory = await self._run(clients[0].info("memory"), BACKGROUND_S)
-            channels = [f"{self._keys.prefix}{channel}" for channel in CHANNELS]
-            await self._run(self._pubsub.subscribe(*channels), BACKGROUND_S)
+            await self._subscribe()
         except StoreUnavailable:
             await self.aclose()
             raise
+        finally:
+            self._is_opening = False
         # A server that does not tell its own is taken for a new one at each connect.
         self._run_id = str(info.get("run_id") or secrets.token_hex(20))
         self.is_connected = self._clients is clients
@@ -107,6 +110,18 @@ class RedisStore:
         if self.wrong_policy not in ("", before):
             text = "REDIS_URL: maxmemory-policy is %s, by which a full server deletes calls; set %s"
             log.warning(text, policy, POLICY)
+
+    async def _subscribe(self) -> None:
+        """Also finds out whether this user may subscribe and publish."""
+        pubsub = self._client_of("subscription").pubsub(ignore_subscribe_messages=True)
+        self._pubsub = pubsub
+        channels = [f"{self._keys.prefix}{channel}" for channel in CHANNELS]
+        await self._run(pubsub.subscribe(*channels), BACKGROUND_S)
+        confirmed = pubsub.parse_response(block=False, timeout=BACKGROUND_S)
+        if await self._run(confirmed, 2 * BACKGROUND_S) is None:
+            raise StoreUnavailable("the server does not answer")
+        publishing = self._client_of("messages").publish(channels[0], b"")
+        await self._run(publishing, BACKGROUND_S)
 
     async def aclose(self) -> None:
         """Commands under way fail: else they would open connections of their own."""
@@ -144,7 +159,7 @@ class RedisStore:
         cursor = 0
         while True:
             scan = self._client_of("commands").hscan(self._key("calls"), cursor, count=CHUNK)
-            cursor, found = await self._run(scan, BACKGROUND_S)
+            cursor, found = await self._run(_unless_wrong_type(scan), BACKGROUND_S)
             for field, amount in found.items():
                 with suppress(ValueError):  # what another program wrote
                     window, _, tick = field.decode().rpartition("@")
@@ -167,7 +182,7 @@ class RedisStore:
             if not await self._script(scripts.REWRITE, keys, arguments, BACKGROUND_S):
                 return False
             place = "next"
-        keys = self._keys.of("lease", "calls_new", "calls", "whole", "life", "claims")
+        keys = self._keys.of("lease", "calls_new", "calls", "life", "claims")
         arguments = (process, self._run_id, token)
         return bool(await self._script(scripts.COMMIT, keys, arguments, BACKGROUND_S))
 
@@ -227,7 +242,8 @@ class RedisStore:
                 raise StoreUnavailable("not connected")
             # Its own time limit makes no request: a hung server looks like silence.
             message = await self._run(pubsub.get_message(timeout=POLL_S), POLL_S + BACKGROUND_S)
-            if message is not None and message["type"] == "message":
+            # An empty one is that of `_subscribe`.
+            if message is not None and message["type"] == "message" and message["data"]:
                 channel = message["channel"].decode().removeprefix(self._keys.prefix)
                 yield channel, bytes(message["data"])
 
@@ -243,7 +259,7 @@ class RedisStore:
         )
 
     def _client_of(self, purpose: Connection) -> Redis:
-        if not self.is_connected:
+        if not (self.is_connected or self._is_opening):
             raise StoreUnavailable("not connected")
         return self._clients[CONNECTIONS.index(purpose)]
 
@@ -309,6 +325,18 @@ def _is_caller_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+async def _unless_wrong_type(scan: Any) -> tuple[int, dict[bytes, bytes]]:
+    """Nothing where another program has written the key: the log is known to be incomplete then,
+    and the takeover replaces it."""
+    try:
+        cursor, found = await scan
+    except errors.ResponseError as error:
+        if not str(error).startswith(WRONG_TYPE):
+            raise
+        return 0, {}
+    return cursor, found
+
+
 async def _within(time_s: float, work: Any) -> Any:
     async with asyncio.timeout(time_s):
         return await work
@@ -325,6 +353,8 @@ def _reason(error: Exception) -> str:
     for kind, reason in REASONS:
         if any(isinstance(one, kind) for one in chain):
             return reason
+    if str(error).startswith(WRONG_TYPE):
+        return "a key of the cluster is of a wrong type: another program has written it"
     return f"the server refused a command ({type(error).__name__})"
 
 
@@ -335,7 +365,6 @@ def _field(window: str, tick: int) -> str:
 def _beat_reply(reply: list[Any]) -> BeatReply:
     standing, now, term, holder, lease_ms, is_broken, highest, life, is_full, settings = reply[:10]
     claims, members = (_pairs(part) for part in reply[10:])
-    details = {process: text.partition("|") for process, text in members.items()}
     return BeatReply(
         standing.decode(),
         server_s=now / 1000,
@@ -347,15 +376,18 @@ def _beat_reply(reply: list[Any]) -> BeatReply:
         last_life_s=life / 1000,
         is_full=bool(is_full),
         settings=settings.decode(),
-        claims={process: int(term) for process, term in claims.items()},
+        claims={process: int(term) for process, term in claims.items() if term.isdecimal()},
         members={
-            process: (int(seen) / 1000, detail) for process, (seen, _, detail) in details.items()
+            process: (int(seen) / 1000, detail)
+            for process, text in members.items()
+            for seen, _, detail in [text.partition("|")]
+            if seen.isdecimal() and len(seen) < LONGEST_TIME
         },
     )
 
 
 def _pairs(flat: list[bytes]) -> dict[str, str]:
-    texts = [part.decode() for part in flat]
+    texts = [part.decode("utf-8", "replace") for part in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 

@@ -7,7 +7,7 @@ through. So the first write of each script is one that a full server refuses.
 
 #: By every process, every half second. Renews, acquires or reports the lease.
 BEAT = """
-local lease, term_key, life, whole, claims, born, probe, asked, members, settings = unpack(KEYS)
+local lease, term_key, life, calls, claims, born, probe, asked, members, settings = unpack(KEYS)
 local me, last_term, may_lead, own_settings, run_id, detail = unpack(ARGV)
 local lease_ms, claim_ms, member_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local known_term, was_excluded = tonumber(ARGV[10]), ARGV[11] == '1'
@@ -15,7 +15,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local probed = redis.pcall('SET', probe, now, 'PX', lease_ms)
-local is_full = type(probed) == 'table' and probed.err and 1 or 0
+local problem = type(probed) == 'table' and probed.err
+if problem and not string.find(problem, 'OOM') then return redis.error_reply(problem) end
+local is_full = problem and 1 or 0
 
 local holder = redis.call('GET', lease)
 if holder == me and may_lead == '1' then redis.call('PEXPIRE', lease, lease_ms)
@@ -25,7 +27,7 @@ local others = 0
 local present = redis.call('HGETALL', members)
 for i = 1, #present, 2 do
   local seen = tonumber(string.match(present[i + 1], '^(%d+)|')) or 0
-  if now - seen > member_ms then redis.call('HDEL', members, present[i])
+  if math.abs(now - seen) > member_ms then redis.call('HDEL', members, present[i])
   elseif present[i] ~= me then others = others + 1 end
 end
 local stored_settings = redis.call('GET', settings)
@@ -44,7 +46,8 @@ if stored_settings ~= own_settings then
 end
 redis.pcall('HSET', members, me, now .. '|' .. detail)
 
-local is_broken = redis.call('GET', whole) ~= run_id
+-- In the log itself: whoever deletes the log deletes the mark that it is complete.
+local is_broken = redis.pcall('HGET', calls, 'whole') ~= run_id
 local last_life = tonumber(redis.call('GET', life) or '0') or 0
 local highest, all_claims, standing, born_at = 0, {}, 'vacant', now
 
@@ -54,7 +57,7 @@ local function acquire()
   redis.call('SET', term_key, term)
   redis.call('SET', lease, me, 'PX', lease_ms)
   redis.call('DEL', born)
-  if is_broken then redis.call('DEL', whole) end
+  if is_broken then redis.pcall('HDEL', calls, 'whole') end
   holder, standing = me, 'leader'
 end
 
@@ -85,9 +88,11 @@ return {standing, now, term, holder or '', redis.call('PTTL', lease), is_broken 
         highest, last_life, is_full, '', all_claims, present}
 """
 
-#: Adds amounts to the log of calls. 0 if another process leads: then nothing was added.
+#: Adds amounts to the log of calls. 0 if another process leads, or if somebody has deleted the log:
+#: then nothing was added.
 APPEND = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('HEXISTS', KEYS[2], 'whole') == 0 then return 0 end
 for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """
@@ -97,6 +102,8 @@ return 1
 REWRITE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[3] == 'first' then
+  local kind = redis.call('TYPE', KEYS[2]).ok
+  if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[2]) end
   redis.call('HSET', KEYS[2], 'token', ARGV[2])
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], 'token', ARGV[2])
@@ -107,15 +114,14 @@ return 1
 
 #: Puts the new log in the place of the old one, and marks it as complete on this server.
 COMMIT = """
-local lease, new_calls, calls, whole, life, claims = unpack(KEYS)
+local lease, new_calls, calls, life, claims = unpack(KEYS)
 if redis.call('GET', lease) ~= ARGV[1] then return 0 end
 if redis.call('HGET', new_calls, 'token') ~= ARGV[3] then return 0 end
 local time = redis.call('TIME')
 redis.call('SET', life, time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', new_calls, 'whole', ARGV[2])
 redis.call('HDEL', new_calls, 'token')
-if redis.call('EXISTS', new_calls) == 1 then redis.call('RENAME', new_calls, calls)
-else redis.call('DEL', calls) end
-redis.call('SET', whole, ARGV[2])
+redis.call('RENAME', new_calls, calls)
 redis.call('DEL', claims)
 return 1
 """

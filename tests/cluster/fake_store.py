@@ -111,7 +111,7 @@ class FakeServer:
         alive = {
             process: one
             for process, one in data.members.items()
-            if now - one[0] <= int(MEMBER_S * 1000)
+            if abs(now - one[0]) <= int(MEMBER_S * 1000)
         }
         data.members = alive
         members = {process: (seen / 1000, text) for process, (seen, text) in present.items()}

@@ -45,6 +45,7 @@ async def test_all_processes_know_that_nobody_can_call_for_all(
     leader, follower = two
     await follower._beat_once()
     assert follower.expects_leader
+    assert await leader.store.replace_calls("one", {})
     with Redis(port=server.port) as admin:
         admin.config_set("maxmemory", "1mb")
         with pytest.raises(StoreFull):

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import signal
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from redis.asyncio import Redis
 
 from backend.cluster import scripts
 from backend.cluster.redis_store import RedisStore
-from backend.cluster.store import Beat, StoreUnavailable
+from backend.cluster.store import Beat, BeatReply, StoreUnavailable
 from tests.cluster.servers import PROGRAMS, Server, running
 from tests.deploy.documents import acl_rules
 
@@ -79,9 +81,9 @@ async def test_the_user_of_the_documents_may_do_all_that_is_done(server: Server)
 
 
 async def test_a_cluster_of_another_name_is_not_for_that_user(server: Server) -> None:
-    async with connected(url_of(server), "another") as store:
-        with pytest.raises(StoreUnavailable, match="the user may not do this"):
-            await store.beat(BEAT)
+    with pytest.raises(StoreUnavailable, match="the user may not do this"):
+        async with connected(url_of(server), "another"):
+            pass
 
 
 async def test_a_unix_socket_will_do(server: Server) -> None:
@@ -259,10 +261,55 @@ async def test_a_late_commit_does_not_replace_a_log_that_was_rewritten_since(
         while (await store.beat(BEAT)).standing != "leader":
             await asyncio.sleep(0.05)
         new = store._keys.of("lease", "calls_new")
-        late = store._keys.of("lease", "calls_new", "calls", "whole", "life", "claims")
+        late = store._keys.of("lease", "calls_new", "calls", "life", "claims")
         await store._script(scripts.REWRITE, new, ("a", "token-1", "first", "a/day@1", 5), 1.0)
         assert await store.replace_calls("a", {"a/day": {1: 7}})
         assert await store.append("a", {("a/day", 1): 1})
         assert not await store._script(scripts.COMMIT, late, ("a", "run", "token-1"), 1.0)
         assert await store.load_calls() == {"a/day": {1: 8}}
         assert not await store._script(scripts.REWRITE, new, ("a", "token-1", "next"), 1.0)
+
+
+async def test_a_log_that_somebody_deletes_is_broken_and_takes_no_calls(server: Server) -> None:
+    async with connected(server.url, "deleted") as store:
+        await store.release("a")
+        reply = await led_by(store)
+        assert await store.replace_calls("a", {"a/minute": {5: 1}})
+        assert not (await store.beat(replace(BEAT, known_term=reply.term))).is_broken
+        with admin_of(server) as admin:
+            admin.delete("{gw:deleted}:v1:calls")
+        assert not await store.append("a", {("a/minute", 6): 1})
+        assert (await store.beat(BEAT)).is_broken
+
+
+async def test_a_log_of_a_wrong_type_is_broken_and_replaced(server: Server) -> None:
+    async with connected(server.url, "wrong") as store:
+        await led_by(store)
+        for key in ("calls", "calls_new"):
+            with admin_of(server) as admin:
+                admin.delete(f"{{gw:wrong}}:v1:{key}")
+                admin.set(f"{{gw:wrong}}:v1:{key}", "x")
+        assert (await store.beat(BEAT)).is_broken
+        assert await store.load_calls() == {}
+        assert await store.replace_calls("a", {"a/minute": {5: 1}})
+        assert not (await store.beat(BEAT)).is_broken
+        assert await store.load_calls() == {"a/minute": {5: 1}}
+
+
+async def test_what_another_program_wrote_among_the_members_is_left_out(server: Server) -> None:
+    async with connected(server.url, "junk") as store:
+        with admin_of(server) as admin:
+            members = "{gw:junk}:members"
+            far = f"{int(time.time() + 3600)}000|{{}}"
+            admin.hset(members, mapping={"a": "junk", b"\xff": far, "b": "1e308|{}", "c": "|"})
+            admin.hset(members, "d", "9" * 40 + "|{}")
+        await store.beat(BEAT)  # forgets them
+        reply = await store.beat(BEAT)
+        assert set(reply.members) == {"a"}
+
+
+async def led_by(store: RedisStore) -> BeatReply:
+    """The reply that makes process `a` the leader."""
+    while (reply := await store.beat(BEAT)).standing != "leader":
+        await asyncio.sleep(0.05)
+    return reply

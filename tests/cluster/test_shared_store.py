@@ -256,7 +256,7 @@ async def test_a_broken_log_keeps_the_last_life(bench: Bench, stores: Stores) ->
     await a.release("a")
     if bench.real:  # as after a restart from a snapshot
         with bench.admin() as admin:
-            admin.delete(f"{{gw:{bench.name}}}:v1:whole")
+            admin.hdel(f"{{gw:{bench.name}}}:v1:calls", "whole")
     else:
         bench.fake.data.whole = ""
     first = await lead(b, beat_of("b", known_term=term))
