@@ -137,7 +137,7 @@ async def test_on_a_new_server_all_may_speak_before_one_of_them_leads(stores: St
     assert (first.standing, first.is_broken, first.term, first.holder) == ("vacant", True, 0, "")
     assert (dict(first.claims), first.highest_claim, first.last_life_s) == ({"a": 0}, 0, 0.0)
     reply = await lead(a, beat_of("a"))
-    assert asyncio.get_running_loop().time() - began >= CLAIM_S - 0.005
+    assert asyncio.get_running_loop().time() - began >= CLAIM_S - 0.02  # by two clocks
     assert (reply.term, reply.holder, reply.is_broken, reply.is_full) == (1, "a", True, False)
     assert 0 < reply.lease_left_s <= LEASE_S
     assert abs(reply.server_s - SystemClock().now().timestamp()) < 1
