@@ -98,8 +98,9 @@ class Failures:
     def end_pauses(self) -> None:
         """Other providers can be asked now than those that failed."""
         for query in list(self._by_query):
-            if failure := self._by_query.get(query):
-                self._by_query.set(query, replace(failure, retry_at=self._clock.monotonic()))
+            failure = self._by_query.get(query)
+            assert failure, "it has no time after which it is forgotten"
+            self._by_query.set(query, replace(failure, retry_at=self._clock.monotonic()))
 
     def in_force(self, query: Query[Any]) -> Failure | None:
         """The failure that forbids a refresh of `query` now."""

@@ -100,6 +100,17 @@ async def test_a_query_costs_a_call_unless_it_is_fresh_or_being_refreshed(
     assert not await bench.cached.costs_a_call(QUERY)
 
 
+async def test_a_query_that_failed_is_asked_again_when_its_pause_is_ended(bench: Bench) -> None:
+    bench.source.error = DOWN
+    for _ in range(2):
+        with pytest.raises(AllProvidersFailed):
+            await bench.cached.fetch(QUERY)
+    assert bench.source.calls == 1
+    bench.source.error = None
+    bench.cached.end_pauses()
+    assert (await bench.cached.fetch(QUERY)).data == 2.0
+
+
 async def test_running_refreshes_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of different cold questions is refused, and what is under way goes on."""
     monkeypatch.setattr(cached_source, "MOST_REFRESHES", 3)
