@@ -253,8 +253,8 @@ def _essence(document: dict[str, Any]) -> str:
 
 
 def _pid_of(process: bytes) -> int:
-    """Of an id like `<host>-<pid>-<digits>`."""
-    return int(process.decode().rsplit("-", 2)[1])
+    """Of an id like `<host>:<pid>:<digits>`."""
+    return int(process.decode().rsplit(":", 2)[1])
 
 
 async def _awaited(reply: Awaitable[Any] | Any) -> Any:
