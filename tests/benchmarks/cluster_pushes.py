@@ -175,6 +175,7 @@ async def _appends(url: str, count: int) -> list[float]:
     async with asyncio.timeout(HEALED_S):
         while (await store.beat(beat)).standing != "leader":
             await asyncio.sleep(0.1)
+    assert await store.replace_calls("this", {})
     for number in range(count):
         if number % 100 == 0:
             await store.beat(beat)

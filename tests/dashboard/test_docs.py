@@ -11,7 +11,7 @@ from tests.dashboard.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-GROUPS = ["market", "candles", "news", "sentiment", "gas", "stream", "operations"]
+GROUPS = "market candles news sentiment gas stream operations Drop-in".split()
 
 
 async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
