@@ -124,7 +124,8 @@ class FakeServer:
         standing, claims = self._lease(beat, holder, is_broken=is_broken)
         if standing == "leader" and not is_broken and not self.is_full:
             data.life = now
-        lease_left_ms = data.lease[1] - now if self.holder and data.lease else 0
+        # The real scripts read the clock once; here it may have gone on since `now`.
+        lease_left_ms = data.lease[1] - self.now_ms if self.holder and data.lease else 0
         return BeatReply(
             standing,
             now / 1000,

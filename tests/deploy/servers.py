@@ -1,5 +1,6 @@
 """Real Valkey and Redis servers, from wheels, on a socket of their own."""
 
+import socket as socketlib
 import subprocess
 import time
 from collections.abc import Iterator
@@ -64,9 +65,19 @@ def client(socket: Path, *, user: str = "", password: str = "") -> redis.Redis:
     )
 
 
+def _accepts(path: Path) -> bool:
+    """The file of a socket is there a moment before the server listens."""
+    with socketlib.socket(socketlib.AF_UNIX) as trying:
+        try:
+            trying.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 def _wait(socket: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + START_S
-    while not socket.exists():
+    while not _accepts(socket):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.01)
