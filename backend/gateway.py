@@ -105,9 +105,10 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer; leaving ends its tasks and closes its connections."""
     clock, history, metrics = clock or SystemClock(), RotationHistory(), EventMetrics()
-    reachability = Reachability(clock)
-    emit = partial(_emit_to, (emit or EventLog(), history, metrics, reachability))
-    settings = configuration.gateway
+    settings, reachability = configuration.gateway, Reachability(clock)
+    sinks = (emit or EventLog(), history, metrics)
+    # Only a cluster has another process that could call instead of this one.
+    emit = partial(_emit_to, (*sinks, reachability) if settings.redis_url else sinks)
     async with AsyncExitStack() as stack:
         storage = open_state(settings.state_path, clock)
         joined = await join_cluster(configuration, storage, clock) if settings.redis_url else None
