@@ -21,6 +21,8 @@ from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.edge.shared_limits import key_of, sharing
+from api.facades.binance import route as binance
+from api.facades.coingecko import route as coingecko
 from api.facades.mcp import route as mcp
 from api.facades.udf import history, lookup, widgets
 from api.openapi import openapi_document
@@ -52,6 +54,8 @@ from backend.settings import Configuration, Settings
 DATA = (market, ohlc, news, sentiment, gas, global_market)
 #: The routers of each facade, by its name in the setting.
 FACADES: Mapping[str, Sequence[APIRouter]] = {
+    "coingecko": (coingecko.router,),
+    "binance": (binance.router,),
     "mcp": (mcp.router,),
     "udf": (lookup.router, history.router, widgets.router),
 }
@@ -162,7 +166,7 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
     access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy)
     app.state.keys, app.state.origins = keys, origins
-    app.state.responder = Responder(cache, is_private=bool(keys))
+    app.state.responder = Responder(cache, app.policies, is_private=bool(keys))
     app.edge = Edge(
         # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
         partial(Starlette.__call__, app),

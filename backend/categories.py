@@ -26,6 +26,7 @@ from backend.models.global_market import GlobalMarket, GlobalQuery
 from backend.models.market import Coin, Market, MarketQuery, QuotesQuery
 from backend.models.news import News, NewsQuery, ReportsQuery
 from backend.models.ohlc import Candles, Interval, OhlcQuery
+from backend.models.pass_through import PassThroughQuery, VendorAnswer
 from backend.models.rates import ExchangeRates, RatesQuery
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.settings import Settings
@@ -37,6 +38,8 @@ DAY_S = 86_400.0
 #: The TTL of closed candles, which never change, in seconds: a day bounds the effect of a wrong
 #: one.
 CLOSED_CANDLES_TTL_S = DAY_S
+#: Bytes that a cached vendor's answer costs besides its body.
+PASS_THROUGH_BYTES = 2_048
 #: The shortest TTL of an index that announces its next update, in seconds.
 SHORTEST_SENTIMENT_TTL_S = 60.0
 
@@ -161,11 +164,29 @@ RATES = Category(
     fixed=Freshness(ttl_s=600.0, max_stale_s=6 * 3_600.0),
 )
 
+#: Vendors' own answers, for programs that speak the vendor's protocol. Each query has its own
+#: freshness.
+PASS_THROUGH = Category(
+    "pass_through",
+    PassThroughQuery("coingecko", "/ping"),
+    Retention(
+        "pass_through",
+        AnswerCodec(KeptAnswer[PassThroughQuery, VendorAnswer]),
+        most=4,  # each may have 16 MiB
+        interval_s=60.0,
+        is_kept=lambda query: query.outlives_restart,
+    ),
+    lambda _default, query, _answer: Freshness(query.ttl_s, query.max_stale_s),
+    capacity=64 * 1024 * 1024,  # bytes
+    size=lambda answer: len(answer.data.body) + PASS_THROUGH_BYTES,
+    fixed=Freshness(ttl_s=60.0, max_stale_s=900.0),
+)
+
 #: The categories with a route, which /api/status lists ...
 CATEGORIES: dict[str, Category[Any, Any]] = {
     category.name: category for category in (MARKET, OHLC, NEWS, SENTIMENT, GAS, GLOBAL)
 }
 #: ... and those with data that the routes of others use.
 HELPERS: dict[str, Category[Any, Any]] = {
-    category.name: category for category in (COINS, COIN_LIST, SPARKLINES, RATES)
+    category.name: category for category in (COINS, COIN_LIST, SPARKLINES, RATES, PASS_THROUGH)
 }

@@ -142,6 +142,12 @@ class QueryRefused(ProviderError):
     reason = "unsupported"
 
 
+class HostLacksPath(QueryRefused):
+    """This host of the vendor does not have the path; another one may."""
+
+    moves_host = True
+
+
 class NotAffordable(ProviderError):
     """Our rate-limit guard refused the call. Nothing was sent."""
 

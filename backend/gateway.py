@@ -19,6 +19,7 @@ from backend.events import Event, EventSink
 from backend.joined_cluster import JoinedCluster, join_cluster
 from backend.models.answer import Source
 from backend.models.news import News, NewsQuery
+from backend.models.pass_through import PassThroughQuery, VendorAnswer
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
 from backend.models.status import WebSocketStatus
 from backend.observability.event_log import EventLog
@@ -71,6 +72,7 @@ class Gateway:
     sentiment: Source[SentimentQuery, FearGreedSeries]
     gas: GasService
     global_market: GlobalMarketService
+    pass_through: Source[PassThroughQuery, VendorAnswer]
     status: StatusService
     live: LiveService
     metrics: CollectorRegistry
@@ -241,6 +243,7 @@ def _compose(
         sentiment=cached["sentiment"],
         gas=GasService(cached["gas"]),
         global_market=GlobalMarketService(cached["global"], currencies),
+        pass_through=cached["pass_through"],
         status=status,
         live=live,
         metrics=metrics.registry,

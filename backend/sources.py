@@ -135,7 +135,8 @@ class Sources:
         )
 
     def _publish(self, category: str, query: Query[Any]) -> None:
-        if self.exchange:
+        """What is passed through may be large, and few processes have readers for it: they ask."""
+        if self.exchange and not query.is_pass_through:
             self.exchange.publish(category, query)
 
     def _contracts(self) -> Mapping[str, str]:

@@ -6,8 +6,13 @@ from functools import cache
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.clocks import ManualClock
+
+# On a busy machine inputs are made slowly, which says nothing about them.
+settings.register_profile("suite", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

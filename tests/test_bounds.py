@@ -14,6 +14,7 @@ GROWING |= {"WeakValueDictionary", "RequestCounts"}
 #: Of a fixed number by construction: of what.
 FIXED = {
     "Adapter.errors": "declared",
+    "VendorPath.parameters": "declared",
     "Body.coded": "codings",
     "Body.tasks": "codings",
     "PathPolicies._access": "declared",

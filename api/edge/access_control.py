@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, QueryParams
@@ -175,6 +175,19 @@ class AccessControl:
     limits: ClientLimits
     origins: AllowedOrigins
     trusted_proxies: int
+
+    def without_keys(self, scope: Scope) -> Scope:
+        """The scope without the query parameters that may carry a key: no route, cache or log sees
+        them."""
+        places = self.policies.key_places(route_path(scope)).parameters
+        if not places or not scope["query_string"]:
+            return scope
+        kept = [
+            pair
+            for pair in scope["query_string"].split(b"&")
+            if unquote_plus(pair.partition(b"=")[0].decode("latin-1")).lower() not in places
+        ]
+        return {**scope, "query_string": b"&".join(kept)}
 
     def check(self, scope: Scope, headers: Headers) -> tuple[bytes | None, Response | None]:
         """Counts an HTTP request for its client, and decides whether a route may answer it.

@@ -175,6 +175,7 @@ class Edge:
         inner = exchange.scope
         try:
             exchange.rate_limit, answer = self.access.check(inner, exchange.request_headers)
+            inner = exchange.scope = self.access.without_keys(inner)
             await (answer or self.app)(inner, receive, exchange.send)
         except asyncio.CancelledError:
             if not self.is_stopping():

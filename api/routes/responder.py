@@ -14,6 +14,7 @@ from api.cache.formats import Encode
 from api.cache.response_cache import ResponseCache, View, plain_fields, target_of
 from api.edge.access_control import KEY_HEADERS
 from api.edge.client_limits import account_of
+from api.edge.path_policies import PathPolicies, route_path
 from api.edge.request_counts import template_of
 from backend.gateway import Gateway
 from backend.models.answer import Answer
@@ -32,11 +33,13 @@ class Responder:
     With `is_private` only clients with a key may have the data, so shared caches must not store it.
     """
 
-    def __init__(self, cache: ResponseCache, *, is_private: bool = False) -> None:
+    def __init__(
+        self, cache: ResponseCache, policies: PathPolicies, *, is_private: bool = False
+    ) -> None:
         self._cache = cache
+        self._policies = policies
+        self._is_private = is_private
         self._cache_scope = "private" if is_private else "public"
-        # A cache that stores private responses must not give one client's to another.
-        self._vary = ", ".join(("Accept-Encoding", *(KEY_HEADERS if is_private else ())))
 
     async def respond(
         self,
@@ -64,11 +67,18 @@ class Responder:
             "X-Cache": answer.cache,
             # The whole lifetime: a cache subtracts Age from it (RFC 9111, 4.2).
             "Cache-Control": f"{self._cache_scope}, max-age={lifetime_s}",
-            "Vary": self._vary,
+            "Vary": self._vary(request),
         }
         response = await respond_with(request, view.body, complete)
         self._store(request, answer, view, response)
         return response
+
+    def _vary(self, request: Request) -> str:
+        """A cache that stores private responses must not give one client's to another."""
+        if not self._is_private:
+            return "Accept-Encoding"
+        places = self._policies.key_places(route_path(request.scope))
+        return ", ".join(("Accept-Encoding", *KEY_HEADERS, *places.headers))
 
     def _store(self, request: Request, answer: Answer[Any], view: View, response: Response) -> None:
         fields = plain_fields(request.scope["headers"]) if self._cache.stores_responses else None

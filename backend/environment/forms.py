@@ -21,7 +21,7 @@ _ORIGIN = re.compile(r"https?://[\w.:\[\]-]+")
 _PROVIDER_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _GATEWAY_KEY = re.compile(r"[\x21-\x7e]{8,512}")
 #: Protocols of other services that the gateway speaks.
-FACADES = ("mcp", "udf")
+FACADES = ("coingecko", "binance", "udf", "mcp")
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 _SCHEMES = ", ".join(REDIS_SCHEMES)
 _DATABASE = re.compile(r"(/(\d{1,3})?)?")

@@ -26,6 +26,8 @@ class Query(Generic[T_co]):
     category: ClassVar[str]
     #: All readers ask the same query; its refreshes have priority over queries that readers choose.
     is_shared: ClassVar[bool] = True
+    #: It is passed through to one vendor, and has only a part of the vendor's limits.
+    is_pass_through: ClassVar[bool] = False
     #: No part of it is a reader's choice: if a provider rejects it, the provider is at fault.
     is_fixed: ClassVar[bool] = False
     #: Its share of a scarce budget, relative to other queries in demand.

@@ -89,7 +89,9 @@ class Provider:
         self._unexpected = UnexpectedErrors()
         #: Queries that the provider refused. They are not sent to it for ten minutes.
         self._refused = BoundedMap[Query[Any], bool](1_024, ttl_s=600.0, timer=clock.monotonic)
-        self._demand = DemandTracker(clock)
+        #: Of the gateway's own queries, and of those that are passed through: each shares out its
+        #: part of a budget.
+        self._demand, self._passed_demand = DemandTracker(clock), DemandTracker(clock)
         self._executor = Executor(
             spec, keyed=keyed, keyless=keyless, clock=clock, on_retry=self._emit_retry
         )
@@ -149,8 +151,8 @@ class Provider:
             return Refusal(self.name, "unsupported", detail=detail)
         if not self._breaker.admits(is_early_probe=is_early_probe):
             return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
-        guard, cost = planned.endpoint.guard, planned.cost
-        refused = guard.check(cost, self._priority(query))
+        guard, cost, priority = planned.endpoint.guard, planned.cost, self._priority(query)
+        refused = guard.check(cost, priority)
         if refused:
             until, window = instant_of(refused.retry_at, self._clock), refused.window
             detail = refused.detail or f"the limit per {window} has nothing to spare"
@@ -159,7 +161,10 @@ class Provider:
             self,
             planned,
             guard.headroom(),
-            max(guard.budget_wait_s(cost), self._share_wait_s(query, guard.interval_s(cost))),
+            max(
+                guard.budget_wait_s(cost, priority),
+                self._share_wait_s(query, guard.interval_s(cost, priority)),
+            ),
             self._flaps.is_flapping,
             is_early_probe,
         )
@@ -174,7 +179,8 @@ class Provider:
         planned = None if query in self._refused or not self.is_usable else self._plan(query)
         if planned is None:
             return None
-        return self._share_s(query, planned.endpoint.guard.interval_s(planned.cost))
+        interval_s = planned.endpoint.guard.interval_s(planned.cost, self._priority(query))
+        return self._share_s(query, interval_s)
 
     def rank_for(self, query: Query[Any]) -> tuple[bool, int] | None:
         """As the rank of its offer for `query`; None where it can't answer it now."""
@@ -240,13 +246,20 @@ class Provider:
     def _share_s(self, query: Query[Any], interval_s: float) -> float:
         """Seconds between answers to `query` that leave the others their share of a budget, which
         affords a call per `interval_s`."""
-        return interval_s * self._demand.interval_factor(interval_s, query) if interval_s else 0.0
+        factor = self._demand_of(query).interval_factor(interval_s, query) if interval_s else 0.0
+        return interval_s * factor
 
     def _share_wait_s(self, query: Query[Any], interval_s: float) -> float:
         """Seconds until `query` has its next share of the budget; 0 where it has."""
-        return max(0.0, self._share_s(query, interval_s) - self._demand.answered_s_ago(query))
+        asked_s_ago = self._demand_of(query).answered_s_ago(query)
+        return max(0.0, self._share_s(query, interval_s) - asked_s_ago)
+
+    def _demand_of(self, query: Query[Any]) -> DemandTracker:
+        return self._passed_demand if query.is_pass_through else self._demand
 
     def _priority(self, query: Query[Any]) -> Priority:
+        if query.is_pass_through:
+            return Priority.PASS_THROUGH
         if query.is_shared:
             return Priority.SHARED
         return Priority.RECURRENT if self._demand.is_recurrent(query) else Priority.ONE_OFF
@@ -271,7 +284,7 @@ class Provider:
         was, now = self._breaker.state, self._clock.now()
         latency_ms = (self._clock.monotonic() - began) * 1000
         if error is None:
-            self._demand.record(query)
+            self._demand_of(query).record(query)
             self._breaker.record_success(lease)
             self._flaps.record_success()
             self._stats.record_success(now, latency_ms)

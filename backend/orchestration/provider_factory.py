@@ -32,6 +32,8 @@ from backend.storage.contract import SavedState, Storage
 
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
+#: The part of a daily or monthly budget for calls that are passed through.
+PASS_THROUGH_PART = 0.25
 
 
 @dataclass(eq=False, repr=False)
@@ -190,17 +192,27 @@ class ProviderFactory:
         name = f"{spec.ledger if shares else spec.name}/{plan.name}"
         if name not in self.ledgers:
             windows = _windows(plan, settings.limits)
-            self.ledgers[name] = Ledger(name, self._guard(name, windows), self.store, self.clock)
+            passed = spec.adapter.vendor in self.configuration.gateway.facades
+            guard = self._guard(name, windows, PASS_THROUGH_PART if passed else 0.0)
+            self.ledgers[name] = Ledger(name, guard, self.store, self.clock)
         return self.ledgers[name]
 
-    def _guard(self, name: str, windows: Sequence[Window]) -> Guard:
+    def _guard(self, name: str, windows: Sequence[Window], passed: float) -> Guard:
+        """`passed`: the part of budgets for calls that are passed through."""
         history = partial(saved_usage, self.saved, name)
         late_s = max(COUNTED_LATE_S, ceil(self.configuration.gateway.provider_timeout) + 1)
         if self.shared is None:
-            return RateLimitGuard(self.clock, windows, history, late_s=late_s)
-        is_known = bool(self.saved.calls.get(self.shared.mark))
+            return RateLimitGuard(
+                self.clock, windows, history, late_s=late_s, pass_through_part=passed
+            )
         return ClusterGuard(
-            self.clock, windows, history, self.shared, share_is_known=is_known, late_s=late_s
+            self.clock,
+            windows,
+            history,
+            self.shared,
+            share_is_known=bool(self.saved.calls.get(self.shared.mark)),
+            late_s=late_s,
+            pass_through_part=passed,
         )
 
     def _breaker(self, state: ProviderState) -> CircuitBreaker:

@@ -59,7 +59,9 @@ class Call:
 
     `path` is appended to the base URL; `max_bytes` limits the answer's body. With `json_body` the
     request is a POST. `parts` are the single calls of a JSON-RPC batch: their answers as a list, in
-    this order, can replace the batch's answer. `decode`: the payload is JSON, or the body's bytes.
+    this order, can replace the answer of the batch. `decode`: the payload is JSON, bytes, or a
+    `VerbatimBody`. The answer to a verbatim call is passed on: even a refusal of the question, if
+    it is JSON, is an answer, and the call has only pass-through's part of the limits.
     `conditional`: the validators of the last answer are sent, and a 304 gives the last body again.
     `substitute` is sent to a host that does not have the path (PathUnknown).
     `moved_to` is the target of a redirect, instead of base URL, path and parameters.
@@ -70,7 +72,7 @@ class Call:
     weight: int = 1
     max_bytes: int = MIB
     json_body: bytes | None = None
-    decode: Literal["json", "bytes"] = "json"
+    decode: Literal["json", "bytes", "verbatim"] = "json"
     conditional: bool = False
     moved_to: str | None = field(default=None, repr=False)  # it may contain the key
     parts: tuple[bytes, ...] = ()
@@ -95,8 +97,17 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class VerbatimBody:
+    """The HTTP status and the body of an answer, and the JSON document in it."""
+
+    status: int
+    body: bytes
+    document: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful HTTP answer: host, headers, body as JSON or bytes, size in bytes."""
+    """A successful HTTP answer: host, headers, the payload as `Call.decode` says, size in bytes."""
 
     base_url: str
     headers: Mapping[str, str]

@@ -24,13 +24,15 @@ from backend.errors import (
     MalformedResponse,
     Moved,
     NoDescriptor,
+    PlanRestricted,
     ProviderError,
     ProviderTimeout,
+    QueryRefused,
 )
-from backend.providers.adapter import Adapter, Auth, Call, Reply
+from backend.providers.adapter import Adapter, Auth, Call, Reply, VerbatimBody
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
 from backend.providers.conditional import ConditionalBodies
-from backend.providers.json_body import decode_json, plain_json, repaired_json
+from backend.providers.json_body import decode_json, plain_json, repaired_json, valid_json
 from backend.providers.refusals import refusal_in
 from backend.providers.transport import open_transport
 from backend.providers.unexpected import UnexpectedErrors
@@ -121,12 +123,10 @@ class ProviderClient:
                 body = body.replace(spelling.encode(), b"[redacted]")
         if location := _location(request, status, headers):
             raise Moved(location, status)
-        payload = await _decoded(body)
-        error = refusal_in(adapter, status, headers, payload, body, self._clock.now())
-        if error:
+        document, payload = await _decode(call, status, body)
+        error = refusal_in(adapter, status, headers, document, body, self._clock.now())
+        if error and not _is_passed_on(call, error, document):
             raise error
-        if call.decode == "bytes":
-            payload = body or None
         if payload is None:
             raise MalformedResponse("the answer has no content", http_status=status)
         return Reply(base_url, headers, payload, len(body))
@@ -171,6 +171,22 @@ async def _decoded(body: bytes) -> Any:
             if len(body) <= REPAIR_IN_THREAD_BYTES:
                 return repaired_json(body)
     return await asyncio.to_thread(decode_json, body)
+
+
+def _is_passed_on(call: Call, error: ProviderError, document: Any) -> bool:
+    """True for a vendor's own refusal of a question that is passed through, in JSON."""
+    is_refusal = isinstance(error, QueryRefused | PlanRestricted) and not error.moves_host
+    return call.decode == "verbatim" and is_refusal and isinstance(document, dict)
+
+
+async def _decode(call: Call, status: int, body: bytes) -> tuple[Any, Any]:
+    """The JSON document in the body, and the payload that the call asks for; None for none."""
+    if call.decode == "verbatim":
+        is_short = len(body) <= REPAIR_IN_THREAD_BYTES
+        valid = valid_json(body) if is_short else await asyncio.to_thread(valid_json, body)
+        return (valid[1], VerbatimBody(status, *valid)) if valid else (None, None)
+    document = await _decoded(body)
+    return document, document if call.decode == "json" else body or None
 
 
 def _own_headers(call: Call) -> dict[str, str]:

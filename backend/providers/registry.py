@@ -66,6 +66,8 @@ TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     # Vendors count differently, so that another one is asked only on a failure.
     "global": (("coingecko_pro", "coingecko_free"), ("coinmarketcap",), ("coinpaprika",)),
+    # A vendor's own answers: each of these providers serves its own vendor only.
+    "pass_through": (("coingecko_pro", "binance"), ("coingecko_free",)),
     # Live rates of all currencies come before those of the last working day.
     "rates": (("coinbase_rates",), ("frankfurter",)),
 }

@@ -123,7 +123,9 @@ async def test_a_policy_keeps_scripts_of_the_pages_from_other_hosts(
 
 async def test_the_openapi_document_describes_routes_and_errors(reader: httpx.AsyncClient) -> None:
     document = (await reader.get("/openapi.json")).json()
-    assert set(document["paths"]) == {
+    passed_through = ("/coingecko/", "/binance/")  # their tables are tested beside them
+    own = {path for path in document["paths"] if not path.startswith(passed_through)}
+    assert own == {
         "/api/market",
         "/api/market/{coin}",
         "/api/market/ohlc",

@@ -10,6 +10,7 @@ from fastapi import Request
 from api.cache.formats import json_envelope
 from api.cache.response_cache import MAX_BYTES, VIEW_BYTES, ResponseCache
 from api.edge.client_limits import ACCOUNT, ClientAccount, ClientLimits
+from api.edge.path_policies import PathPolicies
 from api.routes.responder import Responder
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
@@ -27,7 +28,7 @@ def empty_cache() -> ResponseCache:
 
 
 def uncached_responder() -> Responder:
-    return Responder(empty_cache())
+    return Responder(empty_cache(), PathPolicies())
 
 
 def answer(refresh_id: int = 1, age_s: float = 0.0, ttl_left_s: float = 60.0) -> Answer[Any]:
@@ -78,7 +79,7 @@ async def ask(responder: Responder, account: ClientAccount, view: str, rows: int
 
 async def test_a_long_table_is_charged_once_before_it_is_encoded(clock: ManualClock) -> None:
     account = ClientAccount(limits := ClientLimits([CallLimit(30, 60.0)], clock), "a")
-    responder = Responder(cache := empty_cache())
+    responder = Responder(cache := empty_cache(), PathPolicies())
     for _ in range(3):
         await ask(responder, account, "long", 10_000)
     await ask(responder, account, "short", 499)
@@ -102,7 +103,7 @@ async def test_a_long_table_is_encoded_in_a_thread() -> None:
 
 
 async def test_many_views_with_long_names_stay_within_the_bound() -> None:
-    responder = Responder(cache := empty_cache())
+    responder = Responder(cache := empty_cache(), PathPolicies())
     for number in range(2 * MAX_BYTES // VIEW_BYTES):
         view = ("market", number, ("long name" * 5,))
         await responder.respond(

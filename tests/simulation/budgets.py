@@ -170,7 +170,9 @@ class Gateway:
         """Counted all the same, but spent as it is asked for: the switch of the simulation."""
         self.is_paced = False
         for window in self.guard._long:
-            window._slack, window._tokens = 10 * window._usable, 10.0 * window._usable
+            window._slack = 10 * window._usable
+            window._buckets.resize(window._slack)
+            window._buckets.restart(window._slack)
         return self
 
     async def aclose(self) -> None:

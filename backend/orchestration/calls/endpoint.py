@@ -27,7 +27,7 @@ from backend.models.status import ProviderState
 from backend.orchestration.health.circuit_breaker import AUTH_DELAYS_S, GEO_DELAYS_S
 from backend.orchestration.limits.cluster_guard import RETRY_S
 from backend.orchestration.limits.ledger import Guard, Ledger
-from backend.orchestration.limits.window import Cost, Refused
+from backend.orchestration.limits.window import Cost, Priority, Refused
 from backend.providers.adapter import Adapter, Call, Plan, Reply
 from backend.providers.client import ProviderClient
 
@@ -165,7 +165,7 @@ class Endpoint:
                 moves_on = error.moves_host or (self.plan.independent_hosts and has_failed)
                 if isinstance(error, GeoBlocked):
                     self.hosts.block(url, error.retry_after_s)
-                elif error.effect is ProviderState.COOLDOWN or moves_on:
+                elif has_failed and (error.effect is ProviderState.COOLDOWN or moves_on):
                     self.hosts.demote(url)
                 if not moves_on:
                     raise
@@ -240,7 +240,9 @@ class Endpoint:
 
     async def _send_once(self, call: Call, url: str, deadline: float) -> Reply:
         """Reserves the request in all windows, sends it, and settles it whatever becomes of it."""
-        permit = self.guard.try_acquire(Cost(1, call.weight))
+        is_passed = call.decode == "verbatim"
+        priority = Priority.PASS_THROUGH if is_passed else Priority.SHARED
+        permit = self.guard.try_acquire(Cost(1, call.weight), priority)
         if isinstance(permit, Refused):
             wait_s = permit.retry_at - self.clock.monotonic()
             raise NotAffordable(f"the limit per {permit.window} is used up", retry_after_s=wait_s)

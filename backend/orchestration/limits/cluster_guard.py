@@ -87,6 +87,7 @@ class ClusterGuard:
         *,
         share_is_known: bool,
         late_s: int = COUNTED_LATE_S,
+        pass_through_part: float = 0.0,
     ) -> None:
         """Unless the calls of the share are known from before the start, its windows begin used
         up."""
@@ -104,7 +105,13 @@ class ClusterGuard:
             return usable_limit(limit) - (processes * share(limit) if shared_out else 0)
 
         self._pool = RateLimitGuard(
-            clock, windows, history, usable_of=usable_of_pool, numbers=numbers, late_s=late_s
+            clock,
+            windows,
+            history,
+            usable_of=usable_of_pool,
+            numbers=numbers,
+            late_s=late_s,
+            pass_through_part=pass_through_part,
         )
         self._share = (
             RateLimitGuard(
@@ -138,17 +145,17 @@ class ClusterGuard:
         """A share has nothing to waste."""
         return self._leads() and self._pool.allows_hedging(cost)
 
-    def budget_wait_s(self, cost: Cost) -> float:
-        return self._pool.budget_wait_s(cost)
+    def budget_wait_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
+        return self._pool.budget_wait_s(cost, priority)
 
-    def interval_s(self, cost: Cost) -> float:
-        return self._pool.interval_s(cost)
+    def interval_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
+        return self._pool.interval_s(cost, priority)
 
-    def try_acquire(self, cost: Cost) -> Permit | Refused:
+    def try_acquire(self, cost: Cost, priority: Priority = Priority.SHARED) -> Permit | Refused:
         guard = self._in_use
         if guard is None:
             return self._nothing_to_share()
-        permit = guard.try_acquire(cost)
+        permit = guard.try_acquire(cost, priority)
         if isinstance(permit, Permit):
             self._owners[permit.number] = guard
         return permit

@@ -8,11 +8,20 @@ exclude are assumed to have been made.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
 from backend.clock import Clock, second_of
 from backend.models.status import Quota
 from backend.orchestration.limits.period import MINUTE_S, MinuteLog, Period, spread
-from backend.orchestration.limits.window import CallWindow, Cost, Priority, Refused, usable_limit
+from backend.orchestration.limits.token_buckets import TokenBuckets
+from backend.orchestration.limits.window import (
+    CallWindow,
+    Cost,
+    Permit,
+    Priority,
+    Refused,
+    usable_limit,
+)
 from backend.providers.adapter import Window
 
 #: A forecast is made from the calls of the last six hours.
@@ -36,11 +45,16 @@ NO_HISTORY = UsageHistory({}, None)
 class PacedWindow(CallWindow):
     """Counts by minute of the period, and tokens that come in evenly."""
 
-    def __init__(self, window: Window, clock: Clock, history: UsageHistory) -> None:
+    def __init__(
+        self, window: Window, clock: Clock, history: UsageHistory, pass_through_part: float = 0.0
+    ) -> None:
+        """`pass_through_part` of the budget is for calls that are passed through."""
         super().__init__(window, clock)
         self._period = Period(window, clock)
         self._usable = usable_limit(window.limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
+        self._part = pass_through_part
+        self._buckets = TokenBuckets(self._slack, pass_through_part)
         self.restore(history)
 
     def __repr__(self) -> str:
@@ -51,15 +65,14 @@ class PacedWindow(CallWindow):
         self._forget_own()
         self._period_began = self._period.earliest_began_s
         self._log = self._recall(history)
-        self._tokens = float(max(0, min(self._slack, self._usable - self._log.total)))
+        self._buckets.restart(max(0, min(self._slack, self._usable - self._log.total)))
         self._refilled_at = self._clock.monotonic()
 
     def can_afford(self, cost: Cost, _now: float, priority: Priority) -> bool:
         """Within the limit, and no further ahead of the pace than this priority may borrow."""
-        amount, tokens = self._amount(cost), self._free_tokens()
-        # With as many tokens as the slack, no more can be saved up.
-        is_in_pace = tokens - amount >= -self._loan(priority) or tokens >= self._slack
-        return self._used() + amount <= self._usable and is_in_pace
+        amount, has_room = self._amount(cost), self._used() + self._amount(cost) <= self._usable
+        self._refill()
+        return has_room and self._buckets.of(priority).affords(amount, self._loan(priority))
 
     def refusal(self, cost: Cost, now: float, priority: Priority) -> Refused:
         """The time at which `cost` is affordable if nothing else is called until then."""
@@ -68,16 +81,31 @@ class PacedWindow(CallWindow):
         by_limit_s = 0.0
         if excess > 0:
             by_limit_s = self._period.frees_in_s(self._log.minute_that_frees(excess))
-        missing = min(amount - self._loan(priority), self._slack) - self._free_tokens()
-        return Refused(self.name, now + max(by_limit_s, self._refills_in_s(missing)))
+        self._refill()
+        needed = self._buckets.needed(amount, priority, self._loan(priority))
+        return Refused(self.name, now + max(by_limit_s, self._refills_in_s(needed)))
 
-    def budget_wait_s(self, cost: Cost) -> float:
+    def budget_wait_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
         """Seconds until `cost` is within the pace; before that it borrows from later calls."""
-        return self._refills_in_s(min(self._amount(cost), self._slack) - self._free_tokens())
+        self._refill()
+        return self._refills_in_s(self._buckets.needed(self._amount(cost), priority))
 
-    def interval_s(self, cost: Cost) -> float:
-        """Seconds between calls of this cost that the pace affords for ever."""
-        return self._refills_in_s(float(self._amount(cost)))
+    def interval_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
+        """Seconds between calls of this cost that the pace affords for ever: for calls that are
+        passed through with their part of it, for all others with all of it."""
+        part = self._part if priority is Priority.PASS_THROUGH else 1.0
+        return self._refills_in_s(self._amount(cost) / part if part else inf)
+
+    def reserve(self, permit: Permit) -> None:
+        super().reserve(permit)
+        self._refill()
+        self._buckets.of(permit.priority).tokens -= self._amount(permit.cost)
+
+    def settle(self, permit: Permit, now: float, *, counts: bool) -> None:
+        is_known = permit.number in self._in_flight
+        super().settle(permit, now, counts=counts)
+        if is_known and not counts:
+            self._buckets.of(permit.priority).fill(self._amount(permit.cost))
 
     def observe(self, headers: Mapping[str, str], _now: float) -> None:
         self.adopt(self._stated_usage(headers))
@@ -102,12 +130,14 @@ class PacedWindow(CallWindow):
         self._window = replace(self._window, limit=limit)
         self._usable = usable_limit(limit)
         self._slack = max(1, int(SLACK_SHARE * self._usable))
-        self._tokens = min(self._tokens, float(self._slack))
+        self._buckets.resize(self._slack)
 
     def remaining_share(self, _now: float) -> float:
         """0 to 1; 1 while no more is used than the pace allows at this time of the period."""
         if not self._period.is_calendar:
-            return max(0.0, min(1.0, (self._free_tokens() + self._slack) / self._slack))
+            self._refill()
+            tokens = self._buckets.of(Priority.SHARED).tokens
+            return max(0.0, min(1.0, (tokens + self._slack) / self._slack))
         left = max(0, self._usable - self._used()) / self._usable
         return min(1.0, left * self._period.length_s / self._period.reset_s)
 
@@ -150,8 +180,6 @@ class PacedWindow(CallWindow):
         return int(self._period.time.latest // MINUTE_S)
 
     def _count(self, amount: int, now: float) -> None:
-        self._refill()
-        self._tokens -= amount
         self._add(amount)
 
     def _add(self, amount: int) -> None:
@@ -161,19 +189,15 @@ class PacedWindow(CallWindow):
         """Calls of this period and calls in flight."""
         began = self._period.began_s
         if self._period.is_calendar and began > self._period_began:
-            self._period_began, self._tokens = began, max(0.0, self._tokens)
+            self._period_began = began
+            self._buckets.forgive()
         self._log.forget_before(began)
         return self._log.total + self._reserved
 
-    def _free_tokens(self) -> float:
-        """Tokens that are not reserved for a call in flight."""
-        self._refill()
-        return self._tokens - self._reserved
-
     def _refill(self) -> None:
         now = self._clock.monotonic()
-        gained = (now - self._refilled_at) * self._rate()
-        self._tokens, self._refilled_at = min(float(self._slack), self._tokens + gained), now
+        self._buckets.fill((now - self._refilled_at) * self._rate())
+        self._refilled_at = now
 
     def _rate(self) -> float:
         """Tokens per second: the limit spread evenly over the period; for a calendar period at most

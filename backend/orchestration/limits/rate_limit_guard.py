@@ -41,10 +41,12 @@ class RateLimitGuard:
         usable_of: Callable[[int], int] = usable_limit,
         numbers: Iterator[int] | None = None,
         late_s: int = COUNTED_LATE_S,
+        pass_through_part: float = 0.0,
     ) -> None:
         """`history` returns what is known about a window, by name, from before the start.
         `usable_of` gives the calls of a short window's limit that may be made; `numbers` are those
-        of the permits; `late_s` is explained at COUNTED_LATE_S."""
+        of the permits; `late_s` is explained at COUNTED_LATE_S; `pass_through_part` of each daily
+        or monthly budget is for calls that are passed through."""
         self._clock = clock
         self._short = tuple(
             SlidingWindow(window, clock, history(period_name(window)).amounts, usable_of, late_s)
@@ -52,7 +54,7 @@ class RateLimitGuard:
             if window.period_s <= LONGEST_LOG_S
         )
         self._long = tuple(
-            PacedWindow(window, clock, history(period_name(window)))
+            PacedWindow(window, clock, history(period_name(window)), pass_through_part)
             for window in windows
             if window.period_s > LONGEST_LOG_S
         )
@@ -90,20 +92,20 @@ class RateLimitGuard:
         tenfold = Cost(cost.requests * HEDGING_RESERVE, cost.weight * HEDGING_RESERVE)
         return not self._long and self.check(tenfold) is None
 
-    def budget_wait_s(self, cost: Cost) -> float:
+    def budget_wait_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
         """Seconds until `cost` is within the pace of every long window; 0 when it is already."""
-        return max((window.budget_wait_s(cost) for window in self._long), default=0.0)
+        return max((window.budget_wait_s(cost, priority) for window in self._long), default=0.0)
 
-    def interval_s(self, cost: Cost) -> float:
+    def interval_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
         """Seconds between calls of this cost that the long windows afford for ever."""
-        return max((window.interval_s(cost) for window in self._long), default=0.0)
+        return max((window.interval_s(cost, priority) for window in self._long), default=0.0)
 
-    def try_acquire(self, cost: Cost) -> Permit | Refused:
+    def try_acquire(self, cost: Cost, priority: Priority = Priority.SHARED) -> Permit | Refused:
         """Reserves the call in all windows, or in none."""
-        refused = self.check(cost)
+        refused = self.check(cost, priority)
         if refused:
             return refused
-        permit = Permit(next(self._numbers), cost)
+        permit = Permit(next(self._numbers), cost, priority)
         for window in self._windows:
             window.reserve(permit)
         return permit

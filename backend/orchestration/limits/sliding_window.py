@@ -20,8 +20,8 @@ from backend.providers.adapter import Window
 COUNTED_LATE_S = 4
 #: Seconds with calls that are not stored yet; beyond this number the oldest are dropped.
 MAX_UNSAVED = 7_200
-#: Share of a short window's usable calls, at least one, that one-off queries may not use.
-RESERVED = 0.2
+#: Share of a short window's usable calls, at least one, that queries of a priority may not use.
+RESERVED = {Priority.ONE_OFF: 0.2, Priority.PASS_THROUGH: 0.4}
 #: After a refusal, the limit is taken to be this share of the calls that were too many.
 LEARNED_SHARE = 0.9
 #: Two refusals at about the same count within this time show a lower limit, not other clients.
@@ -186,8 +186,8 @@ class SlidingWindow(CallWindow):
         """Calls that a query of this priority may make in the window; at least 1. An empty window
         has room for any single query that fits into it at all."""
         usable = most = self._limit.usable
-        if priority is Priority.ONE_OFF:
-            most -= max(1, round(RESERVED * usable))
+        if priority in RESERVED:
+            most -= max(1, round(RESERVED[priority] * usable))
         return max(1, most, min(usable, self._amount(cost)))
 
     def _used(self, now: float) -> int:

@@ -23,10 +23,12 @@ class Cost:
 class Priority(IntEnum):
     """How much of a limit a query may use.
 
-    A one-off query leaves a share of the short windows to the others. Only a query that all
-    readers share may borrow from the future of a daily or monthly budget.
+    A one-off query leaves a share of the short windows to the others. One that is passed through
+    leaves a larger share, and a daily or monthly budget has a part for such queries. Only a query
+    that all readers share may borrow from the future of such a budget.
     """
 
+    PASS_THROUGH = -1
     ONE_OFF = 0
     RECURRENT = 1
     SHARED = 2
@@ -49,6 +51,7 @@ class Permit:
 
     number: int
     cost: Cost
+    priority: Priority = Priority.SHARED
 
 
 def usable_limit(limit: int) -> int:

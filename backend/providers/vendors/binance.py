@@ -10,12 +10,13 @@ from functools import lru_cache, partial
 from operator import index, itemgetter
 from typing import Any
 
-from backend.errors import GeoBlocked, QueryRefused, RateLimited, UpstreamFailed
+from backend.errors import GeoBlocked, HostLacksPath, QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.instruments import FIAT, Instrument
 from backend.models.market import PairTicker, PairTickers, QuotesQuery
 from backend.models.numbers import LONGEST_NAME
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.pass_through import pass_through
 from backend.providers.rows import (
     decimal_number,
     decimal_numbers,
@@ -184,12 +185,14 @@ ADAPTER = Adapter(
             parse_in_thread=True,  # thousands of rows
         ),
         Operation("klines", OhlcQuery, build_klines, parse_klines, serves_klines),
+        pass_through("binance", lambda document: error_code(document) is not None),
     ),
     error_code=error_code,
     errors={
         (418, None): RateLimited,  # banned on all hosts for calls after a 429
         (451, None): GeoBlocked,
         (403, None): GeoBlocked,  # the firewall
+        (404, None): HostLacksPath,  # the host for market data only has fewer paths
         (None, -1121): QueryRefused,  # invalid symbol
         (None, -1120): QueryRefused,  # invalid interval
         (None, -1003): RateLimited,

@@ -11,6 +11,7 @@ from backend.errors import AuthFailed, PlanRestricted, QueryRefused, RateLimited
 from backend.models.account import AccountLimits, AccountQuery
 from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.providers.adapter import KIB, Adapter, Auth, Call, Context, Operation, Plan, Window
+from backend.providers.pass_through import pass_through
 from backend.providers.rows import refuse_other_times
 from backend.providers.vendors import coingecko_candles as candles
 from backend.providers.vendors import coingecko_coins as coins
@@ -79,12 +80,19 @@ def error_code(payload: Any) -> int | None:
     return next((code for code in codes if isinstance(code, int)), None)
 
 
+def is_error(document: Any) -> bool:
+    """True for an error in any of its forms."""
+    has_text = isinstance(document, dict) and isinstance(document.get("error"), str | dict)
+    return has_text or error_code(document) is not None
+
+
 ADAPTER = Adapter(
     vendor="coingecko",
     operations=(
         Operation("key", AccountQuery, build_key, parse_key, serves_key),
         *coins.OPERATIONS,
         Operation("global", GlobalQuery, build_global, parse_global),
+        pass_through("coingecko", is_error),
         *candles.OPERATIONS,
     ),
     error_code=error_code,

@@ -19,6 +19,7 @@ from backend.models.coins import (
 )
 from backend.models.market import Coin, QuotesQuery, Ranking, coins_by_rank, plausible_market_cap
 from backend.models.numbers import LARGEST
+from backend.models.pass_through import COIN_PAGE
 from backend.providers.adapter import MIB, Call, Context, Operation
 from backend.providers.rows import (
     AHEAD_MS,
@@ -59,7 +60,7 @@ _PAGE = (("vs_currency", "usd"), ("order", "market_cap_desc"), ("per_page", f"{P
 _CHANGES = ("price_change_percentage", "1h,7d")
 
 #: The top 250 by market cap in USD, in one call.
-build_markets = Call("/coins/markets", (*_PAGE, ("page", "1"), _CHANGES), max_bytes=2 * MIB).always
+build_markets = Call(COIN_PAGE.path, COIN_PAGE.params, max_bytes=2 * MIB).always
 #: As above, with 168 prices for each coin: about 1 MiB.
 build_sparklines = Call(
     "/coins/markets", (*_PAGE, ("page", "1"), ("sparkline", "true")), max_bytes=6 * MIB

@@ -1,0 +1,1 @@
+"""CoinGecko's public API, version 3, at `/coingecko/api/v3`."""

@@ -1,0 +1,60 @@
+"""CoinGecko's errors, and the places where its clients put a key."""
+
+from typing import Any
+
+from fastapi import Response
+
+from api.cache.formats import JSON
+from api.edge.path_policies import GatewayRouter, KeyPlaces
+from api.edge.problems import ProblemDetails
+from api.encoding import to_json
+from api.routes.schemas import FACADE_TAG
+from backend.clock import SystemClock
+
+KEY_PLACES = KeyPlaces(
+    headers=("x-cg-demo-api-key", "x-cg-pro-api-key"),
+    parameters=("x_cg_demo_api_key", "x_cg_pro_api_key"),
+)
+#: CoinGecko's code for a missing key.
+NO_KEY = 10_002
+#: Clients look for these words, and wait.
+RATE_LIMITED = "You've exceeded the Rate Limit."
+#: The wait in seconds where none is known; clients back off only with one.
+USUAL_WAIT_S = 5
+
+
+def render_error(details: ProblemDetails) -> Response:
+    """A text for what is wrong with a request; for all else a status object, which clients that
+    back off look for."""
+    headers = dict(details.headers)
+    if details.status in (404, 405):
+        return _json({"error": "not found"}, details.status, headers)
+    if details.status in (400, 413, 414, 422, 431):
+        return _json({"error": details.detail}, details.status, headers)
+    if details.status in (429, 503):
+        headers.setdefault("Retry-After", str(USUAL_WAIT_S))
+    code, text = details.status, details.detail
+    if details.status == 401:
+        code = NO_KEY
+    elif details.status == 429:
+        text = f"{RATE_LIMITED} {text}"
+    status = {
+        "timestamp": SystemClock().now().isoformat(timespec="milliseconds"),
+        "error_code": code,
+        "error_message": text,
+    }
+    return _json({"status": status}, details.status, headers)
+
+
+def _json(document: Any, status: int, headers: dict[str, str]) -> Response:
+    return Response(to_json(document), status, headers, media_type=JSON)
+
+
+def coingecko_router() -> GatewayRouter:
+    return GatewayRouter(
+        prefix="/coingecko/api/v3",
+        render_error=render_error,
+        key_places=KEY_PLACES,
+        tags=[FACADE_TAG],
+        default_response_class=Response,
+    )

@@ -1,0 +1,68 @@
+"""How the answers of a vendor are sent: its own bytes and status, and our headers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request, Response
+
+from api.cache.formats import JSON
+from api.edge.client_limits import account_of
+from api.facades.provenance import provenance_headers, source_headers
+from api.routes.responder import NO_HEADERS, gateway_of, responder_of
+from backend.errors import GatewayError
+from backend.models.answer import Answer
+from backend.models.pass_through import PassThroughQuery, VendorAnswer
+from backend.services.page import Page
+
+#: Bytes of a body that cost its client one unit.
+BYTES_PER_UNIT = 512 * 1024
+
+
+class NotInDialect(GatewayError):
+    """The path is none of the dialect's."""
+
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("no such path")
+
+
+async def pass_through(
+    request: Request, query: PassThroughQuery, headers: Mapping[str, str] = NO_HEADERS
+) -> Response:
+    """Asks the vendor, through the cache, and answers with its own body. Raises GatewayError."""
+    answer = await gateway_of(request).pass_through.fetch(query)
+    return await respond_with_vendor(request, query, answer, headers)
+
+
+async def respond_with_vendor(
+    request: Request,
+    query: PassThroughQuery,
+    answer: Answer[VendorAnswer],
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Response:
+    """A refusal has the vendor's status, and is not to be stored by clients."""
+    told = answer.data
+    if told.status != 200:
+        refused = {**headers, **provenance_headers(answer), "Cache-Control": "no-store"}
+        return Response(told.body, told.status, refused, media_type=JSON)
+    account_of(request.scope).charge(len(told.body) // BYTES_PER_UNIT)
+    return await respond_with_body(request, answer, ("pass through", query), told.body, headers)
+
+
+async def respond_with_body(
+    request: Request,
+    answer: Answer[Any],
+    selection: tuple[Any, ...],
+    body: bytes,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Response:
+    """`body` is JSON made of `answer`; `selection` names it among all that are made of it."""
+    return await responder_of(request).respond(
+        request,
+        answer,
+        selection,
+        lambda: Page(body, 1),
+        lambda _answer, page: (page.rows, JSON),
+        headers={**headers, **source_headers(answer)},
+    )
