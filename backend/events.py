@@ -64,6 +64,16 @@ class TickFeedChanged:
     retry_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RawStreamsChanged:
+    """The connection to a venue's raw streams was lost, or is back (`reason` None)."""
+
+    at: datetime
+    provider: str
+    reason: str | None
+    retry_at: datetime | None = None
+
+
 Event = (
     ProviderChosen
     | ProviderCalled
@@ -71,5 +81,6 @@ Event = (
     | ProviderStateChanged
     | RefreshFailing
     | TickFeedChanged
+    | RawStreamsChanged
 )
 EventSink = Callable[[Event], None]

@@ -30,6 +30,8 @@ from backend.orchestration.health.reachability import Reachability
 from backend.orchestration.limits.ledger import Ledger
 from backend.orchestration.provider_factory import ProviderFactory, keyed_plan
 from backend.orchestration.provider_manager import ProviderManager
+from backend.orchestration.push.factory import PushFactory
+from backend.orchestration.push.raw_streams import RawStreams
 from backend.orchestration.push.relayed_ticks import RelayedTicks
 from backend.providers.adapter import ProviderSpec
 from backend.providers.client import ProviderClient
@@ -62,7 +64,7 @@ CALLS_KEPT_S, RECENT_CALLS_KEPT_S, ANSWERS_KEPT_S = 62 * 86_400.0, 2 * 3_600.0, 
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The services and cached sources that the API calls. `worker_metrics` has the metrics of all
-    workers of this machine, if there are several."""
+    workers of this machine, if there are several. `raw_streams` are run by those who read them."""
 
     market: MarketService
     coins: CoinDirectory
@@ -79,6 +81,7 @@ class Gateway:
     clock: Clock
     cluster: Cluster
     worker_metrics: WorkerMetrics | None = None
+    raw_streams: RawStreams | None = None
 
 
 def read_configuration() -> Configuration:
@@ -142,11 +145,14 @@ async def open_gateway(
         sources = Sources(manager, clock, emit, settings, storage, jitter, cluster)
         stack.push_async_callback(sources.aclose)
         await sources.restore(saved.answers)
-        own = factory.ticks(registry, sources.universe.instruments_at)
+        processes = joined.limits.processes if joined else 1
+        push = PushFactory(configuration, clock, emit, jitter, processes)
+        own = push.ticks(registry, sources.universe.instruments_at)
         ticks = RelayedTicks(own, cluster, clock=clock) if own and cluster else own
         gateway = _compose(
             sources, manager, history, metrics, ticks, clock, settings, cluster or SingleProcess()
         )
+        gateway = replace(gateway, raw_streams=push.raw_streams(registry))
         work = [
             gateway.live.run(),
             sources.names.keep_current(),

@@ -17,6 +17,7 @@ FIXED = {
     "VendorPath.parameters": "declared",
     "Body.coded": "codings",
     "Body.tasks": "codings",
+    "EventMetrics._losses": "kinds of events",
     "PathPolicies._access": "declared",
     "PathPolicies._key_places": "declared",
     "PathPolicies._locked": "declared",
@@ -48,6 +49,9 @@ FIXED = {
     "ProviderFactory._blocked": "providers and keys of the settings",
     "ProviderFactory.ledgers": "providers and plans",
     "ProviderSpec.tiers": "declared",
+    "PushFactory._connects": "venues of the registry",
+    "RawSubscriptions._subscribed": "streams of a connection (`most_streams`)",
+    "RawSubscriptions._unanswered": "commands within their time limit (`commands_per_s`)",
     "Reachability._silent": "providers",
     "ExchangeRates.older": "currencies of the list",
     "SharedLimits._messages": "results",
@@ -88,6 +92,7 @@ ONE_FOR_EACH = {
     "CallWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "ProviderManager._late": "refresh under way",
     "SlidingWindow._log": "call that the window's limit allows",
+    "RawStreams._readers": "stream that clients read (`most_streams`)",
     "SqliteStorage._block_writes": "block of a provider",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
     "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
@@ -155,6 +160,10 @@ SHOWN = {
     "DemandTracker._asked": (
         "orchestration/limits/test_demand_tracker.py",
         "test_the_number_of_queries_is_bounded_and_the_oldest_is_dropped",
+    ),
+    "RawSubscriptions._most_with": (
+        "orchestration/push/test_raw_streams.py",
+        "test_nothing_is_remembered_of_refused_streams_that_nobody_wants",
     ),
     "MessageBus._unsent": (
         "cluster/test_message_bus.py",

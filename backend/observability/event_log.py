@@ -14,6 +14,7 @@ from backend.events import (
     Event,
     ProviderCalled,
     ProviderStateChanged,
+    RawStreamsChanged,
     RefreshFailing,
     TickFeedChanged,
 )
@@ -47,7 +48,7 @@ class EventLog:
                 self._failures.info("call.retried", **asdict(event), retry_at=None)
             case ProviderStateChanged():
                 self._health.info("provider.state_changed", **asdict(event))
-            case RefreshFailing() | TickFeedChanged():
+            case RefreshFailing() | TickFeedChanged() | RawStreamsChanged():
                 self._log_outage(event)
 
     def _log_call(self, event: ProviderCalled) -> None:
@@ -69,7 +70,7 @@ class EventLog:
                 retry_at=event.retry_at,
             )
 
-    def _log_outage(self, event: RefreshFailing | TickFeedChanged) -> None:
+    def _log_outage(self, event: RefreshFailing | TickFeedChanged | RawStreamsChanged) -> None:
         match event:
             case RefreshFailing(reason=None):
                 name = "refresh.recovered"
@@ -83,6 +84,12 @@ class EventLog:
             case TickFeedChanged():
                 name = "ticks.lost"
                 CONSOLE.warning("tick stream of %s lost: %s", event.provider, event.reason)
+            case RawStreamsChanged(reason=None):
+                name = "raw_streams.recovered"
+                CONSOLE.info("raw streams of %s recovered", event.provider)
+            case RawStreamsChanged():
+                name = "raw_streams.lost"
+                CONSOLE.warning("raw streams of %s lost: %s", event.provider, event.reason)
         self._health.info(name, **asdict(event))
 
 

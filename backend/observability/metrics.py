@@ -18,7 +18,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.events import CallRetried, Event, ProviderCalled, RefreshFailing, TickFeedChanged
+from backend.events import (
+    CallRetried,
+    Event,
+    ProviderCalled,
+    RawStreamsChanged,
+    RefreshFailing,
+    TickFeedChanged,
+)
 from backend.models.answer import CacheCounters
 from backend.models.status import (
     GatewayStatus,
@@ -87,9 +94,15 @@ class EventMetrics:
             "Queries whose refreshes began to fail, by the reason of the first failure.",
             ("category", "reason"),
         )
-        self._tick_falls = new_counter(
-            "tick_feed_falls", "Losses of a venue's push connection.", ("provider", "reason")
-        )
+        losses = ("provider", "reason")
+        self._losses = {
+            TickFeedChanged: new_counter(
+                "tick_feed_falls", "Losses of a venue's push connection.", losses
+            ),
+            RawStreamsChanged: new_counter(
+                "raw_stream_falls", "Losses of the connection to a venue's raw streams.", losses
+            ),
+        }
         self._last_passed_over: tuple[Refusal, ...] = ()
 
     def __call__(self, event: Event) -> None:
@@ -108,8 +121,8 @@ class EventMetrics:
                 self._retries.labels(event.provider, event.reason, event.how).inc()
             case RefreshFailing(reason=str(reason)):
                 self._outages.labels(event.category, reason).inc()
-            case TickFeedChanged(reason=str(reason)):
-                self._tick_falls.labels(event.provider, reason).inc()
+            case TickFeedChanged(reason=str(reason)) | RawStreamsChanged(reason=str(reason)):
+                self._losses[type(event)].labels(event.provider, reason).inc()
 
 
 class Readings(Collector):

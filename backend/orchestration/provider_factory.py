@@ -11,7 +11,6 @@ from backend.clock import Clock
 from backend.environment import SettingsError
 from backend.environment.forms import CallLimit
 from backend.events import EventSink
-from backend.identity.instruments import Instrument
 from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
 from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
@@ -22,11 +21,8 @@ from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.provider import Provider
 from backend.orchestration.provider_manager import ProviderManager
-from backend.orchestration.push.tick_failover import TickFailover
-from backend.orchestration.push.tick_stream import TickStream
-from backend.providers.adapter import Plan, ProviderSpec, PushFeed, Window
+from backend.providers.adapter import Plan, ProviderSpec, Window
 from backend.providers.client import ProviderClient
-from backend.providers.push_client import PushClient
 from backend.settings import Configuration, ProviderSettings
 from backend.storage.contract import SavedState, Storage
 
@@ -118,45 +114,6 @@ class ProviderFactory:
             redact=self.redact,
             on_block=partial(self._blocks.save, name),
         )
-
-    def ticks(
-        self, specs: Sequence[ProviderSpec], instruments: Callable[[str], tuple[Instrument, ...]]
-    ) -> TickFailover | None:
-        """The ticks of the venues with a push feed, in their order; None where the settings switch
-        all of them off. `instruments` gives those of the market's coins at a venue."""
-        streams = []
-        for spec in specs:
-            settings = self.configuration.providers[spec.name]
-            if spec.push and settings.enabled and settings.stream_url != "":
-                streams.append(self._tick_stream(spec, spec.push, settings))
-        opened = [stream for stream in streams if stream]
-        return TickFailover(opened, instruments, clock=self.clock) if opened else None
-
-    def _tick_stream(
-        self, spec: ProviderSpec, feed: PushFeed, settings: ProviderSettings
-    ) -> TickStream | None:
-        """None where the settings name other hosts but no stream: it may be another venue's."""
-        own = {url for plan in (spec.keyless, spec.keyed) if plan for url in plan.base_urls}
-        if settings.stream_url is None and not own.issuperset(settings.base_url):
-            return None
-        client = PushClient(self.clock, self.configuration.network)
-        base_url = settings.stream_url or feed.base_url
-        return TickStream(
-            spec.name,
-            self._with_own_connects(feed),
-            lambda path: client.open(spec.adapter, base_url + path),
-            clock=self.clock,
-            emit=self.emit,
-            jitter=self.jitter,
-        )
-
-    def _with_own_connects(self, feed: PushFeed) -> PushFeed:
-        """Each process of a cluster has an equal part of a venue's connects: any of them may come
-        to lead, or be an island, and venues count those of an address."""
-        if self.shared is None:
-            return feed
-        limit = max(1, feed.connects.limit // self.shared.processes)
-        return replace(feed, connects=replace(feed.connects, limit=limit))
 
     def _endpoint(
         self, spec: ProviderSpec, plan: Plan, settings: ProviderSettings, key: SecretStr | None

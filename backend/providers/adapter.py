@@ -7,6 +7,7 @@ from typing import Any, Literal
 from backend.errors import ProviderError
 from backend.models.account import AccountQuery
 from backend.models.answer import Query
+from backend.models.raw_streams import CommandReply
 from backend.models.ticks import Tick, TickSubject
 
 KIB, MIB = 1024, 1024 * 1024
@@ -157,6 +158,30 @@ class Adapter:
         return tuple(op for op in self.operations if isinstance(query, op.query_type))
 
 
+RawCommand = Literal["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawFeed:
+    """The description of a vendor's streams that are passed on unchanged, by the vendor's names.
+
+    A connection to `path` has no subscriptions; commands add them. `is_stream` is True for the
+    names that clients may ask for, and for no other. `command` returns the text of a command;
+    `LIST_SUBSCRIPTIONS` has no streams, and shows that the vendor still answers. `split` returns
+    the stream of a message and the bytes of its data, None for other messages, which `parse_reply`
+    reads. `is_shutdown_notice` is True for the data of the notice that the connection will end.
+    """
+
+    path: str
+    most_streams: int
+    commands_per_s: float
+    is_stream: Callable[[str], bool]
+    command: Callable[[RawCommand, Sequence[str], int], str]
+    split: Callable[[bytes], tuple[str, bytes] | None]
+    parse_reply: Callable[[Any], CommandReply]
+    is_shutdown_notice: Callable[[Any], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class PushFeed:
     """The description of a vendor's WebSocket stream of ticks.
@@ -168,7 +193,8 @@ class PushFeed:
     `parse` returns the tick of a decoded frame, None for a frame without one, and raises on a
     malformed frame. `is_shutdown_notice` is True for the frame that announces the connection's
     end. A subject without a tick for `silence_s` seconds is not live; a subject that is
-    `always_active` never pauses that long by itself.
+    `always_active` never pauses that long by itself. `raw` describes the vendor's streams as other
+    programs know them; their connections count for `connects`, too.
     """
 
     base_url: str
@@ -184,6 +210,7 @@ class PushFeed:
     path: Callable[[Sequence[TickSubject]], str] = lambda _subjects: ""
     subjects_in_path: int = 0
     lists_instruments: bool = False
+    raw: RawFeed | None = None
 
 
 @dataclass(frozen=True, slots=True)

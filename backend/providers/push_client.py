@@ -34,13 +34,16 @@ PING_S, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S = 20.0, 20.0, 1.0
 
 
 class PushConnection(Protocol):
-    """An open connection that sends text and receives decoded JSON."""
+    """An open connection that sends text and receives JSON."""
 
     async def send(self, text: str) -> None:
         """Raises ProviderError."""
 
     async def receive(self, timeout_s: float) -> Any:
-        """The next frame, None if none came in time. Raises ProviderError."""
+        """The next frame, decoded; None if none came in time. Raises ProviderError."""
+
+    async def receive_bytes(self, timeout_s: float) -> bytes | None:
+        """The next frame as it came; None if none came in time. Raises ProviderError."""
 
 
 class _Direct(connect):
@@ -121,9 +124,23 @@ class _Connection:
             raise ConnectionBroken(type(error).__name__) from None
 
     async def receive(self, timeout_s: float) -> Any:
+        text = await self._receive(timeout_s, decode=None)
+        if text is None:
+            return None
+        payload = decode_json(text.encode() if isinstance(text, str) else text)
+        if payload is None:
+            raise MalformedResponse("the frame is not JSON")
+        return payload
+
+    async def receive_bytes(self, timeout_s: float) -> bytes | None:
+        frame = await self._receive(timeout_s, decode=False)
+        return frame.encode() if isinstance(frame, str) else frame
+
+    async def _receive(self, timeout_s: float, *, decode: bool | None) -> str | bytes | None:
+        """`decode`: None for text and bytes as sent, False for bytes."""
         try:
             async with asyncio.timeout(timeout_s):
-                text = await self.connection.recv()
+                return await self.connection.recv(decode)
         except TimeoutError:
             return None
         except ConnectionClosed as error:
@@ -131,7 +148,3 @@ class _Connection:
         except Exception as error:
             self.unexpected.log(f"a frame of {self.adapter.vendor}", error)
             raise ConnectionBroken(type(error).__name__) from None
-        payload = decode_json(text.encode() if isinstance(text, str) else text)
-        if payload is None:
-            raise MalformedResponse("the frame is not JSON")
-        return payload

@@ -17,6 +17,7 @@ from backend.events import (
     Event,
     ProviderCalled,
     ProviderStateChanged,
+    RawStreamsChanged,
     RefreshFailing,
     TickFeedChanged,
 )
@@ -172,6 +173,28 @@ def logged(folder: Path, *events: Event, level: str = "INFO") -> dict[str, list[
             "provider_health",
             {
                 "event": "ticks.recovered",
+                "at": AT,
+                "provider": "binance",
+                "reason": None,
+                "retry_at": None,
+            },
+        ),
+        (
+            RawStreamsChanged(EPOCH, "binance", "connect_error", EPOCH),
+            "provider_health",
+            {
+                "event": "raw_streams.lost",
+                "at": AT,
+                "provider": "binance",
+                "reason": "connect_error",
+                "retry_at": AT,
+            },
+        ),
+        (
+            RawStreamsChanged(EPOCH, "binance", None),
+            "provider_health",
+            {
+                "event": "raw_streams.recovered",
                 "at": AT,
                 "provider": "binance",
                 "reason": None,

@@ -6,6 +6,7 @@ from backend.events import (
     CallRetried,
     ProviderCalled,
     ProviderStateChanged,
+    RawStreamsChanged,
     RefreshFailing,
     TickFeedChanged,
 )
@@ -83,11 +84,13 @@ def test_only_the_begin_of_an_outage_is_counted() -> None:
     for reason in ("timeout", None, "timeout"):
         metrics(RefreshFailing(EPOCH, "ohlc", "BTC candles", reason))
         metrics(TickFeedChanged(EPOCH, "binance", reason))
+    metrics(RawStreamsChanged(EPOCH, "binance", "geo_blocked"))
     metrics(CallRetried(EPOCH, "binance", "connect_error", "another_host"))
     metrics(ProviderStateChanged(EPOCH, "binance", "active", "cooldown"))
     assert scraped(metrics) == {
         "gateway_refresh_outages_total{category=ohlc,reason=timeout}": 2,
         "gateway_tick_feed_falls_total{provider=binance,reason=timeout}": 2,
+        "gateway_raw_stream_falls_total{provider=binance,reason=geo_blocked}": 1,
         "gateway_call_retries_total{how=another_host,provider=binance,reason=connect_error}": 1,
     }
 

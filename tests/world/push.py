@@ -130,11 +130,13 @@ class PushWorld:
         if len([at for at in session.heard_at if now - at < 1.0]) > COMMANDS_PER_S:
             self.overruns.append(str(command))
         session.commands.append(command)
+        names = command.get("params", [])
         if command["method"] == "SUBSCRIBE":
-            session.streams += [name for name in command["params"] if name not in session.streams]
-        else:
-            session.streams = [one for one in session.streams if one not in command["params"]]
-        await session.connection.send(json.dumps({"result": None, "id": command["id"]}))
+            session.streams += [name for name in names if name not in session.streams]
+        elif command["method"] == "UNSUBSCRIBE":
+            session.streams = [one for one in session.streams if one not in names]
+        result = session.streams if command["method"] == "LIST_SUBSCRIPTIONS" else None
+        await session.connection.send(json.dumps({"result": result, "id": command["id"]}))
 
 
 def now_ms() -> int:

@@ -29,9 +29,7 @@ class ShutdownNotice(ConnectionBroken):
 class Reconnects:
     """The waits of one push connection. Connections to the same venue share `connects`."""
 
-    def __init__(
-        self, clock: Clock, connects: RateLimitGuard, jitter: Callable[[], float]
-    ) -> None:
+    def __init__(self, clock: Clock, connects: RateLimitGuard, jitter: Callable[[], float]) -> None:
         self._clock = clock
         self._connects = connects
         self._jitter = jitter

@@ -25,6 +25,7 @@ from backend.models.ticks import (
 from backend.providers.adapter import Context, PushFeed, Window
 from backend.providers.rows import CURRENT_WITHIN_MS, bounded, decimal_numbers, parse_rows
 from backend.providers.vendors.binance import MOST_TICKERS, instrument_of
+from backend.providers.vendors.binance_raw_streams import RAW_FEED
 
 ALL_TICKERS = "!miniTicker@arr"
 #: Silence after which a stream is not live. Tickers are sent each second, candles with trades.
@@ -149,4 +150,5 @@ PUSH_FEED = PushFeed(
     always_active=lambda subject: isinstance(subject, MarketTicks),
     path=build_path,
     subjects_in_path=50,
+    raw=RAW_FEED,
 )

@@ -34,8 +34,9 @@ from backend.models.ticks import (
     TickStatus,
     TickSubject,
 )
-from backend.orchestration.limits.cluster_guard import ClusterLimits
+from backend.orchestration.limits.window import Cost, Permit, Refused, usable_limit
 from backend.orchestration.provider_factory import ProviderFactory
+from backend.orchestration.push.factory import PushFactory
 from backend.orchestration.push.tick_failover import TickFailover
 from backend.orchestration.push.tick_stream import POLL_S, TickStream
 from backend.providers.adapter import Context, ProviderSpec, PushFeed, Window
@@ -129,6 +130,9 @@ class Line:
         if isinstance(frame, Exception):
             raise frame
         return frame
+
+    async def receive_bytes(self, timeout_s: float) -> Any:
+        return await self.receive(timeout_s)
 
 
 class Venue:
@@ -929,8 +933,17 @@ def factory(*specs: ProviderSpec) -> ProviderFactory:
     )
 
 
+def _unseen(_event: Event) -> None:
+    pass
+
+
+def push_factory(*specs: ProviderSpec, processes: int = 1) -> PushFactory:
+    configuration = load_configuration(spec.name for spec in specs)
+    return PushFactory(configuration, ManualClock(), _unseen, lambda: 1.0, processes)
+
+
 def made(*specs: ProviderSpec) -> TickFailover | None:
-    return factory(*specs).ticks(specs, lambda _venue: ())
+    return push_factory(*specs).ticks(specs, lambda _venue: ())
 
 
 @pytest.mark.usefixtures("no_dotenv")
@@ -964,18 +977,20 @@ def test_another_venues_hosts_have_no_stream_but_their_own(monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("no_dotenv")
-@pytest.mark.parametrize(
-    ("processes", "connects"), [(None, 300), (1, 300), (4, 75), (7, 42), (1_000, 1)]
-)
-def test_the_processes_of_a_cluster_share_the_connects_of_a_venue(
-    processes: int | None, connects: int
+@pytest.mark.parametrize(("processes", "connects"), [(1, 300), (4, 75), (7, 42), (1_000, 1)])
+async def test_the_connections_of_a_cluster_share_the_connects_of_a_venue(
+    processes: int, connects: int
 ) -> None:
-    """Each may be an island at the same time, behind the same address."""
-    shared = processes and ClusterLimits(lambda: True, lambda: True, processes, 0)
-    made = replace(factory(PUSHES), shared=shared or None)
-    ticks = made.ticks((PUSHES,), lambda _venue: ())
+    """Each process may be an island at the same time, behind the same address."""
+    made = push_factory(BINANCE, processes=processes)
+    ticks, raw = made.ticks((BINANCE,), lambda _venue: ()), made.raw_streams((BINANCE,))
     assert ticks is not None
-    assert ticks._venues[0].stream._feed.connects == Window(connects, 300)
+    assert raw is not None
+    guard = raw._reconnects._connects
+    assert ticks._venues[0].stream._reconnects._connects is guard
+    for _ in range(usable_limit(connects)):
+        assert isinstance(guard.try_acquire(Cost(1, 1)), Permit)
+    assert isinstance(guard.try_acquire(Cost(1, 1)), Refused)
 
 
 @pytest.mark.usefixtures("no_dotenv")
