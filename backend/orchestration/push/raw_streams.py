@@ -1,7 +1,8 @@
 """A venue's streams for programs that speak its protocol, by one connection for all of them."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 
 import orjson
@@ -104,7 +105,9 @@ class RawStreams:
                 async with self._connect(self._feed.path) as connection:
                     self._subscriptions = RawSubscriptions(self._clock, self._feed)
                     self._opened_at, self._malformed = self._clock.monotonic(), 0
-                    await self._read(connection, self._subscriptions, publish)
+                    async with aclosing(self._read(connection, self._subscriptions)) as frames:
+                        async for frame in frames:
+                            await publish(frame)
                 self._end(None)
             except ProviderError as error:
                 self._end(error)
@@ -113,19 +116,23 @@ class RawStreams:
                 self._end(ConnectionBroken("internal error"))
 
     async def _read(
-        self, connection: PushConnection, subscriptions: RawSubscriptions, publish: Publish
-    ) -> None:
-        """Until nobody has read for `IDLE_CLOSE_S`. Raises ProviderError, also for a shutdown
-        notice."""
+        self, connection: PushConnection, subscriptions: RawSubscriptions
+    ) -> AsyncGenerator[RawFrame]:
+        """Frames, until nobody has read for `IDLE_CLOSE_S`. Raises ProviderError, also for a
+        shutdown notice."""
         while self._readers or self._clock.monotonic() - self._unread_since < IDLE_CLOSE_S:
             if command := subscriptions.next_command(self._readers):
                 build = self._feed.command
                 await connection.send(build(command.method, command.streams, command.number))
-            text = await connection.receive_bytes(POLL_S)
-            if text is not None:
-                frame = self._parse(text, subscriptions)
-                if frame is not None and frame.stream in self._readers:
-                    await publish(frame)
+            frame = await self._next_frame(connection, subscriptions)
+            if frame is not None and frame.stream in self._readers:
+                yield frame
+
+    async def _next_frame(
+        self, connection: PushConnection, subscriptions: RawSubscriptions
+    ) -> RawFrame | None:
+        text = await connection.receive_bytes(POLL_S)
+        return None if text is None else self._parse(text, subscriptions)
 
     def _parse(self, text: bytes, subscriptions: RawSubscriptions) -> RawFrame | None:
         """The frame in a message; None for others. Raises ProviderError for a shutdown notice, and

@@ -121,6 +121,9 @@ async def test_a_frame_comes_out_in_the_bytes_in_which_it_came(bench: Bench) -> 
     await asyncio.sleep(0.01)
     assert bench.frames == [RawFrame(TRADE, data, sent)]
     assert bench.streams.state == "live"
+    assert repr(bench.streams._subscriptions) == "<RawSubscriptions 1 of 1024>"
+    assert repr(bench.streams._state) == "<ConnectionState live>"
+    assert repr(bench.streams._reconnects) == "<Reconnects wanted>"
 
 
 async def test_one_subscription_for_any_number_of_readers(bench: Bench) -> None:

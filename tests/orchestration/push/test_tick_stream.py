@@ -953,6 +953,14 @@ def test_the_venues_with_a_push_feed_are_used_in_their_order() -> None:
 
 
 @pytest.mark.usefixtures("no_dotenv")
+async def test_the_first_venue_that_has_raw_streams_gives_them() -> None:
+    factory = push_factory(PUSHES_NOT, PUSHES_TOO, BINANCE)
+    raw = factory.raw_streams((PUSHES_NOT, PUSHES_TOO, BINANCE))
+    assert repr(raw) == "<RawStreams binance off 0 streams>"
+    assert factory.raw_streams((PUSHES_NOT, PUSHES_TOO)) is None
+
+
+@pytest.mark.usefixtures("no_dotenv")
 @pytest.mark.parametrize(
     ("name", "value"), [("BINANCE_ENABLED", "false"), ("BINANCE_STREAM_URL", "")]
 )
@@ -962,6 +970,7 @@ def test_the_settings_can_switch_ticks_off(
     monkeypatch.setenv(name, value)
     assert made(PUSHES) is None
     assert repr(made(PUSHES, PUSHES_TOO)) == "<TickFailover ['other']>"
+    assert push_factory(BINANCE).raw_streams((BINANCE,)) is None
 
 
 @pytest.mark.usefixtures("no_dotenv")

@@ -1,4 +1,4 @@
-"""Binance's streams by their own names: which are market data, and what their messages look like."""
+"""Binance's streams by their own names: which are market data, and what messages look like."""
 
 import json
 import re
