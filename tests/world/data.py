@@ -79,24 +79,37 @@ def with_sparklines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def coin_row(
     rank: int, name: str, symbol: str, title: str, price: float, now: datetime
 ) -> dict[str, Any]:
-    supply = 1e9 / rank
+    cap = int(2.5e12 / rank) if rank > 1 else 50_000_000_000_000
+    supply = cap / price
     return {
         "id": name,
         "symbol": symbol,
         "name": title,
         "image": f"https://img.example/{name}.png",
         "current_price": price,
-        "market_cap": int(price * supply),
+        "market_cap": cap,
         "market_cap_rank": rank,
+        "fully_diluted_valuation": cap,
         "total_volume": 1_000_000 + rank,
         "high_24h": price * 1.02,
         "low_24h": price * 0.97,
         "price_change_24h": price * 0.01,
         "price_change_percentage_24h": 1.01,
+        "market_cap_change_24h": cap * 0.01,
+        "market_cap_change_percentage_24h": 1.01,
+        "circulating_supply": supply,
+        "total_supply": supply,
+        "max_supply": None,
+        "ath": price * 2,
+        "ath_change_percentage": -50.0,
+        "ath_date": "2025-08-14T00:37:02.582Z",
+        "atl": price / 100,
+        "atl_change_percentage": 9_900.0,
+        "atl_date": "2015-10-20T00:00:00.000Z",
+        "roi": None,
+        "last_updated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "price_change_percentage_1h_in_currency": 0.25,
         "price_change_percentage_7d_in_currency": -4.5,
-        "circulating_supply": supply,
-        "last_updated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
 
 
@@ -121,7 +134,15 @@ def ticker(symbol: str, price: float, close_ms: int) -> dict[str, Any]:
         "symbol": symbol,
         "priceChange": f"{price * 0.02:.8f}",
         "priceChangePercent": "2.000",
+        "weightedAvgPrice": f"{price:.8f}",
+        "prevClosePrice": f"{price * 0.98:.8f}",
         "lastPrice": f"{price:.8f}",
+        "lastQty": "0.50000000",
+        "bidPrice": f"{price * 0.9999:.8f}",
+        "bidQty": "2.00000000",
+        "askPrice": f"{price * 1.0001:.8f}",
+        "askQty": "3.00000000",
+        "openPrice": f"{price * 0.98:.8f}",
         "highPrice": f"{price * 1.03:.8f}",
         "lowPrice": f"{price * 0.96:.8f}",
         "volume": "1000.00000000",

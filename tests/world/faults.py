@@ -8,9 +8,10 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 
 from tests.world import odd_bytes, odd_rows
+from tests.world.coingecko import coingecko_error
+from tests.world.facts import Facts
 from tests.world.junk import ALL, older, renamed, spoiled
 from tests.world.messages import Reply, encoded, json_reply
-from tests.world.vendors import Facts, coingecko_error
 
 TEN_DAYS_S = 864_000
 #: How far ahead the date of a Retry-After lies, in seconds.

@@ -14,6 +14,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes = b""
+    #: Path and query as they were sent.
+    target: str = ""
 
 
 @dataclass
@@ -32,13 +34,14 @@ def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
 async def read_request(reader: asyncio.StreamReader) -> Request:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").strip().split("\r\n")
-    url = urlsplit(first.split(" ")[1])
+    target = first.split(" ")[1]
+    url = urlsplit(target)
     headers = {
         name.strip().lower(): value.strip()
         for name, _, value in (line.partition(":") for line in lines)
     }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(unquote(url.path), dict(parse_qsl(url.query)), headers, body)
+    return Request(unquote(url.path), dict(parse_qsl(url.query)), headers, body, target)
 
 
 def encoded(reply: Reply) -> bytes:

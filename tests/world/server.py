@@ -15,9 +15,11 @@ from typing import Self
 
 from backend.clock import Clock
 from tests.world import feeds
+from tests.world.binance import binance, weight
+from tests.world.facts import Facts
 from tests.world.faults import HTTP_FAULTS, PAYLOAD_FAULTS, WIRE_FAULTS
 from tests.world.messages import Reply, Request, encoded, json_reply, read_request
-from tests.world.vendors import VENDORS, Facts, binance
+from tests.world.vendors import VENDORS
 
 MARKET = ("coingecko_pro", "coingecko_free", "binance")
 #: Off unless a test switches them on: most tests say which of MARKET answers.
@@ -68,6 +70,9 @@ TRUE_LIMITS = {
     "frankfurter": (4, 3_600.0),
 }
 
+#: How many calls `World.requests` keeps.
+MOST_REQUESTS = 10_000
+
 
 class World(Facts):
     """The providers, and what became of them."""
@@ -81,9 +86,13 @@ class World(Facts):
         """`names` of PROVIDERS listen; a call to any other is refused. With `tls` by TLS."""
         super().__init__(clock)
         self.calls: Counter[str] = Counter()
+        #: The newest calls with all that they sent, oldest first.
+        self.requests: deque[tuple[str, Request]] = deque(maxlen=MOST_REQUESTS)
         #: When each call came, on the world's clock.
         self.called_at: defaultdict[str, list[float]] = defaultdict(list)
         self.paths: defaultdict[str, list[str]] = defaultdict(list)
+        #: What each call took of the provider's limit.
+        self.weights: defaultdict[str, list[int]] = defaultdict(list)
         self.overruns: list[str] = []
         self.faults: dict[str, str] = {}
         #: One fault a call, in the place of `faults` as long as there are any.
@@ -172,11 +181,11 @@ class World(Facts):
         off |= {"BINANCE_STREAM_URL": "", "KRAKEN_STREAM_URL": "", "CLIENT_RATE_LIMIT": ""}
         return {**urls, **off, **settings}
 
-    def weight_of(self, name: str, path: str) -> int:
+    def weight_of(self, name: str, request: Request) -> int:
         """What a call takes of the provider's limit."""
         if name in self.unweighted or VENDORS[name.removesuffix("_second")] is not binance:
             return 1
-        return 80 if path.endswith("/ticker/24hr") else 2
+        return weight(request)
 
     async def _connection(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -198,6 +207,8 @@ class World(Facts):
         self.calls[name] += 1
         self.called_at[name].append(self.clock.monotonic())
         self.paths[name].append(request.path)
+        self.weights[name].append(self.weight_of(name, request))
+        self.requests.append((name, request))
 
     def _fault_of(self, name: str) -> str:
         scripted = next(self.scripts[name], None) if name in self.scripts else None
@@ -207,7 +218,7 @@ class World(Facts):
         if fault in HTTP_FAULTS:
             return HTTP_FAULTS[fault](self)
         vendor = VENDORS[name.removesuffix("_second")]
-        refusal = self._refusal(name, request, self.weight_of(name, request.path))
+        refusal = self._refusal(name, request, self.weight_of(name, request))
         if refusal:
             return refusal
         if fault in PAYLOAD_FAULTS:  # what has not changed has no body that could be spoiled

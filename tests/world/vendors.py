@@ -1,123 +1,13 @@
 """Each vendor's answers to good questions, and its own words for bad ones."""
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
 
-from backend.clock import Clock, SystemClock
-from tests.world import data, feeds, lists, okx_kraken, venues
+from tests.world import feeds, lists, okx_kraken, venues
+from tests.world.binance import binance
+from tests.world.coingecko import coingecko
+from tests.world.facts import Facts
 from tests.world.messages import Reply, Request, json_reply
-
-
-class Facts:
-    """What is true of the providers, and what they noticed of their callers."""
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        """`clock` is the world's time: what it answers is of then, and its limits go by it."""
-        self.clock = clock or SystemClock()
-        self.begun = self.now_s
-        self.keys: defaultdict[str, list[str]] = defaultdict(list)
-        self.good_keys = {"coingecko_pro": "CG-worldprokey0000000000001"}
-        #: Providers that take no key any more.
-        self.revoked: set[str] = set()
-        #: What `/key` tells of the good Pro key.
-        self.account = {
-            "rate_limit_request_per_minute": 500,
-            "monthly_call_credit": 500_000,
-            "current_total_monthly_calls": 1_234,
-        }
-        self.time_until_update = 50_000
-        #: Where a redirect leads to.
-        self.elsewhere = "http://192.0.2.1/elsewhere"
-        self.not_modified: Counter[str] = Counter()
-        #: By how many blocks a node is behind.
-        self.lags: Counter[str] = Counter()
-
-    @property
-    def now_s(self) -> float:
-        return self.clock.now().timestamp()
-
-    @property
-    def head(self) -> int:
-        """Ethereum's newest block."""
-        return self.head_of("ethereum")
-
-    def head_of(self, chain: str) -> int:
-        """The newest block of an EVM chain."""
-        return feeds.FIRST_HEAD + int((self.now_s - self.begun) / feeds.EVM_CHAINS[chain][1])
-
-    @property
-    def height(self) -> int:
-        """Bitcoin's newest block."""
-        return feeds.FIRST_HEIGHT + int((self.now_s - self.begun) / feeds.BITCOIN_BLOCK_S)
-
-    @property
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-
-def coingecko(facts: Facts, name: str, request: Request) -> Reply:
-    header = "x-cg-pro-api-key" if name == "coingecko_pro" else "x-cg-demo-api-key"
-    key = request.headers.get(header)
-    facts.keys[name].append(key or "")
-    is_wanted = name == "coingecko_pro" or key
-    if is_wanted and (key != facts.good_keys.get(name) or name in facts.revoked):
-        return coingecko_error(401, 10002)
-    if request.path == "/api/v3/coins/markets":
-        return json_reply(_markets(request.query, data.utc(facts.now_ms - 20_000)))
-    if request.path == "/api/v3/coins/list":
-        return json_reply(data.all_names(data.utc(facts.now_ms)))
-    if request.path == "/api/v3/global":
-        return json_reply(lists.coingecko_global(facts.now_ms))
-    if request.path == "/api/v3/key":
-        return json_reply(facts.account) if name == "coingecko_pro" else coingecko_error(401, 10005)
-    return _coingecko_candles(facts, name, request)
-
-
-def _markets(query: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
-    if "ids" in query or "symbols" in query:
-        return data.single_coins(dict(query), now)
-    rows = data.coins(now)
-    return data.with_sparklines(rows) if query.get("sparkline") == "true" else rows
-
-
-def _coingecko_candles(facts: Facts, name: str, request: Request) -> Reply:
-    known = {row[0]: row[3] for row in data.FAMOUS}
-    coin = request.path.removeprefix("/api/v3/coins/").removesuffix("/ohlc")
-    if not request.path.endswith("/ohlc") or coin not in known:
-        return json_reply({"error": "coin not found"}, 404)
-    if "interval" in request.query and name != "coingecko_pro":
-        return coingecko_error(401, 10005)
-    steps = {"1": (data.HOUR // 2, 48), "30": (4 * data.HOUR, 180)}
-    native = {"hourly": (data.HOUR, 2_160), "daily": (data.DAY, 180)}
-    step, count = native.get(request.query.get("interval", "")) or steps[request.query["days"]]
-    return json_reply(data.ohlc(known[coin], step, count, facts.now_ms))
-
-
-def coingecko_error(status: int, code: int) -> Reply:
-    body = {"timestamp": "2026-11-22T08:00:00.000+00:00", "error_code": code, "error_message": "-"}
-    return json_reply({"status": body}, status)
-
-
-def binance(facts: Facts, _name: str, request: Request) -> Reply:
-    now_ms = facts.now_ms
-    rows = data.tickers(now_ms)
-    if request.path == "/api/v3/ticker/24hr":
-        return json_reply(rows)
-    query = request.query
-    prices = {row["symbol"]: float(row["lastPrice"]) for row in rows}
-    closes = {row["symbol"]: row["closeTime"] for row in rows}
-    symbol, interval = query.get("symbol", ""), query.get("interval", "")
-    if symbol not in prices:
-        return json_reply({"code": -1121, "msg": "Invalid symbol."}, 400)
-    if interval not in data.STEPS:
-        return json_reply({"code": -1120, "msg": "Invalid interval."}, 400)
-    start, end = (int(query[name]) if name in query else None for name in ("startTime", "endTime"))
-    newest = now_ms if now_ms - closes[symbol] < data.HOUR else closes[symbol]
-    limit = min(int(query.get("limit", "500")), 1_000)
-    return json_reply(data.klines(prices[symbol], data.STEPS[interval], newest, start, end, limit))
 
 
 def rss(facts: Facts, name: str, request: Request) -> Reply:

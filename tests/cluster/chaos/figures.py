@@ -101,8 +101,8 @@ def used_limits(world: World) -> dict[str, tuple[int, int, int]]:
     found = {}
     for name, times in world.called_at.items():
         limit, period_s = world.limits[name]
-        weights = [world.weight_of(name, path) for path in world.paths[name]]
-        found[name] = len(times), most_in_a_window(times, weights, period_s), limit
+        most = most_in_a_window(times, world.weights[name], period_s)
+        found[name] = len(times), most, limit
     return found
 
 
