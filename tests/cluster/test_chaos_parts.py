@@ -90,9 +90,9 @@ def test_calls_over_a_limit_are_found_without_the_providers_word() -> None:
     world = World(names=())
     world.limits["binance"] = 100, 10.0
     world.called_at["binance"] = [0.0, 5.0, 6.0]
-    world.paths["binance"] = ["/api/v3/ticker/24hr", "/api/v3/klines", "/api/v3/ticker/24hr"]
+    world.weights["binance"] = [80, 2, 80]
     assert exceeded(world) == ["binance: 162 of 100 in one window"]
-    world.unweighted.add("binance")
+    world.weights["binance"] = [1, 1, 1]
     assert not exceeded(world)
 
 

@@ -92,7 +92,6 @@ def _of_coin(facts: Facts, is_pro: bool, coin: str, part: str, query: dict[str, 
         "tickers": lambda: {"name": row["name"], "tickers": []},
         "history": lambda: _history(row, query),
         "ohlc": lambda: _ohlc(row, is_pro, query, now_ms),
-        "ohlc/range": lambda: _ohlc(row, is_pro, query, now_ms),
         "market_chart": lambda: _chart(row, is_pro, query, now_ms),
         "market_chart/range": lambda: _chart_range(row, query, now_ms),
     }
@@ -124,11 +123,7 @@ def _ohlc(row: dict[str, Any], is_pro: bool, query: dict[str, str], now_ms: int)
     if not is_pro:
         raise Refused(coingecko_error(401, 10005))
     step, count = {"hourly": (data.HOUR, 2_160), "daily": (data.DAY, 180)}[query["interval"]]
-    candles = data.ohlc(row["current_price"], step, count, now_ms)
-    if "from" not in query:
-        return candles
-    first, last = int(query["from"]) * 1_000, int(query["to"]) * 1_000
-    return [candle for candle in candles if first <= candle[0] <= last]
+    return data.ohlc(row["current_price"], step, count, now_ms)
 
 
 def _days(query: dict[str, str], is_pro: bool) -> int:
