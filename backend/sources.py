@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import orjson
+
 from backend.cache.answer_exchange import AnswerExchange
 from backend.cache.answer_messages import MessageCodec
 from backend.cache.answer_store import AnswerStore
@@ -19,6 +21,7 @@ from backend.categories import (
     HELPERS,
     MARKET,
     NEWS,
+    PASS_THROUGH,
     RATES,
     Category,
 )
@@ -29,6 +32,7 @@ from backend.models.answer import Answer, Q, Query, Source, T
 from backend.models.cluster import Role
 from backend.models.coins import CoinQuery
 from backend.models.market import Coin
+from backend.models.pass_through import COIN_PAGE, VendorAnswer
 from backend.orchestration.fan_out import FanOut
 from backend.orchestration.provider_manager import ProviderManager
 from backend.services.currency import RatesMonitor
@@ -47,6 +51,9 @@ REFRESH_AHEAD_SHARE = 0.15
 FAN_OUT_SHARE = 0.75
 #: The share of a reader's deadline within which the leader of a cluster may answer.
 SHARED_DEADLINE = 0.95
+
+
+def ignore(_answer: Answer[Any]) -> None: ...
 
 
 class Sources:
@@ -70,12 +77,17 @@ class Sources:
         self._clock, self._emit, self._settings = clock, emit, settings
         self._storage, self._jitter = storage, jitter
         self._stores: dict[str, AnswerStore[Any, Any]] = {}
+        #: Pages of coins that are being cached.
+        self._pages: set[asyncio.Task[None]] = set()
         self.cached: dict[str, CachedSource[Any, Any]] = {}
         self._cluster = cluster
         self.exchange = self._exchange(cluster) if cluster else None
         interval_s = manager.refresh_interval_s
         self.universe = UniverseSource(
-            manager, max_age_s=settings.max_stale_market, contracts=self._contracts
+            manager,
+            max_age_s=settings.max_stale_market,
+            contracts=self._contracts,
+            on_page=self._keep_page if "coingecko" in settings.facades else ignore,
         )
         market = self._cached(
             MARKET,
@@ -144,6 +156,16 @@ class Sources:
         newest = self.cached[COIN_LIST.name].newest
         return newest.data.contracts if newest else {}
 
+    def _keep_page(self, rows: Answer[Any]) -> None:
+        """The list's rows also answer programs that speak CoinGecko's protocol. They are encoded
+        when the readers of the market have their answer."""
+        self._pages.add(task := asyncio.create_task(self._import_page(rows), name="keep the page"))
+        task.add_done_callback(self._pages.discard)
+
+    async def _import_page(self, rows: Answer[Any]) -> None:
+        page = rows.carrying(VendorAnswer(200, orjson.dumps(rows.data)))
+        await self.cached[PASS_THROUGH.name].import_answer(COIN_PAGE, page)
+
     async def _share_coin(self, query: CoinQuery, answer: Answer[Coin | None]) -> None:
         await self.cached[COINS.name].update(query, lambda _known: answer, is_fresh=True)
 
@@ -181,6 +203,7 @@ class Sources:
         """Ends the refreshes, then writes the last answers."""
         if self.exchange:
             await self.exchange.aclose()
+        await asyncio.gather(*self._pages)
         await asyncio.gather(*(cached.aclose() for cached in self.cached.values()))
         await self._batch.aclose()
         await asyncio.gather(*(store.aclose() for store in self._stores.values()))

@@ -7,15 +7,21 @@ from fastapi import Request, Response
 
 from api.cache.formats import JSON
 from api.edge.client_limits import account_of
+from api.edge.problems import ProblemDetails
 from api.facades.provenance import provenance_headers, source_headers
 from api.routes.responder import NO_HEADERS, gateway_of, responder_of
 from backend.errors import GatewayError
 from backend.models.answer import Answer
 from backend.models.pass_through import PassThroughQuery, VendorAnswer
+from backend.models.status import OFF
 from backend.services.page import Page
 
 #: Bytes of a body that cost its client one unit.
 BYTES_PER_UNIT = 512 * 1024
+
+
+#: Reasons for which a provider may not be asked now, although nothing is wrong with it.
+LIMITS = frozenset(("rate_limited", "quota_exhausted"))
 
 
 class NotInDialect(GatewayError):
@@ -25,6 +31,14 @@ class NotInDialect(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("no such path")
+
+
+def status_of(details: ProblemDetails) -> int:
+    """The status in a dialect: a vendor's limit or budget that has nothing to spare is 429, as the
+    vendor itself would answer."""
+    reasons = {one["reason"] for one in details.members.get("providers", ())} - {*OFF}
+    is_limit = details.status == 503 and reasons and reasons <= LIMITS
+    return 429 if is_limit else details.status
 
 
 async def pass_through(

@@ -1,7 +1,7 @@
 """Coins and their prices: the questions, what providers bring, and the canonical row."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from typing import Any, ClassVar
 
@@ -170,12 +170,14 @@ class Ranking:
     """A provider's ranked list: ids, names, ranks and supplies besides prices.
 
     `refused` are the ids of rows that were left out as implausible, `without_supply` those of rows
-    whose circulating supply was left out as implausible.
+    whose circulating supply was left out as implausible. `page` has the rows as the vendor sent
+    them, where they answer COIN_PAGE.
     """
 
     coins: tuple[Coin, ...]
     refused: tuple[str, ...] = ()
     without_supply: tuple[str, ...] = ()
+    page: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

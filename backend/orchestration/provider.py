@@ -27,6 +27,8 @@ from backend.orchestration.provider_status import provider_status
 from backend.providers.adapter import ProviderSpec
 from backend.providers.unexpected import UnexpectedErrors
 
+NO_OPERATION = "it has no operation that answers this query"
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -147,8 +149,7 @@ class Provider:
             return Refusal(self.name, "unsupported", detail=detail)
         planned = self._plan(query)
         if planned is None:
-            detail = "it has no operation that answers this query"
-            return Refusal(self.name, "unsupported", detail=detail)
+            return Refusal(self.name, "unsupported", detail=NO_OPERATION)
         if not self._breaker.admits(is_early_probe=is_early_probe):
             return Refusal(self.name, self._breaker.reason or self._breaker.state, self.retry_at)
         guard, cost, priority = planned.endpoint.guard, planned.cost, self._priority(query)

@@ -9,7 +9,7 @@ from backend.bounded_map import BoundedMap
 from backend.clock import Clock
 from backend.models.answer import Query
 from backend.models.status import Refusal
-from backend.orchestration.provider import Offer, Provider
+from backend.orchestration.provider import NO_OPERATION, Offer, Provider
 
 #: While all providers of a category cool down, one is probed early this often, in seconds.
 EARLY_PROBE_S = 5.0
@@ -96,7 +96,7 @@ class Chooser:
             offer = provider.offer(query)
             if isinstance(offer, Offer):
                 offers.append(offer)
-            else:
+            elif not (query.is_pass_through and offer.detail == NO_OPERATION):  # another vendor's
                 refusals.append(offer)
         return offers, refusals
 

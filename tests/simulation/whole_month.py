@@ -23,6 +23,7 @@ from backend.errors import GatewayError
 from backend.gateway import Gateway, open_gateway
 from backend.models.answer import Answer
 from backend.models.ohlc import Interval
+from backend.models.pass_through import PassThroughQuery
 from backend.providers.registry import REGISTRY
 from backend.services.candles.service import OhlcView
 from backend.services.market.service import MarketView
@@ -127,6 +128,8 @@ class Vendors(truth.Market):
 
     def answer(self, vendor: str, path: str, query: dict[str, str]) -> Any:
         now_ms = int(LoopClock().now().timestamp() * 1000)
+        if path.endswith("/tickers"):
+            return {"tickers": []}
         if path.endswith("/ohlc"):
             coin = self.far.get(path.split("/")[-2])
             return data.ohlc(coin.price, 4 * data.HOUR, 180, now_ms) if coin else None
@@ -218,6 +221,8 @@ class Plot:
     #: Mean time between two reads of hot keys, and between two reads of all else.
     read_every_s: float = 60.0
     other_every_s: float = 300.0
+    #: Time between two questions, all different, that are passed through to CoinGecko; 0: none.
+    flood_every_s: float = 0.0
     restarts: tuple[float, ...] = ()
     #: (provider, since, until)
     down: tuple[tuple[str, float, float], ...] = ()
@@ -232,6 +237,7 @@ class Outcome:
     reads: int = 0
     stale: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    passed_through: Counter[str] = field(default_factory=Counter)
     oldest: dict[str, float] = field(default_factory=dict)
     late: list[tuple[float, str, float]] = field(default_factory=list)
 
@@ -333,13 +339,15 @@ class Month:
         ) as gateway:
             self.gateway = gateway
             others = asyncio.create_task(self._read_others(gateway))
+            flood = asyncio.create_task(self._flood(gateway))
             while self.clock.monotonic() < end_s:
                 await asyncio.sleep(self._rng.expovariate(1 / self.plot.read_every_s))
                 self._set_faults()
                 name = self._rng.choice(list(self._hot))
                 await self._read(name, gateway)
             others.cancel()
-            await asyncio.gather(others, return_exceptions=True)
+            flood.cancel()
+            await asyncio.gather(others, flood, return_exceptions=True)
 
     async def _read_others(self, gateway: Gateway) -> None:
         rng = random.Random(self.plot.seed + 1)
@@ -347,6 +355,16 @@ class Month:
             await asyncio.sleep(rng.expovariate(1 / self.plot.other_every_s))
             with suppress(GatewayError):
                 await rng.choice(OTHERS)(gateway)
+
+    async def _flood(self, gateway: Gateway) -> None:
+        told = self.outcome.passed_through
+        while self.plot.flood_every_s:
+            await asyncio.sleep(self.plot.flood_every_s)
+            query = PassThroughQuery("coingecko", f"/coins/flood-{told.total()}/tickers")
+            try:
+                told[str((await gateway.pass_through.fetch(query)).data.status)] += 1
+            except GatewayError as error:
+                told[error.code] += 1
 
     def _set_faults(self) -> None:
         now = self.clock.monotonic()
@@ -406,6 +424,11 @@ PLOTS = {
     "the same, killed every six hours": Plot(key=KEY, restarts=EVERY_SIX_HOURS),
     "the same, providers down": Plot(key=KEY, down=BAD_DAYS),
     "market, six coins, candles of one": Plot(key=KEY, far_coins=6, far_candles=1),
+    "market and two coins, no key, a flood passed through": Plot(far_coins=2, flood_every_s=5.0),
+    "market and seven coins, a flood passed through": Plot(key=KEY, flood_every_s=15.0),
+    "the same without venues, a flood passed through": Plot(
+        key=KEY, off=VENUE_NAMES, flood_every_s=15.0
+    ),
 }
 
 

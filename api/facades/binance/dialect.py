@@ -6,6 +6,7 @@ from api.cache.formats import JSON
 from api.edge.path_policies import GatewayRouter, KeyPlaces
 from api.edge.problems import ProblemDetails
 from api.encoding import to_json
+from api.facades.pass_through import status_of
 from api.routes.schemas import FACADE_TAG
 
 KEY_PLACES = KeyPlaces(headers=("x-mbx-apikey",))
@@ -25,11 +26,11 @@ USUAL_WAIT_S = 5
 
 
 def render_error(details: ProblemDetails) -> Response:
-    headers = dict(details.headers)
-    if details.status in (429, 503):
+    headers, status = dict(details.headers), status_of(details)
+    if status in (429, 503):
         headers.setdefault("Retry-After", str(USUAL_WAIT_S))
-    document = {"code": CODES.get(details.status, UNKNOWN), "msg": details.detail}
-    status = 400 if details.status == 422 else details.status
+    document = {"code": CODES.get(status, UNKNOWN), "msg": details.detail}
+    status = 400 if status == 422 else status
     return Response(to_json(document), status, headers, media_type=JSON)
 
 

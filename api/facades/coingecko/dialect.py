@@ -8,6 +8,7 @@ from api.cache.formats import JSON
 from api.edge.path_policies import GatewayRouter, KeyPlaces
 from api.edge.problems import ProblemDetails
 from api.encoding import to_json
+from api.facades.pass_through import status_of
 from api.routes.schemas import FACADE_TAG
 from backend.clock import SystemClock
 
@@ -26,24 +27,24 @@ USUAL_WAIT_S = 5
 def render_error(details: ProblemDetails) -> Response:
     """A text for what is wrong with a request; for all else a status object, which clients that
     back off look for."""
-    headers = dict(details.headers)
-    if details.status in (404, 405):
-        return _json({"error": "not found"}, details.status, headers)
-    if details.status in (400, 413, 414, 422, 431):
-        return _json({"error": details.detail}, details.status, headers)
-    if details.status in (429, 503):
+    headers, http_status = dict(details.headers), status_of(details)
+    if http_status in (404, 405):
+        return _json({"error": "not found"}, http_status, headers)
+    if http_status in (400, 413, 414, 422, 431):
+        return _json({"error": details.detail}, http_status, headers)
+    if http_status in (429, 503):
         headers.setdefault("Retry-After", str(USUAL_WAIT_S))
-    code, text = details.status, details.detail
-    if details.status == 401:
+    code, text = http_status, details.detail
+    if http_status == 401:
         code = NO_KEY
-    elif details.status == 429:
+    elif http_status == 429:
         text = f"{RATE_LIMITED} {text}"
     status = {
         "timestamp": SystemClock().now().isoformat(timespec="milliseconds"),
         "error_code": code,
         "error_message": text,
     }
-    return _json({"status": status}, details.status, headers)
+    return _json({"status": status}, http_status, headers)
 
 
 def _json(document: Any, status: int, headers: dict[str, str]) -> Response:

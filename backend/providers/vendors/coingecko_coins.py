@@ -82,7 +82,7 @@ def parse_markets(_query: QuotesQuery, payloads: Sequence[Any], context: Context
     rows, refused = parse_rows(payloads[0], partial(_coin, context.provider), "id", most=2 * PAGE)
     # Most of the best-ranked coins are traded at this moment.
     own_ms = refuse_other_times(filter(None, (_stamp_ms(coin) for coin, _ in rows)), context.now_ms)
-    return _ranking(rows, refused, own_ms)
+    return replace(_ranking(rows, refused, own_ms), page=payloads[0])
 
 
 def parse_coins(query: CoinsQuery, payloads: Sequence[Any], context: Context) -> Ranking:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from backend.identity.instruments import QUOTES, Instrument, guessed_instruments, instrument_at
 from backend.models.answer import Answer, Source
@@ -42,10 +43,13 @@ class UniverseSource:
         *,
         max_age_s: float = MAX_AGE_S,
         contracts: Callable[[], Mapping[str, str]] = dict,
+        on_page: Callable[[Answer[Any]], None] = lambda _page: None,
     ) -> None:
-        """`contracts` gives the coin ids by address of the tokens' contracts, as far as known."""
+        """`contracts` gives the coin ids by address of the tokens' contracts, as far as known.
+        `on_page` receives the rows of each ranked list that are an answer to COIN_PAGE."""
         self._quotes = quotes
         self._contracts = contracts
+        self._on_page = on_page
         self._book = CoinBook()
         self._max_age = timedelta(seconds=max_age_s)
         self._outliers = OutlierFilter()
@@ -76,6 +80,8 @@ class UniverseSource:
 
     def _absorbed(self, answer: Answer[Quotes]) -> Answer[Market]:
         self._note_times(answer)
+        if isinstance(answer.data, Ranking) and answer.data.page is not None:
+            self._on_page(answer.carrying(answer.data.page))
         source, contracts = answer.sources[0], self._contracts()
         warnings = absorb(self._book, answer.data, source, self._outliers, contracts)
         self._lay_pushed_over()
