@@ -71,6 +71,7 @@ ONE_FOR_EACH = {
     "AnswerExchange._adopting": "message that is being adopted",
     "AnswerExchange._answering": "question of another process (`MOST_QUESTIONS`)",
     "AnswerExchange._waiting": "refresh under way",
+    "Sources._pages": "list of coins that was just fetched",
     "ClusterGuard._owners": "call under way (`MAX_IN_FLIGHT`)",
     "RedisStore._running": "command under way (time limit)",
     "WorkerMetrics._scrapes": "scrape under way (time limit)",

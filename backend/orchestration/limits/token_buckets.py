@@ -7,6 +7,7 @@ in goes to it first.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from backend.orchestration.limits.window import Priority
 
@@ -34,7 +35,9 @@ class TokenBucket:
         return self.tokens - amount >= -loan or is_full
 
     def missing(self, amount: float, loan: float = 0.0) -> float:
-        """Tokens that must come in before it affords `amount`."""
+        """Tokens that must come in before it affords `amount`; infinite if it has no capacity."""
+        if not self.capacity:
+            return inf
         return max(0.0, min(amount - loan, self.capacity) - self.tokens)
 
 
@@ -88,5 +91,5 @@ class TokenBuckets:
             missing -= debt
             other, part = self._passed, 1 - self._part
         # Until the other bucket is full it gets its part.
-        by_part = missing / part if part else float("inf")
+        by_part = missing / part if part else inf
         return debt + min(by_part, missing + other.room)
