@@ -18,6 +18,8 @@ from backend.models.pass_through import PassThroughQuery
 
 #: Characters of a parameter and of a segment of a path.
 LONGEST_VALUE, LONGEST_SEGMENT = 8_192, 128
+#: No segment has them: `%` would be decoded by a server that decodes twice.
+_SEPARATORS = frozenset("/\\%")
 DESCRIPTION = "The vendor's own answer, through the cache: its fields, and its refusals."
 #: Gives a value's only spelling. Raises ValueError, whose text says what is allowed.
 Spelling = Callable[[str], str]
@@ -102,8 +104,10 @@ class VendorPath:
 
 
 def segment(text: str) -> str:
-    """One segment of a path, percent-encoded; never one that leads to another path."""
-    if text in ("", ".", "..") or len(text) > LONGEST_SEGMENT or not text.isprintable():
+    """One segment of a path, percent-encoded. Raises NotInDialect for one that could lead to
+    another path, even at a server that decodes it twice, or ignores what is behind a semicolon."""
+    is_here = text.partition(";")[0] in ("", ".", "..")
+    if is_here or len(text) > LONGEST_SEGMENT or not text.isprintable() or set(text) & _SEPARATORS:
         raise NotInDialect
     return quote(text, safe="")
 
