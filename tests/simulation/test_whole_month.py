@@ -1,6 +1,7 @@
 """A month of the whole gateway: no call over a limit, hot keys under a quarter of an hour old."""
 
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.simulation.whole_month import (
     KEY,
     PLOTS,
     QUARTER_S,
+    Outcome,
     Plot,
     simulate,
 )
@@ -37,6 +39,46 @@ def test_hot_keys_are_never_older_than_a_quarter_of_an_hour(name: str, days: flo
     assert month.outcome.oldest_s < QUARTER_S
     assert month.vendors.paths["coingecko_free", "list"] <= 6
     assert month.vendors.paths["coingecko_free", "sparklines"] <= days * 24 + 1
+
+
+def assert_as_fresh(flooded: Outcome, quiet: Outcome) -> None:
+    """Up to chance: the order of calls differs, and with it which call waits for another."""
+    assert mean(flooded.market_ages) <= 1.05 * mean(quiet.market_ages)
+    assert flooded.oldest["market"] <= 1.1 * quiet.oldest["market"]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        ("market and two coins, no key, a flood passed through", 0.25),
+        ("market and seven coins, a flood passed through", 1.0),
+        ("the same without venues, a flood passed through", 1.0),
+    ],
+)
+def test_a_flood_of_questions_passed_through_leaves_the_market_as_fresh(
+    name: str, days: float
+) -> None:
+    """And the flood has its part."""
+    plot = replace(PLOTS[name], days=days, read_every_s=45.0)
+    flooded, quiet = simulate(plot), simulate(replace(plot, flood_every_s=0.0))
+    assert flooded.vendors.overruns == []
+    assert [one for one in flooded.outcome.late if one[0] > BEGUN_S] == []
+    assert_as_fresh(flooded.outcome, quiet.outcome)
+    passed = flooded.outcome.passed_through
+    assert passed["200"] > 100 * days
+    assert passed.keys() == {"200", "all_providers_failed"}
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_a_month_of_a_flood_passed_through() -> None:
+    """Beside eight hot keys, restarts and dead providers."""
+    plot = Plot(key=KEY, restarts=DAILY, down=BAD_DAYS, read_every_s=90.0, flood_every_s=60.0)
+    flooded, quiet = simulate(plot), simulate(replace(plot, flood_every_s=0.0))
+    assert flooded.vendors.overruns == []
+    assert_as_fresh(flooded.outcome, quiet.outcome)
+    assert flooded.outcome.passed_through["200"] > 2_000
 
 
 @pytest.mark.chaos

@@ -239,6 +239,7 @@ class Outcome:
     errors: Counter[str] = field(default_factory=Counter)
     passed_through: Counter[str] = field(default_factory=Counter)
     oldest: dict[str, float] = field(default_factory=dict)
+    market_ages: list[float] = field(default_factory=list)
     late: list[tuple[float, str, float]] = field(default_factory=list)
 
     @property
@@ -335,6 +336,7 @@ class Month:
             clock=self.clock,
             transport=transport,
             emit=lambda _event: None,
+            jitter=partial(random.Random(self.plot.seed).uniform, 0.8, 1.2),
             open_state=lambda _path, _clock: self._storage,
         ) as gateway:
             self.gateway = gateway
@@ -382,6 +384,8 @@ class Month:
         age_s = (self.clock.now() - answer.fetched_at).total_seconds()
         outcome.stale += answer.stale
         outcome.oldest[name] = max(outcome.oldest.get(name, 0.0), age_s)
+        if name == "market":
+            outcome.market_ages.append(age_s)
         if age_s > QUARTER_S:
             outcome.late.append((now, name, age_s))
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.period import month_start
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
-from backend.orchestration.limits.window import Cost, Permit
+from backend.orchestration.limits.window import Cost, Permit, Priority
 from backend.providers.adapter import Window
 from tests.clocks import EPOCH, ManualClock
 
@@ -28,9 +28,13 @@ WINDOWS = (
 class Budget(RuleBasedStateMachine):
     """`answered`: (true second, amount) of each call as the provider counted it."""
 
-    @initialize(window=st.sampled_from(WINDOWS), at_s=st.integers(0, 90 * 86_400))
-    def begin(self, window: Window, at_s: int) -> None:
-        self.window, self.clock = window, ManualClock()
+    @initialize(
+        window=st.sampled_from(WINDOWS),
+        part=st.sampled_from([0.0, 0.25]),
+        at_s=st.integers(0, 90 * 86_400),
+    )
+    def begin(self, window: Window, part: float, at_s: int) -> None:
+        self.window, self.part, self.clock = window, part, ManualClock()
         self.clock.advance(at_s)
         self.kept: dict[int, int] = {}
         self.answered: list[tuple[float, int]] = []
@@ -40,7 +44,9 @@ class Budget(RuleBasedStateMachine):
 
     def start(self) -> None:
         past = UsageHistory(dict(self.kept), self.seen_at)
-        self.guard = RateLimitGuard(self.clock, [self.window], lambda _name: past)
+        self.guard = RateLimitGuard(
+            self.clock, [self.window], lambda _name: past, pass_through_part=self.part
+        )
         #: A wall clock that was two hours fast for a day was believed, and ended a period too soon.
         self.is_deceived = False
         self.save()
@@ -53,11 +59,11 @@ class Budget(RuleBasedStateMachine):
     def amount(self, cost: Cost) -> int:
         return cost.weight if self.window.unit == "weight" else cost.requests
 
-    @rule(times=st.integers(1, 12), weight=st.integers(1, 3))
-    def call(self, times: int, weight: int) -> None:
+    @rule(times=st.integers(1, 12), weight=st.integers(1, 3), priority=st.sampled_from(Priority))
+    def call(self, times: int, weight: int, priority: Priority) -> None:
         """Reserved, told to the store, and sent; some time later they are settled."""
         for _ in range(times):
-            permit = self.guard.try_acquire(Cost(1, weight))
+            permit = self.guard.try_acquire(Cost(1, weight), priority)
             if not isinstance(permit, Permit):
                 return
             self.save()
