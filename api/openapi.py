@@ -81,6 +81,13 @@ DATA_HEADERS = {
     "200": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary", "Content-Encoding"),
     "304": ("Age", "X-Cache", "Cache-Control", "ETag", "Vary"),
 }
+#: Of the facades, whose answers have no `meta`: as DATA_HEADERS, and what `meta` says elsewhere.
+FACADE_HEADERS = {
+    "X-Source": ("The providers of the data.", "coingecko_free"),
+    "X-Cache": ("`hit`, `miss`, or `stale`: too old, and `X-Stale-Reason` says why.", "hit"),
+    "X-Stale-Reason": ("Why the data is stale; otherwise there is no such header.", "upstream_5xx"),
+}
+PROVENANCE = ("X-Source", "X-Stale-Reason")
 #: Refusals after which the connection is closed.
 CLOSING = ("413", "414", "431")
 STATUS_HEADERS = {
@@ -172,9 +179,16 @@ def _add_headers(document: dict[str, Any], policies: PathPolicies) -> None:
 
 def _add_facade_headers(document: dict[str, Any]) -> None:
     for _, operation in _operations(document, of_facades=True):
-        for status, response in operation["responses"].items():
+        responses = operation["responses"]
+        for status, response in responses.items():
             names = ["X-Request-Id", *STATUS_HEADERS.get(status, ()), *LIMIT_HEADERS]
-            response["headers"] = {name: _header(*HEADERS[name]) for name in names}
+            if "304" in responses and status in DATA_HEADERS:
+                names += [*DATA_HEADERS[status], *PROVENANCE]
+            own = response.get("headers", {})  # of which some are only named
+            described = {name: _header(*text) for name, text in (HEADERS | FACADE_HEADERS).items()}
+            response["headers"] = {
+                name: own.get(name) or described[name] for name in (*names, *own)
+            }
 
 
 def _headers(

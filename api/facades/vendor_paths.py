@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import QueryParams
 
 from api.facades.pass_through import NotInDialect
+from api.routes.schemas import UNCHANGED
 from backend.errors import InvalidParameter
 from backend.models.pass_through import PassThroughQuery
 
@@ -153,6 +154,7 @@ def add_path(router: APIRouter, path: VendorPath, endpoint: Endpoint, **options:
         summary=path.summary,
         description=DESCRIPTION,
         openapi_extra=_documented(path),
+        responses={**UNCHANGED, **options.pop("responses", {})},
         **options,
     )
     router.add_api_route(path.template + "/", call, include_in_schema=False)

@@ -11,6 +11,10 @@ from api.edge.problems import PROBLEM, STATUS, TITLES
 
 #: The group of all facades in the document.
 FACADE_TAG = "Drop-in"
+#: The answer to a request with If-None-Match; an operation that has it answers with data.
+UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "unchanged since the ETag in If-None-Match"}
+}
 #: Error codes of the edge, of routes that use providers, and of those that also resolve symbols.
 EDGE_ERRORS = (
     "unauthorized",
@@ -123,7 +127,7 @@ def documented(name: str, data: Any, *codes: str, meta: type[Meta] = Meta) -> di
     content = {"application/json": {}, "text/csv": {"schema": {"type": "string"}}}
     return {
         200: {"model": envelope, "content": content},
-        304: {"description": "unchanged since the ETag in If-None-Match"},
+        **UNCHANGED,
         **documented_errors(*codes),
     }
 

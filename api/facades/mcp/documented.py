@@ -48,6 +48,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "a result; errors of tools are results with `isError`",
         "content": _content(result_document(1, _RESULT)),
+        # Of tools with data: named here, described with those of all facades.
+        "headers": {name: {} for name in ("X-Source", "X-Cache", "Age", "X-Stale-Reason")},
     },
     202: {"description": "a notification was accepted"},
     **{

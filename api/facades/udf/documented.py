@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.routes.schemas import UNCHANGED
+
 _ERROR = {
     "type": "object",
     "properties": {"s": {"const": "error"}, "errmsg": {"type": "string"}},
@@ -16,6 +18,11 @@ _ERRORS = {
     503: ("no provider answered", "no provider could answer for …; retry in 28 s"),
     504: ("no provider answered in time", "no answer within 4 s"),
 }
+
+
+def data_responses(description: str, example: Any) -> dict[int | str, dict[str, Any]]:
+    """Those of an answer that is cached, and has an ETag."""
+    return responses(description, example) | UNCHANGED
 
 
 def responses(description: str, example: Any) -> dict[int | str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from api.facades.provenance import source_headers
 from api.facades.udf import examples
 from api.facades.udf.bars import Asked, Bars, columns, fetch_bars, no_data
 from api.facades.udf.dialect import NO_STORE, Name, udf_router
-from api.facades.udf.documented import responses
+from api.facades.udf.documented import data_responses
 from api.facades.udf.resolutions import interval_of
 from api.facades.udf.symbols import plain_name
 from api.routes.parameters import BOOKS, currency_of
@@ -33,7 +33,7 @@ def _second(description: str, alias: str) -> Any:
     return Query(alias=alias, description=description, examples=[1_795_132_800], **bounds)
 
 
-@router.get("/history", summary="Bars", responses=responses("columns", examples.HISTORY))
+@router.get("/history", summary="Bars", responses=data_responses("columns", examples.HISTORY))
 async def read_history(
     request: Request,
     symbol: Name,

@@ -10,7 +10,7 @@ from api.edge.client_limits import account_of
 from api.encoding import to_json
 from api.facades.udf import examples
 from api.facades.udf.dialect import LONGEST_NAME, NO_STORE, Name, respond, udf_router
-from api.facades.udf.documented import responses
+from api.facades.udf.documented import data_responses, responses
 from api.facades.udf.resolutions import RESOLUTIONS
 from api.facades.udf.symbols import (
     EXCHANGE,
@@ -58,7 +58,9 @@ async def read_time(request: Request) -> Response:
     return Response(str(now_s), media_type="text/plain", headers=NO_STORE)
 
 
-@router.get("/symbols", summary="One symbol", responses=responses("the symbol", examples.SYMBOL))
+@router.get(
+    "/symbols", summary="One symbol", responses=data_responses("the symbol", examples.SYMBOL)
+)
 async def read_symbol(request: Request, symbol: Name) -> Response:
     """By names as they are known, without asking a provider for coins of the list."""
     gateway, name = gateway_of(request), plain_name(symbol)
@@ -74,7 +76,7 @@ async def read_symbol(request: Request, symbol: Name) -> Response:
     return await respond(request, answer, ("symbol", name, listed.refresh_id), document)
 
 
-@router.get("/search", summary="Search symbols", responses=responses("rows", examples.SEARCH))
+@router.get("/search", summary="Search symbols", responses=data_responses("rows", examples.SEARCH))
 async def search_symbols(
     request: Request,
     query: Annotated[
@@ -116,7 +118,7 @@ def _largest(index: SymbolIndex, limit: int) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/quotes", summary="Quotes", responses=responses("rows", examples.QUOTES))
+@router.get("/quotes", summary="Quotes", responses=data_responses("rows", examples.QUOTES))
 async def read_quotes(
     request: Request,
     symbols: Annotated[
