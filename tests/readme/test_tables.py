@@ -47,7 +47,10 @@ def test_the_table_of_routes_has_all_of_them() -> None:
     rows = " ".join(row[0] for row in table("docs/api.md", "| route | providers, in order |"))
     document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     named = {path.partition("?")[0] for path in re.findall(r"(/[\w./{}?=]*)", rows)}
-    dialects = {"/coingecko/api/v3/{path}", "/binance/api/v3/{path}"}  # listed on pages of their own
+    dialects = {
+        "/coingecko/api/v3/{path}",
+        "/binance/api/v3/{path}",
+    }  # listed on pages of their own
     prefixes = tuple(path.removesuffix("{path}") for path in dialects)
     paths = {path for path in document["paths"] if not path.startswith(prefixes)}
     assert named >= paths | dialects
