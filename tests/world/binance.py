@@ -15,9 +15,19 @@ QUOTES = ("FDUSD", "USDT", "BTC")
 
 BOOK_FIELDS = ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
 #: Weight by path; those of tickers and books depend on what is asked for.
-WEIGHTS = {"ping": 1, "time": 1, "exchangeInfo": 20, "trades": 25, "aggTrades": 4}
+WEIGHTS = {"ping": 1, "time": 1, "exchangeInfo": 20, "aggTrades": 4}
+WEIGHTS |= {"trades": 25, "historicalTrades": 25}
+#: Tickers of a window that the client chooses: of each symbol so much.
+OF_A_WINDOW = ("ticker", "ticker/tradingDay")
+WINDOW_WEIGHT, MOST_WINDOW_WEIGHT = 4, 200
+WINDOW_FIELDS = (
+    *("symbol", "priceChange", "priceChangePercent", "weightedAvgPrice", "openPrice", "highPrice"),
+    *("lowPrice", "lastPrice", "volume", "quoteVolume", "openTime", "closeTime"),
+    *("firstId", "lastId", "count"),
+)
 DEPTHS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
-OF_ONE = ("klines", "uiKlines", "depth", "trades", "aggTrades", "avgPrice")
+TRADES = ("trades", "historicalTrades", "aggTrades")
+OF_ONE = ("klines", "uiKlines", "depth", "avgPrice", *TRADES)
 
 
 class Refused(Exception):
@@ -29,8 +39,10 @@ class Refused(Exception):
 def weight(request: Request) -> int:
     """What a question takes of the limit of an address."""
     path, query = request.path.removeprefix(PREFIX), request.query
+    count = 1 if "symbol" in query else query.get("symbols", "," * 999).count(",") + 1
+    if path in OF_A_WINDOW:
+        return min(WINDOW_WEIGHT * count, MOST_WINDOW_WEIGHT)
     if path == "ticker/24hr":
-        count = 1 if "symbol" in query else query.get("symbols", "," * 999).count(",") + 1
         return 2 if count <= 20 else 40 if count <= 100 else 80
     if path in ("ticker/price", "ticker/bookTicker"):
         return 2 if "symbol" in query else 4
@@ -61,6 +73,10 @@ def _answered(now_ms: int, path: str, query: Mapping[str, str]) -> Reply:
         "ticker/price": lambda row: {"symbol": row["symbol"], "price": row["lastPrice"]},
         "ticker/bookTicker": lambda row: {name: row[name] for name in BOOK_FIELDS},
     }
+    if path in OF_A_WINDOW:
+        if not query.keys() & {"symbol", "symbols"}:
+            raise _missing("symbol")
+        tickers[path] = lambda row: {name: row[name] for name in WINDOW_FIELDS}
     if path in tickers:
         found = [tickers[path](row) for row in rows]
         return json_reply(found[0] if "symbol" in query else found)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from tests.world import coingecko_coins as coins
@@ -66,15 +67,33 @@ def _answered(facts: Facts, is_pro: bool, path: str, query: dict[str, str]) -> R
         "search/trending": lambda: coins.trending(now),
         "asset_platforms": coins.platforms,
         "coins/categories/list": coins.categories,
+        "coins/categories": coins.categories,
+        "exchanges": coins.exchanges,
+        "exchanges/list": coins.exchanges,
     }
     if path in plain:
         return json_reply(plain[path]())
+    return _of_parameters(path, query, now) or _of_some_coin(facts, is_pro, path, query)
+
+
+def _of_parameters(path: str, query: dict[str, str], now: datetime) -> Reply | None:
     if path == "coins/markets":
         _need_currency(query)
         return json_reply(coins.markets(query, now))
     if path == "simple/price":
         _need(query, "vs_currencies")
         return json_reply(coins.prices(query, now))
+    if path.startswith("simple/token_price/"):
+        _need(query, "contract_addresses")
+        _need(query, "vs_currencies")
+        return json_reply(coins.token_prices(query, now))
+    return None
+
+
+def _of_some_coin(facts: Facts, is_pro: bool, path: str, query: dict[str, str]) -> Reply:
+    if found := re.fullmatch(r"coins/[^/]+/contract/([^/]+)(?:/(.+))?", path):
+        coin = coins.coin_of_contract(found[1])
+        return _of_coin(facts, is_pro, coin, found[2] or "", query)
     if found := re.fullmatch(r"coins/([^/]+)(?:/(.+))?", path):
         return _of_coin(facts, is_pro, found[1], found[2] or "", query)
     return json_reply({"error": "not found"}, 404)

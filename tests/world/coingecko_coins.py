@@ -63,24 +63,41 @@ def chosen(query: Mapping[str, str], now: datetime) -> dict[str, dict[str, Any]]
 
 def prices(query: Mapping[str, str], now: datetime) -> dict[str, Any]:
     """`simple/price`: only what was asked for."""
+    return {name: _price(row, query, now) for name, row in chosen(query, now).items()}
+
+
+def token_prices(query: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    """`simple/token_price/{platform}`: by the contracts' addresses, in lower case."""
+    rows = {row["id"]: row for row in every(now)}
+    coins = {
+        address: coin_of_contract(address) for address in names_of(query, "contract_addresses")
+    }
+    return {
+        address: _price(rows[coin], query, now) for address, coin in coins.items() if coin in rows
+    }
+
+
+def coin_of_contract(address: str) -> str:
+    """The id; empty if no coin has it."""
+    named = {one[5].lower(): one[0] for one in data.BEYOND}
+    return named.get(address.lower(), "")
+
+
+def _price(row: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> dict[str, Any]:
     currencies = [name for name in names_of(query, "vs_currencies") if name in UNITS]
     told = {"market_cap": "market_cap", "24hr_vol": "total_volume"}
-    answer: dict[str, Any] = {}
-    for name, row in chosen(query, now).items():
-        one: dict[str, Any] = {}
-        for currency in currencies:
-            units = UNITS[currency]
-            one[currency] = row["current_price"] * units
-            for parameter, field in told.items():
-                if is_yes(query, f"include_{parameter}"):
-                    shown = parameter.replace("24hr", "24h")
-                    one[f"{currency}_{shown}"] = row[field] * units
-            if is_yes(query, "include_24hr_change"):
-                one[f"{currency}_24h_change"] = row["price_change_percentage_24h"]
-        if currencies and is_yes(query, "include_last_updated_at"):
-            one["last_updated_at"] = int(now.timestamp())
-        answer[name] = one
-    return answer
+    one: dict[str, Any] = {}
+    for currency in currencies:
+        units = UNITS[currency]
+        one[currency] = row["current_price"] * units
+        for parameter, field in told.items():
+            if is_yes(query, f"include_{parameter}"):
+                one[f"{currency}_{parameter.replace('24hr', '24h')}"] = row[field] * units
+        if is_yes(query, "include_24hr_change"):
+            one[f"{currency}_24h_change"] = row["price_change_percentage_24h"]
+    if currencies and is_yes(query, "include_last_updated_at"):
+        one["last_updated_at"] = int(now.timestamp())
+    return one
 
 
 def markets(query: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
@@ -193,3 +210,7 @@ def platforms() -> list[dict[str, Any]]:
 
 def categories() -> list[dict[str, Any]]:
     return [{"category_id": "layer-1", "name": "Layer 1 (L1)"}]
+
+
+def exchanges() -> list[dict[str, Any]]:
+    return [{"id": "binance", "name": "Binance"}]
