@@ -18,6 +18,7 @@ from backend.events import (
     RefreshFailing,
     TickFeedChanged,
 )
+from backend.models.pass_through import PassThroughQuery
 from backend.models.status import ProviderChosen
 from backend.observability.log_files import CONSOLE, FILES
 
@@ -74,10 +75,11 @@ class EventLog:
         match event:
             case RefreshFailing(reason=None):
                 name = "refresh.recovered"
-                CONSOLE.info("refresh of %s recovered", event.subject)
+                CONSOLE.log(_level(event, logging.INFO), "refresh of %s recovered", event.subject)
             case RefreshFailing():
                 name = "refresh.failed"
-                CONSOLE.warning("refresh of %s failing: %s", event.subject, event.reason)
+                level = _level(event, logging.WARNING)
+                CONSOLE.log(level, "refresh of %s failing: %s", event.subject, event.reason)
             case TickFeedChanged(reason=None):
                 name = "ticks.recovered"
                 CONSOLE.info("tick stream of %s recovered", event.provider)
@@ -91,6 +93,12 @@ class EventLog:
                 name = "raw_streams.lost"
                 CONSOLE.warning("raw streams of %s lost: %s", event.provider, event.reason)
         self._health.info(name, **asdict(event))
+
+
+def _level(event: RefreshFailing, level: int) -> int:
+    """Readers choose the questions that are passed through: many may fail, and none is an outage.
+    What their provider does is in the files."""
+    return logging.DEBUG if event.category == PassThroughQuery.category else level
 
 
 def _json_logger(file: str) -> structlog.stdlib.BoundLogger:

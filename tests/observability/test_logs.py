@@ -514,6 +514,18 @@ def test_a_foreign_text_is_one_line_of_plain_characters_on_the_console(
         assert line.isprintable()
 
 
+def test_questions_that_readers_pass_through_do_not_flood_the_console(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [
+        RefreshFailing(EPOCH, "pass_through", "binance /api/v3/depth", reason)
+        for reason in ("timeout", None)
+    ]
+    files = logged(tmp_path, *events)
+    assert capsys.readouterr().out == ""
+    assert [line["reason"] for line in files["provider_health"]] == ["timeout", None]
+
+
 @pytest.mark.parametrize("text", FORGERIES, ids=range(len(FORGERIES)))
 def test_a_foreign_text_is_part_of_one_json_line_in_the_files(tmp_path: Path, text: str) -> None:
     files = logged(tmp_path, replace(FAILED, detail=text), RefreshFailing(EPOCH, "m", text, "x"))
