@@ -29,7 +29,7 @@ async def python_of(environment: Environment, folder: Path) -> Path:
         return python
     shutil.rmtree(own, ignore_errors=True)
     await _run(sys.executable, "-m", "venv", str(own))
-    pip = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile")
+    pip = ("-m", "pip", "install", "-q", "--disable-pip-version-check")
     await _run(str(python), *pip, *environment.packages)
     (own / COMPLETE).write_text(wanted)
     return python
