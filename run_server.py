@@ -25,14 +25,14 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from api.hf_unified_server import OpenGateway, create_app
+from api.hf_unified_server import OpenGateway, close_streams, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
 from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
 from api.server.listening import open_sockets, warn_if_open_to_all
 from api.server.resources import give_memory_back, raise_descriptors
-from api.ws_data_broadcaster import MAX_FRAME_BYTES, Broadcaster
+from api.ws_data_broadcaster import MAX_FRAME_BYTES
 from backend.cluster.keys import process_prefix
 from backend.cluster.membership import Membership
 from backend.environment import SettingsError
@@ -123,9 +123,7 @@ class Server(uvicorn.Server):
         if self._worker:
             await self._send_clients_to_others(sockets or [])
         self.app.state.is_ending = True
-        broadcaster: Broadcaster | None = getattr(self.app.state, "broadcaster", None)
-        if broadcaster:  # None when the start failed
-            await broadcaster.aclose()
+        await close_streams(self.app)
         await super().shutdown(sockets)
 
     def note_death(self, pid: int) -> None:

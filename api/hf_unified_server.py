@@ -22,6 +22,9 @@ from api.edge.request_counts import ApiMetrics
 from api.edge.response_headers import ResponseHeaders
 from api.edge.shared_limits import key_of, sharing
 from api.facades.binance import route as binance
+from api.facades.binance.streams import route as streams
+from api.facades.binance.streams.hub import StreamHub
+from api.facades.binance.streams.metrics import RawStreamMetrics
 from api.facades.coingecko import route as coingecko
 from api.facades.mcp import route as mcp
 from api.facades.udf import history, lookup, widgets
@@ -44,6 +47,7 @@ from api.routes.schemas import EDGE_ERRORS, documented_errors
 from api.routes.slashes import redirect_slashes
 from api.server.hooks import OTHER_DESCRIPTORS, Connections, ConnectionTimeouts, ServerHooks
 from api.server.ws_transport import remember_server_send
+from api.stream.address_limits import ClientSlots
 from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend import __version__
@@ -55,7 +59,7 @@ DATA = (market, ohlc, news, sentiment, gas, global_market)
 #: The routers of each facade, by its name in the setting.
 FACADES: Mapping[str, Sequence[APIRouter]] = {
     "coingecko": (coingecko.router,),
-    "binance": (binance.router,),
+    "binance": (binance.router, streams.router),
     "mcp": (mcp.router,),
     "udf": (lookup.router, history.router, widgets.router),
 }
@@ -139,21 +143,42 @@ async def _lifespan(
     ):
         app.state.gateway = gateway
         app.state.ws_direct = settings.ws_direct
+        slots = ClientSlots(settings.ws_max_clients, settings.client_max_share)
         app.state.broadcaster = broadcaster = Broadcaster(
             gateway,
-            max_clients=settings.ws_max_clients,
+            slots=slots,
             stuck_s=settings.ws_stuck_seconds,
             share=settings.client_max_share,
             times=app.state.stream_times,
         )
-        gateway.cluster.count_readers_by(lambda: broadcaster.counters().clients)
+        app.state.raw_streams = raw_streams = _raw_streams(gateway, settings, slots)
+        app.state.streams = [each for each in (broadcaster, raw_streams) if each]
+        gateway.cluster.count_readers_by(
+            lambda: sum(each.counters().clients for each in app.state.streams)
+        )
         gateway.metrics.register(ApiMetrics(app.edge.counts, broadcaster.counters))
+        if raw_streams is not None:
+            gateway.metrics.register(RawStreamMetrics(raw_streams))
         if shared_limits is not None:
             gateway.metrics.register(shared_limits)
         try:
             yield
         finally:
-            await broadcaster.aclose()
+            await close_streams(app)
+
+
+def _raw_streams(gateway: Gateway, settings: Settings, slots: ClientSlots) -> StreamHub | None:
+    """None where the settings switch Binance's dialect or its streams off."""
+    if "binance" not in settings.facades or gateway.raw_streams is None:
+        return None
+    share = settings.client_max_share
+    return StreamHub(gateway.raw_streams, clock=gateway.clock, slots=slots, share=share)
+
+
+async def close_streams(app: FastAPI) -> None:
+    """Closes the connections of all stream clients; none can join any more."""
+    for each in getattr(app.state, "streams", ()):  # there are none when the start failed
+        await each.aclose()
 
 
 def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTimeouts) -> None:

@@ -138,7 +138,7 @@ SHOWN = {
         "api/stream/test_address_limits.py",
         "test_an_address_without_clients_and_series_uses_no_memory",
     ),
-    "AddressLimits._clients": (
+    "ClientSlots._clients": (
         "api/stream/test_address_limits.py",
         "test_an_address_without_clients_and_series_uses_no_memory",
     ),

@@ -1,5 +1,6 @@
 """The gateway's own state: `/api/status`, `/metrics`, `/healthz`, `/readyz`. Calls no provider."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -13,7 +14,7 @@ from api.routes.checked_routes import checked_router
 from api.routes.responder import gateway_of
 from api.routes.schemas import Health, documented_errors
 from api.ws_data_broadcaster import Broadcaster
-from backend.models.status import Explanation, GatewayStatus
+from backend.models.status import Explanation, GatewayStatus, WebSocketStatus
 
 router = checked_router("operations")
 #: For the health probes of the platform.
@@ -32,8 +33,18 @@ def _json(value: Any) -> Response:
 )
 async def read_status(request: Request) -> Response:
     """The provider of each category, why others are not used, and the last fifty choices."""
+    return _json(gateway_of(request).status.overview(_websocket_status(request)))
+
+
+def _websocket_status(request: Request) -> WebSocketStatus:
+    """The stream's, with the clients of a dialect's streams and what they were sent."""
     broadcaster: Broadcaster = request.app.state.broadcaster
-    return _json(gateway_of(request).status.overview(broadcaster.counters()))
+    own = broadcaster.counters()
+    if request.app.state.raw_streams is None:
+        return own
+    raw: WebSocketStatus = request.app.state.raw_streams.counters()
+    clients, sent = own.clients + raw.clients, own.messages_sent + raw.messages_sent
+    return replace(own, clients=clients, messages_sent=sent)
 
 
 @router.get(

@@ -59,6 +59,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
+        # At the level DEBUG the library would log headers and messages, and the keys in them.
+        self.conn.debug = False
         hooks = hooks_of(config.app)
         self._clock, self._timeouts = hooks.clock, hooks.timeouts
         self._connections, self._count_refusal = hooks.connections, hooks.count_refusal

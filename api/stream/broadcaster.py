@@ -6,11 +6,11 @@ not requested.
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
-from api.edge.client_limits import UNKNOWN, UNLIMITED, ClientAccount
+from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream import protocol
+from api.stream.address_limits import AddressLimits, ClientSlots, TooManyClients
 from api.stream.channels import Channel, ChannelKey, Channels, Coins
 from api.stream.commands import Command, CommandError, Ping, Subscribe, Unsubscribe
 from api.stream.feed import Counters, Feed, Subscriber
@@ -28,53 +28,6 @@ log = logging.getLogger("gateway")
 WITH_LABELS = ("ohlc", "gas")
 
 
-class TooManyClients(Exception):
-    """The stream has as many clients as the settings allow, in total or for one address."""
-
-
-class AddressLimits:
-    """Counts clients and candle series for each client address. An unknown address has no limit
-    of its own. An address without clients and series uses no memory."""
-
-    def __init__(self, max_clients: int, max_series: int, share: float) -> None:
-        """One address gets at most `share` (0 to 1) of each maximum, and at least one."""
-        self.clients = max(1, int(max_clients * share))
-        self.series = max(1, int(max_series * share))
-        self._clients: Counter[str] = Counter()
-        #: By address and series: the number of its clients that follow the series.
-        self._followers: dict[str, Counter[Hashable]] = {}
-
-    def __repr__(self) -> str:
-        return f"<AddressLimits {len(self._clients)} addresses>"
-
-    def allows_client(self, address: str) -> bool:
-        return address == UNKNOWN or self._clients[address] < self.clients
-
-    def add_client(self, address: str) -> None:
-        self._clients[address] += 1
-
-    def remove_client(self, address: str) -> None:
-        self._clients[address] -= 1
-        if self._clients[address] <= 0:
-            del self._clients[address]
-
-    def allows_series(self, address: str, wanted: Iterable[Hashable]) -> bool:
-        """True if the address may follow all of `wanted` in addition to its present series."""
-        followed = self._followers.get(address, Counter())
-        return address == UNKNOWN or len(followed.keys() | set(wanted)) <= self.series
-
-    def follow(self, address: str, series: Hashable) -> None:
-        self._followers.setdefault(address, Counter())[series] += 1
-
-    def unfollow(self, address: str, series: Hashable) -> None:
-        followed = self._followers[address]
-        followed[series] -= 1
-        if followed[series] <= 0:
-            del followed[series]
-        if not followed:
-            del self._followers[address]
-
-
 class Broadcaster:
     """Connects clients to feeds. It lives as long as the gateway; `aclose` ends it."""
 
@@ -82,17 +35,17 @@ class Broadcaster:
         self,
         gateway: Gateway,
         *,
-        max_clients: int,
+        slots: ClientSlots,
         stuck_s: float,
         share: float,
         times: StreamTimes,
     ) -> None:
         """A client that reads nothing for `stuck_s` seconds is closed. `share`: AddressLimits."""
         self.times = times
-        self._addresses = AddressLimits(max_clients, protocol.MAX_SERIES, share)
+        self._slots = slots
+        self._series = AddressLimits(protocol.MAX_SERIES, share)
         self._channels = Channels(gateway, self.counters)
         self._clock = gateway.clock
-        self._max_clients = max_clients
         self._stuck_s = stuck_s
         self._subscribers: dict[Subscriber, None] = {}
         self._feeds: dict[ChannelKey, Feed] = {}
@@ -109,12 +62,12 @@ class Broadcaster:
     @property
     def limits(self) -> dict[str, float]:
         return {
-            "clients": self._max_clients,
+            "clients": self._slots.most,
             "topics": protocol.MAX_TOPICS,
             "symbols": protocol.MAX_ROWS,
             "series": protocol.MAX_SERIES,
-            "clients_of_an_address": self._addresses.clients,
-            "series_of_an_address": self._addresses.series,
+            "clients_of_an_address": self._slots.most_of_address,
+            "series_of_an_address": self._series.most_of_address,
             "frame_bytes": protocol.MAX_FRAME_BYTES,
             "messages_per_second": protocol.MESSAGES_PER_S,
             "stuck_seconds": self._stuck_s,
@@ -126,12 +79,9 @@ class Broadcaster:
     def join(self, sink: Sink, account: ClientAccount = UNLIMITED) -> Subscriber:
         """Adds a client and sends `hello`. `account` pays for its commands. Raises
         TooManyClients."""
-        if self._is_closing or len(self._subscribers) >= self._max_clients:
-            raise TooManyClients(f"the stream's limit of {self._max_clients} clients is reached")
-        if not self._addresses.allows_client(account.address):
-            limit = self._addresses.clients
-            raise TooManyClients(f"the stream's limit of {limit} clients per address is reached")
-        self._addresses.add_client(account.address)
+        if self._is_closing:
+            raise TooManyClients("the gateway is stopping")
+        self._slots.acquire(account.address)
         subscriber = Subscriber(sink, self._clock, self._counters, account)
         self._subscribers[subscriber] = None
         greeting = {"heartbeat_seconds": HEARTBEAT_S, "channels": protocol.CHANNELS}
@@ -141,7 +91,7 @@ class Broadcaster:
     def leave(self, subscriber: Subscriber) -> None:
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
-            self._addresses.remove_client(subscriber.account.address)
+            self._slots.release(subscriber.account.address)
         for topic in list(subscriber.topics):
             self._unfollow(subscriber, topic)
 
@@ -218,8 +168,8 @@ class Broadcaster:
             limit = f"a client follows at most {protocol.MAX_TOPICS} topics"
         elif new and len(series) + len(new) > protocol.MAX_SERIES:
             limit = f"all clients together follow at most {protocol.MAX_SERIES} series"
-        elif not self._addresses.allows_series(address, wanted_series):
-            limit = f"one address follows at most {self._addresses.series} series"
+        elif not self._series.allows(address, wanted_series):
+            limit = f"one address follows at most {self._series.most_of_address} series"
         else:
             return
         raise CommandError("too_many_topics", limit)
@@ -251,14 +201,14 @@ class Broadcaster:
             feed = self._feeds[key] = Feed(channel, self._clock)
         topic = feed.topic(coins)
         if _is_series(key) and topic not in subscriber.topics:
-            self._addresses.follow(subscriber.account.address, key)
+            self._series.follow(subscriber.account.address, key)
         feed.subscribe(subscriber, topic)
         return topic
 
     def _unfollow(self, subscriber: Subscriber, topic: Topic) -> None:
         key = topic.channel.key
         if _is_series(key):
-            self._addresses.unfollow(subscriber.account.address, key)
+            self._series.unfollow(subscriber.account.address, key)
         subscriber.remove_topic(topic)
         feed = self._feeds[key]
         feed.unsubscribe(subscriber, topic)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
@@ -14,19 +14,19 @@ from api.edge.access_control import GatewayKeys
 from api.edge.client_limits import account_of
 from api.edge.problems import problem
 from api.server.ws_transport import (
-    SERVER_SEND,
     abort,
     abort_later,
     begin_endless_response,
     limit_kernel_buffer,
-    websocket_protocol,
 )
 from api.stream import protocol
-from api.stream.broadcaster import Broadcaster, TooManyClients
+from api.stream.address_limits import TooManyClients
+from api.stream.broadcaster import Broadcaster
 from api.stream.commands import CommandError, Subscribe, auth_key, parse_command
 from api.stream.feed import Subscriber
 from api.stream.protocol import error
-from api.stream.sinks import QueueSink, Sink, TransportSink
+from api.stream.sinks import QueueSink
+from api.stream.websocket_sink import open_sink
 from backend.clock import Clock
 from backend.errors import ClientLimitReached, InvalidParameter, UnknownParameter
 
@@ -81,7 +81,7 @@ class WebSocketSession:
         return False
 
     async def _serve(self) -> None:
-        async with self._open_sink() as sink:
+        async with open_sink(self._websocket, self._broadcaster.times.drain_s) as sink:
             try:
                 account = account_of(self._websocket.scope)
                 subscriber = self._broadcaster.join(sink, account)
@@ -102,34 +102,6 @@ class WebSocketSession:
                 self._broadcaster.leave(subscriber)
                 # A client that sent its close frame may still not read what is buffered.
                 abort_later(self._websocket.scope)
-
-    @asynccontextmanager
-    async def _open_sink(self) -> AsyncIterator[Sink]:
-        """The transport behind uvicorn; else a queue and a task that empties it."""
-        is_direct = self._websocket.app.state.ws_direct
-        if is_direct and (server := websocket_protocol(self._websocket.scope)):
-            yield TransportSink(server)
-            return
-        sink = QueueSink(self._broadcaster.times.drain_s)
-        writer = asyncio.create_task(self._drain(sink), name="stream queue")
-        try:
-            yield sink
-        finally:
-            sink.close(1000, "")
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-
-    async def _drain(self, sink: QueueSink) -> None:
-        websocket = self._websocket
-        send: Send = websocket.scope.get(SERVER_SEND, websocket.send)
-
-        async def write() -> None:
-            async for frame in sink.frames():
-                await send(frame.message)
-            await websocket.close(sink.code, sink.reason)
-
-        if not await sink.drain(write()):
-            abort(websocket.scope)
 
     async def _handle(self, subscriber: Subscriber, text: str | None) -> None:
         if text is not None and len(text) > protocol.MAX_FRAME_BYTES:

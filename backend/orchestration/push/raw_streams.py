@@ -4,11 +4,12 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from backend.clock import Clock
-from backend.errors import ConnectionBroken, MalformedResponse, ProviderError
+from backend.errors import ConnectionBroken, MalformedResponse, ProviderError, ProviderTimeout
 from backend.events import EventSink, RawStreamsChanged
 from backend.models.raw_streams import RawFrame
 from backend.models.ticks import TickState
@@ -19,7 +20,6 @@ from backend.orchestration.push.reconnects import Reconnects, ShutdownNotice
 from backend.orchestration.push.tick_stream import MAX_MALFORMED, Connect
 from backend.providers.adapter import RawFeed
 from backend.providers.client import parsed
-from backend.providers.json_body import plain_json
 from backend.providers.push_client import PushConnection
 
 log = logging.getLogger("gateway")
@@ -53,8 +53,9 @@ class RawStreams:
         self.provider = provider
         self.most_streams = feed.most_streams
         self.is_stream = feed.is_stream
-        #: When the venue sent the last message (monotonic seconds).
-        self.heard_at = float("-inf")
+        #: When the venue was last known to be connected (monotonic seconds): at its last message,
+        #: and at the end of a connection that was not silent.
+        self.reached_at = float("-inf")
         self._feed = feed
         self._connect = connect
         self._clock = clock
@@ -145,7 +146,7 @@ class RawStreams:
                 raise
             return None
         self._malformed = 0
-        self.heard_at = self._clock.monotonic()
+        self.reached_at = self._clock.monotonic()
         subscriptions.note_message()
         if self.state != "live":
             self._state.enter("live")
@@ -168,7 +169,9 @@ class RawStreams:
             self._reconnects.note_idle()
             self._state.enter("off")
             return
-        was_live = subscriptions is not None and self.heard_at >= self._opened_at
+        was_live = subscriptions is not None and self.reached_at >= self._opened_at
+        if was_live and not isinstance(error, ProviderTimeout):
+            self.reached_at = self._clock.monotonic()
         self._reconnects.note_failure(error, self._opened_at if was_live else None)
         self._state.enter("down", error.reason, self._reconnects.retry_at)
 
@@ -183,9 +186,9 @@ class RawStreams:
         self._emit(RawStreamsChanged(self._clock.now(), self.provider, reason, retry_at))
 
 
-def _json(text: bytes) -> object:
+def _json(text: bytes) -> Any:
     """Strict, since clients get these bytes. Raises MalformedResponse."""
     try:
-        return plain_json(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         raise MalformedResponse("the message is not JSON") from None

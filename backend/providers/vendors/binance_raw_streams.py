@@ -33,9 +33,11 @@ _KINDS = (
 #: `!ticker@arr` is retired, but stays a name that clients ask for.
 _ALL_MARKETS = rf"!(?:miniTicker|ticker|ticker_(?:{_WINDOW}))@arr"
 _STREAM = re.compile(rf"{_SYMBOL}@(?:{'|'.join(_KINDS)})|{_ALL_MARKETS}")
-#: A frame of a combined connection. Its bytes between the members are what the vendor sent.
+_SPACE = rb"[ \t\r\n]*"
+_NAME, _DATA = rb'("(?:[^"\\]|\\.){1,400}")', rb"(.*[^ \t\r\n])"
+#: A frame of a combined connection: the stream's name, and the bytes of its data.
 _ENVELOPE = re.compile(
-    rb'\s*\{\s*"stream"\s*:\s*("(?:[^"\\]|\\.){1,400}")\s*,\s*"data"\s*:\s*(.*\S)\s*\}\s*',
+    _SPACE.join((b"", rb"\{", b'"stream"', b":", _NAME, b",", b'"data"', b":", _DATA, rb"\}", b"")),
     re.DOTALL,
 )
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from api.stream.broadcaster import AddressLimits
+from api.stream.address_limits import AddressLimits
 from tests.api.stream.client import until
 from tests.api.stream.conftest import ServeStream
 
@@ -108,13 +108,13 @@ async def test_one_address_cannot_take_all_connections(serve_stream: ServeStream
             assert closed.value.rcvd.code == 1013
         async with served.reader(local_addr=("127.0.0.2", 0)) as other:
             assert (await other.any())["op"] == "hello"
-    assert served.broadcaster._addresses._clients == {}
+    assert served.broadcaster._slots._clients == {}
 
 
 async def test_one_address_cannot_take_all_series(serve_stream: ServeStream) -> None:
-    limits = AddressLimits(10, 4, 0.5)
+    limits = AddressLimits(4, 0.5)
     async with serve_stream() as served, served.reader() as one, served.reader() as two:
-        served.broadcaster._addresses = limits  # two of four series for one address
+        served.broadcaster._series = limits  # two of four series for one address
         for reader, interval in ((one, "1h"), (two, "4h"), (two, "1h")):
             await reader.say(op="subscribe", channel="ohlc", symbols=["BTC"], interval=interval)
             await reader.next(op="subscribed", interval=interval)

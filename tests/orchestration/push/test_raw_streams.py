@@ -150,7 +150,9 @@ async def test_the_connection_is_closed_some_seconds_after_the_last_reader(bench
     await asyncio.sleep(10)
     bench.streams.unsubscribe(TRADE)
     left_at = now()
-    await asyncio.sleep(IDLE_CLOSE_S + 1)
+    await asyncio.sleep(IDLE_CLOSE_S + 0.03)
+    bench.line.say(enveloped(TRADE))  # messages do not keep it open
+    await asyncio.sleep(1)
     assert bench.line.closed_at == pytest.approx(left_at + IDLE_CLOSE_S, abs=0.2)
     assert bench.streams.state == "off"
     assert bench.events == []
@@ -326,7 +328,7 @@ async def test_a_quiet_venue_is_asked_whether_it_is_there(bench: Bench) -> None:
     methods = [command["method"] for command in bench.commands[1:]]
     assert methods == ["LIST_SUBSCRIPTIONS"] * len(methods)
     assert len(methods) == pytest.approx(600 / QUIET_S, abs=2)
-    assert now() - bench.streams.heard_at <= QUIET_S + 1
+    assert now() - bench.streams.reached_at <= QUIET_S + 1
 
 
 async def test_a_venue_that_does_not_reply_is_left(bench: Bench) -> None:

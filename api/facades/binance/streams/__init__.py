@@ -1,0 +1,1 @@
+"""Binance's market-data streams by WebSocket, passed on over one connection to Binance."""

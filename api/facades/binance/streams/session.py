@@ -1,0 +1,144 @@
+"""One client of Binance's streams, from the handshake to the end of the connection."""
+
+from contextlib import suppress
+
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from api.cache.formats import JSON
+from api.edge.client_limits import account_of
+from api.encoding import to_json
+from api.facades.binance.streams.commands import (
+    RATE_LIMITED,
+    Command,
+    InvalidCommand,
+    error_of,
+    parse_command,
+    result_of,
+)
+from api.facades.binance.streams.hub import Client, StreamHub
+from api.server.bounded_websocket import TokenBucket
+from api.server.ws_transport import abort_later, limit_kernel_buffer
+from api.stream.address_limits import TooManyClients
+from api.stream.protocol import MAX_FRAME_BYTES, MESSAGE_TOO_BIG, POLICY_VIOLATION
+from api.stream.websocket_sink import open_sink
+from backend.clock import Clock
+from backend.errors import ClientLimitReached
+
+#: Messages of one client at once, and a second in the long run; Binance allows 5 a second.
+BURST_MESSAGES, MESSAGES_PER_S = 20, 5
+#: The units of time of the frames: it is that of the one connection to Binance.
+TIME_UNITS = ("", "MILLISECOND", "millisecond")
+
+
+class StreamSession:
+    """Its messages are executed one after the other."""
+
+    def __init__(self, websocket: WebSocket, names: str, *, is_combined: bool) -> None:
+        """`names` are the streams of the URL, with slashes between them."""
+        self._websocket = websocket
+        # In a query a plus is a space; no stream has one in its name.
+        self._names = [name for name in names.replace(" ", "+").split("/") if name]
+        self._is_combined = is_combined
+        self._account = account_of(websocket.scope)
+        self._clock: Clock = websocket.app.state.gateway.clock
+        self._messages = TokenBucket(BURST_MESSAGES, MESSAGES_PER_S, self._clock.monotonic())
+
+    async def run(self) -> None:
+        hub: StreamHub | None = self._websocket.app.state.raw_streams
+        if hub is None:
+            detail = "Binance's streams are off: BINANCE_ENABLED, BINANCE_STREAM_URL"
+            await self._refuse(503, -1001, detail)
+        elif self._websocket.query_params.get("timeUnit", "") not in TIME_UNITS:
+            detail = "timeUnit is MILLISECOND: all clients share one connection to Binance"
+            await self._refuse(400, -1100, detail)
+        else:
+            await self._serve(hub)
+
+    async def _serve(self, hub: StreamHub) -> None:
+        try:
+            hub.acquire_slot(self._account)
+        except TooManyClients as full:
+            await self._refuse(429, -1003, str(full))
+            return
+        try:
+            with suppress(WebSocketDisconnect):  # the client may leave at any moment
+                await self._websocket.accept()
+                await self._converse(hub)
+        finally:
+            hub.release_slot(self._account)
+
+    async def _converse(self, hub: StreamHub) -> None:
+        state = self._websocket.app.state
+        limit_kernel_buffer(self._websocket.scope, state.broadcaster.limits["stuck_seconds"])
+        async with open_sink(self._websocket, state.stream_times.drain_s) as sink:
+            client = hub.join(sink, self._account, is_combined=self._is_combined)
+            try:
+                self._subscribe_to_names(hub, client)
+                while (message := await self._websocket.receive())["type"] == "websocket.receive":
+                    self._handle(hub, client, message.get("text"))
+            finally:
+                hub.leave(client)
+                # A client that sent its close frame may still not read what is buffered.
+                abort_later(self._websocket.scope)
+
+    def _subscribe_to_names(self, hub: StreamHub, client: Client) -> None:
+        """Each stream of the URL that can be had; an error for each other one."""
+        for name in dict.fromkeys(self._names):
+            try:
+                hub.subscribe(client, [name])
+            except InvalidCommand as invalid:
+                client.send(error_of(invalid))
+
+    def _handle(self, hub: StreamHub, client: Client, text: str | None) -> None:
+        if text is not None and len(text) > MAX_FRAME_BYTES:
+            reason = f"a message has at most {MAX_FRAME_BYTES} bytes"
+            client.sink.close(MESSAGE_TOO_BIG, reason)
+        elif not self._messages.take(1, self._clock.monotonic()):
+            client.sink.close(POLICY_VIOLATION, f"at most {MESSAGES_PER_S} messages a second")
+        else:
+            try:
+                command = parse_command(text)
+                self._charge(command)
+                client.send(result_of(command, _execute(hub, client, command)))
+            except InvalidCommand as invalid:
+                client.send(error_of(invalid))
+
+    def _charge(self, command: Command) -> None:
+        try:
+            self._account.charge(1)
+        except ClientLimitReached as refusal:
+            raise InvalidCommand(
+                RATE_LIMITED, f"Too many requests; {refusal}", command.id
+            ) from None
+
+    async def _refuse(self, status: int, code: int, detail: str) -> None:
+        """Answers the handshake by HTTP in the dialect, where the server can."""
+        websocket = self._websocket
+        if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+            await websocket.close()  # 403
+            return
+        wait = {"Retry-After": "60"} if status in (429, 503) else {}
+        document = to_json({"code": code, "msg": detail})
+        response = Response(document, status, wait, media_type=JSON)
+        await websocket.send_denial_response(response)
+
+
+def _execute(hub: StreamHub, client: Client, command: Command) -> object:
+    """The result. Raises InvalidCommand."""
+    match command.method:
+        case "SUBSCRIBE":
+            try:
+                hub.subscribe(client, command.streams)
+            except InvalidCommand as invalid:
+                invalid.id = command.id
+                raise
+        case "UNSUBSCRIBE":
+            hub.unsubscribe(client, command.streams)
+        case "LIST_SUBSCRIPTIONS":
+            return list(client.streams)
+        case "SET_PROPERTY":
+            client.is_combined = command.is_combined
+        case "GET_PROPERTY":
+            return client.is_combined
+    return None
