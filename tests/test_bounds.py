@@ -58,6 +58,7 @@ FIXED = {
     "RatesMonitor._last": "currencies of the list",
     "RatesMonitor._pending": "currencies of the list",
     "SmoothRotation._credit": "providers",
+    "StreamHub._tasks": "its two tasks",
     "Supervisor._slots": "workers of the settings",
     "Sources._stores": "categories",
     "Sources.cached": "categories",
@@ -95,6 +96,8 @@ ONE_FOR_EACH = {
     "SlidingWindow._log": "call that the window's limit allows",
     "RawStreams._readers": "stream that clients read (`most_streams`)",
     "SqliteStorage._block_writes": "block of a provider",
+    "StreamHub._readers": "stream that clients read (`most_streams`)",
+    "StreamSession._names": "name in the URL of a client (`MAX_URL_BYTES`)",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
     "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
 }
@@ -153,6 +156,14 @@ SHOWN = {
     "Broadcaster._subscribers": (
         "api/stream/test_access.py",
         "test_one_address_cannot_take_all_connections",
+    ),
+    "Client.streams": (
+        "api/facades/binance/streams/test_access.py",
+        "test_the_streams_of_a_client_and_of_an_address_are_bounded",
+    ),
+    "StreamHub._clients": (
+        "api/facades/binance/streams/test_access.py",
+        "test_the_places_of_clients_are_shared_with_the_other_stream",
     ),
     "ClientLimits._logs": (
         "api/test_client_limits.py",

@@ -83,12 +83,15 @@ class StreamSession:
                 abort_later(self._websocket.scope)
 
     def _subscribe_to_names(self, hub: StreamHub, client: Client) -> None:
-        """Each stream of the URL that can be had; an error for each other one."""
+        """Each stream of the URL that can be had, and an error for the first of the others."""
+        first: InvalidCommand | None = None
         for name in dict.fromkeys(self._names):
             try:
                 hub.subscribe(client, [name])
             except InvalidCommand as invalid:
-                client.send(error_of(invalid))
+                first = first or invalid
+        if first is not None:
+            client.send(error_of(first))
 
     def _handle(self, hub: StreamHub, client: Client, text: str | None) -> None:
         if text is not None and len(text) > MAX_FRAME_BYTES:

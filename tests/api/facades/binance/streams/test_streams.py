@@ -139,7 +139,7 @@ async def test_names_in_a_query_may_have_a_plus(served: Served, push: PushWorld)
 async def test_a_wrong_name_in_the_address_is_an_error_and_the_others_are_read(
     served: Served, push: PushWorld
 ) -> None:
-    async with client(served, f"/binance/ws/BTCUSDT@trade/{TRADE}") as one:
+    async with client(served, f"/binance/ws/BTCUSDT@trade/{TRADE}/more") as one:
         refused = json.loads(await one.text())
         assert (refused["code"], refused["id"]) == (2, None)
         assert refused["msg"].startswith("Invalid request: BTCUSDT@trade is not a stream")
