@@ -1,6 +1,6 @@
 """How the answers of a vendor are sent: its own bytes and status, and our headers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -61,22 +61,23 @@ async def respond_with_vendor(
         refused = {**headers, **provenance_headers(answer), "Cache-Control": "no-store"}
         return Response(told.body, told.status, refused, media_type=JSON)
     account_of(request.scope).charge(len(told.body) // BYTES_PER_UNIT)
-    return await respond_with_body(request, answer, ("pass through", query), told.body, headers)
+    selection = ("pass through", query)
+    return await respond_with_body(request, answer, selection, lambda: told.body, headers)
 
 
 async def respond_with_body(
     request: Request,
     answer: Answer[Any],
     selection: tuple[Any, ...],
-    body: bytes,
+    body: Callable[[], bytes],
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
-    """`body` is JSON made of `answer`; `selection` names it among all that are made of it."""
+    """`body` makes JSON of `answer`, once a refresh; `selection` names it among all such bodies."""
     return await responder_of(request).respond(
         request,
         answer,
         selection,
-        lambda: Page(body, 1),
+        lambda: Page(body(), 1),
         lambda _answer, page: (page.rows, JSON),
         headers={**headers, **source_headers(answer)},
     )

@@ -29,7 +29,19 @@ Refine = Callable[[PassThroughQuery, Parameters], PassThroughQuery]
 Endpoint = Callable[[Request, "VendorPath"], Any]
 
 
-def _unchanged(query: PassThroughQuery, _parameters: Parameters) -> PassThroughQuery:
+class MissingParameter(InvalidParameter):
+    """A parameter that the vendor requires was not sent, or was empty."""
+
+    def __init__(self, parameter: str) -> None:
+        super().__init__(parameter, "is required")
+
+
+class RepeatedParameter(InvalidParameter):
+    def __init__(self, parameter: str) -> None:
+        super().__init__(parameter, "may be given once")
+
+
+def unchanged(query: PassThroughQuery, _parameters: Parameters) -> PassThroughQuery:
     return query
 
 
@@ -62,6 +74,7 @@ class Parameter:
     spelling: Spelling
     description: str
     example: str
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,7 @@ class VendorPath:
     max_stale_s: float
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     weight: int = 1
-    refine: Refine = _unchanged
+    refine: Refine = unchanged
 
     def query(self, vendor: str, request: Request) -> PassThroughQuery:
         """The question of a request. Raises InvalidParameter, NotInDialect."""
@@ -114,24 +127,30 @@ def segment(text: str) -> str:
 
 
 def read_parameters(query: QueryParams, known: Mapping[str, Parameter]) -> Parameters:
-    """The values of the known parameters; an empty one counts as not sent.
+    """The values of the known parameters; one that is spelt as nothing counts as not sent.
 
-    Raises InvalidParameter for one that is repeated, too long, or malformed.
+    Raises InvalidParameter for one that is missing, repeated, too long, or malformed.
     """
     found: Parameters = {}
     for name, parameter in known.items():
         values = query.getlist(name)
         if len(values) > 1:
-            raise InvalidParameter(name, "may be given once")
-        if not values or not values[0].strip():
-            continue
-        if len(values[0]) > LONGEST_VALUE or not values[0].isprintable():
-            raise InvalidParameter(name, f"has at most {LONGEST_VALUE} printable characters")
-        try:
-            found[name] = parameter.spelling(values[0])
-        except ValueError as error:
-            raise InvalidParameter(name, str(error)) from None
+            raise RepeatedParameter(name)
+        spelt = _spelt(name, parameter, values[0]) if values and values[0].strip() else ""
+        if spelt:
+            found[name] = spelt
+        elif parameter.is_required:
+            raise MissingParameter(name)
     return found
+
+
+def _spelt(name: str, parameter: Parameter, value: str) -> str:
+    if len(value) > LONGEST_VALUE or not value.isprintable():
+        raise InvalidParameter(name, f"has at most {LONGEST_VALUE} printable characters")
+    try:
+        return parameter.spelling(value)
+    except ValueError as error:
+        raise InvalidParameter(name, str(error)) from None
 
 
 def add_paths(
@@ -170,7 +189,7 @@ def _described(path: VendorPath, name: str, parameter: Parameter) -> dict[str, A
     return {
         "name": name,
         "in": "path" if is_segment else "query",
-        "required": is_segment,
+        "required": is_segment or parameter.is_required,
         "description": parameter.description,
         "schema": {"type": "string", "examples": [parameter.example]},
     }
