@@ -11,17 +11,26 @@ from api.encoding import to_json
 from api.facades.pass_through import status_of
 from api.routes.schemas import FACADE_TAG
 from backend.clock import SystemClock
+from backend.errors import InvalidParameter
 
 KEY_PLACES = KeyPlaces(
     headers=("x-cg-demo-api-key", "x-cg-pro-api-key"),
     parameters=("x_cg_demo_api_key", "x_cg_pro_api_key"),
 )
-#: CoinGecko's code for a missing key.
-NO_KEY = 10_002
+#: CoinGecko's codes for a missing key, and for what a plan does not include.
+NO_KEY, PAID_PLAN = 10_002, 10_005
 #: Clients look for these words, and wait.
 RATE_LIMITED = "You've exceeded the Rate Limit."
 #: The wait in seconds where none is known; clients back off only with one.
 USUAL_WAIT_S = 5
+
+
+class Missing(InvalidParameter):
+    """A required parameter was not sent; in CoinGecko's words."""
+
+    def __init__(self, parameter: str) -> None:
+        super().__init__(parameter, "is required")
+        self.args = (f"Missing parameter {parameter}",)
 
 
 def render_error(details: ProblemDetails) -> Response:
@@ -39,6 +48,16 @@ def render_error(details: ProblemDetails) -> Response:
         code = NO_KEY
     elif http_status == 429:
         text = f"{RATE_LIMITED} {text}"
+    return _status(code, text, http_status, headers)
+
+
+def paid_plans_only() -> Response:
+    """As CoinGecko answers a free plan: the operator's account is not for its clients."""
+    text = "This request is limited to PRO API subscribers."
+    return _status(PAID_PLAN, text, 401, {"Cache-Control": "no-store"})
+
+
+def _status(code: int, text: str, http_status: int, headers: dict[str, str]) -> Response:
     status = {
         "timestamp": SystemClock().now().isoformat(timespec="milliseconds"),
         "error_code": code,
