@@ -1,7 +1,7 @@
 """The state of the gateway: providers, categories, choices and caches. Makes no upstream call."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,8 @@ from backend.models.status import (
     Health,
     LeaderStatus,
     ProviderChosen,
+    ProviderStatus,
+    Quota,
     Spread,
     WebSocketStatus,
 )
@@ -122,6 +124,15 @@ class StatusService:
             spread=self.spread(),
             cluster=cluster_status(self.cluster.state()),
         )
+
+    def quota(self, provider: str, window: str) -> Quota | None:
+        """The usage of a rate-limit window (`minute`); None for a provider that is off. A follower
+        has the leader's, which is up to 2 s old."""
+        leader = self.exchange.newest
+        known: Iterable[Provider | ProviderStatus]
+        known = leader.providers if leader else self.manager.providers
+        quotas = next((one.quotas for one in known if one.name == provider), ())
+        return next((quota for quota in quotas if quota.window == window), None)
 
     def explain(self, category: str) -> Explanation:
         """Raises InvalidParameter if the category is unknown. A follower has the leader's answer,

@@ -41,6 +41,8 @@ EXPOSED = (
     "RateLimit-Policy",
     "Retry-After",
     "X-Cache",
+    "X-MBX-USED-WEIGHT",
+    "X-MBX-USED-WEIGHT-1M",
     "X-Request-Id",
     "X-Source",
     "X-Stale-Reason",

@@ -16,7 +16,14 @@ from backend.errors import (
 )
 from backend.events import CallRetried, EventSink, ProviderCalled, ProviderStateChanged
 from backend.models.answer import Answer, Attempt, Query, T
-from backend.models.status import OFF, LatencyStatus, ProviderState, ProviderStatus, Refusal
+from backend.models.status import (
+    OFF,
+    LatencyStatus,
+    ProviderState,
+    ProviderStatus,
+    Quota,
+    Refusal,
+)
 from backend.orchestration.calls.endpoint import Endpoint
 from backend.orchestration.calls.executor import Executor, PlannedCalls
 from backend.orchestration.health.call_stats import CallStats, FlapDetector
@@ -139,6 +146,11 @@ class Provider:
     def usual_s(self) -> float:
         """The 90th percentile of its answer times, in seconds; a guess before the first answer."""
         return self._stats.usual_s
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """The windows of the plan in use; none of a provider that is off."""
+        return self._executor.endpoint().guard.quotas() if self.is_configured else ()
 
     def offer(self, query: Query[Any], *, is_early_probe: bool = False) -> Offer | Refusal:
         """The calls that would answer `query` now, or why it cannot be asked. Makes no call."""

@@ -52,9 +52,11 @@ def weight(request: Request) -> int:
     return WEIGHTS.get(path, 2)
 
 
-def binance(facts: Facts, _name: str, request: Request) -> Reply:
+def binance(facts: Facts, name: str, request: Request) -> Reply:
+    """The first host is for market data only, and has fewer paths."""
     path, query = request.path.removeprefix(PREFIX), request.query
-    if not request.path.startswith(PREFIX):
+    is_lacking = path == "ticker/tradingDay" and name == "binance"
+    if not request.path.startswith(PREFIX) or is_lacking:
         return Reply(404, b"<html>Not Found</html>", content_type="text/html")
     try:
         return _answered(facts.now_ms, path, query)
