@@ -38,6 +38,8 @@ DAY_S = 86_400.0
 #: The TTL of closed candles, which never change, in seconds: a day bounds the effect of a wrong
 #: one.
 CLOSED_CANDLES_TTL_S = DAY_S
+#: Longest TTL of a vendor's refusal of a question, in seconds.
+REFUSAL_TTL_S = 300.0
 #: Bytes that a cached vendor's answer costs besides its body.
 PASS_THROUGH_BYTES = 2_048
 #: The shortest TTL of an index that announces its next update, in seconds.
@@ -164,6 +166,16 @@ RATES = Category(
     fixed=Freshness(ttl_s=600.0, max_stale_s=6 * 3_600.0),
 )
 
+
+def pass_through_freshness(
+    _default: Freshness, query: PassThroughQuery, answer: Answer[VendorAnswer]
+) -> Freshness:
+    """That of the query. A refusal is short-lived: a symbol that is unknown may be listed soon."""
+    if answer.data.status == 200:
+        return Freshness(query.ttl_s, query.max_stale_s)
+    return Freshness(min(query.ttl_s, REFUSAL_TTL_S), 0.0)
+
+
 #: Vendors' own answers, for programs that speak the vendor's protocol. Each query has its own
 #: freshness.
 PASS_THROUGH = Category(
@@ -176,7 +188,7 @@ PASS_THROUGH = Category(
         interval_s=60.0,
         is_kept=lambda query: query.outlives_restart,
     ),
-    lambda _default, query, _answer: Freshness(query.ttl_s, query.max_stale_s),
+    pass_through_freshness,
     capacity=64 * 1024 * 1024,  # bytes
     size=lambda answer: len(answer.data.body) + PASS_THROUGH_BYTES,
     fixed=Freshness(ttl_s=60.0, max_stale_s=900.0),
