@@ -53,10 +53,8 @@ def weight(request: Request) -> int:
 
 
 def binance(facts: Facts, name: str, request: Request) -> Reply:
-    """The first host is for market data only, and has fewer paths."""
     path, query = request.path.removeprefix(PREFIX), request.query
-    is_lacking = path == "ticker/tradingDay" and name == "binance"
-    if not request.path.startswith(PREFIX) or is_lacking:
+    if not request.path.startswith(PREFIX) or request.path in facts.lacking[name]:
         return Reply(404, b"<html>Not Found</html>", content_type="text/html")
     try:
         return _answered(facts.now_ms, path, query)

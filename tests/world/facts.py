@@ -27,6 +27,8 @@ class Facts:
         #: Where a redirect leads to.
         self.elsewhere = "http://192.0.2.1/elsewhere"
         self.not_modified: Counter[str] = Counter()
+        #: Paths that a host does not have, by its provider.
+        self.lacking: defaultdict[str, set[str]] = defaultdict(set)
         #: By how many blocks a node is behind.
         self.lags: Counter[str] = Counter()
 

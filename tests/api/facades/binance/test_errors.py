@@ -248,7 +248,9 @@ async def test_a_used_up_part_of_the_limit_is_a_limit_with_its_wait(
 async def test_a_silent_vendor_is_an_error_in_time(world: World, serve: Serve) -> None:
     world.faults["binance"] = "silence"
     client = await serve(REQUEST_DEADLINE="0.5")
-    assert (await refused(client, "ticker/price", **PAIR))[:2] == (503, -1001)
+    status, code, _ = await refused(client, "ticker/price", **PAIR)
+    # The error of all providers comes 25 ms before the deadline, on a machine that is not busy.
+    assert (status, code) in {(503, -1001), (504, -1007)}
 
 
 async def test_the_limit_of_a_client_is_told_in_its_dialect(serve: Serve) -> None:

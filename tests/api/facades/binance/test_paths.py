@@ -8,7 +8,7 @@ import pytest
 
 from api.facades.binance.paths import KLINES, PATHS
 from tests.api.conftest import Serve
-from tests.api.facades.binance.asking import answered, ask, asked, sent
+from tests.api.facades.binance.asking import answered, ask, asked, error_in, sent
 from tests.world.server import World
 
 PAIR = {"symbol": "BTCUSDT"}
@@ -83,6 +83,8 @@ def test_every_path_is_asked_here() -> None:
 
 
 async def test_the_trading_day_is_asked_of_the_host_that_has_it(world: World, serve: Serve) -> None:
+    """The first host is for market data only."""
+    world.lacking["binance"] = {"/api/v3/ticker/tradingDay"}
     client = await serve(BINANCE_BASE_URL=f"{world.url('binance')},{world.url('binance_second')}")
     for _ in range(2):
         row = await answered(client, "ticker/tradingDay", symbol="BTCUSDT", timeZone="0")
@@ -93,6 +95,13 @@ async def test_the_trading_day_is_asked_of_the_host_that_has_it(world: World, se
     status = (await client.get("/api/status")).json()
     (provider,) = [one for one in status["providers"] if one["name"] == "binance"]
     assert (provider["status"], provider["failures"]) == ("active", 0)
+
+
+async def test_a_path_that_no_host_has_is_an_error(world: World, client: httpx.AsyncClient) -> None:
+    world.lacking["binance"] = {"/api/v3/ticker/tradingDay"}
+    answer = await ask(client, "ticker/tradingDay", symbol="BTCUSDT")
+    assert error_in(answer)[:2] == (503, -1001)
+    assert (await ask(client, "avgPrice", symbol="BTCUSDT")).status_code == 200
 
 
 async def test_one_symbol_is_an_object_and_several_are_an_array(reader: httpx.AsyncClient) -> None:
