@@ -59,7 +59,7 @@ DATA = (market, ohlc, news, sentiment, gas, global_market)
 #: The routers of each facade, by its name in the setting.
 FACADES: Mapping[str, Sequence[APIRouter]] = {
     "coingecko": (coingecko.router,),
-    "binance": (binance.router, streams.router),
+    "binance": (streams.router, binance.router),  # the last one has every other path
     "mcp": (mcp.router,),
     "udf": (lookup.router, history.router, widgets.router),
 }
