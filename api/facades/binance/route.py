@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from api.cache.formats import JSON
 from api.encoding import to_json
 from api.facades.binance.dialect import UNAUTHORIZED, UNKNOWN, binance_router, error_response
+from api.facades.binance.documented import OWN, RESPONSES
 from api.facades.binance.klines import (
     PAGE,
     newest_limit,
@@ -33,14 +34,14 @@ NO_STORE = {"Cache-Control": "no-store"}
 PUBLIC_ONLY = "This gateway serves public market data only: no accounts, and no orders."
 
 
-@router.get(f"{ROOT}/ping", summary="Whether the gateway serves")
+@router.get(f"{ROOT}/ping", summary="Whether the gateway serves", responses=OWN)
 @router.get(f"{ROOT}/ping/", include_in_schema=False)
 async def ping() -> Response:
     """No call of the vendor."""
     return Response(b"{}", headers=NO_STORE, media_type=JSON)
 
 
-@router.get(f"{ROOT}/time", summary="The gateway's time, in epoch milliseconds")
+@router.get(f"{ROOT}/time", summary="The gateway's time, in epoch milliseconds", responses=OWN)
 @router.get(f"{ROOT}/time/", include_in_schema=False)
 async def server_time(request: Request) -> Response:
     """No call of the vendor."""
@@ -81,8 +82,8 @@ def _now_ms(request: Request) -> int:
     return int(gateway_of(request).clock.now().timestamp() * 1000)
 
 
-add_paths(router, KLINES, read_klines)
-add_paths(router, PATHS, read_path)
+add_paths(router, KLINES, read_klines, responses=RESPONSES)
+add_paths(router, PATHS, read_path, responses=RESPONSES)
 
 
 @router.api_route("/{path:path}", methods=METHODS, include_in_schema=False)

@@ -120,6 +120,29 @@ async def test_every_data_answer_has_the_headers_and_a_304(client: httpx.AsyncCl
         assert again.headers["x-mbx-used-weight-1m"] == headers["x-mbx-used-weight-1m"]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br", "gzip"),  # binance-sdk-spot, which cannot read the last one
+        ("br;q=1.0, gzip;q=0.1", "gzip"),
+        ("br, zstd", None),
+        ("*", "gzip"),
+        ("identity", None),
+        (None, None),
+    ],
+)
+async def test_only_the_vendors_own_coding_is_used(
+    reader: httpx.AsyncClient, accepted: str | None, coding: str | None
+) -> None:
+    request = reader.build_request("GET", f"{ROOT}/ticker/24hr")
+    del request.headers["Accept-Encoding"]
+    if accepted:
+        request.headers["Accept-Encoding"] = accepted
+    answer = await reader.send(request)
+    assert answer.headers.get("content-encoding") == coding
+    assert len(answer.json()) > 60
+
+
 async def test_a_page_of_another_origin_may_read_the_headers(reader: httpx.AsyncClient) -> None:
     answer = await ask(reader, "ping", {"Origin": "https://page.example"})
     exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
