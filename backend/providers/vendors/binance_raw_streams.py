@@ -30,8 +30,9 @@ _KINDS = (
     "referencePrice",
     r"depth(?:5|10|20)?(?:@(?:100|1000)ms)?",
 )
-#: `!ticker@arr` is retired, but stays a name that clients ask for.
-_ALL_MARKETS = rf"!(?:miniTicker|ticker|ticker_(?:{_WINDOW}))@arr"
+#: `!ticker@arr` is retired, but stays a name that clients ask for. python-binance and Binance's own
+#: page name the speed of the mini tickers, which is not documented.
+_ALL_MARKETS = rf"!(?:miniTicker@arr(?:@[13]000ms)?|ticker@arr|ticker_(?:{_WINDOW})@arr)"
 _STREAM = re.compile(rf"{_SYMBOL}@(?:{'|'.join(_KINDS)})|{_ALL_MARKETS}")
 _SPACE = rb"[ \t\r\n]*"
 _NAME, _DATA = rb'("(?:[^"\\]|\\.){1,400}")', rb"(.*[^ \t\r\n])"

@@ -23,14 +23,15 @@ btcusdt@kline_12h btcusdt@kline_1d@+08:00 1000catsusdt@miniTicker btcusdt@ticker
 btcusdt@ticker_4h btcusdt@ticker_1d btcusdt@bookTicker btcusdt@avgPrice btcusdt@referencePrice
 btcusdt@depth btcusdt@depth@100ms btcusdt@depth@1000ms btcusdt@depth5 btcusdt@depth10
 btcusdt@depth20@100ms 币安人生usdt@trade !miniTicker@arr !ticker@arr !ticker_1h@arr !ticker_4h@arr
-!ticker_1d@arr
+!ticker_1d@arr !miniTicker@arr@1000ms !miniTicker@arr@3000ms
 """.split()
 #: Accounts, streams of other products, wrong spellings, and ways out of the name.
 OTHERS = [
     *"""
 BTCUSDT@trade BtcUsdt@trade btcusdt@Trade btcusdt@kline_1H btcusdt@kline_2m btcusdt@kline_1m@+09:00
 btcusdt@depth7 btcusdt@depth5@10ms btcusdt@ticker_2h btcusdt@markPrice !bookTicker !userData@arr
-!miniticker@arr !MiniTicker@arr @trade btcusdt@ btcusdt trade !serverShutdown
+!miniticker@arr !miniTicker@arr@2000ms
+!ticker@arr@1000ms !MiniTicker@arr @trade btcusdt@ btcusdt trade !serverShutdown
 pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a65a1
 btcusdt@trade/ethusdt@trade ../ws@trade btcusdt@trade?x=1 btcusdt@trade"
 """.split(),
