@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus, urlsplit
 from pydantic import SecretStr
 from starlette.datastructures import Headers, QueryParams
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -219,16 +219,17 @@ class AccessControl:
             return b""
         return self.limits.admit(client_address(scope, self.trusted_proxies))
 
-    def check_websocket(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the handshake may go on. A public path may still ask for a key after it."""
+    def check_websocket(self, scope: Scope, headers: Headers) -> Response | None:
+        """What answers the handshake in place of the application; None where it may go on. A
+        public path may still ask for a key after it."""
         verdict = self.charge(scope)
         self._read_scheme(scope, headers)
         access = self.policies.access(route_path(scope))
-        return (
-            (verdict is None or verdict.passes)
-            and (access is not Access.KEY or self._has_key(scope, headers))
-            and self.origins.admits_websocket(headers)
-        )
+        refusal = self._refusal(scope, headers, access, verdict)
+        if refusal is None and not self.origins.admits_websocket(headers):
+            detail = "pages of this origin may not connect; CORS_ORIGINS names those that may"
+            return problem(HTTPConnection(scope), "forbidden_origin", detail)
+        return refusal
 
     def charge(self, scope: Scope) -> Verdict | None:
         """Counts one unit for the client; None where there are no limits. Routes charge further
@@ -246,7 +247,7 @@ class AccessControl:
     def _refusal(
         self, scope: Scope, headers: Headers, access: Access, verdict: Verdict | None
     ) -> Response | None:
-        request = Request(scope)
+        request = HTTPConnection(scope)
         if error := size_error(scope, headers):
             return problem(request, *error, headers={"Connection": "close"})
         if verdict is not None and not verdict.passes:

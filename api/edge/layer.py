@@ -19,12 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache, StoredResponse, plain_fields, target_of
 from api.edge.access_control import AccessControl
-from api.edge.path_policies import route_path
-from api.edge.problems import RENDERER, problem
+from api.edge.path_policies import RenderError, route_path
+from api.edge.problems import RENDERER, problem, problem_json
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
 from api.edge.response_headers import ResponseHeaders
 from api.server.hooks import Refusal
 
+#: The extension by which a server answers a handshake with a response of ours.
+DENIAL = "websocket.http.response"
 #: The close code of a WebSocket that is refused before its handshake (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
 log = logging.getLogger("gateway")
@@ -51,6 +53,15 @@ def request_id_for(sent: bytes) -> bytes:
     return _new_id()
 
 
+def _set_state(scope: Scope, headers: Headers, renderer: RenderError) -> bytes:
+    """Sets what errors are rendered with, and gives the request id."""
+    request_id = request_id_for(headers.get("x-request-id", "").encode("latin-1"))
+    state = scope.setdefault("state", {})
+    state["request_id"] = request_id.decode()
+    state[RENDERER] = renderer
+    return request_id
+
+
 class Exchange:
     """Reads a request's head, and wraps the server's `send` for the response.
 
@@ -61,12 +72,8 @@ class Exchange:
         self._edge = edge
         self._receive, self._send = receive, send
         self.request_headers = Headers(scope=scope)
-        self.request_id = request_id_for(
-            self.request_headers.get("x-request-id", "").encode("latin-1")
-        )
-        state = scope.setdefault("state", {})
-        state["request_id"] = self.request_id.decode()
-        state[RENDERER] = edge.access.policies.renderer(route_path(scope))
+        renderer = edge.access.policies.renderer(route_path(scope))
+        self.request_id = _set_state(scope, self.request_headers, renderer)
         self.is_head = scope["method"] == "HEAD"
         self.scope = {**scope, "method": "GET", "is_head": True} if self.is_head else scope
         #: The RateLimit header of the response; None without one.
@@ -126,12 +133,21 @@ class Edge:
             body = response.body if scope["method"] == "GET" else b""
             await send({"type": "http.response.body", "body": body})
         elif scope["type"] == "websocket":
-            if self.access.check_websocket(scope, Headers(scope=scope)):
-                await self.app(scope, receive, send)
-            else:
-                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            await self._open_websocket(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A dialect's clients are refused in its words, where the server can send them."""
+        headers, renderer = Headers(scope=scope), self.access.policies.renderer(route_path(scope))
+        _set_state(scope, headers, renderer)
+        refusal = self.access.check_websocket(scope, headers)
+        if refusal is None:
+            await self.app(scope, receive, send)
+        elif renderer is problem_json or DENIAL not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        else:
+            await refusal(scope, receive, send)
 
     # Cached responses
 

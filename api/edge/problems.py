@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from api.encoding import to_json
@@ -102,14 +102,15 @@ def problem_json(details: ProblemDetails) -> Response:
 
 
 def problem(
-    request: Request,
+    request: HTTPConnection,
     code: str,
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> Response:
-    """The response for an error, rendered as the router of the request's path declares."""
+    """The response for an error, rendered as the router of the request's path declares. `request`
+    may be the handshake of a WebSocket."""
     state = request.scope["state"]
     # Not by `request.url`, which raises for a query that is not UTF-8.
     path = quote(request.scope["path"], safe="/!$&'()*+,;=:@", errors="replace")

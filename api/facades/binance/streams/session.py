@@ -2,12 +2,11 @@
 
 from contextlib import suppress
 
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.cache.formats import JSON
 from api.edge.client_limits import account_of
-from api.encoding import to_json
+from api.edge.layer import DENIAL
+from api.edge.problems import problem
 from api.facades.binance.streams.commands import (
     RATE_LIMITED,
     Command,
@@ -48,10 +47,10 @@ class StreamSession:
         hub: StreamHub | None = self._websocket.app.state.raw_streams
         if hub is None:
             detail = "Binance's streams are off: BINANCE_ENABLED, BINANCE_STREAM_URL"
-            await self._refuse(503, -1001, detail)
+            await self._refuse("no_provider_configured", detail)
         elif self._websocket.query_params.get("timeUnit", "") not in TIME_UNITS:
             detail = "timeUnit is MILLISECOND: all clients share one connection to Binance"
-            await self._refuse(400, -1100, detail)
+            await self._refuse("invalid_parameter", detail)
         else:
             await self._serve(hub)
 
@@ -59,7 +58,7 @@ class StreamSession:
         try:
             hub.acquire_slot(self._account)
         except TooManyClients as full:
-            await self._refuse(429, -1003, str(full))
+            await self._refuse("too_many_clients", str(full))
             return
         try:
             with suppress(WebSocketDisconnect):  # the client may leave at any moment
@@ -115,16 +114,13 @@ class StreamSession:
                 RATE_LIMITED, f"Too many requests; {refusal}", command.id
             ) from None
 
-    async def _refuse(self, status: int, code: int, detail: str) -> None:
-        """Answers the handshake by HTTP in the dialect, where the server can."""
+    async def _refuse(self, code: str, detail: str) -> None:
+        """Answers the handshake in the dialect, where the server can."""
         websocket = self._websocket
-        if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+        if DENIAL in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(problem(websocket, code, detail))
+        else:
             await websocket.close()  # 403
-            return
-        wait = {"Retry-After": "60"} if status in (429, 503) else {}
-        document = to_json({"code": code, "msg": detail})
-        response = Response(document, status, wait, media_type=JSON)
-        await websocket.send_denial_response(response)
 
 
 def _execute(hub: StreamHub, client: Client, command: Command) -> object:

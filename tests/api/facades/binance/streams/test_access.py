@@ -71,7 +71,8 @@ async def test_gateway_keys_lock_the_streams(
                 async with client(served, path, additional_headers=headers) as one:
                     assert (await one.say("LIST_SUBSCRIPTIONS", *()))["id"] == 1
             else:
-                assert (await refusal(served, path, additional_headers=headers))[0] == 403
+                status, body = await refusal(served, path, additional_headers=headers)
+                assert (status, json.loads(body)["code"]) == (401, -1002)
 
 
 async def test_a_clients_key_goes_nowhere(
@@ -96,7 +97,16 @@ async def test_pages_of_other_origins_are_refused(serve_stream: ServeStream) -> 
     async with serve_stream(CORS_ORIGINS="https://page.example") as served:
         async with client(served, origin="https://page.example") as one:
             assert (await one.say("LIST_SUBSCRIPTIONS", *()))["result"] == []
-        assert (await refusal(served, origin="https://evil.example"))[0] == 403
+        status, body = await refusal(served, origin="https://evil.example")
+        assert (status, json.loads(body)["code"]) == (403, -1002)
+
+
+async def test_a_client_that_connects_too_often_is_refused(serve_stream: ServeStream) -> None:
+    async with serve_stream(CLIENT_RATE_LIMIT="1/hour") as served:
+        async with client(served):
+            pass
+        status, body = await refusal(served)
+        assert (status, json.loads(body)["code"]) == (429, -1003)
 
 
 async def test_the_places_of_clients_are_shared_with_the_other_stream(
@@ -105,7 +115,7 @@ async def test_the_places_of_clients_are_shared_with_the_other_stream(
     async with serve_stream(WS_MAX_CLIENTS="3", CLIENT_MAX_SHARE="1") as served:
         async with client(served), client(served), served.reader():
             status, body = await refusal(served)
-            assert (status, json.loads(body)["code"]) == (429, -1003)
+            assert (status, json.loads(body)["code"]) == (503, -1001)
         await until(lambda: served.broadcaster._slots._clients == {})
         async with client(served) as one:
             assert (await one.say("LIST_SUBSCRIPTIONS", *()))["result"] == []
@@ -117,7 +127,7 @@ async def test_one_address_cannot_take_all_places(serve_stream: ServeStream) -> 
         client(served),
         client(served),
     ):
-        assert (await refusal(served))[0] == 429
+        assert (await refusal(served))[0] == 503
         async with client(served, local_addr=("127.0.0.2", 0)) as other:
             assert (await other.say("LIST_SUBSCRIPTIONS", *()))["result"] == []
 
