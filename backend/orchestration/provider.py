@@ -176,7 +176,7 @@ class Provider:
             guard.headroom(),
             max(
                 guard.budget_wait_s(cost, priority),
-                self._share_wait_s(query, guard.interval_s(cost, priority)),
+                self._share_wait_s(query, planned),
             ),
             self._flaps.is_flapping,
             is_early_probe,
@@ -192,8 +192,7 @@ class Provider:
         planned = None if query in self._refused or not self.is_usable else self._plan(query)
         if planned is None:
             return None
-        interval_s = planned.endpoint.guard.interval_s(planned.cost, self._priority(query))
-        return self._share_s(query, interval_s)
+        return self._share_s(query, planned)
 
     def rank_for(self, query: Query[Any]) -> tuple[bool, int] | None:
         """As the rank of its offer for `query`; None where it can't answer it now."""
@@ -256,16 +255,19 @@ class Provider:
             self._unexpected.log(f"the plan of {self.name} for {query.subject}", error)
             return None
 
-    def _share_s(self, query: Query[Any], interval_s: float) -> float:
-        """Seconds between answers to `query` that leave the others their share of a budget, which
-        affords a call per `interval_s`."""
-        factor = self._demand_of(query).interval_factor(interval_s, query) if interval_s else 0.0
-        return interval_s * factor
+    def _share_s(self, query: Query[Any], planned: PlannedCalls[Any]) -> float:
+        """Seconds between answers to `query` that leave the others their share of a budget."""
+        guard = planned.endpoint.guard
+        interval_s = guard.interval_s(planned.cost, self._priority(query))
+        if not interval_s:
+            return 0.0
+        reserved = 0.0 if query.is_pass_through else guard.passed_part
+        return interval_s * self._demand_of(query).interval_factor(interval_s, query, reserved)
 
-    def _share_wait_s(self, query: Query[Any], interval_s: float) -> float:
+    def _share_wait_s(self, query: Query[Any], planned: PlannedCalls[Any]) -> float:
         """Seconds until `query` has its next share of the budget; 0 where it has."""
         asked_s_ago = self._demand_of(query).answered_s_ago(query)
-        return max(0.0, self._share_s(query, interval_s) - asked_s_ago)
+        return max(0.0, self._share_s(query, planned) - asked_s_ago)
 
     def _demand_of(self, query: Query[Any]) -> DemandTracker:
         return self._passed_demand if query.is_pass_through else self._demand

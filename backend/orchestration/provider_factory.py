@@ -29,7 +29,7 @@ from backend.storage.contract import SavedState, Storage
 #: A probe's lease expires this long after the time-out of its attempt, in seconds.
 LEASE_SLACK_S = 1.0
 #: The part of a daily or monthly budget for calls that are passed through.
-PASS_THROUGH_PART = 0.25
+PASS_THROUGH_PART = 0.05
 
 
 @dataclass(eq=False, repr=False)

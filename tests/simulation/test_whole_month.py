@@ -66,7 +66,7 @@ def test_a_flood_of_questions_passed_through_leaves_the_market_as_fresh(
     assert [one for one in flooded.outcome.late if one[0] > BEGUN_S] == []
     assert_as_fresh(flooded.outcome, quiet.outcome)
     passed = flooded.outcome.passed_through
-    assert passed["200"] > 100 * days
+    assert passed["200"] > 50 * days
     assert passed.keys() == {"200", "all_providers_failed"}
 
 
@@ -78,7 +78,7 @@ def test_a_month_of_a_flood_passed_through() -> None:
     flooded, quiet = simulate(plot), simulate(replace(plot, flood_every_s=0.0))
     assert flooded.vendors.overruns == []
     assert_as_fresh(flooded.outcome, quiet.outcome)
-    assert flooded.outcome.passed_through["200"] > 2_000
+    assert flooded.outcome.passed_through["200"] > 1_000
 
 
 @pytest.mark.chaos

@@ -151,6 +151,10 @@ class ClusterGuard:
     def interval_s(self, cost: Cost, priority: Priority = Priority.SHARED) -> float:
         return self._pool.interval_s(cost, priority)
 
+    @property
+    def passed_part(self) -> float:
+        return self._pool.passed_part
+
     def try_acquire(self, cost: Cost, priority: Priority = Priority.SHARED) -> Permit | Refused:
         guard = self._in_use
         if guard is None:

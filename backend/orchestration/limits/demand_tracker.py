@@ -67,13 +67,16 @@ class DemandTracker:
         asked = self._asked.get(query.budget_key)
         return self._clock.monotonic() - asked.at if asked else inf
 
-    def interval_factor(self, interval_s: float, query: Query[Any]) -> float:
+    def interval_factor(self, interval_s: float, query: Query[Any], reserved: float = 0.0) -> float:
         """How many intervals lie between two refreshes of `query`, where the budget affords one
         call per `interval_s`.
 
         Recurrent queries share the budget by weight (max-min fairness): one that needs less than
         its share leaves the rest to the others. But queries that all readers share have at least
         half of it, if they need it, however many series are in demand.
+
+        `reserved`: the part of the budget that others use. Series leave it to them; queries that
+        all readers share give nothing up.
         """
         others, own = self._in_demand(interval_s, query.budget_key), query.budget_weight
         factor = 2 * (own + sum(other.weight for other in others))
@@ -85,7 +88,8 @@ class DemandTracker:
             else:
                 series += own
                 needed = sum(other.part for other in others if other.is_shared)
-                found = max(shared + series, series / (1 - min(SHARED_PART, needed)))
+                left = 1 - min(SHARED_PART, needed) - reserved
+                found = max((shared + series) / (1 - reserved), series / left)
             is_found, factor = found >= (1 - LEAST_CHANGE) * factor, found
             if is_found:
                 break

@@ -96,6 +96,12 @@ class PacedWindow(CallWindow):
         part = self._part if priority is Priority.PASS_THROUGH else 1.0
         return self._refills_in_s(self._amount(cost) / part if part else inf)
 
+    @property
+    def passed_part(self) -> float:
+        """The part of what comes in that calls which are passed through take now."""
+        self._refill()
+        return self._part if self._buckets.fills_both else 0.0
+
     def reserve(self, permit: Permit) -> None:
         super().reserve(permit)
         self._refill()

@@ -100,6 +100,11 @@ class RateLimitGuard:
         """Seconds between calls of this cost that the long windows afford for ever."""
         return max((window.interval_s(cost, priority) for window in self._long), default=0.0)
 
+    @property
+    def passed_part(self) -> float:
+        """The part of the budgets that calls which are passed through take now."""
+        return max((window.passed_part for window in self._long), default=0.0)
+
     def try_acquire(self, cost: Cost, priority: Priority = Priority.SHARED) -> Permit | Refused:
         """Reserves the call in all windows, or in none."""
         refused = self.check(cost, priority)

@@ -11,6 +11,10 @@ from math import inf
 
 from backend.orchestration.limits.window import Priority
 
+#: The part of the tokens that may be saved up which passed calls may save up: more than their part
+#: of what comes in, as programs ask many questions when they start.
+SAVED_PART = 0.25
+
 
 @dataclass(slots=True)
 class TokenBucket:
@@ -42,13 +46,12 @@ class TokenBucket:
 
 
 class TokenBuckets:
-    """`slack` tokens may be saved up; the bucket of passed calls has room for `part` of them, and
-    gets that part of what comes in."""
+    """`slack` tokens may be saved up. The bucket of passed calls gets `part` of what comes in."""
 
     def __init__(self, slack: float, part: float = 0.0) -> None:
         self._part = part
-        self._own = TokenBucket(slack * (1 - part))
-        self._passed = TokenBucket(slack * part)
+        self._own, self._passed = TokenBucket(0.0), TokenBucket(0.0)
+        self.resize(slack)
 
     def __repr__(self) -> str:
         return f"<TokenBuckets {self._own.tokens:.1f} {self._passed.tokens:.1f}>"
@@ -56,12 +59,18 @@ class TokenBuckets:
     def of(self, priority: Priority) -> TokenBucket:
         return self._passed if priority is Priority.PASS_THROUGH else self._own
 
+    @property
+    def fills_both(self) -> bool:
+        """True while passed calls take their part of what comes in."""
+        return self._part > 0 and self._passed.room > 0
+
     def restart(self, tokens: float) -> None:
         self._own.tokens = self._passed.tokens = 0.0
         self.fill(tokens)
 
     def resize(self, slack: float) -> None:
-        for bucket, part in ((self._own, 1 - self._part), (self._passed, self._part)):
+        saved = SAVED_PART if self._part else 0.0
+        for bucket, part in ((self._own, 1 - saved), (self._passed, saved)):
             bucket.capacity = slack * part
             bucket.tokens = min(bucket.tokens, bucket.capacity)
 

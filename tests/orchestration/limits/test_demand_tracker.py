@@ -62,6 +62,19 @@ def test_without_a_shared_query_the_series_have_all_intervals(clock: ManualClock
     assert hot.interval_factor(60, SeriesQuery("a")) == 3
 
 
+def test_series_leave_a_reserved_part_and_shared_queries_give_nothing_up(
+    clock: ManualClock,
+) -> None:
+    hot = DemandTracker(clock)
+    note_twice(hot, BTC, *map(SeriesQuery, "abc"))
+    alone = hot.interval_factor(60, BTC), hot.interval_factor(60, SeriesQuery("a"))
+    reserved = hot.interval_factor(60, BTC, 0.05), hot.interval_factor(60, SeriesQuery("a"), 0.05)
+    assert reserved[0] == alone[0]
+    # In as many intervals as series have each call once, theirs and the reserved ones fit.
+    assert reserved[1] == pytest.approx(3 / (0.5 - 0.05))
+    assert alone[1] == pytest.approx(3 / 0.5)
+
+
 def test_a_query_not_answered_for_two_of_its_intervals_is_no_longer_in_demand(
     clock: ManualClock,
 ) -> None:
