@@ -5,6 +5,7 @@ here, so the tests do what those programs do with a recipe: fetch, select, rende
 part was compared with the real program once, by hand.
 """
 
+import ast
 import asyncio
 import csv
 import io
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -91,6 +93,46 @@ async def test_an_assistant(gateway: Gateway) -> None:
     answer = await asked("tools/call", name="get_prices", arguments={"symbols": ["BTC"]})
     (row,) = json.loads(answer["content"][0]["text"])["rows"]
     assert (row["id"], row["price"] > 0) == ("bitcoin", True)
+
+
+#: What pycoingecko 3.2 does in the recipe: its addresses, and Python's own booleans. The real one
+#: runs in the job of CI that asks by the clients of other services.
+PYCOINGECKO = """
+import json
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+class CoinGeckoAPI:
+    api_base_url = "https://api.coingecko.com/api/v3/"
+
+    def _get(self, path, params):
+        with urlopen(f"{self.api_base_url}{path}?{urlencode(params)}") as response:
+            return json.loads(response.read().decode("utf-8"))
+
+    def get_price(self, ids, vs_currencies, **params):
+        params["ids"] = ",".join(ids).replace(" ", "")
+        return self._get("simple/price", {**params, "vs_currencies": vs_currencies})
+
+    def get_coins_markets(self, vs_currency, **params):
+        return self._get("coins/markets", {"vs_currency": vs_currency, **params})
+"""
+
+
+async def test_programs_of_coingecko(gateway: Gateway, world: Scenery, tmp_path: Path) -> None:
+    (tmp_path / "pycoingecko.py").write_text(PYCOINGECKO)
+    program = recipe("coingecko").replace(ADDRESS, f"127.0.0.1:{gateway.port}")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", program),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors.decode()
+    prices, *rows = output.decode().splitlines()
+    assert set(ast.literal_eval(prices)["bitcoin"]) == {"usd", "usd_24h_change"}
+    assert [row.split()[0] for row in rows] == [str(rank) for rank in range(1, 11)]
+    assert world.paths["coingecko_free"].count("/api/v3/coins/markets") == 1
 
 
 def home_assistant() -> tuple[str, dict[str, Any]]:
