@@ -80,6 +80,7 @@ class Gateway:
     metrics: CollectorRegistry
     clock: Clock
     cluster: Cluster
+    request_deadline_s: float
     worker_metrics: WorkerMetrics | None = None
     raw_streams: RawStreams | None = None
 
@@ -255,6 +256,7 @@ def _compose(
         metrics=metrics.registry,
         clock=clock,
         cluster=cluster,
+        request_deadline_s=settings.request_deadline,
     )
 
 

@@ -167,3 +167,45 @@ def test_any_question_of_a_chart_is_answered_or_refused_in_words(
         assert answer.status_code in {404, 422, 503}, answer.text
         assert (document["s"], set(document)) == ("error", {"s", "errmsg"})
         assert document["errmsg"]
+
+
+PROGRAM_PARAMETERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ids": TEXTS | st.lists(TEXTS, max_size=4).map(",".join),
+        "symbols": TEXTS | st.lists(TEXTS, max_size=4).map(",".join),
+        "vs_currencies": st.sampled_from(["usd", "USD,usd", "eur", ","]) | TEXTS,
+        "vs_currency": st.sampled_from(["usd", "USD", "eur"]) | TEXTS,
+        "include_market_cap": st.sampled_from(["True", "false"]) | TEXTS,
+        "precision": st.sampled_from(["full", "0", "18", "19"]) | TEXTS,
+        "order": st.sampled_from(["id_asc", "volume_desc", "market_cap_asc"]) | TEXTS,
+        "per_page": st.integers(-2, 300).map(str) | TEXTS,
+        "page": st.integers(-2, 10**13).map(str) | TEXTS,
+        "days": st.sampled_from(["1", "max", "90"]) | TEXTS,
+        "date": st.dates().map(lambda day: day.strftime("%d-%m-%Y")) | TEXTS,
+        "from": st.integers(-9, 10**12).map(str) | st.floats().map(str) | TEXTS,
+        "to": st.integers(-9, 10**12).map(str) | st.floats().map(str) | TEXTS,
+    },
+)
+PROGRAM_PATHS = (
+    "simple/price",
+    "coins/markets",
+    "coins/bitcoin/history",
+    "coins/bitcoin/market_chart",
+    "coins/bitcoin/market_chart/range",
+)
+
+
+@pytest.mark.parametrize("path", PROGRAM_PATHS)
+@budget(40)
+@given(parameters=PROGRAM_PARAMETERS)
+def test_any_question_of_a_coingecko_program_is_answered_or_refused_in_its_words(
+    gateway: Gateway, path: str, parameters: dict[str, str]
+) -> None:
+    query = urlencode(parameters, errors="replace")
+    answer = gateway.get(f"/coingecko/api/v3/{path}?{query}")
+    document = answer.json()
+    if answer.status_code != 200:
+        assert answer.status_code in {400, 401, 404, 422, 429, 503}, answer.text
+        is_status = answer.status_code in {401, 429, 503}
+        assert set(document) <= ({"status", "error"} if is_status else {"error"})

@@ -112,15 +112,19 @@ def chosen(page: CoinPage, choice: Choice) -> Sequence[Row] | None:
     return [row for row in page.rows if row["id"] in wanted]
 
 
-def ordered(rows: Sequence[Row], choice: Choice) -> list[Row]:
-    """Those of the choice's page, in its order. Rows without the figure come last."""
+def ordered(rows: Sequence[Row], choice: Choice, *, is_listed_order: bool = False) -> Sequence[Row]:
+    """Those of the choice's page, in its order. Rows without the figure come last.
+
+    `is_listed_order`: they are as the vendor ordered them by market cap.
+    """
     name, _, direction = choice.order.rpartition("_")
-    field = ORDERS[name]
-    kind = str if name == "id" else int | float
-    known = [row for row in rows if isinstance(row.get(field), kind)]
-    known.sort(key=lambda row: row[field], reverse=direction == "desc")
-    found = [*known, *(row for row in rows if not isinstance(row.get(field), kind))]
-    return found[choice.first : choice.first + choice.count]
+    if not (is_listed_order and choice.order == USUAL_ORDER):
+        field = ORDERS[name]
+        kind = str if name == "id" else int | float
+        known = [row for row in rows if isinstance(row.get(field), kind)]
+        known.sort(key=lambda row: row[field], reverse=direction == "desc")
+        rows = [*known, *(row for row in rows if not isinstance(row.get(field), kind))]
+    return rows[choice.first : choice.first + choice.count]
 
 
 def overlaid(row: Row, coin: Coin | None) -> Row:

@@ -67,7 +67,9 @@ async def _respond(
     """With the newer figures of venues, which are named beside CoinGecko."""
     answer, page = found
     coins = {coin.id: coin for coin in market.data.coins} if market else {}
-    shown = ordered([overlaid(row, coins.get(row["id"])) for row in rows], choice)
+    newer = [overlaid(row, coins.get(row["id"])) for row in rows]
+    has_changed = any(row is not before for row, before in zip(newer, rows, strict=True))
+    shown = ordered(newer, choice, is_listed_order=not has_changed)
     changed = [row["id"] for row in shown if row is not page.by_id[row["id"]]]
     venues = sorted({coins[one].source for one in changed})
     if market:

@@ -1,5 +1,8 @@
 """The paths of CoinGecko's API."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from fastapi import Request, Response
 
 from api.cache.formats import JSON
@@ -21,11 +24,14 @@ from api.facades.coingecko.simple_price import respond_from_market
 from api.facades.pass_through import pass_through, respond_with_body, respond_with_vendor
 from api.facades.vendor_paths import MissingParameter, VendorPath, add_path, add_paths
 from api.routes.responder import gateway_of
+from backend.errors import DeadlineExceeded
 from backend.models.pass_through import PassThroughQuery
 
 router = coingecko_router()
 
 PING = {"gecko_says": "(V3) To the Moon!"}
+#: None where the gateway's own data do not have the answer.
+Respond = Callable[[Request, PassThroughQuery], Awaitable[Response | None]]
 #: One of them says which coins.
 NAMES = ("ids", "names", "symbols")
 
@@ -48,18 +54,28 @@ async def read_path(request: Request, path: VendorPath) -> Response:
     return await pass_through(request, query_of(request, path))
 
 
+async def own_or_passed_through(
+    request: Request, query: PassThroughQuery, respond: Respond
+) -> Response:
+    """From the gateway's own data if `respond` can; both together within the deadline."""
+    deadline_s = gateway_of(request).request_deadline_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await respond(request, query) or await pass_through(request, query)
+    except TimeoutError:
+        raise DeadlineExceeded(f"no answer within {deadline_s:g} s") from None
+
+
 async def read_prices(request: Request, path: VendorPath) -> Response:
     query = query_of(request, path)
     if dict(query.params).keys().isdisjoint(NAMES):
         raise Missing("ids")
-    answered = await respond_from_market(request, query)
-    return answered or await pass_through(request, query)
+    return await own_or_passed_through(request, query, respond_from_market)
 
 
 async def read_markets(request: Request, path: VendorPath) -> Response:
     query = query_of(request, path)
-    answered = await respond_from_page(request, query)
-    return answered or await pass_through(request, query)
+    return await own_or_passed_through(request, query, respond_from_page)
 
 
 async def read_history(request: Request, path: VendorPath) -> Response:

@@ -1,6 +1,7 @@
 """The gateway's own errors in CoinGecko's words, and its keys in CoinGecko's places."""
 
 import json
+import time
 from datetime import datetime
 from typing import Any
 
@@ -46,12 +47,15 @@ async def test_nobody_answers(world: World, serve: Serve) -> None:
         assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_a_vendor_that_hangs(world: World, serve: Serve) -> None:
-    world.faults = {"coingecko_free": "silence"}
-    client = await serve(REQUEST_DEADLINE="2", PROVIDER_TIMEOUT="1")
-    answer = await client.get(f"{ROOT}/coins/bitcoin")
-    assert answer.status_code in {503, 504}
-    assert status_in(answer)["error_code"] == answer.status_code
+async def test_vendors_that_hang_cost_the_deadline_once(world: World, serve: Serve) -> None:
+    """Also where the market is asked before the vendor."""
+    world.faults = dict.fromkeys(("coingecko_free", "binance"), "silence")
+    client = await serve(REQUEST_DEADLINE="1", PROVIDER_TIMEOUT="0.7")
+    began = time.monotonic()
+    answer = await client.get(PRICE)
+    assert time.monotonic() - began < 1.6
+    assert answer.status_code == status_in(answer)["error_code"] == 504
+    assert answer.json()["status"]["error_message"] == "no answer within 1 s"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """`coins/markets`: cut from the gateway's own list where that has all rows."""
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +39,25 @@ async def test_pages_are_cut_from_one_list(scene: Scene) -> None:
     # The market's own call, of which /api/market is made, too.
     await scene.client.get("/api/market")
     assert scene.calls == [("coins/markets", LIST)]
+
+
+async def test_many_first_readers_cost_one_call(scene: Scene) -> None:
+    pages = [f"coins/markets?vs_currency=usd&per_page=10&page={page}" for page in range(1, 21)]
+    prices = [f"simple/price?ids=coin-{number}&vs_currencies=usd" for number in range(20)]
+    await asyncio.gather(*map(scene.get, (*pages, *prices)))
+    assert scene.calls == [("coins/markets", LIST)]
+
+
+async def test_the_list_is_parsed_once_a_refresh(scene: Scene) -> None:
+    parsed.cache_clear()
+    for page in range(1, 11):
+        await scene.get(f"coins/markets?vs_currency=usd&per_page=10&page={page}")
+    assert parsed.cache_info().misses == 1
+    scene.clock.advance(130)
+    await scene.get("coins/markets?vs_currency=usd&per_page=10")
+    await scene.get("coins/markets?vs_currency=usd&per_page=20")
+    assert parsed.cache_info().misses == 2
+    assert len(scene.calls) == 2
 
 
 async def test_rows_are_as_the_vendor_has_them(scene: Scene) -> None:
@@ -155,6 +176,14 @@ def test_rows_without_a_figure_come_last_in_both_orders() -> None:
         "a",
         "b",
     ]
+
+
+def test_the_vendors_own_order_stays_while_its_figures_do() -> None:
+    rows = [row("a", market_cap=1), row("b", market_cap=2)]
+    choice = Choice((), False, "market_cap_desc", 0, 9)
+    assert ordered(rows, choice, is_listed_order=True) == rows
+    assert ordered(rows, choice) == rows[::-1]
+    assert ordered(rows, replace(choice, order="id_desc"), is_listed_order=True) == rows[::-1]
 
 
 def test_of_namesakes_the_first_is_meant() -> None:
