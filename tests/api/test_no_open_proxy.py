@@ -60,7 +60,9 @@ QUESTIONS = {
     "/coingecko/api/v3": (
         "/coins/bitcoin/market_chart?vs_currency=usd&days=1",
         "/coins/bitcoin",
+        "/coins/ethereum/contract/0xfar/market_chart?vs_currency=usd&days=1",
         "/simple/price?ids=bitcoin&vs_currencies=eur",
+        "/search?query=bit",
         "/global?",
     ),
     "/binance": (
