@@ -1,6 +1,7 @@
 """The clients of Binance's streams: which of them reads what, and the same bytes for all."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from api.edge.client_limits import ClientAccount
@@ -14,6 +15,8 @@ from backend.models.raw_streams import RawFrame
 from backend.models.status import WebSocketStatus
 from backend.models.ticks import TickState
 from backend.orchestration.push.raw_streams import RawStreams
+
+log = logging.getLogger("gateway")
 
 #: Streams of one client. Binance allows 1,024 in the one connection that all clients share.
 MOST_STREAMS = 512
@@ -177,9 +180,15 @@ class StreamHub:
     async def _close_silent_clients(self) -> None:
         while True:
             await asyncio.sleep(CHECK_S)
-            now, reached_at = self._clock.monotonic(), self._streams.reached_at
-            for client in list(self._clients):
-                is_waiting = client.streams and not client.sink.is_closing
-                if is_waiting and now - max(client.waiting_since, reached_at) >= SILENCE_S:
-                    reason = f"no connection to {self._streams.provider} for {SILENCE_S:g} s"
-                    client.sink.close(GOING_AWAY, reason)
+            try:
+                self._check_silence()
+            except Exception:  # an unexpected error must not end the checks
+                log.exception("the check of the raw streams' clients failed")
+
+    def _check_silence(self) -> None:
+        now, reached_at = self._clock.monotonic(), self._streams.reached_at
+        for client in list(self._clients):
+            is_waiting = client.streams and not client.sink.is_closing
+            if is_waiting and now - max(client.waiting_since, reached_at) >= SILENCE_S:
+                reason = f"no connection to {self._streams.provider} for {SILENCE_S:g} s"
+                client.sink.close(GOING_AWAY, reason)

@@ -102,6 +102,21 @@ async def test_a_vendor_that_accepts_connections_and_says_nothing_counts_as_sile
 
 
 @pytest.mark.looptime
+async def test_a_bug_at_one_client_does_not_end_the_checks(
+    benches: list[Bench], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench()
+    benches.append(bench)
+    one = bench.reader(TRADE)
+    with monkeypatch.context() as patch:
+        patch.setattr(QueueSink, "close", lambda *_: 1 / 0)
+        await asyncio.sleep(SILENCE_S + 2)
+    assert "the check of the raw streams' clients failed" in caplog.text
+    await asyncio.sleep(2)
+    assert one.code == 1001
+
+
+@pytest.mark.looptime
 async def test_a_client_of_a_stream_without_frames_stays(benches: list[Bench]) -> None:
     bench = Bench()
     benches.append(bench)
