@@ -184,7 +184,7 @@ PASS_THROUGH = Category(
     Retention(
         "pass_through",
         AnswerCodec(KeptAnswer[PassThroughQuery, VendorAnswer]),
-        most=4,  # each may have 16 MiB
+        most=4,  # 15 MB take 1 MB or less, compressed
         interval_s=60.0,
         is_kept=lambda query: query.outlives_restart,
     ),

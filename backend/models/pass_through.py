@@ -6,6 +6,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from backend.models.answer import Query
+from backend.models.compressed import CompressedBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class VendorAnswer:
     it refused the question itself (an unknown symbol, a missing parameter)."""
 
     status: int
-    body: bytes
+    body: CompressedBytes
 
 
 @dataclass(frozen=True)
