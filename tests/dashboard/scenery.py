@@ -92,7 +92,7 @@ class Scenery(World):
             made = asked_rows(request.query)
         elif request.path.endswith("/coins/list"):
             made = names()
-        elif request.path.endswith("/ticker/24hr"):
+        elif request.path.endswith("/ticker/24hr") and "symbol" not in request.query:
             made = tickers()
         elif request.path.endswith("/klines"):
             made = klines(request)

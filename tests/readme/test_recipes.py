@@ -1,8 +1,9 @@
 """The recipes of docs/recipes.md, each by the means of its program.
 
-pandas is the real one. Google's servers, Grafana's plugin and Home Assistant are not available
-here, so the tests do what those programs do with a recipe: fetch, select, render. Home Assistant's
-part was compared with the real program once, by hand.
+pandas is the real one. Google's servers, Grafana's plugin, Home Assistant, ccxt and freqtrade are
+not available here, so the tests do what those programs do with a recipe: fetch, select, render.
+The parts of Home Assistant and freqtrade were compared with the real programs once, by hand. ccxt
+itself runs in CI (tests/clients), with the settings of its recipe.
 """
 
 import ast
@@ -133,6 +134,39 @@ async def test_programs_of_coingecko(gateway: Gateway, world: Scenery, tmp_path:
     assert set(ast.literal_eval(prices)["bitcoin"]) == {"usd", "usd_24h_change"}
     assert [row.split()[0] for row in rows] == [str(rank) for rank in range(1, 11)]
     assert world.paths["coingecko_free"].count("/api/v3/coins/markets") == 1
+
+
+def ccxt_settings() -> Any:
+    """The argument of the constructor."""
+    (made,) = (
+        node
+        for node in ast.walk(ast.parse(recipe("ccxt")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ccxt.binance"
+    )
+    return ast.literal_eval(made.args[0])
+
+
+async def test_ccxt(gateway: Gateway) -> None:
+    """It asks for the pairs of spot only, then for what the program wants."""
+    settings = ccxt_settings()
+    assert settings["options"]["fetchMarkets"]["types"] == ["spot"]
+    root = settings["urls"]["api"]["public"].partition(ADDRESS)[2]
+
+    async def asked(path: str) -> Any:
+        answer = await gateway.client.get(f"{root}/{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    pairs = {row["symbol"]: row for row in (await asked("exchangeInfo"))["symbols"]}
+    assert (pairs["BTCUSDT"]["baseAsset"], pairs["BTCUSDT"]["quoteAsset"]) == ("BTC", "USDT")
+    assert float((await asked("ticker/24hr?symbol=BTCUSDT"))["lastPrice"]) > 0
+    candles = await asked("klines?interval=1h&limit=3&symbol=BTCUSDT")
+    assert [len(row) for row in candles] == [12, 12, 12]
+
+
+def test_freqtrade_has_the_settings_of_ccxt() -> None:
+    exchange = json.loads(recipe("freqtrade"))["exchange"]
+    assert exchange == {"name": "binance", "ccxt_config": ccxt_settings()}
 
 
 def home_assistant() -> tuple[str, dict[str, Any]]:
