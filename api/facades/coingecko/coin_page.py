@@ -19,8 +19,8 @@ OWN_FIELDS = (
     "price_change_percentage_1h_in_currency",
     "price_change_percentage_7d_in_currency",
 )
-#: The fields of a row that a venue tells, and ours of the same meaning.
-TOLD_BY_VENUES = {
+#: The fields of a row that a venue has too, and ours of the same meaning.
+VENUE_FIELDS = {
     "current_price": "price",
     "market_cap": "market_cap",
     "total_volume": "volume_24h",
@@ -131,11 +131,11 @@ def overlaid(row: Row, coin: Coin | None) -> Row:
     """The row with the newer figures of a venue, if `coin` has all of them."""
     if coin is None or coin.source not in VENUES or coin.last_updated is None:
         return row
-    told = {name: getattr(coin, own) for name, own in TOLD_BY_VENUES.items()}
+    figures = {name: getattr(coin, own) for name, own in VENUE_FIELDS.items()}
     listed_at = updated_at(row)
-    if None in told.values() or listed_at is None or listed_at >= coin.last_updated:
+    if None in figures.values() or listed_at is None or listed_at >= coin.last_updated:
         return row
-    return {**row, **told, "last_updated": instant(coin.last_updated)}
+    return {**row, **figures, "last_updated": instant(coin.last_updated)}
 
 
 def updated_at(row: Row) -> datetime | None:

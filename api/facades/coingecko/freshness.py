@@ -28,7 +28,7 @@ def series_ttl_s(days: float) -> float:
 
 def of_series(query: PassThroughQuery, parameters: Parameters) -> PassThroughQuery:
     days = parameters["days"]
-    ttl_s = LONG_SERIES_TTL_S if days == "max" else series_ttl_s(int(days))
+    ttl_s = LONG_SERIES_TTL_S if days == "max" else series_ttl_s(float(days))
     return replace(query, ttl_s=ttl_s)
 
 

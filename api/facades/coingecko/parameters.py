@@ -3,13 +3,16 @@
 import re
 from collections.abc import Mapping
 
-from api.facades.vendor_paths import Parameter, Spelling, as_sent, boolean, lower, lower_list
+from api.facades.vendor_paths import Parameter, Spelling, lower, lower_list
 
 #: Most rows of a page.
 MOST_ROWS = 250
 MOST_DECIMALS = 18
 #: Digits of a whole number; with more it is no count of days, pages or seconds.
 LONGEST_NUMBER = 12
+#: Words for true and false.
+ON, OFF = ("true", "1", "t", "yes", "on"), ("false", "0", "f", "no", "off")
+_DAYS = re.compile(r"\d{1,5}(\.\d{1,4})?", re.ASCII)
 _DATE = re.compile(r"(\d{1,2})-(\d{1,2})-(\d{4})")
 
 
@@ -33,6 +36,16 @@ def plain_list(text: str) -> str:
     return ",".join(sorted({one.strip() for one in text.split(",")} - {""}))
 
 
+def switch(text: str) -> str:
+    """`true` or `false`; CoinGecko also takes the other usual words."""
+    found = lower(text)
+    if found in ON:
+        return "true"
+    if found in OFF:
+        return "false"
+    raise ValueError("must be true or false")
+
+
 def whole_number(text: str) -> str:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER):
@@ -50,9 +63,13 @@ def rows_of_a_page(text: str) -> str:
 
 
 def days(text: str) -> str:
-    """A whole number, or `max`."""
+    """A number, also of parts of a day, or `max`."""
     found = lower(text)
-    return found if found == "max" else whole_number(found)
+    if found == "max":
+        return found
+    if not _DAYS.fullmatch(found):
+        raise ValueError("must be a number of days, or max")
+    return f"{float(found):g}" if "." in found else str(int(found))
 
 
 def decimals(text: str) -> str:
@@ -70,12 +87,12 @@ def date(text: str) -> str:
 
 def off(description: str) -> Parameter:
     """A switch that is off by default."""
-    return Parameter(unless("false", boolean), f"{description}; default `false`", "true")
+    return Parameter(unless("false", switch), f"{description}; default `false`", "true")
 
 
 def on(description: str) -> Parameter:
     """A switch that is on by default."""
-    return Parameter(unless("true", boolean), f"{description}; default `true`", "false")
+    return Parameter(unless("true", switch), f"{description}; default `true`", "false")
 
 
 COIN = Parameter(stripped, "CoinGecko's id of the coin", "bitcoin")
@@ -133,7 +150,3 @@ def order(default: str, example: str) -> Parameter:
 
 def choice(description: str, example: str) -> Parameter:
     return Parameter(lower, description, example)
-
-
-def exact(description: str, example: str) -> Parameter:
-    return Parameter(as_sent, description, example)

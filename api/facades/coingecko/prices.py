@@ -1,4 +1,4 @@
-"""Prices of coins as `simple/price` tells them."""
+"""Prices of coins, in the form of `simple/price`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,8 +91,8 @@ def newest_stamps(market: Market) -> dict[str, datetime]:
 def is_current(coin: Coin, newest: Mapping[str, datetime], oldest_s: float, now: datetime) -> bool:
     """True if the price is not older than `oldest_s` seconds.
 
-    A venue's is as old as its stamp. A list tells a coin's price with the stamp of its last trade,
-    which may be days old: there the age of the list counts, which is that of its newest row.
+    A venue's is as old as its stamp. A row of a list has the stamp of the coin's last trade, which
+    may be days ago: there the age of the list counts, which is that of its newest row.
     """
     at = coin.last_updated if coin.source in VENUES else newest.get(coin.source)
     return at is not None and (now - at).total_seconds() <= oldest_s

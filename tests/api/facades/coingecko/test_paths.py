@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.facades.coingecko.parameters import days
 from api.facades.coingecko.paths import (
     CHART_RANGES,
     HISTORY,
@@ -43,6 +44,16 @@ SPELLINGS = [
         "coins/bitcoin/history?date=5-1-2025&localization=false",
         "coins/bitcoin/history",
         {"date": "05-01-2025", "localization": "false"},
+    ),
+    (
+        "coins/coin-1?tickers=0&sparkline=yes",
+        "coins/coin-1",
+        {"sparkline": "true", "tickers": "false"},
+    ),
+    (
+        "coins/bitcoin/market_chart?vs_currency=usd&days=2.0",
+        "coins/bitcoin/market_chart",
+        {"days": "2", "vs_currency": "usd"},
     ),
     ("search?query=bit%20coin&type=x", "search", {"query": "bit coin"}),
     ("coins/bitcoin/tickers?page=1&order=trust_score_desc", "coins/bitcoin/tickers", {}),
@@ -142,7 +153,7 @@ WRONG = [
     ("simple/price?ids=bitcoin&vs_currencies=usd&precision=19", "precision"),
     ("simple/price?ids=bitcoin&vs_currencies=usd&precision=full2", "precision"),
     ("simple/price?ids=bitcoin%00&vs_currencies=usd", "ids"),
-    ("coins/bitcoin/market_chart?vs_currency=usd&days=1.5", "days"),
+    ("coins/bitcoin/market_chart?vs_currency=usd&days=1e3", "days"),
 ]
 
 
@@ -220,6 +231,28 @@ async def test_a_refusal_is_the_vendors_own_and_costs_one_call(
     assert answer.headers["x-cache"] == "hit"
     assert len(scene.calls) == 1
     assert (await scene.ask("coins/bitcoin")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "spelt"), [("0.50", "0.5"), ("007", "7"), (" MAX ", "max"), ("90.0", "90")]
+)
+def test_days(sent: str, spelt: str) -> None:
+    assert days(sent) == spelt
+
+
+@pytest.mark.parametrize("sent", ["1e3", "-1", "nan", "1.23456", "999999", "", "²"])
+def test_no_days(sent: str) -> None:
+    with pytest.raises(ValueError, match="number of days"):
+        days(sent)
+
+
+def test_the_list_of_all_coins_outlives_a_restart() -> None:
+    (path,) = [one for one in PASSED_ON if one.template == "/coins/list"]
+    query = path.query_of("coingecko", {}, {})
+    assert query.outlives_restart
+    assert query.max_bytes >= 16 * 1024 * 1024
+    others = (one for one in PASSED_ON if not one.parameters and one is not path)
+    assert not any(one.query_of("coingecko", {}, {}).outlives_restart for one in others)
 
 
 def test_every_path_says_what_its_parameters_are() -> None:

@@ -60,44 +60,44 @@ async def test_tickers_are_the_best_ranked_coins(scene: Scene) -> None:
     assert len(scene.calls) == 1
 
 
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "ids=bitcoin,ethereum&vs_currencies=usd",
-        "ids=Ethereum,%20Bitcoin&vs_currencies=USD",
-        "vs_currencies=usd&ids=ethereum,bitcoin,bitcoin,&include_24hr_vol=False",
-        "ids=bitcoin,ethereum&symbols=doge&vs_currencies=usd&_=17&x_cg_demo_api_key=CG-a",
-    ],
-)
-async def test_spellings_of_one_question_have_one_answer(scene: Scene, spelling: str) -> None:
-    expected = {"bitcoin": {"usd": 50_000}, "ethereum": {"usd": 2_500}}
-    assert await scene.get(f"simple/price?{spelling}") == expected
-    assert len(scene.calls) == 1
+SPELLINGS = [
+    "ids=bitcoin,ethereum&vs_currencies=usd",
+    "ids=Ethereum,%20Bitcoin&vs_currencies=USD",
+    "vs_currencies=usd&ids=ethereum,bitcoin,bitcoin,&include_24hr_vol=False",
+    "ids=bitcoin,ethereum&symbols=doge&vs_currencies=usd&_=17&x_cg_demo_api_key=CG-a",
+]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "ids=bitcoin,far-away&vs_currencies=usd",
-        "ids=bitcoin,no-such-coin&vs_currencies=usd",
-        "ids=btc&vs_currencies=usd",
-        "ids=bitcoin&vs_currencies=eur",
-        "ids=bitcoin&vs_currencies=usd,eur",
-        "symbols=btc&include_tokens=all&vs_currencies=usd",
-        "symbols=btc,far&vs_currencies=usd",
-        "symbols=bitcoin&vs_currencies=usd",
-        "names=Bitcoin&vs_currencies=usd",
-    ],
-)
-async def test_what_the_market_does_not_know_is_asked_as_a_whole(scene: Scene, query: str) -> None:
-    answer = await scene.get(f"simple/price?{query}")
-    path, sent = scene.calls[-1]
-    assert path == "simple/price"
-    parts = dict(part.split("=") for part in query.split("&"))
-    assert sent == {name: ",".join(sorted(text.split(","))) for name, text in parts.items()}
-    count = len(scene.calls)
-    assert await scene.get(f"simple/price?{query}&_=1") == answer
-    assert len(scene.calls) == count
+async def test_spellings_of_one_question_have_one_answer(scene: Scene) -> None:
+    for spelling in SPELLINGS:
+        expected = {"bitcoin": {"usd": 50_000}, "ethereum": {"usd": 2_500}}
+        assert await scene.get(f"simple/price?{spelling}") == expected
+        assert len(scene.calls) == 1
+
+
+UNKNOWN_TO_THE_MARKET = [
+    "ids=bitcoin,far-away&vs_currencies=usd",
+    "ids=bitcoin,no-such-coin&vs_currencies=usd",
+    "ids=btc&vs_currencies=usd",
+    "ids=bitcoin&vs_currencies=eur",
+    "ids=bitcoin&vs_currencies=usd,eur",
+    "symbols=btc&include_tokens=all&vs_currencies=usd",
+    "symbols=btc,far&vs_currencies=usd",
+    "symbols=bitcoin&vs_currencies=usd",
+    "names=Bitcoin&vs_currencies=usd",
+]
+
+
+async def test_what_the_market_does_not_know_is_asked_as_a_whole(scene: Scene) -> None:
+    for query in UNKNOWN_TO_THE_MARKET:
+        answer = await scene.get(f"simple/price?{query}")
+        path, sent = scene.calls[-1]
+        assert path == "simple/price"
+        parts = dict(part.split("=") for part in query.split("&"))
+        assert sent == {name: ",".join(sorted(text.split(","))) for name, text in parts.items()}
+        count = len(scene.calls)
+        assert await scene.get(f"simple/price?{query}&_=1") == answer
+        assert len(scene.calls) == count
 
 
 async def test_a_venues_newer_price_counts_and_is_named(with_venue: Scene) -> None:
