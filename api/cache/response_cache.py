@@ -15,6 +15,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from api.cache.body import Body, matches
+from backend.bounded_map import BoundedMap
 from backend.models.answer import Validity
 
 #: Header fields as the server gives them, and by name where none is repeated.
@@ -26,6 +27,9 @@ _BODY = frozenset((b"content-length", b"transfer-encoding"))
 MAX_CACHED_FIELD_BYTES = 32 * 1024
 #: Size of all views and responses together; the least recently used view is dropped first.
 MAX_BYTES = 32 * 1024 * 1024
+#: Views of larger bodies (all pairs of a venue: 15 MB) are apart, as one would displace all others.
+#: So many are kept, without responses.
+LARGE_BYTES, MAX_LARGE = 4 * 1024 * 1024, 2
 #: Bytes that a view costs besides its body, and a response besides its view.
 VIEW_BYTES, RESPONSE_BYTES = 1_024, 4_096
 #: A longer URL (path and query) is rarely requested twice.
@@ -119,6 +123,7 @@ class ResponseCache:
         self._complete_headers = complete_headers
         self.stores_responses = stores_responses
         self._views: OrderedDict[bytes, View] = OrderedDict()
+        self._large: BoundedMap[bytes, View] = BoundedMap(MAX_LARGE)
         self._targets: dict[bytes, Target] = {}
         self._bytes = 0
 
@@ -130,15 +135,17 @@ class ResponseCache:
 
     def view(self, key: bytes, refresh_id: int) -> View | None:
         """The view, if it is of this refresh."""
-        view = self._views.get(key)
-        if view is None or view.refresh_id != refresh_id:
-            return None
-        self._views.move_to_end(key)
-        return view
+        if key in self._views:
+            self._views.move_to_end(key)
+        view = self._views.get(key) or self._large.get(key)
+        return view if view and view.refresh_id == refresh_id else None
 
     def add_view(self, view: View) -> None:
         """Replaces the view of an earlier refresh, and drops its responses."""
         self._drop(view.key)
+        if len(view.body.content) > LARGE_BYTES:
+            self._large.set(view.key, view)
+            return
         self._views[view.key] = view
         self._bytes += view.size
         self._shrink()

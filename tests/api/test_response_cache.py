@@ -9,12 +9,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.cache.body import body_of
 from api.cache.response_cache import (
+    LARGE_BYTES,
     MAX_BYTES,
+    MAX_LARGE,
     MAX_TARGET_BYTES,
     MAX_TARGETS,
     MAX_VARIANTS,
     ResponseCache,
+    View,
 )
 from api.hf_unified_server import Application, create_app
 from backend.cache.freshness import EntryValidity
@@ -215,6 +219,24 @@ async def test_the_cache_is_bounded(serve: Serve) -> None:
     assert max(len(view.targets) for view in cache._views.values()) == MAX_TARGETS
     await client.get("/api/market?symbols=" + "BTC," * MAX_TARGET_BYTES)
     assert all(len(target) <= MAX_TARGET_BYTES for target in cache._targets)
+
+
+def test_large_views_displace_no_others() -> None:
+    cache = ResponseCache(lambda headers, _origin: headers)
+
+    def made(name: bytes, size: int, refresh_id: int = 1) -> View:
+        view = View(name, refresh_id, body_of(bytes(size), "application/json"))
+        cache.add_view(view)
+        return view
+
+    small = [made(b"small %d" % number, 10_000) for number in range(50)]
+    large = [made(b"large %d" % number, LARGE_BYTES + 1) for number in range(MAX_LARGE + 1)]
+    assert [cache.view(view.key, 1) for view in small] == small
+    assert [cache.view(view.key, 1) for view in large] == [None, *large[1:]]
+    assert cache.view(large[-1].key, 2) is None
+    newer = made(large[-1].key, LARGE_BYTES + 1, 2)
+    assert cache.view(newer.key, 2) is newer
+    assert cache._bytes == sum(view.size for view in small)
 
 
 async def test_responses_to_long_headers_are_not_stored(serve: Serve) -> None:
