@@ -196,3 +196,23 @@ async def test_a_scrape_has_all_workers_of_the_machine(tmp_path: Path, server: S
         processes = {series.partition("process=")[2][:1] for series in alone}
         assert len(processes) == 1
         assert alone[f"gateway_cluster_link_up{{process={processes.pop()}}}"] == 0
+
+
+async def test_both_processes_tell_programs_of_binance_what_the_cluster_has_used(
+    tmp_path: Path, server: Server
+) -> None:
+    path = "/binance/api/v3/avgPrice?symbol=BTCUSDT"
+    async with (
+        World() as world,
+        gateway_of(world, server, tmp_path / "a") as leader,
+        gateway_of(world, server, tmp_path / "b") as follower,
+    ):
+        await cluster_until(leader, "leader")
+        await cluster_until(follower, "follower")
+        answers = [await one.client.get(path) for one in (follower, leader)]
+        await asyncio.sleep(TOLD_S)
+        told = [await one.client.get("/binance/api/v3/ping") for one in (follower, leader)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert world.paths["binance"].count("/api/v3/avgPrice") == 1
+        used = str(sum(world.weights["binance"]))
+        assert [answer.headers["x-mbx-used-weight-1m"] for answer in told] == [used, used]
