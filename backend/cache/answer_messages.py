@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import zstandard
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from backend.cache.answer_store import AnswerCodec
@@ -28,10 +27,6 @@ _KINDS: Mapping[str, type[SourceUnavailable]] = {
 }
 
 
-#: Larger bodies are compressed, in bytes: the store's limits are for messages of some megabytes.
-COMPRESSED_BYTES = 1024 * 1024
-#: Largest body, in bytes.
-MOST_BODY_BYTES = 64 * 1024 * 1024
 #: Longer times would not fit into a date.
 _Seconds = Annotated[float, Field(ge=0, le=366 * 86_400)]
 
@@ -47,7 +42,6 @@ class _Header(BaseModel):
     is_ack: bool = False
     error: dict[str, Any] | None = None
     age_s: _Seconds | None = None
-    coding: Literal["zstd"] | None = None
     ttl_s: _Seconds = 0.0
     refresh_s: _Seconds = 0.0
 
@@ -107,9 +101,6 @@ class MessageCodec:
             "refresh_s": shared.refresh_s,
         }
         body = self._codecs[category].encoded(query, shared.answer)
-        if len(body) >= COMPRESSED_BYTES:
-            fields["coding"] = "zstd"
-            body = zstandard.ZstdCompressor(level=3).compress(body)
         return self._line(category, query, **fields) + b"\n" + body
 
     def read_question(self, message: bytes) -> Question | None:
@@ -128,8 +119,7 @@ class MessageCodec:
 
     def read_answer(self, reply: Reply) -> SharedAnswer[Any] | None:
         header = reply.header
-        body = _decompressed(reply.body) if header.coding else reply.body
-        kept = self._codecs[reply.category].decoded(body) if body else None
+        kept = self._codecs[reply.category].decoded(reply.body) if reply.body else None
         if kept is None or header.age_s is None or kept.query != reply.query:
             return None
         return SharedAnswer(kept.answer, header.age_s, header.ttl_s, header.refresh_s)
@@ -158,16 +148,6 @@ class MessageCodec:
         except ValidationError:
             refusals, tried = (), ()
         return kind(detail, refusals, tried)
-
-
-def _decompressed(body: bytes) -> bytes:
-    """Empty where it is damaged, or too large."""
-    try:
-        if zstandard.frame_content_size(body) <= MOST_BODY_BYTES:
-            return zstandard.ZstdDecompressor().decompress(body)
-    except zstandard.ZstdError:
-        pass
-    return b""
 
 
 def _error_of(error: Exception) -> dict[str, Any]:

@@ -6,10 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import zstandard
 
-from backend.cache import answer_messages
-from backend.cache.answer_messages import COMPRESSED_BYTES, MessageCodec
+from backend.cache.answer_messages import MessageCodec
 from backend.cache.answer_store import AnswerCodec, KeptAnswer
 from backend.cache.freshness import SharedAnswer
 from backend.errors import (
@@ -55,32 +53,6 @@ def test_an_answer_arrives_with_its_times() -> None:
     assert reply
     assert (reply.is_ack, reply.error) == (False, None)
     assert CODEC.read_answer(reply) == SHARED
-
-
-LONG = replace(SHARED, answer=replace(SHARED.answer, warnings=("a" * COMPRESSED_BYTES,)))
-
-
-def test_a_long_answer_travels_compressed() -> None:
-    message = CODEC.reply("price", QUERY, LONG, None)
-    assert len(message) < COMPRESSED_BYTES / 100
-    reply = CODEC.read_reply(message)
-    assert reply
-    assert CODEC.read_answer(reply) == LONG
-
-
-@pytest.mark.parametrize("body", [b"junk", b"", zstandard.compress(b"junk")])
-def test_a_damaged_answer_is_none(body: bytes) -> None:
-    line = CODEC.reply("price", QUERY, LONG, None).partition(b"\n")[0]
-    reply = CODEC.read_reply(line + b"\n" + body)
-    assert reply
-    assert CODEC.read_answer(reply) is None
-
-
-def test_an_answer_that_would_be_too_large_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    reply = CODEC.read_reply(CODEC.reply("price", QUERY, LONG, None))
-    monkeypatch.setattr(answer_messages, "MOST_BODY_BYTES", COMPRESSED_BYTES)
-    assert reply
-    assert CODEC.read_answer(reply) is None
 
 
 REFUSAL = Refusal("a", "rate_limited", EPOCH + timedelta(seconds=30))
