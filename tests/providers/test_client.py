@@ -102,6 +102,7 @@ BINANCE_ANSWERS: list[tuple[int, Any, type[ProviderError]]] = [
     (400, {"code": -1100, "msg": "Illegal characters."}, QueryRefused),
     (400, {"code": -1102, "msg": "Mandatory parameter missing."}, QueryRefused),
     (404, HTML, HostLacksPath),
+    (404, {"code": -1000, "msg": "no such path"}, HostLacksPath),
     (400, {"code": -1000, "msg": "unknown"}, UpstreamFailed),
     (500, {"code": -1001, "msg": "disconnected"}, UpstreamFailed),
     (503, {"code": -1008, "msg": "busy"}, UpstreamFailed),

@@ -193,6 +193,7 @@ ADAPTER = Adapter(
         (451, None): GeoBlocked,
         (403, None): GeoBlocked,  # the firewall
         (404, None): HostLacksPath,  # the host for market data only has fewer paths
+        (404, -1000): HostLacksPath,
         (None, -1121): QueryRefused,  # invalid symbol
         (None, -1120): QueryRefused,  # invalid interval
         (None, -1003): RateLimited,
