@@ -96,6 +96,28 @@ async def test_an_assistant(gateway: Gateway) -> None:
     assert (row["id"], row["price"] > 0) == ("bitcoin", True)
 
 
+async def test_openbb(gateway: Gateway) -> None:
+    """As a page of OpenBB's: it reads the widgets, then opens the chart's datafeed."""
+    address, setting = recipe("openbb").splitlines()
+    origin = {"Origin": setting.partition("=")[2]}
+    root = address.partition(ADDRESS)[2]
+
+    async def asked(path: str, **parameters: str) -> Any:
+        answer = await gateway.client.get(root + path, params=parameters, headers=origin)
+        assert answer.headers["access-control-allow-origin"] in ("*", origin["Origin"])
+        return answer.json()
+
+    (widget,) = (await asked("/widgets.json")).values()
+    assert (widget["name"], widget["type"]) == ("Crypto chart", "advanced_charting")
+    symbol, feed = widget["data"]["defaultSymbol"], widget["endpoint"]
+    assert "60" in (await asked(f"{feed}/config"))["supported_resolutions"]
+    assert (await asked(f"{feed}/symbols", symbol=symbol))["ticker"] == "bitcoin"
+    now = str(int(time.time()))
+    query = {"symbol": symbol, "resolution": "60", "to": now, "from": "0", "countback": "5"}
+    bars = await asked(f"{feed}/history", **query)
+    assert (bars["s"], len(bars["t"])) == ("ok", 5)
+
+
 #: What pycoingecko 3.2 does in the recipe: its addresses, and Python's own booleans. The real one
 #: runs in the job of CI that asks by the clients of other services.
 PYCOINGECKO = """
