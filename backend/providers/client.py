@@ -32,6 +32,7 @@ from backend.errors import (
 from backend.providers.adapter import Adapter, Auth, Call, Reply, VerbatimBody
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
 from backend.providers.conditional import ConditionalBodies
+from backend.providers.connection_errors import describe
 from backend.providers.json_body import decode_json, plain_json, repaired_json, valid_json
 from backend.providers.refusals import refusal_in
 from backend.providers.transport import open_transport
@@ -99,9 +100,9 @@ class ProviderClient:
             if _is_out_of_descriptors(error):
                 text = "no file descriptor is left"
                 raise NoDescriptor(text, retry_after_s=DESCRIPTOR_WAIT_S) from None
-            raise ConnectFailed(type(error).__name__) from None
+            raise ConnectFailed(describe(error)) from None
         except (httpx.TransportError, OSError) as error:  # ssl.SSLError is an OSError
-            raise ConnectionBroken(type(error).__name__) from None
+            raise ConnectionBroken(describe(error)) from None
         except Exception as error:  # a library's exception on what the server sent
             self._unexpected.log(f"the call to {adapter.vendor}", error)
             raise MalformedResponse(type(error).__name__) from None

@@ -21,6 +21,7 @@ from backend.environment.network import NetworkSettings
 from backend.errors import ConnectFailed, ConnectionBroken, MalformedResponse
 from backend.providers.adapter import MIB, Adapter
 from backend.providers.client import USER_AGENT
+from backend.providers.connection_errors import describe
 from backend.providers.json_body import decode_json
 from backend.providers.refusals import refusal_in
 from backend.providers.unexpected import UnexpectedErrors
@@ -76,7 +77,7 @@ class PushClient:
             status = error.response.status_code
             raise ConnectFailed(f"the proxy answered {status}") from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
-            raise ConnectFailed(type(error).__name__) from None
+            raise ConnectFailed(describe(error)) from None
         except Exception as error:  # a library's exception on what the server sent
             self._unexpected.log(f"the handshake with {adapter.vendor}", error)
             raise ConnectFailed(type(error).__name__) from None
@@ -121,7 +122,7 @@ class _Connection:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self.connection.send(text)
         except (ConnectionClosed, TimeoutError) as error:
-            raise ConnectionBroken(type(error).__name__) from None
+            raise ConnectionBroken(describe(error)) from None
 
     async def receive(self, timeout_s: float) -> Any:
         text = await self._receive(timeout_s, decode=None)
@@ -144,7 +145,7 @@ class _Connection:
         except TimeoutError:
             return None
         except ConnectionClosed as error:
-            raise ConnectionBroken(type(error).__name__) from None
+            raise ConnectionBroken(describe(error)) from None
         except Exception as error:
             self.unexpected.log(f"a frame of {self.adapter.vendor}", error)
             raise ConnectionBroken(type(error).__name__) from None

@@ -8,7 +8,7 @@ import httpx
 
 from backend.environment.network import NetworkSettings
 from backend.environment.proxies import Proxy
-from backend.providers.tunnel import Direct, Tunnel
+from backend.providers.tunnel import Direct, ToProxy, Tunnel
 
 #: Idle connections kept: none, so that bytes behind an answer cannot become the next answer.
 MOST_KEPT = 0
@@ -39,7 +39,7 @@ class ForwardingTransport(PooledTransport):
     """Plain HTTP through an HTTP proxy, with the absolute URL as target (RFC 9112, 3.2.2)."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
-        super().__init__(tls, Direct())
+        super().__init__(tls, ToProxy())
         self._url = httpx.URL(proxy.address)
         self._authorization = proxy.authorization
 

@@ -27,6 +27,10 @@ SOCKS_TIMEOUT_S = 60.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
+class ProxyUnreachable(httpcore.ConnectError):
+    """The connection to the proxy itself failed."""
+
+
 class Direct(httpcore.AnyIOBackend):
     """Opens connections to the host."""
 
@@ -41,7 +45,24 @@ class Direct(httpcore.AnyIOBackend):
         return ClosingStream(await super().connect_tcp(host, port, timeout))
 
 
-class Tunnel(Direct):
+class ToProxy(Direct):
+    """Opens connections to a proxy, whose address is that of each request."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await super().connect_tcp(host, port, timeout)
+        except httpcore.ConnectError as error:
+            raise ProxyUnreachable from error
+
+
+class Tunnel(ToProxy):
     """Opens connections to a host through a proxy, which resolves the host's name."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
@@ -62,12 +83,22 @@ class Tunnel(Direct):
         stream = await super().connect_tcp(self._proxy.host, self._proxy.port, timeout)
         try:
             if self._proxy.scheme == "https":
-                stream = await stream.start_tls(self._tls, self._proxy.host, timeout)
+                stream = await self._start_tls(stream, timeout)
             await self._request_tunnel(stream, f"{bracketed(host)}:{port}")
         except BaseException:
             await stream.aclose()
             raise
         return ClosingStream(stream)
+
+    async def _start_tls(
+        self,
+        stream: httpcore.AsyncNetworkStream,
+        timeout: float | None,  # noqa: ASYNC109 - httpcore's signature
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await stream.start_tls(self._tls, self._proxy.host, timeout)
+        except httpcore.ConnectError as error:
+            raise ProxyUnreachable from error
 
     async def _request_tunnel(self, stream: httpcore.AsyncNetworkStream, target: str) -> None:
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
@@ -89,7 +120,7 @@ class Tunnel(Direct):
         try:
             sock = await client.connect(host, port, timeout=SOCKS_TIMEOUT_S)
         except OSError as error:
-            raise httpcore.ConnectError(type(error).__name__) from error
+            raise ProxyUnreachable from error
         except (ProxyError, ValueError) as error:  # also for invalid addresses in its answer
             raise httpcore.ProxyError("the proxy refused, or does not speak SOCKS5") from error
         try:

@@ -150,3 +150,16 @@ async def test_a_wrong_sort_causes_no_upstream_call(
 ) -> None:
     answer = await client.get("/api/market?sort=luck")
     assert (answer.status_code, sum(world.calls.values())) == (422, 0)
+
+
+async def test_an_error_says_what_broke_the_connection(world: World, serve: Serve) -> None:
+    for name in ("coingecko_free", "binance"):
+        await world.stop(name)
+    client = await serve(BINANCE_STREAM_URL="")
+    problem = (await client.get("/api/market")).json()
+    told = {one["provider"]: (one["reason"], one["detail"]) for one in problem["providers"]}
+    assert told["coingecko_free"] == ("connect_error", "connection refused")
+    rows = (await client.get("/api/status")).json()["providers"]
+    errors = {row["name"]: row["last_error"] for row in rows}
+    assert errors["binance"] == "connect_error: connection refused"
+    assert "127.0.0.1" not in f"{problem}{rows}"
