@@ -227,4 +227,3 @@ def test_all_attempts_of_a_group_are_read() -> None:
     error = OSError("All connection attempts failed")
     error.__cause__ = group
     assert describe(error) == "connection refused"
-
