@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +15,14 @@ from prometheus_client import CollectorRegistry
 from backend.categories import CATEGORIES
 from backend.clock import Clock, SystemClock
 from backend.cluster.contract import Cluster, SingleProcess
+from backend.environment import SettingsError
 from backend.events import Event, EventSink
 from backend.joined_cluster import JoinedCluster, join_cluster
 from backend.models.answer import Source
 from backend.models.news import News, NewsQuery
 from backend.models.pass_through import PassThroughQuery, VendorAnswer
 from backend.models.sentiment import FearGreedSeries, SentimentQuery
-from backend.models.status import WebSocketStatus
+from backend.models.status import ProviderState, WebSocketStatus
 from backend.observability.event_log import EventLog
 from backend.observability.metrics import EventMetrics, Readings
 from backend.observability.worker_metrics import WorkerMetrics
@@ -46,7 +47,7 @@ from backend.services.live import LiveService, TickSource
 from backend.services.market.coin_names import CoinNames
 from backend.services.market.service import MarketService
 from backend.services.market.symbols import CoinDirectory
-from backend.settings import Configuration, Settings, load_configuration
+from backend.settings import Configuration, ProviderSettings, Settings, load_configuration
 from backend.sources import Sources
 from backend.status import RotationHistory, StatusService
 from backend.storage.contract import Storage, discard_invalid
@@ -87,10 +88,16 @@ class Gateway:
 
 def read_configuration() -> Configuration:
     """All settings, the providers' included. Raises SettingsError."""
-    configuration = load_configuration(spec.name for spec in REGISTRY)
+    return load_configuration((spec.name for spec in REGISTRY), _unknown_plans)
+
+
+def _unknown_plans(providers: Mapping[str, ProviderSettings]) -> Iterator[str]:
     for spec in REGISTRY:
-        keyed_plan(spec, configuration.providers[spec.name].plan)
-    return configuration
+        try:
+            if spec.name in providers:
+                keyed_plan(spec, providers[spec.name].plan)
+        except SettingsError as error:
+            yield from error.problems
 
 
 def _jitter() -> float:
@@ -267,11 +274,22 @@ def _log_start(manager: ProviderManager, configuration: Configuration) -> None:
         for name, category in CATEGORIES.items()
     }
     log.info("Provider Manager initialized  %s", "; ".join(map(": ".join, chains.items())))
-    for provider in manager.providers:
-        status = provider.status()
-        if status.hint:
-            log.info("%s is off: %s (%s)", status.name, status.hint, ", ".join(status.categories))
+    states = [provider.status() for provider in manager.providers]
+    if missing := [one for one in states if one.status == ProviderState.NOT_CONFIGURED]:
+        added = (
+            f"{one.name.upper()}_API_KEY adds {one.name} ({', '.join(_routed(one.categories))})"
+            for one in missing
+        )
+        log.info("no key is needed; %s", "; ".join(added))
+    if disabled := [one.name for one in states if one.status == ProviderState.DISABLED]:
+        log.info("switched off by <NAME>_ENABLED=false: %s", ", ".join(disabled))
     for proxy in configuration.network.proxies:
         log.info("providers are called through proxy %s (%s)", proxy.address, proxy.variable)
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
+    if configuration.worker == 0:  # once, however many workers start
+        for warning in configuration.warnings:
+            log.warning("%s", warning)
+
+
+def _routed(categories: Iterable[str]) -> Iterator[str]:
+    """Without the categories that only serve the routes of others."""
+    return (name for name in categories if name in CATEGORIES)

@@ -1,33 +1,29 @@
 """The settings, read from the environment and `.env`: the only file that reads them.
 
-An invalid value raises `SettingsError`, whose text is one line that names the variable. Proxies and
+Invalid values raise `SettingsError`, which has a line for each that names the variable. Proxies and
 certificates come from the process's environment, as in any other program; `.env` holds our own
 settings only.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.environment import SettingsError, forms
+from backend.environment.env_file import ENV_FILE, MAX_WARNINGS, read_env_file
 from backend.environment.forms import DAY, HOUR, MINUTE, CallLimit
 from backend.environment.names import misspelt
 from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
+from backend.environment.problem_lines import problem_line
 
 S = TypeVar("S", bound=BaseSettings)
-
-ENV_FILE = ".env"
-#: Largest number of invalid lines of that file, and of misspelt names, that are logged one by one.
-MAX_WARNINGS = 20
 
 
 def _parsed(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -177,48 +173,47 @@ def _secrets_of(url: SecretStr | None) -> tuple[str, ...]:
     return (text, unquote(password)) if password else ()
 
 
-def load_configuration(provider_names: Iterable[str]) -> Configuration:
-    """Reads all settings once. Raises SettingsError with one line that names the variable."""
+def load_configuration(
+    provider_names: Iterable[str],
+    find_problems: Callable[[Mapping[str, ProviderSettings]], Iterable[str]] = lambda _read: (),
+) -> Configuration:
+    """Reads all settings once. Raises SettingsError with a line for each wrong one.
+
+    `find_problems` returns further lines about the providers whose settings could be read.
+    """
     logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
-    in_file, invalid_lines = _read_env_file()
-    gateway = _load(Settings, "")
-    providers = {name: _load(ProviderSettings, f"{name.upper()}_") for name in names}
-    if gateway.cooldown_max < gateway.cooldown:
-        raise SettingsError("COOLDOWN_MAX: is smaller than COOLDOWN")
-    if gateway.workers > 1 and gateway.redis_url is None:
-        raise SettingsError(
-            "WORKERS: more than 1 needs REDIS_URL, the address of a Valkey or Redis"
-        )
-    if 0 < gateway.cluster_size < gateway.workers:
-        raise SettingsError("CLUSTER_SIZE: is smaller than WORKERS")
-    network, ignored = read_network(os.environ)
+    in_file, invalid_lines = read_env_file()
+    problems: list[str] = []
+    gateway = _load(Settings, "", problems)
+    read = {name: _load(ProviderSettings, f"{name.upper()}_", problems) for name in names}
+    providers = {name: settings for name, settings in read.items() if settings}
+    problems += [*_contradictions(gateway)] if gateway else []
+    problems += find_problems(providers)
+    try:
+        network, ignored = read_network(os.environ)
+    except SettingsError as error:
+        problems += error.problems
+        network, ignored = NetworkSettings(), ()
     misplaced = [
         f"{name} is read from the environment only and is ignored in {ENV_FILE}"
         for name in in_file
         if name.upper() in NETWORK_VARIABLES
     ]
     warnings = (*invalid_lines, *misplaced, *ignored, *_misspelt(names, in_file))
+    if problems or gateway is None:
+        raise SettingsError(*problems, warnings=warnings)
     return Configuration(gateway, providers, network, warnings)
 
 
-def _read_env_file() -> tuple[dict[str, str | None], list[str]]:
-    """The variables of `.env`, and a warning for each invalid line. Raises SettingsError."""
-    path = Path(ENV_FILE)
-    if not path.exists():
-        return {}, []
-    if not path.is_file():  # reading a pipe would wait for its writer
-        raise SettingsError(f"{ENV_FILE}: is not a regular file")
-    try:
-        bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
-    except UnicodeDecodeError:
-        raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
-    except OSError as error:
-        raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
-    invalid = [one.original.line for one in bindings if one.error][:MAX_WARNINGS]
-    problem = "is not like NAME=value and is ignored"
-    warnings = [f"{ENV_FILE}: line {line} {problem}" for line in invalid]
-    return {one.key: one.value for one in bindings if one.key}, warnings
+def _contradictions(gateway: Settings) -> Iterator[str]:
+    if gateway.cooldown_max < gateway.cooldown:
+        longest, first = gateway.cooldown_max, gateway.cooldown
+        yield f"COOLDOWN_MAX: {longest:g} is smaller than COOLDOWN, {first:g}"
+    if gateway.workers > 1 and gateway.redis_url is None:
+        yield f"WORKERS: {gateway.workers} need REDIS_URL, the address of a Valkey or Redis"
+    if 0 < gateway.cluster_size < gateway.workers:
+        yield f"CLUSTER_SIZE: {gateway.cluster_size} is smaller than WORKERS, {gateway.workers}"
 
 
 def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
@@ -239,12 +234,10 @@ def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) 
         yield f"{len(found) - MAX_WARNINGS} more variables look like settings and are ignored"
 
 
-def _load(kind: type[S], prefix: str) -> S:
-    """Raises SettingsError with the first problem, without the value: it may be a secret."""
+def _load(kind: type[S], prefix: str, problems: list[str]) -> S | None:
+    """None if a value is invalid; then a line for each is added to `problems`."""
     try:
         return kind(_env_prefix=prefix)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        variable = prefix + "_".join(str(part) for part in first["loc"][:1]).upper()
-        message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
-        raise SettingsError(f"{variable}: {' '.join(message.split())}") from None
+        problems += [problem_line(kind, prefix, one) for one in error.errors(include_url=False)]
+        return None

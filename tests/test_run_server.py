@@ -99,8 +99,8 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
     assert "Provider Manager initialized" in output
     assert "market: coingecko_pro > coingecko_free > binance" in output
     assert "ohlc: binance > coingecko_pro > coingecko_free" in output
-    assert "cryptopanic is off: set CRYPTOPANIC_API_KEY to use it (news)" in output
-    assert "coingecko_pro is off" not in output
+    assert "CRYPTOPANIC_API_KEY adds cryptopanic (news)" in output
+    assert "COINGECKO_PRO_API_KEY adds" not in output
     assert "Finished server process" in output
     assert "Uvicorn running on http://127.0.0.1:" in output
     logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
@@ -210,7 +210,7 @@ async def test_it_raises_the_limit_of_descriptors_for_stream_clients(
     async with running(tmp_path, **settings) as served:
         taken, _ = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
     assert taken >= min(2_000, hard)
-    code = "import resource, run_server; run_server.raise_descriptors(100_000);"
+    code = "import resource; from api import process; process.raise_descriptors(100_000);"
     code = f"import logging; logging.basicConfig(); {code}"
     code += "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     process = await asyncio.create_subprocess_exec(

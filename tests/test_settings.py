@@ -122,7 +122,8 @@ def test_an_unknown_facade_stops_the_start_with_a_line_that_lists_all(
 ) -> None:
     monkeypatch.setenv("FACADES", "mcp,gopher")
     listed = ", ".join(FACADES)
-    assert refusal() == f"FACADES: must be empty or a comma-separated list of {listed}"
+    told = f"FACADES: must be empty or a comma-separated list of {listed}, not 'mcp,gopher'"
+    assert refusal() == told
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -238,7 +239,7 @@ def test_no_exception_contains_the_refused_value(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SettingsError) as caught:
         load()
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_the_longest_cooldown_must_not_be_shorter_than_the_first(
@@ -246,7 +247,7 @@ def test_the_longest_cooldown_must_not_be_shorter_than_the_first(
 ) -> None:
     monkeypatch.setenv("COOLDOWN", "60")
     monkeypatch.setenv("COOLDOWN_MAX", "59.9")
-    assert refusal() == "COOLDOWN_MAX: is smaller than COOLDOWN"
+    assert refusal() == "COOLDOWN_MAX: 59.9 is smaller than COOLDOWN, 60"
     monkeypatch.setenv("COOLDOWN_MAX", "60")
     assert load().gateway.cooldown_max == 60
 
@@ -309,8 +310,7 @@ def test_no_address_is_no_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_several_workers_need_a_shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKERS", "2")
-    problem = "WORKERS: more than 1 needs REDIS_URL, the address of a Valkey or Redis"
-    assert refusal() == problem
+    assert refusal() == "WORKERS: 2 need REDIS_URL, the address of a Valkey or Redis"
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
     assert load().gateway.workers == 2
 
@@ -321,7 +321,7 @@ def test_a_cluster_has_at_least_the_workers_of_one_machine(
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
     monkeypatch.setenv("WORKERS", "4")
     monkeypatch.setenv("CLUSTER_SIZE", "3")
-    assert refusal() == "CLUSTER_SIZE: is smaller than WORKERS"
+    assert refusal() == "CLUSTER_SIZE: 3 is smaller than WORKERS, 4"
     monkeypatch.setenv("CLUSTER_SIZE", "0")
     assert load().gateway.cluster_size == 0
 
@@ -504,7 +504,11 @@ def test_a_proxy_is_read_from_the_environment_only(
 
 @pytest.mark.parametrize(
     ("variable", "text"),
-    [("https_proxy", "http://u:pw@h:port"), ("SSL_CERT_FILE", "/pw"), ("SSL_CERT_DIR", "/pw")],
+    [
+        ("https_proxy", "http://u:pw@h:port"),
+        ("SSL_CERT_FILE", "/gone"),
+        ("SSL_CERT_DIR", "/gone"),
+    ],
 )
 def test_an_invalid_proxy_or_certificate_is_an_invalid_setting(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str
@@ -520,3 +524,43 @@ def test_a_host_with_a_long_label_is_refused(
 ) -> None:
     monkeypatch.setenv("BINANCE_BASE_URL", f"https://{'a' * 64}.example")
     assert refusal().startswith("BINANCE_BASE_URL: ")
+
+
+def test_all_wrong_settings_are_told_at_once_with_their_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = {
+        "PORT": "many",
+        "WS_DIRECT": "perhaps",
+        "CACHE_TTL_GAS": "soon",
+        "COOLDOWN": "-1",
+        "BINANCE_ENABLED": "2",
+        "BINANCE_LIMITS": "lots",
+        "COINGECKO_PRO_API_KEY": f"{KEY} {KEY}",
+        "HTTPS_PROXY": "socks4://proxy.corp:1080",
+        "SSL_CERT_FILE": "gone.pem",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    lines = caught.value.problems
+    assert {line.partition(":")[0] for line in lines} == set(wrong)
+    assert "PORT: must be a whole number, not 'many'" in lines
+    assert "WS_DIRECT: must be true or false, not 'perhaps'" in lines
+    assert "CACHE_TTL_GAS: must be a number, not 'soon'" in lines
+    assert "COOLDOWN: must be greater than 0, not '-1'" in lines
+    assert "SSL_CERT_FILE: 'gone.pem' cannot be read: No such file or directory" in lines
+    (proxy,) = (line for line in lines if line.startswith("HTTPS_PROXY"))
+    assert proxy.endswith("socks5 and socks5h are supported, not 'socks4://proxy.corp:1080'")
+    assert KEY not in str(caught.value)
+    assert str(caught.value).splitlines() == list(lines)
+
+
+def test_contradictions_are_told_beside_wrong_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "2")
+    monkeypatch.setenv("BINANCE_LIMITS", "lots")
+    assert [line.partition(":")[0] for line in refusal().splitlines()] == [
+        "BINANCE_LIMITS",
+        "WORKERS",
+    ]

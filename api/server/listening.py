@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
+from backend import __version__
 from backend.environment import SettingsError
+from backend.environment.problem_lines import shown
 from backend.settings import Settings
 
 log = logging.getLogger("gateway")
@@ -59,6 +61,19 @@ def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) ->
     )
 
 
+def open_url(sockets: Sequence[socket.socket]) -> str:
+    """The address that a browser on this machine opens."""
+    host, port = sockets[0].getsockname()[:2]
+    if ip_address(str(host).partition("%")[0]).is_unspecified:
+        host = "localhost"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def log_ready(url: str) -> None:
+    """The last line of a start, for a newcomer."""
+    log.info("crypto-gateway %s is ready: open %s (documentation: %sdocs)", __version__, url, url)
+
+
 def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
     """Two sockets for `::`, not one for both families: IPv4 clients keep their IPv4 addresses."""
     hosts: tuple[str, ...] = (host,)
@@ -71,7 +86,7 @@ def _addresses(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
             found = socket.getaddrinfo(one, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except (OSError, ValueError) as error:  # ValueError: not a possible name
             cause = error.strerror if isinstance(error, OSError) else "not a name or an address"
-            raise SettingsError(f"HOST: cannot listen: {cause}") from None
+            raise SettingsError(f"HOST: cannot listen on {shown(host)}: {cause}") from None
         for family, _, _, _, address in found:
             if address not in known:
                 known.add(address)
@@ -85,8 +100,11 @@ def _settings_error(error: OSError, host: str, port: int) -> SettingsError:
         case errno.EACCES | errno.EPERM:
             return SettingsError(f"PORT: this process is not permitted to use {port}")
         case errno.EADDRNOTAVAIL:
-            return SettingsError("HOST: is not an address of this machine")
+            return SettingsError(f"HOST: {shown(host)} is not an address of this machine")
         case errno.EAFNOSUPPORT | errno.EPROTONOSUPPORT:
-            return SettingsError(f"HOST: this machine has no {'IPv6' if ':' in host else 'IPv4'}")
+            family = "IPv6" if ":" in host else "IPv4"
+            return SettingsError(
+                f"HOST: {shown(host)} cannot be used, this machine has no {family}"
+            )
     cause = str(error.strerror).partition(" (while")[0]  # socket.create_server adds the address
-    return SettingsError(f"HOST: cannot listen: {cause}")
+    return SettingsError(f"HOST: cannot listen on {shown(host)}: {cause}")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from api.server.listening import log_ready
 from api.server.rolling_restart import RollingRestart
 from api.server.signals import Signals, drain
 from api.server.worker_process import Slot, WorkerProcess
@@ -63,8 +64,11 @@ class Supervisor:
         times: Times | None = None,
         clock: Clock | None = None,
         most_starts: int | None = None,
+        url: str = "",
     ) -> None:
-        """`most_starts` workers start at the same time; None: as many as there are cores."""
+        """`most_starts` workers start at the same time; None: as many as there are cores. `url` is
+        the address to open, for the log."""
+        self._url = url
         self._command, self._listening, self._lines = command, listening, lines
         self._times, self._clock = times or Times(), clock or SystemClock()
         self._most_starts = most_starts or max(MIN_STARTS, os.cpu_count() or 0)
@@ -218,6 +222,7 @@ class Supervisor:
         if not self._has_announced and all(slot.is_serving for slot in self._slots):
             self._has_announced = True
             log.info("all %d workers serve", len(self._slots))
+            log_ready(self._url)
 
 
 def _end_of(code: int) -> str:

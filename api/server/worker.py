@@ -41,7 +41,7 @@ class Worker:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Worker | None":
         """None unless a supervisor started this process: such arguments from anybody else come
-        without the sockets, and are ignored as all others are."""
+        without the sockets."""
         found = _ARGUMENTS.fullmatch(" ".join(arguments[-4:]))
         if found is None:
             return None

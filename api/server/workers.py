@@ -7,9 +7,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from api.server.listening import open_sockets, warn_if_open_to_all
+from api.server.listening import open_sockets, open_url, warn_if_open_to_all
 from api.server.supervisor import Supervisor
-from backend.environment import SettingsError
+from backend.environment import SettingsError, invalid_settings
 from backend.observability.log_channel import received_lines
 from backend.observability.logs import STOP_S, open_logs
 from backend.redaction import Redactor
@@ -36,7 +36,7 @@ def supervise_workers() -> None:
     try:
         code = _supervise(configuration)
     except SettingsError as error:
-        sys.stderr.write(f"invalid setting  {error}\n")
+        sys.stderr.write(f"{invalid_settings(error)}\n")
         code = 2
     os._exit(code)  # a normal exit would wait for a program that reads our output
 
@@ -52,7 +52,8 @@ def _supervise(configuration: Configuration) -> int:
         names = ", ".join(_address(one) for one in listening)
         log.info("%d workers are started for %s", settings.workers, names)
         command = [sys.executable, *sys.orig_argv[1:]]
-        code = Supervisor(command, settings.workers, listening, lines).run()
+        url = open_url(listening)
+        code = Supervisor(command, settings.workers, listening, lines, url=url).run()
         give_up = threading.Timer(EXIT_S, os._exit, [code])  # a thread may hang in a disk's lock
         give_up.daemon = True
         give_up.start()

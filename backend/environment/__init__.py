@@ -2,4 +2,18 @@
 
 
 class SettingsError(Exception):
-    """A setting is invalid. The text is one line that names the variable."""
+    """Settings are invalid. Each problem is one line that begins with the variable's name.
+
+    `warnings` are lines about variables that are ignored.
+    """
+
+    def __init__(self, *problems: str, warnings: tuple[str, ...] = ()) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.warnings = warnings
+
+
+def invalid_settings(error: SettingsError) -> str:
+    """The lines that a process prints before it ends with exit code 2."""
+    lines = [f"invalid setting  {problem}" for problem in error.problems]
+    return "\n".join([*lines, *(f"warning  {warning}" for warning in error.warnings)])

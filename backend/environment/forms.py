@@ -1,5 +1,5 @@
 """Parsers of the settings' values: limits, addresses, keys, lists. All raise ValueError with what a
-value must be, and without the value itself: it may be a secret."""
+value must be, and without the value itself: it may be a secret (problem_lines.py)."""
 
 import re
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def parse_limits(text: str) -> tuple[CallLimit, ...]:
     for item in _items(text):
         match = _LIMIT.fullmatch(item)
         if not match or int(match[1]) == 0 or match[2] == "0":
-            raise ValueError(f"{item!r} must be like 30/minute, 50/12 hours or 10000/month")
+            raise ValueError("must be like 30/minute, 50/12 hours or 10000/month")
         limits.append(CallLimit(int(match[1]), int(match[2] or 1) * PERIODS_S[match[3]]))
     return tuple(limits)
 

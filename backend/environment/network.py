@@ -12,6 +12,7 @@ from pathlib import Path
 import certifi
 
 from backend.environment import SettingsError
+from backend.environment.problem_lines import but_not, shown_path
 from backend.environment.proxies import Exemptions, Proxy, parse_no_proxy, parse_proxy
 
 NETWORK_VARIABLES = frozenset(
@@ -57,19 +58,23 @@ class NetworkSettings:
 
 
 def read_network(environment: Mapping[str, str]) -> tuple[NetworkSettings, tuple[str, ...]]:
-    """The settings, and warnings about ignored values. Raises SettingsError if one is invalid."""
-    for_all = _proxy(environment, "all_proxy")
+    """The settings, and warnings about ignored values. Raises SettingsError with each variable that
+    cannot work."""
+    problems: list[str] = []
+    plain, secure, for_all = (
+        _proxy(environment, name, problems) for name in ("http_proxy", "https_proxy", "all_proxy")
+    )
     variable, value = _named(environment, "no_proxy")
     exempt, invalid = parse_no_proxy(value)
-    network = NetworkSettings(
-        _proxy(environment, "http_proxy") or for_all,
-        _proxy(environment, "https_proxy") or for_all,
-        exempt,
-        environment.get("SSL_CERT_FILE", ""),
-        environment.get("SSL_CERT_DIR", ""),
-    )
-    if network.cert_file or network.cert_dir:
-        network.tls()  # an error is raised now, not at the first call
+    cert_file, cert_dir = (environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    network = NetworkSettings(plain or for_all, secure or for_all, exempt, cert_file, cert_dir)
+    try:
+        if cert_file or cert_dir:
+            network.tls()  # an error is raised now, not at the first call
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(*problems)
     if not invalid:
         return network, ()
     which = ", ".join(map(str, invalid[:10]))
@@ -85,12 +90,14 @@ def _named(environment: Mapping[str, str], name: str) -> tuple[str, str]:
     return name.upper(), ""
 
 
-def _proxy(environment: Mapping[str, str], name: str) -> Proxy | None:
+def _proxy(environment: Mapping[str, str], name: str, problems: list[str]) -> Proxy | None:
+    """None if there is none, or if it is invalid, which is added to `problems`."""
     variable, value = _named(environment, name)
     try:
         return parse_proxy(value, variable) if value else None
     except ValueError as error:
-        raise SettingsError(f"{variable}: {error}") from None
+        problems.append(f"{variable}: {error}{but_not(value)}")
+        return None
 
 
 @lru_cache(maxsize=8)  # reading Mozilla's list takes a tenth of a second
@@ -111,12 +118,12 @@ def _load_file(context: ssl.SSLContext, file: str) -> None:
     path = Path(file)
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
-            raise SettingsError("SSL_CERT_FILE: is not a regular file")
+            raise _invalid("SSL_CERT_FILE", file, "is not a regular file")
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise SettingsError("SSL_CERT_FILE: contains no certificate in PEM format") from None
+        raise _invalid("SSL_CERT_FILE", file, "contains no certificate in PEM format") from None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"SSL_CERT_FILE: cannot be read: {_cause(error)}") from None
+        raise _invalid("SSL_CERT_FILE", file, f"cannot be read: {_cause(error)}") from None
 
 
 def _load_folder(context: ssl.SSLContext, folders: str, *, is_only: bool) -> None:
@@ -128,12 +135,15 @@ def _load_folder(context: ssl.SSLContext, folders: str, *, is_only: bool) -> Non
         except (OSError, ValueError) as error:
             problem = _cause(error)
     if problem and not names:
-        raise SettingsError(f"SSL_CERT_DIR: cannot be read: {problem}")
+        raise _invalid("SSL_CERT_DIR", folders, f"cannot be read: {problem}")
     if is_only and not any(map(_HASHED.fullmatch, names)):
-        raise SettingsError(
-            "SSL_CERT_DIR: contains no certificate named by its hash; run openssl rehash"
-        )
+        problem = "contains no certificate named by its hash; run openssl rehash"
+        raise _invalid("SSL_CERT_DIR", folders, problem)
     context.load_verify_locations(capath=folders)
+
+
+def _invalid(variable: str, value: str, problem: str) -> SettingsError:
+    return SettingsError(f"{variable}: {shown_path(value)} {problem}")
 
 
 def _cause(error: Exception) -> str:

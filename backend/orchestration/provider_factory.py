@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from backend.clock import Clock
 from backend.environment import SettingsError
 from backend.environment.forms import CallLimit
+from backend.environment.problem_lines import but_not
 from backend.events import EventSink
 from backend.models.status import ProviderState
 from backend.orchestration.calls.endpoint import Credential, Endpoint, Hosts
@@ -194,7 +195,7 @@ def keyed_plan(spec: ProviderSpec, name: str) -> Plan | None:
             return plan
     known = ", ".join(plan.name for plan in plans)
     allowed = f"must be one of {known}" if known else "must be empty: the provider has no plans"
-    raise SettingsError(f"{spec.name.upper()}_PLAN: {allowed}")
+    raise SettingsError(f"{spec.name.upper()}_PLAN: {allowed}{but_not(name)}")
 
 
 def _windows(plan: Plan, limits: Sequence[CallLimit]) -> tuple[Window, ...]:

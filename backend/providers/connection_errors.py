@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 
 import anyio
+import httpcore
 import httpx
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidURI, ProxyError
 
@@ -20,6 +21,7 @@ from backend.providers.tunnel import ProxyUnreachable
 
 #: Causes of an error that are looked at; a chain of causes may be circular.
 MOST_CAUSES = 20
+CERTIFICATE = "the certificate is not accepted"
 #: OpenSSL's codes of a certificate that names another host or address (X509_V_ERR_…_MISMATCH).
 OTHER_HOST = (62, 64)
 #: httpcore's and h11's texts of a connection that ends too early.
@@ -68,22 +70,22 @@ def _of_system(error: BaseException) -> str:
         case ssl.SSLCertVerificationError():
             code, text = error.verify_code, error.verify_message
             reason = "it is for another host" if code in OTHER_HOST else text
-            return f"the certificate is not accepted: {reason}"
+            return f"{CERTIFICATE}: {reason}"
         case ssl.SSLError():
             return f"TLS failed: {(error.reason or 'unknown').replace('_', ' ').lower()}"
         case socket.gaierror():
             return "the host name cannot be resolved"
         case TimeoutError():
             return "the connection timed out"
-        case OSError() if error.errno in errno.errorcode:
-            text = os.strerror(error.errno)
+        case OSError(errno=int(number)) if number in errno.errorcode:
+            text = os.strerror(number)
             return text[:1].lower() + text[1:]
     return ""
 
 
 def _of_library(error: BaseException) -> str:
     text = str(error)
-    if isinstance(error, httpx.ProxyError) and _PROXY_TEXT.fullmatch(text):
+    if isinstance(error, httpx.ProxyError | httpcore.ProxyError) and _PROXY_TEXT.fullmatch(text):
         return text
     if isinstance(error, httpx.RemoteProtocolError) and text.startswith(_CLOSED):
         return "the connection was closed before the answer was complete"

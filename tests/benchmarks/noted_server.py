@@ -32,7 +32,7 @@ def note_storing(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    import run_server
+    from api import process
 
     note_storing(Path(os.environ["NOTED"]) / str(os.getpid()))
-    run_server.run()
+    process.run()

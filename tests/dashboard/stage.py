@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-import run_server
+from api import process
 from api.ws_data_broadcaster import Broadcaster
 from backend.gateway import read_configuration
 from tests.dashboard.scenery import Scenery, moving_tickers
@@ -51,7 +51,7 @@ class Stage:
 
     async def start(self) -> None:
         """With the settings that the environment gives now, at the address it had before."""
-        self._server = run_server.server(read_configuration(), host="127.0.0.1", port=self.port)
+        self._server = process.server(read_configuration(), host="127.0.0.1", port=self.port)
         self._task = asyncio.create_task(self._server.serve())
         await self.until(lambda: self._server.started)
         self.port = self._server.servers[0].sockets[0].getsockname()[1]

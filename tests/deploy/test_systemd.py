@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from api.process import EXIT_AFTER_S
 from backend.settings import Settings
-from run_server import EXIT_AFTER_S
 from tests.deploy.documents import FOLDER, block, directives, text_of
 
 UNIT = FOLDER / "gateway.service"

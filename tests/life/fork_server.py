@@ -208,9 +208,9 @@ def _import_all() -> Any:
     import uvicorn.lifespan.on
     import uvicorn.loops.uvloop
 
-    import run_server
+    from api import process
 
-    return run_server, uvicorn
+    return process, uvicorn
 
 
 if __name__ == "__main__":

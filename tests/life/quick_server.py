@@ -1,8 +1,8 @@
-"""run_server.py with shorter waits, for tests: the same server, started by the same code."""
+"""The server with shorter waits, for tests: the same server, started by the same code."""
 
 from functools import partial
 
-import run_server
+from api import process
 from backend.gateway import open_gateway
 from backend.storage.sqlite_storage import open_storage
 
@@ -15,7 +15,7 @@ RETRY_S, BUSY_TIMEOUT_S = 1.0, 0.2
 
 if __name__ == "__main__":
     open_state = partial(open_storage, retry_s=RETRY_S, busy_timeout_s=BUSY_TIMEOUT_S)
-    run_server.run(
+    process.run(
         opened=partial(open_gateway, open_state=open_state),
         exit_after_s=EXIT_AFTER_S,
         timeout_graceful_shutdown=DRAIN_S,

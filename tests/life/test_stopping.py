@@ -155,7 +155,8 @@ async def test_a_locked_state_file_does_not_delay_the_end(world: World, tmp_path
 #: An application with a thread that hangs.
 HANGING = """
 import asyncio, contextlib, signal, sys, threading
-import fastapi, uvicorn, run_server
+import fastapi, uvicorn
+from api import process
 @contextlib.asynccontextmanager
 async def life(app):
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
@@ -164,7 +165,7 @@ async def life(app):
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 app = fastapi.FastAPI(lifespan=life)
 config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None)
-run_server.Server(config, app, exit_after_s=1.0).run()
+process.Server(config, app, exit_after_s=1.0).run()
 """
 
 

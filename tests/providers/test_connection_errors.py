@@ -1,7 +1,7 @@
 """The words for a connection that fails or breaks, over real sockets; never an address or a key."""
 
 import asyncio
-import datetime
+import datetime as dt
 import errno
 import socket
 import ssl
@@ -21,7 +21,7 @@ from backend.providers.push_client import PushClient
 from backend.providers.transport import open_transport
 from tests.clocks import ManualClock
 from tests.providers.conftest import HOST
-from tests.providers.raw_server import answer, raw_server
+from tests.providers.raw_server import raw_server
 from tests.world.proxies import HttpProxy, SocksProxy
 
 VENDOR = Adapter("vendor", ())
@@ -96,12 +96,12 @@ async def test_a_refused_certificate_says_why(
     authority: trustme.CA, cert_file: str, name: str, days: int, is_trusted: bool, words: str
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    begin = until - datetime.timedelta(days=30)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    begin = until - dt.timedelta(days=30)
     authority.issue_cert(name, not_before=begin, not_after=until).configure_cert(context)
     async with await serve(context) as server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        error = await failure(url, **({"SSL_CERT_FILE": cert_file} if is_trusted else {}))
+        error = await failure(url, SSL_CERT_FILE=cert_file if is_trusted else "")
     assert type(error) is ConnectFailed
     assert str(error) == f"the certificate is not accepted: {words}"
 

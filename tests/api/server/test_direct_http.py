@@ -14,7 +14,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-import run_server
+from api import process
 from api.hf_unified_server import Application, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
@@ -386,9 +386,9 @@ async def test_the_setting_selects_the_protocol(
     for name, value in world.environment().items():
         surroundings.setenv(name, value)
     configuration = read_configuration()
-    assert run_server.server(configuration).config.http is DirectHttp
+    assert process.server(configuration).config.http is DirectHttp
     own = configuration.gateway.model_copy(update={"http_direct": False})
-    plain = run_server.server(type(configuration)(own, configuration.providers))
+    plain = process.server(type(configuration)(own, configuration.providers))
     assert plain.config.http is BoundedHttp
 
 

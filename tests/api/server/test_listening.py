@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from api.server.listening import ALL_IPV4, open_sockets, warn_if_open_to_all
 from backend.environment import SettingsError
+from backend.environment.problem_lines import shown
 from backend.settings import Settings
 from tests.life.process import free_port
 
@@ -106,7 +107,7 @@ def test_a_double_colon_without_ipv4_is_ipv6_and_a_warning(
 def test_an_ipv6_address_without_ipv6_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     without(monkeypatch, socket.AF_INET6)
-    assert refusal("::1", port) == "HOST: this machine has no IPv6"
+    assert refusal("::1", port) == "HOST: '::1' needs IPv6, which this machine lacks"
 
 
 def test_a_port_in_use_is_named(listen: Listen) -> None:
@@ -145,11 +146,12 @@ def test_an_invalid_host_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) 
 
     if host in ("nobody.invalid", "*"):  # else the test would ask a name server
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert refusal(host, 7860).startswith("HOST: cannot listen: ")
+    assert refusal(host, 7860).startswith(f"HOST: cannot listen on {shown(host)}: ")
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    assert refusal("192.0.2.1", free_port()) == "HOST: is not an address of this machine"
+    told = "HOST: '192.0.2.1' is not an address of this machine"
+    assert refusal("192.0.2.1", free_port()) == told
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
     [
         (errno.EACCES, "PORT: this process is not permitted to use 80"),
         (errno.EPERM, "PORT: this process is not permitted to use 80"),
-        (errno.EINVAL, "HOST: cannot listen: no"),
+        (errno.EINVAL, "HOST: cannot listen on '127.0.0.1': no"),
     ],
 )
 def test_every_error_of_the_system_is_one_line(

@@ -14,7 +14,7 @@ import uvicorn.server
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
-import run_server
+from api import process
 from api.stream.protocol import StreamTimes
 from api.ws_data_broadcaster import Broadcaster
 from backend.gateway import read_configuration
@@ -107,7 +107,7 @@ class QuickPolls:
 @asynccontextmanager
 async def serving(*, times: StreamTimes | None = None, **options: Any) -> AsyncIterator[Served]:
     """By run_server's own server, with the settings that the environment gives now."""
-    server = run_server.server(read_configuration(), host="127.0.0.1", port=0, **options)
+    server = process.server(read_configuration(), host="127.0.0.1", port=0, **options)
     server.app.state.stream_times = times or StreamTimes()
     with patch.object(uvicorn.server, "asyncio", QuickPolls()):
         async with _running(server) as served:
@@ -115,7 +115,7 @@ async def serving(*, times: StreamTimes | None = None, **options: Any) -> AsyncI
 
 
 @asynccontextmanager
-async def _running(server: run_server.Server) -> AsyncIterator[Served]:
+async def _running(server: process.Server) -> AsyncIterator[Served]:
     task = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started, PATIENCE_S)
