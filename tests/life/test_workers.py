@@ -203,7 +203,7 @@ async def test_workers_end_when_their_supervisor_is_killed(world: World, tmp_pat
     ("settings", "line"),
     [
         ({"COINGECKO_FREE_LIMITS": "lots"}, "invalid setting  COINGECKO_FREE_LIMITS: "),
-        ({"REDIS_URL": ""}, "invalid setting  WORKERS: more than 1 needs REDIS_URL"),
+        ({"REDIS_URL": ""}, "invalid setting  WORKERS: 3 need REDIS_URL"),
         ({"LOG_LEVEL": "many"}, "invalid setting  LOG_LEVEL: "),
     ],
 )
