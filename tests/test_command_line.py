@@ -18,8 +18,8 @@ from tests.world.server import FURTHER_VENUES, World
 KEY = "CG-thekeyofthistest00000001"
 ALL_ON = {f"{name.upper()}_ENABLED": "true" for name in (*FURTHER_VENUES, "coinmarketcap")}
 ALL_ON["COINPAPRIKA_ENABLED"] = "true"
-ROUTES = ("/api/market", "/api/market/{coin}", "/api/market/ohlc", "/api/news", "/api/sentiment")
-ROUTES += ("/api/gas", "/api/global", "/api/search")
+ROUTES = """/api/market /api/market/{coin} /api/market/ohlc /api/news /api/sentiment /api/gas
+/api/global /api/search""".split()
 
 
 @pytest.fixture
