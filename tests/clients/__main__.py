@@ -6,6 +6,7 @@ failed, a gateway failed, or an environment could not be made.
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,6 +40,10 @@ async def install(scripts: Path, folder: Path) -> Clients:
 
 async def run(scripts: Path, folder: Path, *, is_only_installed: bool, modes: list[str]) -> int:
     """The exit code."""
+    task = asyncio.current_task()
+    assert task
+    # Else a terminated run would leave its gateways behind.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     clients = await install(scripts, folder)
     sys.stdout.write(f"environments in {folder} after {time.monotonic() - began:.0f} s\n")
@@ -70,6 +75,8 @@ def main() -> int:
     )
     try:
         return asyncio.run(work)
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     except (NotInstalled, ValueError) as error:
         sys.stdout.write(f"the environments could not be made: {error}\n")
         return 1
