@@ -28,7 +28,7 @@ from api.facades.binance.streams.metrics import RawStreamMetrics
 from api.facades.coingecko import route as coingecko
 from api.facades.mcp import route as mcp
 from api.facades.udf import history, lookup, widgets
-from api.openapi import openapi_document
+from api.openapi import CONTACT, DESCRIPTION, openapi_document, operation_id
 from api.routes import (
     gas,
     global_market,
@@ -106,6 +106,9 @@ def create_app(
         title="Unified Crypto Data Platform",
         version=__version__,
         summary="One API in front of many providers of crypto market data. Never invented data.",
+        description=DESCRIPTION,
+        contact=CONTACT,
+        generate_unique_id_function=operation_id,
         lifespan=partial(_lifespan, configuration, opened),
         openapi_url=None,  # api/routes/pages.py has these
         docs_url=None,
@@ -125,7 +128,9 @@ def create_app(
         for router in FACADES[name]:
             app.include_router(router)
     app.state.stream_times = StreamTimes()
-    app.openapi = lambda: openapi_document(app, app.policies)  # type: ignore[method-assign] # FastAPI's documented way
+    is_locked = bool(configuration.gateway.gateway_api_keys)
+    document = partial(openapi_document, app, app.policies, is_locked=is_locked)
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way
     _install_edge(app, configuration.gateway, timeouts or ConnectionTimeouts())
     return app
 

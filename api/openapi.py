@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's own, with groups, keys, headers and real examples."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from api.edge.path_policies import Access, PathPolicies
@@ -18,7 +20,12 @@ from api.routes.schemas import FACADE_TAG, Problem
 EXAMPLES = Path(__file__).with_name("examples.json")
 #: The stream in short; docs/stream.md describes it in full.
 PROTOCOL = Path(__file__).with_name("stream") / "protocol.md"
-#: With GATEWAY_API_KEYS one of them is required, without it neither.
+DESCRIPTION = """Market data, candles, news, sentiment and fees of several providers. An answer is
+`{"data": …, "meta": …}`, and `meta` names the provider, the time and the age of the data; nothing
+is made up when all providers fail. An error is `application/problem+json` with a `code`, and a
+`hint` where one helps."""
+CONTACT = {"name": "The operator of this gateway"}
+#: One of them is required where GATEWAY_API_KEYS is set; elsewhere the document has neither.
 KEY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
@@ -108,13 +115,25 @@ REQUEST_HEADERS = {
 }
 
 
-def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
-    """The document. It is made once: of the settings it depends only on FACADES."""
+def operation_id(route: APIRoute) -> str:
+    """Of a route that names none, as those of facades: its path in words.
+
+    `/coingecko/api/v3/coins/{id}/ohlc` is `coingecko_coins_id_ohlc`.
+    """
+    path = re.sub(r"/api/v\d+(?=/)", "", route.path_format).removesuffix(".json")
+    return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", path)).strip("_").lower()
+
+
+def openapi_document(app: FastAPI, policies: PathPolicies, *, is_locked: bool) -> dict[str, Any]:
+    """The document. It is made once: of the settings it depends on FACADES, and on whether the
+    gateway is locked by keys."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
             version=app.version,
             summary=app.summary,
+            description=app.description,
+            contact=app.contact,
             routes=app.routes,
             tags=TAGS,
         )
@@ -126,10 +145,19 @@ def openapi_document(app: FastAPI, policies: PathPolicies) -> dict[str, Any]:
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))
         # Relative to the document's own URL, so that it is right behind any proxy.
         document["servers"] = [{"url": "./", "description": "this gateway"}]
-        document["components"]["securitySchemes"] = KEY_SCHEMES
-        document["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
+        if is_locked:
+            _add_keys(document, policies)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _add_keys(document: dict[str, Any], policies: PathPolicies) -> None:
+    document["components"]["securitySchemes"] = KEY_SCHEMES
+    document["security"] = [{name: []} for name in KEY_SCHEMES]
+    for path, methods in document["paths"].items():
+        if policies.access(path) is not Access.KEY:
+            for operation in methods.values():
+                operation["security"] = []
 
 
 def _operations(document: dict[str, Any], *, of_facades: bool) -> Iterator[tuple[str, Any]]:

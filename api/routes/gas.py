@@ -18,6 +18,7 @@ router = checked_router("gas")
 
 @router.get(
     "/api/gas",
+    operation_id="get_gas",
     summary="Fees of a chain",
     responses=documented("GasEnvelope", GasFees, *PROVIDER_ERRORS, "unsupported"),
 )

@@ -16,6 +16,7 @@ router = checked_router("market")
 
 @router.get(
     "/api/global",
+    operation_id="get_global",
     summary="The whole market in a few figures",
     responses=documented(
         "GlobalEnvelope", GlobalMarket, *PROVIDER_ERRORS, "unsupported", meta=MoneyMeta

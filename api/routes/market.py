@@ -48,6 +48,7 @@ SortField = Annotated[
 
 @router.get(
     "/api/market",
+    operation_id="list_market",
     summary="The market list",
     responses=documented(
         "MarketEnvelope",
@@ -87,6 +88,7 @@ async def read_market(
 
 @coin_router.get(
     "/api/market/{coin:path}",
+    operation_id="get_coin",
     summary="One coin",
     responses={
         307: {"description": "to the same path without the slash at its end"},

@@ -20,6 +20,7 @@ router = checked_router("news")
 
 @router.get(
     "/api/news",
+    operation_id="list_news",
     summary="News",
     responses=documented("NewsEnvelope", list[Article], *PROVIDER_ERRORS),
 )

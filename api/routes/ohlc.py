@@ -54,6 +54,7 @@ class OhlcFormat(StrEnum):
 
 @router.get(
     "/api/market/ohlc",
+    operation_id="list_candles",
     summary="Candles",
     responses=documented("OhlcEnvelope", CandleRows, *SYMBOL_ERRORS, "unsupported", meta=MoneyMeta),
 )

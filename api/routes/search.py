@@ -19,6 +19,7 @@ router = checked_router("market")
 
 @router.get(
     "/api/search",
+    operation_id="search_coins",
     summary="Search coins",
     responses=documented("SearchEnvelope", list[Found], *PROVIDER_ERRORS),
 )

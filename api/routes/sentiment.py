@@ -18,6 +18,7 @@ router = checked_router("sentiment")
 
 @router.get(
     "/api/sentiment",
+    operation_id="list_sentiment",
     summary="Fear & Greed",
     responses=documented("SentimentEnvelope", list[FearGreed], *PROVIDER_ERRORS),
 )

@@ -28,6 +28,7 @@ def _json(value: Any) -> Response:
 
 @router.get(
     "/api/status",
+    operation_id="get_status",
     summary="Providers, categories, recent choices, cache",
     responses={200: {"model": GatewayStatus}, **documented_errors("unknown_parameter")},
 )
@@ -49,6 +50,7 @@ def _websocket_status(request: Request) -> WebSocketStatus:
 
 @router.get(
     "/api/status/explain",
+    operation_id="explain_choice",
     summary="Which provider would be used, and why not the others?",
     responses={
         200: {"model": Explanation},
@@ -67,6 +69,7 @@ async def read_explanation(
 
 @router.get(
     "/metrics",
+    operation_id="get_metrics",
     summary="Metrics for Prometheus",
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -84,6 +87,7 @@ async def read_metrics(request: Request) -> Response:
 
 @probes.get(
     "/healthz",
+    operation_id="get_health",
     summary="Is the process serving?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter")},
 )
@@ -94,6 +98,7 @@ async def read_health(request: Request) -> Response:
 
 @probes.get(
     "/readyz",
+    operation_id="get_readiness",
     summary="Can market data be served?",
     responses={200: {"model": Health}, **documented_errors("unknown_parameter", "not_ready")},
 )

@@ -47,6 +47,7 @@ async def read_without_upgrade(request: Request) -> Response:
 
 @events_router.get(
     "/api/stream",
+    operation_id="stream_events",
     summary="The stream, as Server-Sent Events",
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},

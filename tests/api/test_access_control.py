@@ -219,9 +219,20 @@ async def test_only_a_space_may_frame_the_pages(reader: httpx.AsyncClient, path:
     assert "set-cookie" not in headers
 
 
+async def test_the_document_has_a_lock_only_where_keys_are_set(shared: SharedGateways) -> None:
+    document = (await shared.client().get("/openapi.json")).json()
+    assert "securitySchemes" not in document["components"]
+    assert "security" not in document
+    document = (await shared.client(GATEWAY_API_KEYS="first-key").get("/openapi.json")).json()
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
+    assert document["security"] == [{"ApiKey": []}, {"Bearer": []}]
+    operations = [(path, one) for path, item in document["paths"].items() for one in item.values()]
+    unlocked = {path for path, one in operations if one.get("security") == []}
+    assert unlocked == {"/healthz", "/readyz"}
+
+
 async def test_the_openapi_document_describes_keys_and_limits(reader: httpx.AsyncClient) -> None:
     document = (await reader.get("/openapi.json")).json()
-    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
     for path, item in document["paths"].items():
         if path.startswith("/api"):
             assert {"401", "429"} <= set(item["get"]["responses"]), path

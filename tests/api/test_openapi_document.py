@@ -201,3 +201,44 @@ def test_every_header_has_a_description_and_an_example() -> None:
             for name, header in answer["headers"].items():
                 assert header["description"], (path, name)
                 assert header["example"], (path, name)
+
+
+#: The names that generated clients have; a change breaks the programs that use them.
+OPERATIONS = {
+    "/api/market": "list_market",
+    "/api/market/{coin}": "get_coin",
+    "/api/market/ohlc": "list_candles",
+    "/api/news": "list_news",
+    "/api/sentiment": "list_sentiment",
+    "/api/gas": "get_gas",
+    "/api/global": "get_global",
+    "/api/search": "search_coins",
+    "/api/status": "get_status",
+    "/api/status/explain": "explain_choice",
+    "/api/stream": "stream_events",
+    "/metrics": "get_metrics",
+    "/healthz": "get_health",
+    "/readyz": "get_readiness",
+}
+
+
+def test_operation_ids_are_short_verbs() -> None:
+    own = own_paths(json.loads(DOCUMENT.read_bytes()))
+    assert {path: methods["get"]["operationId"] for path, methods in own.items()} == OPERATIONS
+
+
+def test_operation_ids_of_facades_are_their_paths_in_words() -> None:
+    paths = json.loads(DOCUMENT.read_bytes())["paths"]
+    ids = [one["operationId"] for methods in paths.values() for one in methods.values()]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", one) for one in ids)
+    market_chart = "/coingecko/api/v3/coins/{id}/market_chart"
+    assert paths[market_chart]["get"]["operationId"] == "coingecko_coins_id_market_chart"
+    assert paths["/binance/api/v3/ticker/24hr"]["get"]["operationId"] == "binance_ticker_24hr"
+    assert paths["/binance/api/v3/exchangeInfo"]["get"]["operationId"] == "binance_exchange_info"
+
+
+def test_the_document_names_no_foreign_address() -> None:
+    info = json.loads(DOCUMENT.read_bytes())["info"]
+    assert info["description"]
+    assert info["contact"] == {"name": "The operator of this gateway"}
