@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache
 from api.edge.access_control import AccessControl, AllowedOrigins, GatewayKeys
+from api.edge.access_log import AccessLog
 from api.edge.client_limits import ClientLimits, client_address
+from api.edge.error_log import ErrorLog
 from api.edge.layer import Edge
 from api.edge.path_policies import PathPolicies
 from api.edge.problems import HANDLERS
@@ -197,13 +199,16 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy)
     app.state.keys, app.state.origins = keys, origins
     app.state.responder = Responder(cache, app.policies, is_private=bool(keys))
-    app.edge = Edge(
+    address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
+    app.edge = edge = Edge(
         # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
         partial(Starlette.__call__, app),
         access=access,
         headers=headers,
         cache=cache,
         is_stopping=lambda: getattr(app.state, "is_ending", False),
+        errors=ErrorLog(hooks.clock),
+        access_log=AccessLog(hooks.clock, address_of) if settings.access_log else None,
     )
     max_open = None  # no limit of open connections behind a proxy, which all clients share
     if settings.client_max_share < 1 and not settings.trust_proxy:
@@ -211,10 +216,11 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
         wanted = settings.ws_max_clients + OTHER_DESCRIPTORS
         available = wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
         max_open = int(settings.client_max_share * available)
-    address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
     hooks.connections = Connections(address_of, hooks.clock, max_per_address=max_open)
-    hooks.cached_response = app.edge.cached_response if settings.prepared_answers else None
-    hooks.refuse, hooks.count_refusal = app.edge.refuse, app.edge.count_refusal
+    if settings.prepared_answers:
+        is_logged = settings.access_log
+        hooks.cached_response = edge.logged_cached_response if is_logged else edge.cached_response
+    hooks.refuse, hooks.count_refusal = edge.refuse, edge.count_refusal
 
 
 @cache

@@ -226,7 +226,8 @@ def _serve(configuration: Configuration, worker: Worker | None, **options: Any) 
     """A worker serves on its supervisor's sockets, and sends its log lines there."""
     settings, redact = configuration.gateway, Redactor(configuration.secrets())
     lines = worker.lines if worker else None
-    with open_logs(settings.log_dir, settings.log_level, redact, lines):
+    folder, level, access_log = settings.log_dir, settings.log_level, settings.access_log
+    with open_logs(folder, level, redact, lines, access_log=access_log):
         sockets = worker.listening if worker else open_sockets(settings.host, settings.port)
         raise_descriptors(settings.ws_max_clients + OTHER_DESCRIPTORS)
         serving = server(configuration, worker=worker, **options)

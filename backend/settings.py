@@ -85,6 +85,8 @@ class Settings(_EnvironmentSettings):
     #: Folder of the JSON-lines logs, and level of standard output.
     log_dir: Folder = Path("logs")
     log_level: LogLevel = "INFO"
+    #: Whether a line is written for each request.
+    access_log: bool = False
     #: File for data that outlives a restart; None: nothing is stored.
     state_path: OptionalPath = Path("state/gateway.sqlite")
 

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache, StoredResponse, plain_fields, target_of
 from api.edge.access_control import AccessControl
+from api.edge.access_log import AccessLog
+from api.edge.error_log import ErrorLog
 from api.edge.path_policies import RenderError, route_path
 from api.edge.problems import RENDERER, problem, problem_json
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
@@ -29,6 +32,8 @@ from api.server.hooks import Refusal
 DENIAL = "websocket.http.response"
 #: The close code of a WebSocket that is refused before its handshake (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
+#: The first status of a server error.
+SERVER_ERROR = 500
 log = logging.getLogger("gateway")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -84,8 +89,10 @@ class Exchange:
         """Completes the headers of the response and counts it; without a body for HEAD."""
         self.has_begun = True
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            self._edge.counts[labels_of(template_of(self.scope), message["status"], headers)] += 1
+            headers, status = list(message.get("headers", ())), message["status"]
+            self._edge.counts[labels_of(template_of(self.scope), status, headers)] += 1
+            if status >= SERVER_ERROR:
+                self._edge.errors.record(self.scope, status)
             origin = self.request_headers.get("origin")
             complete = self._edge.headers.complete(
                 headers,
@@ -116,9 +123,17 @@ class Edge:
     headers: ResponseHeaders
     cache: ResponseCache
     is_stopping: Callable[[], bool]
+    errors: ErrorLog
+    access_log: AccessLog | None = None
     counts: RequestCounts = field(default_factory=RequestCounts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.access_log is None or scope["type"] == "lifespan":
+            await self._answer(scope, receive, send)
+        else:
+            await self.access_log.run(self._answer, scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             stores = self.cache.stores_responses
             cached = self._find(scope, scope["method"], target_of(scope)) if stores else None
@@ -161,6 +176,20 @@ class Edge:
             return None
         response, values = cached
         return response.status, response.lines % values, response.body if method == "GET" else b""
+
+    def logged_cached_response(
+        self, scope: Scope, method: str, target: bytes
+    ) -> tuple[int, bytes, bytes] | None:
+        """As `cached_response`, with a line in the access log."""
+        cached = self._find(scope, method, target)
+        if cached is None:
+            return None
+        response, values = cached
+        body = response.body if method == "GET" else b""
+        if self.access_log is not None:
+            size, request_id = len(body), values[-1]
+            self.access_log.record(scope, method, target, response.status, size, request_id)
+        return response.status, response.lines % values, body
 
     def _find(
         self, scope: Scope, method: str, target: bytes
@@ -218,7 +247,7 @@ class Edge:
             headers = {"Connection": "close", **refusal.headers}
             await exchange.fail(refusal.code, refusal.detail, headers)
 
-        return respond
+        return respond if self.access_log is None else partial(self.access_log.run, respond)
 
     def count_refusal(self, status: int, client: Sequence[object] | None) -> None:
         """Counts a refusal that the server has answered itself: its bytes were no valid request."""

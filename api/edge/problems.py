@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from api.edge.error_log import PROBLEM as LOGGED
 from api.encoding import to_json
 from backend.errors import (
     ClientLimitReached,
@@ -124,6 +125,7 @@ def problem(
         headers={"Cache-Control": "no-store", **(headers or {})},
         members=members,
     )
+    state[LOGGED] = code, members.get("providers", ())
     render_error = state.get(RENDERER, problem_json)
     response: Response = render_error(details)
     return response

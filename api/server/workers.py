@@ -44,7 +44,8 @@ def supervise_workers() -> None:
 def _supervise(configuration: Configuration) -> int:
     settings = configuration.gateway
     redact = Redactor(configuration.secrets())
-    with open_logs(settings.log_dir, settings.log_level, redact) as writing:
+    folder, level, access_log = settings.log_dir, settings.log_level, settings.access_log
+    with open_logs(folder, level, redact, access_log=access_log) as writing:
         listening = open_sockets(settings.host, settings.port)
         warn_if_open_to_all(settings, listening)
         received, lines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 
-from backend.observability.log_files import FILES
+from backend.observability.log_files import ACCESS, FILES
 
 #: Where a line goes: standard output, or one of the files.
-LOGS = ("", *FILES)
+LOGS = ("", *FILES, ACCESS)
 #: Largest part of a line in one datagram, in bytes: far below the smallest buffer of a system.
 PART_BYTES = 32 * 1024
 #: Largest line, in bytes; a note is sent in place of a larger one.

@@ -1,10 +1,11 @@
-"""The three JSON-lines files of the contract: their names, and the handlers that write them."""
+"""The JSON-lines files: their names, and the handlers that write them."""
 
 import errno
 import logging
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -12,6 +13,8 @@ from pathlib import Path
 
 ROTATION, FAILURES, HEALTH = "provider_rotation", "provider_failures", "provider_health"
 FILES = (ROTATION, FAILURES, HEALTH)
+#: The log of requests, if ACCESS_LOG is true.
+ACCESS = "access"
 #: The logger of plain lines, which go to standard output.
 CONSOLE = logging.getLogger("gateway")
 FILE_BYTES, FILE_BACKUPS = 10 * 1024 * 1024, 5
@@ -74,14 +77,14 @@ class QuietFileHandler(RotatingFileHandler):
 
 
 def file_handlers(
-    folder: Path, formatter: logging.Formatter
+    folder: Path, formatter: logging.Formatter, names: Sequence[str] = FILES
 ) -> tuple[list[QuietFileHandler], str | None]:
     """The file handlers, and a warning about those that cannot be opened now.
 
     They are tried again with each record.
     """
     handlers, problems = [], {}
-    for name in FILES:
+    for name in names:
         file = folder / f"{name}.log"
         handler = QuietFileHandler(file, "a", FILE_BYTES, FILE_BACKUPS, "utf-8", delay=True)
         handler.setFormatter(formatter)

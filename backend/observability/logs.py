@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TextIO
 
 from backend.observability.log_channel import FinishedLine, LineSender, SendingHandler
-from backend.observability.log_files import CONSOLE, FILES, file_handlers
+from backend.observability.log_files import ACCESS, CONSOLE, FILES, file_handlers
 from backend.redaction import Redactor
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -133,14 +133,24 @@ class QuietStreamHandler(logging.StreamHandler[TextIO]):
 
 @contextmanager
 def open_logs(
-    folder: Path, level: str, redact: Redactor, sender: LineSender | None = None
+    folder: Path,
+    level: str,
+    redact: Redactor,
+    sender: LineSender | None = None,
+    *,
+    access_log: bool = False,
 ) -> Iterator[BoundedQueueListener]:
     """Routes all logging of the process through one queue while the context is open.
 
-    With `sender`, lines go to the supervisor, which writes them.
+    With `sender`, lines go to the supervisor, which writes them. `access_log`: there is a file for
+    requests, too.
     """
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
-    handlers, problem = _writers(folder, redact) if sender is None else _senders(sender, redact)
+    files = (*FILES, ACCESS) if access_log else FILES
+    if sender is None:
+        handlers, problem = _writers(folder, redact, files)
+    else:
+        handlers, problem = _senders(sender, redact, files), ""
     listener = BoundedQueueListener(waiting, *handlers)
     queueing = DroppingQueueHandler(waiting)
     if sender is not None:
@@ -168,27 +178,29 @@ def open_logs(
                     handler.close()
 
 
-def _writers(folder: Path, redact: Redactor) -> tuple[list[logging.Handler], str | None]:
+def _writers(
+    folder: Path, redact: Redactor, names: Sequence[str]
+) -> tuple[list[logging.Handler], str | None]:
     """The handlers of standard output and of the files, and a warning about the files."""
     stream = QuietStreamHandler(sys.stdout)
     stream.setFormatter(LineFormatter(LINE, redact))
     stream.addFilter(_is_plain)
-    files, problem = file_handlers(folder, LineFormatter(JSON_LINE, redact))
+    files, problem = file_handlers(folder, LineFormatter(JSON_LINE, redact), names)
     return [stream, *files], problem
 
 
-def _senders(sender: LineSender, redact: Redactor) -> tuple[list[logging.Handler], None]:
+def _senders(sender: LineSender, redact: Redactor, names: Sequence[str]) -> list[logging.Handler]:
     plain = SendingHandler(sender, "")
     plain.setFormatter(LineFormatter(WORKER_LINE % sender.process, redact))
     plain.addFilter(_is_plain)
     handlers: list[logging.Handler] = [plain]
-    for name in FILES:
+    for name in names:
         handler = SendingHandler(sender, name)
         handler.setFormatter(WorkerJsonFormatter(sender.process, redact))
         handler.addFilter(logging.Filter(name))
         handlers.append(handler)
-    return handlers, None
+    return handlers
 
 
 def _is_plain(record: logging.LogRecord) -> bool:
-    return record.name not in FILES
+    return record.name not in (*FILES, ACCESS)

@@ -84,7 +84,7 @@ def is_replaced(gateway: Gateway, worker: int) -> bool:
 
 
 async def test_the_supervisor_writes_the_logs_of_all(world: World, tmp_path: Path) -> None:
-    async with all_running(tmp_path, several(world)) as gateway:
+    async with all_running(tmp_path, several(world, ACCESS_LOG="true")) as gateway:
         for stopped in workers_of(gateway.process.pid):
             os.kill(stopped, signal.SIGSTOP)
             async with httpx.AsyncClient(base_url=gateway.client.base_url, timeout=10) as client:
@@ -95,9 +95,14 @@ async def test_the_supervisor_writes_the_logs_of_all(world: World, tmp_path: Pat
         holders = [pid for pid in workers_of(gateway.process.pid) if has_open(pid, "provider_")]
         ended = await gateway.stop()
     assert holders == []
-    assert {path.stem for path in (tmp_path / "logs").iterdir()} == {*FILES}
+    assert {path.stem for path in (tmp_path / "logs").iterdir()} == {*FILES, "access"}
+    access = [json.loads(line) for line in lines(tmp_path / "logs" / "access.log")]
+    served = [one["process"] for one in access if one["path"] == "/api/market?limit=1"]
+    assert sorted(served) == [0, 1]
     assert ended.output.count("Uvicorn running on http://127.0.0.1:") == 1
     assert ended.output.count("Provider Manager initialized") == 1
+    ready = f" is ready: open http://127.0.0.1:{gateway.port}/ (documentation: "
+    assert ended.output.count(ready) == 1
     assert f"2 workers are started for http://127.0.0.1:{gateway.port}" in ended.output
     assert ended.output.count("Finished server process") == 2
 
