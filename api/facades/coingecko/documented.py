@@ -17,27 +17,26 @@ _STATUS = {
     },
     "required": ["status"],
 }
+_LIMIT = {
+    "timestamp": "2026-11-22T08:00:00.000+00:00",
+    "error_code": 429,
+    "error_message": "You've exceeded the Rate Limit. …",
+}
+_EXAMPLES = {
+    "a wrong question": {"value": {"error": "Missing parameter vs_currency"}},
+    "a limit or a failure": {"value": {"status": _LIMIT}},
+}
 
-
-def _text(description: str, text: str) -> dict[str, Any]:
-    media = {"schema": _TEXT, "example": {"error": text}}
-    return {"description": description, "content": {"application/json": media}}
-
-
-def _status(description: str, code: int, text: str) -> dict[str, Any]:
-    status = {"timestamp": "2026-11-22T08:00:00.000+00:00", "error_code": code}
-    media = {"schema": _STATUS, "example": {"status": {**status, "error_message": text}}}
-    return {"description": description, "content": {"application/json": media}}
-
-
+#: All errors together: written out for each status they were a quarter of the whole document.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "JSON in CoinGecko's own shape"},
-    404: _text("no such path, or the vendor knows no such coin", "not found"),
-    422: _text("a parameter is missing or wrong", "Missing parameter vs_currency"),
-    429: _status(
-        "the client, or the gateway at the vendor, has used its limit",
-        429,
-        "You've exceeded the Rate Limit. …",
-    ),
-    503: _status("the vendor does not answer", 503, "all providers failed"),
+    "default": {
+        "description": "400, 404, 422: a text. 401, 429, 503, 504: a status, which clients wait by",
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": [_TEXT, _STATUS]},
+                "examples": _EXAMPLES,
+            }
+        },
+    },
 }

@@ -68,3 +68,17 @@ async def test_a_tool_s_answer_has_the_described_headers(shared: SharedGateways)
     responses = json.loads(DOCUMENT.read_bytes())["paths"]["/mcp"]["post"]["responses"]
     assert particular(answer.headers) - {"cache-control"} == described(responses, 200) - SOMETIMES
     assert answer.headers["x-source"] == "ethereum_rpc"
+
+
+def test_the_headers_of_facades_are_described_in_one_place() -> None:
+    document = json.loads(DOCUMENT.read_bytes())
+    described = document["components"]["headers"]
+    assert all(one["description"] and one["example"] for one in described.values())
+    named = {
+        header["$ref"].rpartition("/")[2]
+        for _, _, responses in operations()
+        for response in responses.values()
+        for header in response["headers"].values()
+        if "$ref" in header  # else it is one that only this dialect has
+    }
+    assert {"X-Source", "X-Stale-Reason", "Age"} <= named <= described.keys()
