@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from api.edge.path_policies import Access, PathPolicies
 from api.edge.problems import PROBLEM
 from api.routes.schemas import FACADE_TAG, Problem
+from api.schema_fields import describe_fields
 
 #: Responses of gateways in front of the tests' providers, by path, media type and error code.
 #: `python -m tests.api.examples` writes the file.
@@ -140,6 +141,7 @@ def openapi_document(app: FastAPI, policies: PathPolicies, *, is_locked: bool) -
         schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= schema.pop("$defs", {})
         document["components"]["schemas"]["Problem"] = schema
+        describe_fields(document["components"]["schemas"])
         _add_headers(document, policies)
         _add_facade_headers(document)
         _add_examples(document, orjson.loads(EXAMPLES.read_bytes()))

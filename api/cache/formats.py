@@ -26,6 +26,8 @@ Encode = Callable[[Answer[Any], Page[Any]], tuple[bytes, str]]
 
 
 class Format(StrEnum):
+    """`csv` has one line for each row, below a line of names."""
+
     JSON = "json"
     CSV = "csv"
 

@@ -47,6 +47,8 @@ CandleRows = list[CandleRow] | list[tuple[int, float, float, float, float, float
 
 
 class OhlcFormat(StrEnum):
+    """`arrays` is JSON with an array in place of each object."""
+
     JSON = "json"
     CSV = "csv"
     ARRAYS = "arrays"

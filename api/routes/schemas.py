@@ -86,6 +86,8 @@ class Health:
 
 @dataclass
 class ProviderReason:
+    """Why one provider gave no answer."""
+
     provider: str
     reason: str
     retry_at: datetime | None
@@ -94,6 +96,8 @@ class ProviderReason:
 
 @dataclass
 class WrongParameter:
+    """One parameter that was refused."""
+
     parameter: str
     detail: str
     allowed: list[str] | None
@@ -123,7 +127,8 @@ class Problem:
 
 def documented(name: str, data: Any, *codes: str, meta: type[Meta] = Meta) -> dict[int | str, Any]:
     """The `responses` of a data route: the envelope with this name, a CSV table, and errors."""
-    envelope = make_dataclass(name, [("data", data), ("meta", meta)])
+    described = {"__doc__": "An answer: the data, and its provenance."}
+    envelope = make_dataclass(name, [("data", data), ("meta", meta)], namespace=described)
     content = {"application/json": {}, "text/csv": {"schema": {"type": "string"}}}
     return {
         200: {"model": envelope, "content": content},
