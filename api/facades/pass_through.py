@@ -34,11 +34,14 @@ class NotInDialect(GatewayError):
 
 
 def status_of(details: ProblemDetails) -> int:
-    """The status in a dialect: a vendor's limit or budget that has nothing to spare is 429, as the
-    vendor itself would answer."""
+    """The status in a dialect, as the vendor itself would answer: 429 where a limit or a budget has
+    nothing to spare, 404 where no host of the vendor has the path."""
     reasons = {one["reason"] for one in details.members.get("providers", ())} - {*OFF}
-    is_limit = details.status == 503 and reasons and reasons <= LIMITS
-    return 429 if is_limit else details.status
+    if details.status != 503 or not reasons:
+        return details.status
+    if reasons == {"unsupported"}:
+        return 404
+    return 429 if reasons <= LIMITS else 503
 
 
 async def pass_through(

@@ -100,7 +100,7 @@ async def test_the_trading_day_is_asked_of_the_host_that_has_it(world: World, se
 async def test_a_path_that_no_host_has_is_an_error(world: World, client: httpx.AsyncClient) -> None:
     world.lacking["binance"] = {"/api/v3/ticker/tradingDay"}
     answer = await ask(client, "ticker/tradingDay", symbol="BTCUSDT")
-    assert error_in(answer)[:2] == (503, -1001)
+    assert error_in(answer)[:2] == (404, -1000)
     assert (await ask(client, "avgPrice", symbol="BTCUSDT")).status_code == 200
 
 
