@@ -228,7 +228,9 @@ def setting_names(provider_names: Iterable[str]) -> tuple[str, ...]:
 def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) -> Iterable[str]:
     known = setting_names(provider_names)
     providers = [name.upper() for name in provider_names]
-    found = misspelt(in_file | os.environ, known, providers)
+    # The file is ours, the environment is that of all programs.
+    found = misspelt(in_file, known, providers, common=(), foreign=NETWORK_VARIABLES)
+    found |= misspelt(os.environ, known, providers, foreign=NETWORK_VARIABLES)
     for name, meant in [*found.items()][:MAX_WARNINGS]:
         where = f" (in {ENV_FILE})" if name not in os.environ else ""
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"

@@ -459,9 +459,13 @@ def test_a_pipe_or_a_folder_in_place_of_the_file_is_refused() -> None:
 
 
 def test_an_invalid_line_of_the_file_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    Path(".env").write_text("PORT=9000\n= secret\nHOST=127.0.0.1\n")
+    Path(".env").write_text(
+        "PORT=9000\n= secret\n\n# LOG\nBINANCE_API_KEY\nHOST=127.0.0.1\n\nA b\n"
+    )
     configuration = load()
-    assert configuration.warnings == (".env: line 2 is not like NAME=value and is ignored",)
+    assert configuration.warnings == tuple(
+        f".env: line {line} is not like NAME=value and is ignored" for line in (2, 5, 8)
+    )
     assert configuration.gateway.host == "127.0.0.1"
     assert caplog.text == ""
 

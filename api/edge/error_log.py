@@ -69,8 +69,9 @@ class ErrorLog:
 
 
 def _reasons(providers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Of the providers that are on."""
+    """Of the providers that are on and could have answered, if there are any."""
     on = [each for each in providers if each["reason"] not in OFF]
+    on = [each for each in on if each["reason"] != "unsupported"] or on
     for each in on[:MAX_PROVIDERS]:
         yield f"{each['provider']} {each['reason']}"
     if len(on) > MAX_PROVIDERS:

@@ -3,7 +3,7 @@
 from io import StringIO
 from pathlib import Path
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Original, parse_stream
 
 from backend.environment import SettingsError
 
@@ -25,7 +25,15 @@ def read_env_file() -> tuple[dict[str, str | None], list[str]]:
         raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
     except OSError as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
-    invalid = [one.original.line for one in bindings if one.error][:MAX_WARNINGS]
+    # A name alone, without =, is no error of the parser's.
+    broken = [one for one in bindings if one.error or (one.key and one.value is None)]
+    invalid = [_line_of(one.original) for one in broken][:MAX_WARNINGS]
     problem = "is not like NAME=value and is ignored"
     warnings = [f"{ENV_FILE}: line {line} {problem}" for line in invalid]
-    return {one.key: one.value for one in bindings if one.key}, warnings
+    return {one.key: one.value for one in bindings if one.key and one not in broken}, warnings
+
+
+def _line_of(original: Original) -> int:
+    """The number of its first line that is not empty."""
+    text = original.string
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")

@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 #: First words of our settings that variables of other software also begin with.
-COMMON = frozenset("BASE CACHE CLIENT CLUSTER HTTP LOG MAX PROVIDER REDIS REQUEST STATE".split())
+COMMON = frozenset(
+    "ACCESS BASE CACHE CLIENT CLUSTER HTTP LOG MAX PROVIDER REDIS REQUEST STATE".split()
+)
 #: Shorter names differ by one or two letters from many others: PATH, HOME, USER.
 MIN_LENGTH = 6
 #: Largest number of edits between a misspelt name and the setting.
@@ -22,19 +24,27 @@ _FOREIGN = re.compile(
 
 
 def misspelt(
-    variables: Mapping[str, str | None], known: Sequence[str], providers: Iterable[str]
+    variables: Mapping[str, str | None],
+    known: Sequence[str],
+    providers: Iterable[str],
+    *,
+    common: Collection[str] = COMMON,
+    foreign: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
     """The settings that each misspelt variable probably means, most likely first.
 
     `variables` come with their values, `known` settings and `providers` by upper-case names.
+    `common` first words are no sign of our settings. `foreign` variables are read, too, but are
+    those of all programs: only one edit apart counts.
     """
-    prefixes = _prefixes(known, providers)
+    prefixes = _prefixes(known, providers, common)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in variables.items():
         upper = name.upper()
-        if upper in known or _FOREIGN.match(f"{upper}={value or ''}"):
+        if upper in known or upper in foreign or _FOREIGN.match(f"{upper}={value or ''}"):
             continue
-        if suggestions := _suggestions(upper, known, prefixes):
+        near = tuple(own for own in foreign if _within(upper, own, 1))
+        if suggestions := near or _suggestions(upper, known, prefixes):
             found[name] = suggestions
     return found
 
@@ -55,7 +65,9 @@ def _suggestions(name: str, known: Sequence[str], prefixes: Collection[str]) -> 
     return tuple((same_end or close or unprefixed or alike)[:MAX_SUGGESTIONS])
 
 
-def _prefixes(known: Collection[str], providers: Iterable[str]) -> set[str]:
+def _prefixes(
+    known: Collection[str], providers: Iterable[str], common: Collection[str]
+) -> set[str]:
     """Prefixes of names: each provider's, its family's, and those of our own settings.
 
     CACHE_TTL_ of CACHE_TTL_GAS, GATEWAY_ and GATEWAY_API_ of GATEWAY_API_KEYS; not LOG_.
@@ -66,7 +78,7 @@ def _prefixes(known: Collection[str], providers: Iterable[str]) -> set[str]:
     found |= {f"{family}_" for family in families if families.count(family) > 1}
     own = [name.split("_") for name in known if not name.startswith(tuple(found))]
     for first, *more in own:
-        if more and first not in COMMON:
+        if more and first not in common:
             found.add(f"{first}_")
         if len(more) > 1:
             found.add("_".join([first, *more[:-1]]) + "_")

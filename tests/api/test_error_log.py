@@ -70,6 +70,23 @@ async def test_a_response_without_a_document_is_logged_too(
     assert lines(caplog) == [f"request id-1: 503 error for GET {('/x' * MAX_PATH)[:MAX_PATH]}"]
 
 
+@pytest.mark.parametrize(
+    ("reasons", "shown"),
+    [
+        (("timeout", "unsupported", "disabled"), "; p0 timeout"),
+        (("unsupported", "not_configured"), "; p0 unsupported"),
+        (("disabled",), ""),
+    ],
+)
+async def test_providers_that_could_have_answered_are_shown(
+    caplog: pytest.LogCaptureFixture, reasons: tuple[str, ...], shown: str
+) -> None:
+    failed = [{"provider": f"p{at}", "reason": reason} for at, reason in enumerate(reasons)]
+    state = {"request_id": "id", PROBLEM: ("all_providers_failed", failed)}
+    ErrorLog(ManualClock()).record(scope() | {"state": state}, 503)
+    assert lines(caplog) == [f"request id: 503 all_providers_failed for GET /api/gas{shown}"]
+
+
 async def test_the_providers_of_a_line_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     failed = [{"provider": f"p{number}", "reason": "timeout"} for number in range(30)]
     state = {"request_id": "id", PROBLEM: ("all_providers_failed", failed)}

@@ -1,8 +1,11 @@
 """Misspelt settings are found, and what containers, CI and shells set is left in peace."""
 
+from collections.abc import Collection
+
 import pytest
 
 from backend.environment.names import are_near, misspelt
+from backend.environment.network import NETWORK_VARIABLES
 from backend.providers.registry import REGISTRY
 from backend.settings import setting_names
 
@@ -10,8 +13,10 @@ PROVIDERS = [spec.name for spec in REGISTRY]
 KNOWN = setting_names(PROVIDERS)
 
 
-def meant(name: str, value: str = "x") -> tuple[str, ...] | None:
-    return misspelt({name: value}, KNOWN, [one.upper() for one in PROVIDERS]).get(name)
+def meant(name: str, value: str = "x", **options: Collection[str]) -> tuple[str, ...] | None:
+    providers = [one.upper() for one in PROVIDERS]
+    found = misspelt({name: value}, KNOWN, providers, foreign=NETWORK_VARIABLES, **options)
+    return found.get(name)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,11 @@ def meant(name: str, value: str = "x") -> tuple[str, ...] | None:
         ("REQUEST_DEADLIEN", "REQUEST_DEADLINE"),
         ("PROT", "PORT"),
         ("HSOT", "HOST"),
+        ("HTTPS_PROXI", "HTTPS_PROXY"),
+        ("HTTPSPROXY", "HTTPS_PROXY"),
+        ("SSL_CERTFILE", "SSL_CERT_FILE"),
+        ("BINANCE_BASEURL", "BINANCE_BASE_URL"),
+        ("ACCESSLOG", "ACCESS_LOG"),
     ],
 )
 def test_a_misspelt_setting_is_found_with_a_suggestion(name: str, setting: str) -> None:
@@ -59,7 +69,8 @@ TZ PYTHONPATH VIRTUAL_ENV SPACE_ID SPACE_HOST CI GITHUB_ACTIONS GITHUB_REF RUNNE
 KUBERNETES_SERVICE_HOST KUBERNETES_PORT_443_TCP_ADDR BINANCE_SERVICE_HOST BINANCE_SERVICE_PORT
 BINANCE_SERVICE_PORT_HTTP BINANCE_PORT_443_TCP BINANCE_PORT_443_TCP_PROTO GATEWAY_SERVICE_HOST
 GATEWAY_INTERFACE LOG_FORMAT LOG_FILE LS_COLORS HTTP_PROXY http_proxy HTTPS_PROXY NO_PROXY
-FTP_PROXY ALL_PROXY SSL_CERT_FILE HTTP_HOST REDIS_HOST REDIS_PASSWORD CACHE_DIR MAX_MEMORY
+FTP_PROXY GOPROXY NO_COLOR SSL_CERT ACCESS_TOKEN ACCESS_KEY_ID ALL_PROXY SSL_CERT_FILE HTTP_HOST
+REDIS_HOST REDIS_PASSWORD CACHE_DIR MAX_MEMORY
 CLIENT_ID POST SORT CLIENT_SECRET TMPDIR WORKSPACE DISPLAY XDG_RUNTIME_DIR SSH_CLIENT EDITOR
 MANPATH GPG_KEY BASE_DIR PYTHONUNBUFFERED PIP_NO_CACHE_DIR DATABASE_URL SECRET_KEY DEBUG ENV
 WEB_CONCURRENCY UVICORN_PORT WS BINANCE REQUESTS_CA_BUNDLE STATE PROVIDER CLUSTER_DOMAIN
@@ -69,6 +80,20 @@ PROVIDER_ID REQUEST_METHOD MAX_WORKERS _
 
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_variables_of_other_software_are_not_reported(name: str) -> None:
+    assert meant(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("REQUEST_TIMEOUT", "REQUEST_DEADLINE"),
+        ("STATE_FILE", "STATE_PATH"),
+        ("LOG_FOLDER", "LOG_DIR"),
+        ("CACHE_SECONDS", "CACHE_TTL_MARKET"),
+    ],
+)
+def test_a_common_first_word_is_a_sign_in_our_own_file(name: str, setting: str) -> None:
+    assert setting in (meant(name, common=()) or ())
     assert meant(name) is None
 
 

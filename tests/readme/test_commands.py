@@ -21,6 +21,7 @@ CURLS = [line for line in COMMANDS if line.startswith("curl ")]
 STREAMS = [line for line in COMMANDS if " -N " in line or "/websockets " in line]
 #: The check of real providers; here it calls those of the world.
 LIVE = next(line for line in COMMANDS if line.endswith(" tests.live"))
+CHECK = next(line for line in COMMANDS if line.endswith(" --check"))
 #: Blocks that start a gateway with a provider out of service, and the answer that it gives.
 BREAKS = [
     (block, shown) for block, shown in PAIRS if "_ENABLED=" in block.text or ":9 " in block.text
@@ -48,7 +49,7 @@ def shape(value: Any) -> Any:
 def test_every_command_is_run() -> None:
     """By a test of this folder or, if a comment marks it, by .ci/run."""
     starts = [block.lines[0] for block, _ in BREAKS]
-    assert set(COMMANDS) == {*CURLS, *STREAMS, *starts, LIVE}
+    assert set(COMMANDS) == {*CURLS, *STREAMS, *starts, LIVE, CHECK}
     marks = {(block.document, block.mark) for block in BLOCKS if block.mark.startswith("ci: ")}
     run = re.findall(r"\(documented (\S+) (\w+)\)", (ROOT / ".ci" / "run").read_text())
     assert marks == {(document, f"ci: {name}") for document, name in run}
@@ -85,6 +86,14 @@ async def test_the_check_of_real_providers_reaches_those_of_the_world(
     assert code in (0, 1), text
     lines = {tuple(line.split()[:3]) for line in text.splitlines()}
     assert ("binance", "ticker_24hr", "ok") in lines, text
+
+
+async def test_the_check_says_who_would_answer(world: Scenery, tmp_path: Path) -> None:
+    async with started(tmp_path, before=(*shell(CHECK),), **world.environment()) as process:
+        code = await process.wait()
+    text = (tmp_path / "output.txt").read_text(encoding="utf-8")
+    assert code == 0, text
+    assert any(line.split()[:2] == ["/api/market", "coingecko_free,"] for line in text.splitlines())
 
 
 @pytest.mark.parametrize(("block", "shown"), BREAKS, ids=[block.lines[0] for block, _ in BREAKS])
