@@ -233,7 +233,12 @@ def _compose(
     cached, coins = sources.cached, sources.coins
     currencies = CurrencyService(cached["rates"])
     ohlc = OhlcService(
-        cached["ohlc"], coins, sources.names, clock=clock, deadline_s=settings.request_deadline
+        cached["ohlc"],
+        coins,
+        sources.names,
+        clock=clock,
+        deadline_s=settings.request_deadline,
+        is_servable=lambda query: bool(manager.able(query)),
     )
     live = LiveService(ticks, cached, sources.universe, ohlc, clock=clock)
     status = StatusService(

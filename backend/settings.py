@@ -72,6 +72,8 @@ class ProviderSettings(_EnvironmentSettings):
     plan: str = ""
     #: Address of its tick stream; None: the vendor's own, empty: no ticks.
     stream_url: StreamUrl = None
+    #: Whether the key was not used before this gateway's first call with it.
+    key_is_new: bool = False
     #: Whether a backup key belongs to the account of the first key, and shares its limits.
     shares_account: bool = True
 

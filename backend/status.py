@@ -169,6 +169,10 @@ class StatusService:
         may_call = self.cluster.state().role != "excluded"
         return may_call and any(p.is_usable for p in self.manager.chain("market"))
 
+    def max_stale_s(self, category: str) -> float:
+        """The highest age at which data of this category are shown, in seconds."""
+        return CATEGORIES[category].default_freshness(self.settings).max_stale_s
+
     def _newest(self, name: str) -> Answer[Any] | None:
         shown, cache = CATEGORIES[name].status_query, self.caches[name]
         return cache.newest_to(shown) if shown else cache.newest
@@ -201,7 +205,8 @@ class StatusService:
             health = "down"
         elif len(usable) < len(configured) or not usable or (newest and newest.stale):
             health = "degraded"
-        now, wanted_s = self.clock.now(), category.default_freshness(self.settings).ttl_s
+        now, freshness = self.clock.now(), category.default_freshness(self.settings)
+        wanted_s = freshness.ttl_s
         affordable_s = self.manager.refresh_interval_s(query)
         return CategoryStatus(
             status=health,
@@ -211,6 +216,7 @@ class StatusService:
             next_refresh_at=now + timedelta(seconds=newest.ttl_left_s) if newest else None,
             ttl_effective_seconds=round(max(wanted_s, affordable_s), 1),
             ttl_note=_ttl_note(usable, wanted_s, affordable_s),
+            max_stale_seconds=freshness.max_stale_s,
         )
 
 

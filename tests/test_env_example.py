@@ -14,10 +14,16 @@ NAMES = [spec.name for spec in REGISTRY]
 
 def test_it_names_every_setting_and_no_other() -> None:
     own = {name.upper() for name in Settings.model_fields}
-    common = set(ProviderSettings.model_fields) - {"plan", "shares_account", "stream_url"}
+    common = set(ProviderSettings.model_fields) - {
+        "key_is_new",
+        "plan",
+        "shares_account",
+        "stream_url",
+    }
     providers = {f"{name}_{field}".upper() for name in NAMES for field in common}
     some = {f"{spec.name}_PLAN".upper() for spec in REGISTRY if spec.other_plans}
     some |= {f"{spec.name}_STREAM_URL".upper() for spec in REGISTRY if spec.push}
+    some |= {f"{spec.name}_KEY_IS_NEW".upper() for spec in REGISTRY if spec.keyed}
     some.add("ETHERSCAN_BACKUP_SHARES_ACCOUNT")
     assert set(dotenv_values(EXAMPLE)) == own | providers | some
 

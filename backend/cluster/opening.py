@@ -49,6 +49,8 @@ def shared_settings(configuration: Configuration) -> str:
         if provider.limits:
             limits = (f"{one.limit}/{one.period_s:g}" for one in provider.limits)
             shared[f"{prefix}_LIMITS"] = ",".join(limits)
+        if provider.key_is_new:
+            shared[f"{prefix}_KEY_IS_NEW"] = "true"
         if provider.plan:
             shared[f"{prefix}_PLAN"] = provider.plan
         if provider.api_key:

@@ -71,7 +71,9 @@ class Quota:
 
     `resets_at`: when the oldest counted call leaves the window, or when the day or month ends.
     `foreign_usage`: the part that other clients used, as far as the provider reports it.
-    `assumed_usage`: the part that is assumed for the time before the start.
+    `assumed_usage`: the part that is only assumed, for time before the start without records;
+    `called`: the rest of `used`, calls that were made.
+    `calls_per_hour`: the pace at which a daily or monthly budget is spent now, null for others.
     `forecast_exhausted_at`: when it is used up at the current rate, null if it resets before.
     """
 
@@ -82,6 +84,8 @@ class Quota:
     resets_at: datetime | None
     foreign_usage: int = 0
     assumed_usage: int = 0
+    called: int = 0
+    calls_per_hour: float | None = None
     forecast_exhausted_at: datetime | None = None
 
 
@@ -127,7 +131,7 @@ class CategoryStatus:
 
     `age_seconds` and `next_refresh_at` describe the newest cached answer. `ttl_effective_seconds`
     is the refresh interval that the budgets allow permanently; `ttl_note` explains it if it is
-    longer than the setting.
+    longer than the setting. Answers older than `max_stale_seconds` are not served.
     """
 
     status: Health
@@ -137,6 +141,7 @@ class CategoryStatus:
     next_refresh_at: datetime | None
     ttl_effective_seconds: float
     ttl_note: str | None
+    max_stale_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from backend.orchestration.health.circuit_breaker import Block, CircuitBreaker
 from backend.orchestration.health.saved_blocks import SavedBlocks, block_key
 from backend.orchestration.limits.cluster_guard import ClusterGuard, ClusterLimits
 from backend.orchestration.limits.ledger import Guard, Ledger, saved_usage
+from backend.orchestration.limits.paced_window import UsageHistory
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S
 from backend.orchestration.provider import Provider
@@ -70,7 +71,7 @@ class ProviderFactory:
             if not isinstance(ledger.guard, ClusterGuard):
                 continue
             pool = ledger.guard.pool
-            pool.restore(partial(saved_usage, saved, name))
+            pool.restore(partial(saved_usage, saved, name, is_new_key=ledger.is_new_key))
             if not log_is_complete:
                 pool.assume_short_used()
             unsaved = pool.unsaved().items()
@@ -151,13 +152,16 @@ class ProviderFactory:
         if name not in self.ledgers:
             windows = _windows(plan, settings.limits)
             passed = spec.adapter.vendor in self.configuration.gateway.facades
-            guard = self._guard(name, windows, PASS_THROUGH_PART if passed else 0.0)
-            self.ledgers[name] = Ledger(name, guard, self.store, self.clock)
+            is_new_key = settings.key_is_new and plan.auth is not None
+            history = partial(saved_usage, self.saved, name, is_new_key=is_new_key)
+            guard = self._guard(history, windows, PASS_THROUGH_PART if passed else 0.0)
+            self.ledgers[name] = Ledger(name, guard, self.store, self.clock, is_new_key=is_new_key)
         return self.ledgers[name]
 
-    def _guard(self, name: str, windows: Sequence[Window], passed: float) -> Guard:
+    def _guard(
+        self, history: Callable[[str], UsageHistory], windows: Sequence[Window], passed: float
+    ) -> Guard:
         """`passed`: the part of budgets for calls that are passed through."""
-        history = partial(saved_usage, self.saved, name)
         late_s = max(COUNTED_LATE_S, ceil(self.configuration.gateway.provider_timeout) + 1)
         if self.shared is None:
             return RateLimitGuard(

@@ -38,10 +38,10 @@ PROVIDER = ProviderStatus(
     last_failure_at=EPOCH,
     last_error="timeout",
     cooldown_until=None,
-    quotas=(Quota("minute", 5, 1, 4, EPOCH, 1, 2, EPOCH),),
+    quotas=(Quota("minute", 5, 3, 2, EPOCH, 1, 2, 1, 3.5, EPOCH),),
 )
 STATUS = LeaderStatus(
-    categories={"market": CategoryStatus("ok", ("a",), True, 1.25, EPOCH, 60.0, "why")},
+    categories={"market": CategoryStatus("ok", ("a",), True, 1.25, EPOCH, 60.0, "why", 300.0)},
     providers=(PROVIDER,),
     rotation=(ProviderChosen(EPOCH, "market", "a", "its turn", (REFUSAL,)),),
     explanations={"market": Explanation("market", "a", "its turn", (REFUSAL,))},

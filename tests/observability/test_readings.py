@@ -29,7 +29,7 @@ def status(
     ticks: TickStatus | None = None,
 ) -> GatewayStatus:
     categories = {
-        name: CategoryStatus("ok", (), True, age_s, None, 60.0, None)
+        name: CategoryStatus("ok", (), True, age_s, None, 60.0, None, 300.0)
         for name, age_s in (ages or {}).items()
     }
     cache, websocket = CacheStatus(0, 0, 0, 0), WebSocketStatus()

@@ -2,7 +2,7 @@
 
 from backend.clock import Clock
 from backend.orchestration.limits.cluster_guard import ClusterGuard
-from backend.orchestration.limits.paced_window import UsageHistory
+from backend.orchestration.limits.paced_window import UsageHistory, assumed_of
 from backend.orchestration.limits.rate_limit_guard import RateLimitGuard
 from backend.storage.contract import SavedState, Storage
 
@@ -13,9 +13,13 @@ Guard = RateLimitGuard | ClusterGuard
 class Ledger:
     """Writes the calls of `guard`, that of one account and plan; `name` is its key in the store."""
 
-    def __init__(self, name: str, guard: Guard, store: Storage, clock: Clock) -> None:
+    def __init__(
+        self, name: str, guard: Guard, store: Storage, clock: Clock, *, is_new_key: bool = False
+    ) -> None:
         self.guard = guard
         self.name = name
+        #: Whether its key was not used before the first call that is saved.
+        self.is_new_key = is_new_key
         self._store = store
         self._clock = clock
 
@@ -35,6 +39,10 @@ class Ledger:
         return True
 
 
-def saved_usage(saved: SavedState, name: str, window: str) -> UsageHistory:
+def saved_usage(
+    saved: SavedState, name: str, window: str, *, is_new_key: bool = False
+) -> UsageHistory:
     """What a ledger of this name has saved about the calls of `window`."""
-    return UsageHistory(saved.calls.get(f"{name}/{window}", {}), saved.seen_at)
+    calls = saved.calls.get(f"{name}/{window}", {})
+    assumed = saved.calls.get(f"{name}/{assumed_of(window)}", {})
+    return UsageHistory(calls, saved.seen_at, assumed, is_new_key)

@@ -7,7 +7,7 @@ exclude are assumed to have been made.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from backend.clock import Clock, second_of
@@ -33,13 +33,21 @@ SLACK_SHARE = 0.02
 @dataclass(frozen=True, slots=True)
 class UsageHistory:
     """What is known about the time before the start: amounts by tick (see `SavedState.calls`), and
-    until when (epoch seconds; None where nothing is known)."""
+    until when (epoch seconds; None where nothing is known). `assumed` are the amounts that earlier
+    starts assumed. `is_new_key`: the key was not used before the first recorded call."""
 
     amounts: Mapping[int, int]
     known_until: float | None
+    assumed: Mapping[int, int] = field(default_factory=dict)
+    is_new_key: bool = False
 
 
 NO_HISTORY = UsageHistory({}, None)
+
+
+def assumed_of(window: str) -> str:
+    """The name under which the assumed calls of a window are stored."""
+    return f"{window}/assumed"
 
 
 class PacedWindow(CallWindow):
@@ -55,6 +63,8 @@ class PacedWindow(CallWindow):
         self._slack = max(1, int(SLACK_SHARE * self._usable))
         self._part = pass_through_part
         self._buckets = TokenBuckets(self._slack, pass_through_part)
+        #: As `_unsaved`, of what is assumed.
+        self._unsaved_assumed: dict[int, int] = {}
         self.restore(history)
 
     def __repr__(self) -> str:
@@ -63,6 +73,7 @@ class PacedWindow(CallWindow):
     def restore(self, history: UsageHistory) -> None:
         """Replaces the count by what `history` knows, and the assumption for what it does not."""
         self._forget_own()
+        self._unsaved_assumed.clear()
         self._period_began = self._period.earliest_began_s
         self._log = self._recall(history)
         self._buckets.restart(max(0, min(self._slack, self._usable - self._log.total)))
@@ -130,7 +141,12 @@ class PacedWindow(CallWindow):
         assumptions about the time before the start."""
         self.adopt(used)
         for minute, amount in self._log.drop_assumed(max(0, self._used() - used)).items():
-            self._note_unsaved(minute, -amount)
+            self._note_assumed(minute, -amount)
+
+    def unsaved_assumed(self) -> dict[int, int]:
+        """As `unsaved`, of what is assumed: it is stored apart from the calls."""
+        unsaved, self._unsaved_assumed = self._unsaved_assumed, {}
+        return unsaved
 
     def redeclare(self, limit: int) -> None:
         self._window = replace(self._window, limit=limit)
@@ -148,7 +164,7 @@ class PacedWindow(CallWindow):
         return min(1.0, left * self._period.length_s / self._period.reset_s)
 
     def quota(self, now: float) -> Quota:
-        limit, used = self._window.limit, self._used()
+        limit, used, assumed = self._window.limit, self._used(), self._log.assumed_total
         oldest, resets_at = self._log.oldest, None
         if self._period.is_calendar or oldest is not None:
             resets_at = now + self._period.frees_in_s(oldest)
@@ -159,7 +175,9 @@ class PacedWindow(CallWindow):
             remaining=max(0, limit - used),
             resets_at=second_of(resets_at, self._clock),
             foreign_usage=self._foreign,
-            assumed_usage=self._log.assumed_total,
+            assumed_usage=assumed,
+            called=used - assumed,
+            calls_per_hour=round(self._rate() * 3_600.0, 2),
             forecast_exhausted_at=second_of(self._exhausted_at(now), self._clock),
         )
 
@@ -170,16 +188,42 @@ class PacedWindow(CallWindow):
 
     def _recall(self, history: UsageHistory) -> MinuteLog:
         """Counts the known calls, and assumes calls at an even pace for unknown time."""
-        begins, now = self._period_began, self._period.time.latest
-        known = {at: n for at, n in history.amounts.items() if (at + 1) * MINUTE_S > begins}
-        unknown_since = max(begins, begins if history.known_until is None else history.known_until)
-        share = self._usable * max(0.0, now - unknown_since) / self._period.length_s
-        most = max(0, self._usable - self._slack - sum(known.values()))
-        assumed = {}
-        if now - unknown_since > MINUTE_S:
-            assumed = dict(spread(unknown_since, now, min(int(share), most)))
-        self._unsaved = dict(assumed)
+        known = self._of_this_period(history.amounts)
+        assumed = self._assumed_before(self._of_this_period(history.assumed), known, history)
+        most = max(0, self._usable - self._slack - sum(known.values()) - sum(assumed.values()))
+        for minute, amount in self._unknown(history, most).items():
+            assumed[minute] = assumed.get(minute, 0) + amount
+            self._note_assumed(minute, amount)
         return MinuteLog(known, assumed)
+
+    def _of_this_period(self, amounts: Mapping[int, int]) -> dict[int, int]:
+        begins = self._period_began
+        return {at: n for at, n in amounts.items() if n and (at + 1) * MINUTE_S > begins}
+
+    def _assumed_before(
+        self, assumed: dict[int, int], known: Mapping[int, int], history: UsageHistory
+    ) -> dict[int, int]:
+        """What earlier starts assumed. With a new key nothing is, before its first call."""
+        if not history.is_new_key:
+            return assumed
+        first_call = min(known, default=inf)
+        for minute in [at for at in assumed if at <= first_call]:
+            self._note_assumed(minute, -assumed.pop(minute))
+        return assumed
+
+    def _unknown(self, history: UsageHistory, most: int) -> dict[int, int]:
+        """Calls that may have been made at an even pace in the time without records."""
+        begins, now = self._period_began, self._period.time.latest
+        if history.known_until is None and history.is_new_key:
+            return {}
+        unknown_since = max(begins, begins if history.known_until is None else history.known_until)
+        if now - unknown_since <= MINUTE_S:
+            return {}
+        share = self._usable * (now - unknown_since) / self._period.length_s
+        return dict(spread(unknown_since, now, min(int(share), most)))
+
+    def _note_assumed(self, tick: int, amount: int) -> None:
+        self._unsaved_assumed[tick] = self._unsaved_assumed.get(tick, 0) + amount
 
     def _stored_tick(self) -> int:
         """As late as it may have been: only the wall clock is known after a restart."""

@@ -11,7 +11,12 @@ from itertools import count
 from backend.clock import Clock
 from backend.models.account import AccountLimits
 from backend.models.status import Quota
-from backend.orchestration.limits.paced_window import NO_HISTORY, PacedWindow, UsageHistory
+from backend.orchestration.limits.paced_window import (
+    NO_HISTORY,
+    PacedWindow,
+    UsageHistory,
+    assumed_of,
+)
 from backend.orchestration.limits.sliding_window import COUNTED_LATE_S, SlidingWindow
 from backend.orchestration.limits.window import (
     Cost,
@@ -147,11 +152,13 @@ class RateLimitGuard:
                 month.reconcile_usage(limits.used_this_month)
 
     def unsaved(self) -> dict[tuple[str, int], int]:
-        """Amounts for the ledger, by window and tick."""
+        """Amounts for the ledger, by window and tick; what is assumed has a window of its own."""
+        calls = [(window.name, window.unsaved()) for window in self._windows]
+        assumed = [(assumed_of(window.name), window.unsaved_assumed()) for window in self._long]
         return {
-            (window.name, tick): amount
-            for window in self._windows
-            for tick, amount in window.unsaved().items()
+            (name, tick): amount
+            for name, amounts in (*calls, *assumed)
+            for tick, amount in amounts.items()
         }
 
     def headroom(self) -> float:

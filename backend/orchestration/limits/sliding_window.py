@@ -180,7 +180,7 @@ class SlidingWindow(CallWindow):
         limit, used = self._limit.declared, self._used(now)
         resets_at = self._log[0][0] + self._window.period_s if self._log else None
         remaining, resets_at_utc = max(0, limit - used), second_of(resets_at, self._clock)
-        return Quota(self.name, limit, used, remaining, resets_at_utc, self._foreign)
+        return Quota(self.name, limit, used, remaining, resets_at_utc, self._foreign, called=used)
 
     def _limit_for(self, priority: Priority, cost: Cost) -> int:
         """Calls that a query of this priority may make in the window; at least 1. An empty window

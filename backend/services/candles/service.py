@@ -1,6 +1,7 @@
 """Candles: many readers' views become few distinct queries, whose answers are cut to the view."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -58,12 +59,15 @@ class OhlcService:
         *,
         clock: Clock,
         deadline_s: float,
+        is_servable: Callable[[OhlcQuery], bool] = lambda _query: False,
     ) -> None:
+        """`is_servable`: whether a provider is in a state to answer a query."""
         self._source = source
         self._coins = coins
         self._names = names
         self._clock = clock
         self._deadline_s = deadline_s
+        self._is_servable = is_servable
 
     async def candles(
         self, symbol: str, view: OhlcView, charge: Charge | None = None
@@ -117,11 +121,17 @@ class OhlcService:
         return query, replace(answer, warnings=(*notes, *answer.warnings))
 
     async def _fetch(self, query: OhlcQuery, market: Market) -> Answer[Candles]:
-        """Raises Unsupported where no venue has a book of the coin in the query's currency."""
+        """Raises Unsupported where no venue has a book of the coin in the query's currency, or
+        where providers have other intervals of it only."""
         try:
             return await self._source.fetch(query)
         except AllProvidersFailed as error:
-            if query.currency == DOLLAR or not error.is_unsupported:
+            if not error.is_unsupported:
+                raise
+            others = (replace(query, interval=interval) for interval in Interval)
+            if intervals := [str(one.interval) for one in others if self._is_servable(one)]:
+                raise Unsupported("interval", str(query.interval), intervals) from None
+            if query.currency == DOLLAR:
                 raise
             known = (market.instruments or {}).get(query.coin_id or "", ())
             available = {DOLLAR, *(one.currency for one in known)} - {query.currency}

@@ -18,6 +18,9 @@ ONE, MINUTE = Cost(1, 1), EPOCH_MS // 60_000
 KEY = ("acc/plan/day", MINUTE)
 
 
+A_MONTH = Window(10_000, 30 * 86_400.0)
+
+
 @dataclass
 class Store(Storage):
     """Keeps what it is told. What a real one cannot write it owes: tests/storage."""
@@ -33,14 +36,22 @@ class Store(Storage):
         return True
 
 
-def opened(clock: ManualClock, store: Store, window: Window = DAY) -> tuple[RateLimitGuard, Ledger]:
+def opened(
+    clock: ManualClock,
+    store: Store,
+    window: Window = DAY,
+    *,
+    is_first_start: bool = False,
+    is_new_key: bool = False,
+) -> tuple[RateLimitGuard, Ledger]:
     """As after a start: the guard knows what the store knows."""
     known: dict[str, dict[int, int]] = {}
     for (name, minute), amount in store.kept.items():
         known.setdefault(name, {})[minute] = amount
-    seen_at = clock.now().timestamp() if store.seen_at is None else store.seen_at
-    saved = SavedState(known, seen_at=seen_at)
-    guard = RateLimitGuard(clock, [window], partial(saved_usage, saved, "acc/plan"))
+    begin = None if is_first_start else clock.now().timestamp()
+    saved = SavedState(known, seen_at=begin if store.seen_at is None else store.seen_at)
+    history = partial(saved_usage, saved, "acc/plan", is_new_key=is_new_key)
+    guard = RateLimitGuard(clock, [window], history)
     return guard, Ledger("acc/plan", guard, store, clock)
 
 
@@ -118,3 +129,61 @@ def test_each_window_has_its_own_history() -> None:
     saved = SavedState(remembered, seen_at=5.0)
     assert saved_usage(saved, "acc/plan", "day") == UsageHistory({MINUTE: 7}, 5.0)
     assert saved_usage(saved, "acc/plan", "month") == UsageHistory({}, 5.0)
+
+
+async def spend(guard: RateLimitGuard, ledger: Ledger) -> None:
+    permit = take(guard)
+    await ledger.save()
+    guard.settle(permit, was_sent=True, may_have_succeeded=True)
+    await ledger.save()
+
+
+async def test_after_a_restart_calls_and_assumed_calls_are_still_told_apart(
+    clock: ManualClock,
+) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store, A_MONTH, is_first_start=True)
+    await spend(guard, ledger)
+    (first,) = guard.quotas()
+    assert (first.called, first.assumed_usage, first.used) == (1, 9_310, 9_311)
+    guard, _ = opened(clock, store, A_MONTH)
+    assert guard.quotas() == (first,)
+    assert guard.unsaved() == {}, "nothing is assumed twice"
+
+
+async def test_of_a_new_key_nothing_is_assumed(clock: ManualClock) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store, A_MONTH, is_first_start=True, is_new_key=True)
+    await spend(guard, ledger)
+    (quota,) = guard.quotas()
+    assert (quota.called, quota.assumed_usage, quota.used) == (1, 0, 1)
+    assert store.kept == {("acc/plan/30 days", MINUTE): 1}
+
+
+async def test_a_key_that_turns_out_to_be_new_gets_back_what_was_assumed_and_no_call(
+    clock: ManualClock,
+) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store, A_MONTH, is_first_start=True)
+    for _ in range(3):
+        await spend(guard, ledger)
+    for is_new_key in (True, False):  # the setting is removed again after a start
+        guard, ledger = opened(clock, store, A_MONTH, is_new_key=is_new_key)
+        await ledger.save()
+        (quota,) = guard.quotas()
+        assert (quota.called, quota.assumed_usage) == (3, 0)
+
+
+async def test_also_of_a_new_key_later_time_without_records_counts_as_used(
+    clock: ManualClock,
+) -> None:
+    store = Store()
+    guard, ledger = opened(clock, store, A_MONTH, is_first_start=True, is_new_key=True)
+    await spend(guard, ledger)
+    clock.advance(86_400)
+    for _ in range(2):  # and it is not given back by the next start
+        guard, ledger = opened(clock, store, A_MONTH, is_new_key=True)
+        await ledger.save()
+        (quota,) = guard.quotas()
+        assert (quota.called, quota.assumed_usage) == (1, 9_500 // 30)
+        store.seen_at = clock.now().timestamp()

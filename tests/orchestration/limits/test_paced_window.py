@@ -359,7 +359,9 @@ def test_a_limit_stated_by_the_provider_applies_at_once(clock: ManualClock) -> N
     window.redeclare(100)
     assert window.can_afford(Cost(95, 95), 0.0, Priority.SHARED)
     assert not window.can_afford(Cost(96, 96), 0.0, Priority.SHARED)
-    assert window.quota(clock.monotonic()) == Quota("day", 100, 0, 100, None)
+    pace = window.quota(clock.monotonic()).calls_per_hour
+    assert pace == pytest.approx(3_600 / window.interval_s(ONE), abs=0.01)
+    assert window.quota(0.0) == Quota("day", 100, 0, 100, None, calls_per_hour=pace)
     assert window.interval_s(ONE) == pytest.approx(DAY_S / 93)
     assert repr(window) == "<day 0+0/100>"
 
@@ -386,7 +388,8 @@ def test_many_assumed_calls_stand_in_few_minutes_and_none_is_forgotten_too_soon(
     clock = at("2026-11-29T12:00")
     window = PacedWindow(Window(10_000, 30 * DAY_S), clock, NO_HISTORY)
     first_week = clock.now().timestamp() - 23 * DAY_S
-    rows = window.unsaved()
+    assert window.unsaved() == {}
+    rows = window.unsaved_assumed()
     assert len(rows) <= 1_000
     assert sum(rows.values()) == 9_500 - 190
     assert max(rows) * 60 <= clock.now().timestamp()
