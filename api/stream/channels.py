@@ -6,6 +6,8 @@ The content is the `data` and `meta` of the same REST answer.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
 from typing import Any
 
 from api.cache.formats import candle_row, meta
@@ -20,15 +22,16 @@ from backend.models.market import Coin, MarketQuery
 from backend.models.news import NewsQuery
 from backend.models.ohlc import Interval
 from backend.models.sentiment import SentimentQuery
-from backend.models.status import WebSocketStatus
+from backend.models.status import GatewayStatus, WebSocketStatus
 from backend.models.ticks import Flow
 from backend.services.candles.service import OhlcView
 from backend.services.market.service import MarketView
 from backend.services.news.view import NewsView
 from backend.services.sentiment import newest_days
 
-#: Interval of the channel `status`, in seconds.
-STATUS_INTERVAL_S = 5.0
+#: The status is sent as soon as a state in it changes, for which it is looked at this often, and
+#: otherwise at the longer interval, because ages and counters change; in seconds.
+STATUS_CHECK_S, STATUS_INTERVAL_S = 0.25, 5.0
 
 #: Identifies a channel: its name; for candles the coin and the interval, for gas the chain.
 ChannelKey = tuple[str, ...]
@@ -38,11 +41,13 @@ Coins = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Content:
-    """`data` and `meta` as REST has them; `stale_reason` is None while they are not stale."""
+    """`data` and `meta` as REST has them; `stale_reason` is None while they are not stale.
+    `fetched_at` is None for what does not age."""
 
     data: Any
     meta: dict[str, Any] | None
     stale_reason: str | None = None
+    fetched_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Channel:
     row_key: Callable[[Any], Hashable] | None = None
     order: Callable[[Any], Any] = field(default=lambda _row: 0)
     keeps_last: bool = False
+    #: The highest age, in seconds, at which the content may be shown.
+    max_stale_s: Callable[[], float] = lambda: inf
     #: Makes what clients get from a row.
     shape: Callable[[Any], Any] = lambda row: row
     #: Fields of each frame besides `channel`.
@@ -147,6 +154,7 @@ class Channels:
             row_key=lambda candle: candle.timestamp,
             order=lambda candle: candle.timestamp,
             keeps_last=True,
+            max_stale_s=lambda: self._gateway.status.max_stale_s("ohlc"),
             shape=candle_row,
             # With the id: two coins may share a ticker, and one client may follow both.
             labels={"id": coin.key, "symbol": coin.symbol, "interval": str(interval)},
@@ -190,9 +198,16 @@ class Channels:
         """`/api/status`."""
 
         async def watch() -> AsyncGenerator[Any]:
+            shown: Any = None
+            left_s = 0.0
             while True:
-                yield self._gateway.status.overview(self._websocket_status())
-                await asyncio.sleep(STATUS_INTERVAL_S)
+                overview = self._gateway.status.overview(self._websocket_status())
+                states = states_of(overview)
+                if states != shown or left_s <= 0:
+                    shown, left_s = states, STATUS_INTERVAL_S
+                    yield overview
+                await asyncio.sleep(STATUS_CHECK_S)
+                left_s -= STATUS_CHECK_S
 
         return Channel(("status",), watch, lambda overview, _coins: Content(overview, None))
 
@@ -205,8 +220,26 @@ class Channels:
             (query.category, *key),
             lambda: self._gateway.live.watch(query),
             lambda answer, coins: _content(answer, page(answer, coins)),
+            max_stale_s=lambda: self._gateway.status.max_stale_s(query.category),
             **rules,
         )
+
+
+def states_of(status: GatewayStatus) -> Hashable:
+    """What of the status is sent at once when it changes: the states of providers and categories,
+    the first call and the first answer of each, and the state of the cluster."""
+    return (
+        status.status,
+        tuple(
+            (name, one.status, one.age_seconds is None, one.providers)
+            for name, one in status.categories.items()
+        ),
+        tuple(
+            (one.name, one.status, one.reason, one.requests > 0, one.last_success_at is None)
+            for one in status.providers
+        ),
+        (status.cluster.role, status.cluster.leader, status.cluster.reason),
+    )
 
 
 def by_rank(coin: Coin) -> tuple[bool, int]:
@@ -216,4 +249,4 @@ def by_rank(coin: Coin) -> tuple[bool, int]:
 
 def _content(answer: Answer[Any], page: Any) -> Content:
     reason = answer.stale_reason or "timeout" if answer.stale else None
-    return Content(page.rows, meta(answer, page), reason)
+    return Content(page.rows, meta(answer, page), reason, answer.fetched_at)

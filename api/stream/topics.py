@@ -10,7 +10,7 @@ from api.encoding import to_json
 from api.stream.channels import Channel, Coins, Content
 from api.stream.protocol import Frame, error, frame
 from backend.clock import Clock
-from backend.errors import GatewayError
+from backend.errors import GatewayError, Unsupported
 from backend.models.ticks import Flow
 
 MAX_CACHED_ROWS = 2_000
@@ -54,6 +54,8 @@ class Topic:
         self._snapshot: Frame | None = None
         self._error: Frame | None = None
         self._stale_reason: str | None = None
+        #: Whether the content was dropped because it is too old to be shown.
+        self._is_expired = False
         self._flow = POLLED
         self._has_sent_status = self._has_sent_feed = False
 
@@ -67,19 +69,36 @@ class Topic:
         if before and before.meta and before.meta == content.meta and before.data == content.data:
             return self._set_stale(content.stale_reason)
         self._snapshot = self._error = None
+        self._is_expired = False
         self.seq, self._time = self.seq + 1, self._clock.now()
         changed = None if before is None else self._changed(before.data, content.data)
         data = self.snapshot() if changed is None else self._data_frame("update", changed)
         return [data, *self._set_stale(content.stale_reason)]
 
     def fail(self, problem: GatewayError) -> list[Frame]:
-        """There is no new content: an error if there was none before, and the state `stale`."""
+        """There is no new content: the state `stale`, or `expired` for content that is too old;
+        and an error if there is none to show."""
+        if self._is_too_old():
+            self._content = self._snapshot = self._stale_reason = None
+            self._is_expired = True
         frames = []
         if self._content is None and self._error is None:
-            labels = {"channel": self.channel.name, **self.channel.labels}
-            self._error = error(problem.code, str(problem), **labels)
+            self._error = self._error_frame(problem)
             frames.append(self._error)
         return [*frames, *self._set_stale(problem.reason)]
+
+    def _is_too_old(self) -> bool:
+        fetched_at = self._content.fetched_at if self._content else None
+        if fetched_at is None:
+            return False
+        age = self._clock.now() - fetched_at
+        return age.total_seconds() >= self.channel.max_stale_s()
+
+    def _error_frame(self, problem: GatewayError) -> Frame:
+        fields: dict[str, Any] = {"channel": self.channel.name, **self.channel.labels}
+        if isinstance(problem, Unsupported):
+            fields |= {"parameter": problem.parameter, "available": problem.available}
+        return error(problem.code, str(problem), **fields)
 
     def set_flow(self, flow: Flow | None) -> list[Frame]:
         """A frame if ticks begin or end."""
@@ -139,7 +158,8 @@ class Topic:
         return self._frame("data", type=kind, seq=self.seq, time=self._time, data=data, meta=meta)
 
     def _status_frame(self) -> Frame:
-        state, reason = "stale" if self._stale_reason else "live", self._stale_reason
+        reason = self._stale_reason
+        state = "live" if reason is None else "expired" if self._is_expired else "stale"
         return self._frame("status", state=state, reason=reason, time=self._clock.now())
 
     def _feed_frame(self) -> Frame:

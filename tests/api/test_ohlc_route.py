@@ -140,8 +140,28 @@ async def test_a_coin_never_gets_the_candles_of_a_namesake(
     world: World, client: httpx.AsyncClient
 ) -> None:
     answer = await client.get(f"{ROUTE}?symbol=fake-bitcoin&interval=1m")
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.json()["code"]) == (422, "unsupported")
     assert world.calls["binance"] == 0
+
+
+async def test_an_interval_that_nobody_has_for_a_coin_names_those_that_are_available(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """Only CoinGecko has candles of this coin, and it has none of a minute."""
+    document = (await client.get(f"{ROUTE}?symbol=fake-bitcoin&interval=1m")).json()
+    assert document["parameter"] == "interval"
+    assert "1m" not in document["available"]
+    for interval in document["available"][:2]:  # CoinGecko allows five calls a minute
+        answer = await client.get(f"{ROUTE}?symbol=fake-bitcoin&interval={interval}")
+        assert answer.status_code == 200, interval
+
+
+async def test_while_a_provider_of_an_interval_waits_it_is_not_called_unsupported(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.faults["binance"] = "http500"
+    answer = await client.get(f"{ROUTE}?symbol=BTC&interval=1m")
+    assert (answer.status_code, answer.json()["code"]) == (503, "all_providers_failed")
 
 
 @pytest.mark.parametrize("symbol", ["namesake", "delisted", "unlisted"])

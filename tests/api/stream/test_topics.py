@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.stream.channels import Channel, Content
 from api.stream.protocol import Frame
 from api.stream.topics import MAX_CACHED_ROWS, RowCache, Topic
-from backend.errors import AllProvidersFailed, DeadlineExceeded
+from backend.errors import AllProvidersFailed, DeadlineExceeded, Unsupported
 from backend.models.status import Refusal
 from backend.models.ticks import Flow
 from tests.api.stream.applying import Applied
@@ -238,3 +238,50 @@ def test_the_websocket_encoding_follows_the_protocol(size: int) -> None:
 def test_the_sse_encoding_follows_the_specification() -> None:
     assert Frame(b"{}", "market", 7).sse == b"event: market\nid: 7\ndata: {}\n\n"
     assert Frame(b"{}", "hello").sse == b"event: hello\ndata: {}\n\n"
+
+
+MAX_STALE_S = 300.0
+
+
+def ageing_topic() -> tuple[Topic, ManualClock]:
+    """Its content may be shown for five minutes, and was fetched now."""
+    clock = ManualClock()
+    subject = Topic(
+        replace(channel("market"), max_stale_s=lambda: MAX_STALE_S), (), RowCache(), clock
+    )
+    rows = [coin("a", 1, 2.0)]
+    subject.update(Content(rows, {"count": 1}, fetched_at=clock.now()))
+    return subject, clock
+
+
+def test_content_that_is_too_old_expires_and_is_no_longer_sent() -> None:
+    subject, clock = ageing_topic()
+    clock.advance(MAX_STALE_S - 1)
+    (stale,) = read(subject.fail(AllProvidersFailed("all failed")))
+    assert stale["state"] == "stale"
+    clock.advance(1)
+    error, expired = read(subject.fail(AllProvidersFailed("all failed")))
+    assert (error["code"], error["message"]) == ("all_providers_failed", "all failed")
+    assert (expired["state"], expired["reason"]) == ("expired", "timeout")
+    assert [frame["op"] for frame in read(subject.current_frames())] == ["error", "status"]
+    assert subject.fail(AllProvidersFailed("all failed")) == []
+
+
+def test_expired_content_comes_back_as_a_snapshot_and_live() -> None:
+    subject, clock = ageing_topic()
+    clock.advance(MAX_STALE_S)
+    subject.fail(AllProvidersFailed("all failed"))
+    data, status = read(
+        subject.update(Content([coin("a", 1, 3.0)], {"count": 1}, fetched_at=clock.now()))
+    )
+    assert (data["type"], data["data"][0]["price"]) == ("snapshot", 3.0)
+    assert (status["state"], status["reason"]) == ("live", None)
+
+
+def test_an_error_about_a_parameter_names_the_available_values() -> None:
+    (sent, _) = read(topic().fail(Unsupported("interval", "1m", ("4h", "1d"))))
+    assert (sent["code"], sent["parameter"], sent["available"]) == (
+        "unsupported",
+        "interval",
+        ["4h", "1d"],
+    )
