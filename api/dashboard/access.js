@@ -1,10 +1,12 @@
-// The gateway's key, if it requires one: entered in a form, kept in memory only, and used for
-// requests and for the stream.
+// What the gateway asks of this client: a key, which is entered in a form, kept in memory only, and
+// used for requests and for the stream; and patience once the limit of its requests is used up.
 
 import { byId, setText } from "./dom.js";
 
 export class Access {
   key = null;
+  // Until when the gateway refuses requests of this client, by our clock in ms.
+  limitedUntil = 0;
 
   // `onKey()` runs when a key was entered.
   constructor(onKey) {
@@ -18,7 +20,7 @@ export class Access {
   }
 
   ask() {
-    const why = this.key ? "The key was refused." : "This gateway requires a key.";
+    const why = this.key ? "The key was refused." : "This gateway is locked: it shows data only with a key.";
     this.key = null;
     setText(byId("key-why"), why);
     if (!this.form.hidden) return;
@@ -30,13 +32,19 @@ export class Access {
 
 export class Locked extends Error {}
 
-// An error of a request: its text for the page, and the gateway's code if it sent one.
+// An error of a request: its text for the page, and what the gateway's problem document says.
+// `isRefusal`: the gateway has nothing that may be shown.
 class RequestError extends Error {
-  constructor(message, code) {
+  constructor(message, code, { available, errors } = {}) {
     super(message);
     this.code = code;
+    this.isRefusal = NOTHING_TO_SHOW.has(code);
+    this.available = available;
+    this.parameter = errors?.[0]?.parameter;
   }
 }
+
+const NOTHING_TO_SHOW = new Set(["all_providers_failed", "deadline_exceeded", "no_provider_configured", "not_ready", "quota_exhausted"]);
 
 // The JSON of a response. Throws Locked if a key is required, else a RequestError.
 export async function read(path, access) {
@@ -46,7 +54,8 @@ export async function read(path, access) {
   if (!response) throw new RequestError("the gateway cannot be reached", "connect_error");
   if (response.status === 401) throw new Locked();
   const body = await response.json().catch(() => null); // a proxy's error page is not JSON
-  if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code);
+  if (response.status === 429) access.limitedUntil = Date.now() + 1_000 * (body?.retry_after_seconds ?? 1);
+  if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code, body ?? {});
   if (!body?.data) throw incomplete();
   return body;
 }

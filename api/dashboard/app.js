@@ -1,33 +1,36 @@
 // The dashboard: dispatches the stream's messages to the panels.
 
-import { Access } from "./access.js";
+import { Access, read } from "./access.js";
+import { showBanner } from "./banner.js";
 import { Candles } from "./candles.js";
 import { showCluster } from "./cluster.js";
 import { Connection } from "./connection.js";
 import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
 import { byId, setAttribute, setText } from "./dom.js";
-import { words } from "./format.js";
 import { showGas } from "./gas.js";
 import { showGlobal } from "./global_bar.js";
-import { Market, withoutFigures } from "./market.js";
+import { Market } from "./market.js";
 import { showMarketNote } from "./market_note.js";
 import { News } from "./news.js";
 import { Poll } from "./poll.js";
-import { showCategories, showProviders } from "./providers.js";
+import { showProviders } from "./providers.js";
 import { eachSecond, onFrame } from "./render.js";
 import { Search } from "./search.js";
 import { Sentiment } from "./sentiment.js";
 import { Sparklines } from "./sparklines.js";
 import * as state from "./state.js";
-import { coinKey, Topic } from "./topic.js";
+import { showCategories } from "./strip.js";
+import { addTips } from "./tip.js";
+import { coinKey, Topic, withoutFigures } from "./topic.js";
+import { showWarnings } from "./warnings.js";
 
 const CHANNELS = ["market", "ohlc", "status", "gas", "sentiment", "news"];
 const SENTIMENT_HISTORY = "api/sentiment?days=30";
 
 const topics = Object.fromEntries(CHANNELS.map((name) => [name, new Topic(name)]));
 const access = new Access(() => start());
-const connection = new Connection(access, onMessage, onConnectionState);
+const connection = new Connection(access, { onMessage, onState: onConnectionState, explain: explainLoss });
 let connectionState = { name: "connecting" };
 // Whether this connection has brought data. Before that a key may be required.
 let isServed = false;
@@ -49,12 +52,12 @@ const marketPoll = newPoll({
   onAnswer: (body) => drawMarket(topics.market.applyBody(body)),
   onError: (error) => {
     topics.market.fail(error);
-    drawMarket([]);
+    drawMarket(topics.market.data ?? []);
   },
 });
 const foundPoll = newPoll({
   onAnswer: ({ data }) => drawFound(data),
-  onError: ({ message }) => setFoundError(`No price of ${foundId}: ${message}`),
+  onError: (error) => foundFailed(error),
 });
 const globalPoll = newPoll({
   onAnswer: ({ data, meta }) => onFrame("global", () => showGlobal(data, meta?.currency ?? USD)),
@@ -86,7 +89,7 @@ function onMessage(frame) {
   if (!topic) return;
   if (frame.op === "data") applyData(topic, frame);
   else if (frame.op === "error") showError(topic, frame);
-  else if (frame.op === "status") topic.staleReason = frame.state === "live" ? null : frame.reason ?? "timeout";
+  else if (frame.op === "status") applyState(topic, frame);
   else if (frame.op === "feed") topic.feed = frame;
   onFrame("badges", drawBadges);
 }
@@ -116,16 +119,43 @@ function applyData(topic, frame) {
   }
 }
 
-function showError(topic, { channel, id, message }) {
-  topic.error = message;
-  if (topic === topics.ohlc) candles.chart.showError(message);
-  else draw[channel ?? id]([], false);
+function applyState(topic, { channel, state: name, reason }) {
+  if (name !== "expired") topic.staleReason = name === "live" ? null : reason ?? "timeout";
+  else expire(channel, reason);
+}
+
+// Blanks figures that are too old to be shown.
+function expire(channel, reason) {
+  const topic = topics[channel];
+  if (!topic.expire(reason)) return;
+  if (channel === "ohlc") candles.chart.clear(topic.error);
+  else draw[channel](topic.data ?? [], false);
+}
+
+// Without a connection the page itself sees to it that nothing too old is shown.
+function checkAges() {
+  if (isConnected()) return;
+  for (const [name, { max_stale_seconds: most }] of Object.entries(topics.status.data?.categories ?? {})) {
+    const meta = topics[name]?.meta;
+    if (meta && state.now() - Date.parse(meta.fetched_at) > most * 1_000) expire(name, "connection_lost");
+  }
+}
+
+function showError(topic, frame) {
+  if (topic === topics.ohlc) {
+    candles.showError(frame);
+    return;
+  }
+  topic.setError(frame.message);
+  draw[frame.channel ?? frame.id]([], false);
 }
 
 function drawMarket(rows) {
   market.draw();
   drawNote();
-  if (!selectedCoin && topics.market.data?.length) selectCoin(topics.market.data[0]);
+  const { data, error } = topics.market;
+  if (!selectedCoin && data?.length) selectCoin(data[0]);
+  if (!selectedCoin && error) candles.chart.showError(`No coins are known: ${error}`);
   showIfSelected(rows);
 }
 
@@ -135,19 +165,25 @@ function showIfSelected(rows) {
 }
 
 function drawNote() {
-  onFrame("market note", () => showMarketNote(topics.market.meta, currency, foundError));
+  const { meta, error, expiredSince } = topics.market;
+  onFrame("market note", () => showMarketNote(meta, currency, [expiredSince ? error : "", foundError]));
 }
 
 function drawStatus() {
   const status = topics.status.data;
   if (!status) return;
   onFrame("status", () => {
-    const metas = Object.fromEntries(CHANNELS.map((name) => [name, topics[name].meta]));
-    showCategories(status, metas, isConnected());
+    showCategories(status, topics, isConnected());
     showProviders(status);
     showCluster(status.cluster);
-    setText(byId("version"), `${status.version} · ${words(status.status)}`);
+    setText(byId("version"), `${status.version}${isConnected() ? ` · ${healthOf(status)}` : ""}`);
   });
+}
+
+const HEALTHS = { ok: "All systems operational", degraded: "Some providers do not answer", down: "No provider answers" };
+
+function healthOf({ status, providers }) {
+  return providers.some((provider) => provider.last_success_at) ? HEALTHS[status] ?? status : "No answers yet";
 }
 
 function drawSentiment() {
@@ -181,8 +217,17 @@ function readFound() {
 
 function drawFound(coin) {
   setFoundError("");
+  drawFoundRow(coin);
+}
+
+function drawFoundRow(coin) {
   market.showFound(coin);
   showIfSelected([coin]);
+}
+
+function foundFailed({ message, isRefusal }) {
+  setFoundError(`No price of ${foundId}: ${message}`);
+  if (isRefusal) drawFoundRow(withoutFigures(market.coin(foundId)));
 }
 
 function setFoundError(text) {
@@ -219,7 +264,20 @@ function drawBadges() {
   for (const name of CHANNELS) {
     const badge = name === "status" ? state.statusBadge : state.topicBadge;
     state.showBadge(name, badge(topics[name], isConnected()));
+    if (name !== "status") showWarnings(name, topics[name].meta?.warnings ?? []);
   }
+  showBanner(connectionState, access.limitedUntil, topics);
+}
+
+// Why the stream cannot be reached, as a request learns it.
+async function explainLoss() {
+  try {
+    await read("api/status", access);
+  } catch {
+    // what matters is noted in `access`
+  }
+  const waitMs = access.limitedUntil - Date.now();
+  return waitMs > 0 ? { why: "the request limit of your address is used up", waitMs } : null;
 }
 
 function isConnected() {
@@ -260,6 +318,7 @@ function addListeners() {
   const buttons = [...document.querySelectorAll("#intervals button")];
   for (const button of buttons) {
     button.addEventListener("click", () => {
+      if (button.ariaDisabled === "true") return;
       for (const one of buttons) setAttribute(one, "aria-pressed", String(one === button));
       candles.setInterval(button.textContent);
     });
@@ -267,12 +326,14 @@ function addListeners() {
   byId("chain").addEventListener("change", (event) => setChain(event.target.value));
 }
 
+eachSecond(checkAges);
 eachSecond(drawBadges);
 eachSecond(() => state.showConnection(connectionState));
 eachSecond(drawStatus);
 eachSecond(() => news.draw());
 new Search(access, findCoin, onLocked);
 addListeners();
+addTips();
 addCurlButtons(
   {
     market: () => `api/market?limit=100${currencyQuery(currency, "&")}`,

@@ -2,7 +2,9 @@
 // currency or for a coin beyond the stream's list. A currency without a book shows candles in USD.
 
 import { Chart } from "./chart.js";
+import { setAttribute } from "./dom.js";
 import { BOOK_CURRENCIES, currencyQuery, USD } from "./currency.js";
+import { setTip } from "./tip.js";
 import { coinKey } from "./topic.js";
 
 export class Candles {
@@ -28,6 +30,7 @@ export class Candles {
     this.#coin = coin;
     this.#isListed = isListed;
     this.#wanted = currency;
+    this.#setAvailable(null);
     this.#start();
   }
 
@@ -72,12 +75,29 @@ export class Candles {
     this.chart.draw(rows, true);
   }
 
+  // An error of the stream or of REST: {message, code, parameter, available}.
+  showError(error) {
+    this.topic.setError(error.message);
+    if (error.parameter === "interval" && error.available?.length) this.#setAvailable(error.available);
+    this.chart.showError(this.topic.error);
+  }
+
+  // Marks the intervals that nobody can serve; null: none is known to be one.
+  #setAvailable(intervals) {
+    for (const button of document.querySelectorAll("#intervals button")) {
+      const isAvailable = !intervals || intervals.includes(button.textContent);
+      setAttribute(button, "aria-disabled", String(!isAvailable));
+      const symbol = this.#coin?.symbol ?? "this coin";
+      setTip(button, isAvailable ? "" : `No provider has candles of ${button.textContent} for ${symbol}`);
+    }
+  }
+
   #failed(error) {
     if (!this.topic.data && this.#currency !== USD) {
       this.#startIn(USD, `Candles in USD: none in ${this.#currency} (${error.message}).`);
       return;
     }
     this.topic.fail(error);
-    this.chart.showError(error.message);
+    this.showError(error);
   }
 }

@@ -2,8 +2,10 @@
 // of the stream change the last candle.
 
 import { byId, setAttribute, setText } from "./dom.js";
-import { count, DASH, large, percent, decimals, price } from "./format.js";
+import { count, DASH, decimals, exactIfCut, large, percent, price } from "./format.js";
+import { providerName } from "./names.js";
 import { onFrame } from "./render.js";
+import { setTip } from "./tip.js";
 
 const CHART_OPTIONS = { autoSize: true, timeScale: { timeVisible: true, rightOffset: 4, borderVisible: false } };
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -36,10 +38,17 @@ export class Chart {
     this.#series = series;
     this.#lastTimestamp = this.#pointedTime = this.#changed = null;
     this.#isNewSeries = true;
+    setText(byId("chart-note"), series.note);
+    this.clear("Waiting for candles …");
+  }
+
+  // Shows `message` in place of candles and axes: an empty chart would keep the axis of before.
+  clear(message) {
+    this.#changed = null;
+    this.#isNewSeries = true;
     this.#candles?.setData([]);
     this.#volume?.setData([]);
-    setText(byId("chart-error"), "Waiting for candles …");
-    setText(byId("chart-note"), series.note);
+    this.#showMessage(message);
     this.#showLegend(null);
   }
 
@@ -56,11 +65,11 @@ export class Chart {
   }
 
   showError(message) {
-    if (!this.topic.data) this.#showMessage(message);
+    if (!this.topic.data) this.clear(message);
   }
 
   #draw() {
-    if (!this.#chart || !this.#changed) return; // the script may not be loaded yet
+    if (!this.#chart || !this.#changed || !this.topic.data) return; // the script may not be loaded yet
     const { rows, isWhole } = this.#changed;
     this.#changed = null;
     const ordered = [...rows].sort((a, b) => a.timestamp - b.timestamp);
@@ -69,7 +78,7 @@ export class Chart {
     if (isAtEnd) ordered.forEach((row) => this.#update(row));
     else this.#setAll();
     this.#lastTimestamp = this.topic.data.at(-1)?.timestamp ?? null;
-    setText(byId("chart-error"), this.topic.data.length ? "" : "There are no candles.");
+    this.#showMessage(this.topic.data.length ? "" : "There are no candles.");
     if (!this.#pointedTime) this.#showLegend(this.topic.data.at(-1));
   }
 
@@ -87,6 +96,7 @@ export class Chart {
     this.#volume.setData(rows.map((row) => volume(row, this.#colours)));
     if (!this.#isNewSeries) return; // keep the position of a user who scrolled back
     this.#isNewSeries = false;
+    this.#candles.priceScale().applyOptions({ autoScale: true });
     this.#chart.timeScale().resetTimeScale();
     this.#chart.timeScale().applyOptions({ barSpacing: 6 });
   }
@@ -140,8 +150,10 @@ export class Chart {
     setAttribute(byId("chart"), "aria-label", `${symbol} candles, ${interval}; ${values.join(", ")}`);
   }
 
+  // The chart is hidden while there is a message.
   #showMessage(text) {
     setText(byId("chart-error"), text);
+    setAttribute(byId("chart"), "data-empty", String(text !== ""));
   }
 }
 
@@ -162,11 +174,14 @@ function coloursNow() {
 function showCoin(coin, currency) {
   setText(byId("selected-name"), coin.name ?? coin.symbol);
   setText(byId("selected-symbol"), `${coin.symbol} / ${currency}`);
-  setText(byId("selected-price"), price(coin.price));
+  const text = price(coin.price);
+  setText(byId("selected-price"), text);
+  const all = exactIfCut(coin.price, text);
+  setTip(byId("selected-price"), all && `${all} ${currency}`);
   const change = byId("selected-change");
   setText(change, percent(coin.price_change_percentage_24h));
   setAttribute(change, "data-sign", String(Math.sign(coin.price_change_percentage_24h ?? 0)));
   const source = byId("selected-source");
-  setText(source, coin.source ? `price by ${coin.source}` : "");
-  setAttribute(source, "title", `circulating supply ${count(coin.circulating_supply)} ${coin.symbol}`);
+  setText(source, coin.source ? `price by ${providerName(coin.source)}` : "");
+  setTip(source, coin.source ? `${coin.source}; circulating supply ${count(coin.circulating_supply)} ${coin.symbol}` : "");
 }

@@ -1,8 +1,10 @@
 // The table row of one coin. Its nodes are created once; only changed values are written.
 
 import { el, prefersReducedMotion, setAttribute, setText, svg } from "./dom.js";
-import { clock, large, percent, price } from "./format.js";
+import { clock, exact, exactIfCut, large, percent, price } from "./format.js";
+import { providerName } from "./names.js";
 import { HEIGHT, WIDTH } from "./sparklines.js";
+import { setTip } from "./tip.js";
 
 // The cells of changes, by their fields.
 const CHANGES = {
@@ -27,7 +29,8 @@ export class CoinRow {
     const part = (name) => (this.#cells[name] = el("span", { class: name }));
     const initial = (this.#cells.initial = el("span", { class: "initial", "aria-hidden": "true" }));
     this.button = el("button", { type: "button", class: "pick", tabindex: "-1", "aria-pressed": "false" });
-    this.button.append(initial, part("name"), part("symbol"));
+    const names = el("span", { class: "names" }, part("name"), part("symbol"));
+    this.button.append(initial, names);
     this.tr = el("tr", { "data-key": key, role: "row" }, cell("rank"));
     this.tr.append(el("th", { scope: "row", role: "rowheader", class: "coin" }, this.button));
     this.tr.append(cell("price"), cell("hour"), cell("change"), cell("week"), cell("spark"));
@@ -76,10 +79,13 @@ export class CoinRow {
     this.tr.classList.toggle("is-selected", isSelected);
   }
 
-  // Shows the provider and time of the price; called when the pointer or the focus is on the row.
+  // Prepares the tip with the exact price, its provider and its time; called when the pointer or
+  // the focus comes to the row.
   showSource() {
-    const { name, source, last_updated: at } = this.coin;
-    this.tr.title = `${name}: price by ${source ?? "unknown provider"}, ${clock(at)}`;
+    const { name, price: value, source, last_updated: at } = this.coin;
+    const by = source ? ` by ${providerName(source)} (${source})` : "";
+    const figure = typeof value === "number" ? `${exact(value)} ${this.currency}${by}, ${clock(at)}` : "no price";
+    setTip(this.button, `${name ?? this.key}: ${figure}`);
   }
 
   #showName({ name, symbol }) {
@@ -89,7 +95,9 @@ export class CoinRow {
   }
 
   #showPrice({ price: now }, before) {
-    setText(this.#cells.price, price(now));
+    const text = price(now);
+    setText(this.#cells.price, text);
+    setTip(this.#cells.price, exactIfCut(now, text));
     if (typeof before !== "number" || typeof now !== "number" || prefersReducedMotion.matches) return;
     const tint = now > before ? "var(--up-tint)" : "var(--down-tint)";
     this.#cells.price.animate([{ backgroundColor: tint, offset: 0 }], FLASH);
@@ -109,9 +117,10 @@ function showChange(cell, change) {
 }
 
 function showLarge(cell, value, currency) {
-  setText(cell, large(value));
-  if (typeof value === "number") cell.title = `${Math.round(value).toLocaleString("en")} ${currency}`;
-  else cell.removeAttribute("title");
+  const text = large(value);
+  setText(cell, text);
+  const all = exactIfCut(value, text);
+  setTip(cell, all && `${all} ${currency}`);
 }
 
 // A fixed colour for each coin. Its logo would be a request to another host.

@@ -6,6 +6,8 @@ const MAX_DELAY_MS = 30_000;
 // Silence of this many heartbeats means that the connection is lost.
 const MAX_MISSED_HEARTBEATS = 2.5;
 const NOT_AUTHORISED = 4401;
+// The code of a connection that was not opened, or broke without a word.
+const ABNORMAL = 1006;
 
 function streamAddress() {
   const address = new URL("ws", document.baseURI);
@@ -21,14 +23,14 @@ export class Connection {
   #silenceTimer = 0;
   #firstDelayMs = FIRST_DELAY_MS;
   #failures = 0;
+  #lostAt = null;
   #heartbeatMs = 15_000;
 
-  // `onMessage(frame)` gets each message. `onState({name, retryAt, why})` gets each change of state:
-  // connecting, open, lost, locked (a key is required), paused.
-  constructor(access, onMessage, onState) {
-    this.access = access;
-    this.onMessage = onMessage;
-    this.onState = onState;
+  // `onMessage(frame)` gets each message. `onState({name, retryAt, why, since})` gets each change of
+  // state: connecting, open, lost, locked (a key is required), paused. `explain()` finds out why no
+  // connection can be opened, of which a browser says nothing: {why, waitMs}, or null.
+  constructor(access, { onMessage, onState, explain }) {
+    Object.assign(this, { access, onMessage, onState, explain });
   }
 
   // Replaces the subscription of this name, if there is one.
@@ -62,6 +64,7 @@ export class Connection {
 
   close() {
     clearTimeout(this.#retryTimer);
+    this.#retryTimer = 0;
     clearTimeout(this.#silenceTimer);
     const socket = this.#socket;
     this.#socket = null;
@@ -83,6 +86,7 @@ export class Connection {
   // Call this when data came: the next loss starts with the shortest delay.
   resetBackoff() {
     this.#failures = 0;
+    this.#lostAt = null;
   }
 
   #opened() {
@@ -118,14 +122,26 @@ export class Connection {
     this.close();
     if (event.code === NOT_AUTHORISED) this.lock();
     else this.#reconnect(closeReason(event));
+    if (event.code === ABNORMAL) this.#explainLoss(this.#retryTimer);
+  }
+
+  async #explainLoss(retryTimer) {
+    const found = await this.explain();
+    if (!found || this.#retryTimer !== retryTimer) return; // meanwhile it is tried again
+    clearTimeout(retryTimer);
+    this.#retryIn(found.waitMs + Math.random() * 1_000, found.why);
   }
 
   #reconnect(why) {
     const delayMs = Math.min(MAX_DELAY_MS, this.#firstDelayMs * 2 ** this.#failures);
     this.#failures += 1;
-    const waitMs = delayMs + Math.random() * 1_000;
+    this.#lostAt ??= new Date().toISOString();
+    this.#retryIn(delayMs + Math.random() * 1_000, why);
+  }
+
+  #retryIn(waitMs, why) {
     this.#retryTimer = setTimeout(() => this.open(), waitMs);
-    this.onState({ name: "lost", why, retryAt: Date.now() + waitMs });
+    this.onState({ name: "lost", why, since: this.#lostAt, retryAt: Date.now() + waitMs });
   }
 }
 

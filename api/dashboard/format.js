@@ -10,52 +10,86 @@ function numbers(options) {
   return formats.get(key);
 }
 
-const twoDecimals = numbers({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const fourDecimals = numbers({ minimumFractionDigits: 4, maximumFractionDigits: 4 });
-const significant = numbers({ minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
-const compact = numbers({ notation: "compact", minimumFractionDigits: 2, maximumFractionDigits: 2 });
+// Never more digits than the number has: 5.21 stays 5.21, and 5.2 is not 5.20.
+const twoDecimals = numbers({ maximumFractionDigits: 2 });
+const fourDecimals = numbers({ maximumFractionDigits: 4 });
+const significant = numbers({ maximumSignificantDigits: 4 });
+const compact = numbers({ notation: "compact", maximumSignificantDigits: 5 });
+const compactAmount = numbers({ notation: "compact", maximumFractionDigits: 2 });
+const scientific = numbers({ notation: "scientific", maximumSignificantDigits: 4 });
 const whole = numbers({ maximumFractionDigits: 0 });
+const precise = numbers({ maximumFractionDigits: 20, maximumSignificantDigits: 17 });
+
+// Prices from here on are in compact notation, as 1.2346B.
+const HUGE = 999_999_999.5;
+// The largest size that has a compact name.
+const LARGEST_NAMED = 1e15;
+// Prices below this have their zeros counted: 0.0₅713 is 0.00000713.
+const TINY = 1e-4;
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
+
+const isUnknown = (value) => value === null || value === undefined;
 
 // Number of decimals of a price of this size.
 export function decimals(price) {
   const size = Math.abs(price);
   if (size >= 100) return 2;
   if (size >= 1) return 4;
-  return Math.min(12, 4 - Math.floor(Math.log10(size || 1)) - 1);
+  return Math.min(18, 3 - Math.floor(Math.log10(size || 1)));
 }
 
+// At most twelve characters; `exact` has all digits.
 export function price(value) {
-  if (value === null || value === undefined) return DASH;
+  if (isUnknown(value)) return DASH;
   const size = Math.abs(value);
+  if (size >= HUGE) return large(value, compact);
   if (size >= 1_000_000) return whole.format(value);
   if (size >= 100 || size === 0) return twoDecimals.format(value);
-  return (size >= 1 ? fourDecimals : significant).format(value);
+  if (size >= 1) return fourDecimals.format(value);
+  return size >= TINY ? significant.format(value) : tiny(value);
+}
+
+function tiny(value) {
+  const [digits, exponent] = Math.abs(value).toExponential(3).split("e");
+  const zeros = [...String(-exponent - 1)].map((digit) => SUBSCRIPTS[digit]).join("");
+  return `${value < 0 ? "−" : ""}0.0${zeros}${digits.replace(".", "").replace(/0+$/, "")}`;
+}
+
+// The number with all digits that it has in JSON.
+export const exact = (value) => (isUnknown(value) ? DASH : precise.format(value));
+
+// The exact number where `text` has fewer digits than it, else "".
+export function exactIfCut(value, text) {
+  const all = exact(value);
+  return all === text ? "" : all;
 }
 
 export function percent(value) {
-  if (value === null || value === undefined) return DASH;
+  if (isUnknown(value)) return DASH;
+  const size = Math.abs(value);
+  if (size > 0 && size < 0.005) return "<0.01 %";
   const sign = value > 0 ? "+" : value < 0 ? "−" : "";
-  return `${sign}${twoDecimals.format(Math.abs(value))} %`;
+  return `${sign}${size < 10_000 ? twoDecimals.format(size) : large(size)} %`;
 }
 
-// A share of the whole: 52.3 is 52.30 %.
-export function share(value) {
-  return value === null || value === undefined ? DASH : `${twoDecimals.format(value)} %`;
+// A share of the whole: 52.3 is 52.3 %.
+export const share = (value) => (isUnknown(value) ? DASH : `${twoDecimals.format(value)} %`);
+
+// An amount, as 1.2T.
+export function large(value, format = compactAmount) {
+  if (isUnknown(value)) return DASH;
+  const size = Math.abs(value);
+  if (size >= LARGEST_NAMED) return scientific.format(value);
+  return size < 1 ? price(value) : format.format(value);
 }
 
-export function large(value) {
-  return value === null || value === undefined ? DASH : compact.format(value);
-}
-
-export function count(value) {
-  return value === null || value === undefined ? DASH : whole.format(value);
-}
+export const count = (value) => (isUnknown(value) ? DASH : whole.format(value));
 
 // A fee in gwei or sat/vB.
 export function fee(value) {
-  if (value === null || value === undefined) return DASH;
-  if (value === 0) return "0";
-  return value >= 100 ? whole.format(value) : value >= 10 ? value.toFixed(1) : value.toFixed(3);
+  if (isUnknown(value)) return DASH;
+  if (value < 0.001 || value >= 1_000_000) return price(value);
+  return value >= 100 ? whole.format(value) : numbers({ maximumFractionDigits: value >= 10 ? 1 : 3 }).format(value);
 }
 
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]]; // seconds
@@ -73,18 +107,30 @@ export function clock(instant) {
   return instant ? `${new Date(instant).toISOString().slice(11, 19)} UTC` : DASH;
 }
 
+// The time of day, with the date if that was long ago.
+export function when(instant) {
+  if (!instant) return DASH;
+  const isOld = Date.now() - Date.parse(instant) > 72_000_000; // 20 hours
+  return isOld ? `${day(instant)} ${clock(instant)}` : clock(instant);
+}
+
 export function day(instant) {
   return new Date(instant).toISOString().slice(0, 10);
 }
 
 const REASONS = {
+  all_providers_failed: "no provider answered",
   auth_failed: "the provider refused the key",
   bad_payload: "the provider sent an invalid answer",
   connect_error: "the provider could not be reached",
+  connection_lost: "the connection to the gateway is lost",
   cooldown: "the provider pauses after a failure",
+  deadline_exceeded: "no provider answered in time",
   disabled: "the provider is switched off",
   geo_blocked: "the provider does not serve this country",
+  no_provider_configured: "no provider is set up",
   not_configured: "the provider has no key",
+  not_ready: "the list of coins is not loaded yet",
   quota_exhausted: "the quota is used up",
   rate_limited: "the provider limits our requests",
   timeout: "the provider did not answer in time",
@@ -98,5 +144,3 @@ export function reason(code) {
 }
 
 export const words = (name) => name.replaceAll("_", " ");
-
-export const list = (source) => (Array.isArray(source) ? source.join(", ") : source ?? DASH);

@@ -5,7 +5,7 @@ import { CoinRow } from "./coin_row.js";
 import { USD } from "./currency.js";
 import { arrange, byId, setAttribute, setText } from "./dom.js";
 import { onFrame } from "./render.js";
-import { coinKey } from "./topic.js";
+import { coinKey, withoutFigures } from "./topic.js";
 
 const MAX_ROWS = 100;
 // Names and ranks sort ascending first, amounts descending.
@@ -106,7 +106,7 @@ export class Market {
       this.#visibility.observe(row.tr);
     }
     row.show(coin, row.isVisible);
-    row.showLine(this.sparklines.of(coin));
+    row.showLine(this.topic.expiredSince ? null : this.sparklines.of(coin));
     return row;
   }
 
@@ -212,8 +212,6 @@ export class Market {
     this.draw();
   }
 }
-
-export const withoutFigures = ({ id, symbol, name }) => ({ id, symbol, name });
 
 function matches(coin, query) {
   if (!query) return true;

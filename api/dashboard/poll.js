@@ -39,6 +39,7 @@ export class Poll {
       this.onAnswer(body);
     } catch (error) {
       if (path !== this.#path) return;
+      waitMs = this.access.limitedUntil - Date.now();
       if (error instanceof Locked) this.onLocked();
       else this.onError(error);
     } finally {

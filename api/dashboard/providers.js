@@ -1,46 +1,40 @@
-// The provider that serves each category now, and of each provider its status, its figures, what is
-// left of its quotas, and how to make it available again.
+// The providers: of each its state, its figures, what is left of its quotas, and how to make it
+// available again.
 
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
-import { count, DASH, duration, list, reason, words } from "./format.js";
-import { ageOf, now } from "./state.js";
+import { count, DASH, duration, reason, words } from "./format.js";
+import { providerName } from "./names.js";
+import { createQuota, showQuota } from "./quota.js";
+import { now } from "./state.js";
+import { setTip } from "./tip.js";
 
-const KINDS = { active: "live", cooldown: "stale", rate_limited: "stale", quota_exhausted: "stale" };
-const CATEGORY_KINDS = { ok: "live", down: "bad" };
 const OFF = new Set(["not_configured", "disabled"]);
+const WAITING = new Set(["cooldown", "rate_limited", "quota_exhausted"]);
+const STATES = {
+  auth_failed: "Key refused",
+  cooldown: "Paused",
+  disabled: "Switched off",
+  geo_blocked: "Blocked in this country",
+  not_configured: "Add a key",
+  quota_exhausted: "Quota used up",
+  rate_limited: "Limit reached",
+};
+const CATEGORIES = {
+  coin_list: "list of coins",
+  coins: "single coins",
+  global: "whole market",
+  ohlc: "candles",
+  pass_through: "other requests",
+  rates: "exchange rates",
+};
 
-// `metas` are the meta of the data that the page shows, by category; `source` is their provider.
-export function showCategories(status, metas, isConnected) {
-  for (const [name, category] of Object.entries(status.categories)) {
-    const cell = document.querySelector(`[data-category="${name}"]`);
-    if (!cell) continue;
-    const meta = metas[name];
-    const [, provider, note] = cell.children;
-    setText(provider, meta?.source?.length ? short(meta.source) : firstOf(category));
-    setAttribute(cell, "data-kind", isConnected ? CATEGORY_KINDS[category.status] ?? "stale" : "bad");
-    setText(note, isConnected ? noteOf(category, meta) : `not updating${meta ? ` · ${ageOf(meta.fetched_at)} old` : ""}`);
-    setAttribute(cell, "title", titleOf(name, category, meta));
-  }
-}
-
-const firstOf = ({ providers }) => (providers.length ? `next: ${providers[0]}` : "no provider");
-
-const short = (source) =>
-  Array.isArray(source) && source.length > 1 ? `${source[0]} + ${source.length - 1} more` : list(source);
-
-// The age of the page's own data, or else of the gateway's newest data.
-function noteOf({ status, age_seconds: age }, meta) {
-  if (!meta && age === null) return status === "down" ? "no provider available" : "not requested yet";
-  const seconds = meta ? (Date.parse(meta.expires_at) - now()) / 1_000 : 0;
-  const next = seconds > 1 ? ` · next in ${duration(seconds)}` : "";
-  const prefix = status === "ok" ? "" : `${status} · `;
-  return `${prefix}${meta ? ageOf(meta.fetched_at) : duration(age)} old${next}`;
-}
-
-function titleOf(name, { providers, ttl_note: note }, meta) {
-  const chain = providers.join(", ") || "none";
-  const served = meta ? `served by ${list(meta.source)}; ` : "";
-  return `${name}: ${served}available providers: ${chain}${note ? `; ${note}` : ""}`;
+// {kind, text} of a provider's badge. It is green only once the provider has answered.
+function stateOf({ status, requests, last_success_at: success, cooldown_until: until }) {
+  if (status === "active" && success) return { kind: "live", text: "Live" };
+  if (status === "active") return requests ? { kind: "stale", text: "No answer yet" } : { kind: "off", text: "Ready" };
+  const kind = OFF.has(status) ? "off" : WAITING.has(status) ? "stale" : "bad";
+  const seconds = kind === "stale" && until ? (Date.parse(until) - now()) / 1_000 : 0;
+  return { kind, text: `${STATES[status] ?? words(status)}${seconds > 0 ? ` ${duration(seconds)}` : ""}` };
 }
 
 const cards = new Map();
@@ -50,8 +44,11 @@ export function showProviders(status) {
   const order = (provider) => (OFF.has(provider.status) ? 2 : provider.status === "active" ? 1 : 0);
   const rows = [...status.providers].sort((one, other) => order(one) - order(other));
   arrange(byId("providers-list"), rows.map((provider) => card(provider).node));
-  const active = rows.filter((provider) => provider.status === "active").length;
-  setText(byId("providers-count"), `${active} of ${rows.length} active`);
+  const states = rows.map((provider) => stateOf(provider).kind);
+  const live = states.filter((kind) => kind === "live").length;
+  const wrong = states.filter((kind) => kind === "stale" || kind === "bad").length;
+  const set = rows.filter(({ status: name }) => !OFF.has(name)).length;
+  setText(byId("providers-count"), `${live} of ${set} in use${wrong ? `, ${wrong} not answering` : ""}`);
 }
 
 function card(provider) {
@@ -70,17 +67,20 @@ class Card {
     this.latency = el("dd");
     this.calls = el("dd");
     this.quotas = el("ul", { class: "quotas" });
-    const facts = el("dl", {}, fact("success", this.rate), fact("latency p50 / p95", this.latency), fact("calls", this.calls));
-    const head = el("div", { class: "card-head" }, el("h3", {}, name), this.state);
+    const facts = el("dl", {}, fact("answered", this.rate), fact("usual / slow answer", this.latency), fact("calls", this.calls));
+    const title = el("h3", { tabindex: "0" }, providerName(name));
+    setTip(title, `Id: ${name}`);
+    const head = el("div", { class: "card-head" }, title, this.state);
     this.node = el("li", { class: "card", "data-provider": name }, head, this.serves, this.why, facts, this.quotas);
   }
 
   show(provider) {
     const { status, categories, success_rate: rate, latency_ms: latency, requests, failures } = provider;
     setAttribute(this.node, "data-off", String(OFF.has(status)));
-    setAttribute(this.state, "data-kind", KINDS[status] ?? (OFF.has(status) ? "off" : "bad"));
-    setText(this.state, words(status));
-    setText(this.serves, categories.map((name) => (name === "ohlc" ? "candles" : words(name))).join(", "));
+    const { kind, text } = stateOf(provider);
+    setAttribute(this.state, "data-kind", kind);
+    setText(this.state, text);
+    setText(this.serves, categories.map((name) => CATEGORIES[name] ?? words(name)).join(", "));
     setText(this.why, whyOf(provider));
     setText(this.rate, rate === null ? DASH : `${(rate * 100).toFixed(rate === 1 ? 0 : 1)} %`);
     setText(this.latency, latency.p50 === null ? DASH : `${ms(latency.p50)} / ${ms(latency.p95)}`);
@@ -90,7 +90,7 @@ class Card {
 
   #showQuotas(quotas) {
     while (this.quotas.children.length > quotas.length) this.quotas.lastElementChild.remove();
-    while (this.quotas.children.length < quotas.length) this.quotas.append(quotaItem());
+    while (this.quotas.children.length < quotas.length) this.quotas.append(createQuota());
     quotas.forEach((quota, index) => showQuota(this.quotas.children[index], quota));
   }
 }
@@ -102,23 +102,9 @@ function whyOf({ status, reason: code, hint, cooldown_until: until, last_error: 
   const parts = [];
   if (!OFF.has(status) && code) parts.push(reason(code));
   const seconds = until ? (Date.parse(until) - now()) / 1_000 : 0;
-  if (seconds > 0) parts.push(`next attempt in ${duration(seconds)}`);
+  if (seconds > 0 && !WAITING.has(status)) parts.push(`next attempt in ${duration(seconds)}`);
   if (hint) parts.push(hint);
   if (!parts.length && status !== "active" && error) parts.push(error);
   const text = parts.join("; ");
   return text && text[0].toUpperCase() + text.slice(1);
-}
-
-function quotaItem() {
-  return el("li", {}, el("span", { class: "quota-bar", "aria-hidden": "true" }), el("span"));
-}
-
-function showQuota(item, { window, limit, used, remaining, resets_at: resets, forecast_exhausted_at: spent }) {
-  const [bar, text] = item.children;
-  const share = limit ? remaining / limit : 0;
-  bar.style.setProperty("--left", share.toFixed(3));
-  setAttribute(bar, "data-low", String(share < 0.2));
-  const forecast = spent ? `, used up in ${duration((Date.parse(spent) - now()) / 1_000)}` : "";
-  setText(text, `${count(remaining)} of ${count(limit)} left / ${window}${forecast}`);
-  setAttribute(item, "title", `${count(used)} used${resets ? `, resets at ${resets}` : ""}`);
 }

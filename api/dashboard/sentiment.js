@@ -1,7 +1,7 @@
 // Fear & Greed: today's value on a dial, and the last thirty days as a line with gaps.
 
 import { byId, el, setAttribute, setText, svg } from "./dom.js";
-import { day } from "./format.js";
+import { DASH, day } from "./format.js";
 
 const DAYS = 30;
 const DAY_MS = 86_400_000;
@@ -28,7 +28,7 @@ export class Sentiment {
   draw() {
     const today = this.topic.data?.[0];
     if (!today) {
-      setText(byId("sentiment-word"), this.topic.error ?? "");
+      this.#clear();
       return;
     }
     setText(byId("sentiment-value"), String(today.value));
@@ -42,6 +42,17 @@ export class Sentiment {
     const label = `Fear and Greed ${today.value} of 100`;
     setAttribute(byId("sentiment-dial"), "aria-label", today.classification ? `${label}: ${today.classification}` : label);
     this.#drawLine(today);
+  }
+
+  #clear() {
+    setText(byId("sentiment-value"), DASH);
+    setText(byId("sentiment-word"), this.topic.error ?? "");
+    setAttribute(byId("sentiment-needle"), "visibility", "hidden");
+    setAttribute(byId("sentiment-dial"), "aria-label", `Fear and Greed, ${this.topic.error ?? "waiting"}`);
+    setAttribute(byId("sentiment-line"), "aria-label", "The last 30 days: nothing to show");
+    byId("sentiment-line").replaceChildren();
+    for (const name of ["sentiment-range", "sentiment-attribution"]) setText(byId(name), "");
+    delete byId("sentiment-attribution").dataset.text;
   }
 
   #drawLine(today) {

@@ -2,7 +2,9 @@
 // in which screen readers hear of changes, but not of ticks.
 
 import { byId, setAttribute, setText } from "./dom.js";
-import { duration, reason } from "./format.js";
+import { duration, reason, when } from "./format.js";
+import { providerName } from "./names.js";
+import { setTip } from "./tip.js";
 
 // The gateway's clock minus ours, in ms: ages are right even if our clock is wrong. The message
 // with the shortest way gives the best estimate.
@@ -26,16 +28,17 @@ export function announce(text) {
   setText(byId("announcer"), text);
 }
 
-// {kind, text} of a topic's badge: the age of its data, and why the data are not fresh.
+// {kind, text, tip} of a topic's badge: the age of its data, and why the data are not fresh.
 export function topicBadge(topic, isConnected) {
-  const { meta, error, staleReason, feed } = topic;
-  if (!topic.data) return error ? { kind: "bad", text: "Nothing to show" } : { kind: "wait", text: "Waiting" };
+  const { meta, error, staleReason, feed, expiredSince } = topic;
+  if (expiredSince) return { kind: "bad", text: `Too old · since ${when(expiredSince)}`, tip: error };
+  if (!topic.data) return error ? { kind: "bad", text: "Nothing to show", tip: error } : { kind: "wait", text: "Waiting" };
   const age = meta ? `${ageOf(meta.fetched_at)} old` : "";
   if (!isConnected) return { kind: "bad", text: `Not updating · ${age}` };
   if (staleReason) return { kind: "stale", text: `Stale · ${age} · ${reason(staleReason)}` };
-  if (feed?.feed === "ticks") return { kind: "live", text: `Live · ticks of ${feed.venue ?? "a venue"}` };
-  const why = feed?.reason ? ` · no ticks: ${reason(feed.reason)}` : "";
-  return { kind: "fresh", text: `Fresh · ${age}${why}` };
+  if (feed?.feed === "ticks") return { kind: "live", text: `Live · ${feed.venue ? providerName(feed.venue) : "trades"}`, tip: "Prices come as they are traded" };
+  const tip = feed?.reason ? `Prices come by refreshes, not as they are traded: ${reason(feed.reason)}` : "";
+  return { kind: "fresh", text: `Fresh · ${age}`, tip };
 }
 
 // The status has no age while connected: each change is sent at once.
@@ -45,12 +48,12 @@ export function statusBadge({ data, receivedAt }, isConnected) {
   return { kind: "live", text: "Live" };
 }
 
-export function showBadge(name, { kind, text }) {
+export function showBadge(name, { kind, text, tip }) {
   const badge = byId(`${name}-badge`);
   const before = badge.dataset.kind;
   setAttribute(badge, "data-kind", kind);
   setText(badge, text);
-  setAttribute(badge, "title", text);
+  setTip(badge, tip ? `${text}. ${tip}` : text);
   if (kind === "stale" && before !== "stale") announce(`${badge.dataset.of}: ${text}`);
   if (before === "stale" && (kind === "fresh" || kind === "live")) announce(`${badge.dataset.of}: fresh again`);
 }

@@ -63,10 +63,10 @@ async def test_the_chart_names_its_maker(watched: Watched) -> None:
 
 async def test_its_last_candle_moves_with_the_stream(stage: Stage, watched: Watched) -> None:
     legend = watched.of("#chart-legend")
-    await expect(legend).to_contain_text("C 61,240.50")
+    await expect(legend).to_contain_text("C 61,240.5")
     await expect(legend).to_contain_text("forming")
     await stage.move_candle(62_000)
-    await expect(legend).to_contain_text("C 62,000.00")
+    await expect(legend).to_contain_text("C 62,000")
     await expect(watched.of("#ohlc-badge")).to_contain_text("Live")
 
 
@@ -78,7 +78,7 @@ async def test_another_interval_is_another_series(stage: Stage, watched: Watched
     pressed = watched.of("#intervals [aria-pressed=true]")
     await expect(pressed).to_have_text(["4h"])
     await stage.move_candle(63_000, "4h")
-    await expect(watched.of("#chart-legend")).to_contain_text("C 63,000.00")
+    await expect(watched.of("#chart-legend")).to_contain_text("C 63,000")
 
 
 async def test_candles_of_the_previous_series_are_not_drawn(stage: Stage, look: OpenPage) -> None:

@@ -52,10 +52,10 @@ async def test_a_missing_day_is_a_gap_in_the_line(watched: Watched) -> None:
 
 
 async def test_gas_shows_three_prices_and_their_method(watched: Watched) -> None:
-    for name, text in {"slow": "0.501", "average": "0.600", "fast": "0.700"}.items():
+    for name, text in {"slow": "0.501", "average": "0.6", "fast": "0.7"}.items():
         await expect(watched.of(f"#gas-{name}")).to_have_text(text)
     await expect(watched.of("#gas-block")).to_have_text(re.compile(r"24,000,0[12]\d"))
-    await expect(watched.of("#gas-method")).to_have_text("calculated from recent blocks")
+    await expect(watched.of("#gas-method")).to_have_text("Estimated from the last 20 blocks")
 
 
 async def test_news_are_newest_first_with_their_sentiment(watched: Watched) -> None:
