@@ -238,7 +238,7 @@ def _compose(
         sources.names,
         clock=clock,
         deadline_s=settings.request_deadline,
-        is_servable=lambda query: bool(manager.able(query)),
+        able=lambda query: [provider.name for provider in manager.able(query)],
     )
     live = LiveService(ticks, cached, sources.universe, ohlc, clock=clock)
     status = StatusService(

@@ -76,9 +76,11 @@ export class Candles {
   }
 
   // An error of the stream or of REST: {message, code, parameter, available}.
-  showError(error) {
-    this.topic.setError(error.message);
-    if (error.parameter === "interval" && error.available?.length) this.#setAvailable(error.available);
+  showError({ message, parameter, available }) {
+    const isInterval = parameter === "interval" && available?.length > 0;
+    if (isInterval) this.#setAvailable(available);
+    const missing = `No provider has ${this.interval} candles of ${this.#coin?.symbol}; available: ${available?.join(", ")}`;
+    this.topic.setError(isInterval ? missing : message);
     this.chart.showError(this.topic.error);
   }
 

@@ -97,6 +97,11 @@ class Watched:
         assert any(text in error for error in self.errors), self.errors
         self.errors = [error for error in self.errors if text not in error]
 
+    def forgive_loss(self) -> None:
+        """What the browser says of attempts to reach a gateway that is away."""
+        usual = ("/ws' failed", "ERR_CONNECTION_REFUSED")
+        self.errors = [error for error in self.errors if not any(one in error for one in usual)]
+
     def watch(self) -> None:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

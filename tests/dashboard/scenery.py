@@ -92,6 +92,10 @@ class Scenery(World):
             made = asked_rows(request.query)
         elif request.path.endswith("/coins/list"):
             made = names()
+        elif request.path.endswith(f"/coins/{BEYOND[0]}/ohlc"):
+            days, now_ms = int(request.query["days"]), time.time_ns() // 1_000_000
+            step = data.DAY // 48 if days == 1 else data.DAY // 6 if days <= 30 else 4 * data.DAY
+            made = data.ohlc(BEYOND[3], step, days * data.DAY // step, now_ms)
         elif request.path.endswith("/ticker/24hr") and "symbol" not in request.query:
             made = tickers()
         elif request.path.endswith("/klines"):

@@ -57,7 +57,7 @@ async def test_another_currency_shows_converted_amounts_and_no_stream_data(
         price = watched.of(f"{BITCOIN} td.price")
         await expect(price).to_have_text("56,433.12")
         await expect(watched.of("#price-head")).to_have_text("Price, EUR")
-        note = "1 USD = 0.9215 EUR by coinbase_rates"
+        note = "1 USD = 0.9215 EUR by Coinbase rates"
         await expect(watched.of("#market-note")).to_contain_text(note)
         await expect(watched.of(f"{BITCOIN} td.week")).to_have_text("–")
         await expect(watched.of("#selected-symbol")).to_have_text("BTC / EUR")
@@ -131,7 +131,7 @@ async def test_missing_fields_and_null_figures_are_dashes(watched: Watched) -> N
 async def test_gas_shows_the_chosen_chain_in_its_unit(stage: Stage, watched: Watched) -> None:
     await watched.of("#chain").select_option("bitcoin")
     await expect(watched.of("#gas-unit")).to_have_text("sat/vB")
-    await expect(watched.of("#gas-method")).to_have_text("estimated from waiting transactions")
+    await expect(watched.of("#gas-method")).to_have_text("Estimated from waiting transactions")
     await expect(watched.of("#gas-fast")).to_have_text("2.5")
     await expect(watched.of("#gas-base_fee")).to_have_text("–")
     await watched.of("#chain").select_option("base")

@@ -88,7 +88,7 @@ async def test_the_page_has_a_small_total_size(stage: Stage, look: OpenPage) -> 
         await expect(watched.of("#coins path[d^=M]")).to_have_count(50)
         assert len(sizes) > 15
         # The script of the charts is 59 kB of it, the sparklines of fifty coins are 65 kB.
-        assert sum(sizes.values()) < 210_000
+        assert sum(sizes.values()) < 235_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -169,7 +169,7 @@ async def test_axe_finds_nothing_serious_during_an_outage(
         assert await serious(watched) == []
         await stage.start()
         await expect(watched.of("#connection-text")).to_have_text("Connected", timeout=30_000)
-        watched.errors = [error for error in watched.errors if "/ws' failed" not in error]
+        watched.forgive_loss()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,7 +1,7 @@
 """Candles: many readers' views become few distinct queries, whose answers are cut to the view."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -59,15 +59,15 @@ class OhlcService:
         *,
         clock: Clock,
         deadline_s: float,
-        is_servable: Callable[[OhlcQuery], bool] = lambda _query: False,
+        able: Callable[[OhlcQuery], Collection[str]] = lambda _query: (),
     ) -> None:
-        """`is_servable`: whether a provider is in a state to answer a query."""
+        """`able`: the providers that are in a state to answer a query, by name."""
         self._source = source
         self._coins = coins
         self._names = names
         self._clock = clock
         self._deadline_s = deadline_s
-        self._is_servable = is_servable
+        self._able = able
 
     async def candles(
         self, symbol: str, view: OhlcView, charge: Charge | None = None
@@ -128,8 +128,7 @@ class OhlcService:
         except AllProvidersFailed as error:
             if not error.is_unsupported:
                 raise
-            others = (replace(query, interval=interval) for interval in Interval)
-            if intervals := [str(one.interval) for one in others if self._is_servable(one)]:
+            if intervals := self._available_intervals(query, error):
                 raise Unsupported("interval", str(query.interval), intervals) from None
             if query.currency == DOLLAR:
                 raise
@@ -137,6 +136,12 @@ class OhlcService:
             available = {DOLLAR, *(one.currency for one in known)} - {query.currency}
             codes = sorted(code.lower() for code in available)
             raise Unsupported("currency", query.currency.lower(), codes) from None
+
+    def _available_intervals(self, query: OhlcQuery, error: AllProvidersFailed) -> list[str]:
+        """Of the coin, at providers other than those that were asked and do not have it."""
+        asked = {attempt.provider for attempt in error.tried}
+        others = (replace(query, interval=interval) for interval in Interval)
+        return [str(one.interval) for one in others if set(self._able(one)) - asked]
 
     async def _resolved(
         self, symbol: str, index: SymbolIndex, latest: Answer[Market] | None
