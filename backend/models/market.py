@@ -59,7 +59,8 @@ def plausible_market_cap(reported: Any) -> Any:
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Coin:
-    """One row of the market. All amounts are in USD; figures that no provider gave are None.
+    """One row of the market. Amounts are in USD, until they are converted; figures that no provider
+    gave are None.
 
     `id` is CoinGecko's (`bitcoin`), `symbol` is upper case (`BTC`), `price_change_24h` is an
     amount, the percentages are in percent (1.5 is 1.5 %), all over rolling hours or days.
