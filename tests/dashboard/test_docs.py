@@ -5,6 +5,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.api.openapi_document import DOCUMENT
+from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.front import Prefixed, front
 from tests.dashboard.stage import Stage
@@ -14,6 +15,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 GROUPS = "market candles news sentiment gas stream operations Drop-in".split()
 
 
+async def open_operation(watched: Watched, group: str, name: str) -> None:
+    await watched.of(f"#operations-tag-{group}").click()
+    await watched.of(f"#operations-{group}-{name} .opblock-summary").click()
+
+
 async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
     stage: Stage, look: OpenPage
 ) -> None:
@@ -21,7 +27,7 @@ async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
         groups = watched.of("h3.opblock-tag")
         await expect(groups).to_have_count(len(GROUPS))
         assert [await group.get_attribute("data-tag") for group in await groups.all()] == GROUPS
-        await watched.of("#operations-gas-read_gas_api_gas_get .opblock-summary").click()
+        await open_operation(watched, "gas", "get_gas")
         await watched.page.get_by_role("button", name="Try it out").click()
         await watched.page.get_by_role("button", name="Execute").click()
         answered = watched.of(".live-responses-table .response")
@@ -30,9 +36,7 @@ async def test_swagger_shows_the_groups_in_order_and_asks_the_gateway(
 
 async def test_what_is_required_is_filled_in(stage: Stage, look: OpenPage) -> None:
     async with look(f"{stage.url}docs") as watched:
-        await watched.of(
-            "#operations-candles-read_ohlc_api_market_ohlc_get .opblock-summary"
-        ).click()
+        await open_operation(watched, "candles", "list_candles")
         await watched.page.get_by_role("button", name="Try it out").click()
         await watched.page.get_by_role("button", name="Execute").click()
         answered = watched.of(".live-responses-table .response")
@@ -44,7 +48,7 @@ async def test_behind_a_prefix_it_asks_there(stage: Stage, look: OpenPage) -> No
         front(Prefixed(stage.app, "/crypto/gateway")) as address,
         look(f"{address}/crypto/gateway/docs") as watched,
     ):
-        await watched.of("#operations-gas-read_gas_api_gas_get .opblock-summary").click()
+        await open_operation(watched, "gas", "get_gas")
         await watched.page.get_by_role("button", name="Try it out").click()
         await watched.page.get_by_role("button", name="Execute").click()
         answered = watched.of(".live-responses-table .response")
