@@ -44,7 +44,9 @@ async def test_status_is_complete_without_an_upstream_call(
     assert answer.headers["cache-control"] == "no-store"
     assert (status["status"], status["version"]) == ("ok", "0.1.0")
     assert status["uptime_seconds"] > 0
-    assert status["cache"] == {"entries": 1, "hits": 1, "misses": 1, "stale_served": 0}
+    # The market, and a moment later the page of coins that its list is too.
+    assert status["cache"].pop("entries") in (1, 2)
+    assert status["cache"] == {"hits": 1, "misses": 1, "stale_served": 0}
     assert (status["cluster"]["role"], status["cluster"]["size"]) == ("single", 1)
     assert status["websocket"] == {"clients": 0, "messages_sent": 0, "dropped": 0}
     market = status["categories"]["market"]
