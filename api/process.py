@@ -34,8 +34,7 @@ from backend.environment.network import has_free_descriptor
 from backend.gateway import open_gateway, read_configuration
 from backend.joined_cluster import check_store
 from backend.observability.logs import open_logs
-from backend.providers.reach import find_failures, first_urls, no_network
-from backend.providers.registry import REGISTRY
+from backend.providers.reach import warn_if_unreachable
 from backend.redaction import Redactor
 from backend.settings import Configuration
 
@@ -189,15 +188,6 @@ def server(
         worker=worker,
         after_start=partial(warn_if_unreachable, configuration),
     )
-
-
-async def warn_if_unreachable(configuration: Configuration) -> None:
-    """Logs one sentence if this machine reaches no provider; of several workers by the first."""
-    if configuration.worker > 0:
-        return
-    urls = [*first_urls(REGISTRY, configuration.providers)]
-    if failures := await find_failures(configuration.network, urls):
-        log.warning("%s", no_network(failures, configuration.network))
 
 
 def main(worker: Worker | None = None, **options: Any) -> int:

@@ -31,9 +31,9 @@ MOST_WAITING = 10_000
 #: Longest wait for the queue at shutdown, in seconds: once to enter it, once to write it.
 STOP_S = 1.0
 JSON_LINE = "%(message)s"
-LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+LINE = "%(asctime)s %(levelname)-7s %(source)s  %(message)s"
 #: The same line of a worker; the number is filled in.
-WORKER_LINE = LINE.replace("%", "%%").replace("%%(name)s", "%%(name)s[%d]")
+WORKER_LINE = LINE.replace("%", "%%").replace("%%(source)s", "%%(source)s[%d]")
 #: C0 and C1, line and paragraph separators, marks and overrides of direction, lone surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -62,6 +62,8 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = one_line(record.message.rstrip())
+        # uvicorn logs its start by this name, and nothing is wrong with it.
+        record.source = "uvicorn" if record.name == "uvicorn.error" else record.name
         return super().formatMessage(record)
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name

@@ -4,6 +4,7 @@ Only connections are opened, no request is sent: nothing counts against a limit.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,13 +13,25 @@ from urllib.parse import urlsplit
 from backend.environment.network import NetworkSettings
 from backend.providers.adapter import ProviderSpec
 from backend.providers.connection_errors import CERTIFICATE, describe
+from backend.providers.registry import REGISTRY
 from backend.providers.tunnel import Direct, ToProxy, Tunnel
-from backend.settings import ProviderSettings
+from backend.settings import Configuration, ProviderSettings
+
+log = logging.getLogger("gateway")
 
 #: Hosts of different providers that are tried at the same time: a few, and if these fail, more.
 HOSTS_FIRST, HOSTS_THEN = 4, 8
 #: Time limit of the connections, in seconds.
 CONNECT_S = 5.0
+
+
+async def warn_if_unreachable(configuration: Configuration) -> None:
+    """Logs one sentence if this machine reaches no provider; of several workers by the first."""
+    if configuration.worker > 0:
+        return
+    urls = [*first_urls(REGISTRY, configuration.providers)]
+    if failures := await find_failures(configuration.network, urls):
+        log.warning("%s", no_network(failures, configuration.network))
 
 
 def first_urls(
@@ -27,7 +40,7 @@ def first_urls(
     """The first base URL of each provider that is on."""
     for spec in specs:
         own = settings[spec.name]
-        plan = spec.keyed if own.api_key else spec.keyless
+        plan = (spec.keyed if own.api_key else None) or spec.keyless
         if own.enabled and plan is not None:
             yield (own.base_url or plan.base_urls)[0]
 

@@ -64,10 +64,13 @@ async def test_a_gateway_that_is_open_to_all_logs_one_warning(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"HOST": "192.0.2.1"}, "HOST: is not an address of this machine"),
+        ({"HOST": "192.0.2.1"}, "HOST: '192.0.2.1' is not an address of this machine"),
         ({"HOST": "[::"}, "HOST: cannot listen"),
         ({"HTTPS_PROXY": "http://u:hunter22@proxy.corp:port"}, "HTTPS_PROXY: must be an address"),
-        ({"SSL_CERT_FILE": "/nonexistent/cacert.pem"}, "SSL_CERT_FILE: cannot be read"),
+        (
+            {"SSL_CERT_FILE": "/nonexistent/cacert.pem"},
+            "SSL_CERT_FILE: '/nonexistent/cacert.pem' cannot be read",
+        ),
     ],
 )
 async def test_an_invalid_setting_is_one_line_that_names_the_variable(
