@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from api.server.worker import Worker
@@ -47,8 +48,9 @@ def run_command(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def end(code: int) -> NoReturn:
     """Ends the process at once, without waiting for threads that hang in a name lookup."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from backend import __version__
 from backend.environment import SettingsError, invalid_settings
@@ -40,8 +41,9 @@ def check_providers() -> int:
 
 async def _check(configuration: Configuration, redact: Redactor) -> int:
     def tell(line: str) -> None:
-        sys.stdout.write(redact(one_line(line)).rstrip() + "\n")
-        sys.stdout.flush()
+        with suppress(OSError):  # the reader of the output may leave (`| head`)
+            sys.stdout.write(redact(one_line(line)).rstrip() + "\n")
+            sys.stdout.flush()
 
     tell(f"crypto-gateway {__version__} asks each enabled provider once")
     for warning in configuration.warnings:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
@@ -205,6 +206,16 @@ async def test_a_signal_ends_the_check_without_a_traceback(
     assert code in (128 + number, -number)
     assert time.monotonic() - began < 2
     assert "Traceback" not in (tmp_path / "output.txt").read_text()
+
+
+async def test_a_reader_of_the_check_may_leave(world: World, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    async with started(tmp_path, *RUN, "--check", stdout=writing, **world.environment()) as process:
+        os.close(writing)
+        os.close(reading)
+        code = await asyncio.wait_for(process.wait(), 30)
+    assert code == 0
+    assert (tmp_path / "output.txt").read_text() == ""
 
 
 async def test_the_check_needs_no_port(world: World, tmp_path: Path) -> None:

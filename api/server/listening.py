@@ -103,8 +103,6 @@ def _settings_error(error: OSError, host: str, port: int) -> SettingsError:
             return SettingsError(f"HOST: {shown(host)} is not an address of this machine")
         case errno.EAFNOSUPPORT | errno.EPROTONOSUPPORT:
             family = "IPv6" if ":" in host else "IPv4"
-            return SettingsError(
-                f"HOST: {shown(host)} cannot be used, this machine has no {family}"
-            )
+            return SettingsError(f"HOST: {shown(host)} needs {family}, which this machine lacks")
     cause = str(error.strerror).partition(" (while")[0]  # socket.create_server adds the address
     return SettingsError(f"HOST: cannot listen on {shown(host)}: {cause}")
