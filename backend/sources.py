@@ -53,6 +53,14 @@ FAN_OUT_SHARE = 0.75
 SHARED_DEADLINE = 0.95
 
 
+def encoded_page(rows: Any) -> bytes | None:
+    """None for rows with a number or a text that JSON cannot have."""
+    try:
+        return orjson.dumps(rows)
+    except (orjson.JSONEncodeError, RecursionError):
+        return None
+
+
 def ignore(_answer: Answer[Any]) -> None: ...
 
 
@@ -163,8 +171,9 @@ class Sources:
         task.add_done_callback(self._pages.discard)
 
     async def _import_page(self, rows: Answer[Any]) -> None:
-        page = rows.carrying(VendorAnswer(200, orjson.dumps(rows.data)))
-        await self.cached[PASS_THROUGH.name].import_answer(COIN_PAGE, page)
+        if body := encoded_page(rows.data):
+            page = rows.carrying(VendorAnswer(200, body))
+            await self.cached[PASS_THROUGH.name].import_answer(COIN_PAGE, page)
 
     async def _share_coin(self, query: CoinQuery, answer: Answer[Coin | None]) -> None:
         await self.cached[COINS.name].update(query, lambda _known: answer, is_fresh=True)

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import singledispatch
@@ -43,7 +43,10 @@ TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
 
 
 def assert_plausible(answer: Any) -> None:
-    """Fails on a model that an honest provider would not have given."""
+    """Fails on a model that an honest provider would not have given. The rows as the vendor sent
+    them are its own word (tests/test_pages.py)."""
+    if isinstance(answer, Ranking):
+        answer = replace(answer, page=None)
     for value in leaves(answer):
         assert_simple(value)
     to_json(answer)  # whoever reads it gets it as JSON

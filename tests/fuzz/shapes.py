@@ -13,6 +13,7 @@ from backend.models.global_market import GlobalQuery
 from backend.models.market import QuotesQuery
 from backend.models.news import ReportsQuery
 from backend.models.ohlc import DAY, HOUR, MINUTE, Interval, OhlcQuery
+from backend.models.pass_through import PassThroughQuery
 from backend.models.rates import RatesQuery
 from backend.models.sentiment import SentimentQuery
 from backend.providers.adapter import Context, Operation, Plan, ProviderSpec
@@ -67,8 +68,14 @@ class Shape:
 
 
 def shapes() -> list[Shape]:
-    """One or more for each operation of each provider; KeyError for one that has none here."""
-    operations = [(spec, one) for spec in REGISTRY for one in spec.adapter.operations]
+    """One or more for each operation of each provider that parses; KeyError for one that has none
+    here."""
+    operations = [
+        (spec, one)
+        for spec in REGISTRY
+        for one in spec.adapter.operations
+        if one.query_type is not PassThroughQuery
+    ]
     return [
         Shape(spec, operation, query, payloads)
         for spec, operation in operations
