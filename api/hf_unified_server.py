@@ -13,11 +13,13 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.cache.response_cache import ResponseCache
-from api.edge.access_control import AccessControl, AllowedOrigins, GatewayKeys
+from api.edge.access_control import AccessControl, GatewayKeys
 from api.edge.access_log import AccessLog
 from api.edge.client_limits import ClientLimits, client_address
 from api.edge.error_log import ErrorLog
 from api.edge.layer import Edge
+from api.edge.origins import AllowedOrigins
+from api.edge.page_limits import PageLimits
 from api.edge.path_policies import PathPolicies
 from api.edge.problems import HANDLERS
 from api.edge.request_counts import ApiMetrics
@@ -126,7 +128,9 @@ def create_app(
     for router in (*routers, market.coin_router):
         app.include_router(router, responses=edge_errors)
     app.include_router(pages.router)
-    for name in configuration.gateway.facades:
+    app.include_router(pages.page_router)
+    app.state.facades = configuration.gateway.facades
+    for name in app.state.facades:
         for router in FACADES[name]:
             app.include_router(router)
     app.state.stream_times = StreamTimes()
@@ -196,7 +200,8 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     origins = AllowedOrigins(settings.cors_origins)
     headers = ResponseHeaders(origins, limits.policy)
     cache = ResponseCache(headers.complete_stored, stores_responses=settings.prepared_answers)
-    access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy)
+    page_limits = PageLimits(settings.client_rate_limit, hooks.clock)
+    access = AccessControl(app.policies, keys, limits, origins, settings.trust_proxy, page_limits)
     app.state.keys, app.state.origins = keys, origins
     app.state.responder = Responder(cache, app.policies, is_private=bool(keys))
     address_of = partial(client_address, trusted_proxies=settings.trust_proxy)

@@ -22,6 +22,7 @@ FIXED = {
     "PathPolicies._key_places": "declared",
     "PathPolicies._locked": "declared",
     "PathPolicies._methods": "declared",
+    "PathPolicies._prefixes": "declared",
     "PathPolicies._renderers": "declared",
     "CacheCounters.stale_by_reason": "reasons of the contract",
     "BeatReply.claims": "processes of the cluster",

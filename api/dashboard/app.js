@@ -1,18 +1,21 @@
 // The dashboard: dispatches the stream's messages to the panels.
 
-import { Access, read } from "./access.js";
+import { Access, Locked, read, rowsOf } from "./access.js";
+import { showAddresses } from "./addresses.js";
 import { showBanner } from "./banner.js";
 import { Candles } from "./candles.js";
+import { addFullScreen } from "./chart_tools.js";
 import { showCluster } from "./cluster.js";
 import { Connection } from "./connection.js";
 import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
-import { byId, setAttribute, setText } from "./dom.js";
+import { byId, isNarrow, prefersReducedMotion, setAttribute, setText } from "./dom.js";
 import { showGas } from "./gas.js";
 import { showGlobal } from "./global_bar.js";
 import { Market } from "./market.js";
 import { showMarketNote } from "./market_note.js";
 import { News } from "./news.js";
+import * as permalink from "./permalink.js";
 import { Poll } from "./poll.js";
 import { showProviders } from "./providers.js";
 import { eachSecond, onFrame } from "./render.js";
@@ -21,9 +24,11 @@ import { Sentiment } from "./sentiment.js";
 import { Sparklines } from "./sparklines.js";
 import * as state from "./state.js";
 import { showCategories } from "./strip.js";
+import { addTimeZoneSwitch, onTimeZone } from "./time_zone.js";
 import { addTips } from "./tip.js";
 import { coinKey, Topic, withoutFigures } from "./topic.js";
 import { showWarnings } from "./warnings.js";
+import { Watchlist } from "./watchlist.js";
 
 const CHANNELS = ["market", "ohlc", "status", "gas", "sentiment", "news"];
 const SENTIMENT_HISTORY = "api/sentiment?days=30";
@@ -36,7 +41,14 @@ let connectionState = { name: "connecting" };
 let isServed = false;
 const onLocked = () => connection.lock();
 const newPoll = (handlers) => new Poll({ access, isReady: () => isServed, onLocked }, handlers);
-const market = new Market(topics.market, new Sparklines(newPoll, () => market.draw()), selectCoin);
+const watchlist = new Watchlist(watchlistChanged);
+const market = new Market({
+  topic: topics.market,
+  sparklines: new Sparklines(newPoll, () => market.draw()),
+  watchlist,
+  onSelect: chooseCoin,
+  onView: readBeyond,
+});
 const candles = new Candles(topics.ohlc, connection, newPoll);
 const sentiment = new Sentiment(topics.sentiment);
 const news = new News(topics.news);
@@ -46,6 +58,8 @@ let selectedCoin = null;
 // The coin that was found by the search and is not in the list, and why it has no price.
 let foundId = null;
 let foundError = "";
+// The request of the watched coins beyond the list.
+let beyondPath = null;
 
 // The stream's amounts are in USD. In another currency the market is read by REST.
 const marketPoll = newPoll({
@@ -58,6 +72,11 @@ const marketPoll = newPoll({
 const foundPoll = newPoll({
   onAnswer: ({ data }) => drawFound(data),
   onError: (error) => foundFailed(error),
+});
+// The watched coins beyond the list; without an answer their rows have no figures.
+const beyondPoll = newPoll({
+  onAnswer: (body) => market.showBeyond(rowsOf(body)),
+  onError: () => {},
 });
 const globalPoll = newPoll({
   onAnswer: ({ data, meta }) => onFrame("global", () => showGlobal(data, meta?.currency ?? USD)),
@@ -115,7 +134,7 @@ function applyData(topic, frame) {
   connection.resetBackoff();
   if (!isServed) {
     isServed = true;
-    for (const poll of [marketPoll, globalPoll, foundPoll, historyPoll, candles.poll]) poll.readIfDue();
+    for (const poll of [marketPoll, globalPoll, foundPoll, beyondPoll, historyPoll, candles.poll]) poll.readIfDue();
   }
 }
 
@@ -154,8 +173,9 @@ function drawMarket(rows) {
   market.draw();
   drawNote();
   const { data, error } = topics.market;
-  if (!selectedCoin && data?.length) selectCoin(data[0]);
+  if (!selectedCoin && data?.length) selectWanted(data);
   if (!selectedCoin && error) candles.chart.showError(`No coins are known: ${error}`);
+  readBeyond();
   showIfSelected(rows);
 }
 
@@ -195,16 +215,95 @@ function selectCoin(coin) {
   market.select(coinKey(coin));
   candles.chart.showCoin(coin, currency);
   candles.show(coin, isListed(coin), currency);
+  showWatch();
+}
+
+// What the reader chooses is remembered, and is in the page's address.
+function chooseCoin(coin) {
+  if (listed(coinKey(coin)) || coinKey(coin) === foundId) selectCoin(coin);
+  else followFound(coin);
+  keepChoice();
+  if (isNarrow.matches) showChart();
+}
+
+function keepChoice() {
+  if (selectedCoin) permalink.keep({ coin: coinKey(selectedCoin), interval: candles.interval });
+}
+
+// Where the panels are below each other, the chart may be far from the row.
+function showChart() {
+  const behavior = prefersReducedMotion.matches ? "auto" : "smooth";
+  byId("candles").scrollIntoView({ block: "start", behavior });
+}
+
+// Selects the coin of the page's address, or the remembered one, or the first.
+function selectWanted(coins) {
+  const { coin: name } = permalink.wanted();
+  if (!name) selectCoin(coins[0]);
+  else selectNamed(name, coins);
+}
+
+function selectNamed(name, coins) {
+  const coin = coins.find((one) => coinKey(one) === name) ?? coins.find(({ symbol }) => symbol === name.toUpperCase());
+  if (coin) selectCoin(coin);
+  else findCoin({ id: name, symbol: name.toUpperCase(), name });
+}
+
+function addressChanged() {
+  const { coin, interval } = permalink.addressed();
+  if (interval) pressInterval(interval);
+  if (coin && topics.market.data) selectNamed(coin, topics.market.data);
+}
+
+function showWatch() {
+  const button = byId("watch");
+  const isWatched = watchlist.has(coinKey(selectedCoin));
+  button.disabled = false;
+  setAttribute(button, "aria-pressed", String(isWatched));
+  setAttribute(button, "aria-label", `Watch ${selectedCoin.name ?? selectedCoin.symbol}`);
+  setText(button, isWatched ? "★" : "☆");
+}
+
+function watchlistChanged() {
+  market.draw();
+  readBeyond();
+  if (selectedCoin) showWatch();
+}
+
+// Reads the watched coins that are not in the list, while they are shown.
+function readBeyond() {
+  const ids = market.wantedIds.map(encodeURIComponent).join(",");
+  const path = ids ? `api/market?ids=${ids}&limit=250${currencyQuery(currency, "&")}` : null;
+  if (path !== beyondPath) beyondPoll.setPath((beyondPath = path));
 }
 
 const isListed = (coin) => coinKey(coin) !== foundId;
 
-// Selects the coin that the user chose from the search; a coin beyond the list is read by itself.
+function chooseFound(coin) {
+  findCoin(coin);
+  keepChoice();
+  if (isNarrow.matches) showChart();
+}
+
+const listed = (key) => topics.market.data?.find((coin) => coinKey(coin) === key);
+
+// Selects a coin by what the search knows of it.
 function findCoin({ id, symbol, name }) {
-  const listed = topics.market.data?.find((coin) => coinKey(coin) === id);
-  const coin = listed ?? { id, symbol, name };
-  foundId = listed ? null : id;
+  const coin = listed(id);
   market.clearFilter();
+  if (!coin) {
+    followFound({ id, symbol, name });
+    return;
+  }
+  foundId = null;
+  market.showFound(coin);
+  selectCoin(coin);
+  readFound();
+}
+
+// Selects a coin beyond the list, which is read by itself.
+function followFound(coin) {
+  foundId = coinKey(coin);
   market.showFound(coin);
   selectCoin(coin);
   readFound();
@@ -217,7 +316,8 @@ function readFound() {
 
 function drawFound(coin) {
   setFoundError("");
-  drawFoundRow(coin);
+  if (coinKey(coin) === foundId) drawFoundRow(coin);
+  else findCoin(coin); // it was asked for by its symbol
 }
 
 function drawFoundRow(coin) {
@@ -271,13 +371,13 @@ function drawBadges() {
 
 // Why the stream cannot be reached, as a request learns it.
 async function explainLoss() {
-  try {
-    await read("api/status", access);
-  } catch {
-    // what matters is noted in `access`
-  }
+  const error = await read("api/global", access).then(() => null, (failed) => failed);
+  if (error instanceof Locked) connection.lock();
   const waitMs = access.limitedUntil - Date.now();
-  return waitMs > 0 ? { why: "the request limit of your address is used up", waitMs } : null;
+  if (waitMs > 0) return { why: "the request limit of your address is used up", waitMs };
+  // An error of the gateway itself has a code; a proxy's has none.
+  const isReachable = !error || (Boolean(error.code) && error.code !== "connect_error");
+  return isReachable ? { isReachable } : null;
 }
 
 function isConnected() {
@@ -308,6 +408,16 @@ function start() {
   else connection.pause();
 }
 
+const intervalButtons = () => [...document.querySelectorAll("#intervals button")];
+
+// Nothing for an interval that has no button.
+function pressInterval(interval) {
+  const buttons = intervalButtons();
+  if (interval === candles.interval || !buttons.some((one) => one.textContent === interval)) return;
+  for (const one of buttons) setAttribute(one, "aria-pressed", String(one.textContent === interval));
+  candles.setInterval(interval);
+}
+
 function addListeners() {
   document.addEventListener("visibilitychange", () => {
     if (connectionState.name !== "locked") start();
@@ -315,14 +425,16 @@ function addListeners() {
   const retryNow = () => connectionState.name === "lost" && connection.open();
   addEventListener("online", retryNow);
   byId("retry").addEventListener("click", retryNow);
-  const buttons = [...document.querySelectorAll("#intervals button")];
-  for (const button of buttons) {
+  for (const button of intervalButtons()) {
     button.addEventListener("click", () => {
       if (button.ariaDisabled === "true") return;
-      for (const one of buttons) setAttribute(one, "aria-pressed", String(one === button));
-      candles.setInterval(button.textContent);
+      pressInterval(button.textContent);
+      keepChoice();
     });
   }
+  byId("watch").addEventListener("click", () => watchlist.toggle(selectedCoin));
+  addEventListener("hashchange", addressChanged);
+  onTimeZone(() => market.draw());
   byId("chain").addEventListener("change", (event) => setChain(event.target.value));
 }
 
@@ -331,16 +443,20 @@ eachSecond(drawBadges);
 eachSecond(() => state.showConnection(connectionState));
 eachSecond(drawStatus);
 eachSecond(() => news.draw());
-new Search(access, findCoin, onLocked);
+new Search(access, chooseFound, onLocked);
 addListeners();
 addTips();
+addFullScreen();
+addTimeZoneSwitch();
+showAddresses();
+pressInterval(permalink.wanted().interval);
 addCurlButtons(
   {
-    market: () => `api/market?limit=100${currencyQuery(currency, "&")}`,
+    market: () => `api/market?${market.query}${currencyQuery(currency, "&")}`,
     ohlc: () => candles.path,
     sentiment: () => SENTIMENT_HISTORY,
     gas: () => (chain === "ethereum" ? "api/gas" : `api/gas?chain=${chain}`),
-    news: () => "api/news?limit=50",
+    news: () => `api/news?${news.query}`,
     status: () => "api/status",
   },
   access,

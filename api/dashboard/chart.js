@@ -1,13 +1,21 @@
 // The candles and volume of the selected coin, drawn by TradingView's Lightweight Charts. Updates
 // of the stream change the last candle.
 
+import { addScaleSwitch } from "./chart_tools.js";
+import { showDetail } from "./coin_detail.js";
 import { byId, setAttribute, setText } from "./dom.js";
-import { count, DASH, decimals, exactIfCut, large, percent, price } from "./format.js";
-import { providerName } from "./names.js";
+import { DASH, decimals, exactIfCut, large, percent, price } from "./format.js";
 import { onFrame } from "./render.js";
+import { CHART_TIMES, dateAndTime, onTimeZone } from "./time_zone.js";
 import { setTip } from "./tip.js";
 
-const CHART_OPTIONS = { autoSize: true, timeScale: { timeVisible: true, rightOffset: 4, borderVisible: false } };
+const CHART_OPTIONS = {
+  autoSize: true,
+  timeScale: { timeVisible: true, rightOffset: 4, borderVisible: false },
+  handleScroll: { vertTouchDrag: false }, // a finger that moves up scrolls the page
+};
+const LINEAR = 0;
+const LOGARITHMIC = 1;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Chart {
@@ -26,6 +34,8 @@ export class Chart {
   constructor(topic) {
     this.topic = topic;
     dark.addEventListener("change", () => this.#paint());
+    document.addEventListener("themechange", () => this.#paint());
+    onTimeZone(() => this.#showTimes());
     const script = byId("charts-script");
     script.addEventListener("load", () => this.#create());
     script.addEventListener("error", () => this.#showMessage("The chart's script could not be loaded."));
@@ -61,7 +71,10 @@ export class Chart {
 
   // Its amounts are in `currency`.
   showCoin(coin, currency) {
-    onFrame("selected coin", () => showCoin(coin, currency));
+    onFrame("selected coin", () => {
+      showCoin(coin, currency);
+      showDetail(coin, currency);
+    });
   }
 
   showError(message) {
@@ -111,8 +124,17 @@ export class Chart {
     this.#volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
     this.#candles.priceScale().applyOptions({ scaleMargins: { top: 0.12, bottom: 0.22 } });
     this.#chart.subscribeCrosshairMove((event) => this.#point(event));
+    addScaleSwitch((isLogarithmic) => {
+      this.#candles.priceScale().applyOptions({ mode: isLogarithmic ? LOGARITHMIC : LINEAR });
+    });
     this.#paint();
+    this.#showTimes();
     if (this.topic.data) this.draw([], true);
+  }
+
+  #showTimes() {
+    this.#chart?.applyOptions(CHART_TIMES);
+    this.#showLegend(this.topic.data?.at(-1) ?? null);
   }
 
   #paint() {
@@ -141,7 +163,7 @@ export class Chart {
   #showLegend(row) {
     const { symbol, interval } = this.#series;
     const node = byId("chart-legend");
-    const time = row ? `${new Date(row.timestamp).toISOString().slice(0, 16).replace("T", " ")} UTC` : "";
+    const time = row ? dateAndTime(row.timestamp) : "";
     setText(node.children[0], row ? `${time}${row.closed ? "" : " · forming"}` : "");
     const names = ["open", "high", "low", "close"];
     const values = names.map((name) => `${name[0].toUpperCase()} ${row ? price(row[name]) : DASH}`);
@@ -181,7 +203,4 @@ function showCoin(coin, currency) {
   const change = byId("selected-change");
   setText(change, percent(coin.price_change_percentage_24h));
   setAttribute(change, "data-sign", String(Math.sign(coin.price_change_percentage_24h ?? 0)));
-  const source = byId("selected-source");
-  setText(source, coin.source ? `price by ${providerName(coin.source)}` : "");
-  setTip(source, coin.source ? `${coin.source}; circulating supply ${count(coin.circulating_supply)} ${coin.symbol}` : "");
 }

@@ -32,7 +32,8 @@ export class CoinRow {
     const names = el("span", { class: "names" }, part("name"), part("symbol"));
     this.button.append(initial, names);
     this.tr = el("tr", { "data-key": key, role: "row" }, cell("rank"));
-    this.tr.append(el("th", { scope: "row", role: "rowheader", class: "coin" }, this.button));
+    this.star = el("button", { type: "button", class: "star", tabindex: "-1", "aria-pressed": "false" });
+    this.tr.append(el("th", { scope: "row", role: "rowheader", class: "coin" }, this.star, this.button));
     this.tr.append(cell("price"), cell("hour"), cell("change"), cell("week"), cell("spark"));
     this.tr.append(cell("range"), cell("cap"), cell("volume"));
     const line = (this.#cells.line = svg("path", { d: "" }));
@@ -79,6 +80,11 @@ export class CoinRow {
     this.tr.classList.toggle("is-selected", isSelected);
   }
 
+  showWatched(isWatched) {
+    setAttribute(this.star, "aria-pressed", String(isWatched));
+    setText(this.star, isWatched ? "★" : "☆");
+  }
+
   // Prepares the tip with the exact price, its provider and its time; called when the pointer or
   // the focus comes to the row.
   showSource() {
@@ -92,6 +98,7 @@ export class CoinRow {
     setText(this.#cells.initial, [...(symbol ?? "?")][0].toUpperCase());
     setText(this.#cells.name, name ?? symbol);
     setText(this.#cells.symbol, symbol);
+    setAttribute(this.star, "aria-label", `Watch ${name ?? symbol}`);
   }
 
   #showPrice({ price: now }, before) {

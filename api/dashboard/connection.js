@@ -1,10 +1,15 @@
-// The WebSocket connection: it keeps subscriptions, reconnects with exponential back-off and a
-// random delay of up to a second, and pauses while the page is hidden.
+// The connection to the stream, by WebSocket or where none gets through by Server-Sent Events
+// (event_socket.js): it keeps subscriptions, reconnects with exponential back-off and
+// a random delay of up to a second, and pauses while the page is hidden.
+
+import { EventSocket } from "./event_socket.js";
 
 const FIRST_DELAY_MS = 1_500;
 const MAX_DELAY_MS = 30_000;
 // Silence of this many heartbeats means that the connection is lost.
 const MAX_MISSED_HEARTBEATS = 2.5;
+// A proxy may leave a handshake without an answer, or pass on no message.
+const MAX_OPENING_MS = 8_000;
 const NOT_AUTHORISED = 4401;
 // The code of a connection that was not opened, or broke without a word.
 const ABNORMAL = 1006;
@@ -25,10 +30,15 @@ export class Connection {
   #failures = 0;
   #lostAt = null;
   #heartbeatMs = 15_000;
+  // Whether event streams are read in place of a WebSocket.
+  #usesEvents = false;
+  // Whether a message came by the present connection.
+  #hasReceived = false;
 
   // `onMessage(frame)` gets each message. `onState({name, retryAt, why, since})` gets each change of
   // state: connecting, open, lost, locked (a key is required), paused. `explain()` finds out why no
-  // connection can be opened, of which a browser says nothing: {why, waitMs}, or null.
+  // connection can be opened, of which a browser says nothing: {isReachable} if requests are answered
+  // all the same, {why, waitMs}, or null.
   constructor(access, { onMessage, onState, explain }) {
     Object.assign(this, { access, onMessage, onState, explain });
   }
@@ -55,11 +65,17 @@ export class Connection {
   open() {
     this.close();
     this.onState({ name: "connecting" });
-    const socket = (this.#socket = new WebSocket(streamAddress()));
+    this.#hasReceived = false;
+    const socket = (this.#socket = this.#newSocket());
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#received(JSON.parse(event.data));
     socket.onclose = (event) => this.#closed(event);
     this.#restartSilenceTimer();
+  }
+
+  #newSocket() {
+    if (this.#usesEvents) return new EventSocket(this.access, this.#subscriptions.values());
+    return new WebSocket(streamAddress());
   }
 
   close() {
@@ -104,6 +120,7 @@ export class Connection {
   #received(frame) {
     if (frame.op === "hello") this.#heartbeatMs = frame.heartbeat_seconds * 1_000;
     if (frame.op === "shutdown") this.#firstDelayMs = frame.reconnect_after_ms;
+    this.#hasReceived = true;
     this.#restartSilenceTimer();
     if (frame.op === "error" && frame.code === "unauthorized") this.lock();
     else this.onMessage(frame);
@@ -112,10 +129,8 @@ export class Connection {
   // A broken connection may not report its end.
   #restartSilenceTimer() {
     clearTimeout(this.#silenceTimer);
-    this.#silenceTimer = setTimeout(() => {
-      this.close();
-      this.#reconnect("the gateway is silent");
-    }, MAX_MISSED_HEARTBEATS * this.#heartbeatMs);
+    const mostMs = this.#hasReceived ? MAX_MISSED_HEARTBEATS * this.#heartbeatMs : MAX_OPENING_MS;
+    this.#silenceTimer = setTimeout(() => this.#closed({ code: ABNORMAL, reason: "the gateway is silent" }), mostMs);
   }
 
   #closed(event) {
@@ -126,10 +141,21 @@ export class Connection {
   }
 
   async #explainLoss(retryTimer) {
+    const isUseless = !this.#hasReceived;
     const found = await this.explain();
     if (!found || this.#retryTimer !== retryTimer) return; // meanwhile it is tried again
+    if (found.isReachable) {
+      if (isUseless) this.#useOther();
+      return;
+    }
     clearTimeout(retryTimer);
     this.#retryIn(found.waitMs + Math.random() * 1_000, found.why);
+  }
+
+  // Requests are answered, but nothing came this way. The first change to events waits for nothing.
+  #useOther() {
+    this.#usesEvents = !this.#usesEvents;
+    if (this.#usesEvents && this.#failures === 1) this.open();
   }
 
   #reconnect(why) {

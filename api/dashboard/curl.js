@@ -1,6 +1,6 @@
 // "Copy as curl": the same request for a terminal. The copied command never contains the key.
 
-import { byId, el } from "./dom.js";
+import { byId, el, setAttribute } from "./dom.js";
 import { announce } from "./state.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -14,21 +14,22 @@ function curl(path, access) {
 export function addCurlButtons(paths, access) {
   for (const button of document.querySelectorAll("[data-curl]")) {
     const path = paths[button.dataset.curl];
-    button.addEventListener("click", () => copy(button, curl(path(), access)));
+    button.addEventListener("click", () => copyText(button, curl(path(), access), "The curl command"));
   }
 }
 
-async function copy(button, text) {
+// Copies the text, and says so on the button. `what` is what it is, as "The address".
+export async function copyText(button, text, what) {
   const isCopied = await toClipboard(text);
   if (!isCopied) {
-    showDialog(text);
+    showDialog(text, what);
     return;
   }
   const label = [...button.childNodes];
   if (button.dataset.copied) return;
   button.dataset.copied = "true";
   button.replaceChildren("Copied");
-  announce("The curl command is copied.");
+  announce(`${what} is copied.`);
   setTimeout(() => {
     button.replaceChildren(...label);
     delete button.dataset.copied;
@@ -44,14 +45,15 @@ async function toClipboard(text) {
   }
 }
 
-// Without access to the clipboard: the selected command, to copy by hand.
-function showDialog(text) {
+// Without access to the clipboard: the selected text, to copy by hand.
+function showDialog(text, what) {
   const box = byId("curl-box");
-  const field = el("textarea", { readonly: true, rows: 3, "aria-label": "The curl command" });
+  const field = el("textarea", { readonly: true, rows: 3, "aria-label": what });
   field.value = text;
   const close = el("button", { type: "button" }, "Close");
   close.addEventListener("click", () => box.close());
-  box.replaceChildren(el("p", {}, "Copy this command:"), field, close);
+  setAttribute(box, "aria-label", `${what}, to copy`);
+  box.replaceChildren(el("p", {}, `${what}, to copy by hand:`), field, close);
   box.showModal();
   field.select();
 }

@@ -1,6 +1,7 @@
 // The currency of the page's amounts: the choice, which is remembered in this browser.
 
 import { byId, el } from "./dom.js";
+import { remember, remembered } from "./storage.js";
 
 export const USD = "USD";
 // The codes that the gateway accepts, the most used ones first (backend/identity/currencies.py).
@@ -24,9 +25,9 @@ export function addCurrencySwitch(onChange) {
   const select = byId("currency");
   const names = new Intl.DisplayNames("en", { type: "currency" });
   select.append(...CODES.map((code) => el("option", { value: code }, `${code} · ${COINS[code] ?? names.of(code)}`)));
-  select.value = remembered();
+  select.value = rememberedCode();
   select.addEventListener("change", () => {
-    remember(select.value);
+    remember(KEY, select.value);
     onChange(select.value);
   });
   return select.value;
@@ -35,20 +36,7 @@ export function addCurrencySwitch(onChange) {
 // The query part of an address; empty for USD, the gateway's default.
 export const currencyQuery = (code, mark) => (code === USD ? "" : `${mark}currency=${code.toLowerCase()}`);
 
-// In a sandboxed frame there is no storage: then the choice lasts until the page is closed.
-function remembered() {
-  try {
-    const code = localStorage.getItem(KEY);
-    return CODES.includes(code) ? code : USD;
-  } catch {
-    return USD;
-  }
-}
-
-function remember(code) {
-  try {
-    localStorage.setItem(KEY, code);
-  } catch {
-    // see above
-  }
+function rememberedCode() {
+  const code = remembered(KEY);
+  return CODES.includes(code) ? code : USD;
 }

@@ -47,3 +47,5 @@ export function arrange(parent, nodes) {
 }
 
 export const prefersReducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+// The panels are below each other, as in layout.css.
+export const isNarrow = matchMedia("(max-width: 959px)");

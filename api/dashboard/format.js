@@ -1,5 +1,7 @@
 // Numbers, ages and names as text. Unknown is a dash, never a zero.
 
+import { timeOfDay } from "./time_zone.js";
+
 export const DASH = "–";
 
 const formats = new Map();
@@ -104,7 +106,7 @@ export function duration(seconds) {
 }
 
 export function clock(instant) {
-  return instant ? `${new Date(instant).toISOString().slice(11, 19)} UTC` : DASH;
+  return instant ? timeOfDay(instant) : DASH;
 }
 
 // The time of day, with the date if that was long ago.

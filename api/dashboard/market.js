@@ -1,16 +1,18 @@
-// The market table: at most a hundred rows, sorted and filtered in the page, and above them the coin
-// that was found by the search if it is not among them.
+// The market table, sorted and filtered in the page: the first rows, more of them on request, and
+// above them the coin that was found by the search if it is not among them.
 
+import { matches, queryOf, sorted } from "./coin_list.js";
 import { CoinRow } from "./coin_row.js";
 import { USD } from "./currency.js";
-import { arrange, byId, setAttribute, setText } from "./dom.js";
+import { arrange, byId, isNarrow, setAttribute, setText } from "./dom.js";
 import { onFrame } from "./render.js";
 import { coinKey, withoutFigures } from "./topic.js";
 
-const MAX_ROWS = 100;
+// Rows that are shown at first, and after each "Show more".
+const STEPS_OF_ROWS = [25, 100, Infinity];
 // Names and ranks sort ascending first, amounts descending.
 const ASCENDING_FIRST = new Set(["market_cap_rank", "name"]);
-const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
+const FOCUS_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 
 export class Market {
   #rows = new Map();
@@ -19,17 +21,21 @@ export class Market {
   #query = "";
   #selected = null;
   #found = null;
+  #isWatchedOnly = false;
+  // Coins of the watchlist beyond the list, by key, as they were read.
+  #beyond = new Map();
+  #maxRows;
   #currency = USD;
   // The one row that the Tab key reaches.
   #tabStop = null;
   #visibility = new IntersectionObserver((entries) => this.#updateVisibility(entries));
 
-  // `onSelect(coin)` runs when the user selects a row.
-  constructor(topic, sparklines, onSelect) {
-    this.topic = topic;
-    this.sparklines = sparklines;
-    this.onSelect = onSelect;
+  // `onSelect(coin)` runs when the user selects a row, `onView()` when other coins may be needed.
+  constructor({ topic, sparklines, watchlist, onSelect, onView }) {
+    Object.assign(this, { topic, sparklines, watchlist, onSelect, onView });
     this.body = byId("coins");
+    // Where the panels are below each other, a long table would be a long way to the chart.
+    this.#maxRows = STEPS_OF_ROWS[isNarrow.matches ? 0 : 1];
     this.#addListeners();
   }
 
@@ -41,6 +47,7 @@ export class Market {
   setCurrency(code) {
     this.#currency = code;
     if (this.#found) this.#found = withoutFigures(this.#found);
+    this.#beyond.clear();
     this.#rows.clear();
     this.#visibility.disconnect();
     setText(byId("price-head"), code === USD ? "Price, $" : `Price, ${code}`);
@@ -57,7 +64,26 @@ export class Market {
 
   clearFilter() {
     byId("market-filter").value = this.#query = "";
+    if (this.#isWatchedOnly) this.#setView(false);
     this.draw();
+  }
+
+  // The ids of the watched coins that the list has no figures of, while these are shown.
+  get wantedIds() {
+    if (!this.#isWatchedOnly || !this.topic.data) return [];
+    const listed = new Set(this.topic.data.map(coinKey));
+    return this.watchlist.coins.map(coinKey).filter((key) => !listed.has(key));
+  }
+
+  showBeyond(coins) {
+    for (const coin of coins) this.#beyond.set(coinKey(coin), coin);
+    this.draw();
+  }
+
+  // The query of the request whose answer has the rows that are shown.
+  get query() {
+    const isChosen = this.#isWatchedOnly || this.#query !== "" || this.#found !== null;
+    return queryOf(this.#shown.map((row) => row.key), isChosen, this.#sort);
   }
 
   // The row of this key, or undefined.
@@ -72,16 +98,22 @@ export class Market {
     this.#rows.get(key)?.select(true);
   }
 
-  // All coins of the list, and the found one if it is not among them.
+  // All coins of the list, and the found and the watched ones that are not among them.
   #coins() {
     const listed = this.topic.data ?? [];
-    const key = this.#found && coinKey(this.#found);
-    return !key || listed.some((coin) => coinKey(coin) === key) ? listed : [...listed, this.#found];
+    const others = this.#found ? [this.#found] : [];
+    if (this.#isWatchedOnly) {
+      others.push(...this.watchlist.coins.map((coin) => this.#beyond.get(coinKey(coin)) ?? coin));
+    }
+    if (!others.length) return listed;
+    const known = new Set(listed.map(coinKey));
+    const isNew = (coin) => !known.has(coinKey(coin)) && known.add(coinKey(coin));
+    return [...listed, ...others.filter(isNew)];
   }
 
   #draw() {
     const coins = this.#coins();
-    const matching = sorted(coins.filter((coin) => matches(coin, this.#query)), this.#sort);
+    const matching = sorted(coins.filter((coin) => this.#matches(coin)), this.#sort);
     const visible = this.#visible(matching);
     this.#shown = visible.map((coin) => this.#show(coin));
     arrange(this.body, this.#shown.map((row) => row.tr));
@@ -90,10 +122,14 @@ export class Market {
     this.#count(visible.length, matching.length, coins.length);
   }
 
+  #matches(coin) {
+    return (!this.#isWatchedOnly || this.watchlist.has(coinKey(coin))) && matches(coin, this.#query);
+  }
+
   #visible(coins) {
-    const first = coins.slice(0, MAX_ROWS);
+    const first = coins.slice(0, this.#maxRows);
     const key = this.#found && coinKey(this.#found);
-    const found = key && coins.slice(MAX_ROWS).find((coin) => coinKey(coin) === key);
+    const found = key && coins.slice(this.#maxRows).find((coin) => coinKey(coin) === key);
     return found ? [found, ...first] : first;
   }
 
@@ -106,6 +142,7 @@ export class Market {
       this.#visibility.observe(row.tr);
     }
     row.show(coin, row.isVisible);
+    row.showWatched(this.watchlist.has(key));
     row.showLine(this.topic.expiredSince ? null : this.sparklines.of(coin));
     return row;
   }
@@ -146,20 +183,45 @@ export class Market {
   }
 
   #count(visible, found, all) {
-    const text = this.#query
+    const text = this.#query || this.#isWatchedOnly
       ? `${found} of ${all} match${found > visible ? `, ${visible} shown` : ""}`
       : `${visible} of ${all} coins`;
     setText(byId("market-count"), all ? text : "");
+    byId("market-more").hidden = visible >= found;
+    setText(byId("market-more"), `Show ${Math.min(found, this.#nextMaxRows())} coins`);
     byId("market-empty").hidden = visible > 0;
     setText(byId("market-empty"), this.#emptyText(all));
   }
 
   #emptyText(all) {
+    if (this.#isWatchedOnly && !this.watchlist.coins.length) return "No coin is watched: the star of a row adds its coin.";
     if (all) return "No coin matches.";
     return this.topic.error ? `No prices: ${this.topic.error}` : "Waiting for the first prices …";
   }
 
+  #nextMaxRows() {
+    return STEPS_OF_ROWS.find((count) => count > this.#maxRows) ?? Infinity;
+  }
+
+  #setView(isWatchedOnly) {
+    this.#isWatchedOnly = isWatchedOnly;
+    for (const button of document.querySelectorAll("#market-view button")) {
+      setAttribute(button, "aria-pressed", String((button.dataset.view === "watched") === isWatchedOnly));
+    }
+    this.onView();
+    this.draw();
+  }
+
   #addListeners() {
+    for (const button of document.querySelectorAll("#market-view button")) {
+      button.addEventListener("click", () => this.#setView(button.dataset.view === "watched"));
+    }
+    byId("market-more").addEventListener("click", () => {
+      const before = this.#shown.length;
+      this.#maxRows = this.#nextMaxRows();
+      this.#draw();
+      this.#shown[before]?.button.focus({ preventScroll: true });
+    });
     byId("market-filter").addEventListener("input", (event) => {
       this.#query = event.target.value.trim().toLowerCase();
       this.draw();
@@ -169,7 +231,8 @@ export class Market {
     }
     this.body.addEventListener("click", (event) => {
       const row = this.#rowOf(event.target);
-      if (row) this.#selectRow(row);
+      if (row && event.target.closest(".star")) this.watchlist.toggle(row.coin);
+      else if (row) this.#selectRow(row);
     });
     this.body.addEventListener("pointerover", (event) => this.#rowOf(event.target)?.showSource());
     this.body.addEventListener("focusin", (event) => this.#focused(this.#rowOf(event.target)));
@@ -192,7 +255,7 @@ export class Market {
   }
 
   #moveFocus(event) {
-    const step = STEPS[event.key];
+    const step = FOCUS_STEPS[event.key];
     const at = this.#shown.indexOf(this.#rowOf(event.target));
     if (step === undefined || at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -211,20 +274,4 @@ export class Market {
     }
     this.draw();
   }
-}
-
-function matches(coin, query) {
-  if (!query) return true;
-  return [coin.name, coin.symbol, coin.id].some((text) => text?.toLowerCase().includes(query));
-}
-
-// Equal values keep the gateway's order; unknown values are last in both directions.
-function sorted(coins, { field, ascending }) {
-  if (field === "market_cap_rank" && ascending) return coins; // the gateway's order
-  const direction = ascending ? 1 : -1;
-  return coins.sort((one, other) => {
-    const [a, b] = [one[field] ?? null, other[field] ?? null];
-    if (a === null || b === null) return (a === null) - (b === null);
-    return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
-  });
 }

@@ -4,6 +4,8 @@ import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { ageOf } from "./state.js";
 import { onFrame } from "./render.js";
 
+// Articles that are shown at first where the panels are below each other, as in layout.css.
+const FEW = 8;
 const MARKS = { positive: "▲", neutral: "■", negative: "▼" };
 
 export class News {
@@ -17,6 +19,10 @@ export class News {
       this.#query = event.target.value.trim().toLowerCase();
       this.draw();
     });
+    byId("news-more").addEventListener("click", () => {
+      byId("news").classList.add("is-whole");
+      byId("news-more").hidden = true;
+    });
     for (const button of document.querySelectorAll("#news-sentiments button")) {
       button.addEventListener("click", () => this.#choose(button.dataset.sentiment));
     }
@@ -24,6 +30,12 @@ export class News {
 
   draw() {
     onFrame("news", () => this.#draw());
+  }
+
+  // The query of the request whose answer has the articles that are shown; the gateway cannot filter
+  // by the words of the text field.
+  get query() {
+    return `limit=50${this.#sentiment ? `&sentiment=${this.#sentiment}` : ""}`;
   }
 
   #choose(sentiment) {
@@ -40,6 +52,9 @@ export class News {
     const known = new Set(articles.map((article) => article.id));
     for (const id of this.#items.keys()) if (!known.has(id)) this.#items.delete(id);
     arrange(byId("news-list"), found.map((article) => this.#item(article)));
+    const isWhole = byId("news").classList.contains("is-whole");
+    byId("news-more").hidden = isWhole || found.length <= FEW;
+    setText(byId("news-more"), `Show ${found.length} articles`);
     const empty = byId("news-empty");
     empty.hidden = found.length > 0;
     const waiting = this.topic.error ? `No news: ${this.topic.error}` : "Waiting for news …";

@@ -4,11 +4,10 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, QueryParams
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
@@ -21,6 +20,8 @@ from api.edge.client_limits import (
     client_address,
     normalized_address,
 )
+from api.edge.origins import AllowedOrigins
+from api.edge.page_limits import PageAccount, PageLimits
 from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
 from api.edge.sliding_log import Verdict
@@ -33,22 +34,6 @@ MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 10
 MAX_PARAMETERS = 256
 #: Digits of the longest Content-Length that is read as a number.
 MAX_LENGTH_DIGITS = 12
-#: Response headers that a page from another origin may read.
-EXPOSED = (
-    "Age",
-    "ETag",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-Cache",
-    "X-MBX-USED-WEIGHT",
-    "X-MBX-USED-WEIGHT-1M",
-    "X-Request-Id",
-    "X-Source",
-    "X-Stale-Reason",
-)
-#: Names of this machine, as an origin has them.
-LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class GatewayKeys:
@@ -87,64 +72,6 @@ def _digest(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "replace"), digest_size=32).digest()
 
 
-class AllowedOrigins:
-    """The origins of CORS_ORIGINS; `*` among them allows every origin."""
-
-    def __init__(self, origins: Sequence[str]) -> None:
-        self._allows_all = "*" in origins
-        self._origins = frozenset(origins)
-        self._expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
-
-    def headers(self, origin: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
-        """The CORS headers of a response to a request with this Origin header."""
-        if origin is None:
-            return ()
-        if self._allows_all:
-            return (b"access-control-allow-origin", b"*"), self._expose
-        if origin.decode("latin-1") in self._origins:
-            return self._expose, (b"access-control-allow-origin", origin)
-        return (self._expose,)
-
-    def preflight(self, scope: Scope, headers: Headers, methods: Sequence[str]) -> Response | None:
-        """The answer to a preflight of a path with these methods; None for any other request."""
-        is_preflight = (
-            scope["method"] == "OPTIONS"
-            and "origin" in headers
-            and "access-control-request-method" in headers
-        )
-        if not is_preflight:
-            return None
-        # Starlette's middleware answers preflights; it is no layer here, so its app is not called.
-        origins = ["*"] if self._allows_all else sorted(self._origins)
-        cors = CORSMiddleware(
-            Response(), allow_origins=origins, allow_methods=methods, allow_headers=["*"]
-        )
-        return cors.preflight_response(headers)
-
-    def admits_websocket(self, headers: Headers) -> bool:
-        """Whether the handshake comes from an allowed origin, from ours, or not from a page."""
-        origin = headers.get("origin")
-        if origin is None or self._allows_all or origin in self._origins:
-            return True
-        return _is_same_host(origin, headers)
-
-    def names(self, origin: str, headers: Headers) -> bool:
-        """Whether this origin is listed, ours, or one of this machine. `*` names none: a page
-        anywhere could use a gateway that only its reader's machine can reach."""
-        if origin in self._origins - {"*"} or _is_same_host(origin, headers):
-            return True
-        try:
-            return urlsplit(origin).hostname in LOCAL
-        except ValueError:
-            return False
-
-
-def _is_same_host(origin: str, headers: Headers) -> bool:
-    # The scheme is not compared: behind an unknown TLS proxy it differs from the page's.
-    host = headers.get("host")
-    return bool(host and origin.endswith(f"://{host}"))
-
-
 def has_too_many_parameters(scope: Scope) -> bool:
     return bool(scope["query_string"].count(b"&") >= MAX_PARAMETERS)
 
@@ -177,6 +104,7 @@ class AccessControl:
     limits: ClientLimits
     origins: AllowedOrigins
     trusted_proxies: int
+    page_limits: PageLimits
 
     def without_keys(self, scope: Scope) -> Scope:
         """The scope without the query parameters that may carry a key: no route, cache or log sees
@@ -203,7 +131,9 @@ class AccessControl:
         preflight = self.origins.preflight(scope, headers, self.policies.methods(path))
         if access is Access.PROBE and not has_too_many_parameters(scope):
             return None, preflight
-        verdict = self.charge(scope)
+        if access is Access.PAGE:
+            return None, preflight or self._refusal_of_page(scope, headers)
+        verdict = self.charge(scope, headers)
         rate_limit = verdict.header if verdict is not None else None
         if preflight is not None and (verdict is None or verdict.passes):
             return rate_limit, preflight
@@ -217,12 +147,17 @@ class AccessControl:
             return None
         if not self.limits.policy:
             return b""
-        return self.limits.admit(client_address(scope, self.trusted_proxies))
+        address = client_address(scope, self.trusted_proxies)
+        if self.page_limits.is_asked_by_page_fields(fields):
+            header = self.page_limits.data.admit(address)
+            if header is not None:
+                return header
+        return self.limits.admit(address)
 
     def check_websocket(self, scope: Scope, headers: Headers) -> Response | None:
         """What answers the handshake in place of the application; None where it may go on. A
         public path may still ask for a key after it."""
-        verdict = self.charge(scope)
+        verdict = self.charge(scope, headers)
         self._read_scheme(scope, headers)
         access = self.policies.access(route_path(scope))
         refusal = self._refusal(scope, headers, access, verdict)
@@ -231,12 +166,15 @@ class AccessControl:
             return problem(HTTPConnection(scope), "forbidden_origin", detail)
         return refusal
 
-    def charge(self, scope: Scope) -> Verdict | None:
+    def charge(self, scope: Scope, headers: Headers) -> Verdict | None:
         """Counts one unit for the client; None where there are no limits. Routes charge further
         units to the account in the scope's state."""
-        account = ClientAccount(self.limits, client_address(scope, self.trusted_proxies))
+        address = client_address(scope, self.trusted_proxies)
+        account = ClientAccount(self.limits, address)
+        if self.page_limits.is_asked_by_page(headers):
+            account = PageAccount(self.page_limits.data, self.limits, address)
         scope.setdefault("state", {})[ACCOUNT] = account
-        return self.limits.hit(account.address) if self.limits.policy else None
+        return account.hit()
 
     def charge_peer(self, peer: Sequence[object] | None) -> None:
         """Counts one unit for the address of a connection. Behind a proxy it is the proxy's, so
@@ -244,14 +182,26 @@ class AccessControl:
         if self.limits.policy and peer and not self.trusted_proxies:
             self.limits.hit(normalized_address(str(peer[0])))
 
+    def _refusal_of_page(self, scope: Scope, headers: Headers) -> Response | None:
+        files = self.page_limits.files
+        address = client_address(scope, self.trusted_proxies)
+        verdict = files.hit(address) if files else None
+        self._read_scheme(scope, headers)
+        return self._refusal(scope, headers, Access.PAGE, verdict, files.policy)
+
     def _refusal(
-        self, scope: Scope, headers: Headers, access: Access, verdict: Verdict | None
+        self,
+        scope: Scope,
+        headers: Headers,
+        access: Access,
+        verdict: Verdict | None,
+        policy: str = "",
     ) -> Response | None:
         request = HTTPConnection(scope)
         if error := size_error(scope, headers):
             return problem(request, *error, headers={"Connection": "close"})
         if verdict is not None and not verdict.passes:
-            policy, wait_s = self.limits.policy, verdict.reset_s
+            policy, wait_s = policy or self.limits.policy, verdict.reset_s
             return problem(
                 request,
                 "rate_limited",

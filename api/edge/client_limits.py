@@ -189,6 +189,10 @@ class ClientAccount:
         self._limits = limits or None
         self.address = address
 
+    def hit(self) -> Verdict | None:
+        """Counts one unit; None where there are no limits."""
+        return self._limits.hit(self.address) if self._limits is not None else None
+
     def charge(self, units: int) -> None:
         """Raises ClientLimitReached, and counts nothing, where the client has fewer units left."""
         if self._limits is None or units <= 0:

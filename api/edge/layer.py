@@ -242,7 +242,7 @@ class Edge:
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             exchange = Exchange(self, scope, receive, send)
-            verdict = self.access.charge(exchange.scope)
+            verdict = self.access.charge(exchange.scope, exchange.request_headers)
             exchange.rate_limit = verdict.header if verdict is not None else None
             headers = {"Connection": "close", **refusal.headers}
             await exchange.fail(refusal.code, refusal.detail, headers)

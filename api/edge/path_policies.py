@@ -17,6 +17,8 @@ class Access(Enum):
 
     KEY = "only clients with a key"
     PUBLIC = "every client"
+    #: Every client, and counted apart from what its programs ask for: see `PageLimits`.
+    PAGE = "the dashboard's files"
     #: Every client, and neither limits nor sizes are checked: for the platform's health probes.
     PROBE = "health probes"
 
@@ -67,7 +69,8 @@ class PathPolicies:
 
     def __init__(self) -> None:
         self._access: dict[str, Access] = {}
-        self._public_prefixes: tuple[str, ...] = ()
+        #: Of paths with parameters: how they begin.
+        self._prefixes: dict[str, Access] = {}
         self._locked: list[str] = []
         self._renderers: dict[str, RenderError] = {}
         self._key_places: dict[str, KeyPlaces] = {}
@@ -110,8 +113,8 @@ class PathPolicies:
             self._locked.append(fixed)
         elif not brace:
             self._access[path] = access
-        elif access is Access.PUBLIC and fixed.strip("/"):
-            self._public_prefixes += (fixed,)
+        elif access in (Access.PUBLIC, Access.PAGE) and fixed.strip("/"):
+            self._prefixes[fixed] = access
         else:
             raise ValueError(f"{path} cannot be {access.name}: its paths have no common prefix")
 
@@ -119,8 +122,10 @@ class PathPolicies:
         """A public path with a slash behind it is public too: it is only redirected."""
         if path in self._access:
             return self._access[path]
-        is_public = path.rstrip("/") in self._access or path.startswith(self._public_prefixes)
-        return Access.PUBLIC if is_public else Access.KEY
+        if path.rstrip("/") in self._access:
+            return Access.PUBLIC
+        found = (access for prefix, access in self._prefixes.items() if path.startswith(prefix))
+        return next(found, Access.KEY)
 
     def renderer(self, path: str) -> RenderError:
         """By the longest declared prefix of whole segments."""

@@ -1,7 +1,7 @@
 """Headers that the edge adds to every response: security, CORS, rate limit, request id."""
 
 from api.cache.response_cache import RawHeaders
-from api.edge.access_control import AllowedOrigins
+from api.edge.origins import AllowedOrigins
 
 #: Hosts that may show the pages in a frame: a Hugging Face Space shows its app in one.
 FRAME_ANCESTORS = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"

@@ -22,10 +22,14 @@ from api.edge.problems import problem
 from api.edge.response_headers import FRAME_ANCESTORS
 
 router = GatewayRouter(access=Access.PUBLIC, include_in_schema=False)
+#: The dashboard: a reader who opens it has not used up what programs may ask for.
+page_router = GatewayRouter(access=Access.PAGE, include_in_schema=False)
 
 ASSETS, DOCS_ASSETS = "assets/dashboard", "assets/docs"
 FOLDER = Path(__file__).resolve().parent.parent / "dashboard"
 PAGE = "index.html"
+#: In the page's file; a gateway writes the names of its facades there.
+NO_FACADES = b'data-facades=""'
 #: TradingView's own file, as the wheel has it; the page pins its content by a hash (SRI).
 CHARTS = "litecharts/js/lightweight-charts.js"
 #: ReDoc's script loads a logo from redoc.ly; it is removed here.
@@ -62,7 +66,7 @@ DOCS_POLICY = _policy("script-src 'self' 'unsafe-inline'; worker-src blob:")
 class Dashboard:
     """The page and its files by name. `version` changes with the content of any of them."""
 
-    page: Body
+    page: bytes
     files: Mapping[str, Body]
     version: str
 
@@ -72,7 +76,14 @@ def dashboard() -> Dashboard:
     contents = _contents([*FOLDER.iterdir(), charts_script()])
     version = blake2b(b"".join(contents.values()), digest_size=8).hexdigest()
     page = contents.pop(PAGE).replace(f"{ASSETS}/".encode(), f"{ASSETS}/{version}/".encode())
-    return Dashboard(body_of(page, TYPES[".html"]), _bodies(contents), version)
+    return Dashboard(page, _bodies(contents), version)
+
+
+@cache
+def page_of(facades: tuple[str, ...]) -> Body:
+    """The page, which names the addresses of these facades."""
+    named = f'data-facades="{" ".join(facades)}"'.encode()
+    return body_of(dashboard().page.replace(NO_FACADES, named), TYPES[".html"])
 
 
 @cache
@@ -96,13 +107,13 @@ def _bodies(contents: Mapping[str, bytes]) -> dict[str, Body]:
     return {name: body_of(text, TYPES[Path(name).suffix]) for name, text in contents.items()}
 
 
-@router.get("/")
+@page_router.get("/")
 async def read_dashboard(request: Request) -> Response:
     headers = {"Cache-Control": REVALIDATE, "Vary": "Accept-Encoding", **POLICY}
-    return await respond_with(request, dashboard().page, headers)
+    return await respond_with(request, page_of(request.app.state.facades), headers)
 
 
-@router.get(f"/{ASSETS}/{{version}}/{{name}}")
+@page_router.get(f"/{ASSETS}/{{version}}/{{name}}")
 async def read_dashboard_file(request: Request, version: str, name: str) -> Response:
     """Only of the running version: files of two versions do not fit together."""
     file = dashboard().files.get(name) if version == dashboard().version else None

@@ -6,8 +6,10 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from api.edge.access_control import MAX_PARAMETERS, AccessControl, AllowedOrigins, GatewayKeys
+from api.edge.access_control import MAX_PARAMETERS, AccessControl, GatewayKeys
 from api.edge.client_limits import ClientLimits, client_address
+from api.edge.origins import AllowedOrigins
+from api.edge.page_limits import PageLimits
 from api.edge.path_policies import PathPolicies
 from backend.clock import SystemClock
 from tests.api.conftest import Serve
@@ -246,6 +248,7 @@ def test_a_url_longer_than_all_parameters_is_refused() -> None:
         limits=ClientLimits((), SystemClock()),
         origins=AllowedOrigins(("*",)),
         trusted_proxies=0,
+        page_limits=PageLimits((), SystemClock()),
     )
     scope: dict[str, Any] = {
         "type": "http",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api.routes.pages import FOLDER, POLICY, charts_script, dashboard
+from backend.environment.forms import FACADES
 from backend.identity.currencies import CURRENCIES
 from backend.models.chains import CHAINS
 from tests.api.conftest import client, serve, surroundings, world
@@ -32,6 +33,17 @@ async def test_the_page_is_revalidated_on_each_visit(client: httpx.AsyncClient) 
     again = await client.get("/", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["content-security-policy"].startswith("default-src 'self';")
+
+
+async def test_the_page_names_addresses_of_served_paths_only(client: httpx.AsyncClient) -> None:
+    table = re.search(r"PROTOCOLS = \{(.*?)\n\};", (FOLDER / "addresses.js").read_text(), re.DOTALL)
+    assert table is not None
+    named = dict(re.findall(r'(\w+): \["[^"]+", "([^"]+)"', table[1]))
+    assert set(named) == set(FACADES)
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for prefix in named.values():
+        assert any(path == f"/{prefix}" or path.startswith(f"/{prefix}/") for path in paths), prefix
+    assert f'data-facades="{" ".join(FACADES)}"' in (await client.get("/")).text
 
 
 async def test_assets_are_immutable_under_a_versioned_url(
@@ -108,6 +120,7 @@ def test_the_page_has_no_inline_script_and_only_relative_urls() -> None:
 def test_every_module_is_preloaded() -> None:
     page = (FOLDER / "index.html").read_text()
     named = {path.rpartition("/")[2] for path in links(page) if path.endswith(".js")}
+    assert '<script src="assets/dashboard/theme.js"></script>' in page, "it runs before the paint"
     assert named == {path.name for path in SOURCES} | {"lightweight-charts.js"}
 
 
@@ -117,7 +130,7 @@ def test_no_module_creates_markup_from_text(path: Path) -> None:
     text = path.read_text()
     assert re.findall(forbidden, text) == []
     stores = set(re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text))
-    assert stores == ({"localStorage"} if path.name == "currency.js" else set())
+    assert stores == ({"localStorage"} if path.name in {"storage.js", "theme.js"} else set())
 
 
 def test_the_page_offers_the_currencies_and_chains_of_the_gateway() -> None:
@@ -125,7 +138,9 @@ def test_the_page_offers_the_currencies_and_chains_of_the_gateway() -> None:
     assert codes is not None
     assert tuple(re.findall(r"\b[A-Z]{3}\b", codes[1])) == CURRENCIES
     page = (FOLDER / "index.html").read_text()
-    assert re.findall(r'<option value="(\w+)"', page) == list(CHAINS)
+    chains = re.search(r'<select id="chain".*?</select>', page, re.DOTALL)
+    assert chains is not None
+    assert re.findall(r'<option value="(\w+)"', chains[0]) == list(CHAINS)
 
 
 @pytest.mark.parametrize("coding", UNPACK)
