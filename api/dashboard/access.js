@@ -54,7 +54,10 @@ export async function read(path, access) {
   if (!response) throw new RequestError("the gateway cannot be reached", "connect_error");
   if (response.status === 401) throw new Locked();
   const body = await response.json().catch(() => null); // a proxy's error page is not JSON
-  if (response.status === 429) access.limitedUntil = Date.now() + 1_000 * (body?.retry_after_seconds ?? 1);
+  if (response.status === 429) {
+    access.limitedUntil = Date.now() + 1_000 * (body?.retry_after_seconds ?? 1);
+    throw new RequestError("the request limit of your address is used up", body?.code);
+  }
   if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code, body ?? {});
   if (!body?.data) throw incomplete();
   return body;

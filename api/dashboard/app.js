@@ -390,11 +390,31 @@ function onConnectionState(newState) {
   isServed = false;
   if (newState.name === "connecting") resetTopics();
   if (newState.name === "locked") access.ask();
+  if (newState.name === "locked" || newState.name === "lost") showReason(NO_DATA[newState.name]);
+  if (newState.name === "open") forgetReason();
   if (newState.name === "lost" && wasConnected) state.announce(`Connection lost: ${newState.why}.`);
   if (newState.name === "open") state.announce("Connected.");
   drawStatus();
   onFrame("connection", () => state.showConnection(connectionState));
   onFrame("badges", drawBadges);
+}
+
+const NO_DATA = { locked: "a key is required", lost: "the connection to the gateway is lost" };
+
+// In the place of "Waiting …" where there are no data.
+function showReason(reason) {
+  for (const [name, topic] of Object.entries(topics)) {
+    if (!topic.data && topic !== topics.status) showError(topic, { channel: name, message: reason });
+  }
+}
+
+function forgetReason() {
+  for (const [name, topic] of Object.entries(topics)) {
+    if (topic.data || !Object.values(NO_DATA).includes(topic.error)) continue;
+    topic.error = null;
+    if (topic === topics.ohlc) candles.chart.clear("Waiting for candles …");
+    else draw[name]([], false);
+  }
 }
 
 // A new connection reports tick feeds and staleness again.

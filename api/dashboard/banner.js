@@ -74,12 +74,13 @@ function failing(wrong, topics) {
   if (missing.length) parts.push(`No current ${listed(missing)}.`);
   if (old.length) parts.push(`Old figures: ${listed(old)}.`);
   const first = wrong.reduce((a, b) => (a.since < b.since ? a : b));
+  const why = missing.length > 1 ? "no provider answers for them" : first.why;
   const well = Object.keys(NAMES).filter((name) => topics[name].data && !wrong.some((one) => one.name === name));
   const seconds = (now() - Date.parse(first.since)) / 1_000;
   return {
     kind: KINDS[missing.length ? "missing" : "stale"],
     what: parts.join(" "),
-    since: `Since ${when(first.since)} (${duration(seconds)})${first.why ? `: ${first.why}` : ""}.`,
+    since: `Since ${when(first.since)} (${duration(seconds)})${why ? `: ${why}` : ""}.`,
     works: well.length ? `Up to date: ${listed(well.map((name) => ({ name })))}.` : "The page goes on trying.",
   };
 }

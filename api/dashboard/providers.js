@@ -77,12 +77,13 @@ class Card {
   show(provider) {
     const { status, categories, success_rate: rate, latency_ms: latency, requests, failures } = provider;
     setAttribute(this.node, "data-off", String(OFF.has(status)));
+    setAttribute(this.node, "data-idle", String(requests === 0));
     const { kind, text } = stateOf(provider);
     setAttribute(this.state, "data-kind", kind);
     setText(this.state, text);
     setText(this.serves, categories.map((name) => CATEGORIES[name] ?? words(name)).join(", "));
     setText(this.why, whyOf(provider));
-    setText(this.rate, rate === null ? DASH : `${(rate * 100).toFixed(rate === 1 ? 0 : 1)} %`);
+    setText(this.rate, rate === null ? DASH : `${oneDecimal(rate * 100)} %`);
     setText(this.latency, latency.p50 === null ? DASH : `${ms(latency.p50)} / ${ms(latency.p95)}`);
     setText(this.calls, failures ? `${count(requests)}, ${count(failures)} failed` : count(requests));
     this.#showQuotas(provider.quotas);
@@ -96,6 +97,7 @@ class Card {
 }
 
 const fact = (name, value) => el("div", {}, el("dt", {}, name), value);
+const oneDecimal = (value) => String(Math.round(value * 10) / 10);
 const ms = (value) => `${Math.round(value)} ms`;
 
 function whyOf({ status, reason: code, hint, cooldown_until: until, last_error: error }) {

@@ -45,7 +45,8 @@ export function topicBadge(topic, isConnected) {
 export function statusBadge({ data, receivedAt }, isConnected) {
   if (!data) return { kind: "wait", text: "Waiting" };
   if (!isConnected) return { kind: "bad", text: `Not updating · ${ageOf(receivedAt)} old` };
-  return { kind: "live", text: "Live" };
+  const hasAnswers = data.providers.some((provider) => provider.last_success_at);
+  return { kind: hasAnswers ? "live" : "fresh", text: hasAnswers ? "Live" : "No answers yet" };
 }
 
 export function showBadge(name, { kind, text, tip }) {

@@ -23,9 +23,9 @@ export function showCategories(status, topics, isConnected) {
 }
 
 // Nothing is green before somebody has answered.
-function kindOf({ status, age_seconds: age }, { meta, expiredSince, staleReason }) {
-  if (expiredSince) return "bad";
-  if (staleReason) return "stale";
+function kindOf({ status, age_seconds: age }, { data, meta, error, staleReason }) {
+  if (error) return "bad";
+  if (data && staleReason) return "stale";
   if (!meta && age === null && status !== "down") return "wait";
   return KINDS[status] ?? "stale";
 }

@@ -12,6 +12,7 @@ from api.routes.pages import FOLDER, POLICY, charts_script, dashboard
 from backend.environment.forms import FACADES
 from backend.identity.currencies import CURRENCIES
 from backend.models.chains import CHAINS
+from backend.providers.registry import REGISTRY
 from tests.api.conftest import client, serve, surroundings, world
 from tests.api.test_compression import UNPACK
 
@@ -141,6 +142,22 @@ def test_the_page_offers_the_currencies_and_chains_of_the_gateway() -> None:
     chains = re.search(r'<select id="chain".*?</select>', page, re.DOTALL)
     assert chains is not None
     assert re.findall(r'<option value="(\w+)"', chains[0]) == list(CHAINS)
+
+
+def test_the_page_has_a_name_for_each_provider() -> None:
+    table = re.search(r"NAMES = \{(.*?)\}", (FOLDER / "names.js").read_text(), re.DOTALL)
+    assert table is not None
+    names = dict(re.findall(r'(\w+): "([^"]+)"', table[1]))
+    assert set(names) == {spec.name for spec in REGISTRY}
+    assert len(set(names.values())) == len(names), "two providers of one name"
+
+
+def test_the_page_knows_of_how_many_blocks_fees_are_estimated() -> None:
+    table = re.search(r"HISTORY_BLOCKS = \{(.*?)\}", (FOLDER / "gas.js").read_text())
+    assert table is not None
+    blocks = {name: int(count) for name, count in re.findall(r"(\w+): (\d+)", table[1])}
+    traits = CHAINS.items()
+    assert blocks == {name: one.history_blocks for name, one in traits if one.history_blocks}
 
 
 @pytest.mark.parametrize("coding", UNPACK)

@@ -182,6 +182,41 @@ async def test_status_frames_announce_stale_and_live(
         assert (live["state"], live["reason"]) == ("live", None)
 
 
+async def test_content_that_rest_refuses_is_announced_as_expired(
+    serve_stream: ServeStream, world: World
+) -> None:
+    quick = {"CACHE_TTL_GAS": "0.3", "MAX_STALE_GAS": "1", "COOLDOWN": "0.5", "COOLDOWN_MAX": "0.5"}
+    async with serve_stream(**quick) as served, served.reader("?channels=gas") as reader:
+        await reader.next(op="data")
+        world.faults |= dict.fromkeys(("ethereum_rpc", "ethereum_rpc_second"), "http500")
+        await reader.next(op="status", state="expired")
+        async with served.reader("?channels=gas") as late:
+            assert (await late.next(op="error"))["code"] == "all_providers_failed"
+            assert (await late.next(op="status"))["state"] == "expired"
+        world.faults.clear()
+        assert (await reader.next(op="data"))["type"] == "snapshot"
+        assert (await reader.next(op="status"))["state"] == "live"
+
+
+async def test_the_status_is_sent_as_soon_as_a_provider_fails(
+    serve_stream: ServeStream, world: World
+) -> None:
+    """The interval is 5 s; a test of this length has one such frame at most."""
+    async with serve_stream(CACHE_TTL_GAS="0.3") as served, served.reader("?channels=gas") as gas:
+        await gas.next(op="data")
+        async with served.reader("?channels=status") as reader:
+            await reader.next(op="data")
+            world.faults |= dict.fromkeys(("ethereum_rpc", "ethereum_rpc_second"), "http500")
+            async with asyncio.timeout(4.0):
+                while state_of(await reader.next(op="data"), "ethereum_rpc") != "cooldown":
+                    pass
+
+
+def state_of(frame: dict[str, Any], provider: str) -> str:
+    states = {row["name"]: str(row["status"]) for row in frame["data"]["providers"]}
+    return states[provider]
+
+
 async def test_an_unavailable_topic_gives_an_error_and_its_data_later(
     serve_stream: ServeStream, world: World
 ) -> None:
