@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tests.dashboard.scenery import Scenery
+from tests.deploy.dashboards import dashboard
 from tests.life.process import Gateway
 from tests.readme.document import ADDRESS, recipe
 
@@ -60,22 +61,66 @@ async def test_google_sheets(gateway: Gateway) -> None:
     assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))] == []
 
 
-async def test_grafana(gateway: Gateway) -> None:
-    """Infinity puts the range in, fetches, goes to the root, and reads each column by its type."""
-    query = json.loads(recipe("grafana"))
-    now = int(time.time() * 1_000)
-    url = query["url"].replace("${__from}", str(now - 86_400_000)).replace("${__to}", str(now))
+#: What Infinity does with a cell of a column, by the column's type.
+INFINITY: dict[str, Callable[[Any], Any]] = {
+    "timestamp_epoch": lambda ms: datetime.fromtimestamp(ms / 1_000, UTC),
+    "timestamp": datetime.fromisoformat,
+    "number": float,
+    "string": str,
+}
+
+
+async def infinity_rows(
+    gateway: Gateway, query: Mapping[str, Any], variables: Mapping[str, str]
+) -> list[list[Any]]:
+    """Infinity puts the variables in, fetches, goes to the root, and reads each column by its type.
+    An object at the root is one row; null is an empty cell, but no column has only these."""
+    url = query["url"]
+    for name, value in variables.items():
+        url = url.replace(f"${{{name}}}", value)
+    assert "$" not in url
     answer = await gateway.client.get(url.partition(ADDRESS)[2])
-    rows = answer.json()[query["root_selector"]]
+    assert answer.status_code == 200, answer.text
+    root = answer.json()[query["root_selector"]]
+    rows = root if isinstance(root, list) else [root]
+    columns = [(one["selector"], INFINITY[one["type"]]) for one in query["columns"]]
+    for selector, _ in columns:
+        assert any(row[selector] is not None for row in rows), selector
+    return [
+        [None if row[selector] is None else read(row[selector]) for selector, read in columns]
+        for row in rows
+    ]
+
+
+async def test_grafana(gateway: Gateway) -> None:
+    now = int(time.time() * 1_000)
+    day = {"__from": str(now - 86_400_000), "__to": str(now)}
+    rows = await infinity_rows(gateway, json.loads(recipe("grafana")), day)
     assert 24 <= len(rows) <= 25
-    read: dict[str, Callable[[Any], Any]] = {
-        "timestamp_epoch": lambda ms: datetime.fromtimestamp(ms / 1_000, UTC),
-        "number": float,
-    }
-    for row in rows:
-        at, price = (read[one["type"]](row[one["selector"]]) for one in query["columns"])
+    for at, price in rows:
         assert now - 90_000_000 < at.timestamp() * 1_000 <= now
         assert price > 0
+
+
+async def test_the_dashboard_for_grafana(gateway: Gateway) -> None:
+    """Each panel, with the variables as they are after the import."""
+    found = dashboard("grafana-market.json")
+    chosen = {one["name"]: one["current"]["value"] for one in found["templating"]["list"]}
+    proposed = {one["name"]: one.get("value") for one in found["__inputs"]}
+    assert chosen["gateway"] == "${VAR_GATEWAY}"
+    gateway_address = proposed["VAR_GATEWAY"]
+    assert gateway_address == f"http://{ADDRESS}"
+    now = int(time.time() * 1_000)
+    variables = {**chosen, "gateway": gateway_address, "coin:percentencode": chosen["coin"]}
+    variables |= {"__from": str(now - 86_400_000), "__to": str(now)}
+    counts = {
+        panel["title"]: len(await infinity_rows(gateway, target, variables))
+        for panel in found["panels"]
+        for target in panel["targets"]
+    }
+    candles = counts.pop("$coin"), counts.pop("$coin, closing prices")
+    assert candles in ((24, 24), (25, 25))
+    assert counts == {"Whole market": 1, "Fear & Greed": 1, "Gas on Ethereum": 1, "Market": 50}
 
 
 async def test_an_assistant(gateway: Gateway) -> None:
