@@ -139,6 +139,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(output)
         self.transport.close()
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.close_sent:  # a response in place of the handshake: uvicorn would log an error
+            self.handshake_complete = True
+
     def start_keepalive(self) -> None:
         """Called when the handshake is complete: frames that came early are parsed now."""
         super().start_keepalive()

@@ -34,10 +34,15 @@ async def latest_market(gateway: Gateway) -> Answer[Market] | None:
     return None
 
 
-async def latest_page(gateway: Gateway) -> tuple[Answer[VendorAnswer], CoinPage] | None:
-    """None while CoinGecko has none."""
+async def latest_page(
+    gateway: Gateway, oldest_s: float = COIN_PAGE.max_stale_s
+) -> tuple[Answer[VendorAnswer], CoinPage] | None:
+    """One that is at most `oldest_s` old; None while CoinGecko has none. A scarce budget may keep
+    the gateway's own page for longer: then one call is made, for the questions of all readers."""
     with suppress(GatewayError, ValueError):
         answer = await gateway.pass_through.fetch(COIN_PAGE)
+        if answer.age_s > oldest_s:
+            answer = await gateway.pass_through.fetch(replace(COIN_PAGE, max_stale_s=oldest_s))
         if answer.data.status == 200:
             return answer, parsed(answer.data.body)
     return None

@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Amounts in dollars; None is unknown."""
+    """Amounts in dollars; None is unknown. It was the price at `known_at`, or later."""
 
     price: float
     market_cap: float | None
@@ -52,6 +52,7 @@ class Price:
     change: float | None
     updated: datetime | None
     source: str
+    known_at: datetime
 
 
 def asked_of(parameters: Mapping[str, str]) -> Asked | None:
@@ -88,33 +89,38 @@ def newest_stamps(market: Market) -> dict[str, datetime]:
     return newest
 
 
-def is_current(coin: Coin, newest: Mapping[str, datetime], oldest_s: float, now: datetime) -> bool:
-    """True if the price is not older than `oldest_s` seconds.
+def known_at(coin: Coin, newest: Mapping[str, datetime]) -> datetime:
+    """When the price was that of the coin for certain.
 
     A venue's is as old as its stamp. A row of a list has the stamp of the coin's last trade, which
     may be days ago: there the age of the list counts, which is that of its newest row.
     """
     at = coin.last_updated if coin.source in VENUES else newest.get(coin.source)
-    return at is not None and (now - at).total_seconds() <= oldest_s
+    return at or EARLIEST
 
 
-def price_of_coin(coin: Coin) -> Price | None:
+def price_of_coin(coin: Coin, newest: Mapping[str, datetime]) -> Price | None:
     if coin.price is None:
         return None
-    change = coin.price_change_percentage_24h
     return Price(
-        coin.price, coin.market_cap, coin.volume_24h, change, coin.last_updated, coin.source
+        coin.price,
+        coin.market_cap,
+        coin.volume_24h,
+        coin.price_change_percentage_24h,
+        coin.last_updated,
+        coin.source,
+        known_at(coin, newest),
     )
 
 
-def price_of_row(row: Row, source: str) -> Price | None:
+def price_of_row(row: Row, source: str, fetched_at: datetime) -> Price | None:
     """Of a row of CoinGecko's page."""
     price = _number(row, "current_price")
     if price is None:
         return None
     cap, volume = _number(row, "market_cap"), _number(row, "total_volume")
     change = _number(row, "price_change_percentage_24h")
-    return Price(price, cap, volume, change, updated_at(row), source)
+    return Price(price, cap, volume, change, updated_at(row), source, fetched_at)
 
 
 def _number(row: Row, field: str) -> float | None:

@@ -45,6 +45,7 @@ def query_of(request: Request, path: VendorPath) -> PassThroughQuery:
 
 
 @router.get("/ping", summary="Whether the gateway serves", responses=RESPONSES)
+@router.get("/ping/", include_in_schema=False)
 async def ping() -> Response:
     """No call of the vendor."""
     return Response(to_json(PING), media_type=JSON, headers={"Cache-Control": "no-store"})

@@ -1,7 +1,8 @@
 """`simple/price`: from the market where that has all prices, else passed through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from fastapi import Request, Response
 
@@ -13,7 +14,6 @@ from api.facades.coingecko.prices import (
     asked_of,
     coin_of,
     document,
-    is_current,
     newest_stamps,
     price_of_coin,
     price_of_row,
@@ -31,34 +31,49 @@ async def respond_from_market(request: Request, query: PassThroughQuery) -> Resp
     market = await latest_market(gateway_of(request)) if asked else None
     if asked is None or market is None or (market.stale and market.age_s > asked.oldest_s):
         return None
-    found, old = _prices(request, asked, market)
+    now = gateway_of(request).clock.now()
+    found, old = _prices(request, asked, market, now)
     if old:
         market = await _from_page(request, asked, market, found, old)
     if market is None or len(found) < len(asked.names):
         return None
     sources = tuple(dict.fromkeys(found[name].source for name in asked.names))
     selection = "simple/price", asked, tuple(found[name] for name in old)
-    answer = replace(market, source=sources)
+    answer = limited(replace(market, source=sources), asked, found.values(), now)
     return await respond_with_body(
         request, answer, selection, lambda: to_json(document(asked, found))
     )
 
 
+def limited(
+    answer: Answer[Market], asked: Asked, prices: Iterable[Price], now: datetime
+) -> Answer[Market]:
+    """Not fresh, and not to be reused, for longer than the oldest price may be served: a scarce
+    budget may keep the market for hours."""
+    left_s = asked.oldest_s - max(_age_s(price, now) for price in prices)
+    if left_s >= answer.ttl_left_s:
+        return answer
+    return replace(answer, ttl_left_s=left_s, validity=None)
+
+
+def _age_s(price: Price, now: datetime) -> float:
+    return (now - price.known_at).total_seconds()
+
+
 def _prices(
-    request: Request, asked: Asked, market: Answer[Market]
+    request: Request, asked: Asked, market: Answer[Market], now: datetime
 ) -> tuple[dict[str, Price], dict[str, str]]:
     """The prices that are not too old, and the ids of the coins whose prices are, by name."""
-    gateway = gateway_of(request)
-    index, now = gateway.coins.index(market.data), gateway.clock.now()
+    index = gateway_of(request).coins.index(market.data)
     newest = newest_stamps(market.data)
     found: dict[str, Price] = {}
     old: dict[str, str] = {}
     for name in asked.names:
         coin = coin_of(index, asked, name)
-        price = price_of_coin(coin) if coin else None
+        price = price_of_coin(coin, newest) if coin else None
         if coin is None or coin.id is None or price is None:
             return found, {}
-        if is_current(coin, newest, asked.oldest_s, now):
+        if _age_s(price, now) <= asked.oldest_s:
             found[name] = price
         else:
             old[name] = coin.id
@@ -73,15 +88,13 @@ async def _from_page(
     old: Mapping[str, str],
 ) -> Answer[Market] | None:
     """Adds newer prices of CoinGecko's list, which is one call for all coins; None without."""
-    latest = await latest_page(gateway_of(request))
+    latest = await latest_page(gateway_of(request), asked.oldest_s)
     if latest is None:
         return None
     answer, page = latest
-    if answer.stale and answer.age_s > asked.oldest_s:
-        return None
     for name, coin_id in old.items():
         row = page.by_id.get(coin_id)
-        price = price_of_row(row, answer.sources[0]) if row else None
+        price = price_of_row(row, answer.sources[0], answer.fetched_at) if row else None
         if price is not None:
             found[name] = price
     return market.depending_on(answer.validity)

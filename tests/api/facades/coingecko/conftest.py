@@ -55,8 +55,8 @@ async def opened(
     world: World, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, **settings: str
 ) -> AsyncIterator[Scene]:
     world.limits["coingecko_free"] = (ROOMY, 60.0)
-    limits = {"COINGECKO_FREE_LIMITS": f"{ROOMY}/minute"}
-    for name, value in world.environment(**limits, **settings).items():
+    settings = {"COINGECKO_FREE_LIMITS": f"{ROOMY}/minute", **settings}
+    for name, value in world.environment(**settings).items():
         monkeypatch.setenv(name, value)
     app = create_app(read_configuration(), partial(open_gateway, clock=clock, jitter=lambda: 1.0))
     async with app.router.lifespan_context(app):
@@ -80,4 +80,13 @@ async def with_venue(surroundings: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """CoinGecko and Binance answer."""
     clock = ManualClock(EPOCH)
     async with World(clock) as world, opened(world, clock, surroundings) as made:
+        yield made
+
+
+@pytest.fixture
+async def scarce(surroundings: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """Only CoinGecko answers, some calls a day: the market is fresh for more than half an hour."""
+    clock = ManualClock(EPOCH)
+    settings = {"BINANCE_ENABLED": "false", "COINGECKO_FREE_LIMITS": f"{ROOMY}/minute,40/day"}
+    async with World(clock) as world, opened(world, clock, surroundings, **settings) as made:
         yield made

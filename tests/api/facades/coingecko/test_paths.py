@@ -21,7 +21,7 @@ HOUR, DAY = 3_600, 86_400
 
 
 async def test_ping_asks_nobody(scene: Scene) -> None:
-    for target in ("ping", "ping?_=1", "ping?x_cg_demo_api_key=CG-a"):
+    for target in ("ping", "ping/", "ping?_=1", "ping?x_cg_demo_api_key=CG-a"):
         assert await scene.get(target) == {"gecko_says": "(V3) To the Moon!"}
     assert scene.calls == []
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.facades.coingecko.prices import is_current, newest_stamps, rounded
+from api.facades.coingecko.prices import known_at, newest_stamps, rounded
 from backend.models.market import Coin, Market
 from tests.api.facades.coingecko.conftest import Scene
 from tests.clocks import EPOCH
@@ -137,6 +137,28 @@ async def test_stale_prices_are_served_for_minutes_only(
         assert answer.json()["status"]["error_code"] == 503
 
 
+async def test_a_price_without_its_time_is_not_old_while_a_scarce_budget_keeps_the_market(
+    scarce: Scene,
+) -> None:
+    scene = scarce
+    target = "simple/price?ids=bitcoin&vs_currencies=usd"
+    assert (await scene.ask(target)).headers["cache-control"] == "public, max-age=280"
+    timed = await scene.ask(f"{target}&include_last_updated_at=true")
+    assert timed.headers["cache-control"] == "public, max-age=880"
+    scene.clock.advance(270)
+    assert (await scene.ask(target)).headers["age"] == "270"
+    assert [path for path, _ in scene.calls] == [MARKET]
+    scene.clock.advance(40)
+    refused = await scene.ask(target)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "290")
+    assert (await scene.ask(f"{target}&include_last_updated_at=true")).headers["age"] == "310"
+    scene.clock.advance(310)
+    for name in ("bitcoin", "ethereum", "tether"):
+        answer = await scene.ask(f"simple/price?ids={name}&vs_currencies=usd")
+        assert answer.status_code == 200, answer.text
+    assert [path for path, _ in scene.calls] == [MARKET, MARKET]
+
+
 async def test_a_coin_that_no_venue_trades_is_not_served_for_ever(with_venue: Scene) -> None:
     """The market is renewed by a venue, so it is not stale; but this coin's price is old."""
     scene = with_venue
@@ -210,5 +232,7 @@ def test_a_list_tells_prices_of_its_own_time_whatever_the_stamps_of_rows() -> No
     seldom, often = coin("a", "coingecko_free", 90_000), coin("b", "coingecko_free", 30)
     halted, traded = coin("c", "binance", 400), coin("d", "binance", 1)
     newest = newest_stamps(Market((seldom, often, halted, traded), True))
-    current = [is_current(one, newest, 300, EPOCH) for one in (seldom, often, halted, traded)]
-    assert current == [True, True, False, True]
+    ages_s = [
+        (EPOCH - known_at(one, newest)).total_seconds() for one in (seldom, often, halted, traded)
+    ]
+    assert ages_s == [30, 30, 400, 1]

@@ -75,6 +75,15 @@ async def test_gateway_keys_lock_the_streams(
                 assert (status, json.loads(body)["code"]) == (401, -1002)
 
 
+async def test_a_refused_handshake_is_no_error_of_the_server(
+    serve_stream: ServeStream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else anybody could fill the log."""
+    async with serve_stream(GATEWAY_API_KEYS=KEY) as served:
+        assert (await refusal(served))[0] == 401
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
 async def test_a_clients_key_goes_nowhere(
     served: Served, push: PushWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
