@@ -197,7 +197,7 @@ async def test_a_found_coin_of_the_list_is_shown_whatever_its_rank(watched: Watc
     first = watched.of("#coins tr").first
     await expect(first).to_have_attribute("data-key", "token-140")
     await expect(first.locator(".rank")).to_have_text("180")
-    await expect(first.locator("button")).to_have_attribute("aria-pressed", "true")
+    await expect(first.locator(".pick")).to_have_attribute("aria-pressed", "true")
     await expect(watched.of("#coins tr")).to_have_count(101)
 
 

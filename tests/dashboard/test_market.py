@@ -62,7 +62,7 @@ async def test_a_row_shows_its_values_and_their_provider(stage: Stage, look: Ope
         await expect(watched.of("#coins tr[data-key=litecoin] td.price")).to_have_text("–")
         row = watched.of("#coins tr[data-key=ethereum]")
         await row.hover()
-        await expect(row.locator("button")).to_have_attribute(
+        await expect(row.locator(".pick")).to_have_attribute(
             "data-tip", re.compile(r"^Ethereum: [\d,.]+ USD by Binance \(binance\), ")
         )
 
@@ -101,17 +101,17 @@ async def test_hovering_over_a_row_shows_its_source(stage: Stage, watched: Watch
     row = watched.of(BITCOIN)
     await row.hover()
     tip = re.compile(r"^Bitcoin: 61,240\.5 USD by CoinGecko \(coingecko_free\), ")
-    await expect(row.locator("button")).to_have_attribute("data-tip", tip)
+    await expect(row.locator(".pick")).to_have_attribute("data-tip", tip)
 
 
 async def test_rows_are_selected_by_keyboard(watched: Watched) -> None:
     page = watched.page
     await watched.of("th.cap button").focus()
     await page.keyboard.press("Tab")
-    await expect(watched.of(f"{BITCOIN} button")).to_be_focused()
+    await expect(watched.of(f"{BITCOIN} .pick")).to_be_focused()
     for key in ("ArrowDown", "End", "Home", "ArrowDown"):
         await page.keyboard.press(key)
-    ethereum = watched.of("#coins tr[data-key=ethereum] button")
+    ethereum = watched.of("#coins tr[data-key=ethereum] .pick")
     await expect(ethereum).to_be_focused()
     outline = await ethereum.evaluate("node => getComputedStyle(node).outlineStyle")
     assert outline == "solid"
@@ -125,7 +125,7 @@ async def test_a_focused_row_keeps_the_focus_while_rows_change_places(
 ) -> None:
     await watched.of("th.price button").click()
     await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "aave")
-    aave = watched.of("#coins tr[data-key=aave] button")
+    aave = watched.of("#coins tr[data-key=aave] .pick")
     await aave.focus()
     await stage.move(0.55, only="aave")
     await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "solana")
