@@ -194,7 +194,9 @@ async def close_streams(app: FastAPI) -> None:
 
 def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTimeouts) -> None:
     """The edge, its part in the server, and what routes share with it in `app.state`."""
-    app.server_hooks = hooks = ServerHooks(timeouts=timeouts)
+    # By ASGI, each message would be compressed for each client.
+    compressed = frozenset({"/ws"} if settings.ws_direct else ())
+    app.server_hooks = hooks = ServerHooks(timeouts=timeouts, compressed_paths=compressed)
     keys = GatewayKeys(settings.gateway_api_keys)
     limits = ClientLimits(settings.client_rate_limit, hooks.clock)
     origins = AllowedOrigins(settings.cors_origins)

@@ -178,7 +178,8 @@ def server(
         "timeout_graceful_shutdown": DRAIN_S,
         "ws_max_size": MAX_FRAME_BYTES,
         "ws_ping_timeout": settings.ws_stuck_seconds + PING_SLACK_S,
-        "ws_per_message_deflate": False,  # it would compress shared frames for each client again
+        # It would compress shared frames for each client again; `BoundedWebSocket` offers ours.
+        "ws_per_message_deflate": False,
     }
     config = uvicorn.Config(app, **(own_options | options))
     return Server(

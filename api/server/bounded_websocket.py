@@ -11,6 +11,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from api.server.hooks import hooks_of
+from api.server.message_compression import offer_compression
 from api.server.send_buffer import reset
 
 #: Bytes that are parsed at a time: at most 170 frames, which are then counted.
@@ -64,6 +65,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         hooks = hooks_of(config.app)
         self._clock, self._timeouts = hooks.clock, hooks.timeouts
         self._connections, self._count_refusal = hooks.connections, hooks.count_refusal
+        self._compressed_paths = hooks.compressed_paths
         self._frame_budget = TokenBucket(BURST_FRAMES, FRAMES_PER_S, self._clock.monotonic())
 
     # The connection
@@ -127,6 +129,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._time_message(has_frames=bool(count))
 
     def handle_connect(self, event: Any) -> None:
+        if event.path.partition("?")[0] in self._compressed_paths:
+            offer_compression(self.conn)
         super().handle_connect(event)
         if self.response.status_code != 101:
             self._count_refusal(self.response.status_code, self.client)

@@ -143,6 +143,8 @@ class ServerHooks:
         )
     )
     cached_response: CachedResponse | None = None
+    #: Paths of WebSockets whose messages may be compressed, if clients offer it.
+    compressed_paths: frozenset[str] = frozenset()
     #: Makes the ASGI application that answers with a refusal.
     refuse: Callable[[Refusal], ASGIApp] = lambda refusal: PlainTextResponse(
         f"{refusal.detail}\n", 400, {"Connection": "close"} | refusal.headers

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from api.encoding import to_json
+from api.server.message_compression import MIN_BYTES, compressed
 from backend.categories import CATEGORIES
 
 PROTOCOL = 1
@@ -18,6 +19,8 @@ CHANNELS = (*(name for name, one in CATEGORIES.items() if one.fixed is None), "s
 
 #: First byte of an unfragmented text frame (RFC 6455, 5.2); a server does not mask.
 _TEXT_FRAME = b"\x81"
+#: The same with RSV1: the message is compressed (RFC 7692, 6).
+_COMPRESSED_FRAME = b"\xc1"
 
 #: Topics of one client.
 MAX_TOPICS = 32
@@ -58,6 +61,15 @@ class StreamTimes:
     drain_s: float = 2.0
 
 
+def _frame(first: bytes, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return first + bytes([size]) + payload
+    if size < 65_536:
+        return first + b"\x7e" + size.to_bytes(2, "big") + payload
+    return first + b"\x7f" + size.to_bytes(8, "big") + payload
+
+
 @dataclass(frozen=True)
 class Frame:
     """One message, for WebSocket and for SSE. `event` and `seq` are SSE's event and id."""
@@ -69,12 +81,14 @@ class Frame:
     @cached_property
     def wire(self) -> bytes:
         """The whole WebSocket frame, header included."""
-        size = len(self.text)
-        if size < 126:
-            return _TEXT_FRAME + bytes([size]) + self.text
-        if size < 65_536:
-            return _TEXT_FRAME + b"\x7e" + size.to_bytes(2, "big") + self.text
-        return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + self.text
+        return _frame(_TEXT_FRAME, self.text)
+
+    @cached_property
+    def compressed_wire(self) -> bytes:
+        """The same for clients that take compressed messages; a short one is as it is."""
+        if len(self.text) < MIN_BYTES:
+            return self.wire
+        return _frame(_COMPRESSED_FRAME, compressed(self.text))
 
     @cached_property
     def message(self) -> dict[str, str]:

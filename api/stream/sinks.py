@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidState
 
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.hooks import hooks_of
+from api.server.message_compression import takes_compressed
 from api.stream.protocol import Frame, StreamTimes
 
 
@@ -23,6 +24,7 @@ class TransportSink:
 
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         self._protocol = protocol
+        self._is_compressed = takes_compressed(protocol.conn)
 
     def __repr__(self) -> str:
         return f"<TransportSink {self.buffered_bytes} bytes buffered>"
@@ -40,7 +42,8 @@ class TransportSink:
         """Does nothing once the connection is closing."""
         protocol = self._protocol  # not by is_closing: this runs once for each client and frame
         if not (protocol.close_sent or protocol.transport.is_closing()):
-            protocol.transport.write(frame.wire)
+            wire = frame.compressed_wire if self._is_compressed else frame.wire
+            protocol.transport.write(wire)
 
     def close(self, code: int, reason: str) -> None:
         """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
