@@ -64,7 +64,7 @@ async def test_another_currency_shows_converted_amounts_and_no_stream_data(
         await expect(watched.of("#chart-legend")).to_contain_text("C 56,433.12")
         is_late = True
         await watched.of("#chain").select_option("base")
-        await expect(watched.of("[data-category=gas] b")).to_have_text("base_rpc")
+        await expect(watched.of("[data-category=gas] b")).to_have_text("Base node")
         assert dollars
         assert await price.text_content() == "56,433.12"
         is_late = False
@@ -136,7 +136,7 @@ async def test_gas_shows_the_chosen_chain_in_its_unit(stage: Stage, watched: Wat
     await expect(watched.of("#gas-base_fee")).to_have_text("–")
     await watched.of("#chain").select_option("base")
     await expect(watched.of("#gas-unit")).to_have_text("gwei")
-    await expect(watched.of("[data-category=gas] b")).to_have_text("base_rpc")
+    await expect(watched.of("[data-category=gas] b")).to_have_text("Base node")
 
 
 async def test_a_chain_without_an_answer_shows_the_reason(stage: Stage, watched: Watched) -> None:
