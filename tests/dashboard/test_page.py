@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, FrameLocator, expect
 
+from api.server.message_compression import compressed
 from tests.dashboard.browser import Watched, open_page
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.front import Prefixed, front, tls
@@ -73,8 +74,10 @@ async def test_the_page_ends_with_its_footer_for_any_number_of_articles(
 
 
 async def test_the_page_has_a_small_total_size(stage: Stage, look: OpenPage) -> None:
-    """Everything that is loaded by HTTP, as it travels."""
+    """Everything as it travels: files, sparklines, and the first data of the stream, compressed."""
     sizes: dict[str, int] = {}
+    messages: list[str] = []
+    agreed: list[str] = []
 
     async with look("about:blank") as watched:
         session = await watched.page.context.new_cdp_session(watched.page)
@@ -83,12 +86,23 @@ async def test_the_page_has_a_small_total_size(stage: Stage, look: OpenPage) -> 
             "Network.loadingFinished",
             lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
         )
+        session.on(
+            "Network.webSocketFrameReceived",
+            lambda event: messages.append(event["response"]["payloadData"]),
+        )
+        session.on(
+            "Network.webSocketHandshakeResponseReceived",
+            lambda event: agreed.append(event["response"]["headers"]["Sec-WebSocket-Extensions"]),
+        )
         await watched.page.goto(stage.url)
         await watched.rows()
         await expect(watched.of("#coins path[d^=M]")).to_have_count(50)
         assert len(sizes) > 15
-        # The script of the charts is 59 kB of it, the sparklines of fifty coins are 65 kB.
+        # The script of the charts is 63 kB of it, the sparklines of fifty coins are 70 kB.
         assert sum(sizes.values()) < 245_000
+        assert agreed[0].startswith("permessage-deflate")
+        first_data = sum(len(compressed(text.encode())) for text in messages)
+        assert sum(sizes.values()) + first_data < 300_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
