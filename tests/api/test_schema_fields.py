@@ -10,7 +10,8 @@ from jsonschema_rs import Draft202012Validator
 from api.schema_fields import describe_fields, field_texts, table_of
 from tests.api.openapi_document import DOCUMENT
 
-SCHEMAS = json.loads(DOCUMENT.read_bytes())["components"]["schemas"]
+OPENAPI = json.loads(DOCUMENT.read_bytes())
+SCHEMAS, PATHS = OPENAPI["components"]["schemas"], OPENAPI["paths"]
 #: Said of a figure: what one of it is.
 UNITS = (
     *("currency", "dollar", "percent", "%", "second", "in coins", "`unit`", "number", "from -1"),
@@ -23,6 +24,19 @@ def fields() -> Iterator[tuple[str, str, Any]]:
     for name, schema in SCHEMAS.items():
         for field, described in schema.get("properties", {}).items():
             yield name, field, described
+
+
+def inline_fields(part: Any) -> Iterator[tuple[str, Any]]:
+    """Of the schemas that stand in the operations, as those of facades do."""
+    if isinstance(part, dict):
+        if part.get("type") == "object":
+            yield from part.get("properties", {}).items()
+        for name, inner in part.items():
+            if name not in ("example", "examples"):
+                yield from inline_fields(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from inline_fields(inner)
 
 
 def kinds(described: Any) -> set[str]:
@@ -42,6 +56,16 @@ def test_every_field_is_described_with_an_example() -> None:
         if not text.endswith(".") or not (described.get("examples") or is_of_schemas):
             missing.append(f"{name}.{field}")
     assert missing == [], "describe them in api/schema_fields.toml"
+
+
+def test_every_field_of_the_facades_errors_is_described_with_an_example() -> None:
+    found = list(inline_fields(PATHS))
+    names = "error status timestamp error_code error_message code msg s errmsg jsonrpc".split()
+    assert {name for name, _ in found} == set(names)
+    for name, described in found:
+        assert described["description"].endswith("."), name
+        is_shown = described.keys() & {"const", "properties"} or described.get("examples")
+        assert is_shown, name
 
 
 def test_every_example_is_valid() -> None:

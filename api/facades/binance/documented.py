@@ -6,7 +6,18 @@ from api.routes.schemas import UNCHANGED
 
 _ERROR = {
     "type": "object",
-    "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
+    "properties": {
+        "code": {
+            "type": "integer",
+            "description": "Binance's code of the error.",
+            "examples": [-1121],
+        },
+        "msg": {
+            "type": "string",
+            "description": "What is wrong, in Binance's words where it has some.",
+            "examples": ["Invalid symbol."],
+        },
+    },
     "required": ["code", "msg"],
 }
 _WEIGHT = {

@@ -2,16 +2,30 @@
 
 from typing import Any
 
-_TEXT = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+
+def _field(kind: str, description: str, example: str | int) -> dict[str, Any]:
+    return {"type": kind, "description": description, "examples": [example]}
+
+
+_TEXT = {
+    "type": "object",
+    "properties": {"error": _field("string", "What is wrong.", "Missing parameter vs_currency")},
+    "required": ["error"],
+}
 _STATUS = {
     "type": "object",
     "properties": {
         "status": {
             "type": "object",
+            "description": "The failure.",
             "properties": {
-                "timestamp": {"type": "string"},
-                "error_code": {"type": "integer"},
-                "error_message": {"type": "string"},
+                "timestamp": _field(
+                    "string", "Time of the answer (UTC).", "2026-11-22T08:00:00.000+00:00"
+                ),
+                "error_code": _field("integer", "HTTP status, or CoinGecko's own code.", 429),
+                "error_message": _field(
+                    "string", "What happened.", "You've exceeded the Rate Limit. …"
+                ),
             },
         }
     },

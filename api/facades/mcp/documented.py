@@ -12,7 +12,11 @@ from api.facades.mcp.messages import (
     result_document,
 )
 
-MESSAGE = {"type": "object", "properties": {"jsonrpc": {"const": "2.0"}}, "required": ["jsonrpc"]}
+MESSAGE = {
+    "type": "object",
+    "properties": {"jsonrpc": {"const": "2.0", "description": "Version of JSON-RPC."}},
+    "required": ["jsonrpc"],
+}
 REQUEST: Document = {
     "jsonrpc": "2.0",
     "id": 1,

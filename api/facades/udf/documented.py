@@ -6,7 +6,14 @@ from api.routes.schemas import UNCHANGED
 
 _ERROR = {
     "type": "object",
-    "properties": {"s": {"const": "error"}, "errmsg": {"type": "string"}},
+    "properties": {
+        "s": {"const": "error", "description": "State of the answer."},
+        "errmsg": {
+            "type": "string",
+            "description": "What is wrong.",
+            "examples": ["no coin is known as 'BTCX'; did you mean BTC?"],
+        },
+    },
     "required": ["s", "errmsg"],
 }
 #: Description and example by status.
