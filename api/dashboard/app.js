@@ -11,7 +11,7 @@ import { addCurrencySwitch, currencyQuery, USD } from "./currency.js";
 import { addCurlButtons } from "./curl.js";
 import { byId, isNarrow, prefersReducedMotion, setAttribute, setText } from "./dom.js";
 import { showGas } from "./gas.js";
-import { showGlobal } from "./global_bar.js";
+import { GlobalBar } from "./global_bar.js";
 import { Market } from "./market.js";
 import { showMarketNote } from "./market_note.js";
 import { News } from "./news.js";
@@ -78,9 +78,10 @@ const beyondPoll = newPoll({
   onAnswer: (body) => market.showBeyond(rowsOf(body)),
   onError: () => {},
 });
+const globalBar = new GlobalBar();
 const globalPoll = newPoll({
-  onAnswer: ({ data, meta }) => onFrame("global", () => showGlobal(data, meta?.currency ?? USD)),
-  onError: ({ message }) => onFrame("global", () => showGlobal(null, USD, `Whole market: ${message}`)),
+  onAnswer: (body) => globalBar.show(body),
+  onError: (error) => globalBar.fail(error),
 });
 const historyPoll = newPoll({
   onAnswer: ({ data }) => {
@@ -153,8 +154,10 @@ function expire(channel, reason) {
 
 // Without a connection the page itself sees to it that nothing too old is shown.
 function checkAges() {
+  const categories = topics.status.data?.categories ?? {};
+  globalBar.expire(categories.global?.max_stale_seconds);
   if (isConnected()) return;
-  for (const [name, { max_stale_seconds: most }] of Object.entries(topics.status.data?.categories ?? {})) {
+  for (const [name, { max_stale_seconds: most }] of Object.entries(categories)) {
     const meta = topics[name]?.meta;
     if (meta && state.now() - Date.parse(meta.fetched_at) > most * 1_000) expire(name, "connection_lost");
   }
@@ -174,7 +177,7 @@ function drawMarket(rows) {
   drawNote();
   const { data, error } = topics.market;
   if (!selectedCoin && data?.length) selectWanted(data);
-  if (!selectedCoin && error) candles.chart.showError(`No coins are known: ${error}`);
+  if (!selectedCoin && error) candles.showError({ message: `No coins are known: ${error}` });
   readBeyond();
   showIfSelected(rows);
 }

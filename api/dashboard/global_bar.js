@@ -2,10 +2,38 @@
 
 import { byId, setAttribute, setText } from "./dom.js";
 import { exactIfCut, large, percent, share } from "./format.js";
+import { USD } from "./currency.js";
+import { onFrame } from "./render.js";
+import { now } from "./state.js";
 import { setTip } from "./tip.js";
 
+export class GlobalBar {
+  #meta = null;
+
+  show({ data, meta }) {
+    this.#meta = meta;
+    onFrame("global", () => showGlobal(data, meta?.currency ?? USD));
+  }
+
+  // The figures stay, unless the gateway itself refuses to show any.
+  fail({ message, isRefusal }) {
+    if (!this.#meta || isRefusal) this.#blank(message);
+  }
+
+  // Blanks figures that are older than so many seconds.
+  expire(seconds) {
+    const fetchedAt = Date.parse(this.#meta?.fetched_at);
+    if (now() - fetchedAt > seconds * 1_000) this.#blank("the last figures are too old");
+  }
+
+  #blank(why) {
+    this.#meta = null;
+    onFrame("global", () => showGlobal(null, USD, `Whole market: ${why}`));
+  }
+}
+
 // `data` is a GlobalMarket in `currency`, or null with the reason `why`.
-export function showGlobal(data, currency, why) {
+function showGlobal(data, currency, why) {
   byId("global-figures").hidden = !data;
   setText(byId("global-why"), data ? "" : why);
   if (!data) return;

@@ -75,7 +75,7 @@ export function showConnection(state) {
   byId("retry").disabled = state.name !== "lost";
 }
 
-function lostText({ why, retryAt }) {
+function lostText({ retryAt }) {
   const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1_000));
-  return `Connection lost: ${why} · next try in ${seconds} s`;
+  return `Connection lost · next try in ${seconds} s`; // the banner says why
 }

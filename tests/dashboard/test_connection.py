@@ -27,7 +27,7 @@ async def test_a_lost_connection_is_shown_and_reopened(stage: Stage, look: OpenP
         await watched.rows()
         text = watched.of("#connection-text")
         await stage.stop()
-        await expect(text).to_contain_text("Connection lost: the gateway stopped · next try in")
+        await expect(text).to_contain_text("Connection lost · next try in")
         await expect(watched.of("#market-badge")).to_contain_text("Not updating · ")
         await expect(watched.of("#status-badge")).to_contain_text("Not updating · ")
         strip = watched.of("[data-category=market]")

@@ -76,6 +76,8 @@ async def test_prices_that_are_too_old_are_blanked_in_every_place(
         figures = watched.page.locator("#coins td.price", has_text=re.compile(r"\d"))
         await expect(figures).to_have_count(0)
         await expect(watched.of("#selected-price")).to_have_text("–")
+        await expect(watched.of("#detail-cap")).to_have_text("–")
+        await expect(watched.page).to_have_title(re.compile("^BTC · "))
         await expect(watched.of("#market-note")).to_contain_text("No current figures since")
         await expect(watched.of("#banner-what")).to_contain_text("prices")
         stage.world.faults = {}
@@ -105,6 +107,27 @@ async def test_without_a_connection_the_page_itself_blanks_what_is_too_old(
         await watched.page.clock.fast_forward(12_000)
         await expect(watched.of("#gas-slow")).to_have_text("–")
         await expect(watched.of("#sentiment-value")).to_have_text("46")
+        await stage.start()
+        watched.forgive_loss()
+
+
+async def test_figures_of_the_whole_market_are_blanked_after_six_hours_without_a_connection(
+    stage: Stage, look: OpenPage
+) -> None:
+    async with look("about:blank") as watched:
+        await watched.page.clock.install()
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        await expect(watched.of("#global-cap")).to_have_text("2.5T USD")
+        await stage.stop()
+        await expect(watched.of("#banner-what")).to_contain_text("is lost")
+        await watched.page.clock.fast_forward(5 * 3_600_000)
+        await expect(watched.of("#global-cap")).to_be_visible()
+        await watched.page.clock.fast_forward(2 * 3_600_000)
+        await watched.page.clock.fast_forward(2_000)
+        await expect(watched.of("#global-why")).to_contain_text("the last figures are too old")
+        await expect(watched.of("#global-cap")).to_be_hidden()
+        await expect(watched.of("#coins tr[data-key=bitcoin] td.price")).to_have_text("–")
         await stage.start()
         watched.forgive_loss()
 
@@ -149,6 +172,13 @@ async def test_calls_are_counted_beside_the_first_prices(stage: Stage, look: Ope
         await expect(live).to_have_text("Live", timeout=2_000)
 
 
+async def use_up_limits(stage: Stage) -> None:
+    """This address's, and the share of the page."""
+    async with httpx.AsyncClient(headers={"Sec-Fetch-Site": "same-origin"}) as client:
+        while (await client.get(f"{stage.url}api/status")).status_code == 200:
+            pass
+
+
 async def test_an_exhausted_client_limit_is_told_with_the_seconds_left(
     tmp_path: Path, look: OpenPage
 ) -> None:
@@ -157,9 +187,7 @@ async def test_an_exhausted_client_limit_is_told_with_the_seconds_left(
         look(stage.url, bypass_csp=True) as watched,
     ):
         await watched.rows()
-        async with httpx.AsyncClient() as client:
-            while (await client.get(f"{stage.url}api/status")).status_code == 200:
-                pass
+        await use_up_limits(stage)
         await watched.of("#search").fill("tiny")
         banner = watched.of("#banner")
         await expect(banner).to_contain_text("Your request limit is used up.")
@@ -176,15 +204,10 @@ async def test_a_stream_that_is_refused_by_the_limit_says_so(
     tmp_path: Path, look: OpenPage
 ) -> None:
     async with open_stage(tmp_path, CLIENT_RATE_LIMIT="60/minute") as stage:
-        async with httpx.AsyncClient() as client:
-            page = await client.get(stage.url)
-            assert page.status_code == 200
         async with look("about:blank") as watched:
             await watched.page.route("**/ws*", lambda route: route.abort())
             await watched.page.goto(stage.url)
-            async with httpx.AsyncClient() as client:
-                while (await client.get(f"{stage.url}api/status")).status_code == 200:
-                    pass
+            await use_up_limits(stage)
             await expect(watched.of("#banner")).to_contain_text("Your request limit is used up.")
             watched.errors = [
                 error for error in watched.errors if "429" not in error and "/ws'" not in error
