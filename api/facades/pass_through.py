@@ -59,13 +59,13 @@ async def respond_with_vendor(
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
     """A refusal has the vendor's status, and is not to be stored by clients."""
-    told = answer.data
-    if told.status != 200:
+    found = answer.data
+    if found.status != 200:
         refused = {**headers, **provenance_headers(answer), "Cache-Control": "no-store"}
-        return Response(told.body, told.status, refused, media_type=JSON)
-    account_of(request.scope).charge(len(told.body) // BYTES_PER_UNIT)
+        return Response(found.body, found.status, refused, media_type=JSON)
+    account_of(request.scope).charge(len(found.body) // BYTES_PER_UNIT)
     selection = ("pass through", query)
-    return await respond_with_body(request, answer, selection, lambda: told.body, headers)
+    return await respond_with_body(request, answer, selection, lambda: found.body, headers)
 
 
 async def respond_with_body(

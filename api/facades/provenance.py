@@ -1,4 +1,4 @@
-"""The response headers in which a dialect without `meta` tells where its data are from."""
+"""The response headers in which a dialect without `meta` states where its data are from."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ from backend.providers.adapter import Call, Context, Operation, VerbatimBody
 
 
 def pass_through(vendor: str, is_error: Callable[[Any], bool]) -> Operation:
-    """`is_error` is True for a document that tells a failure although its HTTP status is 200."""
+    """`is_error` is True for a document that states a failure although its HTTP status is 200."""
 
     def serves(query: PassThroughQuery, _context: Context) -> bool:
         return query.vendor == vendor

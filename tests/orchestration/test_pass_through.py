@@ -87,6 +87,8 @@ async def test_a_refusal_of_the_question_is_an_answer(
         (answer(b"", 204), MalformedResponse),
         (answer({"status": {"error_code": 500}}), MalformedResponse),
         (answer({"error": "something"}), MalformedResponse),
+        (answer({"error": {"message": "something"}}), MalformedResponse),
+        (answer({"error": {"code": 500}}), MalformedResponse),
         (answer({"error": "x"}, 500), UpstreamFailed),
         (answer({"status": {"error_code": 429}}), RateLimited),
         (answer({"status": {"error_code": 10002}}, 401), AuthFailed),
@@ -99,6 +101,14 @@ async def test_a_failure_is_no_answer(
 ) -> None:
     with pytest.raises(kind or Exception):
         await one(Walk(clock), reply).fetch(COIN, 3)
+
+
+async def test_a_coin_with_the_name_of_an_error_is_an_answer(clock: ManualClock) -> None:
+    """Else anybody could have CoinGecko cool down by asking for it."""
+    prices = {"error": {"usd": 1.5, "usd_market_cap": None}, "status": {"usd": 2}}
+    provider = one(Walk(clock), answer(prices))
+    assert (await provider.fetch(COIN, 3)).data.status == 200
+    assert provider.status().status == "active"
 
 
 async def test_an_error_of_binance_with_the_status_200_is_no_answer(clock: ManualClock) -> None:

@@ -25,7 +25,7 @@ _WEIGHT = {
     "schema": {"type": "string", "examples": ["42"]},
 }
 _HEADERS = {"X-MBX-USED-WEIGHT": _WEIGHT, "X-MBX-USED-WEIGHT-1M": _WEIGHT}
-#: Description, code and text by status; those of routes, which tell the used weight.
+#: Description, code and text by status; those of routes, which have the used weight.
 _ERRORS = {
     400: (
         "the question is refused, by the vendor or in its words",

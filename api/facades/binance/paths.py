@@ -156,7 +156,7 @@ PATHS = (
         {**ROLLING, "windowSize": WINDOW},
         refine=weighed(window_weight),
     ),
-    # No body below tells its own time, or it is of no use when it is old: never stale.
+    # No body below has its own time, or it is of no use when it is old: never stale.
     _path("ticker/price", "Last price", 2.0, 0.0, SOME, refine=weighed(price_weight)),
     _path("ticker/bookTicker", "Best bid and ask", 1.0, 0.0, SOME, refine=weighed(price_weight)),
     _path("avgPrice", "Average price of a pair", 2.0, 0.0, {"symbol": ONE_SYMBOL}, 2),

@@ -73,7 +73,7 @@ async def read_klines(request: Request, path: VendorPath) -> Response:
 
 
 async def _fetched(request: Request, query: PassThroughQuery) -> Answer[VendorAnswer]:
-    """Not reusable without its route, which tells the weight that is used by then."""
+    """Not reusable without its route, which adds the weight that is used by then."""
     answer = await gateway_of(request).pass_through.fetch(query)
     return replace(answer, validity=None)
 

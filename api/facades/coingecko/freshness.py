@@ -17,7 +17,7 @@ LONG_SERIES_TTL_S = HOUR_S
 
 
 def of_prices(query: PassThroughQuery, parameters: Parameters) -> PassThroughQuery:
-    """A price may be older where the answer tells its time."""
+    """A price may be older where the answer has its time."""
     has_time = "include_last_updated_at" in parameters
     return replace(query, max_stale_s=MOST_STALE_S if has_time else MOST_STALE_UNTIMED_S)
 

@@ -31,7 +31,7 @@ from backend.services.market.symbols import SymbolIndex
 
 router = udf_router()
 
-#: Quotes do not tell their time, so they are not served once they are older, in seconds.
+#: Quotes have no time, so they are not served once they are older, in seconds.
 MAX_STALE_QUOTES_S = 300.0
 CONFIG = {
     "supported_resolutions": list(RESOLUTIONS),

@@ -82,8 +82,15 @@ def error_code(payload: Any) -> int | None:
 
 def is_error(document: Any) -> bool:
     """True for an error in any of its forms."""
-    has_text = isinstance(document, dict) and isinstance(document.get("error"), str | dict)
-    return has_text or error_code(document) is not None
+    error = document.get("error") if isinstance(document, dict) else None
+    has_error = isinstance(error, str | dict) and not _is_price(error)
+    return has_error or error_code(document) is not None
+
+
+def _is_price(row: Any) -> bool:
+    """True for what `simple/price` says of a coin: one may have the ticker `error`."""
+    is_row = isinstance(row, dict) and row.keys().isdisjoint(("code", "error_code", "status"))
+    return is_row and all(isinstance(one, float | int | None) for one in row.values())
 
 
 ADAPTER = Adapter(
