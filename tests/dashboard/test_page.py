@@ -319,7 +319,7 @@ async def test_without_a_clipboard_the_command_is_shown(stage: Stage, look: Open
             "() => { navigator.clipboard.writeText = () => Promise.reject(); }"
         )
         await watched.of("[data-curl=gas]").click()
-        field = watched.page.get_by_label("The curl command")
+        field = watched.page.get_by_role("textbox", name="The curl command")
         await expect(field).to_have_value(f"curl '{stage.url}api/gas'")
         await watched.page.keyboard.press("Escape")
         await expect(field).to_be_hidden()
