@@ -177,6 +177,7 @@ function drawMarket(rows) {
   drawNote();
   const { data, error } = topics.market;
   if (!selectedCoin && data?.length) selectWanted(data);
+  else selectAgain(data ?? []);
   if (!selectedCoin && error) candles.showError({ message: `No coins are known: ${error}` });
   readBeyond();
   showIfSelected(rows);
@@ -244,6 +245,13 @@ function selectWanted(coins) {
   const { coin: name } = permalink.wanted();
   if (!name) selectCoin(coins[0]);
   else selectNamed(name, coins);
+}
+
+// The first rows may have no ids yet: the selected coin is then known by its symbol.
+function selectAgain(coins) {
+  if (!selectedCoin || selectedCoin.id) return;
+  const found = coins.find(({ id, symbol }) => id && symbol === selectedCoin.symbol);
+  if (found) selectCoin(found);
 }
 
 function selectNamed(name, coins) {

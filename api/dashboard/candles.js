@@ -46,8 +46,8 @@ export class Candles {
   }
 
   // Whether the stream's message is of the selected series: those of the one before may still arrive.
-  isOf({ id, interval }) {
-    return this.#isStreamed && this.#coin && id === coinKey(this.#coin) && interval === this.interval;
+  isOf({ id, symbol, interval }) {
+    return this.#isStreamed && this.#coin && [id, symbol].includes(coinKey(this.#coin)) && interval === this.interval;
   }
 
   get #isStreamed() {

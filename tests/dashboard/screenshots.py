@@ -26,7 +26,7 @@ async def shoot(
     async with open_page(browser, **options) as watched:
         page = watched.page
         await page.goto(stage.url)
-        await page.locator("#coins tr").nth(50).wait_for(state="attached")
+        await page.locator("#coins tr").nth(24).wait_for(state="attached")
         await page.locator("#chart canvas").first.wait_for()
         for step in range(4):
             await stage.move(1 + step / 2_000, count=35)

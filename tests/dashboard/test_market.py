@@ -130,3 +130,27 @@ async def test_a_focused_row_keeps_the_focus_while_rows_change_places(
     await stage.move(0.55, only="aave")
     await expect(watched.of("#coins tr").nth(6)).to_have_attribute("data-key", "solana")
     await expect(aave).to_be_focused()
+
+
+async def test_a_coin_that_gets_its_id_later_stays_selected(stage: Stage, look: OpenPage) -> None:
+    """Rows of a provider without ids come first where the list of coins is late."""
+    seen = 0
+
+    def without_ids(text: str) -> str:
+        nonlocal seen
+        if '"channel":"market","type":"snapshot"' not in text:
+            return text
+        seen += 1
+        return re.sub(r'"id":"[a-z0-9-]+"', '"id":null', text) if seen == 1 else text
+
+    async with look("about:blank") as watched:
+        await watched.rewrite(without_ids)
+        await watched.page.goto(stage.url)
+        await expect(watched.of("#coins tr[data-key=BTC]")).to_be_attached()
+        await expect(watched.of("#chart-legend")).to_contain_text("UTC")
+        await watched.of("#currency").select_option("EUR")
+        await watched.of("#currency").select_option("USD")
+        await expect(watched.of(f"{BITCOIN} .pick")).to_have_attribute("aria-pressed", "true")
+        await stage.move(1.01, count=1)
+        await expect(watched.of("#selected-price")).to_have_text("61,852.91")
+        await expect(watched.of("#chart-legend")).to_contain_text("UTC")
