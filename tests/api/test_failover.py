@@ -112,7 +112,8 @@ async def test_a_silent_provider_does_not_affect_others_health(world: World, ser
         for interval in ("1m", "1h", "4h")
     ]
     answers = await asyncio.gather(*(client.get(path) for path in paths))
-    assert {answer.status_code for answer in answers} <= {503, 504}
+    refused = [answer for answer in answers if answer.status_code in (503, 504)]
+    assert len(refused) > 80, "the others are those that CoinGecko has answered within its limit"
     assert (await states(client))["coingecko_free"] == ("active", None)
     assert (await client.get("/api/market")).json()["meta"]["stale"] is False
 

@@ -175,8 +175,9 @@ async def test_a_preflight_carries_a_request_id(reader: httpx.AsyncClient) -> No
     assert "x-request-id" in answer.headers
 
 
-async def test_an_error_names_each_provider_and_its_reason(serve: Serve) -> None:
-    client = await serve(BINANCE_ENABLED="false")
+async def test_an_error_names_each_provider_and_its_reason(world: World, serve: Serve) -> None:
+    world.faults["binance"] = "http503"
+    client = await serve()
     problem = (await client.get("/api/market/ohlc?symbol=BTC&interval=1m")).json()
     assert problem["detail"] == "no provider could answer for 1m candles of bitcoin"
     details = {row["provider"]: row["detail"] for row in problem["providers"]}

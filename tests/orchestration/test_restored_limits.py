@@ -77,7 +77,7 @@ def test_without_a_complete_log_the_short_windows_are_used_up(clock: ManualClock
     short = usable_limit(10)
     assert assumed[("one/open/minute", SECOND + COUNTED_LATE_S)] == short
     assert assumed[("two/keyed/minute", SECOND + COUNTED_LATE_S)] == short
-    of_day = sum(n for (window, _), n in assumed.items() if window == "one/open/day")
+    of_day = sum(n for (window, _), n in assumed.items() if window == "one/open/day/assumed")
     assert of_day == usable_limit(100) // 24
     assert used(provider) == [short, 7 + of_day]
     clock.advance(60 + COUNTED_LATE_S - 0.1)
