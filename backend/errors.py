@@ -148,6 +148,14 @@ class HostLacksPath(QueryRefused):
     moves_host = True
 
 
+class QuestionBlocked(ProviderError):
+    """A question that is passed through was refused like a blocked address or a wrong key, without
+    a code. A reader chose it: only the gateway's own calls tell whether the vendor refuses us."""
+
+    reason = "geo_blocked"
+    moves_host = True
+
+
 class NotAffordable(ProviderError):
     """Our rate-limit guard refused the call. Nothing was sent."""
 

@@ -19,8 +19,10 @@ from backend import __version__
 from backend.clock import Clock
 from backend.environment.network import NetworkSettings, has_free_descriptor
 from backend.errors import (
+    AuthFailed,
     ConnectFailed,
     ConnectionBroken,
+    GeoBlocked,
     MalformedResponse,
     Moved,
     NoDescriptor,
@@ -28,6 +30,7 @@ from backend.errors import (
     ProviderError,
     ProviderTimeout,
     QueryRefused,
+    QuestionBlocked,
 )
 from backend.providers.adapter import Adapter, Auth, Call, Reply, VerbatimBody
 from backend.providers.bounded_body import ACCEPT_ENCODING, read_body
@@ -127,7 +130,7 @@ class ProviderClient:
         document, payload = await _decode(call, status, body)
         error = refusal_in(adapter, status, headers, document, body, self._clock.now())
         if error and not _is_passed_on(call, error, document):
-            raise error
+            raise _as_readers(error, document) if call.decode == "verbatim" else error
         if payload is None:
             raise MalformedResponse("the answer has no content", http_status=status)
         return Reply(base_url, headers, payload, len(body))
@@ -172,6 +175,15 @@ async def _decoded(body: bytes) -> Any:
             if len(body) <= REPAIR_IN_THREAD_BYTES:
                 return repaired_json(body)
     return await asyncio.to_thread(decode_json, body)
+
+
+def _as_readers(error: ProviderError, document: Any) -> ProviderError:
+    """A firewall may refuse the texts that a reader chose: HTTP 403, or 401 without a document."""
+    is_blocked = isinstance(error, GeoBlocked) and error.http_status == 403
+    is_refused = isinstance(error, AuthFailed) and document is None
+    if not (is_blocked or is_refused):
+        return error
+    return QuestionBlocked(str(error), http_status=error.http_status)
 
 
 def _is_passed_on(call: Call, error: ProviderError, document: Any) -> bool:

@@ -12,6 +12,7 @@ from backend.gateway import read_configuration
 from backend.models.ohlc import Interval
 from backend.services.market.service import COIN_FIELDS
 from tests.api.conftest import Serve
+from tests.world.server import World
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 

@@ -9,8 +9,10 @@ import pytest
 from backend.errors import (
     AllProvidersFailed,
     AuthFailed,
+    GeoBlocked,
     MalformedResponse,
     NoProviderConfigured,
+    QuestionBlocked,
     RateLimited,
     UpstreamFailed,
 )
@@ -109,6 +111,27 @@ async def test_a_coin_with_the_name_of_an_error_is_an_answer(clock: ManualClock)
     provider = one(Walk(clock), answer(prices))
     assert (await provider.fetch(COIN, 3)).data.status == 200
     assert provider.status().status == "active"
+
+
+@pytest.mark.parametrize(
+    "reply", [answer(b"<html>firewall</html>", 403), answer(b"<html>no</html>", 401)]
+)
+async def test_a_firewall_that_refuses_a_readers_words_stops_no_other_question(
+    clock: ManualClock, reply: httpx.Response
+) -> None:
+    walk = Walk(clock)
+    provider = one(walk, reply, answer({}), key="CG-key")
+    with pytest.raises(QuestionBlocked):
+        await provider.fetch(PassThroughQuery("coingecko", "/search"), 3)
+    assert (await provider.fetch(COIN, 3)).data.status == 200
+    assert provider.status().status == "active"
+
+
+async def test_a_legal_block_is_one_whoever_asks(clock: ManualClock) -> None:
+    provider = one(Walk(clock), answer({"code": 0}, 451), adapter=binance.ADAPTER)
+    with pytest.raises(GeoBlocked):
+        await provider.fetch(KLINES, 3)
+    assert provider.status().status == "geo_blocked"
 
 
 async def test_an_error_of_binance_with_the_status_200_is_no_answer(clock: ManualClock) -> None:

@@ -1,6 +1,7 @@
 """The paths of CoinGecko's API that are served, and those that only its paid plans have."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from api.facades.coingecko import parameters as known
@@ -29,6 +30,11 @@ NONE: Mapping[str, Parameter] = MappingProxyType({})
 
 def _details(template: str, summary: str, parameters: Mapping[str, Parameter] = NONE) -> VendorPath:
     return VendorPath(template, summary, 5 * MINUTE_S, 60 * MINUTE_S, parameters)
+
+
+def _untimed(template: str, summary: str, parameters: Mapping[str, Parameter] = NONE) -> VendorPath:
+    """Figures without a time beside them."""
+    return replace(_details(template, summary, parameters), max_stale_s=MOST_STALE_UNTIMED_S)
 
 
 def _list(
@@ -175,9 +181,9 @@ PASSED_ON = (
         of_series,
     ),
     _details("/search", "Coins, exchanges and categories by name", {"query": known.TEXT}),
-    _details("/search/trending", "What is looked for most"),
+    _untimed("/search/trending", "What is looked for most"),
     _details("/global", "The whole market"),
-    _details("/global/decentralized_finance_defi", "Decentralized finance"),
+    _untimed("/global/decentralized_finance_defi", "Decentralized finance"),
     _list(
         "/asset_platforms",
         "Blockchains",
@@ -188,13 +194,13 @@ PASSED_ON = (
         "Tokens of a blockchain",
         {"asset_platform_id": known.PLATFORM},
     ),
-    _details(
+    _untimed(
         "/exchanges",
         "Exchanges with their figures",
         {"per_page": known.PER_PAGE, "page": known.PAGE},
     ),
     _list("/exchanges/list", "Names of all exchanges", {"status": known.STATUS}),
-    _details("/exchanges/{id}", "An exchange", {**OF_EXCHANGE, "dex_pair_format": known.DEX_PAIRS}),
+    _untimed("/exchanges/{id}", "An exchange", {**OF_EXCHANGE, "dex_pair_format": known.DEX_PAIRS}),
     _details(
         "/exchanges/{id}/tickers",
         "What an exchange trades",

@@ -188,6 +188,8 @@ class SlidingWindow(CallWindow):
         usable = most = self._limit.usable
         if priority in RESERVED:
             most -= max(1, round(RESERVED[priority] * usable))
+        if priority is Priority.PASS_THROUGH and most < 1:
+            return 0  # the only call is for the gateway's own queries
         return max(1, most, min(usable, self._amount(cost)))
 
     def _used(self, now: float) -> int:

@@ -162,3 +162,12 @@ def test_passed_calls_leave_more_of_a_short_window(clock: ManualClock) -> None:
     limits = RateLimitGuard(clock, [Window(100, 60.0)])  # 95 usable
     assert sum(spend(limits, PASSED) for _ in range(100)) == 57
     assert sum(spend(limits, OWN) for _ in range(100)) == 38
+
+
+def test_the_only_call_of_a_window_is_not_passed_through(clock: ManualClock) -> None:
+    limits = RateLimitGuard(clock, [Window(2, 60.0)])  # 1 usable
+    assert not spend(limits, PASSED)
+    refused = limits.check(ONE, PASSED)
+    assert refused is not None
+    assert refused.retry_at > clock.monotonic()
+    assert spend(limits, OWN)
