@@ -92,7 +92,7 @@ async def test_a_question_goes_out_in_one_spelling(scene: Scene) -> None:
         ("coins/bitcoin", 300, HOUR),
         ("coins/bitcoin/tickers", 300, HOUR),
         ("global", 300, HOUR),
-        ("search/trending", 300, HOUR),
+        ("coins/categories", 300, HOUR),
         ("coins/bitcoin/market_chart?vs_currency=usd&days=1", 300, 6 * HOUR),
         ("coins/bitcoin/market_chart?vs_currency=usd&days=90", 900, 6 * HOUR),
         ("coins/bitcoin/market_chart?vs_currency=usd&days=91", HOUR, 6 * HOUR),
@@ -114,6 +114,18 @@ async def test_answers_are_fresh_and_stale_for_their_path(
     stale = await scene.ask(target)
     assert (stale.status_code, stale.headers["x-cache"]) == (200, "stale")
     assert stale.headers["x-stale-reason"] == "upstream_5xx"
+    scene.clock.advance(2)
+    assert (await scene.ask(target)).status_code == 503
+
+
+@pytest.mark.parametrize("target", ["search/trending", "exchanges"])
+async def test_figures_without_a_time_are_never_older_than_five_minutes(
+    scene: Scene, target: str
+) -> None:
+    assert (await scene.ask(target)).status_code == 200
+    scene.fails("coingecko_free")
+    scene.clock.advance(299)
+    assert (await scene.ask(target)).status_code == 200
     scene.clock.advance(2)
     assert (await scene.ask(target)).status_code == 503
 
