@@ -93,6 +93,15 @@ async def test_statistics_follow_the_outcomes(clock: ManualClock) -> None:
     assert told.cooldown_until == provider.retry_at
 
 
+async def test_the_quotas_are_those_of_the_plan_in_use(clock: ManualClock) -> None:
+    walk = Walk(clock)
+    provider = walk.add("a", windows=(Window(100, 60.0),))
+    await provider.fetch(QUERY, 3)
+    assert [(quota.window, quota.used) for quota in provider.quotas] == [("minute", 1)]
+    off = walk.add("b", windows=(Window(100, 60.0),), state=ProviderState.DISABLED)
+    assert off.quotas == ()
+
+
 async def test_a_refused_query_is_not_a_failure(clock: ManualClock) -> None:
     walk = Walk(clock)
     walk.wire.scripts["a"] = [error(400, "no_such_coin")]

@@ -168,6 +168,7 @@ def test_the_leader_hedges_and_paces_by_the_pool(clock: ManualClock) -> None:
     paced, _ = guarded(clock, part, DAY)
     assert guard.allows_hedging(ONE)
     assert (guard.budget_wait_s(ONE), paced.interval_s(ONE) > 0) == (0.0, True)
+    assert paced.passed_part == 0.0
     part.leads = False
     assert not guard.allows_hedging(ONE)
 

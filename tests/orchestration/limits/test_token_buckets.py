@@ -71,6 +71,10 @@ def made(slack: float, part: float, tokens: list[float]) -> TokenBuckets:
     return made
 
 
+def test_buckets_show_their_tokens() -> None:
+    assert repr(buckets(3, 1.25)) == "<TokenBuckets 3.0 1.2>"
+
+
 def test_a_full_bucket_affords_what_it_could_never_save_up() -> None:
     assert TokenBucket(0.75, 0.75).affords(80)
     assert not TokenBucket(0.75, 0.7).affords(1)
