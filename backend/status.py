@@ -39,15 +39,18 @@ MOST_CHOICES = 50
 
 
 class RotationHistory:
-    """The event sink that keeps the last choices of providers, the newest at the end."""
+    """The event sink that keeps the last choices of providers, the newest at the end, and counts
+    all events."""
 
     def __init__(self) -> None:
         self.choices = deque[ProviderChosen](maxlen=MOST_CHOICES)
+        self.events = 0
 
     def __repr__(self) -> str:
         return f"<RotationHistory {len(self.choices)}>"
 
     def __call__(self, event: Event) -> None:
+        self.events += 1
         if isinstance(event, ProviderChosen):
             self.choices.append(event)
 

@@ -29,9 +29,10 @@ from backend.services.market.service import MarketView
 from backend.services.news.view import NewsView
 from backend.services.sentiment import newest_days
 
-#: The status is sent as soon as a state in it changes, for which it is looked at this often, and
-#: otherwise at the longer interval, because ages and counters change; in seconds.
-STATUS_CHECK_S, STATUS_INTERVAL_S = 0.25, 5.0
+#: The status is sent as soon as a state in it changes, in seconds: it is built anew after an event,
+#: but no more often than at the first interval; without one at the second, as a cooldown may have
+#: ended; and sent in any case at the third, because ages and counters change.
+STATUS_CHECK_S, STATUS_REBUILD_S, STATUS_INTERVAL_S = 0.25, 1.0, 5.0
 
 #: Identifies a channel: its name; for candles the coin and the interval, for gas the chain.
 ChannelKey = tuple[str, ...]
@@ -198,16 +199,20 @@ class Channels:
         """`/api/status`."""
 
         async def watch() -> AsyncGenerator[Any]:
+            status, history = self._gateway.status, self._gateway.status.history
             shown: Any = None
-            left_s = 0.0
+            waited_s, sent_s_ago, events = 0.0, STATUS_INTERVAL_S, -1
             while True:
-                overview = self._gateway.status.overview(self._websocket_status())
-                states = states_of(overview)
-                if states != shown or left_s <= 0:
-                    shown, left_s = states, STATUS_INTERVAL_S
-                    yield overview
+                if history.events != events or waited_s >= STATUS_REBUILD_S:
+                    events, waited_s = history.events, 0.0
+                    overview = status.overview(self._websocket_status())
+                    states = states_of(overview)
+                    if states != shown or sent_s_ago >= STATUS_INTERVAL_S:
+                        shown, sent_s_ago = states, 0.0
+                        yield overview
                 await asyncio.sleep(STATUS_CHECK_S)
-                left_s -= STATUS_CHECK_S
+                waited_s += STATUS_CHECK_S
+                sent_s_ago += STATUS_CHECK_S
 
         return Channel(("status",), watch, lambda overview, _coins: Content(overview, None))
 
