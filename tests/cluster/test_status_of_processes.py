@@ -202,12 +202,11 @@ async def test_both_processes_tell_programs_of_binance_what_the_cluster_has_used
     tmp_path: Path, server: Server
 ) -> None:
     path = "/binance/api/v3/avgPrice?symbol=BTCUSDT"
-    async with (
-        World() as world,
-        gateway_of(world, server, tmp_path / "a") as leader,
-        gateway_of(world, server, tmp_path / "b") as follower,
-    ):
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(World())
+        leader = await stack.enter_async_context(gateway_of(world, server, tmp_path / "a"))
         await cluster_until(leader, "leader")
+        follower = await stack.enter_async_context(gateway_of(world, server, tmp_path / "b"))
         await cluster_until(follower, "follower")
         answers = [await one.client.get(path) for one in (follower, leader)]
         await asyncio.sleep(TOLD_S)
