@@ -10,6 +10,7 @@ from statistics import median
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from api.edge.page_limits import FILES
 from tests.api.stream.client import Reader
 from tests.attacks.attack import Tally
 from tests.attacks.connection import get, wire_to
@@ -122,11 +123,16 @@ async def forms_of_addresses(field: Field, tally: Tally) -> None:
 
 
 async def spend(
-    field: Field, address: str, method: str = "GET", path: str = "/api/gas", **headers: str
+    field: Field,
+    address: str,
+    method: str = "GET",
+    path: str = "/api/gas",
+    times: int = LIMIT,
+    **headers: str,
 ) -> None:
     """All that the limit gives this address."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    for _ in range(LIMIT // 10):
+    for _ in range(times // 10):
         asked = (
             field.gateway.client.request(method, path, headers={**by(address), **named})
             for _ in range(10)
@@ -134,8 +140,8 @@ async def spend(
         await asyncio.gather(*asked)
 
 
-async def status_of(field: Field, address: str) -> int:
-    return (await field.gateway.client.get("/api/gas", headers=by(address))).status_code
+async def status_of(field: Field, address: str, path: str = "/api/gas") -> int:
+    return (await field.gateway.client.get(path, headers=by(address))).status_code
 
 
 @LIMITED.attack(
@@ -150,15 +156,18 @@ async def uncounted(field: Field, tally: Tally) -> None:
         ("GET", "/api/nothing", {}),
         ("GET", "/api/market?limit=9999", {}),
         ("POST", "/api/market", {}),
-        ("GET", "/", {}),
         ("GET", "/ws", {}),
         ("HEAD", "/api/gas", {}),
     )
     for place, (method, path, headers) in enumerate(kinds):
         address = f"198.18.20.{place}"
-        await spend(field, address, method, path, **headers)
+        await spend(field, address, method, path, LIMIT, **headers)
         tally.tries += LIMIT
         tally.expect(await status_of(field, address) == 429, f"{method} {path} costs nothing")
+    address = "198.18.20.99"  # the files of the page have a limit of their own
+    await spend(field, address, path="/", times=FILES.limit)
+    tally.tries += FILES.limit
+    tally.expect(await status_of(field, address, "/") == 429, "GET / costs nothing")
 
 
 @LIMITED.attack(
