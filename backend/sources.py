@@ -61,9 +61,6 @@ def encoded_page(rows: Any) -> bytes | None:
         return None
 
 
-def ignore(_answer: Answer[Any]) -> None: ...
-
-
 class Sources:
     """The cached source of each category, and the stores that persist its answers.
 
@@ -95,7 +92,7 @@ class Sources:
             manager,
             max_age_s=settings.max_stale_market,
             contracts=self._contracts,
-            on_page=self._keep_page if "coingecko" in settings.facades else ignore,
+            on_page=self._keep_page,
         )
         market = self._cached(
             MARKET,
@@ -167,6 +164,8 @@ class Sources:
     def _keep_page(self, rows: Answer[Any]) -> None:
         """The list's rows also answer programs that speak CoinGecko's protocol. They are encoded
         when the readers of the market have their answer."""
+        if "coingecko" not in self._settings.facades:
+            return
         self._pages.add(task := asyncio.create_task(self._import_page(rows), name="keep the page"))
         task.add_done_callback(self._pages.discard)
 
