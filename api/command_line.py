@@ -49,7 +49,7 @@ def run_command(arguments: Sequence[str] | None = None) -> NoReturn:
 def end(code: int) -> NoReturn:
     """Ends the process at once, without waiting for threads that hang in a name lookup."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody reads it any more
+        with suppress(OSError):  # its reader has left
             stream.flush()
     os._exit(code)
 

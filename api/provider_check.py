@@ -20,8 +20,8 @@ from backend.redaction import Redactor
 from backend.settings import Configuration
 
 #: The exit codes: every data route has a provider; one has none; a setting is invalid.
-ALL_ANSWERED, NOBODY, INVALID = 0, 1, 2
-#: Reasons of a call that reached nobody.
+ALL_ANSWERED, UNANSWERED, INVALID = 0, 1, 2
+#: Reasons of a call that reached no host.
 UNREACHED = (ConnectFailed.reason, ProviderTimeout.reason)
 
 
@@ -65,7 +65,7 @@ async def _check(configuration: Configuration, redact: Redactor) -> int:
     tell("")
     for route, answering in who.items():
         tell(f"{route:<19} {', '.join(answering) or 'nobody answers'}")
-    return ALL_ANSWERED if all(who.values()) else NOBODY
+    return ALL_ANSWERED if all(who.values()) else UNANSWERED
 
 
 def _line(one: CheckedProvider) -> str:

@@ -28,7 +28,7 @@ MAX_CACHED_FIELD_BYTES = 32 * 1024
 #: Size of all views and responses together; the least recently used view is dropped first.
 MAX_BYTES = 32 * 1024 * 1024
 #: Views of larger bodies (all pairs of a venue: 15 MB) are apart, as one would displace all others.
-#: So many are kept, without responses.
+#: Most of these views that are kept, without responses.
 LARGE_BYTES, MAX_LARGE = 4 * 1024 * 1024, 2
 #: Bytes that a view costs besides its body, and a response besides its view.
 VIEW_BYTES, RESPONSE_BYTES = 1_024, 4_096

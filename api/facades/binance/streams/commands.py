@@ -18,7 +18,7 @@ Id = int | str | None
 
 #: Codes of errors: which property, its value, the request, its JSON, the limit of the client.
 UNKNOWN_PROPERTY, INVALID_VALUE, INVALID_REQUEST, INVALID_JSON, RATE_LIMITED = 0, 1, 2, 3, -1003
-#: Streams of one command; Binance has at most so many in a connection.
+#: Most streams of one command; a connection to Binance has at most this number.
 MOST_PARAMS = 1_024
 #: Characters of a client's text that an error repeats.
 MOST_REPEATED = 60

@@ -23,7 +23,7 @@ MOST_STREAMS = 512
 #: Unread bytes above which a client is closed: a frame left out would be a trade that is missing.
 #: A frame of all tickers has about 0.4 MB.
 MOST_UNREAD_BYTES = 1024 * 1024
-#: A client that has streams and heard nothing of the vendor for so long is closed, in seconds.
+#: A client with streams is closed after this time without a frame of the vendor, in seconds.
 SILENCE_S = 60.0
 #: Interval of the check for silence, in seconds.
 CHECK_S = 1.0
