@@ -10,6 +10,7 @@ PARTS = {
     "The stream's fan-out": "stream_fanout",
     "Compressed frames": "deflate",
     "Several processes": "cluster",
+    "10,000 readers": "stream_crowd",
 }
 
 

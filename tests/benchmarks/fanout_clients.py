@@ -26,6 +26,8 @@ UPDATE = b'"type":"update","seq":'
 SNAPSHOT = b'"type":"snapshot"'
 #: So many handshakes at a time: more would only wait in the listener's queue.
 AT_ONCE = 32
+#: First bytes of whole frames: a server ends a connection whose pings are not answered.
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
 #: Where a frame says what it is.
 HEAD_BYTES = 100
 #: As small as the kernel makes it, so that what is not read waits at the server.
@@ -101,8 +103,11 @@ class Reader(asyncio.Protocol):
                 length = int.from_bytes(data[offset + 2 : begin])
             if begin + length > size:
                 break
-            offset = begin + length
-            self._receipts.take(data, begin, offset, at)
+            is_ping, offset = data[offset] == PING, begin + length
+            if is_ping:
+                self.transport.write(client_frame(data[begin:offset], PONG))
+            else:
+                self._receipts.take(data, begin, offset, at)
         return offset
 
 
@@ -119,10 +124,10 @@ def handshake(path: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def client_frame(text: bytes) -> bytes:
-    """Masked with zeros, as short texts are."""
-    assert len(text) < 126
-    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
+def client_frame(payload: bytes, first: int = TEXT) -> bytes:
+    """Masked with zeros, of at most 125 bytes."""
+    assert len(payload) < 126
+    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
 
 
 class Clients:
@@ -139,19 +144,26 @@ class Clients:
         answer: Details = await getattr(self, f"_{command.pop('do')}")(**command)
         return answer
 
-    async def _connect(self, name: str, port: int, path: str, count: int) -> Details:
-        """Until there are `count` readers, each with the snapshot that it is owed."""
-        missing = count - len(self._readers[name])
+    async def _connect(
+        self, name: str, port: int, path: str, count: int, addresses: int = 1
+    ) -> Details:
+        """Until there are `count` readers, each with the snapshot that it is owed. They connect
+        from so many `addresses` in turn, 250 at most."""
+        present = len(self._readers[name])
         async with asyncio.TaskGroup() as group:
-            for _ in range(missing):
-                group.create_task(self._join(name, port, path))
+            for number in range(present, count):
+                source = f"127.0.0.{1 + number % addresses}"
+                group.create_task(self._join(name, port, path, source))
         return {"readers": len(self._readers[name])}
 
-    async def _join(self, name: str, port: int, path: str) -> None:
+    async def _join(self, name: str, port: int, path: str, source: str) -> None:
         async with self._slots:
             loop = asyncio.get_running_loop()
             _, reader = await loop.create_connection(
-                lambda: Reader(self._receipts[name], path), "127.0.0.1", port
+                lambda: Reader(self._receipts[name], path),
+                "127.0.0.1",
+                port,
+                local_addr=(source, 0),
             )
             self._readers[name].append(reader)
             async with asyncio.timeout(PATIENCE_S):

@@ -10,7 +10,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import uvicorn
 
@@ -20,6 +20,7 @@ MOST_LINE = 2**28
 PATIENCE_S = 60.0
 SERVER, CLIENTS = 0, -1
 
+T = TypeVar("T")
 Details = dict[str, Any]
 Handler = Callable[[Details], Awaitable[Details]]
 
@@ -36,11 +37,11 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, T]) -> T:
     """On the event loop that uvicorn would take: the library gets the same one as we."""
     factory = uvicorn.Config("", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 async def answer_commands(handle: Handler) -> None:
@@ -112,4 +113,4 @@ class Child:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
