@@ -1,7 +1,7 @@
 """Coins and their prices: the questions, what providers bring, and the canonical row."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from backend.models.numbers import (
     Text,
     Url,
 )
+from backend.models.validated import from_fields
 
 #: A last price may be a little outside its 24 h range; beyond this factor one of them is wrong.
 RANGE_SLACK = 2.0
@@ -57,7 +58,7 @@ def plausible_market_cap(reported: Any) -> Any:
     return reported
 
 
-@validated(frozen=True, slots=True, config=STRICT)
+@validated(frozen=True, config=STRICT)  # without slots orjson takes half of the time
 class Coin:
     """One row of the market. Amounts are in USD, until they are converted; figures that no provider
     gave are None.
@@ -92,7 +93,7 @@ class Coin:
 
     def without_figures(self) -> "Coin":
         """The row with its names, rank, supply and stamp only."""
-        return replace(
+        return with_fields(
             self,
             price=None,
             market_cap=None,
@@ -123,16 +124,24 @@ class Coin:
         return self
 
 
-@validated(frozen=True, slots=True, config=STRICT)
+@validated(frozen=True, config=STRICT)
 class CoinWithSparkline(Coin):
     """As Coin, with the hourly prices of the last seven days, oldest first."""
 
     sparkline_7d: tuple[Positive, ...] | None = None
 
 
+coin_from_fields = from_fields(Coin)
+_with_sparkline = from_fields(CoinWithSparkline)
+
+
+def with_fields(coin: Coin, **changes: Any) -> Coin:
+    """The row with other figures, as `replace` makes it, in a third of the time."""
+    return coin_from_fields({**vars(coin), **changes})
+
+
 def with_sparkline(coin: Coin, prices: tuple[float, ...] | None) -> CoinWithSparkline:
-    row = {each.name: getattr(coin, each.name) for each in fields(Coin)}
-    return CoinWithSparkline(**row, sparkline_7d=prices)
+    return _with_sparkline({**vars(coin), "sparkline_7d": prices})
 
 
 def coins_by_rank(coins: Iterable[Coin]) -> tuple[Coin, ...]:
@@ -164,6 +173,9 @@ class PairTicker:
         if not self.low / RANGE_SLACK <= self.price <= self.high * RANGE_SLACK:
             raise ValueError("price outside its own 24 h range")
         return self
+
+
+ticker_from_fields = from_fields(PairTicker)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def printable(text: Any) -> Any:
 
 
 #: A text that is only displayed: its unprintable characters are removed.
-Name = Annotated[str, BeforeValidator(printable), Field(min_length=1, max_length=LONGEST_NAME)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), BeforeValidator(printable)]
 
 
 @lru_cache(maxsize=4_096)  # the same pictures at each refresh: 40 % of a list's time

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.answer import Query
 from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
+from backend.models.validated import from_fields
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -95,6 +96,9 @@ class Candle:
         if self.high < max(self.open, self.close) or self.low > min(self.open, self.close):
             raise ValueError("open or close outside of low to high")
         return self
+
+
+candle_from_fields = from_fields(Candle)
 
 
 @dataclass(frozen=True, slots=True)

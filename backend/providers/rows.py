@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from backend.identity.instruments import Instrument
@@ -15,6 +16,8 @@ M = TypeVar("M")
 #: The name of a row: a field, or a function of the row.
 Name = str | Callable[[Any], Any]
 _ADDRESS = re.compile(r"https?://[^\s<>\"\[\]/?#][^\s<>\"\[\]]{2,1990}")
+
+LONGEST_ADDRESS = 2_000
 
 #: Accepted difference between a time and now, in ms: a clock error of two hours, and an answer
 #: that is an hour old.
@@ -108,9 +111,14 @@ def known_amount(amount: Any) -> Any:
 
 def usable_image(address: Any) -> str | None:
     """The URL of an image; None for an invalid one, as a row is valid without an image."""
-    if not isinstance(address, str) or not address.isprintable():
-        return None
-    return address if _ADDRESS.fullmatch(address) and has_host(address) else None
+    is_short = isinstance(address, str) and len(address) <= LONGEST_ADDRESS
+    return address if is_short and _is_usable(address) else None
+
+
+@lru_cache(maxsize=1_024)  # the same pictures at each refresh
+def _is_usable(address: str) -> bool:
+    is_address = address.isprintable() and _ADDRESS.fullmatch(address)
+    return bool(is_address and has_host(address))
 
 
 def iso_instant(text: str) -> datetime:
@@ -118,7 +126,7 @@ def iso_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("a time without a time zone")
-    return instant.astimezone(UTC)
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 def not_ahead(instant: datetime, now_ms: int) -> datetime:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from backend.errors import QueryRefused
 from backend.identity.instruments import QUOTES, Instrument, instrument_at
 from backend.models.market import NAMESAKE_FACTOR, PairTicker, PairTickers, agree
-from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import HOUR, Candle, Candles, Interval, OhlcQuery, candle_from_fields
 from backend.providers.adapter import Context
 from backend.providers.rows import CURRENT_WITHIN_MS, refuse_other_times
 
@@ -111,8 +111,16 @@ def candle_of(
         raise ValueError("the candle is outside the requested range")
     opened, high, low, close, volume = figures
     is_over = query.interval.next_open(opened_ms) <= context.now_ms
-    return Candle(
-        opened_ms, opened, high, low, close, volume, closed=is_over if closed is None else closed
+    return candle_from_fields(
+        {
+            "timestamp": opened_ms,
+            "open": opened,
+            "high": high,
+            "low": low,
+            "close": close,
+            "volume": volume,
+            "closed": is_over if closed is None else closed,
+        }
     )
 
 

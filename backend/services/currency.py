@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from backend.identity.currencies import COINS, CURRENCIES
 from backend.models.answer import Answer, Source
 from backend.models.global_market import GlobalMarket
-from backend.models.market import Coin
+from backend.models.market import Coin, with_fields
 from backend.models.numbers import LARGEST, SMALLEST
 from backend.models.rates import ExchangeRates, OlderRate, PastRates, RatesQuery
 
@@ -49,7 +49,7 @@ class Conversion:
     def coin(self, coin: Coin) -> Coin:
         """The row with its amounts in the currency. Changes are those of the converted price: they
         need the rate of that time, and are None without it."""
-        return replace(
+        return with_fields(
             coin,
             price=self.amount(coin.price),
             market_cap=self.amount(coin.market_cap),

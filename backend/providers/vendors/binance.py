@@ -12,7 +12,7 @@ from typing import Any
 
 from backend.errors import GeoBlocked, HostLacksPath, QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.instruments import FIAT, Instrument
-from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.numbers import LONGEST_NAME
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
@@ -102,15 +102,17 @@ def _ticker(found: tuple[Any, Instrument]) -> PairTicker:
         decimal_number(row[name]) if name in row else None
         for name in ("priceChange", "priceChangePercent")
     )
-    return PairTicker(
-        instrument=instrument,
-        price=price,
-        high=high,
-        low=low,
-        quote_volume=volume,
-        change=change,
-        change_percentage=percentage,  # in percent
-        closed_at=datetime.fromtimestamp(row["closeTime"] / 1000, UTC),
+    return ticker_from_fields(
+        {
+            "instrument": instrument,
+            "price": price,
+            "high": high,
+            "low": low,
+            "quote_volume": volume,
+            "change": change,
+            "change_percentage": percentage,  # in percent
+            "closed_at": datetime.fromtimestamp(row["closeTime"] / 1000, UTC),
+        }
     )
 
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from backend.identity.instruments import DOLLAR, QUOTES, Instrument
-from backend.models.market import NAMESAKE_FACTOR, PairTicker
+from backend.models.market import NAMESAKE_FACTOR, PairTicker, ticker_from_fields
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
     CandleTicks,
@@ -97,16 +97,18 @@ def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
         raise ValueError("the open must be positive")
     # No change if the open is not a price of this day.
     is_of_day = low / NAMESAKE_FACTOR <= opened <= high * NAMESAKE_FACTOR
-    return PairTicker(
-        instrument=instrument,
-        price=price,
-        high=high,
-        low=low,
-        quote_volume=volume,
-        # Both are rounded to Binance's own number of digits.
-        change=round(price - opened, 8) if is_of_day else None,
-        change_percentage=round((price - opened) / opened * 100, 3) if is_of_day else None,
-        closed_at=datetime.fromtimestamp(_current(row["E"], context) / 1000, UTC),
+    return ticker_from_fields(
+        {
+            "instrument": instrument,
+            "price": price,
+            "high": high,
+            "low": low,
+            "quote_volume": volume,
+            # Both are rounded to Binance's own number of digits.
+            "change": round(price - opened, 8) if is_of_day else None,
+            "change_percentage": round((price - opened) / opened * 100, 3) if is_of_day else None,
+            "closed_at": datetime.fromtimestamp(_current(row["E"], context) / 1000, UTC),
+        }
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR, FIAT, Instrument
-from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
@@ -86,15 +86,17 @@ def _ticker(venue: str, found: tuple[Any, int]) -> PairTicker:
         None if row.get(name) is None else decimal_number(row[name])
         for name in ("open_24", "percent_change_24")
     )
-    return PairTicker(
-        instrument=Instrument(venue, base, currency, (base + currency).lower()),
-        price=price,
-        high=high,
-        low=low,
-        quote_volume=volume * average,
-        change=None if opened is None else difference(price, opened),
-        change_percentage=percentage,  # in percent
-        closed_at=datetime.fromtimestamp(stamp_ms / 1000, UTC),
+    return ticker_from_fields(
+        {
+            "instrument": Instrument(venue, base, currency, (base + currency).lower()),
+            "price": price,
+            "high": high,
+            "low": low,
+            "quote_volume": volume * average,
+            "change": None if opened is None else difference(price, opened),
+            "change_percentage": percentage,  # in percent
+            "closed_at": datetime.fromtimestamp(stamp_ms / 1000, UTC),
+        }
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR, FIAT, Instrument
-from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import bounded, decimal_numbers, parse_candles, parse_rows
@@ -81,16 +81,18 @@ def _ticker(context: Context, book: tuple[Instrument, Any]) -> PairTicker:
     if volume < 0:
         raise ValueError("a negative volume")
     change, percentage = change_since(opened, price, low, high)
-    return PairTicker(
-        instrument=instrument,
-        price=price,
-        high=high,
-        low=low,
-        quote_volume=None,  # only the volume in coins is known
-        change=change,
-        change_percentage=percentage,
-        # The rows have no time.
-        closed_at=datetime.fromtimestamp(context.now_ms / 1000, UTC),
+    return ticker_from_fields(
+        {
+            "instrument": instrument,
+            "price": price,
+            "high": high,
+            "low": low,
+            "quote_volume": None,  # only the volume in coins is known
+            "change": change,
+            "change_percentage": percentage,
+            # The rows have no time.
+            "closed_at": datetime.fromtimestamp(context.now_ms / 1000, UTC),
+        }
     )
 
 

@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from backend.identity.instruments import DOLLAR
 from backend.models.market import NAMESAKE_FACTOR, agree
-from backend.models.ohlc import DAY, MINUTE, Candle, Candles, Interval, OhlcQuery
+from backend.models.ohlc import (
+    DAY,
+    MINUTE,
+    Candle,
+    Candles,
+    Interval,
+    OhlcQuery,
+    candle_from_fields,
+)
 from backend.providers.adapter import Call, Context, Operation
 from backend.providers.rows import CURRENT_WITHIN_MS, parse_candles
 
@@ -135,14 +143,16 @@ def _candle(step_ms: int, context: Context, row: Any) -> Candle:
     at = _opened(step_ms, row)
     if at - context.now_ms > CURRENT_WITHIN_MS:
         raise ValueError("the candle is in the future")
-    return Candle(
-        timestamp=at,
-        open=row[1],
-        high=row[2],
-        low=row[3],
-        close=row[4],
-        volume=None,
-        closed=at + step_ms + CACHE_MS <= context.now_ms,
+    return candle_from_fields(
+        {
+            "timestamp": at,
+            "open": row[1],
+            "high": row[2],
+            "low": row[3],
+            "close": row[4],
+            "volume": None,
+            "closed": at + step_ms + CACHE_MS <= context.now_ms,
+        }
     )
 
 

@@ -17,7 +17,14 @@ from backend.models.coins import (
     SparklinesQuery,
     plausible_price,
 )
-from backend.models.market import Coin, QuotesQuery, Ranking, coins_by_rank, plausible_market_cap
+from backend.models.market import (
+    Coin,
+    QuotesQuery,
+    Ranking,
+    coin_from_fields,
+    coins_by_rank,
+    plausible_market_cap,
+)
 from backend.models.numbers import LARGEST
 from backend.models.pass_through import COIN_PAGE
 from backend.providers.adapter import MIB, Call, Context, Operation
@@ -134,31 +141,34 @@ def _stamp_ms(coin: Coin) -> int:
 def _coin(provider: str, row: Any) -> Row:
     if row["id"] is None:
         raise ValueError("a row without an id")
+    get = row.get
     # Id, symbol and price are required; any other missing key is null.
-    market_cap = plausible_market_cap(known_amount(row.get("market_cap")))
-    supply = row.get("circulating_supply")
+    market_cap = plausible_market_cap(known_amount(get("market_cap")))
+    supply = get("circulating_supply")
     # With a market cap, a supply of 0 is kept: CoinGecko ranks some coins by another supply.
     supply = known_amount(supply) if market_cap is None else supply
     has_wrong_supply = isinstance(supply, float | int) and supply >= LARGEST
-    updated = row.get("last_updated")
-    coin = Coin(
-        id=row["id"],
-        symbol=row["symbol"].upper(),
-        name=row.get("name"),
-        image=usable_image(row.get("image")),  # "missing_large.png" is not a URL
-        market_cap_rank=row.get("market_cap_rank"),
-        price=row["current_price"],
-        market_cap=market_cap,
-        volume_24h=row.get("total_volume"),
-        high_24h=row.get("high_24h"),
-        low_24h=row.get("low_24h"),
-        price_change_24h=row.get("price_change_24h"),
-        price_change_percentage_24h=row.get("price_change_percentage_24h"),
-        price_change_percentage_1h=row.get("price_change_percentage_1h_in_currency"),
-        price_change_percentage_7d=row.get("price_change_percentage_7d_in_currency"),
-        circulating_supply=None if has_wrong_supply else supply,
-        last_updated=None if updated is None else iso_instant(updated),
-        source=provider,
+    updated = get("last_updated")
+    coin = coin_from_fields(
+        {
+            "id": row["id"],
+            "symbol": row["symbol"].upper(),
+            "name": get("name"),
+            "image": usable_image(get("image")),  # "missing_large.png" is not a URL
+            "market_cap_rank": get("market_cap_rank"),
+            "price": row["current_price"],
+            "market_cap": market_cap,
+            "volume_24h": get("total_volume"),
+            "high_24h": get("high_24h"),
+            "low_24h": get("low_24h"),
+            "price_change_24h": get("price_change_24h"),
+            "price_change_percentage_24h": get("price_change_percentage_24h"),
+            "price_change_percentage_1h": get("price_change_percentage_1h_in_currency"),
+            "price_change_percentage_7d": get("price_change_percentage_7d_in_currency"),
+            "circulating_supply": None if has_wrong_supply else supply,
+            "last_updated": None if updated is None else iso_instant(updated),
+            "source": provider,
+        }
     )
     return coin, has_wrong_supply
 

@@ -13,10 +13,10 @@ from typing import Any
 from backend.errors import AuthFailed, PlanRestricted, QuotaSpent, RateLimited
 from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.models.market import (
-    Coin,
     ForeignRanking,
     ListedCoin,
     QuotesQuery,
+    coin_from_fields,
     plausible_market_cap,
 )
 from backend.models.sentiment import FearGreed, FearGreedSeries, SentimentQuery
@@ -119,24 +119,26 @@ def _listed(provider: str, row: Any) -> ListedCoin:
     figures, platform = _in_usd(row["quote"]), row.get("platform")
     price, percentage = figures["price"], figures.get("percent_change_24h")
     updated = figures.get("last_updated") or row.get("last_updated")
-    coin = Coin(
-        id=None,
-        symbol=row["symbol"].upper(),
-        name=row.get("name"),
-        image=None,
-        market_cap_rank=row["cmc_rank"],
-        price=price,
-        market_cap=plausible_market_cap(known_amount(figures.get("market_cap"))),
-        volume_24h=figures.get("volume_24h"),
-        high_24h=None,
-        low_24h=None,
-        price_change_24h=change_of(price, percentage),
-        price_change_percentage_24h=percentage,
-        circulating_supply=known_amount(row.get("circulating_supply")),
-        last_updated=None if updated is None else iso_instant(updated),
-        source=provider,
-        price_change_percentage_1h=figures.get("percent_change_1h"),
-        price_change_percentage_7d=figures.get("percent_change_7d"),
+    coin = coin_from_fields(
+        {
+            "id": None,
+            "symbol": row["symbol"].upper(),
+            "name": row.get("name"),
+            "image": None,
+            "market_cap_rank": row["cmc_rank"],
+            "price": price,
+            "market_cap": plausible_market_cap(known_amount(figures.get("market_cap"))),
+            "volume_24h": figures.get("volume_24h"),
+            "high_24h": None,
+            "low_24h": None,
+            "price_change_24h": change_of(price, percentage),
+            "price_change_percentage_24h": percentage,
+            "circulating_supply": known_amount(row.get("circulating_supply")),
+            "last_updated": None if updated is None else iso_instant(updated),
+            "source": provider,
+            "price_change_percentage_1h": figures.get("percent_change_1h"),
+            "price_change_percentage_7d": figures.get("percent_change_7d"),
+        }
     )
     contracts = (printable_name(platform["token_address"]),) if platform else ()
     return ListedCoin(coin, printable_name(row["slug"]), contracts)

@@ -12,10 +12,10 @@ from backend.errors import AuthFailed, QuotaSpent
 from backend.models.global_market import GlobalMarket, GlobalQuery, total_in_dollars
 from backend.models.market import (
     RANGE_SLACK,
-    Coin,
     ForeignRanking,
     ListedCoin,
     QuotesQuery,
+    coin_from_fields,
     plausible_market_cap,
 )
 from backend.providers.adapter import KIB, MIB, Adapter, Call, Context, Operation, Plan, Window
@@ -71,24 +71,28 @@ def _listed(provider: str, row: Any) -> ListedCoin:
     updated, highest = _known(row.get("last_updated")), _known(figures.get("ath_price"))
     if price is not None and highest is not None and price > highest * RANGE_SLACK:
         raise ValueError("a price far above its all-time high")  # there is no 24 h range
-    coin = Coin(
-        id=None,
-        symbol=row["symbol"].upper(),
-        name=_known(row.get("name")),
-        image=None,
-        market_cap_rank=_rank(row),
-        price=price,
-        market_cap=plausible_market_cap(known_amount(_known(figures.get("market_cap")))),
-        volume_24h=_known(figures.get("volume_24h")),
-        high_24h=None,
-        low_24h=None,
-        price_change_24h=change_of(price, percentage),
-        price_change_percentage_24h=percentage,
-        circulating_supply=known_amount(_known(row.get("circulating_supply"))),  # not in free plans
-        last_updated=None if updated is None else iso_instant(updated),
-        source=provider,
-        price_change_percentage_1h=_known(figures.get("percent_change_1h")),
-        price_change_percentage_7d=_known(figures.get("percent_change_7d")),
+    coin = coin_from_fields(
+        {
+            "id": None,
+            "symbol": row["symbol"].upper(),
+            "name": _known(row.get("name")),
+            "image": None,
+            "market_cap_rank": _rank(row),
+            "price": price,
+            "market_cap": plausible_market_cap(known_amount(_known(figures.get("market_cap")))),
+            "volume_24h": _known(figures.get("volume_24h")),
+            "high_24h": None,
+            "low_24h": None,
+            "price_change_24h": change_of(price, percentage),
+            "price_change_percentage_24h": percentage,
+            "circulating_supply": known_amount(
+                _known(row.get("circulating_supply"))
+            ),  # not in free plans
+            "last_updated": None if updated is None else iso_instant(updated),
+            "source": provider,
+            "price_change_percentage_1h": _known(figures.get("percent_change_1h")),
+            "price_change_percentage_7d": _known(figures.get("percent_change_7d")),
+        }
     )
     return ListedCoin(coin, _slug(row))
 

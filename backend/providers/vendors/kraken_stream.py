@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from backend.identity.instruments import DOLLAR
-from backend.models.market import PairTicker
+from backend.models.market import PairTicker, ticker_from_fields
 from backend.models.ohlc import Candle
 from backend.models.ticks import (
     CandleTicks,
@@ -96,15 +96,17 @@ def _ticker(context: Context, row: Any) -> PairTicker | None:
     volume = _number(row["volume"])
     if instrument is None or instrument.currency != DOLLAR or is_old or volume == 0:
         return None
-    return PairTicker(
-        instrument=instrument,
-        price=_number(row["last"]),
-        high=_number(row["high"]),
-        low=_number(row["low"]),
-        quote_volume=volume * _number(row["vwap"]),
-        change=_number(row["change"]),
-        change_percentage=_number(row["change_pct"]),  # in percent
-        closed_at=at,
+    return ticker_from_fields(
+        {
+            "instrument": instrument,
+            "price": _number(row["last"]),
+            "high": _number(row["high"]),
+            "low": _number(row["low"]),
+            "quote_volume": volume * _number(row["vwap"]),
+            "change": _number(row["change"]),
+            "change_percentage": _number(row["change_pct"]),  # in percent
+            "closed_at": at,
+        }
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from backend.errors import QueryRefused, RateLimited, UpstreamFailed
 from backend.identity.instruments import FIAT, Instrument
-from backend.models.market import PairTicker, PairTickers, QuotesQuery
+from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
 from backend.providers.rows import (
@@ -112,15 +112,17 @@ def _ticker(found: tuple[Any, Instrument, int]) -> PairTicker:
     names = ("last", "open24h", "high24h", "low24h", "volCcy24h")
     price, opened, high, low, volume = decimal_numbers([row[name] for name in names])
     change, percentage = change_since(opened, price, low, high)
-    return PairTicker(
-        instrument=instrument,
-        price=price,
-        high=high,
-        low=low,
-        quote_volume=volume,  # of spot pairs `volCcy24h` is in the quote currency
-        change=change,
-        change_percentage=percentage,
-        closed_at=datetime.fromtimestamp(stamp_ms / 1000, UTC),
+    return ticker_from_fields(
+        {
+            "instrument": instrument,
+            "price": price,
+            "high": high,
+            "low": low,
+            "quote_volume": volume,  # of spot pairs `volCcy24h` is in the quote currency
+            "change": change,
+            "change_percentage": percentage,
+            "closed_at": datetime.fromtimestamp(stamp_ms / 1000, UTC),
+        }
     )
 
 

@@ -120,12 +120,13 @@ class CoinBook:
 
     def _carried(self, coin: Coin) -> CoinRecord:
         known = self._by_key.get(coin.key)
-        if known is not None and known.coin is coin:
+        if known is None:
+            return CoinRecord(coin, coin, 0, None, None, coin.last_updated)
+        if known.coin is coin:
             return known
-        pending, listed_at = known.pending if known else None, coin.last_updated
-        if known is not None and known.coin.last_updated == listed_at:  # the row as it was
-            listed_at = known.listed_at
-        return CoinRecord(coin, coin, 0, pending=pending, listed_at=listed_at)
+        is_as_it_was = known.coin.last_updated == coin.last_updated
+        listed_at = known.listed_at if is_as_it_was else coin.last_updated
+        return CoinRecord(coin, coin, 0, None, known.pending, listed_at)
 
     def _adopted(self, coin: Coin) -> CoinRecord:
         known = self._by_key.get(coin.key)

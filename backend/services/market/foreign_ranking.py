@@ -1,10 +1,9 @@
 """Another vendor's ranked list with CoinGecko's ids."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from backend.identity.foreign_ids import ForeignIds, ForeignName, KnownName
-from backend.models.market import Coin, ForeignRanking, ListedCoin, Ranking, agree
+from backend.models.market import Coin, ForeignRanking, ListedCoin, Ranking, agree, with_fields
 from backend.services.market.coin_book import CoinBook
 
 
@@ -32,7 +31,7 @@ def identified(quotes: ForeignRanking, book: CoinBook, contracts: Mapping[str, s
             given.add(coin_id)
             record = book.get(coin_id)
             image = record.coin.image if record else None
-            rows.append(replace(row.coin, id=coin_id, image=image or row.coin.image))
+            rows.append(with_fields(row.coin, id=coin_id, image=image or row.coin.image))
     return Ranking(tuple(rows), tuple(dict.fromkeys(refused)))
 
 
