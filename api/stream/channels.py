@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from math import inf
+from operator import attrgetter, is_not
 from typing import Any
 
 from api.cache.formats import candle_row, meta
@@ -18,7 +20,7 @@ from backend.errors import UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.answer import Answer, Query
 from backend.models.chains import DEFAULT_CHAIN, ChainName
-from backend.models.market import Coin, MarketQuery
+from backend.models.market import Coin, Market, MarketQuery
 from backend.models.news import NewsQuery
 from backend.models.ohlc import Interval
 from backend.models.sentiment import SentimentQuery
@@ -68,6 +70,9 @@ class Channel:
     #: Whether a venue's ticks of an answer come in; None where it has none.
     flow: Callable[[Any], Flow | None] = lambda _answer: None
     row_key: Callable[[Any], Hashable] | None = None
+    #: The rows in which an answer differs from the one before it, by their keys. None if more than
+    #: these rows may differ, so that `content` must say.
+    changes: Callable[[Any, Any], dict[Hashable, Any] | None] = lambda _before, _after: None
     order: Callable[[Any], Any] = field(default=lambda _row: 0)
     keeps_last: bool = False
     #: The highest age, in seconds, at which the content may be shown.
@@ -142,6 +147,7 @@ class Channels:
             flow=self._gateway.live.flow,
             row_key=lambda coin: coin.key,
             order=by_rank,
+            changes=changed_coins,
         )
 
     def ohlc(self, coin: Coin, interval: Interval) -> Channel:
@@ -250,6 +256,30 @@ def states_of(status: GatewayStatus) -> Hashable:
 def by_rank(coin: Coin) -> tuple[bool, int]:
     """The documented order: coins of equal rank stay as they are, since a client sorts them so."""
     return coin.market_cap_rank is None, coin.market_cap_rank or 0
+
+
+#: What `meta` shows of an answer, and what decides which rows of the market a view has, and where.
+_provenance = attrgetter(
+    *"source latency_ms fetched_at expires_at stale_reason tried warnings".split()
+)
+_place = attrgetter("id", "symbol", "name", "market_cap_rank")
+
+
+def changed_coins(before: Answer[Market], after: Answer[Market]) -> dict[Hashable, Any] | None:
+    """The coins whose figures a venue's tick has changed; None after a refresh, and where coins
+    came, went or moved."""
+    old, new = before.data.coins, after.data.coins
+    is_same = len(old) == len(new) and before.data.ranked is after.data.ranked
+    if not is_same or _provenance(before) != _provenance(after):
+        return None
+    changed: dict[Hashable, Any] = {}
+    for place in compress(range(len(new)), map(is_not, old, new)):  # the other rows in native code
+        was, row = old[place], new[place]
+        if _place(was) != _place(row):
+            return None
+        if was != row:
+            changed[row.key] = row
+    return changed
 
 
 def _content(answer: Answer[Any], page: Any) -> Content:

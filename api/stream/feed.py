@@ -206,12 +206,18 @@ class Feed:
             await asyncio.sleep(RESTART_S)
 
     async def _handle(self, answer: Any) -> None:
+        before, changed = self._answer, None
         if isinstance(answer, GatewayError):
             self._error = answer
         else:
             self._answer, self._error = answer, None
+            if before is not None:
+                changed = self._channel.changes(before, answer)
         for number, topic in enumerate(list(self._topics.values()), start=1):
-            await self.publish(topic, self._updated(topic, answer))
+            frames: list[Frame] | None = None
+            if changed is not None and topic.answer is before:
+                frames = topic.update_rows(changed, answer)
+            await self.publish(topic, self._updated(topic, answer) if frames is None else frames)
             if number % TOPICS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
@@ -219,6 +225,8 @@ class Feed:
         if isinstance(answer, GatewayError):
             return topic.fail(answer)
         try:
-            return topic.update(self._channel.content(answer, topic.coins))
+            frames = topic.update(self._channel.content(answer, topic.coins))
+            topic.answer = answer
+            return frames
         except GatewayError as error:  # for example: the coins are no longer in the market
             return topic.fail(error)

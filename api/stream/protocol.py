@@ -3,6 +3,7 @@
 A message is one flat JSON object, which is encoded once for all clients.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -70,6 +71,21 @@ def _frame(first: bytes, payload: bytes) -> bytes:
     return first + b"\x7f" + size.to_bytes(8, "big") + payload
 
 
+class _once:  # noqa: N801 - as the decorator that it is
+    """`functools.cached_property` without the lock that Python 3.11 takes: one task makes it."""
+
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        self._make = make
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, frame: Any, _kind: type | None = None) -> bytes:
+        made = self._make(frame)
+        frame.__dict__[self._name] = made
+        return made
+
+
 @dataclass(frozen=True)
 class Frame:
     """One message, for WebSocket and for SSE. `event` and `seq` are SSE's event and id."""
@@ -78,12 +94,12 @@ class Frame:
     event: str
     seq: int | None = None
 
-    @cached_property
+    @_once
     def wire(self) -> bytes:
         """The whole WebSocket frame, header included."""
         return _frame(_TEXT_FRAME, self.text)
 
-    @cached_property
+    @_once
     def compressed_wire(self) -> bytes:
         """The same for clients that take compressed messages; a short one is as it is."""
         if len(self.text) < MIN_BYTES:

@@ -1,12 +1,10 @@
 """A topic: one subscription's content, its numbered states, and the frames between them."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from api.encoding import to_json
+from api.encoding import instant, to_json
 from api.stream.channels import Channel, Coins, Content
 from api.stream.protocol import Frame, error, frame
 from backend.clock import Clock
@@ -26,14 +24,14 @@ class RowCache:
 
     def __init__(self, shape: Callable[[Any], Any] = lambda row: row) -> None:
         self._shape = shape
-        self._rows: dict[Hashable, tuple[Any, orjson.Fragment]] = {}
+        self._rows: dict[Hashable, tuple[Any, bytes]] = {}
 
-    def encoded(self, key: Hashable, row: Any) -> orjson.Fragment:
+    def encoded(self, key: Hashable, row: Any) -> bytes:
         cached = self._rows.get(key)
         if cached is None or cached[0] is not row:
             if len(self._rows) >= MAX_CACHED_ROWS:  # drops rows that left the channel, too
                 self._rows.clear()
-            cached = self._rows[key] = row, orjson.Fragment(to_json(self._shape(row)))
+            cached = self._rows[key] = row, to_json(self._shape(row))
         return cached[1]
 
 
@@ -45,9 +43,16 @@ class Topic:
         self.coins = coins
         #: Number of the content: a new one has the next number.
         self.seq = 0
+        #: The answer that the content is of, for the feed.
+        self.answer: Any = None
         self._rows = rows
         self._clock = clock
         self._content: Content | None = None
+        #: The places of the content's rows by their keys; None until an update needs them.
+        self._places: dict[Hashable, int] | None = None
+        #: How each data frame begins, and the last `meta` with its JSON.
+        self._head = to_json({"op": "data", "channel": channel.name, **channel.labels})[:-1]
+        self._meta: tuple[Any, bytes] = None, b"null"
         #: True if the rows are in the channel's order and no two have the same key.
         self._is_ordered = False
         self._time: datetime = clock.now()
@@ -65,6 +70,7 @@ class Topic:
     def update(self, content: Content) -> list[Frame]:
         """New content: the frames that lead from the old one to it; none if it is the same."""
         before, self._content = self._content, content
+        self._places = None
         # The same where other coins have changed. The status has no `meta`, and is always new.
         if before and before.meta and before.meta == content.meta and before.data == content.data:
             return self._set_stale(content.stale_reason)
@@ -73,6 +79,27 @@ class Topic:
         self.seq, self._time = self.seq + 1, self._clock.now()
         changed = None if before is None else self._changed(before.data, content.data)
         data = self.snapshot() if changed is None else self._data_frame("update", changed)
+        return [data, *self._set_stale(content.stale_reason)]
+
+    def update_rows(self, changed: Mapping[Any, Any], answer: Any) -> list[Frame] | None:
+        """As `update`, by the rows of all coins in which `answer` differs from the one before it.
+        None where the content is not known to be in order, so that `update` must compare."""
+        content, row_key = self._content, self.channel.row_key
+        if content is None or row_key is None or not self._is_ordered:
+            return None
+        if self._places is None:
+            self._places = {row_key(row): place for place, row in enumerate(content.data)}
+        self.answer, rows = answer, list(content.data)
+        shown = [(key, row) for key, row in changed.items() if key in self._places]
+        if not shown:
+            return self._set_stale(content.stale_reason)
+        for key, row in shown:
+            rows[self._places[key]] = row
+        self._content = Content(tuple(rows), content.meta, content.stale_reason, content.fetched_at)
+        self._snapshot = self._error = None
+        self._is_expired = False
+        self.seq, self._time = self.seq + 1, self._clock.now()
+        data = self._encoded_frame("update", [self._rows.encoded(key, row) for key, row in shown])
         return [data, *self._set_stale(content.stale_reason)]
 
     def fail(self, problem: GatewayError) -> list[Frame]:
@@ -151,11 +178,27 @@ class Topic:
         return [self._status_frame()]
 
     def _data_frame(self, kind: str, data: Any) -> Frame:
+        row_key = self.channel.row_key
+        if row_key is None:
+            return self._encoded_frame(kind, to_json(data))
+        return self._encoded_frame(kind, [self._rows.encoded(row_key(row), row) for row in data])
+
+    def _encoded_frame(self, kind: str, data: bytes | list[bytes]) -> Frame:
+        """`data` are the rows, or one object."""
         assert self._content is not None
-        if row_key := self.channel.row_key:
-            data = [self._rows.encoded(row_key(row), row) for row in data]
         meta = self._content.meta
-        return self._frame("data", type=kind, seq=self.seq, time=self._time, data=data, meta=meta)
+        if meta is not self._meta[0]:  # a tick leaves it as it was
+            self._meta = meta, to_json(meta)
+        body = data if isinstance(data, bytes) else b"[%b]" % b",".join(data)
+        text = b'%b,"type":"%b","seq":%d,"time":"%b","data":%b,"meta":%b}' % (
+            self._head,
+            kind.encode(),
+            self.seq,
+            instant(self._time).encode(),
+            body,
+            self._meta[1],
+        )
+        return Frame(text, self.channel.name, self.seq)
 
     def _status_frame(self) -> Frame:
         reason = self._stale_reason

@@ -9,7 +9,7 @@ from typing import Generic
 from backend.cache.freshness import Freshness, SharedAnswer
 from backend.cache.ttl_cache import CacheEntry, TTLCache
 from backend.clock import Clock
-from backend.models.answer import Answer, Q, T
+from backend.models.answer import Answer, Q, T, replaced
 
 Entry = CacheEntry[Answer[T]]
 
@@ -77,7 +77,7 @@ class CachedAnswers(Generic[Q, T]):
 
     async def swap(self, query: Q, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
         """`entry` with another answer and the same times; or what was stored in the meantime."""
-        answer = replace(answer, refresh_id=next(self._refresh_ids))
+        answer = replaced(answer, refresh_id=next(self._refresh_ids))
         current = await self._cache.swap(query, entry, answer)
         self.newest = current if self.newest is entry else self.newest
         return current

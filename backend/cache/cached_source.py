@@ -21,7 +21,7 @@ from backend.cache.ttl_cache import TTLCache
 from backend.clock import Clock
 from backend.errors import AllProvidersFailed, DeadlineExceeded, GatewayError, ProviderError
 from backend.events import EventSink
-from backend.models.answer import Answer, CacheCounters, CacheState, Q, Source, T
+from backend.models.answer import Answer, CacheCounters, CacheState, Q, Source, T, replaced
 
 #: Refreshes running at once. Each holds memory until a provider answers or its deadline passes;
 #: beyond this, a query without any cached answer is refused.
@@ -148,7 +148,21 @@ class CachedSource(Generic[Q, T]):
             if entry is None:  # evicted already
                 await asyncio.sleep(wait_s)
             elif entry.value.refresh_id == seen:
-                await entry.wait_superseded(wait_s)
+                await entry.superseded.wait(wait_s)
+                while update := self._update_of(entry, query):
+                    entry, seen = update, update.value.refresh_id
+                    yield self._serve(entry)
+                    wait_s = max(entry.fresh_until - self._clock.monotonic(), WATCH_RETRY_S)
+                    await entry.superseded.wait(wait_s)
+
+    def _update_of(self, entry: Entry[T], query: Q) -> Entry[T] | None:
+        """The entry that `update` put in the place of `entry`: nothing else about it is new, so
+        that nobody need ask. None if there is another one, or if a refresh is due."""
+        newer = self._cache.newest(query)
+        if newer is None or newer is entry or newer.origin is not entry.origin:
+            return None
+        is_due = newer.value.stale or self._clock.monotonic() >= newer.refresh_at
+        return None if is_due or self._is_closed else newer
 
     async def update(
         self,
@@ -328,7 +342,7 @@ class CachedSource(Generic[Q, T]):
         """The answer as one reader gets it now."""
         now = self._clock.monotonic()
         validity = EntryValidity(ref(entry), self._clock, self.counters)
-        return replace(
+        return replaced(
             entry.value,
             cache=cache,
             age_s=now - entry.stored_at,

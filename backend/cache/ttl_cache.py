@@ -3,14 +3,55 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from backend.clock import Clock
+from backend.models.replacing import replacing
 
 V = TypeVar("V")
+
+
+class Superseded:
+    """An event with a time-out: `asyncio.timeout` and `asyncio.Event` would take five times the
+    calls, and each tick ends one wait and begins the next."""
+
+    __slots__ = ("_is_set", "_waiting")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Superseded {self._is_set}>"
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        for waiting in self._waiting:
+            _wake(waiting)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when it is set, or after `timeout_s`."""
+        if self._is_set:
+            return
+        loop = asyncio.get_running_loop()
+        waiting = loop.create_future()
+        timer = loop.call_later(timeout_s, _wake, waiting)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiting)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -20,7 +61,8 @@ class CacheEntry(Generic[V]):
     Times are seconds on Clock.monotonic(). From `refresh_at` on, a read starts a refresh ahead;
     after `fresh_until` the value is stale; until `grace_until` it is still served without a wait
     (stale-while-revalidate); at `kept_until` it is dropped. `superseded` is set when another entry
-    takes the place of this one, and when the cache closes; not when this one is evicted.
+    takes the place of this one, and when the cache closes; not when this one is evicted. `origin`
+    is the same object for an entry and those that were swapped into its place.
     """
 
     value: V
@@ -29,20 +71,18 @@ class CacheEntry(Generic[V]):
     fresh_until: float
     grace_until: float
     kept_until: float
-    superseded: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    superseded: Superseded = field(default_factory=Superseded, repr=False)
+    origin: object = field(default_factory=object, repr=False)
 
-    async def wait_superseded(self, timeout_s: float) -> None:
-        """Returns when it is superseded, or after `timeout_s`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self.superseded.wait()
+
+_replaced: Callable[..., CacheEntry[Any]] = replacing(CacheEntry)
 
 
 class TTLCache(Generic[V]):
     """Keeps the sizes of all entries within `capacity`; evicts the least recently used first.
 
-    Without `size` each entry counts one. Reads and writes take one asyncio lock, so that a store
-    with I/O can replace this one.
+    Without `size` each entry counts one. Reads and writes are coroutines, so that a store
+    with I/O can replace this one; this one awaits nothing, and so needs no lock.
     """
 
     def __init__(
@@ -55,7 +95,6 @@ class TTLCache(Generic[V]):
         self._entries: OrderedDict[Hashable, CacheEntry[V]] = OrderedDict()
         #: The newest entry of each key, evicted ones included while something refers to them.
         self._newest: WeakValueDictionary[Hashable, CacheEntry[V]] = WeakValueDictionary()
-        self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<TTLCache {len(self._entries)} entries, {self._used}/{self._capacity}>"
@@ -65,15 +104,14 @@ class TTLCache(Generic[V]):
 
     async def get(self, key: Hashable) -> CacheEntry[V] | None:
         """The entry, fresh or stale; None if there is none or its `kept_until` has passed."""
-        async with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            if self._clock.monotonic() >= entry.kept_until:
-                self._drop(key)
-                return None
-            self._entries.move_to_end(key)
-            return entry
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if self._clock.monotonic() >= entry.kept_until:
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry
 
     def newest(self, key: Hashable) -> CacheEntry[V] | None:
         """The entry stored last under `key`, even an evicted one that is still referred to."""
@@ -104,13 +142,12 @@ class TTLCache(Generic[V]):
             grace_until=stored_at + ttl_s + grace_s,
             kept_until=stored_at + max(ttl_s, keep_s),
         )
-        async with self._lock:
-            self._drop(key)
-            self._entries[key] = entry
-            self._used += self._size(value)
-            self._supersede(key, entry)
-            while self._used > self._capacity:
-                self._drop(next(iter(self._entries)))
+        self._drop(key)
+        self._entries[key] = entry
+        self._used += self._size(value)
+        self._supersede(key, entry)
+        while self._used > self._capacity:
+            self._drop(next(iter(self._entries)))
         return entry
 
     async def swap(self, key: Hashable, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
@@ -118,16 +155,16 @@ class TTLCache(Generic[V]):
 
         Returns the current entry afterwards: the new one, or the one that another task stored.
         """
-        async with self._lock:
-            current = self._newest.get(key, entry)
-            if current is not entry:
-                return current
-            swapped = replace(entry, value=value, superseded=asyncio.Event())
-            if key in self._entries:
-                self._used += self._size(value) - self._size(entry.value)
-                self._entries[key] = swapped
-            self._supersede(key, swapped)
-            return swapped
+        current = self._newest.get(key, entry)
+        if current is not entry:
+            return current
+        swapped = _replaced(entry, value=value, superseded=Superseded())
+        if key in self._entries:
+            self._used += self._size(value) - self._size(entry.value)
+            self._entries[key] = swapped
+        self._newest[key] = swapped
+        entry.superseded.set()
+        return swapped
 
     def close(self) -> None:
         """Marks every entry as superseded: answers made from them must not be reused."""

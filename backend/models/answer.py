@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
+from backend.models.replacing import replacing
+
 #: A kind of query, and the data that answer it: for the modules that pass both on.
 Q = TypeVar("Q", bound="Query[Any]")
 T = TypeVar("T")
@@ -166,6 +168,10 @@ class Answer(Generic[T_co]):
         own = self.validity
         combined = CombinedValidity(validity, own) if validity and own else None
         return replace(self, validity=combined)
+
+
+#: `replace` of an Answer, for each tick and each reader.
+replaced: Callable[..., Answer[Any]] = replacing(Answer)
 
 
 class Source(Protocol[Q_contra, T_co]):

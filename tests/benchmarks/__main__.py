@@ -8,6 +8,7 @@ PARTS = {
     "A cached answer": "hot_path",
     "Start, memory, calls, a cold key": "whole",
     "The stream's fan-out": "stream_fanout",
+    "A tick": "tick_calls",
     "Compressed frames": "deflate",
     "Several processes": "cluster",
     "10,000 readers": "stream_crowd",

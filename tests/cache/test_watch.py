@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -124,6 +125,28 @@ async def test_an_update_that_keeps_the_times_is_a_new_answer(bench: Bench) -> N
     await bench.cached.update(QUERY, lambda answer: replace(answer, data=5.0))
     await asyncio.sleep(0.01)
     assert bench.values == [1.0, 5.0]
+
+
+async def test_nobody_asks_for_an_update_until_a_refresh_is_due(bench: Bench) -> None:
+    await bench.watch()
+    for second in range(70):
+        await asyncio.sleep(1)
+        await bench.cached.update(QUERY, partial(replace, data=10.0 + second))
+    assert bench.asked_at[0] == 0
+    assert bench.asked_at[1] == pytest.approx(TTL_S, abs=1.1)
+    assert (bench.calls, bench.values[:3]) == (2, [1.0, 10.0, 11.0])
+    await asyncio.sleep(0.01)
+    assert bench.values[-1] == 79.0
+
+
+async def test_an_answer_flagged_as_stale_is_no_update(bench: Bench) -> None:
+    """It is asked for, so that the watcher's view of it is that of all readers."""
+    await bench.watch()
+    await bench.cached.update(
+        QUERY, lambda answer: replace(answer, data=5.0, stale=True, stale_reason="timeout")
+    )
+    await asyncio.sleep(0.01)
+    assert (bench.values, bench.asked_at) == ([1.0, 5.0], [0, 0.01])
 
 
 async def test_an_update_to_none_is_no_new_answer(bench: Bench) -> None:

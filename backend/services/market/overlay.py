@@ -25,6 +25,7 @@ from backend.models.market import (
     coins_by_rank,
     market_cap_of,
 )
+from backend.models.replacing import replacing_unchecked
 from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.foreign_ranking import identified, unidentified_note
 from backend.services.market.notes import kept_note, refused_notes
@@ -37,6 +38,8 @@ NO_UNIVERSE = (
 #: Changes over 1 h and over 7 d are of the last ranked list. A venue's newer price stands beside
 #: them for so long: later they would be those of another time than the price.
 LISTED_1H_FOR, LISTED_7D_FOR = timedelta(minutes=10), timedelta(hours=6)
+#: The ticker is validated, the row was, and the market cap is computed from both.
+_with_price = replacing_unchecked(Coin)
 #: A dollar coin that is off the dollar by more than this share prices no coin in dollars.
 DEPEGGED = 0.01
 
@@ -206,7 +209,7 @@ def _overlaid(
     age = ticker.closed_at - record.listed_at if record.listed_at else timedelta.max
     # Without a known supply, that which the list's own market cap and price mean.
     supply = coin.circulating_supply or (coin.market_cap or 0.0) / coin.price
-    return replace(
+    return _with_price(
         coin,
         price=ticker.price,
         market_cap=market_cap_of(ticker.price, supply) if supply else None,

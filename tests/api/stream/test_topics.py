@@ -90,6 +90,60 @@ def test_a_client_that_applies_the_frames_always_equals_rest(
         assert late is None or (late.data, late.seq) == (early.data, early.seq)
 
 
+@given(
+    before=COINS.filter(bool),
+    changes=st.lists(st.dictionaries(st.integers(0, 7), st.sampled_from([3, 4])), max_size=5),
+)
+def test_known_changes_give_the_bytes_that_a_comparison_gives(
+    before: list[dict[str, Any]], changes: list[dict[int, int]]
+) -> None:
+    compared, told = topic(), topic()
+    state = sorted(before, key=channel("market").order)
+    meta = {"count": len(state)}
+    for one in (compared, told):
+        one.update(Content(state, meta))
+        one.update(Content([dict(row, price=9) for row in state], meta))  # it is in order
+    state = [dict(row, price=9) for row in state]
+    for prices in changes:
+        rows = {
+            at: {**state[at], "price": price} for at, price in prices.items() if at < len(state)
+        }
+        rows = {at: row for at, row in rows.items() if row != state[at]}
+        state = [rows.get(at, row) for at, row in enumerate(state)]
+        elsewhere = {"z": coin("z", 1, 5.0)}
+        frames = told.update_rows({row["id"]: row for row in rows.values()} | elsewhere, None)
+        assert frames is not None
+        expected = compared.update(Content(state, meta))
+        assert read(frames) == [
+            {**one, "data": [state[at] for at in rows]} for one in read(expected)
+        ]
+        assert told.snapshot().text == compared.snapshot().text
+
+
+def test_changes_are_not_applied_to_content_that_is_not_known_to_be_in_order() -> None:
+    subject, row = topic(), coin("a", 1, 1.0)
+    changed = {"a": {**row, "price": 2.0}}
+    assert subject.update_rows(changed, None) is None
+    subject.update(content([row]))
+    assert subject.update_rows(changed, None) is None
+    assert topic("gas").update_rows(changed, None) is None
+
+
+def test_a_data_frame_has_its_fields_in_the_documented_order() -> None:
+    subject = Topic(
+        replace(channel("market"), labels={"chain": "base"}), (), RowCache(), ManualClock()
+    )
+    row = coin("a\ud800", 1, 1.0)
+    (told,) = subject.update(Content([row], {"count": 1, "stale_reason": None}))
+    assert told.text == (
+        b'{"op":"data","channel":"market","chain":"base","type":"snapshot","seq":1,'
+        b'"time":"2026-11-22T08:00:00.000Z",'
+        b'"data":[{"id":"a?","market_cap_rank":1,"price":1.0}],'
+        b'"meta":{"count":1,"stale_reason":null}}'
+    )
+    assert (told.event, told.seq) == ("market", 1)
+
+
 def test_an_update_has_only_the_rows_that_changed() -> None:
     subject = topic()
     one, two = coin("a", 1, 1.0), coin("b", 2, 1.0)

@@ -619,6 +619,17 @@ async def test_ticks_enter_by_the_same_rule_as_lists() -> None:
     assert market.coins == overlay(UNIVERSE, tickers(ticker("ALP")), "binance").coins
 
 
+async def test_a_tick_makes_rows_that_validation_accepts() -> None:
+    """It makes them without one: the ticker is validated, and so was the row."""
+    source = await known(RANKED, LISTED)
+    for minute, price in enumerate((149.0, 75.0, 40.0, 22.0)):
+        told = replace(ticker("ALP", price), closed_at=LATER + timedelta(minutes=minute))
+        market = source.apply_ticks([told])
+        assert market is not None
+        row = market.coins[0]
+        assert (row.price, replace(row)) == (price, row)
+
+
 async def test_rows_without_a_tick_are_the_same_objects() -> None:
     source = await known(RANKED, LISTED)
     before = source._book.market
