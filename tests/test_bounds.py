@@ -101,6 +101,8 @@ ONE_FOR_EACH = {
     "StreamSession._names": "name in the URL of a client (`MAX_URL_BYTES`)",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
     "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
+    "Superseded._waiting": "watch of a feed",
+    "Topic._places": "row of the channel (`MAX_ROWS`)",
 }
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
