@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.cache.response_cache import ResponseCache
 from api.edge.access_control import AccessControl, GatewayKeys
 from api.edge.access_log import AccessLog
+from api.edge.cached_responses import CachedResponses
 from api.edge.client_limits import ClientLimits, client_address
 from api.edge.error_log import ErrorLog
 from api.edge.layer import Edge
@@ -22,7 +23,7 @@ from api.edge.origins import AllowedOrigins
 from api.edge.page_limits import PageLimits
 from api.edge.path_policies import PathPolicies
 from api.edge.problems import HANDLERS
-from api.edge.request_counts import ApiMetrics
+from api.edge.request_counts import ApiMetrics, RequestCounts
 from api.edge.response_headers import ResponseHeaders
 from api.edge.shared_limits import key_of, sharing
 from api.facades.binance import route as binance
@@ -207,15 +208,19 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
     app.state.keys, app.state.origins = keys, origins
     app.state.responder = Responder(cache, app.policies, is_private=bool(keys))
     address_of = partial(client_address, trusted_proxies=settings.trust_proxy)
+    counts = RequestCounts()
+    access_log = AccessLog(hooks.clock, address_of) if settings.access_log else None
+    cached = CachedResponses(cache, access, counts, access_log)
     app.edge = edge = Edge(
         # FastAPI's own __call__ adds telemetry, for which it reads the environment at each request.
         partial(Starlette.__call__, app),
         access=access,
         headers=headers,
-        cache=cache,
+        cached=cached,
         is_stopping=lambda: getattr(app.state, "is_ending", False),
+        counts=counts,
         errors=ErrorLog(hooks.clock),
-        access_log=AccessLog(hooks.clock, address_of) if settings.access_log else None,
+        access_log=access_log,
     )
     max_open = None  # no limit of open connections behind a proxy, which all clients share
     if settings.client_max_share < 1 and not settings.trust_proxy:
@@ -225,8 +230,7 @@ def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTime
         max_open = int(settings.client_max_share * available)
     hooks.connections = Connections(address_of, hooks.clock, max_per_address=max_open)
     if settings.prepared_answers:
-        is_logged = settings.access_log
-        hooks.cached_response = edge.logged_cached_response if is_logged else edge.cached_response
+        hooks.cached_responses = cached
     hooks.refuse, hooks.count_refusal = edge.refuse, edge.count_refusal
 
 

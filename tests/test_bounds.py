@@ -33,7 +33,6 @@ FIXED = {
     "Chooser._probed_early_at": "categories",
     "Chooser._rotations": "categories and tiers",
     "CircuitBreaker._backoffs": "effects",
-    "Edge.counts": "routes, statuses, values of X-Cache",
     "Endpoint._without_batches": "hosts of the settings",
     "Connections._next_warning": "kinds of warnings",
     "Hosts._blocked_until": "hosts of the settings",
@@ -122,6 +121,7 @@ SHORT_LIVED = {
     "Additions.coins",
     "Outcome.headers",
     "ToolAnswer.headers",
+    "DirectHttp.scope",
     "Refusal.headers",
     "SavedState.answers",
     "SavedState.blocks",
@@ -148,6 +148,18 @@ SHOWN = {
     "ClientSlots._clients": (
         "api/stream/test_address_limits.py",
         "test_an_address_without_clients_and_series_uses_no_memory",
+    ),
+    "HeadCache._newer": (
+        "api/server/test_head_cache.py",
+        "test_heads_that_are_not_sent_again_are_dropped",
+    ),
+    "HeadCache._once": (
+        "api/server/test_head_cache.py",
+        "test_a_head_that_came_once_is_not_kept",
+    ),
+    "HeadCache._older": (
+        "api/server/test_head_cache.py",
+        "test_heads_that_are_not_sent_again_are_dropped",
     ),
     "BoundedMap._entries": (
         "test_bounded_map.py",

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from pydantic import SecretStr
@@ -12,19 +13,21 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.cache.response_cache import Fields
+from api.cache.response_cache import Fields, RawHeaders
 from api.edge.client_limits import (
     ACCOUNT,
     ClientAccount,
     ClientLimits,
     client_address,
-    normalized_address,
+    forwarded_address,
+    peer_address,
 )
 from api.edge.origins import AllowedOrigins
 from api.edge.page_limits import PageAccount, PageLimits
 from api.edge.path_policies import Access, PathPolicies, route_path
 from api.edge.problems import problem
 from api.edge.sliding_log import Verdict
+from api.server.hooks import Peer
 
 #: Request headers that may carry a key.
 KEY_HEADERS = ("Authorization", "X-API-Key")
@@ -34,6 +37,14 @@ MAX_URL_BYTES, MAX_HEADER_BYTES, MAX_BODY_BYTES = 128 * 1024, 32 * 1024, 64 * 10
 MAX_PARAMETERS = 256
 #: Digits of the longest Content-Length that is read as a number.
 MAX_LENGTH_DIGITS = 12
+
+
+class Caller(NamedTuple):
+    """Who sent a request. `forwarded` is the address that trusted proxies name, None without one;
+    `is_page`: one of the gateway's own pages asks."""
+
+    forwarded: str | None
+    is_page: bool
 
 
 class GatewayKeys:
@@ -140,15 +151,22 @@ class AccessControl:
         self._read_scheme(scope, headers)
         return rate_limit, self._refusal(scope, headers, access, verdict)
 
-    def admit_cached(self, scope: Scope, fields: Fields) -> bytes | None:
-        """Counts a request that the cache can answer. Gives the RateLimit header, which is empty
-        without limits. None, and nothing is counted, where `check` would refuse the request."""
+    def caller(self, headers: RawHeaders, fields: Fields) -> Caller | None:
+        """Who asks, by the header fields alone, for `admit_cached`. None without a valid key where
+        keys are set."""
         if self.keys.digests and not self.keys.admits_fields(fields):
             return None
+        proxies = self.trusted_proxies
+        address = forwarded_address(headers, proxies) if proxies else None
+        return Caller(address, self.page_limits.is_asked_by_page_fields(fields))
+
+    def admit_cached(self, caller: Caller, peer: Peer) -> bytes | None:
+        """Counts a request that the cache can answer. Gives the RateLimit header, which is empty
+        without limits. None, and nothing is counted, where `check` would refuse the request."""
         if not self.limits.policy:
             return b""
-        address = client_address(scope, self.trusted_proxies)
-        if self.page_limits.is_asked_by_page_fields(fields):
+        address = caller.forwarded or peer_address(peer)
+        if caller.is_page:
             header = self.page_limits.data.admit(address)
             if header is not None:
                 return header
@@ -176,11 +194,11 @@ class AccessControl:
         scope.setdefault("state", {})[ACCOUNT] = account
         return account.hit()
 
-    def charge_peer(self, peer: Sequence[object] | None) -> None:
+    def charge_peer(self, peer: Peer) -> None:
         """Counts one unit for the address of a connection. Behind a proxy it is the proxy's, so
         nothing is counted."""
         if self.limits.policy and peer and not self.trusted_proxies:
-            self.limits.hit(normalized_address(str(peer[0])))
+            self.limits.hit(peer_address(peer))
 
     def _refusal_of_page(self, scope: Scope, headers: Headers) -> Response | None:
         files = self.page_limits.files

@@ -14,7 +14,9 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.cache.response_cache import RawHeaders
 from api.edge.sliding_log import SlidingLog, Verdict
+from api.server.hooks import Peer
 from backend.clock import Clock
 from backend.environment.forms import CallLimit
 from backend.errors import ClientLimitReached
@@ -31,22 +33,36 @@ UNKNOWN = "unknown"
 
 
 def client_address(scope: Scope, trusted_proxies: int) -> str:
-    """The client's address; of an IPv6 address its network.
+    """The client's address; of an IPv6 address its network."""
+    forwarded = None
+    if trusted_proxies:
+        forwarded = forwarded_address(scope["headers"], trusted_proxies)
+    return forwarded or peer_address(scope.get("client"))
+
+
+def forwarded_address(headers: RawHeaders, trusted_proxies: int) -> str | None:
+    """The client's address as trusted proxies (one or more) name it; None where they name none.
 
     Each trusted proxy appends one entry to X-Forwarded-For. Entries further left are not trusted.
     """
-    peer = scope.get("client")
-    address = peer[0] if peer else UNKNOWN
-    if trusted_proxies:
-        lines = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
-        entries = [entry.strip() for entry in lines if entry.strip()]
-        address = entries[-min(trusted_proxies, len(entries))] if entries else address
-    return normalized_address(address) if len(address) <= MAX_ADDRESS_LENGTH else UNKNOWN
+    lines = ",".join(Headers(raw=headers).getlist("x-forwarded-for")).split(",")
+    entries = [entry.strip() for entry in lines if entry.strip()]
+    return normalized_address(entries[-min(trusted_proxies, len(entries))]) if entries else None
+
+
+def peer_address(peer: Peer) -> str:
+    """The address at the other end of a connection."""
+    return normalized_address(str(peer[0])) if peer else UNKNOWN
+
+
+def normalized_address(text: str) -> str:
+    """An IPv4 address, an IPv6 network of /64, or `unknown`."""
+    return _normalized(text) if len(text) <= MAX_ADDRESS_LENGTH else UNKNOWN
 
 
 @lru_cache(maxsize=4_096)
-def normalized_address(text: str) -> str:
-    """An IPv4 address, an IPv6 network of /64, or `unknown`.
+def _normalized(text: str) -> str:
+    """Of a text that is not too long.
 
     Proxies write ports and brackets (`203.0.113.9:51000`, `[2001:db8::1]:443`), dual-stack sockets
     write IPv4 addresses as `::ffff:203.0.113.9`.

@@ -8,25 +8,24 @@ the errors that no route handles.
 
 import asyncio
 import logging
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.cache.response_cache import ResponseCache, StoredResponse, plain_fields, target_of
+from api.cache.response_cache import target_of
 from api.edge.access_control import AccessControl
 from api.edge.access_log import AccessLog
+from api.edge.cached_responses import CachedResponses, request_id_for
 from api.edge.error_log import ErrorLog
 from api.edge.path_policies import RenderError, route_path
 from api.edge.problems import RENDERER, problem, problem_json
 from api.edge.request_counts import UNMATCHED, RequestCounts, labels_of, template_of
 from api.edge.response_headers import ResponseHeaders
-from api.server.hooks import Refusal
+from api.server.hooks import Peer, Refusal
 
 #: The extension by which a server answers a handshake with a response of ours.
 DENIAL = "websocket.http.response"
@@ -35,27 +34,6 @@ POLICY_VIOLATION = 1008
 #: The first status of a server error.
 SERVER_ERROR = 500
 log = logging.getLogger("gateway")
-
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-#: Bytes of a random id, and the number of ids for which random bytes are read at once.
-ID_BYTES, IDS_PER_READ = 16, 256
-
-
-def _random_ids() -> Iterator[bytes]:
-    """Reads random bytes for many ids at once: a read for each one took a tenth of a response."""
-    while True:
-        text = os.urandom(ID_BYTES * IDS_PER_READ).hex().encode()
-        yield from (text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES))
-
-
-_new_id = _random_ids().__next__
-
-
-def request_id_for(sent: bytes) -> bytes:
-    """`sent` (the X-Request-Id of the request) if it is a valid id, else a new one."""
-    if sent and _REQUEST_ID.fullmatch(sent):
-        return sent
-    return _new_id()
 
 
 def _set_state(scope: Scope, headers: Headers, renderer: RenderError) -> bytes:
@@ -121,11 +99,11 @@ class Edge:
     app: ASGIApp
     access: AccessControl
     headers: ResponseHeaders
-    cache: ResponseCache
+    cached: CachedResponses
     is_stopping: Callable[[], bool]
+    counts: RequestCounts
     errors: ErrorLog
     access_log: AccessLog | None = None
-    counts: RequestCounts = field(default_factory=RequestCounts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.access_log is None or scope["type"] == "lifespan":
@@ -135,12 +113,12 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            stores = self.cache.stores_responses
-            cached = self._find(scope, scope["method"], target_of(scope)) if stores else None
-            if cached is None:
+            request = self.cached.read(scope["method"], target_of(scope), scope["headers"])
+            found = self.cached.find(request, scope.get("client")) if request else None
+            if found is None:
                 await self._handle(scope, receive, send)
                 return
-            response, values = cached
+            response, values = found
             headers = response.headers_with(values)
             await send(
                 {"type": "http.response.start", "status": response.status, "headers": headers}
@@ -163,55 +141,6 @@ class Edge:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
             await refusal(scope, receive, send)
-
-    # Cached responses
-
-    def cached_response(
-        self, scope: Scope, method: str, target: bytes
-    ) -> tuple[int, bytes, bytes] | None:
-        """Status, header lines and body of a cached response, which is counted. None where the
-        request has to go through `__call__`. Of `scope` only client and headers are read."""
-        cached = self._find(scope, method, target)
-        if cached is None:
-            return None
-        response, values = cached
-        return response.status, response.lines % values, response.body if method == "GET" else b""
-
-    def logged_cached_response(
-        self, scope: Scope, method: str, target: bytes
-    ) -> tuple[int, bytes, bytes] | None:
-        """As `cached_response`, with a line in the access log."""
-        cached = self._find(scope, method, target)
-        if cached is None:
-            return None
-        response, values = cached
-        body = response.body if method == "GET" else b""
-        if self.access_log is not None:
-            size, request_id = len(body), values[-1]
-            self.access_log.record(scope, method, target, response.status, size, request_id)
-        return response.status, response.lines % values, body
-
-    def _find(
-        self, scope: Scope, method: str, target: bytes
-    ) -> tuple[StoredResponse, tuple[bytes, ...]] | None:
-        """A stored response, and the values of its headers for this request. A request that is
-        not admitted is not counted here: `_handle` counts and refuses it."""
-        if method not in ("GET", "HEAD"):
-            return None
-        fields = plain_fields(scope["headers"])
-        if fields is None:
-            return None
-        hit = self.cache.find(target, fields)
-        if hit is None:
-            return None
-        rate_limit = self.access.admit_cached(scope, fields)
-        if rate_limit is None:
-            return None
-        response, entry, age_s = hit
-        self.cache.record_hit(entry)
-        self.counts[response.labels] += 1
-        age, request_id = b"%d" % age_s, request_id_for(fields.get(b"x-request-id", b""))
-        return response, (age, rate_limit, request_id) if rate_limit else (age, request_id)
 
     # All other requests
 
@@ -249,7 +178,7 @@ class Edge:
 
         return respond if self.access_log is None else partial(self.access_log.run, respond)
 
-    def count_refusal(self, status: int, client: Sequence[object] | None) -> None:
+    def count_refusal(self, status: int, client: Peer) -> None:
         """Counts a refusal that the server has answered itself: its bytes were no valid request."""
         self.counts[UNMATCHED, status, ""] += 1
         self.access.charge_peer(client)

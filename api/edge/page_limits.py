@@ -20,6 +20,7 @@ DATA_SHARE = 0.1
 #: The value of Sec-Fetch-Site where a page of the gateway asks. Browsers send it over HTTPS and to
 #: this machine.
 FROM_PAGE = "same-origin"
+_FROM_PAGE = FROM_PAGE.encode()
 
 
 class PageLimits:
@@ -34,11 +35,11 @@ class PageLimits:
 
     def is_asked_by_page(self, headers: Mapping[str, str]) -> bool:
         """Whether a request of these headers may count for the pages' share."""
-        return bool(self.data) and headers.get("sec-fetch-site") == FROM_PAGE
+        return headers.get("sec-fetch-site") == FROM_PAGE and bool(self.data)
 
     def is_asked_by_page_fields(self, fields: Mapping[bytes, bytes]) -> bool:
         """The same for header fields as the server gives them."""
-        return bool(self.data) and fields.get(b"sec-fetch-site") == FROM_PAGE.encode()
+        return fields.get(b"sec-fetch-site") == _FROM_PAGE and bool(self.data)
 
 
 class PageAccount(ClientAccount):

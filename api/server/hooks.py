@@ -7,10 +7,12 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Scope
 
+from api.server.head_cache import HeadCache
 from backend.clock import Clock, SystemClock
 
 #: File descriptors besides one for each stream client: requests, providers, files.
@@ -22,9 +24,20 @@ WARNING_S = 60.0
 
 log = logging.getLogger("gateway")
 
-#: Looks up a complete response by scope, method and target. Gives its status, its header lines
-#: (each ends with CRLF) and its body; None if there is none.
-CachedResponse = Callable[[Scope, str, bytes], tuple[int, bytes, bytes] | None]
+#: The address at the other end of a connection: host and port, as far as the system tells them.
+Peer = Sequence[object] | None
+
+
+class CachedResponses(Protocol):
+    """Complete responses that the application has ready."""
+
+    def read(self, method: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> Any | None:
+        """What a response depends on, from a request's head: the same for the same head, whoever
+        sends it and whenever. None where there is never a ready response to such a head."""
+
+    def respond(self, request: Any, peer: Peer) -> tuple[int, bytes, bytes] | None:
+        """The status, the header lines (each ends with CRLF) and the body of the response to what
+        `read` gave; None where the application has to be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +155,8 @@ class ServerHooks:
             lambda _scope: "", SystemClock(), max_unread=sys.maxsize, max_unread_bytes=sys.maxsize
         )
     )
-    cached_response: CachedResponse | None = None
+    cached_responses: CachedResponses | None = None
+    heads: HeadCache = field(default_factory=HeadCache)
     #: Paths of WebSockets whose messages may be compressed, if clients offer it.
     compressed_paths: frozenset[str] = frozenset()
     #: Makes the ASGI application that answers with a refusal.
@@ -150,7 +164,7 @@ class ServerHooks:
         f"{refusal.detail}\n", 400, {"Connection": "close"} | refusal.headers
     )
     #: Counts a refusal that the server itself answered, by status and client.
-    count_refusal: Callable[[int, Sequence[object] | None], None] = lambda _status, _client: None
+    count_refusal: Callable[[int, Peer], None] = lambda _status, _client: None
 
 
 def hooks_of(app: object) -> ServerHooks:

@@ -10,6 +10,8 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.cache.response_cache import RawHeaders
+from api.server.hooks import Peer
 from tests.scrape import samples
 
 HANDSHAKE = (
@@ -17,6 +19,20 @@ HANDSHAKE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+
+
+class StoredBodies:
+    """Cached responses of an application under test: bodies by target, for GET only."""
+
+    def __init__(self, bodies: dict[bytes, bytes]) -> None:
+        self._bodies = bodies
+
+    def read(self, method: str, target: bytes, _headers: RawHeaders) -> bytes | None:
+        return target if method == "GET" and target in self._bodies else None
+
+    def respond(self, request: bytes, _peer: Peer) -> tuple[int, bytes, bytes]:
+        body = self._bodies[request]
+        return 200, b"content-length: %d\r\n" % len(body), body
 
 
 def get(path: str, *lines: str, host: str = "Host: g", version: str = "1.1") -> bytes:

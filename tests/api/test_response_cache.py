@@ -259,7 +259,12 @@ async def test_a_response_without_a_length_is_not_stored(
             response = (200, [(b"age", b"0"), *headers], b"{}")
             cache.add_response(target.view, target.validity, path, {}, response, "/x")
         assert set(cache._targets) == {b"/api/gas", b"/b"}
-        assert app.edge.cached_response({"headers": []}, "GET", b"/b") is not None
+        cached = app.edge.cached
+        requests = {path: cached.read("GET", path, []) for path in (b"/a", b"/b")}
+        assert [cached.respond(one, None) is None for one in requests.values() if one] == [
+            True,
+            False,
+        ]
         assert app.edge.counts["/x", 200, "hit"] == 1
 
 

@@ -10,27 +10,29 @@ from typing import cast
 
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 CONNECTIONS = 16
-#: Of the addresses that are for benchmarks, so many questions each: within a client's 600 a minute.
-FIRST_CLIENT, CLIENTS, EACH = int(IPv4Address("198.18.0.1")), count(), 500
+NUMBERS = count()
+#: Each connection has an address of its own, and asks no more than a client may in a minute.
+FIRST_ADDRESS, CLIENTS, MOST = int(IPv4Address("127.1.0.1")), count(), 600
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question; `status` and `bytes` are what the answer must be."""
+    """One question. With `varies` no two of its heads are the same."""
 
     path: str
     accept: str = "identity"
     condition: str = ""
+    varies: bool = False
 
     def request(self, port: int) -> bytes:
-        """By a client who has not asked before; a gateway that trusts a proxy counts him."""
+        number = next(NUMBERS) if self.varies else 0
         lines = [
             f"GET {self.path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
             "User-Agent: benchmark",
             "Accept: */*",
             f"Accept-Encoding: {self.accept}",
-            f"X-Forwarded-For: {IPv4Address(FIRST_CLIENT + next(CLIENTS))}",
+            f"X-Number: {number:08}",
             *([f"If-None-Match: {self.condition}"] if self.condition else []),
         ]
         return "\r\n".join([*lines, "", ""]).encode()
@@ -71,8 +73,11 @@ class Connection(asyncio.Protocol):
 
 async def connected(port: int, count: int = CONNECTIONS) -> list[Connection]:
     loop = asyncio.get_running_loop()
-    pairs = [await loop.create_connection(Connection, "127.0.0.1", port) for _ in range(count)]
-    return [protocol for _, protocol in pairs]
+    made = []
+    for _ in range(count):
+        own = str(IPv4Address(FIRST_ADDRESS + next(CLIENTS) % 2**22)), 0
+        made.append(await loop.create_connection(Connection, "127.0.0.1", port, local_addr=own))
+    return [protocol for _, protocol in made]
 
 
 def close(connections: list[Connection]) -> None:
@@ -85,12 +90,12 @@ async def flood(port: int, asked: Asked, questions: int, status: int) -> None:
     """So many questions by all connections together; each answer must have this status."""
     connections = await connected(port)
     expected = f"HTTP/1.1 {status} ".encode()
+    each = questions // len(connections)
+    assert each <= MOST
 
     async def one(connection: Connection) -> None:
-        for number in range(questions // len(connections)):
-            if number % EACH == 0:
-                request = asked.request(port)
-            answer = await connection.ask(request)
+        for _ in range(each):
+            answer = await connection.ask(asked.request(port))
             assert answer.startswith(expected), answer[:200]
 
     await asyncio.gather(*map(one, connections))
@@ -113,9 +118,7 @@ async def steady(port: int, asked: Asked, per_s: int, seconds: float) -> list[fl
 
     began, tasks = time.perf_counter(), []
     for number in range(int(per_s * seconds)):
-        if number % EACH == 0:
-            request = asked.request(port)
-        due = began + number / per_s
+        request, due = asked.request(port), began + number / per_s
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(one(request, time.perf_counter())))
     await asyncio.gather(*tasks)

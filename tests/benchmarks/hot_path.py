@@ -42,7 +42,7 @@ BARE = "bare ASGI"
 #: Ours without a client limit, with the default limit, and with less of it.
 OURS: dict[str, dict[str, str]] = {
     "ours": {},
-    "ours, 600 a minute for a client": {"CLIENT_RATE_LIMIT": "600/minute", "TRUST_PROXY": "1"},
+    "ours, default limit": {"CLIENT_RATE_LIMIT": "600/minute"},
     "ours, HTTP_DIRECT=false": {"HTTP_DIRECT": "false"},
     "ours, PREPARED_ANSWERS=false": {"PREPARED_ANSWERS": "false"},
 }
@@ -53,12 +53,14 @@ ONLY_LONG = ("ours, HTTP_DIRECT=false", "market, zstd", "market, br", "market, g
 
 @dataclass(frozen=True)
 class Row:
-    """One question, in words; `codes` 304 asks with the tag of what it would get."""
+    """One question, in words. A conditional one has the tag of what it would get."""
 
     name: str
     path: str
     accept: str = "identity"
     is_conditional: bool = False
+    #: No two requests have the same head.
+    varies: bool = False
 
 
 ROWS = (
@@ -68,6 +70,7 @@ ROWS = (
     Row("market, gzip", MARKET, "gzip"),
     Row("market, 304", MARKET, "gzip", is_conditional=True),
     Row("gas", GAS),
+    Row("gas, another head each time", GAS, varies=True),
 )
 
 
@@ -133,7 +136,8 @@ async def serving(port: int) -> None:
 
 async def answer_of(port: int, row: Row) -> Answer:
     """Asked until it is a hit; with a condition, if the row has one."""
-    asked, url = Asked(row.path, row.accept), f"http://127.0.0.1:{port}{row.path}"
+    url = f"http://127.0.0.1:{port}{row.path}"
+    asked = Asked(row.path, row.accept, varies=row.varies)
     async with httpx.AsyncClient() as client:
         for _ in range(3):
             got = await _raw(client, url, asked)

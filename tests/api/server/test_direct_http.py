@@ -20,7 +20,7 @@ from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
 from api.server.hooks import ServerHooks
 from backend.gateway import read_configuration
-from tests.api.raw import serving_bare
+from tests.api.raw import StoredBodies, serving_bare
 from tests.world.server import World
 
 KNOWN = "/api/market?limit=250", "/api/gas"
@@ -274,14 +274,8 @@ class Echo:
     """Knows one answer, and sends back every body, after `delay_s`."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
-        self.server_hooks = ServerHooks(cached_response=self.cached_response)
+        self.server_hooks = ServerHooks(cached_responses=StoredBodies({b"/known": b"known"}))
         self._delay_s = delay_s
-
-    def cached_response(
-        self, scope: Scope, method: str, target: bytes
-    ) -> tuple[int, bytes, bytes] | None:
-        is_known = target == b"/known" and method == "GET" and (b"host", b"g") in scope["headers"]
-        return (200, b"content-length: 5\r\n", b"known") if is_known else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""

@@ -22,7 +22,7 @@ from api.server.hooks import (
     ServerHooks,
 )
 from backend.clock import SystemClock
-from tests.api.raw import get, serving_bare
+from tests.api.raw import StoredBodies, get, serving_bare
 from tests.api.stream.client import until
 from tests.life.clients import connected, kernel_bytes
 
@@ -45,15 +45,12 @@ class Bodies:
         clock = SystemClock()
         self.connections = Connections(by_peer, clock, **limits)
         self.server_hooks = ServerHooks(
-            clock, timeouts, self.connections, cached_response=self.cached_response
+            clock,
+            timeouts,
+            self.connections,
+            cached_responses=StoredBodies({b"/known": MUCH, b"/little": b"x" * 50_000}),
         )
         self.made = 0
-
-    def cached_response(
-        self, scope: Scope, method: str, target: bytes
-    ) -> tuple[int, bytes, bytes] | None:
-        cached = {b"/known": MUCH, b"/little": b"x" * 50_000}.get(target)
-        return None if cached is None else (200, b"content-length: %d\r\n" % len(cached), cached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.made += 1

@@ -10,7 +10,7 @@ from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
 from api.server.hooks import ConnectionTimeouts, ServerHooks
 from api.server.strict_http import is_host
-from tests.api.raw import HANDSHAKE, counted, get, said, serving_bare, statuses
+from tests.api.raw import HANDSHAKE, StoredBodies, counted, get, said, serving_bare, statuses
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
 
@@ -136,15 +136,11 @@ class Waits:
 
     def __init__(self, delay_s: float = 0.1, head_s: float = 10.0) -> None:
         self.server_hooks = ServerHooks(
-            timeouts=ConnectionTimeouts(head_s=head_s), cached_response=self.cached_response
+            timeouts=ConnectionTimeouts(head_s=head_s),
+            cached_responses=StoredBodies({b"/known": b""}),
         )
         self._delay_s = delay_s
         self.headers: list[list[tuple[bytes, bytes]]] = []
-
-    def cached_response(
-        self, _scope: Scope, method: str, target: bytes
-    ) -> tuple[int, bytes, bytes] | None:
-        return (200, b"content-length: 0\r\n", b"") if target == b"/known" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(self._delay_s)
