@@ -22,7 +22,10 @@ export const byId = (id) => document.getElementById(id);
 
 // These two write only a changed value: most ticks change nothing that is shown.
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.firstChild;
+  text ??= "";
+  if (!(only instanceof Text) || only.nextSibling) node.textContent = text;
+  else if (only.data !== text) only.data = text; // a new text node would cost twice as much
 }
 
 export function setAttribute(node, name, value) {

@@ -10,6 +10,8 @@ import { coinKey, withoutFigures } from "./topic.js";
 
 // Rows that are shown at first, and after each "Show more".
 const STEPS_OF_ROWS = [25, 100, Infinity];
+// The most rows that one frame makes: about 4 ms of script.
+const NEW_ROWS = 25;
 // Names and ranks sort ascending first, amounts descending.
 const ASCENDING_FIRST = new Set(["market_cap_rank", "name"]);
 const FOCUS_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
@@ -115,11 +117,33 @@ export class Market {
     const coins = this.#coins();
     const matching = sorted(coins.filter((coin) => this.#matches(coin)), this.#sort);
     const visible = this.#visible(matching);
-    this.#shown = visible.map((coin) => this.#show(coin));
+    const made = this.#make(visible);
+    if (made.length < visible.length) this.draw(); // the others in the next frames
+    const isShorter = made.length < Math.min(visible.length, this.#shown.length);
+    if (!isShorter) this.#place(made, coins); // else the table would lose its scroll position
+    this.#count(visible.length, matching.length, coins.length);
+  }
+
+  // The coins that have rows: those of before, and as many more as one frame has the time for.
+  #make(coins) {
+    const missing = coins.filter((coin) => !this.#rows.has(coinKey(coin))).slice(0, NEW_ROWS);
+    for (const coin of missing) this.#makeRow(coinKey(coin));
+    return coins.filter((coin) => this.#rows.has(coinKey(coin)));
+  }
+
+  #makeRow(key) {
+    const row = new CoinRow(key, this.#currency);
+    this.#rows.set(key, row);
+    row.select(key === this.#selected);
+    this.#visibility.observe(row.tr);
+  }
+
+  // `coins` are all of which a row may be kept.
+  #place(shown, coins) {
+    this.#shown = shown.map((coin) => this.#show(coin));
     arrange(this.body, this.#shown.map((row) => row.tr));
     this.#removeUnknown(coins);
     this.#keepOneTabStop();
-    this.#count(visible.length, matching.length, coins.length);
   }
 
   #matches(coin) {
@@ -134,15 +158,9 @@ export class Market {
   }
 
   #show(coin) {
-    const key = coinKey(coin);
-    let row = this.#rows.get(key);
-    if (!row) {
-      this.#rows.set(key, (row = new CoinRow(key, this.#currency)));
-      row.select(key === this.#selected);
-      this.#visibility.observe(row.tr);
-    }
+    const row = this.#rows.get(coinKey(coin));
     row.show(coin, row.isVisible);
-    row.showWatched(this.watchlist.has(key));
+    row.showWatched(this.watchlist.has(row.key));
     row.showLine(this.topic.expiredSince ? null : this.sparklines.of(coin));
     return row;
   }
@@ -219,8 +237,8 @@ export class Market {
     byId("market-more").addEventListener("click", () => {
       const before = this.#shown.length;
       this.#maxRows = this.#nextMaxRows();
-      this.#draw();
-      this.#shown[before]?.button.focus({ preventScroll: true });
+      this.draw();
+      onFrame("market focus", () => this.#shown[before]?.button.focus({ preventScroll: true }));
     });
     byId("market-filter").addEventListener("input", (event) => {
       this.#query = event.target.value.trim().toLowerCase();

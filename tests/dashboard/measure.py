@@ -4,32 +4,26 @@ import asyncio
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
-from tests.dashboard.browser import open_browser, open_page
+from tests.dashboard.browser import Watched, open_browser, open_page
+from tests.dashboard.frames import script_of_frames
 from tests.dashboard.stage import Stage, open_stage
 
 LOADS = 5
 TICKS = 60
-#: Frames as the page measures them itself, and when the first row was in the document.
+ROWS = 100, 250
+#: When the first row was in the document.
 WATCH = """
-window.frames_ms = [];
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries())
-    if (entry.name === "dashboard frame") window.frames_ms.push(entry.duration);
-}).observe({ type: "measure" });
 new MutationObserver((_, observer) => {
   if (!document.querySelector("#coins tr")) return;
   window.first_row_ms = performance.now();
   observer.disconnect();
 }).observe(document, { childList: true, subtree: true });
 """
-#: DevTools' own counters, in seconds; layout and style are not part of the page's measure.
-COUNTERS = ("ScriptDuration", "RecalcStyleDuration", "LayoutDuration", "TaskDuration")
 
 
 async def load(browser: Browser, stage: Stage) -> tuple[float, float, float]:
@@ -57,34 +51,47 @@ async def load(browser: Browser, stage: Stage) -> tuple[float, float, float]:
     return first_row_ms, http_bytes / 1_000, socket_bytes / 1_000
 
 
-async def counters(page: Page) -> Callable[[], Any]:
-    session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
+async def tick(browser: Browser, stage: Stage, rows: int) -> list[float]:
+    """The script of each frame in ms, while 100 coins move at a time and so many rows are shown."""
 
-    async def read() -> dict[str, float]:
-        told = (await session.send("Performance.getMetrics"))["metrics"]
-        return {one["name"]: one["value"] * 1_000 for one in told if one["name"] in COUNTERS}
-
-    return read
-
-
-async def tick(browser: Browser, stage: Stage) -> tuple[list[float], dict[str, float]]:
-    """Each frame's script in ms, and DevTools' ms a tick, while 100 coins move at a time."""
-    async with open_page(browser) as watched:
-        await watched.page.add_init_script(WATCH)
-        await watched.page.goto(stage.url)
-        await watched.rows()
-        await stage.move(1.0001)
-        await asyncio.sleep(2)
-        read = await counters(watched.page)
-        await watched.page.evaluate("window.frames_ms = []")
-        before = await read()
+    async def move() -> None:
         for step in range(TICKS):
             await stage.move(1 + (step + 2) / 10_000)
             await asyncio.sleep(0.15)
-        after = await read()
-        frames = await watched.page.evaluate("window.frames_ms")
-    return frames, {name: (after[name] - before[name]) / TICKS for name in COUNTERS}
+
+    async with open_page(browser) as watched:
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        if rows > 100:
+            await more(watched)
+        await stage.move(1.0001)
+        await asyncio.sleep(2)
+        frames = await script_of_frames(browser, watched.page, move)
+    return sorted(frames)[-TICKS:]  # the rest are frames of one cell, or of the seconds' ages
+
+
+async def more(watched: Watched) -> None:
+    """From 100 rows to 250."""
+    await watched.of("#market-more").click()
+    await watched.of("#coins tr").nth(249).wait_for(state="attached")
+
+
+async def make_rows(browser: Browser, stage: Stage) -> float:
+    """The script of the worst frame in ms, while 150 rows are made."""
+    async with open_page(browser) as watched:
+        await watched.page.goto(stage.url)
+        await watched.rows()
+        await asyncio.sleep(2)
+        return max(await script_of_frames(browser, watched.page, lambda: more(watched)))
+
+
+def report(rows: int, frames: list[float]) -> str:
+    late = frames[int(len(frames) * 0.95)]
+    return (
+        f"{rows} rows, 100 of them change at a time: script of a frame in ms of CPU time: "
+        f"median {statistics.median(frames):.1f}, 95th percentile {late:.1f}, "
+        f"worst {frames[-1]:.1f}\n"
+    )
 
 
 async def main() -> None:
@@ -92,15 +99,14 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with open_stage(Path(folder)) as stage, open_browser() as browser:
             loads = [await load(browser, stage) for _ in range(LOADS)]
-            frames, costs = await tick(browser, stage)
+            frames = {count: await tick(browser, stage, count) for count in ROWS}
+            making = await make_rows(browser, stage)
     rows, http, socket = (statistics.median(column) for column in zip(*loads, strict=True))
     say(f"first row after {rows:.0f} ms (slowest of {LOADS}: {max(loads)[0]:.0f} ms)\n")
     say(f"by HTTP, compressed {http:.0f} kB; first data by WebSocket, plain {socket:.0f} kB\n")
-    busy = sorted(frames)[-TICKS:]  # the rest are the seconds' ages
-    say(f"frames with 100 rows: median {statistics.median(busy):.2f} ms of script, ")
-    say(f"95th percentile {busy[int(len(busy) * 0.95)]:.2f} ms, worst {busy[-1]:.2f} ms\n")
-    told = ", ".join(f"{name.removesuffix('Duration')} {ms:.2f}" for name, ms in costs.items())
-    say(f"DevTools, ms a tick in all: {told}\n")
+    for count, one in frames.items():
+        say(report(count, one))
+    say(f"while 150 rows are made: worst {making:.1f}\n")
 
 
 if __name__ == "__main__":
