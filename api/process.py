@@ -88,6 +88,7 @@ class Server(uvicorn.Server):
             self._log_started_message(sockets)
         gc.collect()
         gc.freeze()  # objects of the start live on: scanning them again delays requests
+        gc.enable()  # `run_command` switched it off
         if self._worker:
             self._worker.serves()
         elif sockets:

@@ -10,20 +10,18 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.environment import SettingsError, forms
 from backend.environment.env_file import ENV_FILE, MAX_WARNINGS, read_env_file
 from backend.environment.forms import DAY, HOUR, MINUTE, CallLimit
+from backend.environment.loading import load, load_each
 from backend.environment.names import misspelt
 from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
-from backend.environment.problem_lines import problem_line
-
-S = TypeVar("S", bound=BaseSettings)
 
 
 def _parsed(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -189,8 +187,8 @@ def load_configuration(
     names = tuple(provider_names)
     in_file, invalid_lines = read_env_file()
     problems: list[str] = []
-    gateway = _load(Settings, "", problems)
-    read = {name: _load(ProviderSettings, f"{name.upper()}_", problems) for name in names}
+    gateway = load(Settings, "", problems)
+    read = load_each(ProviderSettings, names, (*os.environ, *in_file), problems)
     providers = {name: settings for name, settings in read.items() if settings}
     problems += [*_contradictions(gateway)] if gateway else []
     problems += find_problems(providers)
@@ -238,12 +236,3 @@ def _misspelt(provider_names: Sequence[str], in_file: Mapping[str, str | None]) 
         yield f"{name}{where} is not a setting and is ignored; did you mean {' or '.join(meant)}?"
     if len(found) > MAX_WARNINGS:
         yield f"{len(found) - MAX_WARNINGS} more variables look like settings and are ignored"
-
-
-def _load(kind: type[S], prefix: str, problems: list[str]) -> S | None:
-    """None if a value is invalid; then a line for each is added to `problems`."""
-    try:
-        return kind(_env_prefix=prefix)
-    except ValidationError as error:
-        problems += [problem_line(kind, prefix, one) for one in error.errors(include_url=False)]
-        return None

@@ -16,7 +16,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.life.process import free_port
+from tests.life.process import OUTPUT, free_port
+from tests.life.process import started as python
 from tests.world.server import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -225,3 +226,29 @@ async def test_it_raises_the_limit_of_descriptors_for_stream_clients(
     output, _ = await process.communicate()
     assert output.decode().splitlines()[-1] == "4096"
     assert "WS_MAX_CLIENTS" in output.decode()
+
+
+COLLECTOR = """
+import gc, os
+from api import process
+from api.command_line import run_command
+started = process.Server.startup
+
+async def startup(self, sockets=None):
+    was_on = gc.isenabled()
+    await started(self, sockets)
+    print(was_on, gc.isenabled(), gc.get_freeze_count() > 0, flush=True)
+    os._exit(0)
+
+process.Server.startup = startup
+run_command([])
+"""
+
+
+async def test_objects_of_the_start_are_collected_once_and_later_ones_as_ever(
+    world: World, tmp_path: Path
+) -> None:
+    environment = world.environment(PORT=str(free_port()), LOG_DIR=str(tmp_path))
+    async with python(tmp_path, "-c", COLLECTOR, **environment) as process:
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert (tmp_path / OUTPUT).read_text().splitlines()[-1] == "False True True"

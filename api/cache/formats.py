@@ -78,8 +78,16 @@ class CandleRow(Candle):
 
 
 def candle_row(candle: Candle) -> dict[str, Any]:
-    opened = datetime.fromtimestamp(candle.timestamp / 1000, UTC)
-    return {**{name: getattr(candle, name) for name in CANDLE_FIELDS}, "time": opened}
+    return {
+        "timestamp": candle.timestamp,
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+        "volume": candle.volume,
+        "closed": candle.closed,
+        "time": datetime.fromtimestamp(candle.timestamp / 1000, UTC),
+    }
 
 
 def candles_json(answer: Answer[Any], page: Page[Any]) -> tuple[bytes, str]:

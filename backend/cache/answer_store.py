@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Literal, get_args
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
@@ -50,12 +51,20 @@ class AnswerCodec(Generic[Q, T]):
     """Encodes to JSON; decoding validates it like a provider's payload, with the models' bounds.
 
     Encoding takes 0.4 ms for 250 coins, 0.7 ms for 1,000 candles and 6 ms for 2,000 articles, the
-    most that the news store keeps. It is one native call, so a thread would not help.
+    most that the news store keeps. It is one native call, so a thread would not help. The adapters
+    are built at their first use, as no answer waits for them: those of all categories take 20 ms.
     """
 
     def __init__(self, kept: type[KeptAnswer[Q, T]]) -> None:
-        self._adapter = TypeAdapter(kept)
-        self._query: TypeAdapter[Q] = TypeAdapter(get_args(kept)[0])
+        self._kept = kept
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[KeptAnswer[Q, T]]:
+        return TypeAdapter(self._kept)
+
+    @cached_property
+    def _query(self) -> TypeAdapter[Q]:
+        return TypeAdapter(get_args(self._kept)[0])
 
     def encoded(self, query: Q, answer: Answer[T]) -> bytes:
         """Raises ValueError if JSON cannot represent it."""

@@ -50,7 +50,8 @@ def misspelt(
 
 
 def _suggestions(name: str, known: Sequence[str], prefixes: Collection[str]) -> tuple[str, ...]:
-    near = [own for own in known if are_near(name, own)]
+    size = len(name)
+    near = [own for own in known if abs(len(own) - size) <= MAX_EDITS and are_near(name, own)]
     if near:
         return tuple(get_close_matches(name, near, n=1, cutoff=0))
     # CACHE_TTL counts as CACHE_TTL_; a single word does not: WS, BINANCE.

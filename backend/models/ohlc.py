@@ -93,7 +93,8 @@ class Candle:
 
     @model_validator(mode="after")
     def _is_plausible(self) -> "Candle":
-        if self.high < max(self.open, self.close) or self.low > min(self.open, self.close):
+        high, low = self.high, self.low
+        if not (low <= self.open <= high and low <= self.close <= high):
             raise ValueError("open or close outside of low to high")
         return self
 
@@ -116,8 +117,9 @@ class Candles:
     refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        open_of = _grid(self.interval).open_of
         for candle in self.candles:
-            if not _is_on_grid(self.interval, candle):
+            if open_of(candle.timestamp) != candle.timestamp:
                 raise ValueError(f"{candle.timestamp} is not on the {self.interval} grid")
         for one, other in pairwise(self.candles):
             if one.timestamp >= other.timestamp:
@@ -154,10 +156,13 @@ def sifted(
     return Candles(interval, kept, instrument, (*refused, *map(str, unfit)))
 
 
-def _is_on_grid(interval: Interval, candle: Candle) -> bool:
+def _grid(interval: Interval) -> Interval:
     # The start of three-day candles is not documented by venues; only the day is certain.
-    grid = Interval.D1 if interval is Interval.D3 else interval
-    return grid.open_of(candle.timestamp) == candle.timestamp
+    return Interval.D1 if interval is Interval.D3 else interval
+
+
+def _is_on_grid(interval: Interval, candle: Candle) -> bool:
+    return _grid(interval).open_of(candle.timestamp) == candle.timestamp
 
 
 def _is_next(interval: Interval, one: Candle, other: Candle) -> bool:

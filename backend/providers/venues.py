@@ -110,7 +110,8 @@ def candle_of(
     if start_ms is not None and end_ms is not None and not start_ms <= opened_ms < end_ms:
         raise ValueError("the candle is outside the requested range")
     opened, high, low, close, volume = figures
-    is_over = query.interval.next_open(opened_ms) <= context.now_ms
+    if closed is None:
+        closed = query.interval.next_open(opened_ms) <= context.now_ms
     return candle_from_fields(
         {
             "timestamp": opened_ms,
@@ -119,7 +120,7 @@ def candle_of(
             "low": low,
             "close": close,
             "volume": volume,
-            "closed": is_over if closed is None else closed,
+            "closed": closed,
         }
     )
 

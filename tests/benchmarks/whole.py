@@ -1,4 +1,4 @@
-"""Start, memory, upstream calls and the way of a cold key.
+"""Start, memory, upstream calls, the way of a cold key, and a cold question.
 
 python -m tests.benchmarks.whole [--quick]
 """
@@ -26,8 +26,9 @@ from backend.providers.vendors import coingecko_coins
 from backend.services.market.service import MarketView
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
+from tests.benchmarks import cold_question
 from tests.benchmarks.fanout_control import ROOT, run
-from tests.benchmarks.proc import rss_mb
+from tests.benchmarks.proc import cpu_s, rss_mb
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.services.helpers import market_service
 from tests.world import data
@@ -92,16 +93,18 @@ async def first_answer_s(gateway: Gateway) -> float:
 
 
 async def start_and_memory(rounds: int) -> str:
-    starts, memory = [], []
+    starts, used, memory = [], [], []
     for _ in range(rounds):
         async with World() as world, started(world) as gateway:
             starts.append(await first_answer_s(gateway))
+            used.append(cpu_s(gateway.process.pid))
             for path in CATEGORIES * 3:
                 assert (await gateway.client.get(path)).status_code == 200
             memory.append(gateway.rss_mb)
     return (
         f"The first answer comes {median(starts):.2f} s ({min(starts):.2f}–{max(starts):.2f}) after"
-        f" the process starts; with all categories warm it has {median(memory):.0f} MB"
+        f" the process starts, and {median(used):.2f} s of CPU ({min(used):.2f}–{max(used):.2f});"
+        f" with all categories warm it has {median(memory):.0f} MB"
         f" ({min(memory):.0f}–{max(memory):.0f}) resident."
     )
 
@@ -160,8 +163,9 @@ async def main(quick: bool) -> None:
     took = await cold_key_ms(3 if quick else 200)
     sys.stdout.write(
         f"A cold key of 250 coins takes {median(took):.2f} ms of CPU"
-        f" ({min(took):.2f}–{max(took):.2f}) from the list's bytes to the body of the answer.\n"
+        f" ({min(took):.2f}–{max(took):.2f}) from the list's bytes to the body of the answer.\n\n"
     )
+    sys.stdout.write(cold_question.report(await cold_question.rounds(2 if quick else 6)))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,7 @@ TRUE_LIMITS = {
     "frankfurter": (4, 3_600.0),
 }
 
-#: How many calls `World.requests` keeps.
-MOST_REQUESTS = 10_000
+MOST_REQUESTS = 10_000  # that World.requests keeps
 
 
 class World(Facts):
@@ -164,9 +163,12 @@ class World(Facts):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def url(self, name: str) -> str:
-        prefix = "/api/v3" if name.startswith("coingecko") else ""
+        return self.origin(name) + ("/api/v3" if name.startswith("coingecko") else "")
+
+    def origin(self, name: str) -> str:
+        """Scheme, host and port, without a path."""
         scheme = "https" if self._tls else "http"
-        return f"{scheme}://127.0.0.1:{self._ports[name]}{prefix}"
+        return f"{scheme}://127.0.0.1:{self._ports[name]}"
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The variables that point a gateway to this world.
