@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import Process, create_subprocess_exec
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from tests.benchmarks.proc import cpu_s, rss_mb
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.services.helpers import market_service
 from tests.world import data
-from tests.world.server import World
+from tests.world.server import FURTHER_VENUES, WITH_LISTS, World
 
 CATEGORIES = (
     "/api/gas",
@@ -42,6 +42,9 @@ CATEGORIES = (
     "/api/sentiment?days=365",
 )
 READS, AT_ONCE = 10_000, 20
+#: All providers of the registry that need no key.
+ALL_ON = {f"{name.upper()}_ENABLED": "true" for name in FURTHER_VENUES}
+ALL_ON |= dict.fromkeys(WITH_LISTS, "true")
 
 
 @dataclass
@@ -56,12 +59,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def started(world: World, root: Path = ROOT) -> AsyncIterator[Gateway]:
+async def started(
+    world: World, root: Path = ROOT, settings: Mapping[str, str] = {}
+) -> AsyncIterator[Gateway]:
     """A gateway as `run_server.py` of `root` starts it, in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         port = 20_000 + os.getpid() % 20_000
         environment = world.environment(
-            PORT=str(port), LOG_DIR=folder, STATE_PATH=f"{folder}/state.sqlite"
+            PORT=str(port), LOG_DIR=folder, STATE_PATH=f"{folder}/state.sqlite", **settings
         )
         began = time.perf_counter()
         process = await create_subprocess_exec(
@@ -95,7 +100,7 @@ async def first_answer_s(gateway: Gateway) -> float:
 async def start_and_memory(rounds: int) -> str:
     starts, used, memory = [], [], []
     for _ in range(rounds):
-        async with World() as world, started(world) as gateway:
+        async with World() as world, started(world, settings=ALL_ON) as gateway:
             starts.append(await first_answer_s(gateway))
             used.append(cpu_s(gateway.process.pid))
             for path in CATEGORIES * 3:
