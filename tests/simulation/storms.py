@@ -1,4 +1,4 @@
-"""Thirty days of bad weather in virtual time: each provider has any fault at any moment.
+"""Days of bad weather in virtual time: each provider has any fault at any moment.
 
 The real cache, manager, breakers, guards and client, over three providers that count our calls
 their own way. A price is the instant at which its provider told it, so each answer's age is known.
@@ -23,7 +23,7 @@ from tests.simulation.oracles import DAY_S, Fixed, Limit, Sliding
 from tests.walk import PriceQuery, Walk, hang, price, refuse, status
 
 TTL_S, MAX_STALE_S = 60.0, 6 * 3_600.0
-DAYS, READ_EVERY_S = 30.0, 300.0
+READ_EVERY_S = 300.0
 #: Between two troubles of a provider on the average, and how long one lasts at most.
 CALM_S, LONGEST_S = 5 * 3_600.0, 3 * 3_600.0
 #: Of the calls in calm hours, a share that fails all the same; of the readers, one that are many.
@@ -144,7 +144,7 @@ class Weather:
 
 @dataclass
 class Storm:
-    """What readers got in the month."""
+    """What readers got in these days."""
 
     weather: dict[str, Weather] = field(default_factory=dict)
     reads: int = 0
@@ -159,7 +159,7 @@ class Storm:
         return (self.fresh + self.stale) / self.reads
 
 
-async def month(seed: int) -> Storm:
+async def storm_of(days: float, seed: int) -> Storm:
     """In the loop's own time, so that time-outs cost what they cost."""
     clock, chance, storm = LoopClock(), random.Random(seed), Storm()
     walk = Walk(clock)
@@ -179,7 +179,7 @@ async def month(seed: int) -> Storm:
         freshness=partial(constant, Freshness(TTL_S, MAX_STALE_S)),
         deadline_s=walk.deadline_s,
     )
-    while clock.monotonic() < DAYS * DAY_S:
+    while clock.monotonic() < days * DAY_S:
         await asyncio.sleep(chance.expovariate(1 / READ_EVERY_S))
         query = PriceQuery(f"coin-{chance.randrange(3)}")
         readers = CROWD if chance.random() < CROWDS else 1

@@ -17,7 +17,10 @@ from tests.clocks import LoopClock
 from tests.simulation import truth
 from tests.simulation.truth import LISTS, VENUES
 
-SEEDS, ROUNDS, TTL_S = 200, 8, 60.0
+ROUNDS, TTL_S = 8, 60.0
+#: First seeds of twenty: those of the suite, and those of the fault table.
+FIRST = range(0, 80, 20)
+FURTHER = range(80, 200, 20)
 #: Settings are built here; nothing comes from the environment.
 NO_PREFIX = "NO_VARIABLE_HAS_THIS_PREFIX_"
 #: The hosts of the providers of the market.
@@ -122,7 +125,9 @@ async def ask_beyond(gateway: Gateway, on: Sequence[str]) -> None:
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("first", range(0, SEEDS, 20))
+@pytest.mark.parametrize(
+    "first", [*FIRST, *(pytest.param(one, marks=pytest.mark.chaos) for one in FURTHER)]
+)
 async def test_no_subset_of_providers_gives_a_wrong_price_or_another_coins_id(first: int) -> None:
     for seed in range(first, first + 20):
         await play(seed)

@@ -22,15 +22,26 @@ BEGUN_S = 900.0
 DAILY = tuple(n * DAY_S for n in range(1, 30))
 #: Candles without a budget are refreshed every few seconds: a day has as many calls as a week.
 DAYS = {
-    "two candles, no key": 0.25,
-    "market and two coins, no key": 0.5,
-    "the same by their tickers": 1.0,
-    "the same without venues": 1.0,
+    "two candles, no key": 0.08,
+    "market and two coins, no key": 0.25,
+    "the same by their tickers": 0.4,
+    "the same without venues": 0.4,
+}
+FLOODED_DAYS = {
+    "market and two coins, no key, a flood passed through": 0.1,
+    "market and seven coins, a flood passed through": 0.2,
+    "the same without venues, a flood passed through": 0.25,
 }
 
 
+def spans(days: dict[str, float]) -> pytest.MarkDecorator:
+    """`name` and `days`: so much of each plot in the suite, and three times as much in `chaos`."""
+    longer = [pytest.param(name, 3 * span, marks=pytest.mark.chaos) for name, span in days.items()]
+    return pytest.mark.parametrize(("name", "days"), [*days.items(), *longer])
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("name", "days"), DAYS.items())
+@spans(DAYS)
 def test_hot_keys_are_never_older_than_a_quarter_of_an_hour(name: str, days: float) -> None:
     """Beside readers of sparklines, all coins' names, the whole market and other currencies."""
     month = simulate(replace(PLOTS[name], days=days, read_every_s=45.0))
@@ -48,14 +59,7 @@ def assert_as_fresh(flooded: Outcome, quiet: Outcome) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    ("name", "days"),
-    [
-        ("market and two coins, no key, a flood passed through", 0.1),
-        ("market and seven coins, a flood passed through", 0.5),
-        ("the same without venues, a flood passed through", 0.5),
-    ],
-)
+@spans(FLOODED_DAYS)
 def test_a_flood_of_questions_passed_through_leaves_the_market_as_fresh(
     name: str, days: float
 ) -> None:
