@@ -103,14 +103,21 @@ class TTLCache(Generic[V]):
         return len(self._entries)
 
     async def get(self, key: Hashable) -> CacheEntry[V] | None:
-        """The entry, fresh or stale; None if there is none or its `kept_until` has passed."""
+        """The entry, fresh or stale; None if there is none or its `kept_until` has passed.
+
+        An evicted entry is found as long as something refers to it, since it uses its memory: a
+        stream may follow more series than the cache has room for.
+        """
         entry = self._entries.get(key)
+        is_evicted = entry is None
+        entry = self._newest.get(key) if entry is None else entry
         if entry is None:
             return None
         if self._clock.monotonic() >= entry.kept_until:
             self._drop(key)
             return None
-        self._entries.move_to_end(key)
+        if not is_evicted:
+            self._entries.move_to_end(key)
         return entry
 
     def newest(self, key: Hashable) -> CacheEntry[V] | None:
