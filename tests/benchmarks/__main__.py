@@ -12,6 +12,7 @@ PARTS = {
     "Compressed frames": "deflate",
     "Several processes": "cluster",
     "10,000 readers": "stream_crowd",
+    "Cost as the work grows": "growth",
 }
 
 

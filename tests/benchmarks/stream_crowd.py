@@ -22,6 +22,7 @@ from tests.benchmarks.cluster_stream import by_cause
 from tests.benchmarks.fanout_control import Child, Details, raise_file_limit, run
 from tests.benchmarks.hot_path import machine
 from tests.benchmarks.proc import rss_mb
+from tests.benchmarks.stream_listener import tickers_of
 from tests.life.process import descriptors
 from tests.world.push import PushWorld, mini_ticker
 
@@ -29,8 +30,6 @@ PATH = "/ws?channels=market"
 WORKERS, ADDRESSES = 2, 250
 #: Readers that connect before the next ones do.
 BATCH = 500
-#: Pairs that the venue changes in a frame, of those that it quotes.
-CHANGED, QUOTED = 5, 60
 SPACING_S, PATIENCE_S = 1.0, 60.0
 #: The first frames are of rows that no tick had changed yet.
 WARM_UP = 2
@@ -96,10 +95,8 @@ class Crowd:
     async def tick(self) -> float:
         """One frame for all; returns when the venue spoke."""
         self._rounds += 1
-        pairs = [(self._rounds * CHANGED + place) % QUOTED for place in range(CHANGED)]
-        factor = 1.01 + self._rounds % 7 / 1_000
         told_at = time.monotonic()
-        await self._push.tell_tickers([mini_ticker(f"C{n}USDT", (1 + n) * factor) for n in pairs])
+        await self._push.tell_tickers(tickers_of(self._rounds))
         await asyncio.sleep(SPACING_S)
         return told_at
 
