@@ -1,7 +1,6 @@
 """The process that serves: settings, logs, sockets, uvicorn with the application."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -24,7 +23,7 @@ from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
 from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
 from api.server.listening import log_ready, open_sockets, open_url, warn_if_open_to_all
-from api.server.resources import give_memory_back, raise_descriptors
+from api.server.resources import collect_from_now_on, give_memory_back, raise_descriptors
 from api.server.worker import Worker
 from api.ws_data_broadcaster import MAX_FRAME_BYTES
 from backend.cluster.keys import process_prefix
@@ -86,9 +85,7 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         if sockets:  # uvicorn then assumes one of many workers, and logs no address
             self._log_started_message(sockets)
-        gc.collect()
-        gc.freeze()  # objects of the start live on: scanning them again delays requests
-        gc.enable()  # `run_command` switched it off
+        collect_from_now_on()
         if self._worker:
             self._worker.serves()
         elif sockets:
