@@ -90,6 +90,7 @@ ONE_FOR_EACH = {
     "Feed._subscribers": "topic of the feed, and its subscribers",
     "Feed._topics": "choice of coins that a client follows",
     "LiveService._last_candles": "feed of the stream",
+    "LiveService._queries": "feed of the stream",
     "LiveService._wanted": "feed of the stream",
     "CallWindow._in_flight": "call under way (`MAX_IN_FLIGHT`)",
     "ProviderManager._late": "refresh under way",

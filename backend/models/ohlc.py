@@ -1,7 +1,7 @@
 """Candles: intervals and their UTC grid, the query, the canonical series."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.answer import Query
 from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
+from backend.models.replacing import replacing_unchecked
 from backend.models.validated import from_fields
 
 MINUTE = 60_000
@@ -126,6 +127,20 @@ class Candles:
                 raise ValueError("candles do not ascend")
             if _leaps(one, other) and _is_next(self.interval, one, other):
                 raise ValueError("price leaps between contiguous candles")
+
+    def with_newest(self, candle: Candle, most: int) -> "Candles":
+        """The series, at most `most` candles, with `candle` as its newest one: behind the others,
+        or in the place of one of the same time. Raises ValueError.
+
+        Only `candle` is checked, since the others are as they were.
+        """
+        is_update = bool(self.candles) and self.candles[-1].timestamp == candle.timestamp
+        others = self.candles[:-1] if is_update else self.candles
+        Candles(self.interval, (*others[-1:], candle))
+        return _with_checked(self, candles=(*others, candle)[-most:])
+
+
+_with_checked: Callable[..., Candles] = replacing_unchecked(Candles)
 
 
 def sifted(

@@ -12,7 +12,7 @@ from backend.clock import Clock
 from backend.errors import GatewayError
 from backend.models.answer import Answer, Query, Source
 from backend.models.market import Market, MarketQuery
-from backend.models.ohlc import Candle, Candles, OhlcQuery
+from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.models.ticks import (
     CandleTicks,
     CandleUpdate,
@@ -85,6 +85,8 @@ class LiveService:
         self._clock = clock
         #: Of each running watch: the ticks that it needs, and the query that they change.
         self._wanted: dict[object, tuple[TickSubject, Query[Any]]] = {}
+        #: The same queries by what they need, and by watch.
+        self._queries: dict[TickSubject, dict[object, Query[Any]]] = {}
         #: The last candle tick of each watched series, and when it came.
         self._last_candles: dict[CandleTicks, tuple[CandleUpdate, datetime]] = {}
 
@@ -167,12 +169,23 @@ class LiveService:
         before = self._wanted.pop(watch, None)
         if wanted:
             self._wanted[watch] = wanted
-        if self._ticks and before != wanted:
-            subjects = dict.fromkeys(subject for subject, _ in self._wanted.values())
-            self._last_candles = {
-                subject: last for subject, last in self._last_candles.items() if subject in subjects
-            }
-            self._ticks.want(tuple(subjects))
+        if before == wanted:
+            return
+        needed = tuple(self._queries)
+        if before:
+            self._remove_query(watch, before[0])
+        if wanted:
+            self._queries.setdefault(wanted[0], {})[watch] = wanted[1]
+        if self._ticks and needed != (now_needed := tuple(self._queries)):
+            self._ticks.want(now_needed)
+
+    def _remove_query(self, watch: object, subject: TickSubject) -> None:
+        queries = self._queries[subject]
+        del queries[watch]
+        if not queries:
+            del self._queries[subject]
+            if isinstance(subject, CandleTicks):
+                self._last_candles.pop(subject, None)
 
     async def _apply(self, tick: Tick) -> None:
         if isinstance(tick, TickerUpdates):
@@ -182,8 +195,9 @@ class LiveService:
                     MarketQuery(), lambda answer: replace(answer, data=market)
                 )
             return
-        self._last_candles[tick.subject] = tick, self._clock.now()
-        await self._apply_candle(tick)
+        if tick.subject in self._queries:
+            self._last_candles[tick.subject] = tick, self._clock.now()
+            await self._apply_candle(tick)
 
     async def _reapply_last_candle(self, answer: Answer[Any]) -> None:
         """A candle tick that came during a refresh is newer than the refreshed series."""
@@ -198,8 +212,7 @@ class LiveService:
 
     async def _apply_candle(self, tick: CandleUpdate) -> None:
         """Updates each watched series of the tick; it is then as fresh as after a refresh."""
-        queries = {query for subject, query in self._wanted.values() if subject == tick.subject}
-        for query in queries:
+        for query in set(self._queries.get(tick.subject, {}).values()):
             await self._sources[OhlcQuery.category].update(
                 query, lambda answer: with_candle(answer, tick, self._clock.now()), is_fresh=True
             )
@@ -217,21 +230,16 @@ def with_candle(
     is_same = answer.source == tick.source and series.instrument == tick.subject.instrument
     if not is_same or not series.candles or series.interval is not tick.subject.interval:
         return None
-    candles = _with_newest(series, tick.candle)
-    if candles is None:
+    if not _fits(series.candles[-1], tick.candle, series.interval):
         return None
     try:
-        changed = replace(series, candles=candles)
+        changed = series.with_newest(tick.candle, BLOCK)
     except ValueError:  # off the interval's grid, or an implausible jump
         return None
     return replace(answer, data=changed, fetched_at=now)
 
 
-def _with_newest(series: Candles, candle: Candle) -> tuple[Candle, ...] | None:
-    newest = series.candles[-1]
+def _fits(newest: Candle, candle: Candle, interval: Interval) -> bool:
     if candle.timestamp == newest.timestamp:
-        is_change = not newest.closed and candle != newest
-        return (*series.candles[:-1], candle) if is_change else None
-    if candle.timestamp != series.interval.next_open(newest.timestamp) or not newest.closed:
-        return None
-    return (*series.candles, candle)[-BLOCK:]
+        return not newest.closed and candle != newest
+    return newest.closed and candle.timestamp == interval.next_open(newest.timestamp)

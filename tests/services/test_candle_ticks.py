@@ -13,6 +13,7 @@ from backend.models.answer import Answer
 from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval
 from backend.models.ticks import CandleTicks, CandleUpdate
 from backend.services.live import with_candle
+from tests.calls import counted
 from tests.clocks import EPOCH, EPOCH_MS
 from tests.instruments import instrument
 
@@ -250,3 +251,35 @@ def test_lost_ticks_leave_no_wrong_candle_and_no_gap(lost: set[int]) -> None:
     last_hour = {row.timestamp: row for row in SAID}
     refreshed = answer(candle(-2), *(last_hour[at] for at in sorted(last_hour)))
     assert rows(refreshed, tick_of(candle(4, OPEN))) is not None  # from there it goes on
+
+
+def calls_of_a_tick(candles: int) -> int:
+    series = answer(*(candle(hours - candles + 1, hours < candles - 1) for hours in range(candles)))
+    with counted() as calls:
+        changed = with_candle(series, tick_of(candle(0, OPEN, price=101.0)), NOW)
+    assert changed is not None
+    assert len(changed.data.candles) == candles
+    return calls.made
+
+
+def test_a_tick_costs_the_same_however_long_the_series_is() -> None:
+    assert calls_of_a_tick(1_000) == calls_of_a_tick(250)
+
+
+@given(st.integers(1, 4), st.sampled_from([1.0, 100.0, 101.0, 20_000.0]), st.integers(-2, 3))
+def test_a_series_with_another_newest_candle_is_as_if_put_together_anew(
+    count: int, price: float, hours: int
+) -> None:
+    given_rows = [candle(place - count + 1) for place in range(count)]
+    series = Candles(Interval.H1, tuple(given_rows), BTC_HOURS.instrument, refused=("9",))
+    newest = candle(hours, OPEN, price)
+    kept = given_rows[:-1] if given_rows[-1].timestamp == newest.timestamp else given_rows
+    try:
+        expected: Any = replace(series, candles=(*kept, newest)[-3:])
+    except ValueError as error:
+        expected = str(error)
+    try:
+        changed: Any = series.with_newest(newest, 3)
+    except ValueError as error:
+        changed = str(error)
+    assert changed == expected

@@ -41,6 +41,7 @@ from backend.services.candles.service import OhlcService, OhlcView
 from backend.services.live import RESTART_S, LiveService, TickSource
 from backend.services.market.symbols import CoinDirectory
 from backend.services.market.universe import UniverseSource
+from tests.calls import counted
 from tests.clocks import EPOCH, EPOCH_MS, LoopClock
 from tests.instruments import instrument, instruments
 from tests.services.helpers import no_names
@@ -337,10 +338,7 @@ async def test_ticks_of_one_subject_are_wanted_once_until_its_last_watch_ends(be
     one = await bench.follow(bench.live.watch_candles("BTC", HOURS))
     other = await bench.follow(bench.live.watch_candles("bitcoin", HOURS))
     third = await bench.follow(bench.live.watch(MarketQuery()))
-    assert set(bench.source.wants[1]) == {BTC_HOURS}
-    assert sorted(map(repr, bench.source.wants[-1])) == sorted(
-        map(repr, [BTC_HOURS, MarketTicks()])
-    )
+    assert bench.source.wants == [(BTC_HOURS,), (BTC_HOURS, MarketTicks())]
     await leave(one)
     assert set(bench.source.wants[-1]) == {BTC_HOURS, MarketTicks()}
     await leave(other)
@@ -393,6 +391,30 @@ async def test_a_candle_tick_updates_its_series_and_makes_it_fresh(bench: Bench)
     assert [row.close for row in after.data.candles] == [101.0]
     assert (after.fetched_at - EPOCH).total_seconds() == pytest.approx(30, abs=0.1)
     assert bench.cache.updated == [(BTC_QUERY, True)]
+
+
+async def calls_of_a_candle_tick(others: int) -> int:
+    """Function calls for a tick of one series, while so many others are watched."""
+    bench = Bench()
+    await bench.know()
+    await bench.run()
+    for number in range(others):
+        pair = instrument(f"C{number}USDT")
+        query = replace(BTC_QUERY, coin_id=f"c-{number}")
+        bench.live._set_wanted(object(), (CandleTicks(pair, Interval.H1), query))
+    await bench.follow(bench.live.watch_candles("BTC", HOURS))
+    with counted() as calls:
+        bench.source.say(candle_tick(101.0))
+        await asyncio.sleep(0.01)
+    await leave(*bench.tasks)
+    assert [answer.data.candles[-1].close for answer in bench.received] == [100.0, 101.0]
+    return calls.made
+
+
+async def test_a_candle_tick_costs_the_same_however_many_series_are_watched() -> None:
+    assert await calls_of_a_candle_tick(100) == pytest.approx(
+        await calls_of_a_candle_tick(25), abs=10
+    )
 
 
 async def test_a_candle_tick_that_came_during_a_refresh_is_applied_to_the_refreshed_series(

@@ -32,6 +32,9 @@ class TickSubscriptions:
         self._seen = dict.fromkeys(asked, clock.monotonic())
         self._flowing: set[TickSubject] = set()
         self._asked_again: set[TickSubject] = set()
+        #: The subscription of tickers.
+        self._tickers: MarketTicks | None = None
+        self._note_tickers()
 
     def __repr__(self) -> str:
         return f"<TickSubscriptions {len(self._flowing)} of {len(self._seen)} flowing>"
@@ -85,17 +88,23 @@ class TickSubscriptions:
         """The subscription of tickers for any MarketTicks: a tick does not list its instruments."""
         if not isinstance(subject, MarketTicks):
             return subject
-        return next((asked for asked in self._seen if isinstance(asked, MarketTicks)), subject)
+        return self._tickers or subject
+
+    def _note_tickers(self) -> None:
+        asked = (subject for subject in self._seen if isinstance(subject, MarketTicks))
+        self._tickers = next(asked, None)
 
     def _drop(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
         for subject in subjects:
             del self._seen[subject]
             self._flowing.discard(subject)
             self._asked_again.discard(subject)
+        self._note_tickers()
         return SubscriptionChange("drop", tuple(subjects))
 
     def _ask(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
         self._seen.update(dict.fromkeys(subjects, self._clock.monotonic()))
+        self._note_tickers()
         return SubscriptionChange("ask", tuple(subjects))
 
     def _silences(self, subject: TickSubject) -> float:

@@ -17,7 +17,7 @@ from backend.providers.adapter import Context, PushFeed
 from backend.providers.client import parsed
 from backend.providers.push_client import PushConnection
 
-#: Interval at which changed subscriptions and silence are noticed, in seconds.
+#: Interval at which silence is noticed, in seconds.
 POLL_S = 0.5
 #: Consecutive malformed frames after which the connection is dropped.
 MAX_MALFORMED = 5
@@ -55,7 +55,7 @@ class TickStream:
         guard = connects or RateLimitGuard(clock, [feed.connects])
         self._reconnects = Reconnects(clock, guard, jitter)
         self._wanted: tuple[TickSubject, ...] = ()
-        self._next_command = 0.0
+        self._next_command = self._next_review = 0.0
         self._numbers = count(1)
         self._malformed = 0
         #: The subscriptions of the open connection.
@@ -68,7 +68,9 @@ class TickStream:
 
     def want(self, subjects: Collection[TickSubject]) -> None:
         """Replaces the wanted subjects. Without any, the connection is closed."""
-        self._wanted = tuple(subjects)[: self._feed.most_subjects]
+        wanted = tuple(subjects)[: self._feed.most_subjects]
+        if wanted != self._wanted:
+            self._wanted, self._next_review = wanted, 0.0
         self._reconnects.note_wanted(bool(self._wanted))
 
     def flow(self, subject: TickSubject) -> Flow:
@@ -97,6 +99,7 @@ class TickStream:
                 async with self._connect(self._feed.path(asked)) as connection:
                     self._subjects = TickSubscriptions(self._clock, self._feed, asked)
                     self._opened, self._malformed = self._clock.monotonic(), 0
+                    self._next_review = 0.0
                     async with aclosing(self._read(connection)) as ticks:
                         async for tick in ticks:
                             yield tick
@@ -111,27 +114,34 @@ class TickStream:
         """Ticks until none are wanted. Raises ProviderError, also for a shutdown notice."""
         assert self._subjects is not None
         while self._wanted:
-            await self._sync_subscriptions(connection, self._subjects)
+            await self._review(connection, self._subjects)
             tick = await self._next_tick(connection)
             if tick is not None and self._subjects.mark_seen(tick.subject):
                 if self._state.current != "live":
                     self._state.enter("live")
                 yield tick
-            if self._subjects.is_dead:
-                raise ProviderTimeout("the connection is open but silent")
 
-    async def _sync_subscriptions(
-        self, connection: PushConnection, subjects: TickSubscriptions
-    ) -> None:
+    async def _review(self, connection: PushConnection, subjects: TickSubscriptions) -> None:
+        """Sends the next command, if one is due. Raises ProviderError, also for silence.
+
+        It looks at all subjects, so it does so when they change and at intervals, not for each
+        tick.
+        """
         now = self._clock.monotonic()
-        change = subjects.next_change(self._wanted) if now >= self._next_command else None
-        if change is None:
+        if now < self._next_review:
             return
-        command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
-        frames = command(change.subjects, next(self._numbers))
-        self._next_command = now + len(frames) / self._feed.commands_per_s
-        for frame in frames:
-            await connection.send(frame)
+        self._next_review = now + POLL_S
+        if subjects.is_dead:
+            raise ProviderTimeout("the connection is open but silent")
+        change = subjects.next_change(self._wanted) if now >= self._next_command else None
+        if change:
+            command = self._feed.subscribe if change.kind == "ask" else self._feed.unsubscribe
+            frames = command(change.subjects, next(self._numbers))
+            self._next_command = now + len(frames) / self._feed.commands_per_s
+            for frame in frames:
+                await connection.send(frame)
+        if now < self._next_command:
+            self._next_review = min(self._next_review, self._next_command)
 
     async def _next_tick(self, connection: PushConnection) -> Tick | None:
         """The tick in the next frame; None without one within `POLL_S`. Raises ProviderError, also

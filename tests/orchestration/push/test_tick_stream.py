@@ -37,6 +37,7 @@ from backend.models.ticks import (
 from backend.orchestration.limits.window import Cost, Permit, Refused, usable_limit
 from backend.orchestration.provider_factory import ProviderFactory
 from backend.orchestration.push.factory import PushFactory
+from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.orchestration.push.tick_failover import TickFailover
 from backend.orchestration.push.tick_stream import POLL_S, TickStream
 from backend.providers.adapter import Context, ProviderSpec, PushFeed, Window
@@ -45,6 +46,7 @@ from backend.providers.push_client import PushClient
 from backend.providers.vendors import binance
 from backend.providers.vendors.binance_stream import PUSH_FEED
 from backend.settings import load_configuration
+from tests.calls import counted
 from tests.clocks import EPOCH, LoopClock, ManualClock
 from tests.instruments import instrument
 from tests.walk import PriceQuery, Wire, stub_adapter
@@ -1034,3 +1036,33 @@ async def test_a_user_may_name_another_address(
     assert ticks is not None
     async with ticks._venues[0].stream._connect("/path"):
         assert addresses == [opened]
+
+
+async def calls_of_ticks(subjects: int) -> int:
+    """Function calls for fifty ticks, while so many subjects are subscribed to."""
+    bench = Bench()
+    bench.stream.want((BTC, *MANY[: subjects - 1]))
+    await asyncio.sleep(5)
+    with counted() as calls:
+        bench.venue.line.say(*[BTC_TICK] * 50)
+        await asyncio.sleep(0.01)
+    await bench.leave()
+    assert bench.heard == [BTC_TICK] * 50
+    return calls.made
+
+
+async def test_a_tick_costs_the_same_however_many_subjects_there_are() -> None:
+    """All subjects are looked at once or twice in that time, not for each of the fifty ticks."""
+    few, many = await calls_of_ticks(40), await calls_of_ticks(160)
+    assert many - few < 50 * (160 - 40)
+
+
+async def test_the_subscription_of_tickers_is_found_at_once_among_many_subjects() -> None:
+    async def calls_with(subjects: int) -> int:
+        asked = TickSubscriptions(ManualClock(), scripted_feed(Parser()), MANY[:subjects])
+        asked.next_change((*MANY[:subjects], MARKET))
+        with counted() as calls:
+            assert asked.mark_seen(MarketTicks((instrument("BTCUSDT"),)))
+        return calls.made
+
+    assert await calls_with(160) == await calls_with(40)
