@@ -48,6 +48,8 @@ class Broadcaster:
         self._clock = gateway.clock
         self._stuck_s = stuck_s
         self._subscribers: dict[Subscriber, None] = {}
+        #: Those that lag or close.
+        self._watched: dict[Subscriber, None] = {}
         self._feeds: dict[ChannelKey, Feed] = {}
         self._counters = Counters()
         self._is_closing = False
@@ -82,7 +84,7 @@ class Broadcaster:
         if self._is_closing:
             raise TooManyClients("the gateway is stopping")
         self._slots.acquire(account.address)
-        subscriber = Subscriber(sink, self._clock, self._counters, account)
+        subscriber = Subscriber(sink, self._clock, self._counters, account, self._watched)
         self._subscribers[subscriber] = None
         greeting = {"heartbeat_seconds": HEARTBEAT_S, "channels": protocol.CHANNELS}
         subscriber.send(frame("hello", protocol=protocol.PROTOCOL, **greeting, limits=self.limits))
@@ -91,6 +93,7 @@ class Broadcaster:
     def leave(self, subscriber: Subscriber) -> None:
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
+            subscriber.leave()
             self._slots.release(subscriber.account.address)
         for topic in list(subscriber.topics):
             self._unfollow(subscriber, topic)
@@ -227,14 +230,14 @@ class Broadcaster:
                 log.exception("the stream's maintenance failed")
 
     async def _check_clients(self) -> None:
-        for subscriber in self._subscribers:
-            subscriber.catch_up()
+        for subscriber in list(self._watched):
+            subscriber.check()
         for feed in list(self._feeds.values()):
             await feed.check_flow()
         now = self._clock.monotonic()
         if now >= self._next_stuck_check:
             self._next_stuck_check = now + self.times.stuck_check_s
-            for subscriber in list(self._subscribers):
+            for subscriber in list(self._watched):
                 subscriber.close_if_stuck(self._stuck_s)
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_S

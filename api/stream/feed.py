@@ -33,20 +33,41 @@ class Counters:
 
 class Subscriber:
     """One connected client. It buffers no frames: a lagging client misses updates, and gets one
-    snapshot of each such topic once it has read."""
+    snapshot of each such topic once it has read.
+
+    While it lags or closes it is in `watched`, so that nothing has to look at all the others.
+    """
+
+    __slots__ = (
+        "_counters",
+        "_last_buffered",
+        "_missed",
+        "_monotonic",
+        "_read_at",
+        "_sink",
+        "_watched",
+        "account",
+        "topics",
+    )
 
     def __init__(
-        self, sink: Sink, clock: Clock, counters: Counters, account: ClientAccount = UNLIMITED
+        self,
+        sink: Sink,
+        clock: Clock,
+        counters: Counters,
+        account: ClientAccount = UNLIMITED,
+        watched: "dict[Subscriber, None] | None" = None,
     ) -> None:
         self.account = account
         self._sink = sink
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._counters = counters
+        self._watched = {} if watched is None else watched
         #: Topics whose updates it missed.
         self._missed: dict[Topic, None] = {}
         #: Buffered bytes at the last check, and the last time at which the client was reading.
-        self._last_buffered, self._read_at = 0, clock.monotonic()
-        #: Its topics, and the number of the last content that it received.
+        self._last_buffered, self._read_at = 0, 0.0
+        #: Its topics, and the number of the content that it received last as a whole.
         self.topics: dict[Topic, int] = {}
 
     def __repr__(self) -> str:
@@ -55,16 +76,20 @@ class Subscriber:
     @property
     def has_room(self) -> bool:
         """False while too many bytes are buffered; True once the connection is closing."""
-        return self._sink.buffered_bytes <= MAX_BUFFERED_BYTES or self._sink.is_closing
+        return self._sink.buffered() <= MAX_BUFFERED_BYTES or self._sink.is_closing
 
     def send(self, frame: Frame) -> None:
         """Sends a reply or a notice, however much is buffered."""
         self._sink.write(frame)
         self._counters.sent += 1
+        if self._sink.buffered() > MAX_BUFFERED_BYTES:
+            self.watch()
 
     def send_heartbeat(self, frame: Frame) -> None:
         """A client without room goes without: the next heartbeat is as good."""
-        if self.has_room:
+        if self._sink.is_closing:  # by the server, which does not tell
+            self.watch()
+        elif self.has_room:
             self.send(frame)
 
     def send_update(self, topic: Topic, frame: Frame) -> bool:
@@ -72,15 +97,13 @@ class Subscriber:
 
         Content that the client already has, by a snapshot that came in between, is not sent.
         """
-        is_full = self._sink.buffered_bytes > MAX_BUFFERED_BYTES  # has_room, without its calls
-        if topic in self._missed or (is_full and not self._sink.is_closing):
-            self._missed[topic] = None
+        may_lag = self._missed or self._sink.buffered() > MAX_BUFFERED_BYTES
+        if may_lag and (topic in self._missed or not self.has_room):
+            self._miss(topic)
             self._counters.dropped += 1
             return False
-        if frame.seq is not None:
-            if frame.seq <= self.topics.get(topic, 0):
-                return True
-            self.topics[topic] = frame.seq
+        if frame.seq is not None and frame.seq <= self.topics.get(topic, 0):
+            return True
         self._sink.write(frame)
         self._counters.sent += 1
         return True
@@ -89,11 +112,27 @@ class Subscriber:
         """Sends the topic's whole state, now or once the client has room."""
         self.topics.setdefault(topic, 0)
         if not self.has_room:
-            self._missed[topic] = None
+            self._miss(topic)
             return
         self.topics[topic] = topic.seq
         for frame in topic.current_frames(after_lag=after_lag):
             self.send(frame)
+
+    def _miss(self, topic: Topic) -> None:
+        self._missed[topic] = None
+        self.watch()
+
+    def watch(self) -> None:
+        """From now on it has to be looked at: it lags or closes."""
+        if self not in self._watched:
+            self._watched[self] = None
+            self._last_buffered, self._read_at = self._sink.buffered(), self._monotonic()
+
+    def check(self) -> None:
+        """Catches up where there is room. To be called regularly while it is watched."""
+        self.catch_up()
+        if not (self._missed or self._sink.is_closing) and self.has_room:
+            del self._watched[self]
 
     def catch_up(self) -> None:
         """Sends a snapshot of each topic with missed updates, as long as there is room."""
@@ -106,9 +145,9 @@ class Subscriber:
         """Ends the connection if for `stuck_s` seconds nothing was read, while too many bytes were
         buffered or the connection was closing; and at once if far too many are buffered.
 
-        To be called regularly: it compares with the last call.
+        To be called regularly while it is watched: it compares with the last call.
         """
-        buffered, now = self._sink.buffered_bytes, self._clock.monotonic()
+        buffered, now = self._sink.buffered(), self._monotonic()
         is_in_bounds = buffered <= MAX_BUFFERED_BYTES and not self._sink.is_closing
         if is_in_bounds or buffered < self._last_buffered:
             self._read_at = now
@@ -124,6 +163,11 @@ class Subscriber:
 
     def close(self, code: int, reason: str) -> None:
         self._sink.close(code, reason)
+        self.watch()
+
+    def leave(self) -> None:
+        """The connection has ended."""
+        self._watched.pop(self, None)
 
 
 class Feed:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -22,28 +22,27 @@ class TransportSink:
     bytes wait to be sent, and cannot close a connection whose client has stopped reading.
     """
 
+    __slots__ = ("_is_compressed", "_is_transport_closing", "_protocol", "_write", "buffered")
+
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         self._protocol = protocol
         self._is_compressed = takes_compressed(protocol.conn)
+        transport = protocol.transport
+        self._write, self._is_transport_closing = transport.write, transport.is_closing
+        #: Gives the number of bytes that the kernel has not taken yet.
+        self.buffered: Callable[[], int] = transport.get_write_buffer_size
 
     def __repr__(self) -> str:
-        return f"<TransportSink {self.buffered_bytes} bytes buffered>"
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes that the kernel has not taken yet."""
-        return self._protocol.transport.get_write_buffer_size()
+        return f"<TransportSink {self.buffered()} bytes buffered>"
 
     @property
     def is_closing(self) -> bool:
-        return self._protocol.close_sent or self._protocol.transport.is_closing()
+        return self._protocol.close_sent or self._is_transport_closing()
 
     def write(self, frame: Frame) -> None:
         """Does nothing once the connection is closing."""
-        protocol = self._protocol  # not by is_closing: this runs once for each client and frame
-        if not (protocol.close_sent or protocol.transport.is_closing()):
-            wire = frame.compressed_wire if self._is_compressed else frame.wire
-            protocol.transport.write(wire)
+        if not (self._protocol.close_sent or self._is_transport_closing()):
+            self._write(frame.compressed_wire if self._is_compressed else frame.wire)
 
     def close(self, code: int, reason: str) -> None:
         """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
@@ -85,8 +84,7 @@ class QueueSink:
     def __repr__(self) -> str:
         return f"<QueueSink {len(self._frames)} frames, {self._bytes} bytes>"
 
-    @property
-    def buffered_bytes(self) -> int:
+    def buffered(self) -> int:
         """Bytes that were not sent yet (back-pressure)."""
         return self._bytes
 

@@ -57,7 +57,7 @@ async def test_pongs_for_a_client_that_never_reads_are_bounded(served: Served) -
         with suppress(ConnectionError):
             for _ in range(3_000):
                 await greedy.say(*[frame(FIN | PING, b"x" * 100)] * 500)
-                waiting = [one._sink.buffered_bytes for one in served.broadcaster._subscribers]
+                waiting = [one._sink.buffered() for one in served.broadcaster._subscribers]
                 most = max(most, *waiting, 0)
                 if not waiting:
                     break

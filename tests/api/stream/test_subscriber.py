@@ -20,19 +20,18 @@ class StubSink(QueueSink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffered = 0
+        self.bytes = 0
         self.written: list[Frame] = []
         self.closed: tuple[int, str] | None = None
 
-    @property
-    def buffered_bytes(self) -> int:
-        return self.buffered
+    def buffered(self) -> int:
+        return self.bytes
 
     def fill(self) -> None:
-        self.buffered = MAX_BUFFERED_BYTES + 1
+        self.bytes = MAX_BUFFERED_BYTES + 1
 
     def empty(self) -> None:
-        self.buffered = 0
+        self.bytes = 0
 
     def abort(self) -> None:
         self.closed = 1006, ""
@@ -118,11 +117,12 @@ def test_updates_before_the_snapshot_are_part_of_it(
 def test_a_client_that_reads_nothing_for_stuck_s_is_closed(
     client: Subscriber, sink: StubSink, clock: ManualClock
 ) -> None:
-    sink.buffered = MAX_BUFFERED_BYTES + 500
+    sink.bytes = MAX_BUFFERED_BYTES + 500
+    client.watch()
     client.close_if_stuck(30)
     clock.advance(29)
     client.close_if_stuck(30)
-    sink.buffered -= 1  # slow, but alive
+    sink.bytes -= 1  # slow, but alive
     client.close_if_stuck(30)
     clock.advance(30)
     client.close_if_stuck(30)
@@ -137,7 +137,7 @@ def test_a_client_that_has_read_everything_is_not_stuck(
 ) -> None:
     clock.advance(1_000)
     client.close_if_stuck(30)
-    sink.buffered = MAX_BUFFERED_BYTES
+    sink.bytes = MAX_BUFFERED_BYTES
     clock.advance(1_000)
     client.close_if_stuck(30)
     assert sink.closed is None
@@ -148,7 +148,7 @@ def test_a_closing_connection_is_ended_however_few_bytes_are_buffered(
     client: Subscriber, sink: StubSink, clock: ManualClock, buffered: int
 ) -> None:
     """The server itself would wait as long as the peer keeps the connection."""
-    sink.buffered = buffered
+    sink.bytes = buffered
     client.close_if_stuck(30)
     clock.advance(1_000)
     client.close_if_stuck(30)
@@ -165,10 +165,10 @@ def test_a_closing_connection_is_ended_however_few_bytes_are_buffered(
 def test_a_client_with_far_too_many_buffered_bytes_is_aborted(
     client: Subscriber, sink: StubSink
 ) -> None:
-    sink.buffered = ABORT_BUFFERED_BYTES
+    sink.bytes = ABORT_BUFFERED_BYTES
     client.close_if_stuck(30)
     assert sink.closed is None
-    sink.buffered += 1
+    sink.bytes += 1
     client.close_if_stuck(30)
     assert sink.closed == (1006, "")
 
@@ -210,17 +210,66 @@ def test_a_client_without_room_gets_no_heartbeat(client: Subscriber, sink: StubS
     assert sink.closed == (1008, "too slow")
 
 
+def test_only_clients_that_lag_or_close_are_watched(
+    sink: StubSink, counters: Counters, clock: ManualClock
+) -> None:
+    watched: dict[Subscriber, None] = {}
+    client, gas = Subscriber(sink, clock, counters, watched=watched), topic("gas", clock)
+    client.send_state(gas)
+    client.send_update(gas, update(gas))
+    client.send(frame("pong"))
+    client.send_heartbeat(frame("heartbeat"))
+    assert not watched
+    sink.fill()
+    client.send_update(gas, update(gas))
+    assert watched
+    client.check()
+    assert watched
+    sink.empty()
+    client.check()
+    assert sink.written[-1] is gas.snapshot()
+    assert not watched
+    sink.fill()
+    client.send(frame("pong"))
+    client.send_state(gas)
+    assert watched
+    sink.empty()
+    client.check()
+    assert not watched
+    sink.is_closing = True  # the server closes it, because no pong came
+    client.send_heartbeat(frame("heartbeat"))
+    client.check()
+    assert watched
+    client.leave()
+    assert not watched
+
+
+def test_the_time_in_which_nothing_is_read_begins_when_a_client_lags(
+    sink: StubSink, counters: Counters, clock: ManualClock
+) -> None:
+    client, gas = Subscriber(sink, clock, counters), topic("gas", clock)
+    clock.advance(1_000)
+    sink.fill()
+    client.send_update(gas, update(gas))
+    clock.advance(30)
+    client.close_if_stuck(30)
+    assert sink.closed is None
+    clock.advance(0.1)
+    client.close_if_stuck(30)
+    assert sink.closed == (1008, "nothing was read for 30 s")
+
+
 async def test_a_queue_counts_a_frame_until_it_is_sent() -> None:
     sink, large = QueueSink(), Frame(b"x" * MAX_BUFFERED_BYTES, "market")
     frames = sink.frames()
     sink.write(large)
-    assert sink.buffered_bytes <= MAX_BUFFERED_BYTES
+    assert sink.buffered() <= MAX_BUFFERED_BYTES
     sink.write(Frame(b"x", "market"))
-    assert sink.buffered_bytes > MAX_BUFFERED_BYTES
+    assert sink.buffered() > MAX_BUFFERED_BYTES
     assert await anext(frames) is large
-    assert sink.buffered_bytes > MAX_BUFFERED_BYTES  # it is on its way, and not yet taken
+    assert sink.buffered() > MAX_BUFFERED_BYTES  # it is on its way, and not yet taken
     await anext(frames)
-    assert sink.buffered_bytes <= MAX_BUFFERED_BYTES
+    assert sink.buffered() <= MAX_BUFFERED_BYTES
     assert repr(sink) == "<QueueSink 0 frames, 1 bytes>"
     await frames.aclose()
 

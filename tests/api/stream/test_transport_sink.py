@@ -23,7 +23,7 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
         (subscriber,) = served.broadcaster._subscribers
         sink = subscriber._sink
         assert isinstance(sink, TransportSink)
-        assert sink.buffered_bytes == 0
+        assert sink.buffered() == 0
         assert repr(sink) == "<TransportSink 0 bytes buffered>"
         sink.close(1008, "enough")
         sink.close(1001, "again")

@@ -49,7 +49,7 @@ class Client:
         sink = self.sink
         if sink.is_closing:
             return
-        if sink.buffered_bytes > MOST_UNREAD_BYTES:
+        if sink.buffered() > MOST_UNREAD_BYTES:
             self._counters.dropped += 1
             sink.close(POLICY_VIOLATION, f"more than {MOST_UNREAD_BYTES} bytes are unread")
             return

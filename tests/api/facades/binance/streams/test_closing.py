@@ -156,7 +156,7 @@ async def test_a_client_that_does_not_read_is_closed_and_costs_the_others_nothin
         for number in range(100):
             await push.tell(enveloped(name, f"[{number},{data}]"), name)
             assert (await fast.text()).startswith(f"[{number},")
-            unread = [each.sink.buffered_bytes for each in hub._clients]
+            unread = [each.sink.buffered() for each in hub._clients]
             assert max(unread) < MOST_UNREAD_BYTES + 2 * len(data)
             if hub.counters().dropped:
                 break
