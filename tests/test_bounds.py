@@ -99,6 +99,7 @@ ONE_FOR_EACH = {
     "SqliteStorage._block_writes": "block of a provider",
     "StreamHub._readers": "stream that clients read (`most_streams`)",
     "StreamSession._names": "name in the URL of a client (`MAX_URL_BYTES`)",
+    "BoundedWebSocket._unprocessed": "message of a slice (`SLICE_BYTES`)",
     "Subscriber._missed": "topic of a client (`MAX_TOPICS`)",
     "Subscriber.topics": "topic of a client (`MAX_TOPICS`)",
     "Superseded._waiting": "watch of a feed",
@@ -169,6 +170,10 @@ SHOWN = {
     "Broadcaster._feeds": (
         "api/stream/test_access.py",
         "test_one_address_cannot_take_all_series",
+    ),
+    "Broadcaster._watched": (
+        "api/stream/test_subscriber.py",
+        "test_only_clients_that_lag_or_close_are_watched",
     ),
     "Broadcaster._subscribers": (
         "api/stream/test_access.py",

@@ -47,7 +47,7 @@ class _Entry:
 
 
 class AccessLog:
-    """Writes a line when a request has been answered, or its connection has ended.
+    """Writes a line when a request has been answered; for a WebSocket that is its handshake.
 
     `address_of` reads the client's address from a scope.
     """
@@ -66,15 +66,19 @@ class AccessLog:
         async def noted(message: Message) -> None:
             entry.note(message)
             await send(message)
+            if message["type"] == "websocket.accept":
+                self._record(scope, entry)
 
         try:
             await app(scope, receive, noted)
         finally:
-            duration_s = self._clock.monotonic() - entry.began
-            method, target = scope.get("method", "GET"), target_of(scope)
-            self._write(
-                scope, method, target, entry.status, entry.size, duration_s, entry.request_id
-            )
+            if entry.status != SWITCHING:
+                self._record(scope, entry)
+
+    def _record(self, scope: Scope, entry: _Entry) -> None:
+        duration_s = self._clock.monotonic() - entry.began
+        method, target = scope.get("method", "GET"), target_of(scope)
+        self._write(scope, method, target, entry.status, entry.size, duration_s, entry.request_id)
 
     def record(
         self, scope: Scope, method: str, target: bytes, status: int, size: int, request_id: bytes

@@ -3,12 +3,15 @@ processed, of the time that a message takes, and of the pongs that wait for a cl
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 import uvicorn
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
-from websockets.protocol import State
+from websockets.protocol import Protocol as WebSocketParser
+from websockets.protocol import Side, State
 
 from api.server.hooks import hooks_of
 from api.server.message_compression import offer_compression
@@ -32,6 +35,8 @@ BAD_REQUEST = (
 class TokenBucket:
     """Holds `burst` tokens, and gains `per_s` a second."""
 
+    __slots__ = ("_at", "_burst", "_left", "_per_s")
+
     def __init__(self, burst: int, per_s: float, now: float) -> None:
         self._burst, self._per_s = burst, per_s
         self._left, self._at = float(burst), now
@@ -46,6 +51,37 @@ class TokenBucket:
         return self._left >= 0
 
 
+class MessageReceiver(Protocol):
+    """What gets the messages of a connection that it has taken over, one after the other."""
+
+    async def receive(self, text: str | None) -> None:
+        """A message; None for one of bytes. The next one is read when this returns."""
+
+    def connection_lost(self) -> None:
+        """There will be no more messages. Called once."""
+
+
+class _Ignored:
+    """Stands in for what only an ASGI application uses: its queue of events, and the event that it
+    may send."""
+
+    def put_nowait(self, _event: object) -> None: ...
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+
+
+class _Dispatch:
+    """In the place of the application's queue: passes each event on at once."""
+
+    __slots__ = ("put_nowait",)
+
+    def __init__(self, pass_on: Callable[[Any], None]) -> None:
+        self.put_nowait = pass_on
+
+
+IGNORED: Any = _Ignored()
+
+
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Parses a slice at a time, and nothing while the application has a message to process."""
 
@@ -57,6 +93,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     #: Runs while a message is incomplete.
     _message_timer: asyncio.TimerHandle | None = None
     _address: str | None = None
+    #: Gets the messages in place of the ASGI application.
+    _receiver: MessageReceiver | None = None
+    _is_taken_over = _is_processing = False
+    #: Messages of one slice that wait for the one before them.
+    _unprocessed: list[str | None]
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
@@ -82,6 +123,78 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._connections.release(self._address)
             self._address = None
         super().connection_lost(exc)
+
+    # Without the ASGI application
+
+    def take_over(self, receiver: MessageReceiver) -> None:
+        """From now on `receiver` gets the messages, and the application may return: its task, and
+        all that it keeps alive, use more memory than the connection."""
+        waiting, self.queue = self.queue, cast("Any", _Dispatch(self._dispatch))
+        self._receiver, self._is_taken_over, self.writable = receiver, True, IGNORED
+        self._unprocessed = []
+        self.scope = self.request = self.response = None  # type: ignore[assignment] # the handshake's
+        self._forget_request()
+        while not waiting.empty():
+            self.queue.put_nowait(waiting.get_nowait())
+
+    def _forget_request(self) -> None:
+        """The library's parser keeps the request: another one goes on at the end of a message."""
+        old = self.conn
+        if old.reader.buffer or old.current_size is not None or old.state is not State.OPEN:
+            return
+        limits = old.max_message_size, old.max_fragment_size
+        self.conn = conn = WebSocketParser(Side.SERVER, max_size=limits, logger=old.logger)  # type: ignore[assignment] # its base class
+        conn.debug, conn.extensions = False, old.extensions
+
+    def _dispatch(self, event: Any) -> None:
+        if event["type"] != "websocket.receive":  # the connection ends
+            self.queue = IGNORED
+            if not self._is_processing:
+                self.loop.call_soon(self._end_receiver)
+            return
+        self._unprocessed.append(event.get("text"))
+        if not self._is_processing:
+            self._is_processing = True
+            task = self.loop.create_task(self._process(self._receiver))
+            task.add_done_callback(self.on_task_complete)
+            self.tasks.add(task)
+
+    async def _process(self, receiver: Any) -> None:
+        try:
+            while self._unprocessed:
+                await receiver.receive(self._unprocessed.pop(0))
+        except Exception:
+            self.logger.exception("Exception in ASGI application\n")
+            self.transport.abort()
+        finally:
+            self._is_processing = False
+            if self.queue is IGNORED:
+                self._end_receiver()
+            elif not self.transport.is_closing():
+                self.resume_parsing()
+
+    def _end_receiver(self) -> None:
+        assert self._receiver is not None
+        self._receiver.connection_lost()
+        self._receiver = None
+        # A client that sent its close frame may still not read what is buffered.
+        self.loop.call_later(self._timeouts.close_s, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        """As uvicorn's, but a connection that was taken over stays open."""
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if not self.handshake_complete:
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+        if self.close_timer is None and not self._is_taken_over:
+            self.transport.close()
 
     # Received bytes
 

@@ -9,6 +9,7 @@ from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.server.bounded_http import BoundedHttp
+from api.server.bounded_websocket import BoundedWebSocket, MessageReceiver
 from api.server.hooks import hooks_of
 from api.server.send_buffer import limit_send_buffer
 
@@ -29,6 +30,16 @@ def remember_server_send(scope: Scope, send: Send) -> None:
 def websocket_protocol(scope: Scope) -> WebSocketsSansIOProtocol | None:
     server = getattr(scope.get(SERVER_SEND), "__self__", None)
     return server if isinstance(server, WebSocketsSansIOProtocol) else None
+
+
+def take_over(scope: Scope, receiver: MessageReceiver) -> bool:
+    """Gives further messages of a WebSocket to `receiver`: the application is to return. False
+    where the server is another one, and the application has to wait for them."""
+    protocol = websocket_protocol(scope)
+    if not isinstance(protocol, BoundedWebSocket):
+        return False
+    protocol.take_over(receiver)
+    return True
 
 
 def abort(scope: Scope) -> None:

@@ -26,7 +26,7 @@ from api.stream.commands import CommandError, Subscribe, auth_key, parse_command
 from api.stream.feed import Subscriber
 from api.stream.protocol import error
 from api.stream.sinks import QueueSink
-from api.stream.websocket_sink import open_sink
+from api.stream.websocket_sink import open_sink, receiving
 from backend.clock import Clock
 from backend.errors import ClientLimitReached, InvalidParameter, UnknownParameter
 
@@ -40,21 +40,72 @@ SSE_HEADERS = {
 ReadQuery = Callable[[], tuple[Subscribe, ...]]
 
 
+class WebSocketClient:
+    """Executes the messages of one client, one after the other, and not while it does not read the
+    replies."""
+
+    __slots__ = ("_accepted_at", "_broadcaster", "_clock", "_rejected", "_subscriber")
+
+    def __init__(self, broadcaster: Broadcaster, subscriber: Subscriber, clock: Clock) -> None:
+        self._broadcaster, self._subscriber, self._clock = broadcaster, subscriber, clock
+        #: Times of the last messages within the rate limit; None before the first message.
+        self._accepted_at: deque[float] | None = None
+        #: Consecutive messages over the rate limit.
+        self._rejected = 0
+
+    def connection_lost(self) -> None:
+        self._broadcaster.leave(self._subscriber)
+
+    async def receive(self, text: str | None) -> None:
+        subscriber = self._subscriber
+        if text is not None and len(text) > protocol.MAX_FRAME_BYTES:
+            reason = f"a message has at most {protocol.MAX_FRAME_BYTES} bytes"
+            subscriber.close(protocol.MESSAGE_TOO_BIG, reason)
+            return
+        if reason := self._over_limit():
+            self._rejected += 1
+            if self._rejected > protocol.MAX_REJECTED:
+                subscriber.close(protocol.POLICY_VIOLATION, "too many messages")
+            else:
+                subscriber.send(error("rate_limited", reason))
+            return
+        self._rejected = 0
+        try:
+            command = parse_command(text)
+        except CommandError as rejection:
+            subscriber.send(error(rejection.code, str(rejection), rejection.id))
+        else:
+            await self._broadcaster.execute(subscriber, command)
+        while not subscriber.has_room:  # noqa: ASYNC110 - a transport has no event for it
+            await asyncio.sleep(self._broadcaster.times.drain_poll_s)
+
+    def _over_limit(self) -> str:
+        """Why the message exceeds a limit; empty if it does not. Counts it then."""
+        if self._accepted_at is None:
+            self._accepted_at = deque(maxlen=protocol.MESSAGES_PER_S)
+        now, times = self._clock.monotonic(), self._accepted_at
+        if len(times) == protocol.MESSAGES_PER_S and now - times[0] < 1.0:
+            return f"at most {protocol.MESSAGES_PER_S} messages per second are allowed"
+        times.append(now)
+        try:
+            self._subscriber.account.charge(1)
+        except ClientLimitReached as refusal:
+            return str(refusal)
+        return ""
+
+
 class WebSocketSession:
-    """One client, from the handshake until it or the gateway closes the connection. Its messages
-    are executed one after the other, and not while it does not read the replies."""
+    """One connection, from the handshake until it or the gateway closes it."""
 
     def __init__(self, websocket: WebSocket, read_query: ReadQuery) -> None:
         self._websocket = websocket
         self._read_query = read_query
         self._broadcaster: Broadcaster = websocket.app.state.broadcaster
         self._clock: Clock = websocket.app.state.gateway.clock
-        #: Times of the last messages within the rate limit.
-        self._accepted_at: deque[float] = deque(maxlen=protocol.MESSAGES_PER_S)
-        #: Consecutive messages over the rate limit.
-        self._rejected = 0
 
     async def run(self) -> None:
+        """Returns at the end of the connection, or once the server gives its messages to a
+        `WebSocketClient`."""
         websocket = self._websocket
         with suppress(WebSocketDisconnect):  # the client may leave at any moment
             await websocket.accept()
@@ -81,61 +132,22 @@ class WebSocketSession:
         return False
 
     async def _serve(self) -> None:
-        async with open_sink(self._websocket, self._broadcaster.times.drain_s) as sink:
+        websocket = self._websocket
+        async with open_sink(websocket, self._broadcaster.times.drain_s) as sink:
             try:
-                account = account_of(self._websocket.scope)
-                subscriber = self._broadcaster.join(sink, account)
+                subscriber = self._broadcaster.join(sink, account_of(websocket.scope))
             except TooManyClients as full:
                 sink.close(protocol.TRY_AGAIN_LATER, str(full))
-                while (await self._websocket.receive())["type"] != "websocket.disconnect":
+                while (await websocket.receive())["type"] != "websocket.disconnect":
                     pass
                 return
-            try:
+            client = WebSocketClient(self._broadcaster, subscriber, self._clock)
+            async with receiving(websocket, sink, client):
                 try:
                     for command in self._read_query():
                         await self._broadcaster.execute(subscriber, command)
                 except (CommandError, InvalidParameter, UnknownParameter) as rejection:
                     subscriber.send(error(rejection.code, str(rejection)))
-                while (message := await self._websocket.receive())["type"] == "websocket.receive":
-                    await self._handle(subscriber, message.get("text"))
-            finally:
-                self._broadcaster.leave(subscriber)
-                # A client that sent its close frame may still not read what is buffered.
-                abort_later(self._websocket.scope)
-
-    async def _handle(self, subscriber: Subscriber, text: str | None) -> None:
-        if text is not None and len(text) > protocol.MAX_FRAME_BYTES:
-            reason = f"a message has at most {protocol.MAX_FRAME_BYTES} bytes"
-            subscriber.close(protocol.MESSAGE_TOO_BIG, reason)
-            return
-        if reason := self._over_limit(subscriber):
-            self._rejected += 1
-            if self._rejected > protocol.MAX_REJECTED:
-                subscriber.close(protocol.POLICY_VIOLATION, "too many messages")
-            else:
-                subscriber.send(error("rate_limited", reason))
-            return
-        self._rejected = 0
-        try:
-            command = parse_command(text)
-        except CommandError as rejection:
-            subscriber.send(error(rejection.code, str(rejection), rejection.id))
-        else:
-            await self._broadcaster.execute(subscriber, command)
-        while not subscriber.has_room:  # noqa: ASYNC110 - a transport has no event for it
-            await asyncio.sleep(self._broadcaster.times.drain_poll_s)
-
-    def _over_limit(self, subscriber: Subscriber) -> str:
-        """Why the message exceeds a limit; empty if it does not. Counts it then."""
-        now, times = self._clock.monotonic(), self._accepted_at
-        if len(times) == protocol.MESSAGES_PER_S and now - times[0] < 1.0:
-            return f"at most {protocol.MESSAGES_PER_S} messages per second are allowed"
-        times.append(now)
-        try:
-            subscriber.account.charge(1)
-        except ClientLimitReached as refusal:
-            return str(refusal)
-        return ""
 
 
 class EventStream(StreamingResponse):

@@ -147,7 +147,7 @@ async def test_a_client_within_the_limits_stays_connected(served: Served) -> Non
 
 
 async def test_messages_in_one_packet_are_handled_one_by_one(serve_stream: ServeStream) -> None:
-    """They wait in the protocol, not in a queue of the application."""
+    """They wait in the protocol, not in tasks."""
     waiting: list[int] = []
     async with serve_stream() as served, talking(served.port) as talker:
         await talker.say(*[frame(FIN | TEXT, b'{"op":"ping"}'.ljust(1_000)) for _ in range(18)])
@@ -156,7 +156,7 @@ async def test_messages_in_one_packet_are_handled_one_by_one(serve_stream: Serve
         pongs = b""
         async with asyncio.timeout(5):
             while pongs.count(b'{"op":"pong"') < 18:
-                waiting.append(protocol.queue.qsize())
+                waiting.append(len(served.server.server_state.tasks))
                 pongs += await talker.reader.read(1_000)
     assert max(waiting) <= 2
 

@@ -166,6 +166,7 @@ def test_a_client_with_far_too_many_buffered_bytes_is_aborted(
     client: Subscriber, sink: StubSink
 ) -> None:
     sink.bytes = ABORT_BUFFERED_BYTES
+    client.watch()
     client.close_if_stuck(30)
     assert sink.closed is None
     sink.bytes += 1

@@ -1,5 +1,8 @@
 """The direct access to uvicorn's transport, with the installed uvicorn."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 import pytest
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosed
@@ -10,10 +13,12 @@ from api.server.ws_transport import (
     remember_server_send,
     websocket_protocol,
 )
+from api.stream.clients import WebSocketClient
 from api.stream.protocol import Frame
 from api.stream.sinks import TransportSink
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
+from tests.api.stream.test_floods import FIN, TEXT, frame, talking
 
 
 async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served) -> None:
@@ -31,6 +36,48 @@ async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served
         with pytest.raises(ConnectionClosed):
             await reader.connection.recv()
     assert (reader.connection.close_code, reader.connection.close_reason) == (1008, "enough")
+
+
+async def test_a_connection_needs_no_task(served: Served) -> None:
+    """A task, and all that it keeps alive, would use several times the connection's memory."""
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(served.reader("?channels=gas")) for _ in "abc"]
+        for reader in readers:
+            await reader.next(op="data")
+        assert not served.server.server_state.tasks
+        await readers[0].say(op="ping", id=1)
+        await readers[0].next(op="pong")
+        assert len(served.broadcaster._subscribers) == 3
+    async with asyncio.timeout(2):
+        while served.broadcaster._subscribers or served.server.server_state.tasks:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_message_that_began_before_the_server_took_over_is_read(served: Served) -> None:
+    message = frame(FIN | TEXT, b'{"op":"ping","id":7}')
+    for cut in (0, 1, 5, len(message) - 1, len(message)):
+        async with talking(served.port) as talker:
+            await talker.say(message[:cut])  # just after the handshake
+            await talker.reader.readuntil(b'"op":"hello"')
+            await talker.say(message[cut:])
+            await talker.reader.readuntil(b'{"op":"pong","id":7}')
+
+
+async def test_a_message_that_fails_ends_the_connection(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_self: WebSocketClient) -> str:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(WebSocketClient, "_over_limit", fail)
+    async with served.reader("?channels=gas") as reader:
+        await reader.next(op="data")
+        await reader.say(op="ping")
+        await reader.connection.wait_closed()
+    assert "a fault of ours" in caplog.text
+    async with asyncio.timeout(2):
+        while served.broadcaster._subscribers:
+            await asyncio.sleep(0.01)
 
 
 async def test_without_ws_direct_frames_go_through_a_queue(serve_stream: ServeStream) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.edge.client_limits import account_of
+from api.edge.client_limits import ClientAccount, account_of
 from api.edge.layer import DENIAL
 from api.edge.problems import problem
 from api.facades.binance.streams.commands import (
@@ -17,10 +17,10 @@ from api.facades.binance.streams.commands import (
 )
 from api.facades.binance.streams.hub import Client, StreamHub
 from api.server.bounded_websocket import TokenBucket
-from api.server.ws_transport import abort_later, limit_kernel_buffer
+from api.server.ws_transport import limit_kernel_buffer
 from api.stream.address_limits import TooManyClients
 from api.stream.protocol import MAX_FRAME_BYTES, MESSAGE_TOO_BIG, POLICY_VIOLATION
-from api.stream.websocket_sink import open_sink
+from api.stream.websocket_sink import open_sink, receiving
 from backend.clock import Clock
 from backend.errors import ClientLimitReached
 
@@ -30,8 +30,45 @@ BURST_MESSAGES, MESSAGES_PER_S = 20, 5
 TIME_UNITS = ("", "MILLISECOND", "millisecond")
 
 
+class StreamClient:
+    """Executes the messages of one client, one after the other."""
+
+    __slots__ = ("_client", "_clock", "_hub", "_messages")
+
+    def __init__(self, hub: StreamHub, client: Client, clock: Clock) -> None:
+        self._hub, self._client, self._clock = hub, client, clock
+        self._messages = TokenBucket(BURST_MESSAGES, MESSAGES_PER_S, clock.monotonic())
+
+    def connection_lost(self) -> None:
+        self._hub.leave(self._client)
+        self._hub.release_slot(self._client.account)
+
+    async def receive(self, text: str | None) -> None:
+        client = self._client
+        if text is not None and len(text) > MAX_FRAME_BYTES:
+            reason = f"a message has at most {MAX_FRAME_BYTES} bytes"
+            client.sink.close(MESSAGE_TOO_BIG, reason)
+        elif not self._messages.take(1, self._clock.monotonic()):
+            client.sink.close(POLICY_VIOLATION, f"at most {MESSAGES_PER_S} messages a second")
+        else:
+            try:
+                command = parse_command(text)
+                self._charge(command)
+                client.send(result_of(command, _execute(self._hub, client, command)))
+            except InvalidCommand as invalid:
+                client.send(error_of(invalid))
+
+    def _charge(self, command: Command) -> None:
+        try:
+            self._client.account.charge(1)
+        except ClientLimitReached as refusal:
+            raise InvalidCommand(
+                RATE_LIMITED, f"Too many requests; {refusal}", command.id
+            ) from None
+
+
 class StreamSession:
-    """Its messages are executed one after the other."""
+    """One connection, from the handshake on."""
 
     def __init__(self, websocket: WebSocket, names: str, *, is_combined: bool) -> None:
         """`names` are the streams of the URL, with slashes between them."""
@@ -39,11 +76,10 @@ class StreamSession:
         # In a query a plus is a space; no stream has one in its name.
         self._names = [name for name in names.replace(" ", "+").split("/") if name]
         self._is_combined = is_combined
-        self._account = account_of(websocket.scope)
-        self._clock: Clock = websocket.app.state.gateway.clock
-        self._messages = TokenBucket(BURST_MESSAGES, MESSAGES_PER_S, self._clock.monotonic())
 
     async def run(self) -> None:
+        """Returns at the end of the connection, or once the server gives its messages to a
+        `StreamClient`."""
         hub: StreamHub | None = self._websocket.app.state.raw_streams
         if hub is None:
             detail = "Binance's streams are off: BINANCE_ENABLED, BINANCE_STREAM_URL"
@@ -55,31 +91,30 @@ class StreamSession:
             await self._serve(hub)
 
     async def _serve(self, hub: StreamHub) -> None:
+        account = account_of(self._websocket.scope)
         try:
-            hub.acquire_slot(self._account)
+            hub.acquire_slot(account)
         except TooManyClients as full:
             await self._refuse("too_many_clients", str(full))
             return
         try:
-            with suppress(WebSocketDisconnect):  # the client may leave at any moment
-                await self._websocket.accept()
-                await self._converse(hub)
-        finally:
-            hub.release_slot(self._account)
+            await self._websocket.accept()
+        except BaseException as error:  # the client may leave at any moment
+            hub.release_slot(account)
+            if not isinstance(error, WebSocketDisconnect):
+                raise
+            return
+        with suppress(WebSocketDisconnect):
+            await self._converse(hub, account)
 
-    async def _converse(self, hub: StreamHub) -> None:
-        state = self._websocket.app.state
-        limit_kernel_buffer(self._websocket.scope, state.broadcaster.limits["stuck_seconds"])
-        async with open_sink(self._websocket, state.stream_times.drain_s) as sink:
-            client = hub.join(sink, self._account, is_combined=self._is_combined)
-            try:
+    async def _converse(self, hub: StreamHub, account: ClientAccount) -> None:
+        websocket, state = self._websocket, self._websocket.app.state
+        limit_kernel_buffer(websocket.scope, state.broadcaster.limits["stuck_seconds"])
+        async with open_sink(websocket, state.stream_times.drain_s) as sink:
+            client = hub.join(sink, account, is_combined=self._is_combined)
+            receiver = StreamClient(hub, client, state.gateway.clock)
+            async with receiving(websocket, sink, receiver):
                 self._subscribe_to_names(hub, client)
-                while (message := await self._websocket.receive())["type"] == "websocket.receive":
-                    self._handle(hub, client, message.get("text"))
-            finally:
-                hub.leave(client)
-                # A client that sent its close frame may still not read what is buffered.
-                abort_later(self._websocket.scope)
 
     def _subscribe_to_names(self, hub: StreamHub, client: Client) -> None:
         """Each stream of the URL that can be had, and an error for the first of the others."""
@@ -91,28 +126,6 @@ class StreamSession:
                 first = first or invalid
         if first is not None:
             client.send(error_of(first))
-
-    def _handle(self, hub: StreamHub, client: Client, text: str | None) -> None:
-        if text is not None and len(text) > MAX_FRAME_BYTES:
-            reason = f"a message has at most {MAX_FRAME_BYTES} bytes"
-            client.sink.close(MESSAGE_TOO_BIG, reason)
-        elif not self._messages.take(1, self._clock.monotonic()):
-            client.sink.close(POLICY_VIOLATION, f"at most {MESSAGES_PER_S} messages a second")
-        else:
-            try:
-                command = parse_command(text)
-                self._charge(command)
-                client.send(result_of(command, _execute(hub, client, command)))
-            except InvalidCommand as invalid:
-                client.send(error_of(invalid))
-
-    def _charge(self, command: Command) -> None:
-        try:
-            self._account.charge(1)
-        except ClientLimitReached as refusal:
-            raise InvalidCommand(
-                RATE_LIMITED, f"Too many requests; {refusal}", command.id
-            ) from None
 
     async def _refuse(self, code: str, detail: str) -> None:
         """Answers the handshake in the dialect, where the server can."""
