@@ -215,8 +215,9 @@ class Feed:
                 del self._topics[topic.coins], self._subscribers[topic]
 
     async def check_flow(self) -> None:
+        flow = self._flow
         for topic in list(self._topics.values()):
-            if frames := topic.set_flow(self._flow):
+            if frames := topic.set_flow(flow):
                 await self.publish(topic, frames)
 
     async def publish(self, topic: Topic, frames: list[Frame]) -> None:

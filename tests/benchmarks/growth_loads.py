@@ -20,6 +20,9 @@ from tests.world.server import World
 CATEGORIES = ("MARKET", "OHLC", "NEWS", "SENTIMENT", "GAS")
 LASTING = {f"CACHE_TTL_{name}": "36000" for name in CATEGORIES}
 FREE = {"CLIENT_MAX_SHARE": "1", "BINANCE_LIMITS": "1000000/minute"}
+#: Many gateways and providers share the cores.
+PATIENT = {"REQUEST_DEADLINE": "60", "PROVIDER_TIMEOUT": "30"}
+FREE |= PATIENT
 #: Nobody ranks coins.
 UNRANKED = {"COINGECKO_FREE_ENABLED": "false"}
 #: Ticks of a round.

@@ -1,13 +1,18 @@
 """Access to the stream: keys in a header or as the first message, origins, limits."""
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from api.stream.address_limits import AddressLimits
-from tests.api.stream.client import until
+from api.stream.feed import SUBSCRIBERS_PER_TURN
+from api.stream.sinks import QueueSink
+from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
+from tests.calls import counted
 
 KEY = "a-gateway-key-1"
 
@@ -126,6 +131,36 @@ async def test_one_address_cannot_take_all_series(serve_stream: ServeStream) -> 
         await two.say(op="subscribe", id=8, channel="ohlc", symbols=["BTC"], interval="1d")
         await two.next(op="subscribed", id=8)
     await until(lambda: limits._followers == {})
+
+
+async def test_a_subscription_costs_the_same_however_many_series_are_followed(
+    served: Served,
+) -> None:
+    def calls_with(series: int) -> int:
+        feeds: Any = {("ohlc", f"c-{number}", "1h"): None for number in range(series)}
+        broadcaster._feeds.update(feeds)
+        with counted() as calls:
+            broadcaster._check_limits({("ohlc", "bitcoin", "1h")}, "192.0.2.1")
+        broadcaster._feeds.clear()
+        return calls.made
+
+    broadcaster = served.broadcaster
+    assert calls_with(160) == calls_with(40)
+
+
+async def test_heartbeats_are_sent_in_turns(served: Served) -> None:
+    """Five thousand at once would keep all others waiting."""
+    broadcaster = served.broadcaster
+    readers = [broadcaster.join(QueueSink()) for _ in range(2 * SUBSCRIBERS_PER_TURN + 1)]
+    sent = broadcaster._counters.sent
+    task = asyncio.create_task(broadcaster._send_heartbeats())
+    await asyncio.sleep(0)
+    assert broadcaster._counters.sent - sent == SUBSCRIBERS_PER_TURN
+    broadcaster.leave(readers[-1])
+    await task
+    assert broadcaster._counters.sent - sent == 2 * SUBSCRIBERS_PER_TURN
+    for reader in readers:
+        broadcaster.leave(reader)
 
 
 async def test_messages_and_new_series_are_charged(serve_stream: ServeStream) -> None:

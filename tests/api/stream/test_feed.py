@@ -12,6 +12,7 @@ from api.stream.channels import Channel, Coins, Content
 from api.stream.feed import Counters, Feed, Subscriber
 from api.stream.sinks import QueueSink
 from backend.errors import GatewayError, UnknownSymbol
+from backend.models.ticks import Flow
 from tests.clocks import ManualClock
 
 
@@ -116,3 +117,25 @@ async def test_a_feed_has_subscribers_until_the_last_one_unsubscribes(
         feed.unsubscribe(client.subscriber, client.topic)
         feed.unsubscribe(client.subscriber, client.topic)
     assert not feed.has_subscribers
+
+
+async def test_the_flow_is_asked_for_once_however_many_topics_there_are(
+    answers: Answers, clock: ManualClock
+) -> None:
+    asked: list[Any] = []
+
+    def flow(answer: Any) -> Flow:
+        asked.append(answer)
+        return Flow(len(asked) > 1)
+
+    feed = Feed(Channel(("gas",), answers.watch, content, flow=flow), clock)
+    clients = [Client(feed, clock, name) for name in ("a", "b", "c")]
+    answers.queue.put_nowait(1.0)
+    for client in clients:
+        assert (await client.next())["op"] == "data"
+    await feed.check_flow()
+    assert asked == [1.0]
+    await feed.check_flow()
+    assert asked == [1.0, 1.0]
+    assert [(await client.next())["feed"] for client in clients] == ["ticks"] * 3
+    await feed.aclose()
