@@ -10,7 +10,8 @@ import orjson
 
 def instant(at: datetime) -> str:
     """`2026-11-22T08:00:00.000Z`, cut to the millisecond."""
-    text = orjson.dumps(at.astimezone(UTC)).decode()  # takes a third of the time of isoformat()
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    text = str(orjson.dumps(utc), "ascii")  # takes a third of the time of isoformat()
     return f"{text[1:24]}Z" if at.microsecond else f"{text[1:20]}.000Z"
 
 
@@ -21,13 +22,10 @@ def to_json(value: Any) -> bytes:
     fail a whole response.
     """
     try:
-        return _dumps(value)
+        return orjson.dumps(value, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
     except orjson.JSONEncodeError:  # too rare to check for it first
-        return _dumps(_without_surrogates(value))
-
-
-def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        value = _without_surrogates(value)
+        return orjson.dumps(value, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _without_surrogates(value: Any) -> Any:

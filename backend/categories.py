@@ -55,7 +55,7 @@ class Category(Generic[Q, T]):
     freshness: FreshnessRule[Q, T] = constant
     #: The cache's bound, in units of `size`.
     capacity: int = 1
-    size: Callable[[Answer[T]], int] = lambda _answer: 1
+    size: Callable[[Answer[T]], int] | None = None
     #: For a category without settings of its own: its freshness, or the category whose settings
     #: it shares.
     fixed: Freshness | None = None

@@ -64,8 +64,7 @@ FIXED = {
     "Sources.cached": "categories",
     "UniverseSource._push_venues": "venues of the registry",
     "TickFailover._venues": "venues of the registry",
-    "TickSubscriptions._asked_again": "subjects of a connection (`most_subjects`)",
-    "TickSubscriptions._flowing": "subjects of a connection (`most_subjects`)",
+    "TickSubscriptions._subjects": "subjects of a connection (`most_subjects`)",
 }
 #: One for each of something that has a bound itself: of what.
 ONE_FOR_EACH = {
@@ -107,7 +106,7 @@ ONE_FOR_EACH = {
 }
 #: One for each coin of the market, whose list is bounded by the vendor files.
 OF_THE_MARKET = {
-    "CoinBook._best",
+    "CoinBook.best",
     "CoinBook._by_key",
     "CoinBook._visible",
     "CoinTagger._names",
@@ -143,6 +142,10 @@ SHORT_LIVED = {
 }
 #: The test that fills it beyond its bound, or shows that nothing is left behind.
 SHOWN = {
+    "TickQueue._waiting": (
+        "orchestration/push/test_tick_queue.py",
+        "test_whoever_finds_it_full_waits_until_there_is_room",
+    ),
     "AddressLimits._followers": (
         "api/stream/test_address_limits.py",
         "test_an_address_without_clients_and_series_uses_no_memory",
@@ -243,7 +246,7 @@ SHOWN = {
     ),
     "Target.variants": ("api/test_response_cache.py", "test_the_newest_variants_are_kept"),
     "View.targets": ("api/test_response_cache.py", "test_the_cache_is_bounded"),
-    "TTLCache._newest": (
+    "TTLCache._dropped": (
         "cache/test_ttl_cache.py",
         "test_nothing_is_remembered_of_an_evicted_entry",
     ),

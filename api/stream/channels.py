@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import compress
+from itertools import compress, count
 from math import inf
 from operator import attrgetter, is_not
 from typing import Any
@@ -77,8 +77,8 @@ class Channel:
     keeps_last: bool = False
     #: The highest age, in seconds, at which the content may be shown.
     max_stale_s: Callable[[], float] = lambda: inf
-    #: Makes what clients get from a row.
-    shape: Callable[[Any], Any] = lambda row: row
+    #: Makes what clients get from a row; None: the row itself.
+    shape: Callable[[Any], Any] | None = None
     #: Fields of each frame besides `channel`.
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -273,7 +273,7 @@ def changed_coins(before: Answer[Market], after: Answer[Market]) -> dict[Hashabl
     if not is_same or _provenance(before) != _provenance(after):
         return None
     changed: dict[Hashable, Any] = {}
-    for place in compress(range(len(new)), map(is_not, old, new)):  # the other rows in native code
+    for place in compress(count(), map(is_not, old, new)):  # the other rows in native code
         was, row = old[place], new[place]
         if _place(was) != _place(row):
             return None

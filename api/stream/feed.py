@@ -221,15 +221,18 @@ class Feed:
                 await self.publish(topic, frames)
 
     async def publish(self, topic: Topic, frames: list[Frame]) -> None:
-        subscribers = list(self._subscribers.get(topic, ()))
-        for start in range(0, len(subscribers), SUBSCRIBERS_PER_TURN):
+        if topic not in self._subscribers:
+            return  # the last one has left
+        subscribers = list(self._subscribers[topic])
+        count = len(subscribers)
+        for start in range(0, count, SUBSCRIBERS_PER_TURN):
             for subscriber in subscribers[start : start + SUBSCRIBERS_PER_TURN]:
                 if topic not in subscriber.topics:
                     continue  # it has unsubscribed since the last turn
                 for frame in frames:
                     if not subscriber.send_update(topic, frame):
                         break
-            if start + SUBSCRIBERS_PER_TURN < len(subscribers):
+            if start + SUBSCRIBERS_PER_TURN < count:
                 await asyncio.sleep(0)
 
     @property

@@ -67,7 +67,7 @@ def _frame(first: bytes, payload: bytes) -> bytes:
     if size < 126:
         return first + bytes([size]) + payload
     if size < 65_536:
-        return first + b"\x7e" + size.to_bytes(2, "big") + payload
+        return b"%b~%c%c%b" % (first, size >> 8, size & 255, payload)  # ~ is 126
     return first + b"\x7f" + size.to_bytes(8, "big") + payload
 
 

@@ -19,19 +19,19 @@ POLLED = Flow(False)
 class RowCache:
     """The JSON of each row, shared by all topics of a channel, while the row is unchanged.
 
-    `shape` makes what clients get from a row.
+    `shape` makes what clients get from a row; None: the row itself.
     """
 
-    def __init__(self, shape: Callable[[Any], Any] = lambda row: row) -> None:
+    def __init__(self, shape: Callable[[Any], Any] | None = None) -> None:
         self._shape = shape
         self._rows: dict[Hashable, tuple[Any, bytes]] = {}
 
     def encoded(self, key: Hashable, row: Any) -> bytes:
         cached = self._rows.get(key)
         if cached is None or cached[0] is not row:
-            if len(self._rows) >= MAX_CACHED_ROWS:  # drops rows that left the channel, too
+            if cached is None and len(self._rows) >= MAX_CACHED_ROWS:  # rows that left, too
                 self._rows.clear()
-            cached = self._rows[key] = row, to_json(self._shape(row))
+            cached = self._rows[key] = row, to_json(self._shape(row) if self._shape else row)
         return cached[1]
 
 
@@ -51,6 +51,7 @@ class Topic:
         #: The places of the content's rows by their keys; None until an update needs them.
         self._places: dict[Hashable, int] | None = None
         #: How each data frame begins, and the last `meta` with its JSON.
+        self._name = channel.name
         self._head = to_json({"op": "data", "channel": channel.name, **channel.labels})[:-1]
         self._meta: tuple[Any, bytes] = None, b"null"
         #: True if the rows are in the channel's order and no two have the same key.
@@ -78,7 +79,7 @@ class Topic:
         self._is_expired = False
         self.seq, self._time = self.seq + 1, self._clock.now()
         changed = None if before is None else self._changed(before.data, content.data)
-        data = self.snapshot() if changed is None else self._data_frame("update", changed)
+        data = self.snapshot() if changed is None else self._data_frame(b"update", changed)
         return [data, *self._set_stale(content.stale_reason)]
 
     def update_rows(self, changed: Mapping[Any, Any], answer: Any) -> list[Frame] | None:
@@ -90,17 +91,20 @@ class Topic:
         if self._places is None:
             self._places = {row_key(row): place for place, row in enumerate(content.data)}
         self.answer, rows = answer, list(content.data)
-        shown = [(key, row) for key, row in changed.items() if key in self._places]
+        shown = [key for key in changed if key in self._places]
         if not shown:
             return self._set_stale(content.stale_reason)
-        for key, row in shown:
-            rows[self._places[key]] = row
+        for key in shown:
+            rows[self._places[key]] = changed[key]
         self._content = Content(tuple(rows), content.meta, content.stale_reason, content.fetched_at)
         self._snapshot = self._error = None
         self._is_expired = False
         self.seq, self._time = self.seq + 1, self._clock.now()
-        data = self._encoded_frame("update", [self._rows.encoded(key, row) for key, row in shown])
-        return [data, *self._set_stale(content.stale_reason)]
+        encoded = [self._rows.encoded(key, changed[key]) for key in shown]
+        frames = [self._encoded_frame(b"update", b"[%b]" % b",".join(encoded))]
+        if content.stale_reason != self._stale_reason:
+            frames += self._set_stale(content.stale_reason)
+        return frames
 
     def fail(self, problem: GatewayError) -> list[Frame]:
         """There is no new content: the state `stale`, or `expired` for content that is too old;
@@ -150,7 +154,7 @@ class Topic:
         """The content, encoded when the first client needs it."""
         assert self._content is not None
         if self._snapshot is None:
-            self._snapshot = self._data_frame("snapshot", self._content.data)
+            self._snapshot = self._data_frame(b"snapshot", self._content.data)
         return self._snapshot
 
     def _changed(self, before: Any, after: Any) -> Any:
@@ -177,28 +181,28 @@ class Topic:
         self._stale_reason, self._has_sent_status = reason, True
         return [self._status_frame()]
 
-    def _data_frame(self, kind: str, data: Any) -> Frame:
+    def _data_frame(self, kind: bytes, data: Any) -> Frame:
         row_key = self.channel.row_key
         if row_key is None:
             return self._encoded_frame(kind, to_json(data))
-        return self._encoded_frame(kind, [self._rows.encoded(row_key(row), row) for row in data])
+        encoded = [self._rows.encoded(row_key(row), row) for row in data]
+        return self._encoded_frame(kind, b"[%b]" % b",".join(encoded))
 
-    def _encoded_frame(self, kind: str, data: bytes | list[bytes]) -> Frame:
-        """`data` are the rows, or one object."""
+    def _encoded_frame(self, kind: bytes, data: bytes) -> Frame:
+        """`data` is JSON."""
         assert self._content is not None
         meta = self._content.meta
         if meta is not self._meta[0]:  # a tick leaves it as it was
             self._meta = meta, to_json(meta)
-        body = data if isinstance(data, bytes) else b"[%b]" % b",".join(data)
         text = b'%b,"type":"%b","seq":%d,"time":"%b","data":%b,"meta":%b}' % (
             self._head,
-            kind.encode(),
+            kind,
             self.seq,
             instant(self._time).encode(),
-            body,
+            data,
             self._meta[1],
         )
-        return Frame(text, self.channel.name, self.seq)
+        return Frame(text, self._name, self.seq)
 
     def _status_frame(self) -> Frame:
         reason = self._stale_reason

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 from typing import Generic
 
 from backend.cache.freshness import Freshness, SharedAnswer
@@ -31,7 +30,7 @@ class CachedAnswers(Generic[Q, T]):
         self._clock = clock
         self._budget_interval_s = budget_interval_s
         self._refresh_share = refresh_share
-        self._refresh_ids = count(1)
+        self._refresh_id = 0
         self.freshness = freshness
         #: The entry stored last.
         self.newest: Entry[T] | None = None
@@ -57,9 +56,10 @@ class CachedAnswers(Generic[Q, T]):
 
     async def store_as(self, query: Q, shared: SharedAnswer[T], keep_s: float) -> Entry[T]:
         """With given times; kept for `keep_s` seconds at least."""
+        self._refresh_id += 1
         answer = replace(
             shared.answer,
-            refresh_id=next(self._refresh_ids),
+            refresh_id=self._refresh_id,
             expires_at=shared.answer.fetched_at + timedelta(seconds=shared.ttl_s),
             ttl_left_s=shared.ttl_s,
             late_answer=None,
@@ -77,7 +77,8 @@ class CachedAnswers(Generic[Q, T]):
 
     async def swap(self, query: Q, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
         """`entry` with another answer and the same times; or what was stored in the meantime."""
-        answer = replaced(answer, refresh_id=next(self._refresh_ids))
+        self._refresh_id += 1
+        answer = replaced(answer, refresh_id=self._refresh_id)
         current = await self._cache.swap(query, entry, answer)
         self.newest = current if self.newest is entry else self.newest
         return current

@@ -126,7 +126,8 @@ class CachedSource(Generic[Q, T]):
     async def watch(
         self, ask: Callable[[], Awaitable[tuple[Q, Answer[T]]]]
     ) -> AsyncGenerator[Answer[T] | GatewayError]:
-        """Each new answer, or the error while there is none, until the source is closed.
+        """Each new answer, or the error while there is none, until the source is closed. The
+        answers are for all readers alike: what is computed for each one says nothing in them.
 
         `ask` fetches the answer from this source and returns it with its query, which may differ
         from call to call. It is called again when the answer was superseded or has expired.
@@ -149,20 +150,22 @@ class CachedSource(Generic[Q, T]):
                 await asyncio.sleep(wait_s)
             elif entry.value.refresh_id == seen:
                 await entry.superseded.wait(wait_s)
-                while update := self._update_of(entry, query):
+                while update := self._update_of(entry):
                     entry, seen = update, update.value.refresh_id
-                    yield self._serve(entry)
-                    wait_s = max(entry.fresh_until - self._clock.monotonic(), WATCH_RETRY_S)
-                    await entry.superseded.wait(wait_s)
+                    self.counters.hits += 1
+                    yield entry.value
+                    wait_s = entry.fresh_until - self._clock.monotonic()
+                    await entry.superseded.wait(wait_s if wait_s > 0 else WATCH_RETRY_S)
 
-    def _update_of(self, entry: Entry[T], query: Q) -> Entry[T] | None:
+    def _update_of(self, entry: Entry[T]) -> Entry[T] | None:
         """The entry that `update` put in the place of `entry`: nothing else about it is new, so
         that nobody need ask. None if there is another one, or if a refresh is due."""
-        newer = self._cache.newest(query)
-        if newer is None or newer is entry or newer.origin is not entry.origin:
+        newer = entry.superseded.swapped
+        while newer is not None and newer.superseded.is_set:
+            newer = newer.superseded.swapped
+        if newer is None or self._is_closed or newer.value.stale:
             return None
-        is_due = newer.value.stale or self._clock.monotonic() >= newer.refresh_at
-        return None if is_due or self._is_closed else newer
+        return newer if self._clock.monotonic() < newer.refresh_at else None
 
     async def update(
         self,
@@ -346,6 +349,6 @@ class CachedSource(Generic[Q, T]):
             entry.value,
             cache=cache,
             age_s=now - entry.stored_at,
-            ttl_left_s=max(0.0, entry.fresh_until - now),
+            ttl_left_s=entry.fresh_until - now if now < entry.fresh_until else 0.0,
             validity=None if entry.value.stale else validity,
         )

@@ -87,7 +87,7 @@ class EntryValidity:
 
     def current_age_s(self) -> float | None:
         entry, now = self.entry(), self.clock.monotonic()
-        if entry is None or entry.superseded.is_set() or now >= entry.refresh_at:
+        if entry is None or entry.superseded.is_set or now >= entry.refresh_at:
             return None
         return now - entry.stored_at
 

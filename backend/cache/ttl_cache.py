@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from backend.clock import Clock
-from backend.models.replacing import replacing
 
 V = TypeVar("V")
 
@@ -17,26 +16,26 @@ class Superseded:
     """An event with a time-out: `asyncio.timeout` and `asyncio.Event` would take five times the
     calls, and each tick ends one wait and begins the next."""
 
-    __slots__ = ("_is_set", "_waiting")
+    __slots__ = ("_waiting", "is_set", "swapped")
 
     def __init__(self) -> None:
-        self._is_set = False
+        self.is_set = False
+        #: The entry that `TTLCache.swap` put into the place of this one.
+        self.swapped: CacheEntry[Any] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Superseded {self._is_set}>"
-
-    def is_set(self) -> bool:
-        return self._is_set
+        return f"<Superseded {self.is_set}>"
 
     def set(self) -> None:
-        self._is_set = True
+        self.is_set = True
         for waiting in self._waiting:
-            _wake(waiting)
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def wait(self, timeout_s: float) -> None:
         """Returns when it is set, or after `timeout_s`."""
-        if self._is_set:
+        if self.is_set:
             return
         loop = asyncio.get_running_loop()
         waiting = loop.create_future()
@@ -61,8 +60,7 @@ class CacheEntry(Generic[V]):
     Times are seconds on Clock.monotonic(). From `refresh_at` on, a read starts a refresh ahead;
     after `fresh_until` the value is stale; until `grace_until` it is still served without a wait
     (stale-while-revalidate); at `kept_until` it is dropped. `superseded` is set when another entry
-    takes the place of this one, and when the cache closes; not when this one is evicted. `origin`
-    is the same object for an entry and those that were swapped into its place.
+    takes the place of this one, and when the cache closes; not when this one is evicted.
     """
 
     value: V
@@ -72,10 +70,6 @@ class CacheEntry(Generic[V]):
     grace_until: float
     kept_until: float
     superseded: Superseded = field(default_factory=Superseded, repr=False)
-    origin: object = field(default_factory=object, repr=False)
-
-
-_replaced: Callable[..., CacheEntry[Any]] = replacing(CacheEntry)
 
 
 class TTLCache(Generic[V]):
@@ -85,16 +79,14 @@ class TTLCache(Generic[V]):
     with I/O can replace this one; this one awaits nothing, and so needs no lock.
     """
 
-    def __init__(
-        self, clock: Clock, capacity: int, size: Callable[[V], int] = lambda _value: 1
-    ) -> None:
+    def __init__(self, clock: Clock, capacity: int, size: Callable[[V], int] | None = None) -> None:
         self._clock = clock
         self._capacity = capacity
         self._size = size
         self._used = 0
         self._entries: OrderedDict[Hashable, CacheEntry[V]] = OrderedDict()
-        #: The newest entry of each key, evicted ones included while something refers to them.
-        self._newest: WeakValueDictionary[Hashable, CacheEntry[V]] = WeakValueDictionary()
+        #: Entries that were dropped and have no successor, while something refers to them.
+        self._dropped: WeakValueDictionary[Hashable, CacheEntry[V]] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<TTLCache {len(self._entries)} entries, {self._used}/{self._capacity}>"
@@ -110,19 +102,19 @@ class TTLCache(Generic[V]):
         """
         entry = self._entries.get(key)
         is_evicted = entry is None
-        entry = self._newest.get(key) if entry is None else entry
+        entry = self._dropped.get(key) if entry is None else entry
         if entry is None:
             return None
         if self._clock.monotonic() >= entry.kept_until:
             self._drop(key)
             return None
-        if not is_evicted:
+        if not is_evicted and len(self._entries) > 1:
             self._entries.move_to_end(key)
         return entry
 
     def newest(self, key: Hashable) -> CacheEntry[V] | None:
         """The entry stored last under `key`, even an evicted one that is still referred to."""
-        return self._newest.get(key)
+        return self._entries.get(key) or self._dropped.get(key)
 
     async def set(
         self,
@@ -149,10 +141,13 @@ class TTLCache(Generic[V]):
             grace_until=stored_at + ttl_s + grace_s,
             kept_until=stored_at + max(ttl_s, keep_s),
         )
+        before = self.newest(key)
         self._drop(key)
+        self._dropped.pop(key, None)
         self._entries[key] = entry
-        self._used += self._size(value)
-        self._supersede(key, entry)
+        self._used += self._size(value) if self._size else 1
+        if before is not None:
+            before.superseded.set()
         while self._used > self._capacity:
             self._drop(next(iter(self._entries)))
         return entry
@@ -162,28 +157,33 @@ class TTLCache(Generic[V]):
 
         Returns the current entry afterwards: the new one, or the one that another task stored.
         """
-        current = self._newest.get(key, entry)
-        if current is not entry:
-            return current
-        swapped = _replaced(entry, value=value, superseded=Superseded())
+        if entry.superseded.is_set:
+            return self.newest(key) or entry
+        swapped = CacheEntry(
+            value,
+            entry.stored_at,
+            entry.refresh_at,
+            entry.fresh_until,
+            entry.grace_until,
+            entry.kept_until,
+        )
         if key in self._entries:
-            self._used += self._size(value) - self._size(entry.value)
+            if self._size:
+                self._used += self._size(value) - self._size(entry.value)
             self._entries[key] = swapped
-        self._newest[key] = swapped
+        else:
+            self._dropped[key] = swapped
+        entry.superseded.swapped = swapped
         entry.superseded.set()
         return swapped
 
     def close(self) -> None:
         """Marks every entry as superseded: answers made from them must not be reused."""
-        for entry in list(self._newest.values()):
+        for entry in (*self._entries.values(), *self._dropped.values()):
             entry.superseded.set()
-
-    def _supersede(self, key: Hashable, entry: CacheEntry[V]) -> None:
-        if before := self._newest.get(key):
-            before.superseded.set()
-        self._newest[key] = entry
 
     def _drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._used -= self._size(entry.value)
+            self._used -= self._size(entry.value) if self._size else 1
+            self._dropped[key] = entry

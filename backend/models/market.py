@@ -140,6 +140,14 @@ def with_fields(coin: Coin, **changes: Any) -> Coin:
     return coin_from_fields({**vars(coin), **changes})
 
 
+def with_valid_fields(coin: Coin, **changes: Any) -> Coin:
+    """As `with_fields`, but nothing is checked: the new values must be valid, by themselves and
+    beside those that stay. It takes a tenth of the time."""
+    row = object.__new__(Coin)
+    object.__setattr__(row, "__dict__", {**coin.__dict__, **changes})
+    return row
+
+
 def with_sparkline(coin: Coin, prices: tuple[float, ...] | None) -> CoinWithSparkline:
     return _with_sparkline({**vars(coin), "sparkline_7d": prices})
 
@@ -265,3 +273,6 @@ class MarketQuery(Query[Market]):
     """The query for the whole market: one for all filters and orders of readers."""
 
     category: ClassVar[str] = "market"
+
+    def __hash__(self) -> int:
+        return 1  # all are equal, and each tick looks it up

@@ -1,8 +1,4 @@
-"""`dataclasses.replace` for what is replaced at each tick, at a third of its cost.
-
-All fields are read in one call. `dataclasses.replace` reads each by a call of its own, and a
-validated type validates all of them again although one has changed.
-"""
+"""`dataclasses.replace` for what is replaced at each tick: all fields are read in one call."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,8 +11,8 @@ T = TypeVar("T")
 
 
 def replacing(kind: type[T]) -> Callable[..., T]:
-    """A function of an instance and the fields to change. `kind` is a dataclass of which all fields
-    are arguments; it is not a pydantic one, whose instances are made by `replacing_unchecked`."""
+    """A function of an instance and the fields to change, as `dataclasses.replace`. All fields of
+    the dataclass `kind` must be arguments."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # a dataclass
     read = attrgetter(*names)
 

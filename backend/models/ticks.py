@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from backend.identity.instruments import Instrument
 from backend.models.market import PairTicker
@@ -18,6 +18,9 @@ class MarketTicks:
 
     #: Not hashed: there may be hundreds, and each tick looks its subscription up.
     instruments: tuple[Instrument, ...] = field(default=(), hash=False)
+
+
+_ALL_TICKERS = MarketTicks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,7 @@ class TickerUpdates:
     source: str
     tickers: tuple[PairTicker, ...]
 
-    @property
-    def subject(self) -> MarketTicks:
-        return MarketTicks()
+    subject: ClassVar[MarketTicks] = _ALL_TICKERS
 
 
 @dataclass(frozen=True, slots=True)

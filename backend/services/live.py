@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from backend.clock import Clock
 from backend.errors import GatewayError
-from backend.models.answer import Answer, Query, Source
+from backend.models.answer import Answer, Query, Source, replaced
 from backend.models.market import Market, MarketQuery
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.models.ticks import (
@@ -31,6 +32,8 @@ Q_contra = TypeVar("Q_contra", bound=Query[Any], contravariant=True)
 T = TypeVar("T")
 
 log = logging.getLogger("gateway")
+
+MARKET = MarketQuery()
 
 #: The pause before the ticks start again after a bug ended them, in seconds.
 RESTART_S = 5.0
@@ -80,6 +83,7 @@ class LiveService:
         """`sources` are the cached sources by category."""
         self._ticks = ticks
         self._sources = sources
+        self._market = sources[MarketQuery.category]
         self._universe = universe
         self._ohlc = ohlc
         self._clock = clock
@@ -148,7 +152,7 @@ class LiveService:
         try:
             async with aclosing(source.watch(ask_and_want_ticks)) as answers:
                 async for answer in answers:
-                    if isinstance(answer, Answer):
+                    if self._last_candles and isinstance(answer, Answer):
                         await self._reapply_last_candle(answer)
                     yield answer
         finally:
@@ -191,9 +195,7 @@ class LiveService:
         if isinstance(tick, TickerUpdates):
             market = self._universe.apply_ticks(tick.tickers)
             if market is not None:
-                await self._sources[MarketQuery.category].update(
-                    MarketQuery(), lambda answer: replace(answer, data=market)
-                )
+                await self._market.update(MARKET, partial(replaced, data=market))
             return
         if tick.subject in self._queries:
             self._last_candles[tick.subject] = tick, self._clock.now()

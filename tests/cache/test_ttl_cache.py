@@ -139,6 +139,8 @@ async def test_a_swap_of_an_evicted_entry_does_not_bring_it_back(clock: ManualCl
     entry = await cache.set("a", "old", ttl_s=10)
     await cache.set("b", "other", ttl_s=10)
     assert (await cache.swap("a", entry, "flagged")).value == "flagged"
+    assert len(cache) == 1
+    del entry  # it refers to what took its place
     assert await cache.get("a") is None
 
 
@@ -155,10 +157,10 @@ async def test_an_entry_is_superseded_by_the_next_one_even_after_its_eviction(
     cache = TTLCache[str](clock, 1)
     entry = await cache.set("a", "old", ttl_s=10)
     await cache.set("b", "other", ttl_s=10)
-    assert not entry.superseded.is_set()
+    assert not entry.superseded.is_set
     newer = await cache.set("a", "new", ttl_s=10)
-    assert entry.superseded.is_set()
-    assert not newer.superseded.is_set()
+    assert entry.superseded.is_set
+    assert not newer.superseded.is_set
     assert cache.newest("a") is newer
 
 
@@ -168,13 +170,13 @@ async def test_a_swapped_entry_is_superseded_and_so_are_all_when_the_cache_close
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
     swapped = await cache.swap("a", entry, "flagged")
-    assert (entry.superseded.is_set(), swapped.superseded.is_set()) == (True, False)
+    assert (entry.superseded.is_set, swapped.superseded.is_set) == (True, False)
     cache.close()
-    assert swapped.superseded.is_set()
+    assert swapped.superseded.is_set
 
 
 async def test_nothing_is_remembered_of_an_evicted_entry(clock: ManualClock) -> None:
     cache = TTLCache[int](clock, 1)
     for number in range(10):
         await cache.set(number, number, ttl_s=10)
-    assert len(cache._newest) == 1
+    assert (len(cache), len(cache._dropped)) == (1, 0)

@@ -22,6 +22,18 @@ class SubscriptionChange:
     subjects: tuple[TickSubject, ...]
 
 
+@dataclass(slots=True)
+class _Subscription:
+    """When the subject was asked for or its last tick came, on Clock.monotonic(), whether one has
+    come, and whether it was asked for again since."""
+
+    subject: TickSubject
+    silence_s: float
+    seen_at: float
+    has_flowed: bool = False
+    is_asked_again: bool = False
+
+
 class TickSubscriptions:
     """Synchronous state of one connection. Silence is judged per subject, not per socket."""
 
@@ -29,87 +41,103 @@ class TickSubscriptions:
         """`asked`: the subjects that the connection was opened with."""
         self._clock = clock
         self._feed = feed
-        self._seen = dict.fromkeys(asked, clock.monotonic())
-        self._flowing: set[TickSubject] = set()
-        self._asked_again: set[TickSubject] = set()
-        #: The subscription of tickers.
-        self._tickers: MarketTicks | None = None
-        self._note_tickers()
+        self._subjects: dict[TickSubject, _Subscription] = {}
+        #: That of tickers, whatever its instruments: a tick does not list them.
+        self._tickers: _Subscription | None = None
+        #: What was wanted when everything was as wanted.
+        self._met: Sequence[TickSubject] | None = None
+        self._add(asked)
 
     def __repr__(self) -> str:
-        return f"<TickSubscriptions {len(self._flowing)} of {len(self._seen)} flowing>"
+        flowing = [one for one in self._subjects.values() if one.has_flowed]
+        return f"<TickSubscriptions {len(flowing)} of {len(self._subjects)} flowing>"
 
     @property
     def was_live(self) -> bool:
-        return bool(self._flowing)
+        return any(one.has_flowed for one in self._subjects.values())
 
     @property
     def is_live(self) -> bool:
-        return any(self.is_flowing(subject) for subject in self._flowing)
+        known = self._subjects.values()
+        return any(one.has_flowed and not self._is_silent(one) for one in known)
 
     def mark_seen(self, subject: TickSubject) -> bool:
         """A tick arrived. False for a subject that was not asked for."""
-        subject = self._as_asked(subject)
-        if subject not in self._seen:
+        is_market = isinstance(subject, MarketTicks)
+        known = self._tickers if is_market else self._subjects.get(subject)
+        if known is None:
             return False
-        self._seen[subject] = self._clock.monotonic()
-        self._flowing.add(subject)
-        self._asked_again.discard(subject)
+        known.seen_at = self._clock.monotonic()
+        known.has_flowed, known.is_asked_again = True, False
         return True
 
     def is_flowing(self, subject: TickSubject) -> bool:
-        return self._as_asked(subject) in self._flowing and not self.is_silent(subject)
+        known = self._of(subject)
+        return known is not None and known.has_flowed and not self._is_silent(known)
 
     def is_silent(self, subject: TickSubject) -> bool:
-        return self._silences(self._as_asked(subject)) > 1.0
+        known = self._of(subject)
+        return known is not None and self._is_silent(known)
+
+    def is_as_wanted(self, wanted: Sequence[TickSubject], now: float) -> bool:
+        """True if nothing is to be asked for or dropped, and nothing is silent."""
+        known = self._subjects.values()
+        is_silent = [one for one in known if now - one.seen_at > one.silence_s]
+        return wanted is self._met and not is_silent
 
     @property
     def is_dead(self) -> bool:
         """Open, perhaps answering pings, but silent in all subjects or in one that never rests."""
-        dead = [subject for subject in self._seen if self._silences(subject) > DEAD_SILENCES]
-        is_all = len(dead) == len(self._seen) > 0
-        return is_all or any(map(self._feed.always_active, dead))
+        now, known = self._clock.monotonic(), self._subjects.values()
+        dead = [one.subject for one in known if now - one.seen_at > DEAD_SILENCES * one.silence_s]
+        if not dead:
+            return False
+        return len(dead) == len(known) or any(map(self._feed.always_active, dead))
 
     def next_change(self, wanted: Sequence[TickSubject]) -> SubscriptionChange | None:
         """Drops what is no longer wanted, asks for what is new, and again for what is silent."""
-        kept = set(wanted)
-        if surplus := [subject for subject in self._seen if subject not in kept]:
-            return self._drop(surplus[:SUBJECTS_IN_COMMAND])
-        if new := [subject for subject in wanted if subject not in self._seen]:
-            return self._ask(new[:SUBJECTS_IN_COMMAND])
-        silent = [s for s in self._seen if self.is_silent(s) and s not in self._asked_again]
-        if not silent:
+        if wanted is not self._met and (change := self._difference(wanted)):
+            return change
+        now, known = self._clock.monotonic(), self._subjects.values()
+        silent = [one for one in known if now - one.seen_at > one.silence_s]
+        again = [one for one in silent if not one.is_asked_again][:SUBJECTS_IN_COMMAND]
+        if not again:
             return None
-        again = tuple(silent[:SUBJECTS_IN_COMMAND])
-        self._asked_again.update(again)  # the venue may have lost it; asking twice is harmless
-        return SubscriptionChange("ask", again)
+        for one in again:  # the venue may have lost it; asking twice is harmless
+            one.is_asked_again = True
+        return SubscriptionChange("ask", tuple(one.subject for one in again))
 
-    def _as_asked(self, subject: TickSubject) -> TickSubject:
-        """The subscription of tickers for any MarketTicks: a tick does not list its instruments."""
-        if not isinstance(subject, MarketTicks):
-            return subject
-        return self._tickers or subject
+    def _difference(self, wanted: Sequence[TickSubject]) -> SubscriptionChange | None:
+        kept = set(wanted)
+        if surplus := [subject for subject in self._subjects if subject not in kept]:
+            return self._drop(surplus[:SUBJECTS_IN_COMMAND])
+        if new := [subject for subject in wanted if subject not in self._subjects]:
+            return self._ask(new[:SUBJECTS_IN_COMMAND])
+        self._met = wanted
+        return None
 
-    def _note_tickers(self) -> None:
-        asked = (subject for subject in self._seen if isinstance(subject, MarketTicks))
-        self._tickers = next(asked, None)
+    def _of(self, subject: TickSubject) -> _Subscription | None:
+        if isinstance(subject, MarketTicks):
+            return self._tickers
+        return self._subjects.get(subject)
+
+    def _add(self, subjects: Sequence[TickSubject]) -> None:
+        now = self._clock.monotonic()
+        for subject in subjects:
+            known = _Subscription(subject, self._feed.silence_s(subject), now)
+            self._subjects[subject] = known
+            if isinstance(subject, MarketTicks):
+                self._tickers = known
 
     def _drop(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
         for subject in subjects:
-            del self._seen[subject]
-            self._flowing.discard(subject)
-            self._asked_again.discard(subject)
-        self._note_tickers()
+            if self._subjects.pop(subject) is self._tickers:
+                self._tickers = None
         return SubscriptionChange("drop", tuple(subjects))
 
     def _ask(self, subjects: Sequence[TickSubject]) -> SubscriptionChange:
-        self._seen.update(dict.fromkeys(subjects, self._clock.monotonic()))
-        self._note_tickers()
+        self._add(subjects)
         return SubscriptionChange("ask", tuple(subjects))
 
-    def _silences(self, subject: TickSubject) -> float:
-        """The time since the last tick, as a multiple of the subject's silence limit."""
-        seen = self._seen.get(subject)
-        if seen is None:
-            return 0.0
-        return (self._clock.monotonic() - seen) / self._feed.silence_s(subject)
+    def _is_silent(self, known: _Subscription) -> bool:
+        return self._clock.monotonic() - known.seen_at > known.silence_s

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from backend.clock import Clock
 from backend.identity.instruments import Instrument
 from backend.models.ticks import CandleTicks, Flow, MarketTicks, Tick, TickStatus, TickSubject
+from backend.orchestration.push.tick_queue import TickQueue
 from backend.orchestration.push.tick_stream import TickStream
 
 #: A venue whose tickers have not come for this long is replaced by the next one, in seconds ...
@@ -92,15 +93,12 @@ class TickFailover:
 
     async def ticks(self) -> AsyncGenerator[Tick]:
         """Every tick of the wanted subjects; never ends by itself."""
-        waiting = asyncio.Queue[Tick | Exception](MOST_WAITING)
+        waiting = TickQueue[Tick](MOST_WAITING)
         tasks = [asyncio.create_task(_pump(one.stream, waiting)) for one in self._venues]
         tasks.append(asyncio.create_task(self._review_periodically()))
         try:
             while True:
-                tick = await waiting.get()
-                if isinstance(tick, Exception):
-                    raise tick
-                yield tick
+                yield await waiting.get()
         finally:
             for task in tasks:
                 task.cancel()
@@ -154,11 +152,11 @@ def _may_push(venue: _Venue, subject: TickSubject) -> bool:
     return subject.instrument.venue == venue.stream.provider
 
 
-async def _pump(stream: TickStream, waiting: asyncio.Queue[Tick | Exception]) -> None:
+async def _pump(stream: TickStream, waiting: TickQueue[Tick]) -> None:
     """Passes the stream's ticks on; an unexpected error, too, for the consumer to log."""
     try:
         async with aclosing(stream.ticks()) as ticks:
             async for tick in ticks:
                 await waiting.put(tick)
     except Exception as error:
-        await waiting.put(error)
+        waiting.fail(error)

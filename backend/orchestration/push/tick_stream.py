@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 from backend.clock import Clock
 from backend.errors import ConnectionBroken, MalformedResponse, ProviderError, ProviderTimeout
@@ -114,23 +115,30 @@ class TickStream:
         """Ticks until none are wanted. Raises ProviderError, also for a shutdown notice."""
         assert self._subjects is not None
         while self._wanted:
-            await self._review(connection, self._subjects)
-            tick = await self._next_tick(connection)
+            now = self._clock.monotonic()
+            if now >= self._next_review:
+                self._next_review = now + POLL_S
+                if not self._subjects.is_as_wanted(self._wanted, now):
+                    await self._review(connection, self._subjects, now)
+            try:
+                frame = await connection.receive(POLL_S)
+                tick = None if frame is None else self._parsed(frame)
+            except MalformedResponse as error:
+                tick = None
+                self._note_malformed(error)
             if tick is not None and self._subjects.mark_seen(tick.subject):
                 if self._state.current != "live":
                     self._state.enter("live")
                 yield tick
 
-    async def _review(self, connection: PushConnection, subjects: TickSubscriptions) -> None:
+    async def _review(
+        self, connection: PushConnection, subjects: TickSubscriptions, now: float
+    ) -> None:
         """Sends the next command, if one is due. Raises ProviderError, also for silence.
 
         It looks at all subjects, so it does so when they change and at intervals, not for each
         tick.
         """
-        now = self._clock.monotonic()
-        if now < self._next_review:
-            return
-        self._next_review = now + POLL_S
         if subjects.is_dead:
             raise ProviderTimeout("the connection is open but silent")
         change = subjects.next_change(self._wanted) if now >= self._next_command else None
@@ -143,20 +151,18 @@ class TickStream:
         if now < self._next_command:
             self._next_review = min(self._next_review, self._next_command)
 
-    async def _next_tick(self, connection: PushConnection) -> Tick | None:
-        """The tick in the next frame; None without one within `POLL_S`. Raises ProviderError, also
-        for too many malformed frames in a row."""
-        tick: Tick | None = None
-        try:
-            frame = await connection.receive(POLL_S)
-            if frame is not None and self._feed.is_shutdown_notice(frame):
-                raise ShutdownNotice("the venue announced the end of the connection")
-            context = Context(self.provider, "push", int(self._clock.now().timestamp() * 1000))
-            tick = None if frame is None else parsed(self._feed.parse, frame, context)
-        except MalformedResponse:
-            self._malformed += 1
-            if self._malformed >= MAX_MALFORMED:
-                raise
+    def _note_malformed(self, error: MalformedResponse) -> None:
+        """Raises it if it is one too many in a row."""
+        self._malformed += 1
+        if self._malformed >= MAX_MALFORMED:
+            raise error
+
+    def _parsed(self, frame: Any) -> Tick | None:
+        """The frame's tick, if it has one. Raises ProviderError, also for a shutdown notice."""
+        if self._feed.is_shutdown_notice(frame):
+            raise ShutdownNotice("the venue announced the end of the connection")
+        context = Context(self.provider, "push", int(self._clock.now().timestamp() * 1000))
+        tick: Tick | None = parsed(self._feed.parse, frame, context)
         if tick is not None:
             self._malformed = 0
         return tick

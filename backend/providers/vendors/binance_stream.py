@@ -11,7 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from backend.identity.instruments import DOLLAR, QUOTES, Instrument
+from backend.identity.instruments import QUOTES, Instrument
 from backend.models.market import NAMESAKE_FACTOR, PairTicker, ticker_from_fields
 from backend.models.ohlc import Candle, Interval
 from backend.models.ticks import (
@@ -23,10 +23,11 @@ from backend.models.ticks import (
     TickSubject,
 )
 from backend.providers.adapter import Context, PushFeed, Window
-from backend.providers.rows import CURRENT_WITHIN_MS, bounded, decimal_numbers, parse_rows
+from backend.providers.rows import CURRENT_WITHIN_MS, MALFORMED, bounded, decimal_numbers
 from backend.providers.vendors.binance import MOST_TICKERS, instrument_of
 from backend.providers.vendors.binance_raw_streams import RAW_FEED
 
+_PREFERENCE = {quote: place for place, quote in enumerate(QUOTES)}
 ALL_TICKERS = "!miniTicker@arr"
 #: Silence after which a stream is not live. Tickers are sent each second, candles with trades.
 SILENT_TICKERS_S, SILENT_CANDLES_S = 10.0, 60.0
@@ -56,15 +57,16 @@ def silence_s(subject: TickSubject) -> float:
 
 def is_shutdown_notice(frame: Any) -> bool:
     """True for `serverShutdown`, which has its own name in a combined stream (since 2026-05)."""
-    if not isinstance(frame, dict):
+    if type(frame) is not dict:
         return False
-    data = frame.get("data", frame)
-    return isinstance(data, dict) and data.get("e") == "serverShutdown"
+    if "data" in frame:
+        frame = frame["data"]
+    return type(frame) is dict and "e" in frame and frame["e"] == "serverShutdown"
 
 
 def parse_frame(frame: Any, context: Context) -> Tick | None:
     """The tick of a combined stream's frame; None for the answer to a command."""
-    if not isinstance(frame, dict):
+    if type(frame) is not dict:
         raise TypeError("a frame must be an object")
     if "stream" not in frame:
         if "id" in frame or "result" in frame or "code" in frame:
@@ -75,23 +77,33 @@ def parse_frame(frame: Any, context: Context) -> Tick | None:
 
 
 def _tickers(rows: Any, context: Context) -> TickerUpdates:
-    """The valid rows of a frame. Raises ValueError if most of its dollar pairs are malformed."""
-
-    def paired(row: Any) -> tuple[Any, Instrument | None]:
-        return row, instrument_of(context.provider, row["s"])
-
-    bounded(rows, MOST_TICKERS)
-    found = parse_rows(rows, paired, "s", most=MOST_TICKERS)[0] if rows else []
-    dollar = [(row, one) for row, one in found if one and one.currency == DOLLAR]
-    if not dollar:
-        return TickerUpdates(context.provider, ())
-    tickers, _ = parse_rows(dollar, partial(_ticker, context), itemgetter(0), most=MOST_TICKERS)
-    tickers.sort(key=lambda one: QUOTES.index(one.instrument.quote))
+    """The valid rows of a frame. Raises ValueError if most rows have no symbol, or if most of the
+    dollar pairs are malformed."""
+    tickers: list[PairTicker] = []
+    named = refused = 0
+    for row in bounded(rows, MOST_TICKERS):
+        try:
+            instrument = instrument_of(context.provider, row["s"])
+            named += 1
+            if instrument is not None and instrument.quote in QUOTES:
+                tickers.append(_ticker(context, row, instrument))
+        except MALFORMED:
+            refused += 1
+    if refused:
+        unnamed = len(rows) - named
+        _refuse_majority(unnamed, named)
+        _refuse_majority(refused - unnamed, len(tickers))
+    if tickers[1:]:
+        tickers.sort(key=lambda one: _PREFERENCE[one.instrument.quote])
     return TickerUpdates(context.provider, tuple(tickers))
 
 
-def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
-    row, instrument = found
+def _refuse_majority(malformed: int, valid: int) -> None:
+    if malformed > valid:
+        raise ValueError(f"{malformed} rows are malformed, {valid} are not")
+
+
+def _ticker(context: Context, row: Any, instrument: Instrument) -> PairTicker:
     price, opened, high, low, volume = decimal_numbers(_figures(row))
     if not opened > 0:
         raise ValueError("the open must be positive")
@@ -113,7 +125,7 @@ def _ticker(context: Context, found: tuple[Any, Instrument]) -> PairTicker:
 
 
 def _current(event_ms: int, context: Context) -> int:
-    if abs(event_ms - context.now_ms) > CURRENT_WITHIN_MS:
+    if not -CURRENT_WITHIN_MS <= event_ms - context.now_ms <= CURRENT_WITHIN_MS:
         raise ValueError("the tick is not current")
     return event_ms
 

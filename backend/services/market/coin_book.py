@@ -53,7 +53,8 @@ class CoinBook:
         self.instruments: Mapping[str, tuple[Instrument, ...]] | None = None
         self.venues: frozenset[str] = frozenset()
         self._by_key: dict[str, CoinRecord] = {}
-        self._best: dict[str, CoinRecord] = {}
+        #: The best-ranked coin of each ticker.
+        self.best: Mapping[str, CoinRecord] = {}
         self._visible: list[Coin] = []
 
     def __repr__(self) -> str:
@@ -63,13 +64,11 @@ class CoinBook:
     def market(self) -> Market:
         """All rows with the newest figures, however old they are."""
         coins = tuple(record.coin for record in self.records)
-        return self._with_rows(coins)
+        return Market(coins, self.ranked, self.instruments, self.venues, self.rank_source)
 
     def visible_market(self) -> Market:
         """All rows as readers get them."""
-        return self._with_rows(tuple(self._visible))
-
-    def _with_rows(self, coins: tuple[Coin, ...]) -> Market:
+        coins = tuple(self._visible)
         return Market(coins, self.ranked, self.instruments, self.venues, self.rank_source)
 
     def get(self, key: str) -> CoinRecord | None:
@@ -78,7 +77,7 @@ class CoinBook:
 
     def best_ranked(self, symbol: str) -> CoinRecord | None:
         """The best-ranked coin with this ticker."""
-        return self._best.get(symbol)
+        return self.best.get(symbol)
 
     def replace(self, market: Market) -> None:
         """Takes over the rows of `market`. A row that is the same object was not reported again."""
@@ -94,7 +93,7 @@ class CoinBook:
     def update(self, record: CoinRecord, coin: Coin) -> None:
         """A provider reported the row of one coin."""
         record.coin, record.seen_at = coin, None
-        self.show(record, coin)
+        record.visible = self._visible[record.place] = coin
 
     def show(self, record: CoinRecord, visible: Coin) -> None:
         record.visible = self._visible[record.place] = visible
@@ -148,7 +147,7 @@ class CoinBook:
         self.venues, self.rank_source = market.venues, market.rank_source
         # Rows without an id can share a ticker: the best-ranked one has the key.
         self._by_key = {record.coin.key: record for record in reversed(records)}
-        self._best = {record.coin.symbol: record for record in reversed(records)}
+        self.best = {record.coin.symbol: record for record in reversed(records)}
         self._visible = [record.visible for record in records]
 
 

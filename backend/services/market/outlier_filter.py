@@ -116,7 +116,7 @@ class OutlierFilter:
 
 def _is_steady(known: Coin, price: float, at: datetime | None) -> bool:
     """No jump, or no price to compare with."""
-    if known.price is None or abs(price / known.price - 1) <= JUMP:
+    if known.price is None or -JUMP <= price / known.price - 1 <= JUMP:
         return True
     is_absurd = not agree(price, known.price, NAMESAKE_FACTOR)
     comparable_for = ABSURD_UNTIL if is_absurd else COMPARABLE_FOR

@@ -24,8 +24,8 @@ from backend.models.market import (
     agree,
     coins_by_rank,
     market_cap_of,
+    with_valid_fields,
 )
-from backend.models.replacing import replacing_unchecked
 from backend.services.market.coin_book import CoinBook, CoinRecord
 from backend.services.market.foreign_ranking import identified, unidentified_note
 from backend.services.market.notes import kept_note, refused_notes
@@ -38,8 +38,6 @@ NO_UNIVERSE = (
 #: Changes over 1 h and over 7 d are of the last ranked list. A venue's newer price stands beside
 #: them for so long: later they would be those of another time than the price.
 LISTED_1H_FOR, LISTED_7D_FOR = timedelta(minutes=10), timedelta(hours=6)
-#: The ticker is validated, the row was, and the market cap is computed from both.
-_with_price = replacing_unchecked(Coin)
 #: A dollar coin that is off the dollar by more than this share prices no coin in dollars.
 DEPEGGED = 0.01
 
@@ -155,16 +153,19 @@ def lay_over(book: CoinBook, tickers: Iterable[PairTicker], outliers: OutlierFil
     agrees with the last known price, or a list confirms it. All other rows stay as they are.
     """
     compared: list[tuple[Coin, Coin]] = []
-    in_dollars = (ticker for ticker in tickers if _is_worth_a_dollar(book, ticker.instrument.quote))
-    for record, ticker in _holders(book, in_dollars):
+    has_changed = False
+    for record, ticker in _holders(book, tickers, in_dollars=True):
         before = record.coin
         is_known = _is_known(book, before, ticker.instrument)
         after = _overlaid(record, ticker, outliers, is_known=is_known)
         if after is not None:
             book.update(record, after)
-            compared.append((after, before))
-    outliers.compare(compared)
-    return bool(compared)
+            has_changed = True
+            if before.source != after.source:
+                compared.append((after, before))
+    if compared:
+        outliers.compare(compared)
+    return has_changed
 
 
 def _is_known(book: CoinBook, coin: Coin, instrument: Instrument) -> bool:
@@ -174,17 +175,24 @@ def _is_known(book: CoinBook, coin: Coin, instrument: Instrument) -> bool:
 
 def _is_worth_a_dollar(book: CoinBook, quote: str) -> bool:
     """False for a dollar coin whose own last known price is off the dollar."""
-    record = book.best_ranked(quote) if quote != DOLLAR and book.ranked else None
+    record = book.best.get(quote) if quote != DOLLAR and book.ranked else None
     price = record.coin.price if record else None
-    return price is None or abs(price - 1) <= DEPEGGED
+    return price is None or -DEPEGGED <= price - 1 <= DEPEGGED
 
 
-def _holders(book: CoinBook, tickers: Iterable[PairTicker]) -> list[tuple[CoinRecord, PairTicker]]:
-    """The coins that the tickers are of, best rank first; of two tickers of a coin the last."""
+def _holders(
+    book: CoinBook, tickers: Iterable[PairTicker], *, in_dollars: bool = False
+) -> list[tuple[CoinRecord, PairTicker]]:
+    """The coins that the tickers are of, best rank first; of two tickers of a coin the last. With
+    `in_dollars` without those whose quote is not worth a dollar."""
     found: dict[int, tuple[CoinRecord, PairTicker]] = {}
+    is_worth: dict[str, bool] = {}
     for ticker in tickers:
-        record = book.best_ranked(ticker.instrument.base)
-        if record is not None:
+        instrument = ticker.instrument
+        if in_dollars and instrument.quote not in is_worth:
+            is_worth[instrument.quote] = _is_worth_a_dollar(book, instrument.quote)
+        record = book.best.get(instrument.base)
+        if record is not None and (not in_dollars or is_worth[instrument.quote]):
             found[record.place] = record, ticker
     return [found[place] for place in sorted(found)]
 
@@ -209,7 +217,7 @@ def _overlaid(
     age = ticker.closed_at - record.listed_at if record.listed_at else timedelta.max
     # Without a known supply, that which the list's own market cap and price mean.
     supply = coin.circulating_supply or (coin.market_cap or 0.0) / coin.price
-    return _with_price(
+    return with_valid_fields(  # the ticker is valid, and the market cap is computed from both
         coin,
         price=ticker.price,
         market_cap=market_cap_of(ticker.price, supply) if supply else None,

@@ -129,10 +129,11 @@ class UniverseSource:
         """The market with pushed tickers laid over it; None where no row changed."""
         fresh: dict[str, PairTicker] = {}
         for ticker in tickers:
-            self._push_venues.add(ticker.instrument.venue)
+            instrument = ticker.instrument
+            if instrument.venue not in self._push_venues:
+                self._push_venues.add(instrument.venue)
             if self._is_accepted(ticker):  # one after the other: the preferred quote stays
-                base = ticker.instrument.base
-                self._pushed[base] = fresh[base] = ticker
+                self._pushed[instrument.base] = fresh[instrument.base] = ticker
         has_changed = lay_over(self._book, fresh.values(), self._outliers)
         return self._book.visible_market() if has_changed else None
 
@@ -140,7 +141,7 @@ class UniverseSource:
         """True if the venue's list names the instrument for its coin. A venue without a list needs
         only the coin's price, in its preferred quote currency."""
         instrument, book = ticker.instrument, self._book
-        record = book.best_ranked(instrument.base)
+        record = book.best.get(instrument.base)
         if instrument.venue in book.venues:
             known = book.instruments or {}
             return record is not None and instrument in known.get(record.coin.key, ())
@@ -148,6 +149,6 @@ class UniverseSource:
         if pushed is None:
             # Room for the coins of the market; before there is one, for as many as a venue trades.
             return record is not None if book.records else len(self._pushed) < MOST_TICKERS
-        if pushed.instrument.venue != instrument.venue:
+        if pushed.instrument is instrument or pushed.instrument.venue != instrument.venue:
             return True
         return QUOTES.index(instrument.quote) <= QUOTES.index(pushed.instrument.quote)
