@@ -180,10 +180,14 @@ class DaemonThread:
 
     def _run(self) -> None:
         while item := self._queue.get():
-            future, work = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
+            _do(*item)
+            del item  # an answer of megabytes, while the next work may come in minutes
+
+
+def _do(future: "Future[T]", work: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)

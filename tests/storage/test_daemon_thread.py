@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 
 import pytest
@@ -57,6 +58,22 @@ def test_stop_finishes_submitted_work_and_refuses_more() -> None:
     assert done == ["last"]
     with pytest.raises(RuntimeError, match="closed"):
         thread.submit(lambda: None)
+
+
+class Answer:
+    """What weak references can follow."""
+
+
+def test_finished_work_is_forgotten_while_the_thread_waits_for_more() -> None:
+    thread, answer = DaemonThread("waiting"), Answer()
+    is_alive = weakref.ref(answer)
+    thread.submit(partial(id, answer)).result(5)
+    del answer
+    until = time.monotonic() + 5
+    while is_alive() and time.monotonic() < until:
+        time.sleep(0.001)  # the thread tells the result a moment before it forgets the work
+    assert is_alive() is None
+    thread.stop()
 
 
 def test_a_process_ends_although_its_work_hangs() -> None:

@@ -59,7 +59,10 @@ def _answered(facts: Facts, is_pro: bool, path: str, query: dict[str, str]) -> R
     now = data.utc(now_ms - 20_000)
     plain: dict[str, Callable[[], Any]] = {
         "ping": lambda: {"gecko_says": "(V3) To the Moon!"},
-        "coins/list": lambda: data.all_names(data.utc(now_ms)),
+        "coins/list": lambda: [
+            *data.all_names(data.utc(now_ms)),
+            *data.further_names(facts.further_coins),
+        ],
         "global": lambda: lists.coingecko_global(now_ms),
         "simple/supported_vs_currencies": lambda: list(coins.UNITS),
         "exchange_rates": coins.exchange_rates,

@@ -66,6 +66,19 @@ def all_names(now: datetime) -> list[dict[str, Any]]:
     return [{field: row[field] for field in fields} for row in (*listed, *beyond)]
 
 
+def further_names(count: int) -> list[dict[str, Any]]:
+    """Coins that are in no other list, most of them tokens."""
+    return [
+        {
+            "id": f"further-coin-{n}",
+            "symbol": f"fc{n}",
+            "name": f"Further Coin {n}",
+            "platforms": {"ethereum": f"0x{n:040x}"} if n % 5 else {},
+        }
+        for n in range(count)
+    ]
+
+
 def with_sparklines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """168 hourly prices a coin; the newest coin has fewer, and one has none."""
     for place, row in enumerate(rows):

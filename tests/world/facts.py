@@ -29,6 +29,8 @@ class Facts:
         self.not_modified: Counter[str] = Counter()
         #: Paths that a host does not have, by its provider.
         self.lacking: defaultdict[str, set[str]] = defaultdict(set)
+        #: Coins without a market in CoinGecko's list of all.
+        self.further_coins = 0
         #: By how many blocks a node is behind.
         self.lags: Counter[str] = Counter()
 

@@ -41,13 +41,13 @@ class NameIndex:
     """The names of all coins as lookups and searches read them.
 
     `first` has one coin of each ticker, `shared` the number of coins where it is not the only one.
-    `folded` has the id of each coin, and one text of all of its names in small letters.
+    `folded` has one text for each coin, in the order of `names`: all of its names in small letters.
     """
 
     names: CoinList
     first: Mapping[str, str]
     shared: Mapping[str, int]
-    folded: tuple[tuple[str, str], ...]
+    folded: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"<NameIndex {self.names!r}>"
@@ -60,7 +60,7 @@ class NameIndex:
             if first.setdefault(symbol, coin_id) != coin_id:
                 shared[symbol] = shared.get(symbol, 1) + 1
         folded = tuple(
-            (coin_id, f"{coin_id}\n{symbol}\n{name}".casefold())
+            f"{coin_id}\n{symbol}\n{name}".casefold()
             for coin_id, (symbol, name) in names.names.items()
         )
         return cls(names, first, shared, folded)
@@ -201,7 +201,7 @@ def _matches(text: str, coins: Iterable[Coin]) -> Iterator[Match]:
 
 def _unranked_matches(text: str, ranked: Container[str], index: NameIndex) -> Iterator[Match]:
     """Of all other coins."""
-    for coin_id, folded in index.folded:
+    for coin_id, folded in zip(index.names.names, index.folded, strict=True):
         if text in folded and coin_id not in ranked:  # most texts are in few names
             closeness = _closeness(text, *folded.split("\n", 2))
             if closeness:
