@@ -1,6 +1,7 @@
 """What this process takes, as the kernel counts it: mappings too, which tracemalloc overlooks."""
 
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,3 +28,15 @@ def growth() -> Iterator[Growth]:
 def _kb(name: str) -> int:
     line = next(one for one in STATUS.read_text().splitlines() if one.startswith(name))
     return int(line.split()[1])
+
+
+def kept_bytes(make: Callable[[], object]) -> int:
+    """The bytes that Python has allocated for what `make` returns."""
+    tracemalloc.start()
+    try:
+        made = make()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made is not None
+    return taken

@@ -64,7 +64,8 @@ class Body:
 
 
 def body_of(content: bytes, media_type: str) -> Body:
-    return Body(content, media_type, blake2b(content, digest_size=DIGEST_BYTES).hexdigest())
+    digest = blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+    return Body(b"%b" % content, media_type, digest)  # a copy: encoding.to_json says why
 
 
 async def respond_with(request: Request, body: Body, headers: dict[str, str]) -> Response:

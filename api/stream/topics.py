@@ -31,7 +31,8 @@ class RowCache:
         if cached is None or cached[0] is not row:
             if cached is None and len(self._rows) >= MAX_CACHED_ROWS:  # rows that left, too
                 self._rows.clear()
-            cached = self._rows[key] = row, to_json(self._shape(row) if self._shape else row)
+            encoded = to_json(self._shape(row) if self._shape else row)
+            cached = self._rows[key] = row, b"%b" % encoded  # a copy: encoding.to_json says why
         return cached[1]
 
 

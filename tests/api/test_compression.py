@@ -10,10 +10,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cache.body import CODINGS, IDENTITY, THREAD_BYTES, coding_for, compressed
+from api.cache.body import CODINGS, IDENTITY, THREAD_BYTES, body_of, coding_for, compressed
+from api.encoding import to_json
 from backend.services.page import Page
 from tests.api.conftest import Serve
 from tests.api.test_responder import answer, request, uncached_responder
+from tests.memory import kept_bytes
 
 UNPACK = {
     "zstd": lambda body: zstandard.ZstdDecompressor().decompress(body),
@@ -150,3 +152,10 @@ async def test_a_large_body_is_compressed_once_for_concurrent_requests(
     bodies = await asyncio.gather(*(one() for _ in range(5)))
     assert {brotli.decompress(body) for body in bodies} == {large}
     assert made == ["br"]
+
+
+def test_a_body_is_kept_in_as_many_bytes_as_it_has() -> None:
+    """The encoder's own buffer would have four times as many."""
+    rows = ["x" * 100] * 170
+    content = to_json(rows)
+    assert kept_bytes(lambda: body_of(to_json(rows), "application/json")) < len(content) + 2_000

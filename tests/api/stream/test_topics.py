@@ -17,6 +17,7 @@ from backend.models.status import Refusal
 from backend.models.ticks import Flow
 from tests.api.stream.applying import Applied
 from tests.clocks import ManualClock
+from tests.memory import kept_bytes
 
 
 async def no_answers() -> AsyncGenerator[Any]:
@@ -339,3 +340,17 @@ def test_an_error_about_a_parameter_names_the_available_values() -> None:
         "interval",
         ["4h", "1d"],
     )
+
+
+def test_a_row_is_kept_in_as_many_bytes_as_its_json_has() -> None:
+    """The encoder's own buffers would have 4 kB for each."""
+    rows = [coin(f"c-{number}", number, 1.0) for number in range(100)]
+
+    def kept() -> RowCache:
+        cache = RowCache()
+        for row in rows:
+            cache.encoded(row["id"], row)
+        return cache
+
+    sizes = sum(len(kept().encoded(row["id"], row)) for row in rows)
+    assert kept_bytes(kept) < sizes + 100 * 200  # 200 for the objects of each
