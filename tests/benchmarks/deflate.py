@@ -1,81 +1,129 @@
-"""`python -m tests.benchmarks.deflate`: what it costs to compress a frame for each reader, or once.
+"""`python -m tests.benchmarks.deflate`: the stream's fan-out with compressed frames, and without.
 
-In one loop after the other, by CPU: the library's own `permessage-deflate` as each connection has
-it (its window goes on from frame to frame), a frame that is compressed once for all, and the write
-of a frame to a socket, which all of them need.
+Two gateways, each behind a real uvicorn, with as many readers of the market: those of one offer
+`permessage-deflate`, as browsers do. Venues change five pairs at a time, as fast as all readers
+have got the last update, in turns. The CPU is that of each gateway's process for an update, with
+all that makes it.
 """
 
+import argparse
+import asyncio
 import os
-import random
-import socket
 import statistics
 import sys
-import time
-import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count
 
-from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame, Opcode
+from tests.benchmarks.fanout_control import CLIENTS, Child, pin, raise_file_limit, run
+from tests.benchmarks.fanout_report import DIRECT
+from tests.benchmarks.fanout_rounds import SETTLE_S, Station, opened_station
 
-READERS, FRAMES, ROUNDS = 1_000, 4, 5
-ROW = b'{"id":"coin-%d","symbol":"C%d","price":%.2f,"market_cap":%.2f,"volume_24h":%.2f},'
-
-
-def frame(seed: int) -> bytes:
-    """About as long as an update of the market, and no two alike."""
-    dice = random.Random(seed)
-    rows = [ROW % (n, n, dice.random() * 9e4, dice.random() * 9e11, 7e9) for n in range(24)]
-    return b'{"op":"data","channel":"market","type":"update","data":[%b]}' % b"".join(rows)[:-1]
-
-
-def each(frames: list[bytes]) -> int:
-    """Bytes that go out; of each reader's own compressor."""
-    readers = [PerMessageDeflate(False, False, 12, 12) for _ in range(READERS)]
-    return sum(len(one.encode(Frame(Opcode.TEXT, data)).data) for data in frames for one in readers)
+PLAIN, DEFLATE = "plain", "deflate"
+OFFERS = {PLAIN: "", DEFLATE: "permessage-deflate; client_max_window_bits"}
+READERS = "1,10,100,1000"
+#: Updates of a block; blocks of the two gateways take turns.
+UPDATES, BLOCKS = 20, 12
+#: Until the venue is open and the readers have their snapshots, in seconds.
+BEGIN_S = 1.0
 
 
-def once(frames: list[bytes]) -> int:
-    """One compressor that begins anew with each frame, for whoever has agreed to that."""
-    total = 0
-    for data in frames:
-        packer = zlib.compressobj(wbits=-12)
-        total += READERS * len(packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)[:-4])
-    return total
+@dataclass
+class Measured:
+    """Medians: CPU of an update in microseconds, and its ratio to the plain one block by block."""
+
+    readers: int
+    cpu_us: dict[str, float]
+    ratios: list[float]
+    bytes: dict[str, int]
 
 
-def plain(frames: list[bytes]) -> int:
-    """The write alone."""
-    near, far = socket.socketpair()
-    with near, far:
-        for data in frames:
-            for _ in range(READERS):
-                near.send(data)
-                far.recv(65_536)
-    return READERS * sum(map(len, frames))
+async def connect(station: Station, readers: int) -> None:
+    await station.clients.ask(
+        "connect",
+        name=station.name,
+        port=station.port,
+        path=station.path,
+        count=readers,
+        extensions=OFFERS[station.name],
+    )
+    await asyncio.sleep(BEGIN_S)
 
 
-def cost(way: Callable[[list[bytes]], int], seed: int) -> tuple[float, int]:
-    frames = [frame(seed + n) for n in range(FRAMES)]
-    began = time.process_time()
-    sent = way(frames)
-    return (time.process_time() - began) * 1e6 / (READERS * FRAMES), sent // (READERS * FRAMES)
+async def first_bytes(station: Station) -> int:
+    """What the first reader gets until it has the market."""
+    await connect(station, 1)
+    received = (await station.clients.ask("count", name=station.name))["bytes"]
+    return int(received)
 
 
-def main() -> None:
-    say, rounds = sys.stdout.write, 1 if "--quick" in sys.argv else ROUNDS
-    say(f"A frame of {len(frame(0)):,} bytes to {READERS:,} readers, {rounds} rounds.\n\n")
-    say("| | CPU µs a reader and frame | bytes a reader |\n| --- | ---: | ---: |\n")
-    for title, way in (
-        ("a socket's write and read", plain),
-        ("deflate for each reader", each),
-        ("deflate once for all", once),
-    ):
-        costs = [cost(way, 100 * number) for number in range(rounds)]
-        microseconds = [one for one, _ in costs]
-        span = f"{min(microseconds):.2f}–{max(microseconds):.2f}"
-        say(f"| {title} | {statistics.median(microseconds):.2f} ({span}) | {costs[0][1]:,} |\n")
+async def block(station: Station, readers: int, numbers: "count[int]") -> tuple[float, int]:
+    """The CPU of an update in microseconds, and the bytes of one to one reader."""
+    await station.clients.ask("forget", name=station.name)
+    before = (await station.child.ask("state"))["cpu"]
+    for done in range(1, UPDATES + 1):
+        await station.tick(next(numbers))
+        await station.clients.ask("until", name=station.name, updates=done * readers)
+    spent = (await station.child.ask("state"))["cpu"] - before
+    received = await station.clients.ask("count", name=station.name)
+    assert received["updates"] == UPDATES * readers, received
+    return 1e6 * spent / UPDATES, received["bytes"] // received["updates"]
+
+
+async def measure(stations: Sequence[Station], readers: int, blocks: int) -> Measured:
+    for station in stations:
+        await connect(station, readers)
+    numbers, costs = count(1), [dict[str, float]() for _ in range(blocks)]
+    sizes: dict[str, int] = {}
+    for cost in costs:
+        for station in stations:
+            cost[station.name], sizes[station.name] = await block(station, readers, numbers)
+    return Measured(
+        readers,
+        {one.name: statistics.median(cost[one.name] for cost in costs) for one in stations},
+        [cost[DEFLATE] / cost[PLAIN] for cost in costs],
+        sizes,
+    )
+
+
+def row(one: Measured) -> str:
+    quartiles = statistics.quantiles(one.ratios, n=4) if len(one.ratios) > 1 else one.ratios * 3
+    ratio = f"{statistics.median(one.ratios):.2f} ({quartiles[0]:.2f}–{quartiles[2]:.2f})"
+    sizes, costs = one.bytes, one.cpu_us
+    return (
+        f"| {one.readers:,} | {sizes[PLAIN]:,} | {sizes[DEFLATE]:,} "
+        f"| {costs[PLAIN]:,.0f} | {costs[DEFLATE]:,.0f} | {ratio} |\n"
+    )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="deflate")
+    parser.add_argument("--readers", default=READERS)
+    parser.add_argument("--quick", action="store_true", help="only whether it runs: for CI")
+    said = parser.parse_args()
+    counts = [1, 10] if said.quick else sorted(map(int, said.readers.split(",")))
+    raise_file_limit()
+    pin(CLIENTS)
+    say = sys.stdout.write
+    async with AsyncExitStack() as stack:
+        clients = await Child.start("fanout_clients")
+        stack.push_async_callback(clients.end)
+        stations = []
+        for name in OFFERS:
+            station = await opened_station(DIRECT, clients, counts[-1], stack)
+            station.name, station.port = name, (await station.child.heard())["port"]
+            stations.append(station)
+        await asyncio.sleep(SETTLE_S)
+        plain, packed = [await first_bytes(station) for station in stations]
+        say(f"Bytes until a reader has the market: {plain:,} plain, {packed:,} compressed.\n\n")
+        say("| readers | bytes of an update | compressed | CPU µs an update | compressed ")
+        say("| ratio (quartiles) |\n| ---: | ---: | ---: | ---: | ---: | ---: |\n")
+        for readers in counts:
+            say(row(await measure(stations, readers, 2 if said.quick else BLOCKS)))
+            sys.stdout.flush()
     say(f"\nMachine: {os.cpu_count()} cores, Python {sys.version.split()[0]}.\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main())

@@ -27,7 +27,7 @@ SNAPSHOT = b'"type":"snapshot"'
 #: So many handshakes at a time: more would only wait in the listener's queue.
 AT_ONCE = 32
 #: First bytes of whole frames: a server ends a connection whose pings are not answered.
-TEXT, PING, PONG = 0x81, 0x89, 0x8A
+TEXT, COMPRESSED, PING, PONG = 0x81, 0xC1, 0x89, 0x8A
 #: Where a frame says what it is.
 HEAD_BYTES = 100
 #: As small as the kernel makes it, so that what is not read waits at the server.
@@ -43,6 +43,7 @@ class Receipts:
         self.at: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))
         self.updates = 0
         self.snapshots = 0
+        self.bytes = 0
         self.last_at = 0.0
         self.sample = b""
 
@@ -61,9 +62,10 @@ class Receipts:
 class Reader(asyncio.Protocol):
     """One reader: handshake, then frames by their headers; a server's are not masked."""
 
-    def __init__(self, receipts: Receipts, path: str) -> None:
+    def __init__(self, receipts: Receipts, path: str, extensions: str = "") -> None:
         self._receipts = receipts
         self._path = path
+        self._extensions = extensions
         self._rest = b""
         self._is_open = False
         self.transport: asyncio.Transport
@@ -72,7 +74,7 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(handshake(self._path))
+        self.transport.write(handshake(self._path, self._extensions))
 
     def data_received(self, data: bytes) -> None:
         at = time.monotonic()
@@ -103,15 +105,18 @@ class Reader(asyncio.Protocol):
                 length = int.from_bytes(data[offset + 2 : begin])
             if begin + length > size:
                 break
-            is_ping, offset = data[offset] == PING, begin + length
-            if is_ping:
+            first, offset = data[offset], begin + length
+            self._receipts.bytes += length
+            if first == PING:
                 self.transport.write(client_frame(data[begin:offset], PONG))
+            elif first == COMPRESSED:  # not unpacked: the updates of a market are
+                self._receipts.updates += 1
             else:
                 self._receipts.take(data, begin, offset, at)
         return offset
 
 
-def handshake(path: str) -> bytes:
+def handshake(path: str, extensions: str = "") -> bytes:
     key = base64.b64encode(b"a benchmark's key").decode()[:22] + "=="
     lines = (
         f"GET {path} HTTP/1.1",
@@ -120,6 +125,7 @@ def handshake(path: str) -> bytes:
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {key}",
         "Sec-WebSocket-Version: 13",
+        *([f"Sec-WebSocket-Extensions: {extensions}"] if extensions else ()),
     )
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -145,7 +151,13 @@ class Clients:
         return answer
 
     async def _connect(
-        self, name: str, port: int, path: str, count: int, addresses: int = 1
+        self,
+        name: str,
+        port: int,
+        path: str,
+        count: int,
+        addresses: int = 1,
+        extensions: str = "",
     ) -> Details:
         """Until there are `count` readers, each with the snapshot that it is owed. They connect
         from so many `addresses` in turn, 250 at most."""
@@ -153,14 +165,14 @@ class Clients:
         async with asyncio.TaskGroup() as group:
             for number in range(present, count):
                 source = f"127.0.0.{1 + number % addresses}"
-                group.create_task(self._join(name, port, path, source))
+                group.create_task(self._join(name, port, path, source, extensions))
         return {"readers": len(self._readers[name])}
 
-    async def _join(self, name: str, port: int, path: str, source: str) -> None:
+    async def _join(self, name: str, port: int, path: str, source: str, extensions: str) -> None:
         async with self._slots:
             loop = asyncio.get_running_loop()
             _, reader = await loop.create_connection(
-                lambda: Reader(self._receipts[name], path),
+                lambda: Reader(self._receipts[name], path, extensions),
                 "127.0.0.1",
                 port,
                 local_addr=(source, 0),
@@ -174,13 +186,14 @@ class Clients:
         receipts = self._receipts[name]
         sample = receipts.sample.decode()
         receipts.at.clear()
-        receipts.updates = receipts.snapshots = 0
+        receipts.updates = receipts.snapshots = receipts.bytes = 0
         return {"sample": sample}
 
     async def _count(self, name: str) -> Details:
         receipts = self._receipts[name]
         lost = sum(reader.is_lost for reader in self._readers[name])
-        return {"updates": receipts.updates, "snapshots": receipts.snapshots, "lost": lost}
+        counts = {"updates": receipts.updates, "snapshots": receipts.snapshots, "lost": lost}
+        return {**counts, "bytes": receipts.bytes}
 
     async def _until(self, name: str, updates: int) -> Details:
         """Waits for so many updates, and not for ever for those that will not come."""
