@@ -51,6 +51,7 @@ from api.routes.responder import Responder
 from api.routes.schemas import EDGE_ERRORS, documented_errors
 from api.routes.slashes import redirect_slashes
 from api.server.hooks import OTHER_DESCRIPTORS, Connections, ConnectionTimeouts, ServerHooks
+from api.server.known_versions import is_server_known
 from api.server.ws_transport import remember_server_send
 from api.stream.address_limits import ClientSlots
 from api.stream.protocol import StreamTimes
@@ -82,7 +83,8 @@ class Application(FastAPI):
         self.policies = PathPolicies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        remember_server_send(scope, send)
+        if self.state.is_server_known:
+            remember_server_send(scope, send)
         await self.edge(scope, receive, send)
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
@@ -154,7 +156,6 @@ async def _lifespan(
         sharing(limits, gateway.cluster, key) as shared_limits,
     ):
         app.state.gateway = gateway
-        app.state.ws_direct = settings.ws_direct
         slots = ClientSlots(settings.ws_max_clients, settings.client_max_share)
         app.state.broadcaster = broadcaster = Broadcaster(
             gateway,
@@ -195,8 +196,10 @@ async def close_streams(app: FastAPI) -> None:
 
 def _install_edge(app: Application, settings: Settings, timeouts: ConnectionTimeouts) -> None:
     """The edge, its part in the server, and what routes share with it in `app.state`."""
+    app.state.is_server_known = is_server_known()
+    app.state.ws_direct = settings.ws_direct and app.state.is_server_known
     # By ASGI, each message would be compressed for each client.
-    compressed = frozenset({"/ws"} if settings.ws_direct else ())
+    compressed = frozenset({"/ws"} if app.state.ws_direct else ())
     app.server_hooks = hooks = ServerHooks(timeouts=timeouts, compressed_paths=compressed)
     keys = GatewayKeys(settings.gateway_api_keys)
     limits = ClientLimits(settings.client_rate_limit, hooks.clock)

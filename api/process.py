@@ -15,16 +15,22 @@ from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.hf_unified_server import OpenGateway, close_streams, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
 from api.server.direct_http import DirectHttp
 from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
-from api.server.listening import log_ready, open_sockets, open_url, warn_if_open_to_all
+from api.server.listening import (
+    address_of,
+    log_ready,
+    open_sockets,
+    open_url,
+    warn_if_open_to_all,
+)
 from api.server.resources import collect_from_now_on, give_memory_back, raise_descriptors
 from api.server.worker import Worker
+from api.server.ws_transport import is_websocket
 from api.ws_data_broadcaster import MAX_FRAME_BYTES
 from backend.cluster.keys import process_prefix
 from backend.cluster.membership import Membership
@@ -83,12 +89,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        if sockets:  # uvicorn then assumes one of many workers, and logs no address
-            self._log_started_message(sockets)
         collect_from_now_on()
         if self._worker:
             self._worker.serves()
         elif sockets:
+            for listening in sockets:  # uvicorn assumes one of many workers, and logs none
+                log.info("listening on %s (Ctrl-C ends it)", address_of(listening))
             log_ready(open_url(sockets))
         if self._after_start:
             self._reporting = asyncio.create_task(self._after_start())
@@ -116,7 +122,7 @@ class Server(uvicorn.Server):
         if had_any:
             log.warning("no file descriptor is left, idle connections are closed")
         for connection in list(self.server_state.connections):
-            if not isinstance(connection, WebSocketsSansIOProtocol):  # those are not idle
+            if not is_websocket(connection):  # those are not idle
                 connection.shutdown()  # at once, or after the current response
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -179,6 +185,8 @@ def server(
         # It would compress shared frames for each client again; `BoundedWebSocket` offers ours.
         "ws_per_message_deflate": False,
     }
+    if not app.state.is_server_known:
+        own_options |= {"http": "httptools", "ws": "websockets-sansio"}
     config = uvicorn.Config(app, **(own_options | options))
     return Server(
         config,

@@ -136,6 +136,13 @@ def test_a_vendor_file_is_pure(path: Path) -> None:
     assert imported <= VENDOR_IMPORTS
 
 
+def test_one_folder_knows_the_server_from_within() -> None:
+    """What else uses a protocol of uvicorn would not fall back for a version that is not known."""
+    paths = [*sources("backend"), *sources("api"), ROOT / "run_server.py"]
+    within = [path for path in paths if "uvicorn.protocols" in path.read_text()]
+    assert {path.parent for path in within} == {ROOT / "api" / "server"}
+
+
 def test_the_top_level_holds_what_the_user_chose_and_nothing_else() -> None:
     chosen = {"pyproject.toml", "README.md", "run_server.py", "backend", "api", "tests", "logs"}
     chosen |= {"Dockerfile", "docs", "CHANGELOG.md", "constraints.txt"}

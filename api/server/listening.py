@@ -61,6 +61,11 @@ def warn_if_open_to_all(settings: Settings, sockets: Sequence[socket.socket]) ->
     )
 
 
+def address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def open_url(sockets: Sequence[socket.socket]) -> str:
     """The address that a browser on this machine opens."""
     host, port = sockets[0].getsockname()[:2]

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from api.server.listening import open_sockets, open_url, warn_if_open_to_all
+from api.server.listening import address_of, open_sockets, open_url, warn_if_open_to_all
 from api.server.supervisor import Supervisor
 from backend.environment import SettingsError, invalid_settings
 from backend.observability.log_channel import received_lines
@@ -50,7 +50,7 @@ def _supervise(configuration: Configuration) -> int:
         warn_if_open_to_all(settings, listening)
         received, lines = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         thread = write_lines(received, writing.handle)
-        names = ", ".join(_address(one) for one in listening)
+        names = ", ".join(address_of(one) for one in listening)
         log.info("%d workers are started for %s", settings.workers, names)
         command = [sys.executable, *sys.orig_argv[1:]]
         url = open_url(listening)
@@ -75,8 +75,3 @@ def write_lines(
     thread = threading.Thread(target=run, name="lines", daemon=True)
     thread.start()
     return thread
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

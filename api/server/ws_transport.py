@@ -4,13 +4,17 @@ With another server `websocket_protocol` gives None, and the other functions do 
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket, MessageReceiver
 from api.server.hooks import hooks_of
+from api.server.message_compression import takes_compressed
 from api.server.send_buffer import limit_send_buffer
 
 #: Scope key of the server's own `send`, which every layer of the application wraps.
@@ -22,9 +26,70 @@ SEND_BUFFER_BYTES = 256 * 1024
 SLACK_S = 30.0
 
 
+class DirectTransport:
+    """Writes finished frames straight to the transport of uvicorn's protocol.
+
+    ASGI can only `await send`: this costs a task switch for each client, does not tell how many
+    bytes wait to be sent, and cannot close a connection whose client has stopped reading.
+    """
+
+    __slots__ = ("_is_transport_closing", "_protocol", "_write", "buffered", "takes_compressed")
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        self._protocol = protocol
+        transport = protocol.transport
+        self._write, self._is_transport_closing = transport.write, transport.is_closing
+        #: Gives the number of bytes that the kernel has not taken yet.
+        self.buffered: Callable[[], int] = transport.get_write_buffer_size
+        #: Whether frames of `message_compression.compressed` are right for this client.
+        self.takes_compressed = takes_compressed(protocol.conn)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.buffered()} bytes buffered>"
+
+    @property
+    def is_closing(self) -> bool:
+        return self._protocol.close_sent or self._is_transport_closing()
+
+    def write_frame(self, frame: bytes) -> None:
+        """Does nothing once the connection is closing."""
+        if not (self._protocol.close_sent or self._is_transport_closing()):
+            self._write(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
+
+        uvicorn itself would wait for as long as the peer's kernel keeps the connection.
+        """
+        protocol = self._protocol
+        if not self.is_closing:
+            with suppress(InvalidState):
+                protocol.conn.send_close(code, reason)
+            protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+            protocol.close_sent = True
+            message = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
+            if isinstance(protocol, BoundedWebSocket):
+                protocol.resume_parsing()
+            else:
+                protocol.transport.resume_reading()
+        if protocol.close_timer is None:
+            # uvicorn ends the connection when the peer's close frame comes, or by this timer.
+            close_s = hooks_of(protocol.config.app).timeouts.close_s
+            protocol.close_timer = protocol.loop.call_later(close_s, protocol.transport.abort)
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
+
+
 def remember_server_send(scope: Scope, send: Send) -> None:
     """Must be called outside of every layer."""
     scope[SERVER_SEND] = send
+
+
+def is_websocket(connection: object) -> bool:
+    """Whether a connection of uvicorn's registry speaks WebSocket."""
+    return isinstance(connection, WebSocketsSansIOProtocol)
 
 
 def websocket_protocol(scope: Scope) -> WebSocketsSansIOProtocol | None:

@@ -2,72 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
-
-from api.server.bounded_websocket import BoundedWebSocket
-from api.server.hooks import hooks_of
-from api.server.message_compression import takes_compressed
+from api.server.ws_transport import DirectTransport
 from api.stream.protocol import Frame, StreamTimes
 
 
-class TransportSink:
-    """Writes the same bytes for every client straight to the transport of uvicorn's protocol.
+class TransportSink(DirectTransport):
+    """Writes the same bytes for every client, in one of two forms."""
 
-    ASGI can only `await send`: this costs a task switch for each client, does not tell how many
-    bytes wait to be sent, and cannot close a connection whose client has stopped reading.
-    """
-
-    __slots__ = ("_is_compressed", "_is_transport_closing", "_protocol", "_write", "buffered")
-
-    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
-        self._protocol = protocol
-        self._is_compressed = takes_compressed(protocol.conn)
-        transport = protocol.transport
-        self._write, self._is_transport_closing = transport.write, transport.is_closing
-        #: Gives the number of bytes that the kernel has not taken yet.
-        self.buffered: Callable[[], int] = transport.get_write_buffer_size
-
-    def __repr__(self) -> str:
-        return f"<TransportSink {self.buffered()} bytes buffered>"
-
-    @property
-    def is_closing(self) -> bool:
-        return self._protocol.close_sent or self._is_transport_closing()
+    __slots__ = ()
 
     def write(self, frame: Frame) -> None:
         """Does nothing once the connection is closing."""
-        if not (self._protocol.close_sent or self._is_transport_closing()):
-            self._write(frame.compressed_wire if self._is_compressed else frame.wire)
-
-    def close(self, code: int, reason: str) -> None:
-        """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
-
-        uvicorn itself would wait for as long as the peer's kernel keeps the connection.
-        """
-        protocol = self._protocol
-        if not self.is_closing:
-            with suppress(InvalidState):
-                protocol.conn.send_close(code, reason)
-            protocol.transport.write(b"".join(protocol.conn.data_to_send()))
-            protocol.close_sent = True
-            message = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
-            if isinstance(protocol, BoundedWebSocket):
-                protocol.resume_parsing()
-            else:
-                protocol.transport.resume_reading()
-        if protocol.close_timer is None:
-            # uvicorn ends the connection when the peer's close frame comes, or by this timer.
-            close_s = hooks_of(protocol.config.app).timeouts.close_s
-            protocol.close_timer = protocol.loop.call_later(close_s, protocol.transport.abort)
-
-    def abort(self) -> None:
-        self._protocol.transport.abort()
+        self.write_frame(frame.compressed_wire if self.takes_compressed else frame.wire)
 
 
 class QueueSink:
