@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,9 +101,7 @@ def _true_price(row: Any) -> float:
         return TRUE_PRICES[row["id"]]
     if row["source"] not in WITHOUT_RANGES:
         return VENUE_PRICES[row["symbol"]]
-    listed = [one for one in LISTED if one["symbol"].upper() == row["symbol"]]
-    prices: list[float] = [one["current_price"] for one in listed]
-    return min(prices, key=lambda price: abs(price - (row["price"] or 0)))
+    return min(LISTED_PRICES[row["symbol"]], key=lambda price: abs(price - (row["price"] or 0)))
 
 
 def _check_coins(rows: Any, at: datetime) -> None:
@@ -201,3 +200,7 @@ VENUE_PRICES = _venue_prices()
 WITHOUT_RANGES = ("coinmarketcap", "coinpaprika")
 LISTED = data.coins(data.utc(0))
 TRUE_PRICES: dict[str, float] = {row["id"]: row["current_price"] for row in LISTED}
+#: By ticker, which several coins may share.
+LISTED_PRICES: defaultdict[str, list[float]] = defaultdict(list)
+for _row in LISTED:
+    LISTED_PRICES[_row["symbol"].upper()].append(_row["current_price"])

@@ -56,7 +56,7 @@ def checked(gateway: Gateway, target: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path.template for path in (*KLINES, *PATHS)])
-@budget(25)
+@budget(15)
 @given(parameters=PARAMETERS)
 def test_any_question_is_answered_or_refused_in_words(
     gateway: Gateway, path: str, parameters: dict[str, str]
@@ -64,7 +64,7 @@ def test_any_question_is_answered_or_refused_in_words(
     checked(gateway, f"/binance{path}?{urlencode(parameters, errors='replace')}")
 
 
-@budget(60)
+@budget(30)
 @given(path=TEXTS.map(lambda text: urlencode({"": text}, errors="replace")[1:]))
 def test_any_other_path_is_refused_in_words(gateway: Gateway, path: str) -> None:
     checked(gateway, f"/binance/api/v3/{path}")

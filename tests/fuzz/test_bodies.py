@@ -171,7 +171,7 @@ def test_nesting_where_a_text_should_stand_is_an_error_of_ours(
             assert_malformed(runner, shape, Told(body, status))
 
 
-@budget(80)
+@budget(40)
 @given(body=st.binary(max_size=200), status=STATUSES, headers=HEADERS)
 def test_any_bytes_are_an_error_of_ours(
     runner: asyncio.Runner, body: bytes, status: int, headers: dict[str, str]
@@ -181,7 +181,7 @@ def test_any_bytes_are_an_error_of_ours(
             assert_handled(runner, shape, Told(body, status, tuple(headers.items())))
 
 
-@budget(80)
+@budget(40)
 @given(
     place=st.integers(0, 20_000),
     token=st.sampled_from([b"", b"\xff", b"\x00", b'"', b"[" * 2_000, b"9" * 400, b"e9", b"\\ud8"]),
@@ -199,7 +199,7 @@ def test_a_right_body_with_broken_bytes_is_handled(
             assert_handled(runner, shape, Told(body[:at] + token + rest))
 
 
-@budget(80)
+@budget(40)
 @given(steps=STEPS, status=STATUSES, headers=HEADERS)
 def test_a_key_that_is_echoed_anywhere_comes_out_nowhere(
     runner: asyncio.Runner, steps: list[Step], status: int, headers: dict[str, str]

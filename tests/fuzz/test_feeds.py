@@ -115,7 +115,7 @@ def test_a_broken_feed_is_refused_or_becomes_readable_articles(
 
 
 @pytest.mark.parametrize("shape", PAGES, ids=str)
-@budget(150)
+@budget(75)
 @given(steps=STEPS)
 def test_a_broken_page_is_refused_or_becomes_readable_articles(
     shape: Shape, steps: list[Step]

@@ -87,7 +87,7 @@ def test_every_documented_operation_is_tested(gateway: Gateway) -> None:
 
 
 @each_path
-@budget(15)
+@budget(8)
 @given(data=st.data())
 def test_right_questions_are_answered_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject
@@ -97,7 +97,7 @@ def test_right_questions_are_answered_as_documented(
 
 
 @pytest.mark.parametrize("path", [path for path, known in OPERATIONS.items() if known])
-@budget(15)
+@budget(8)
 @given(data=st.data())
 def test_questions_about_what_there_is_are_answered_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject
@@ -108,7 +108,7 @@ def test_questions_about_what_there_is_are_answered_as_documented(
 
 
 @pytest.mark.parametrize("path", WITH_PARAMETERS)
-@budget(15)
+@budget(8)
 @given(data=st.data())
 def test_wrong_questions_are_refused_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject

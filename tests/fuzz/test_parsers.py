@@ -34,7 +34,7 @@ def test_the_right_answer_is_plausible(shape: Shape) -> None:
     assert_plausible(shape.parse(list(shape.payloads)))
 
 
-@budget(150)
+@budget(75)
 @given(steps=STEPS)
 def test_a_wrong_answer_is_refused_or_plausible(steps: list[Step]) -> None:
     note(repr(steps))

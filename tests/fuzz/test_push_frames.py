@@ -51,7 +51,7 @@ def test_the_right_frames_are_ticks() -> None:
 
 
 @each_frame
-@budget(300)
+@budget(150)
 @given(steps=STEPS)
 def test_a_wrong_frame_is_junk_or_plausible(name: str, steps: list[Step]) -> None:
     note(repr(steps))

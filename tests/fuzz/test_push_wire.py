@@ -24,7 +24,7 @@ from tests.memory import growth
 
 PLAIN = Adapter("plain", ())
 ADAPTERS = (binance.ADAPTER, PLAIN)
-ANSWERS, PARTS = 1_500 * max(FACTOR, 1), 2
+ANSWERS, PARTS = 750 * max(FACTOR, 1), 2
 #: Frames that are read of one connection, and how long each is waited for, in seconds.
 MOST_FRAMES, PATIENCE_S = 12, 1.0
 MOST_GROWN_MB = 32.0

@@ -94,7 +94,7 @@ def decoded(body: bytes) -> Any:
         return None
 
 
-@budget(600)
+@budget(200)
 @given(status=st.integers(100, 599), headers=HEADERS, body=BODIES)
 def test_an_answer_is_a_success_or_a_sound_error_of_ours(
     status: int, headers: dict[str, str], body: bytes
@@ -117,7 +117,7 @@ def assert_sound(refusal: ProviderError | None, status: int) -> None:
     assert wait_s is None or (0 < wait_s <= LONGEST_RETRY_AFTER_S and math.isfinite(wait_s))
 
 
-@budget(300)
+@budget(200)
 @given(status=st.sampled_from([200, 403, 418, 429]), body=BODIES)
 def test_only_a_vendors_code_says_for_how_long_a_quota_is_spent(status: int, body: bytes) -> None:
     for vendor, adapter in ADAPTERS.items():
@@ -128,7 +128,7 @@ def test_only_a_vendors_code_says_for_how_long_a_quota_is_spent(status: int, bod
                 assert adapter.quota_reset_s(code, EPOCH_MS) is not None
 
 
-@budget(300)
+@budget(200)
 @given(body=BODIES)
 def test_no_text_lengthens_a_stated_wait(body: bytes) -> None:
     for vendor, adapter in ADAPTERS.items():

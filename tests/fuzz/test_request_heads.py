@@ -160,7 +160,7 @@ def assert_no_error_of_ours(gateway: Gateway, asked: Asked) -> None:
         assert orjson.loads(body)["status"] == status
 
 
-@budget(150)
+@budget(75)
 @given(METHODS, st.sampled_from(PATHS), st.just(b""), HEADERS)
 @example("GET", b"/", b"", [(b"accept-encoding", b"gzip;q=abc")])
 def test_headers_of_any_bytes_are_no_error_of_ours(
@@ -169,7 +169,7 @@ def test_headers_of_any_bytes_are_no_error_of_ours(
     assert_no_error_of_ours(gateway, (method, path, query, headers))
 
 
-@budget(150)
+@budget(75)
 @given(METHODS, st.sampled_from(PATHS), TAILS, QUERIES)
 @example("GET", b"/nothing", b"", b"\x80")
 def test_addresses_of_any_bytes_are_no_error_of_ours(

@@ -99,7 +99,7 @@ def assert_answer(frame: dict[str, Any]) -> None:
         assert len(json.dumps(frame["id"])) < 500
 
 
-@budget(120)
+@budget(60)
 @given(said=st.lists(FRAMES, min_size=1, max_size=6))
 async def test_whatever_is_said_is_answered_and_a_good_command_afterwards(
     served: Served, observer: Reader, said: list[str | bytes]
@@ -159,7 +159,7 @@ async def test_whatever_an_address_asks_for_the_conversation_begins(
             assert_answer(frame)
 
 
-@budget(1_000)
+@budget(500)
 @given(said=TEXT_FRAMES)
 def test_a_text_is_a_command_or_refused(said: str) -> None:
     code, told = "", b""

@@ -182,7 +182,7 @@ async def test_odd_frames_that_break_no_rule_leave_the_connection_open(
         assert (await odd.said("pong"))["id"] == 8
 
 
-@budget(80)
+@budget(40)
 @given(data=st.binary(min_size=1, max_size=40), cut=st.integers(0, 60))
 async def test_any_bytes_do_not_disturb_other_clients(
     served: Served, observer: Reader, data: bytes, cut: int

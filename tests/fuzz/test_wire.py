@@ -23,7 +23,7 @@ SEED = int.from_bytes(os.urandom(4)) if FACTOR else 0
 #: A body may have 4 MiB, which stands in memory twice for a moment; and some for the bombs.
 MOST_GROWN_MB = 48.0
 #: Answers of each way, and the parts of them, so that several processes share the work.
-IN_MEMORY, ON_SOCKETS, STAY_OPEN, BY_TLS = 2_400, 500, 100, 200
+IN_MEMORY, ON_SOCKETS, STAY_OPEN, BY_TLS = 1_200, 250, 50, 100
 MEMORY_PARTS = 2
 
 
