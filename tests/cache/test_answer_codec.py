@@ -171,6 +171,7 @@ def answers(data: st.SearchStrategy[Any]) -> st.SearchStrategy[Answer[Any]]:
     )
 
 
+@pytest.mark.many_rounds
 @every_category
 @settings(max_examples=50)
 @given(drawn=st.data())
@@ -183,6 +184,7 @@ def test_a_decoded_answer_is_the_encoded_one(category: str, drawn: st.DataObject
     assert hash(kept.query) == hash(query)
 
 
+@pytest.mark.many_rounds
 @every_category
 @settings(max_examples=25)
 @given(drawn=st.data())
@@ -192,6 +194,7 @@ def test_a_truncated_body_is_not_decoded(category: str, drawn: st.DataObject) ->
     assert codec.decoded(body[: drawn.draw(st.integers(0, len(body) - 1))]) is None
 
 
+@pytest.mark.many_rounds
 @every_category
 @settings(max_examples=50)
 @given(body=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))

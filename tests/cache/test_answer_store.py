@@ -213,6 +213,7 @@ async def test_thousands_of_queries_asked_once_cost_no_write_beyond_the_first() 
     assert len(storage.writes) == MANY.most
 
 
+@pytest.mark.many_rounds
 async def test_thousands_of_queries_asked_again_and_again_cost_few_writes() -> None:
     storage = FakeStorage()
     store = opened(MANY, storage)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import looptime
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ READERS = st.builds(
 )
 
 
+@pytest.mark.many_rounds
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(DELAYS, st.booleans()), max_size=30), st.lists(READERS, max_size=40))
 def test_one_refresh_per_query_and_no_unflagged_stale_answer(

@@ -108,7 +108,7 @@ def test_questions_about_what_there_is_are_answered_as_documented(
 
 
 @pytest.mark.parametrize("path", WITH_PARAMETERS)
-@budget(8)
+@budget(15)
 @given(data=st.data())
 def test_wrong_questions_are_refused_as_documented(
     gateway: Gateway, schema: Any, path: str, data: st.DataObject

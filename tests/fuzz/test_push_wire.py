@@ -110,6 +110,6 @@ async def test_any_answer_and_any_frame_is_json_or_an_error_of_ours(
     await asyncio.sleep(SETTLED_S)
     assert asyncio.all_tasks() == tasks
     gc.collect()
-    assert open_descriptors() == descriptors
+    assert open_descriptors() <= descriptors  # those of earlier tests may have closed meanwhile
     assert grown.mb < MOST_GROWN_MB
     assert not [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]

@@ -49,7 +49,7 @@ async def assert_harmless(play: Play, numbers: Iterable[int]) -> None:
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == tasks
     gc.collect()
-    assert open_descriptors() == descriptors
+    assert open_descriptors() <= descriptors  # those of earlier tests may have closed meanwhile
     assert grown.mb < MOST_GROWN_MB
 
 

@@ -405,4 +405,4 @@ class BreakerMachine(RuleBasedStateMachine):
         self.state, self.was_probing = now, is_probing(self.breaker)
 
 
-TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine = pytest.mark.many_rounds(BreakerMachine.TestCase)

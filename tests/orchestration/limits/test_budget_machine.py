@@ -4,6 +4,7 @@ The provider counts by the true time, which is the steady clock's. A wall clock 
 wrong till the next restart, and right again by then.
 """
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -153,5 +154,5 @@ class Budget(RuleBasedStateMachine):
         assert min(self.kept.values(), default=0) >= 0
 
 
-TestBudget = Budget.TestCase
+TestBudget = pytest.mark.many_rounds(Budget.TestCase)
 TestBudget.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

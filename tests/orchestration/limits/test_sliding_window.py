@@ -140,6 +140,7 @@ def test_a_limit_is_never_lowered_below_one_call(clock: ManualClock) -> None:
     assert usable(guard, clock) == 1
 
 
+@pytest.mark.many_rounds
 @pytest.mark.parametrize("long", LONG.values(), ids=list(LONG))
 @pytest.mark.parametrize(("gap_s", "burst"), [(61, 15), (600, 12), (5, 1), (20, 4)])
 def test_a_cut_from_thirty_to_ten_a_minute_costs_three_refusals_a_day_at_most(

@@ -1,5 +1,7 @@
 """What other processes want: how long it counts, and what is dropped first."""
 
+import pytest
+
 from backend.models.ohlc import Interval
 from backend.models.ticks import CandleTicks, MarketTicks
 from backend.orchestration.push.others_wants import (
@@ -61,6 +63,7 @@ def test_who_wants_the_most_loses_some_first() -> None:
     assert max(lost) - min(lost) <= 1
 
 
+@pytest.mark.many_rounds
 def test_what_is_kept_is_bounded_and_those_who_were_there_keep_theirs() -> None:
     clock = ManualClock()
     wants = OthersWants(clock)

@@ -320,6 +320,7 @@ async def test_connects_stay_within_the_venues_limit(bench: Bench) -> None:
     assert len(bench.venue.tried_at) <= 3
 
 
+@pytest.mark.many_rounds
 async def test_a_quiet_venue_is_asked_whether_it_is_there(bench: Bench) -> None:
     """A pair without trades has no frames for minutes, and nothing is wrong."""
     await bench.open(TRADE)

@@ -143,6 +143,7 @@ async def test_a_silent_venue_is_replaced_and_its_substitute_is_told_the_instrum
         assert bench.second.line.path == f"open 1: {MarketTicks(COINS[::-1])}"  # by their names
 
 
+@pytest.mark.many_rounds
 async def test_a_venue_that_comes_back_is_trusted_after_a_minute() -> None:
     bench = Bench()
     bench.first.refusal = GeoBlocked("451")

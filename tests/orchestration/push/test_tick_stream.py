@@ -402,6 +402,7 @@ async def test_subscriptions_changed_during_the_connect_are_sent_afterwards(benc
     assert [text for _, text in bench.venue.line.sent] == [f"1 {words('ask', [BTC])}"]
 
 
+@pytest.mark.many_rounds
 async def test_commands_keep_to_the_venues_pace_however_fast_frames_come(bench: Bench) -> None:
     bench.stream.want(MANY[:900])
     await asyncio.sleep(0.01)
@@ -492,6 +493,7 @@ async def test_a_stated_wait_counts_where_it_is_longer_than_ours(
     assert bench.venue.tried_at[:2] == pytest.approx([0, wait_s])
 
 
+@pytest.mark.many_rounds
 @pytest.mark.parametrize("greeting", [None, (BROKEN,), (GOODBYE,), (MARKET_TICK, BROKEN)])
 async def test_no_more_connects_than_the_venue_allows_though_each_dies_at_once(
     bench: Bench, greeting: tuple[Any, ...] | None
