@@ -24,9 +24,6 @@ class Superseded:
         self.swapped: CacheEntry[Any] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def __repr__(self) -> str:
-        return f"<Superseded {self.is_set}>"
-
     def set(self) -> None:
         self.is_set = True
         for waiting in self._waiting:
