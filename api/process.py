@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -77,14 +78,16 @@ class Server(uvicorn.Server):
         worker: Worker | None = None,
         after_start: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
+        #: Set once the gateway is open.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._should_exit = False
+        self._exit_asked = asyncio.Event()
         super().__init__(config)
         self._after_start = after_start
         self._reporting: asyncio.Task[None] | None = None
         self.app, self._worker = app, worker
         self._exit_after_s = exit_after_s
         self._has_descriptors = True
-        #: Set once the gateway is open.
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -106,6 +109,27 @@ class Server(uvicorn.Server):
             watchdog.daemon = True
             watchdog.start()
         super().handle_exit(signal.SIGTERM, frame)
+
+    @property
+    def should_exit(self) -> bool:
+        """As uvicorn's; setting it also wakes the main loop. Signal handlers set it."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, is_asked: bool) -> None:
+        self._should_exit = is_asked
+        if is_asked and self._loop:
+            self._loop.call_soon_threadsafe(self._exit_asked.set)
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which wakes the process ten times a second to look for an exit: most of
+        the CPU of a process without requests."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += TICKS_PER_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._exit_asked.wait()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_S == 0:

@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from api.hf_unified_server import create_app
-from api.server.bounded_websocket import BoundedWebSocket
-from api.server.direct_http import DirectHttp
+from api import process
 from api.stream.feed import Feed
 from api.stream.protocol import MAX_BUFFERED_BYTES, Frame
 from api.stream.sinks import QueueSink
@@ -100,28 +97,18 @@ class GatewayServer:
 
     def __init__(self) -> None:
         self._app: FastAPI
-        self._server: uvicorn.Server
+        self._server: process.Server
         self._task: asyncio.Task[None]
         #: When the broadcaster began to send each update.
         self.sent: dict[int, float] = {}
 
     async def begin(self) -> int:
         self._note_publishing()
-        self._app = create_app(read_configuration())
-        config = uvicorn.Config(  # as run_server.py has it, but for the address and the pings
-            self._app,
-            host="127.0.0.1",
-            port=0,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            http=DirectHttp,
-            ws=BoundedWebSocket,
-            ws_max_size=MAX_FRAME_BYTES,
-            ws_ping_interval=PING_S,
-            ws_per_message_deflate=False,
+        # As run_server.py has it, but for the address and the pings.
+        self._server = process.server(
+            read_configuration(), host="127.0.0.1", port=0, ws_ping_interval=PING_S
         )
-        self._server = uvicorn.Server(config)
+        self._app = self._server.app
         self._task = asyncio.create_task(self._server.serve())
         while not self._server.started:
             assert not self._task.done()
