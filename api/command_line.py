@@ -43,7 +43,7 @@ def run_command(arguments: Sequence[str] | None = None) -> NoReturn:
 
         supervise_workers()  # returns if this process is to serve by itself
     # What the start makes lives on: collections would only look at it, for an eighth of the time.
-    # `Server.startup` switches them on.
+    # `Server.startup` enables them.
     gc.disable()
     from api import process  # noqa: PLC0415
 

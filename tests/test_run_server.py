@@ -245,7 +245,7 @@ run_command([])
 """
 
 
-async def test_objects_of_the_start_are_collected_once_and_later_ones_as_ever(
+async def test_objects_of_the_start_are_left_alone_and_later_ones_are_collected(
     world: World, tmp_path: Path
 ) -> None:
     environment = world.environment(PORT=str(free_port()), LOG_DIR=str(tmp_path))

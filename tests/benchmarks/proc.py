@@ -14,6 +14,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waited_s(pid: int) -> float:
+    """How long its main thread was ready to run and had no core, in seconds; 0 where the kernel
+    does not count it."""
+    file = Path(f"/proc/{pid}/schedstat")
+    return int(file.read_text().split()[1]) / 1e9 if file.exists() else 0.0
+
+
 def rss_mb(pid: int) -> float:
     """Resident memory in MiB, with pages that other processes share."""
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS") / 1024
