@@ -227,6 +227,7 @@ class ResponseCache:
             self._bytes -= view.size
             for target in view.targets:
                 del self._targets[target]
+            view.targets.clear()  # they refer to the view: it goes now, not with a later collection
 
 
 def _variant_key(fields: Fields, digest: str) -> VariantKey:

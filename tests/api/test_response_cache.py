@@ -1,5 +1,6 @@
 """Cached responses: the same bytes as the application's, with the same access control."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
@@ -25,6 +26,7 @@ from backend.cache.freshness import EntryValidity
 from backend.gateway import Gateway, open_gateway, read_configuration
 from tests.api.conftest import Serve
 from tests.clocks import ManualClock
+from tests.memory import kept_bytes
 from tests.world.server import World
 
 TARGETS = (
@@ -237,6 +239,34 @@ def test_large_views_displace_no_others() -> None:
     newer = made(large[-1].key, LARGE_BYTES + 1, 2)
     assert cache.view(newer.key, 2) is newer
     assert cache._bytes == sum(view.size for view in small)
+
+
+class Lasting:
+    """The validity of an answer that never expires."""
+
+    def current_age_s(self) -> float | None:
+        return 1.0
+
+    def note_hit(self) -> None: ...
+
+
+def test_a_replaced_view_leaves_no_memory_to_the_garbage_collector() -> None:
+    size, headers = 100_000, [(b"content-length", b"100000")]
+
+    def replaced_often() -> ResponseCache:
+        cache = ResponseCache(lambda headers, _origin: headers)
+        for refresh_id in range(50):
+            view = View(b"market", refresh_id, body_of(bytes(size), "application/json"))
+            cache.add_view(view)
+            response = 200, headers, view.body.content
+            cache.add_response(view, Lasting(), b"/market", {}, response, "/market")
+        return cache
+
+    gc.disable()
+    try:
+        assert kept_bytes(replaced_often) < 2 * size
+    finally:
+        gc.enable()
 
 
 async def test_responses_to_long_headers_are_not_stored(serve: Serve) -> None:
