@@ -2,6 +2,7 @@
 // used for requests and for the stream; and patience once the limit of its requests is used up.
 
 import { byId, setText } from "./dom.js";
+import { errorText, NOTHING_TO_SHOW } from "./format.js";
 
 export class Access {
   key = null;
@@ -36,15 +37,13 @@ export class Locked extends Error {}
 // `isRefusal`: the gateway has nothing that may be shown.
 class RequestError extends Error {
   constructor(message, code, { available, errors } = {}) {
-    super(message);
+    super(errorText({ code, message }));
     this.code = code;
     this.isRefusal = NOTHING_TO_SHOW.has(code);
     this.available = available;
     this.parameter = errors?.[0]?.parameter;
   }
 }
-
-const NOTHING_TO_SHOW = new Set(["all_providers_failed", "deadline_exceeded", "no_provider_configured", "not_ready", "quota_exhausted"]);
 
 // The JSON of a response. Throws Locked if a key is required, else a RequestError.
 export async function read(path, access) {
@@ -56,11 +55,23 @@ export async function read(path, access) {
   const body = await response.json().catch(() => null); // a proxy's error page is not JSON
   if (response.status === 429) {
     access.limitedUntil = Date.now() + 1_000 * (body?.retry_after_seconds ?? 1);
-    throw new RequestError("the request limit of your address is used up", body?.code);
+    throw new RequestError("your request limit is used up", body?.code);
   }
   if (!response.ok) throw new RequestError(body?.detail ?? `status ${response.status}`, body?.code, body ?? {});
   if (!body?.data) throw incomplete();
   return body;
+}
+
+// Why the stream cannot be reached, as a request learns it: {isLocked}, {isReachable} if requests are
+// answered all the same, {why, waitMs}, or null.
+export async function explainLoss(access) {
+  const error = await read("api/global", access).then(() => null, (failed) => failed);
+  if (error instanceof Locked) return { isLocked: true };
+  const waitMs = access.limitedUntil - Date.now();
+  if (waitMs > 0) return { why: "your request limit is used up", waitMs };
+  // An error of the gateway itself has a code; a proxy's has none.
+  const isReachable = !error || (Boolean(error.code) && error.code !== "connect_error");
+  return isReachable ? { isReachable } : null;
 }
 
 // The rows of an answer. Throws a RequestError if it has none.

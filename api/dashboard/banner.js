@@ -2,6 +2,7 @@
 
 import { byId, setAttribute, setText } from "./dom.js";
 import { duration, reason, when } from "./format.js";
+import { isCutOff } from "./health.js";
 import { announce, now } from "./state.js";
 
 const NAMES = { market: "prices", ohlc: "candles", news: "news", sentiment: "Fear & Greed", gas: "gas fees" };
@@ -74,7 +75,8 @@ function failing(wrong, topics) {
   if (missing.length) parts.push(`No current ${listed(missing)}.`);
   if (old.length) parts.push(`Old figures: ${listed(old)}.`);
   const first = wrong.reduce((a, b) => (a.since < b.since ? a : b));
-  const why = missing.length > 1 ? "no provider answers for them" : first.why;
+  const isAlone = topics.status.data && isCutOff(topics.status.data);
+  const why = isAlone ? "the gateway reaches no provider; is its machine online?" : missing.length > 1 ? "no provider answers for them" : first.why;
   const well = Object.keys(NAMES).filter((name) => topics[name].data && !wrong.some((one) => one.name === name));
   const seconds = (now() - Date.parse(first.since)) / 1_000;
   return {

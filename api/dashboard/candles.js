@@ -4,8 +4,11 @@
 import { Chart } from "./chart.js";
 import { setAttribute } from "./dom.js";
 import { BOOK_CURRENCIES, currencyQuery, USD } from "./currency.js";
+import { errorText, sentence } from "./format.js";
 import { setTip } from "./tip.js";
 import { coinKey } from "./topic.js";
+
+const intervalButtons = () => [...document.querySelectorAll("#intervals button")];
 
 export class Candles {
   interval = "1h";
@@ -37,6 +40,25 @@ export class Candles {
   setInterval(interval) {
     this.interval = interval;
     if (this.#coin) this.#start();
+  }
+
+  // Presses the button of the interval; nothing for an interval that has none.
+  press(interval) {
+    const buttons = intervalButtons();
+    if (interval === this.interval || !buttons.some((one) => one.textContent === interval)) return;
+    for (const one of buttons) setAttribute(one, "aria-pressed", String(one.textContent === interval));
+    this.setInterval(interval);
+  }
+
+  // `job()` runs after the reader has pressed a button.
+  onPress(job) {
+    for (const button of intervalButtons()) {
+      button.addEventListener("click", () => {
+        if (button.ariaDisabled === "true") return;
+        this.press(button.textContent);
+        job();
+      });
+    }
   }
 
   // The address of the candles; of Bitcoin's before a coin is selected.
@@ -76,17 +98,17 @@ export class Candles {
   }
 
   // An error of the stream or of REST: {message, code, parameter, available}.
-  showError({ message, parameter, available }) {
+  showError({ code, message, parameter, available }) {
     const isInterval = parameter === "interval" && available?.length > 0;
     if (isInterval) this.#setAvailable(available);
     const missing = `No provider has ${this.interval} candles of ${this.#coin?.symbol}; available: ${available?.join(", ")}`;
-    this.topic.setError(isInterval ? missing : message);
-    this.chart.showError(this.topic.error);
+    this.topic.setError(isInterval ? missing : errorText({ code, message }));
+    this.chart.showError(sentence(this.topic.error));
   }
 
   // Marks the intervals that nobody can serve; null: none is known to be one.
   #setAvailable(intervals) {
-    for (const button of document.querySelectorAll("#intervals button")) {
+    for (const button of intervalButtons()) {
       const isAvailable = !intervals || intervals.includes(button.textContent);
       setAttribute(button, "aria-disabled", String(!isAvailable));
       const symbol = this.#coin?.symbol ?? "this coin";

@@ -8,6 +8,7 @@ import { DASH, decimals, exactIfCut, large, percent, price } from "./format.js";
 import { onFrame } from "./render.js";
 import { CHART_TIMES, dateAndTime, onTimeZone } from "./time_zone.js";
 import { setTip } from "./tip.js";
+import { showInTitle } from "./title.js";
 
 const CHART_OPTIONS = {
   autoSize: true,
@@ -74,6 +75,7 @@ export class Chart {
     onFrame("selected coin", () => {
       showCoin(coin, currency);
       showDetail(coin, currency);
+      showInTitle(coin, currency);
     });
   }
 
@@ -145,7 +147,7 @@ export class Chart {
     this.#chart.applyOptions({
       layout: { background: { color: panel }, textColor: soft, attributionLogo: true, fontSize: 11 },
       grid: { vertLines: lines, horzLines: lines },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
       crosshair: { vertLine: { color: soft }, horzLine: { color: soft } },
     });
     const both = { upColor: up, downColor: down, wickUpColor: up, wickDownColor: down };

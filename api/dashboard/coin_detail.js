@@ -1,4 +1,4 @@
-// The figures of the selected coin beside its chart, and its price in the title of the tab.
+// The figures of the selected coin beside its chart.
 
 import { byId, setAttribute, setText } from "./dom.js";
 import { DASH, exact, exactIfCut, large, percent, price } from "./format.js";
@@ -7,7 +7,6 @@ import { eachSecond } from "./render.js";
 import { ageOf } from "./state.js";
 import { setTip } from "./tip.js";
 
-const TITLE = document.title;
 let shown = null;
 let shownCurrency = "";
 
@@ -47,15 +46,4 @@ function showAge() {
   setText(byId("detail-age"), shown.last_updated ? `${ageOf(shown.last_updated)} ago` : DASH);
 }
 
-// A tab that is not in view gets no prices: it must not go on showing one.
-function showTitle() {
-  if (!shown) return;
-  const isKnown = shown.price != null && document.visibilityState === "visible";
-  const figure = isKnown ? ` ${price(shown.price)} ${shownCurrency}` : "";
-  const title = `${shown.symbol ?? shown.name}${figure} · ${TITLE}`;
-  if (document.title !== title) document.title = title;
-}
-
 eachSecond(showAge);
-eachSecond(showTitle);
-document.addEventListener("visibilitychange", showTitle);

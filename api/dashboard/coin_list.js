@@ -1,5 +1,9 @@
 // Which coins of the market are shown, in which order, and the request that gives the same ones.
 
+import { setAttribute } from "./dom.js";
+
+// Names and ranks sort ascending first, amounts descending.
+const ASCENDING_FIRST = new Set(["market_cap_rank", "name"]);
 // The most coins of one request.
 const MAX_COINS = 250;
 
@@ -19,6 +23,19 @@ export function sorted(coins, { field, ascending }) {
     if (a === null || b === null) return (a === null) - (b === null);
     return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
   });
+}
+
+// The order after a click on the head of this field.
+export function nextSort(sort, field) {
+  return { field, ascending: sort.field === field ? !sort.ascending : ASCENDING_FIRST.has(field) };
+}
+
+// Marks the order in the table's head.
+export function showSort({ field, ascending }) {
+  for (const button of document.querySelectorAll("#market th button[data-field]")) {
+    const order = button.dataset.field !== field ? "none" : ascending ? "ascending" : "descending";
+    setAttribute(button.closest("th"), "aria-sort", order);
+  }
 }
 
 // `keys` are of the shown coins; `isChosen`: they are not simply the first ones.

@@ -2,6 +2,7 @@
 // (event_socket.js): it keeps subscriptions, reconnects with exponential back-off and
 // a random delay of up to a second, and pauses while the page is hidden.
 
+import { explainLoss } from "./access.js";
 import { EventSocket } from "./event_socket.js";
 
 const FIRST_DELAY_MS = 1_500;
@@ -36,11 +37,9 @@ export class Connection {
   #hasReceived = false;
 
   // `onMessage(frame)` gets each message. `onState({name, retryAt, why, since})` gets each change of
-  // state: connecting, open, lost, locked (a key is required), paused. `explain()` finds out why no
-  // connection can be opened, of which a browser says nothing: {isReachable} if requests are answered
-  // all the same, {why, waitMs}, or null.
-  constructor(access, { onMessage, onState, explain }) {
-    Object.assign(this, { access, onMessage, onState, explain });
+  // state: connecting, open, lost, locked (a key is required), paused.
+  constructor(access, { onMessage, onState }) {
+    Object.assign(this, { access, onMessage, onState });
   }
 
   // Replaces the subscription of this name, if there is one.
@@ -140,15 +139,20 @@ export class Connection {
     if (event.code === ABNORMAL) this.#explainLoss(this.#retryTimer);
   }
 
+  // A browser does not say why no connection can be opened.
   async #explainLoss(retryTimer) {
     const isUseless = !this.#hasReceived;
-    const found = await this.explain();
-    if (!found || this.#retryTimer !== retryTimer) return; // meanwhile it is tried again
+    const found = await explainLoss(this.access);
+    if (found?.isLocked) this.lock();
+    else if (found && this.#retryTimer === retryTimer) this.#heed(found, isUseless); // else it is tried again
+  }
+
+  #heed(found, isUseless) {
     if (found.isReachable) {
       if (isUseless) this.#useOther();
       return;
     }
-    clearTimeout(retryTimer);
+    clearTimeout(this.#retryTimer);
     this.#retryIn(found.waitMs + Math.random() * 1_000, found.why);
   }
 

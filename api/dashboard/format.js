@@ -145,4 +145,14 @@ export function reason(code) {
   return code ? (REASONS[code] ?? code.replaceAll("_", " ")) : "";
 }
 
+// Codes of errors with which the gateway refuses to show anything. Their messages are in its terms: the
+// page has words of its own.
+export const NOTHING_TO_SHOW = new Set(["all_providers_failed", "deadline_exceeded", "no_provider_configured", "not_ready", "quota_exhausted"]);
+
+// The text of an error {code, message} of the stream or of REST.
+export const errorText = ({ code, message }) => (NOTHING_TO_SHOW.has(code) ? reason(code) : message);
+
+// With a capital first letter, where it begins a line.
+export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1);
+
 export const words = (name) => name.replaceAll("_", " ");

@@ -1,7 +1,7 @@
 // The fees of the chosen chain, in its unit.
 
 import { byId, setText } from "./dom.js";
-import { count, DASH, exactIfCut, fee } from "./format.js";
+import { count, DASH, exactIfCut, fee, sentence } from "./format.js";
 import { setTip } from "./tip.js";
 
 // Blocks of each chain's fee history (`history_blocks` in backend/models/chains.py).
@@ -18,7 +18,7 @@ export function showGas(topic, chain) {
   setText(byId("gas-block"), gas.block ? count(gas.block) : DASH);
   setText(byId("gas-unit"), gas.unit ?? (chain === "bitcoin" ? "sat/vB" : "gwei"));
   const method = gas.method ? METHODS[gas.method]?.(gas.chain) ?? gas.method : "";
-  setText(byId("gas-method"), topic.error && !topic.data ? topic.error : method);
+  setText(byId("gas-method"), topic.error && !topic.data ? sentence(topic.error) : method);
 }
 
 function showFee(node, value) {

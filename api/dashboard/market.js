@@ -1,20 +1,18 @@
 // The market table, sorted and filtered in the page: the first rows, more of them on request, and
 // above them the coin that was found by the search if it is not among them.
 
-import { matches, queryOf, sorted } from "./coin_list.js";
+import { matches, nextSort, queryOf, showSort, sorted } from "./coin_list.js";
 import { CoinRow } from "./coin_row.js";
 import { USD } from "./currency.js";
 import { arrange, byId, isNarrow, setAttribute, setText } from "./dom.js";
 import { onFrame } from "./render.js";
+import { RowFocus } from "./row_focus.js";
 import { coinKey, withoutFigures } from "./topic.js";
 
 // Rows that are shown at first, and after each "Show more".
 const STEPS_OF_ROWS = [25, 100, Infinity];
 // The most rows that one frame makes: about 4 ms of script.
 const NEW_ROWS = 25;
-// Names and ranks sort ascending first, amounts descending.
-const ASCENDING_FIRST = new Set(["market_cap_rank", "name"]);
-const FOCUS_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 
 export class Market {
   #rows = new Map();
@@ -28,14 +26,13 @@ export class Market {
   #beyond = new Map();
   #maxRows;
   #currency = USD;
-  // The one row that the Tab key reaches.
-  #tabStop = null;
   #visibility = new IntersectionObserver((entries) => this.#updateVisibility(entries));
 
   // `onSelect(coin)` runs when the user selects a row, `onView()` when other coins may be needed.
   constructor({ topic, sparklines, watchlist, onSelect, onView }) {
     Object.assign(this, { topic, sparklines, watchlist, onSelect, onView });
     this.body = byId("coins");
+    this.focus = new RowFocus();
     // Where the panels are below each other, a long table would be a long way to the chart.
     this.#maxRows = STEPS_OF_ROWS[isNarrow.matches ? 0 : 1];
     this.#addListeners();
@@ -143,7 +140,7 @@ export class Market {
     this.#shown = shown.map((coin) => this.#show(coin));
     arrange(this.body, this.#shown.map((row) => row.tr));
     this.#removeUnknown(coins);
-    this.#keepOneTabStop();
+    this.focus.show(this.#shown, this.#rows.get(this.#selected));
   }
 
   #matches(coin) {
@@ -184,22 +181,6 @@ export class Market {
     }
   }
 
-  // The Tab key reaches one row; arrow keys move between rows.
-  #keepOneTabStop() {
-    const row =
-      this.#shown.find((one) => one === this.#tabStop) ??
-      this.#shown.find((one) => one.key === this.#selected) ??
-      this.#shown[0];
-    this.#moveTabStop(row ?? null);
-  }
-
-  #moveTabStop(row) {
-    if (row === this.#tabStop) return;
-    if (this.#tabStop) this.#tabStop.button.tabIndex = -1;
-    if (row) row.button.tabIndex = 0;
-    this.#tabStop = row;
-  }
-
   #count(visible, found, all) {
     const text = this.#query || this.#isWatchedOnly
       ? `${found} of ${all} match${found > visible ? `, ${visible} shown` : ""}`
@@ -208,6 +189,7 @@ export class Market {
     byId("market-more").hidden = visible >= found;
     setText(byId("market-more"), `Show ${Math.min(found, this.#nextMaxRows())} coins`);
     byId("market-empty").hidden = visible > 0;
+    byId("market").classList.toggle("is-empty", Boolean(all ? !visible : this.topic.error));
     setText(byId("market-empty"), this.#emptyText(all));
   }
 
@@ -231,6 +213,11 @@ export class Market {
   }
 
   #addListeners() {
+    // A tablet that is turned has room for more; what was asked for stays.
+    isNarrow.addEventListener("change", () => {
+      this.#maxRows = Math.max(this.#maxRows, STEPS_OF_ROWS[isNarrow.matches ? 0 : 1]);
+      this.draw();
+    });
     for (const button of document.querySelectorAll("#market-view button")) {
       button.addEventListener("click", () => this.#setView(button.dataset.view === "watched"));
     }
@@ -253,8 +240,8 @@ export class Market {
       else if (row) this.#selectRow(row);
     });
     this.body.addEventListener("pointerover", (event) => this.#rowOf(event.target)?.showSource());
-    this.body.addEventListener("focusin", (event) => this.#focused(this.#rowOf(event.target)));
-    this.body.addEventListener("keydown", (event) => this.#moveFocus(event));
+    this.body.addEventListener("focusin", (event) => this.focus.enter(this.#rowOf(event.target)));
+    this.body.addEventListener("keydown", (event) => this.focus.move(event, this.#rowOf(event.target)));
   }
 
   #rowOf(node) {
@@ -266,30 +253,9 @@ export class Market {
     if (coin) this.onSelect(coin);
   }
 
-  #focused(row) {
-    if (!row || row === this.#tabStop) return;
-    this.#moveTabStop(row);
-    row.showSource();
-  }
-
-  #moveFocus(event) {
-    const step = FOCUS_STEPS[event.key];
-    const at = this.#shown.indexOf(this.#rowOf(event.target));
-    if (step === undefined || at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    const to = Math.min(this.#shown.length - 1, Math.max(0, at + step));
-    this.#shown[to].button.focus();
-  }
-
   #sortBy(field) {
-    const isSame = this.#sort.field === field;
-    const ascending = isSame ? !this.#sort.ascending : ASCENDING_FIRST.has(field);
-    this.#sort = { field, ascending };
-    for (const button of document.querySelectorAll("#market th button[data-field]")) {
-      const isSorted = button.dataset.field === field;
-      const order = isSorted ? (ascending ? "ascending" : "descending") : "none";
-      setAttribute(button.closest("th"), "aria-sort", order);
-    }
+    this.#sort = nextSort(this.#sort, field);
+    showSort(this.#sort);
     this.draw();
   }
 }

@@ -3,6 +3,7 @@
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
 import { ageOf } from "./state.js";
 import { onFrame } from "./render.js";
+import { setTip } from "./tip.js";
 
 // Articles that are shown at first where the panels are below each other, as in layout.css.
 const FEW = 8;
@@ -17,6 +18,7 @@ export class News {
     this.topic = topic;
     byId("news-filter").addEventListener("input", (event) => {
       this.#query = event.target.value.trim().toLowerCase();
+      this.#showCurlTip();
       this.draw();
     });
     byId("news-more").addEventListener("click", () => {
@@ -38,6 +40,12 @@ export class News {
     return `limit=50${this.#sentiment ? `&sentiment=${this.#sentiment}` : ""}`;
   }
 
+  #showCurlTip() {
+    const button = document.querySelector("[data-curl=news]");
+    setAttribute(button, "title", this.#query ? "" : "Copy as curl");
+    setTip(button, this.#query && "Copy as curl: the gateway cannot filter by words, so its answer has all articles");
+  }
+
   #choose(sentiment) {
     this.#sentiment = sentiment;
     for (const button of document.querySelectorAll("#news-sentiments button")) {
@@ -57,7 +65,9 @@ export class News {
     setText(byId("news-more"), `Show ${found.length} articles`);
     const empty = byId("news-empty");
     empty.hidden = found.length > 0;
-    const waiting = this.topic.error ? `No news: ${this.topic.error}` : "Waiting for news …";
+    byId("news").classList.toggle("is-empty", !found.length && (articles.length > 0 || Boolean(this.topic.error)));
+    const { error, expiredSince } = this.topic;
+    const waiting = expiredSince ? error : error ? `No news: ${error}` : "Waiting for news …";
     setText(empty, articles.length ? "No article matches." : waiting);
     setText(byId("news-count"), articles.length ? `${found.length} of ${articles.length} articles` : "");
   }

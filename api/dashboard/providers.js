@@ -2,7 +2,7 @@
 // available again.
 
 import { arrange, byId, el, setAttribute, setText } from "./dom.js";
-import { count, DASH, duration, reason, words } from "./format.js";
+import { count, DASH, duration, reason, sentence, words } from "./format.js";
 import { providerName } from "./names.js";
 import { createQuota, showQuota } from "./quota.js";
 import { now } from "./state.js";
@@ -34,7 +34,7 @@ function stateOf({ status, requests, last_success_at: success, cooldown_until: u
   if (status === "active") return requests ? { kind: "stale", text: "No answer yet" } : { kind: "off", text: "Ready" };
   const kind = OFF.has(status) ? "off" : WAITING.has(status) ? "stale" : "bad";
   const seconds = kind === "stale" && until ? (Date.parse(until) - now()) / 1_000 : 0;
-  return { kind, text: `${STATES[status] ?? words(status)}${seconds > 0 ? ` ${duration(seconds)}` : ""}` };
+  return { kind, text: `${STATES[status] ?? words(status)}${seconds >= 1 ? ` ${duration(seconds)}` : ""}` };
 }
 
 const cards = new Map();
@@ -77,7 +77,7 @@ class Card {
   show(provider) {
     const { status, categories, success_rate: rate, latency_ms: latency, requests, failures } = provider;
     setAttribute(this.node, "data-off", String(OFF.has(status)));
-    setAttribute(this.node, "data-idle", String(requests === 0));
+    setAttribute(this.node, "data-idle", String(!provider.last_success_at));
     const { kind, text } = stateOf(provider);
     setAttribute(this.state, "data-kind", kind);
     setText(this.state, text);
@@ -105,8 +105,8 @@ function whyOf({ status, reason: code, hint, cooldown_until: until, last_error: 
   if (!OFF.has(status) && code) parts.push(reason(code));
   const seconds = until ? (Date.parse(until) - now()) / 1_000 : 0;
   if (seconds > 0 && !WAITING.has(status)) parts.push(`next attempt in ${duration(seconds)}`);
-  if (hint) parts.push(hint);
+  if (until && seconds < 1) parts.push("the next request tries it again");
+  else if (hint) parts.push(hint);
   if (!parts.length && status !== "active" && error) parts.push(error);
-  const text = parts.join("; ");
-  return text && text[0].toUpperCase() + text.slice(1);
+  return sentence(parts.join("; "));
 }

@@ -1,7 +1,7 @@
 // Fear & Greed: today's value on a dial, and the last thirty days as a line with gaps.
 
 import { byId, el, setAttribute, setText, svg } from "./dom.js";
-import { DASH, day } from "./format.js";
+import { DASH, day, sentence } from "./format.js";
 
 const DAYS = 30;
 const DAY_MS = 86_400_000;
@@ -46,12 +46,13 @@ export class Sentiment {
 
   #clear() {
     setText(byId("sentiment-value"), DASH);
-    setText(byId("sentiment-word"), this.topic.error ?? "");
+    setText(byId("sentiment-word"), "");
     setAttribute(byId("sentiment-needle"), "visibility", "hidden");
     setAttribute(byId("sentiment-dial"), "aria-label", `Fear and Greed, ${this.topic.error ?? "waiting"}`);
     setAttribute(byId("sentiment-line"), "aria-label", "The last 30 days: nothing to show");
     byId("sentiment-line").replaceChildren();
-    for (const name of ["sentiment-range", "sentiment-attribution"]) setText(byId(name), "");
+    setText(byId("sentiment-range"), sentence(this.topic.error ?? ""));
+    setText(byId("sentiment-attribution"), "");
     delete byId("sentiment-attribution").dataset.text;
   }
 

@@ -57,9 +57,9 @@ function lineOf(all) {
   const count = Math.min(POINTS, prices.length);
   const chosen = Array.from({ length: count }, (_, at) => prices[Math.round((at * last) / (count - 1))]);
   const [lowest, highest] = [Math.min(...chosen), Math.max(...chosen)];
-  const span = highest - lowest || 1;
+  const span = highest - lowest;
   const points = chosen.map((price, at) => {
-    const [x, y] = [(at * WIDTH) / (count - 1), HEIGHT - 2 - ((price - lowest) / span) * (HEIGHT - 4)];
+    const [x, y] = [(at * WIDTH) / (count - 1), HEIGHT - 2 - (span ? (price - lowest) / span : 0.5) * (HEIGHT - 4)];
     return `${x.toFixed(1)} ${y.toFixed(1)}`;
   });
   return { path: `M${points.join("L")}`, sign: String(Math.sign(prices[last] - prices[0])) };

@@ -3,6 +3,7 @@
 
 import { byId, setAttribute, setText } from "./dom.js";
 import { duration, reason, when } from "./format.js";
+import { healthOf, isAnyLive } from "./health.js";
 import { providerName } from "./names.js";
 import { setTip } from "./tip.js";
 
@@ -42,11 +43,10 @@ export function topicBadge(topic, isConnected) {
 }
 
 // The status has no age while connected: each change is sent at once.
-export function statusBadge({ data, receivedAt }, isConnected) {
-  if (!data) return { kind: "wait", text: "Waiting" };
+export function statusBadge({ data, receivedAt, error }, isConnected) {
+  if (!data) return error ? { kind: "bad", text: "Nothing to show", tip: error } : { kind: "wait", text: "Waiting" };
   if (!isConnected) return { kind: "bad", text: `Not updating · ${ageOf(receivedAt)} old` };
-  const hasAnswers = data.providers.some((provider) => provider.last_success_at);
-  return { kind: hasAnswers ? "live" : "fresh", text: hasAnswers ? "Live" : "No answers yet" };
+  return isAnyLive(data) ? { kind: "live", text: "Live" } : { kind: "fresh", text: healthOf(data) };
 }
 
 export function showBadge(name, { kind, text, tip }) {

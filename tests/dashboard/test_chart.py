@@ -111,5 +111,5 @@ async def test_a_coin_without_candles_shows_the_reason(stage: Stage, watched: Wa
     stage.world.faults = {"binance": "http500", "coingecko_free": "http500"}
     await watched.of("#coins tr[data-key=chainlink]").click()
     error = watched.of("#chart-error")
-    await expect(error).to_have_text("no provider could answer for 1h candles of chainlink")
+    await expect(error).to_have_text("No provider answered")
     await expect(watched.of("#ohlc-badge")).to_have_text("Nothing to show")

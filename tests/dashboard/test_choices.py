@@ -142,7 +142,7 @@ async def test_gas_shows_the_chosen_chain_in_its_unit(stage: Stage, watched: Wat
 async def test_a_chain_without_an_answer_shows_the_reason(stage: Stage, watched: Watched) -> None:
     stage.world.faults = {"mempool_space": "http500", "esplora": "http500"}
     await watched.of("#chain").select_option("bitcoin")
-    await expect(watched.of("#gas-method")).to_contain_text("no provider could answer")
+    await expect(watched.of("#gas-method")).to_contain_text("No provider answered")
     await expect(watched.of("#gas-slow")).to_have_text("–")
     await expect(watched.of("#gas-badge")).to_have_text("Nothing to show")
     await watched.of("#chain").select_option("ethereum")

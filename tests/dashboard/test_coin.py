@@ -1,17 +1,19 @@
 """The selected coin: its figures, the tab's title, the chart's scale and full screen, and on a
 phone the way to it. Also more rows, the addresses for programs, and what "Copy as curl" copies."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.dashboard import scenery
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.stage import Stage, open_stage
 from tests.dashboard.test_connection import HIDE
-from tests.dashboard.test_page import PHONE, serious
+from tests.dashboard.test_page import PHONE, WITHOUT_TICKS, serious
 
 #: Way of a finger between two events, in px.
 STEP = 10
@@ -32,14 +34,51 @@ async def test_the_selected_coin_has_its_figures(stage: Stage, watched: Watched)
     watched.errors = [error for error in watched.errors if "Failed to load" not in error]
 
 
-async def test_the_tab_s_title_has_the_price_while_the_page_is_seen(
+NAME = "Unified Crypto Data Platform"
+
+
+async def test_the_tab_s_title_has_the_price_as_it_is_pushed(
     stage: Stage, watched: Watched
 ) -> None:
-    await expect(watched.page).to_have_title("BTC 61,240.5 USD · Unified Crypto Data Platform")
+    await expect(watched.page).to_have_title(f"BTC 61,240.5 USD · {NAME}")
     await stage.move(1.01, count=1)
-    await expect(watched.page).to_have_title("BTC 61,852.91 USD · Unified Crypto Data Platform")
-    await watched.page.evaluate(HIDE, "hidden")
-    await expect(watched.page).to_have_title("BTC · Unified Crypto Data Platform")
+    await expect(watched.page).to_have_title(f"BTC 61,852.91 USD · {NAME}")
+    await stage.stop()
+    await expect(watched.page).to_have_title(f"BTC · {NAME}")
+    await stage.start()
+    watched.forgive_loss()
+
+
+async def test_a_hidden_tab_s_title_has_the_price_of_each_minute(
+    tmp_path: Path, look: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"CACHE_TTL_MARKET": "0.5", **WITHOUT_TICKS}
+    async with open_stage(tmp_path, **settings) as stage, look("about:blank") as watched:
+        stage.world.limits["coingecko_free"] = 60, 60.0
+        await watched.page.clock.install()
+        await watched.page.goto(stage.url)
+        await watched.rows_only()
+        await expect(watched.page).to_have_title(f"BTC 61,240.5 USD · {NAME}")
+        await watched.page.evaluate(HIDE, "hidden")
+        await stage.until(lambda: stage.readers == 0)
+        first = "bitcoin", "btc", "Bitcoin", 70_000.25
+        monkeypatch.setattr(scenery, "COINS", [first, *scenery.COINS[1:]])
+        watched.requests.clear()
+        await until_titled(watched, f"BTC 70,000.25 USD · {NAME}")
+        paths = {url.removeprefix(stage.url) for url in watched.requests}
+        assert paths == {"api/market/bitcoin"}
+        stage.world.faults = dict.fromkeys(stage.world.limits, "http500")
+        await until_titled(watched, f"BTC · {NAME}")
+
+
+async def until_titled(watched: Watched, title: str) -> None:
+    """Within three minutes of the page's clock."""
+    for _ in range(3):
+        await watched.page.clock.fast_forward(61_000)
+        await asyncio.sleep(1)
+        if await watched.page.title() == title:
+            return
+    assert await watched.page.title() == title
 
 
 async def test_the_scale_is_logarithmic_on_request_and_remembered(watched: Watched) -> None:

@@ -81,6 +81,18 @@ async def test_news_are_filtered_by_sentiment_and_words(watched: Watched) -> Non
     await expect(watched.of("#news-empty")).to_have_text("No article matches.")
 
 
+async def test_the_tip_of_news_curl_says_that_words_are_filtered_by_the_page(
+    watched: Watched,
+) -> None:
+    button = watched.of("[data-curl=news]")
+    await watched.of("#news-filter").fill("bitcoin")
+    await button.hover()
+    await expect(watched.of("#tip")).to_contain_text("the gateway cannot filter by words")
+    await watched.of("#news-filter").fill("")
+    await button.hover()
+    await expect(watched.of("#tip")).to_be_hidden()
+
+
 async def test_a_failed_history_is_requested_again(stage: Stage, look: OpenPage) -> None:
     asked = 0
 

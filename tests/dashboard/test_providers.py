@@ -19,7 +19,7 @@ async def test_each_category_shows_its_provider(watched: Watched) -> None:
     served = {
         "market": "CoinGecko",
         "ohlc": "Binance",
-        "news": "CoinDesk + 2 more",
+        "news": "CoinDesk + 2",
         "sentiment": "Alternative.me",
         "gas": "Ethereum node",
     }

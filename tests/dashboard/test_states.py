@@ -48,7 +48,7 @@ async def test_fees_that_are_too_old_are_blanked_and_come_back(
         assert await rest_status(stage, "api/gas") == 503
         await expect(badge).to_have_text(re.compile(r"^Too old · since \d\d:\d\d:\d\d UTC$"))
         await expect(badge).to_have_attribute("data-kind", "bad")
-        why = re.compile(r"^No current figures since \d\d:\d\d:\d\d UTC: no provider could answer")
+        why = re.compile(r"^No current figures since \d\d:\d\d:\d\d UTC: no provider answered")
         await expect(watched.of("#gas-method")).to_have_text(why)
         banner = watched.of("#banner")
         await expect(banner).to_contain_text("No current gas fees.")
@@ -137,12 +137,12 @@ async def test_with_no_provider_at_all_each_panel_says_why(tmp_path: Path, look:
         every = [name for name in stage.world.limits if name not in OUTAGE]
         stage.world.faults = OUTAGE | dict.fromkeys(every, "http500")
         async with look(stage.url, bypass_csp=True) as watched:
-            why = "no provider could answer"
+            why = "no provider answered"
             await expect(watched.of("#market-empty")).to_contain_text(why)
             await expect(watched.of("#chart-error")).to_contain_text("No coins are known")
             await expect(watched.of("#news-empty")).to_contain_text(why)
-            await expect(watched.of("#sentiment-word")).to_contain_text(why)
-            await expect(watched.of("#gas-method")).to_contain_text(why)
+            await expect(watched.of("#sentiment-range")).to_contain_text("No provider answered")
+            await expect(watched.of("#gas-method")).to_contain_text("No provider answered")
             await expect(watched.of("#banner-what")).to_contain_text("No current prices")
             await expect(watched.of("#version")).to_contain_text("No answers yet")
             await expect(watched.of(".card [data-kind=live]")).to_have_count(0)
