@@ -76,7 +76,7 @@ function failing(wrong, topics) {
   if (old.length) parts.push(`Old figures: ${listed(old)}.`);
   const first = wrong.reduce((a, b) => (a.since < b.since ? a : b));
   const isAlone = topics.status.data && isCutOff(topics.status.data);
-  const why = isAlone ? "the gateway reaches no provider; is its machine online?" : missing.length > 1 ? "no provider answers for them" : first.why;
+  const why = isAlone ? "the gateway reaches no provider, so its machine may be offline" : wrong.length > 1 ? "no provider answers for them" : first.why;
   const well = Object.keys(NAMES).filter((name) => topics[name].data && !wrong.some((one) => one.name === name));
   const seconds = (now() - Date.parse(first.since)) / 1_000;
   return {

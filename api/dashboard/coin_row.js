@@ -74,11 +74,6 @@ export class CoinRow {
     if (hasNewRange || isChanged("price")) this.#showRange(coin);
   }
 
-  // Whether the table has a column of sparklines: on narrow screens it has not.
-  get hasLine() {
-    return this.#cells.spark.checkVisibility();
-  }
-
   // `line` is what Sparklines has of the coin.
   showLine(line) {
     if (line === this.#line) return;

@@ -9,21 +9,25 @@ import { setTip } from "./tip.js";
 
 export class GlobalBar {
   #meta = null;
+  #isExpired = false;
 
   show({ data, meta }) {
     this.#meta = meta;
+    this.#isExpired = false;
     onFrame("global", () => showGlobal(data, meta?.currency ?? USD));
   }
 
   // The figures stay, unless the gateway itself refuses to show any.
   fail({ message, isRefusal }) {
-    if (!this.#meta || isRefusal) this.#blank(message);
+    if (isRefusal || (!this.#meta && !this.#isExpired)) this.#blank(message);
   }
 
   // Blanks figures that are older than so many seconds.
   expire(seconds) {
     const fetchedAt = Date.parse(this.#meta?.fetched_at);
-    if (now() - fetchedAt > seconds * 1_000) this.#blank("the last figures are too old");
+    if (!(now() - fetchedAt > seconds * 1_000)) return;
+    this.#isExpired = true;
+    this.#blank("the last figures are too old");
   }
 
   #blank(why) {

@@ -163,11 +163,13 @@ export class Market {
   }
 
   #updateVisibility(entries) {
+    // On narrow screens there is no such column. Asked of each row, this would lay out each row anew.
+    const hasLines = byId("spark-head").checkVisibility();
     for (const { target, isIntersecting } of entries) {
       const row = this.#rowOf(target);
       if (!row) continue;
       row.isVisible = isIntersecting;
-      if (isIntersecting && row.hasLine) this.sparklines.request(row.coin);
+      if (isIntersecting && hasLines) this.sparklines.request(row.coin);
     }
   }
 
@@ -225,7 +227,8 @@ export class Market {
       const before = this.#shown.length;
       this.#maxRows = this.#nextMaxRows();
       this.draw();
-      onFrame("market focus", () => this.#shown[before]?.button.focus({ preventScroll: true }));
+      // After the frame: before it the focus would compute the layout once more.
+      onFrame("market focus", () => setTimeout(() => this.#shown[before]?.button.focus({ preventScroll: true })));
     });
     byId("market-filter").addEventListener("input", (event) => {
       this.#query = event.target.value.trim().toLowerCase();

@@ -20,7 +20,7 @@ BITCOIN = "#coins tr[data-key=bitcoin]"
 #: What a gateway or a proxy may send in place of an answer, and the text that the page shows.
 BAD_ANSWERS = {
     "422": (422, '{"detail":"currency: \'eur\' is not available"}', "'eur' is not available"),
-    "503": (503, '{"code":"all_providers_failed","detail":"no provider"}', "no provider"),
+    "503": (503, '{"code":"all_providers_failed","detail":"of its own"}', "no provider answered"),
     "404": (404, '{"detail":"no such path"}', "no such path"),
     "proxy": (502, "<html>bad gateway</html>", "status 502"),
     "empty": (200, '{"data":null}', "the gateway sent an incomplete answer"),

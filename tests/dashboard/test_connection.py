@@ -99,7 +99,7 @@ async def test_a_gateway_with_keys_asks_for_one_and_uses_it(tmp_path: Path, look
         await expect(field).to_be_focused()
         await expect(watched.of("#connection-text")).to_have_text("A key is required")
         await expect(watched.of("#market-empty")).to_have_text("No prices: a key is required")
-        await expect(watched.of("#chart-error")).to_have_text("a key is required")
+        await expect(watched.of("#chart-error")).to_have_text("A key is required")
         await field.fill("wrong")
         await field.press("Enter")
         await expect(watched.of("#key-why")).to_have_text("The key was refused.")

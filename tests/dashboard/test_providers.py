@@ -60,7 +60,7 @@ async def test_failure_and_recovery_of_a_provider_show(tmp_path: Path, look: Ope
         await expect(rpc.locator(".badge")).to_have_text(re.compile(r"^Paused( \d+ s)?$"))
         await expect(rpc.locator(".why")).to_contain_text("The provider failed")
         await expect(rpc.locator(".why")).to_have_text(
-            re.compile(r"^The provider failed(; its wait is over|$)")
+            re.compile(r"^The provider failed(; the next request tries it again)?$")
         )
         await expect(watched.of("[data-category=gas]")).not_to_have_attribute("data-kind", "live")
         stage.world.faults = {}

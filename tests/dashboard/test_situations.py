@@ -76,7 +76,7 @@ async def test_a_gateway_that_reaches_no_provider_says_so(tmp_path: Path, look: 
     ):
         assert situation.reach
         await situation.reach(stage, watched)
-        why = "the gateway reaches no provider; is its machine online?"
+        why = "the gateway reaches no provider, so its machine may be offline"
         await expect(watched.of("#banner-since")).to_contain_text(why)
         watched.errors = [one for one in watched.errors if "Failed to load" not in one]
 
