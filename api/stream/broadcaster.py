@@ -55,7 +55,7 @@ class Broadcaster:
         self._feeds: dict[ChannelKey, Feed] = {}
         self._counters = Counters()
         self._is_closing = False
-        self._next_stuck_check = self._clock.monotonic() + times.stuck_check_s
+        self._next_stuck_check = self._clock.monotonic() + times.check_s
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
         self._maintenance = asyncio.create_task(self._maintain(), name="stream maintenance")
         self._closing: set[asyncio.Task[None]] = set()
@@ -225,8 +225,9 @@ class Broadcaster:
             closing.add_done_callback(self._closing.discard)
 
     async def _maintain(self) -> None:
-        while True:
-            await asyncio.sleep(self.times.lag_check_s)
+        times = self.times
+        while True:  # each check wakes the process, which costs more than the check
+            await asyncio.sleep(times.lag_check_s if self._watched else times.check_s)
             try:
                 await self._check_clients()
             except Exception:  # an unexpected error must not end the checks
@@ -239,7 +240,7 @@ class Broadcaster:
             await feed.check_flow()
         now = self._clock.monotonic()
         if now >= self._next_stuck_check:
-            self._next_stuck_check = now + self.times.stuck_check_s
+            self._next_stuck_check = now + self.times.check_s
             for subscriber in list(self._watched):
                 subscriber.close_if_stuck(self._stuck_s)
         if now >= self._next_heartbeat:

@@ -182,6 +182,8 @@ class Feed:
         #: The last answer, and the error since then.
         self._answer: Any = None
         self._error: GatewayError | None = None
+        #: Whether ticks came in at the last check.
+        self._has_ticks = False
         self._task = asyncio.create_task(self._run(), name=f"feed {channel.name}")
 
     def __repr__(self) -> str:
@@ -216,6 +218,7 @@ class Feed:
 
     async def check_flow(self) -> None:
         flow = self._flow
+        self._has_ticks = flow is not None and flow.is_live
         for topic in list(self._topics.values()):
             if frames := topic.set_flow(flow):
                 await self.publish(topic, frames)
@@ -268,6 +271,8 @@ class Feed:
             await self.publish(topic, self._updated(topic, answer) if frames is None else frames)
             if number % TOPICS_PER_TURN == 0:
                 await asyncio.sleep(0)
+        if not self._has_ticks:  # this may be the first one
+            await self.check_flow()
 
     def _updated(self, topic: Topic, answer: Any) -> list[Frame]:
         if isinstance(answer, GatewayError):

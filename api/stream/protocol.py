@@ -50,10 +50,10 @@ UNAUTHORIZED = 4401
 class StreamTimes:
     """Intervals and time-outs of the stream, in seconds."""
 
-    #: Interval of the checks for clients that have caught up and for ticks that begin or end.
+    #: Interval of the checks for stuck clients, and for ticks that end.
+    check_s: float = 1.0
+    #: The same while a client lags or is closing.
     lag_check_s: float = 0.25
-    #: Interval of the check for stuck clients.
-    stuck_check_s: float = 1.0
     #: Interval at which a client with a full buffer is polled: a transport has no event for it.
     drain_poll_s: float = 0.1
     #: Time-out for the first message, which carries the key of a client that sent no header.

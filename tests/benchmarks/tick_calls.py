@@ -81,13 +81,13 @@ class VenueEnd:
 
 @dataclass(eq=False)
 class ReaderEnd:
-    """In the place of uvicorn's transport: sizes of the frames, and the newest one."""
+    """In the place of uvicorn's transport; `last` is the newest update."""
 
     on_write: Callable[[bytes], None] = lambda _frame: None
     last: bytes = b""
 
     def write(self, frame: bytes) -> None:
-        self.last = frame
+        self.last = frame if UPDATE in frame else self.last
         self.on_write(frame)
 
     def get_write_buffer_size(self) -> int:
@@ -151,7 +151,7 @@ async def opened(symbols: Sequence[str] | None, readers: int = 1) -> AsyncIterat
         )
         slots = ClientSlots(readers, 1.0)
         broadcaster = Broadcaster(
-            gateway, slots=slots, stuck_s=30.0, share=1.0, times=StreamTimes(lag_check_s=3_600.0)
+            gateway, slots=slots, stuck_s=30.0, share=1.0, times=StreamTimes(check_s=3_600.0)
         )
         stack.push_async_callback(broadcaster.aclose)
         ends = [ReaderEnd() for _ in range(readers)]

@@ -19,7 +19,7 @@ from tests.world.server import World
 STUCK = {"WS_STUCK_SECONDS": "0.5"}
 QUICK = {
     "timeouts": ConnectionTimeouts(close_s=0.2),
-    "times": StreamTimes(lag_check_s=0.05, stuck_check_s=0.1, drain_s=0.2),
+    "times": StreamTimes(lag_check_s=0.05, check_s=0.1, drain_s=0.2),
 }
 DIRECT = pytest.mark.parametrize("direct", ["true", "false"])
 

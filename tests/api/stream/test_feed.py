@@ -126,7 +126,7 @@ async def test_the_flow_is_asked_for_once_however_many_topics_there_are(
 
     def flow(answer: Any) -> Flow:
         asked.append(answer)
-        return Flow(len(asked) > 1)
+        return Flow(len(asked) > 2)
 
     feed = Feed(Channel(("gas",), answers.watch, content, flow=flow), clock)
     clients = [Client(feed, clock, name) for name in ("a", "b", "c")]
@@ -134,8 +134,23 @@ async def test_the_flow_is_asked_for_once_however_many_topics_there_are(
     for client in clients:
         assert (await client.next())["op"] == "data"
     await feed.check_flow()
-    assert asked == [1.0]
+    assert asked == [1.0, 1.0], "once with the answer"
     await feed.check_flow()
-    assert asked == [1.0, 1.0]
+    assert asked == [1.0, 1.0, 1.0]
     assert [(await client.next())["feed"] for client in clients] == ["ticks"] * 3
+    await feed.aclose()
+
+
+async def test_ticks_that_begin_are_told_with_the_first_answer_that_they_make(
+    answers: Answers, clock: ManualClock
+) -> None:
+    flow = [Flow(False)]
+    feed = Feed(Channel(("gas",), answers.watch, content, flow=lambda _answer: flow[0]), clock)
+    client = Client(feed, clock)
+    answers.queue.put_nowait(1.0)
+    assert (await client.next())["op"] == "data"
+    flow[0] = Flow(True)
+    answers.queue.put_nowait(2.0)
+    assert (await client.next())["op"] == "data"
+    assert (await client.next())["feed"] == "ticks"
     await feed.aclose()

@@ -14,7 +14,7 @@ from tests.api.stream.conftest import ServeStream
 from tests.world.push import PushWorld, mini_ticker, now_ms
 
 WAYS = pytest.mark.parametrize("direct", ["true", "false"])
-QUICK = {"times": StreamTimes(lag_check_s=0.05, stuck_check_s=0.1, drain_s=0.2)}
+QUICK = {"times": StreamTimes(lag_check_s=0.05, check_s=0.1, drain_s=0.2)}
 #: Enough updates to fill the buffers of the kernel and of the gateway for one client.
 MOST_ROUNDS = 900
 
