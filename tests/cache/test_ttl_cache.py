@@ -65,6 +65,16 @@ async def test_entries_may_have_sizes(clock: ManualClock) -> None:
     assert len(cache) == 0
 
 
+async def test_a_swapped_value_counts_with_its_own_size(clock: ManualClock) -> None:
+    cache = TTLCache[str](clock, 10, size=len)
+    await cache.set("a", "xxxxxx", ttl_s=10)
+    await cache.swap("b", await cache.set("b", "xxxx", ttl_s=10), "x")
+    await cache.set("c", "xxx", ttl_s=10)
+    assert len(cache) == 3
+    await cache.set("d", "x", ttl_s=10)
+    assert await cache.get("a") is None
+
+
 async def test_a_swap_keeps_the_times(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10, keep_s=60)

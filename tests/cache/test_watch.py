@@ -127,6 +127,22 @@ async def test_an_update_that_keeps_the_times_is_a_new_answer(bench: Bench) -> N
     assert bench.values == [1.0, 5.0]
 
 
+async def test_updates_that_come_at_once_come_as_the_last_one(bench: Bench) -> None:
+    await bench.watch()
+    for value in (5.0, 6.0, 7.0):
+        await bench.cached.update(QUERY, partial(replace, data=value))
+    await asyncio.sleep(0.01)
+    assert (bench.values, bench.calls) == ([1.0, 7.0], 1)
+
+
+async def test_an_update_wakes_no_watcher_whose_task_is_cancelled(bench: Bench) -> None:
+    leaving, _staying = await bench.watch(), await bench.watch()
+    leaving.cancel()
+    await bench.cached.update(QUERY, partial(replace, data=5.0))
+    await asyncio.sleep(0.01)
+    assert sorted(bench.values) == [1.0, 1.0, 5.0]
+
+
 async def test_nobody_asks_for_an_update_until_a_refresh_is_due(bench: Bench) -> None:
     await bench.watch()
     for second in range(70):
