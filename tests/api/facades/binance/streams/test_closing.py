@@ -121,7 +121,7 @@ async def test_a_client_of_a_stream_without_frames_stays(benches: list[Bench]) -
     bench = Bench()
     benches.append(bench)
     one = bench.reader(TRADE)
-    await bench.answer(3_600)
+    await bench.answer(10 * SILENCE_S)
     assert not one.is_closing
     assert len(bench.venue.lines) == 1
 
