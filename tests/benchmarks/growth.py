@@ -6,6 +6,7 @@ CPU is that of the gateway's process, by /proc. The gateways of a kind run side 
 rounds are interleaved, so that a disturbance meets all sizes. The exponent is the slope in
 log-log of the CPU of the whole work between two sizes: 1 is linear, 2 quadratic. The exit code is 1
 if one is above MOST, where the size is at least four times as large (or as large as it gets).
+`--quick` finds only what is much worse than linear; tests count the calls of what was mended.
 """
 
 import argparse
@@ -27,8 +28,8 @@ from tests.benchmarks.stream_crowd import Crowd
 from tests.world.push import PushWorld
 from tests.world.server import World
 
-#: Noise moves an exponent by a tenth; two nested loops would make it 2.
-MOST = 1.3
+#: Two nested loops would make it 2. Noise moves an exponent by a tenth, and by three in few rounds.
+MOST, MOST_QUICK = 1.3, 1.6
 #: Sizes of which one is so many times the other are compared for the verdict.
 FACTOR = 4
 READERS_FRAMES, READERS_IDLE_S = 5, 20.0
@@ -90,7 +91,11 @@ class Options:
 
     @property
     def rounds(self) -> int:
-        return 2 if self.is_quick else 7
+        return 3 if self.is_quick else 7
+
+    @property
+    def most(self) -> float:
+        return MOST_QUICK if self.is_quick else MOST
 
     def includes(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -149,7 +154,7 @@ async def measured_readers(options: Options) -> dict[str, list[Cost]]:
             for _ in range(2):
                 await crowd.tick()
             cost = Cost(size, is_of_each=True)
-            for _ in range(READERS_FRAMES):
+            for _ in range(3 if options.is_quick else READERS_FRAMES):
                 before_s = subject.cpu_s()
                 await crowd.tick()
                 cost.cpu_ms.append(1e3 * (subject.cpu_s() - before_s) / size)
@@ -180,28 +185,32 @@ def rows(name: str, work: str, found: Sequence[Cost]) -> list[list[str]]:
     return lines
 
 
-def show(name: str, found: dict[str, list[Cost]]) -> bool:
-    """Prints the tables; False if a cost grows faster than MOST allows."""
+def show(name: str, found: dict[str, list[Cost]], most: float) -> bool:
+    """Prints the tables; False if the exponent of a cost is above `most`."""
     lines = [line for work, costs in found.items() for line in rows(name, work, costs)]
     sys.stdout.write(table(HEADS, lines) + "\n")
     verdicts = {work: verdict(costs) for work, costs in found.items()}
     for work, grown in verdicts.items():
-        sys.stdout.write(f"{name}, {work}: exponent {grown:.2f} of at most {MOST}\n")
+        sys.stdout.write(f"{name}, {work}: exponent {grown:.2f} of at most {most}\n")
     sys.stdout.write("\n")
     sys.stdout.flush()
-    return max(verdicts.values()) <= MOST
+    return max(verdicts.values()) <= most
 
 
 async def main(options: Options) -> int:
     raise_file_limit()
-    kinds = [kind for kind in KINDS if options.includes(kind.name)]
-    if options.is_quick:  # side by side: it says only whether a cost grows too fast
-        done = await asyncio.gather(*(measured(kind, options) for kind in kinds))
-        are_good = [show(kind.name, found) for kind, found in zip(kinds, done, strict=True)]
-    else:
-        are_good = [show(kind.name, await measured(kind, options)) for kind in kinds]
+    works: list[tuple[str, Awaitable[dict[str, list[Cost]]]]] = [
+        (kind.name, measured(kind, options)) for kind in KINDS if options.includes(kind.name)
+    ]
     if options.includes("readers"):
-        are_good.append(show("readers", await measured_readers(options)))
+        works.append(("readers", measured_readers(options)))
+    if options.is_quick:  # side by side: it says only whether a cost grows too fast
+        done = await asyncio.gather(*(work for _, work in works))
+        are_good = [
+            show(name, found, options.most) for (name, _), found in zip(works, done, strict=True)
+        ]
+    else:
+        are_good = [show(name, await work, options.most) for name, work in works]
     sys.stdout.write(f"{machine()}\n")
     return 0 if all(are_good) else 1
 

@@ -27,7 +27,7 @@ FREE |= PATIENT
 UNRANKED = {"COINGECKO_FREE_ENABLED": "false"}
 #: Ticks of a round.
 TICKS = 20
-REFRESH_S, REFRESHES = 1.0, 4
+REFRESH_S, REFRESHES = 1.0, 3
 #: Coins of a series' channel in one subscription, and the intervals in which each has one.
 COINS, AT_ONCE, INTERVALS = 50, 25, ("1d", "1w", "4h", "1h")
 #: Rows of a view, and the orders in which there is one at each place.
