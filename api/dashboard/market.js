@@ -5,6 +5,7 @@ import { matches, nextSort, queryOf, showSort, sorted } from "./coin_list.js";
 import { CoinRow } from "./coin_row.js";
 import { USD } from "./currency.js";
 import { arrange, byId, isNarrow, setAttribute, setText } from "./dom.js";
+import { showCount, showEmpty } from "./market_count.js";
 import { onFrame } from "./render.js";
 import { RowFocus } from "./row_focus.js";
 import { coinKey, withoutFigures } from "./topic.js";
@@ -118,7 +119,7 @@ export class Market {
     if (made.length < visible.length) this.draw(); // the others in the next frames
     const isShorter = made.length < Math.min(visible.length, this.#shown.length);
     if (!isShorter) this.#place(made, coins); // else the table would lose its scroll position
-    this.#count(visible.length, matching.length, coins.length);
+    this.#showCount(visible.length, matching.length, coins.length);
   }
 
   // The coins that have rows: those of before, and as many more as one frame has the time for.
@@ -183,22 +184,10 @@ export class Market {
     }
   }
 
-  #count(visible, found, all) {
-    const text = this.#query || this.#isWatchedOnly
-      ? `${found} of ${all} match${found > visible ? `, ${visible} shown` : ""}`
-      : `${visible} of ${all} coins`;
-    setText(byId("market-count"), all ? text : "");
-    byId("market-more").hidden = visible >= found;
-    setText(byId("market-more"), `Show ${Math.min(found, this.#nextMaxRows())} coins`);
-    byId("market-empty").hidden = visible > 0;
-    byId("market").classList.toggle("is-empty", Boolean(all ? !visible : this.topic.error));
-    setText(byId("market-empty"), this.#emptyText(all));
-  }
-
-  #emptyText(all) {
-    if (this.#isWatchedOnly && !this.watchlist.coins.length) return "No coin is watched: the star of a row adds its coin.";
-    if (all) return "No coin matches.";
-    return this.topic.error ? `No prices: ${this.topic.error}` : "Waiting for the first prices …";
+  #showCount(visible, found, all) {
+    const [isFiltered, next] = [this.#query !== "" || this.#isWatchedOnly, Math.min(found, this.#nextMaxRows())];
+    showCount({ visible, found, all, isFiltered, next });
+    showEmpty({ visible, all, isWatchlistEmpty: this.#isWatchedOnly && !this.watchlist.coins.length, error: this.topic.error });
   }
 
   #nextMaxRows() {

@@ -2,6 +2,7 @@
 market, and the sparklines."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,18 @@ async def test_sparklines_are_read_once_for_the_rows_in_view(
     await watched.of("#market-filter").fill("token 140")
     await expect(watched.of("#coins path[d^=M]")).to_have_count(1)
     assert asked()[1:] == ["limit=50&offset=150&sparkline=true"]
+
+
+async def test_a_price_that_does_not_move_is_a_line_in_the_middle(
+    stage: Stage, look: OpenPage
+) -> None:
+    async with look("about:blank") as watched:
+        row = {"id": "tether", "symbol": "USDT", "market_cap_rank": 3, "sparkline_7d": [1.0] * 168}
+        body = json.dumps({"data": [row], "meta": {}})
+        await watched.page.route("**/api/market?*sparkline=true", answered(200, body))
+        await watched.page.goto(stage.url)
+        line = watched.of("#coins tr[data-key=tether] path")
+        await expect(line).to_have_attribute("d", re.compile(r"^M0\.0 12\.0L.* 12\.0$"))
 
 
 async def test_a_phone_does_not_read_sparklines(stage: Stage, look: OpenPage) -> None:

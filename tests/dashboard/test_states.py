@@ -9,12 +9,12 @@ from playwright.async_api import expect
 
 from tests.dashboard.browser import Watched
 from tests.dashboard.conftest import OpenPage
+from tests.dashboard.situations import QUICK, use_up_limits
 from tests.dashboard.stage import Stage, open_stage
 from tests.dashboard.test_page import WITHOUT_TICKS, serious
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-QUICK = {"COOLDOWN": "0.5", "COOLDOWN_MAX": "0.5", "LOG_LEVEL": "ERROR"}
 #: All that the gateway may ask, and none of it answers.
 OUTAGE = dict.fromkeys(
     (
@@ -170,13 +170,6 @@ async def test_calls_are_counted_beside_the_first_prices(stage: Stage, look: Ope
         await expect(calls).not_to_have_text("0", timeout=2_000)
         live = watched.of("[data-provider=coingecko_free] .badge")
         await expect(live).to_have_text("Live", timeout=2_000)
-
-
-async def use_up_limits(stage: Stage) -> None:
-    """This address's, and the share of the page."""
-    async with httpx.AsyncClient(headers={"Sec-Fetch-Site": "same-origin"}) as client:
-        while (await client.get(f"{stage.url}api/status")).status_code == 200:
-            pass
 
 
 async def test_an_exhausted_client_limit_is_told_with_the_seconds_left(
