@@ -46,7 +46,7 @@ async def test_a_failure_has_the_output_of_script_and_gateway(tmp_path: Path) ->
     (outcome,) = await run_one(clients, Served(PLAIN, 1))
     assert not outcome.is_good
     assert "fell short" in outcome.text
-    assert "Uvicorn running on" in outcome.text
+    assert "is ready: open" in outcome.text
     assert str(outcome).startswith("FAIL ")
 
 
