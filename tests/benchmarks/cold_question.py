@@ -16,6 +16,7 @@ from tests.benchmarks.cluster_questions import PAIRS, ask, questions
 from tests.benchmarks.cluster_scene import LASTING, Scene, Subject, opened, read, table
 from tests.benchmarks.fanout_control import Child, run
 from tests.benchmarks.hot_load import Asked, close, connected
+from tests.benchmarks.ratios import record
 
 #: Questions of a round; the gateway spends no more than a part of its provider's minute.
 QUESTIONS = 30
@@ -78,6 +79,12 @@ def spread(values: Sequence[float]) -> str:
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
+def record_ratios(found: Mapping[str, Sequence[Round]]) -> None:
+    for kind, of_kind in found.items():
+        ratio = median(one.bare_ms / one.gateway_ms for one in of_kind)
+        record(f"a cold question, {kind}: httpx to the gateway", ratio)
+
+
 def report(found: Mapping[str, Sequence[Round]]) -> str:
     """A line for each kind of question, with the gateway's own part."""
     heads = (
@@ -101,7 +108,9 @@ def report(found: Mapping[str, Sequence[Round]]) -> str:
 
 
 async def main(quick: bool) -> None:
-    sys.stdout.write(report(await rounds(2 if quick else 6)) + "\n")
+    found = await rounds(2 if quick else 6)
+    record_ratios(found)
+    sys.stdout.write(report(found) + "\n")
 
 
 if __name__ == "__main__":

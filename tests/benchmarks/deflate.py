@@ -19,6 +19,7 @@ from itertools import count
 from tests.benchmarks.fanout_control import CLIENTS, Child, pin, raise_file_limit, run
 from tests.benchmarks.fanout_report import DIRECT
 from tests.benchmarks.fanout_rounds import SETTLE_S, Station, opened_station
+from tests.benchmarks.ratios import record
 
 PLAIN, DEFLATE = "plain", "deflate"
 OFFERS = {PLAIN: "", DEFLATE: "permessage-deflate; client_max_window_bits"}
@@ -119,8 +120,13 @@ async def main() -> None:
         say(f"Bytes until a reader has the market: {plain:,} plain, {packed:,} compressed.\n\n")
         say("| readers | bytes of an update | compressed | CPU µs an update | compressed ")
         say("| ratio (quartiles) |\n| ---: | ---: | ---: | ---: | ---: | ---: |\n")
+        record("compressed frames: bytes until a reader has the market", plain / packed)
         for readers in counts:
-            say(row(await measure(stations, readers, 2 if said.quick else BLOCKS)))
+            one = await measure(stations, readers, 3 if said.quick else BLOCKS)
+            record(
+                f"compressed frames, {readers:,} readers: CPU", 1 / statistics.median(one.ratios)
+            )
+            say(row(one))
             sys.stdout.flush()
     say(f"\nMachine: {os.cpu_count()} cores, Python {sys.version.split()[0]}.\n")
 

@@ -22,8 +22,9 @@ from api.stream.topics import RowCache, Topic
 from backend.clock import SystemClock
 from backend.models.market import Coin
 from tests.benchmarks.fanout_control import CLIENTS, pin, raise_file_limit, run
-from tests.benchmarks.fanout_report import NAMES, Results, report
+from tests.benchmarks.fanout_report import NAMES, Results, report, to_library
 from tests.benchmarks.fanout_rounds import opened
+from tests.benchmarks.ratios import record
 from tests.world import data
 
 REPEATS = 300
@@ -121,10 +122,10 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--readers", default="100,1000,3000")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--quick", action="store_true", help="only whether it runs: for CI")
+    parser.add_argument("--quick", action="store_true", help="the main ratios, for CI")
     said = parser.parse_args(arguments)
     if said.quick:
-        return Options([100], 1, 2, flood_frames=50)
+        return Options([100, 1_000], 1, 4, flood_frames=50)
     return Options(sorted(map(int, said.readers.split(","))), said.rounds, said.seconds)
 
 
@@ -152,6 +153,8 @@ async def main(options: Options) -> None:
     results = Results()
     results.encode_us = {readers: encode_us(readers) for readers in (100, 3_000)}
     await measure(options, results)
+    for name, ratio in to_library(results).items():
+        record(name, ratio)
     sys.stdout.write(report(results, options.middle))
 
 

@@ -34,6 +34,7 @@ from api.stream.protocol import StreamTimes
 from api.stream.sinks import TransportSink
 from backend.gateway import open_gateway, read_configuration
 from backend.providers import push_client
+from tests.benchmarks.ratios import record
 from tests.clocks import ManualClock
 from tests.world.push import mini_ticker
 from tests.world.server import World
@@ -47,6 +48,8 @@ SETTLE_S = 0.004
 OPEN_S = 10.0
 #: Pairs of the busy message.
 MANY = 5
+#: The goal for a tick of one coin to one reader.
+GOAL_CALLS = 150
 UPDATE = b'"type":"update"'
 
 
@@ -277,6 +280,7 @@ async def main() -> None:
         ("five coins, 100 readers of the market", None, MANY, 100),
     ):
         reached, total, cpu_us = await figures(symbols, pairs, readers)
+        record(f"a tick, {title}: calls, to {GOAL_CALLS}", GOAL_CALLS / reached)
         say(f"| {title} | {reached:.0f} | {total:.0f} | {cpu_us:.0f} |\n")
 
 
