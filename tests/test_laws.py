@@ -29,6 +29,7 @@ VENDOR_IMPORTS = {
     "backend.models.sentiment",
     "backend.models.ticks",
     "backend.providers.adapter",
+    "backend.providers.candle_columns",
     "backend.providers.feeds",
     "backend.providers.rankings",
     "backend.providers.rates",

@@ -1,12 +1,11 @@
 """Candles: intervals and their UTC grid, the query, the canonical series."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import pairwise
+from itertools import pairwise, repeat
+from operator import attrgetter, lt, mod, truediv
 from typing import ClassVar
 
 from pydantic import model_validator
@@ -16,7 +15,7 @@ from backend.identity.instruments import DOLLAR, Instrument
 from backend.models.answer import Query
 from backend.models.numbers import STRICT, EpochMs, NotNegative, Positive
 from backend.models.replacing import replacing_unchecked
-from backend.models.validated import from_fields
+from backend.models.validated import from_fields, rows_from_values
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -101,6 +100,7 @@ class Candle:
 
 
 candle_from_fields = from_fields(Candle)
+candles_from_values = rows_from_values(Candle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +118,17 @@ class Candles:
     refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        open_of = _grid(self.interval).open_of
+        if not _is_ordered(self.interval, self.candles):
+            self._check_each()
+
+    def _check_each(self) -> None:
         for candle in self.candles:
-            if open_of(candle.timestamp) != candle.timestamp:
+            if not is_on_grid(self.interval, candle):
                 raise ValueError(f"{candle.timestamp} is not on the {self.interval} grid")
         for one, other in pairwise(self.candles):
             if one.timestamp >= other.timestamp:
                 raise ValueError("candles do not ascend")
-            if _leaps(one, other) and _is_next(self.interval, one, other):
+            if leaps(one, other) and is_next(self.interval, one, other):
                 raise ValueError("price leaps between contiguous candles")
 
     def with_newest(self, candle: Candle, most: int) -> "Candles":
@@ -143,32 +146,20 @@ class Candles:
 _with_checked: Callable[..., Candles] = replacing_unchecked(Candles)
 
 
-def sifted(
-    interval: Interval,
-    candles: Iterable[Candle],
-    instrument: Instrument | None = None,
-    refused: tuple[str, ...] = (),
-) -> Candles:
-    """A series of the well-formed candles; the others are added to `refused`.
-
-    Refused are candles off the grid, and candles of the same time that differ: which one is right
-    is unknown. If the price leaps between neighbours, the longest run without a leap is kept, and
-    the candles that continue it in both directions.
-    """
-    given = tuple(candles)
-    with suppress(ValueError):  # rare: some candle is malformed
-        return Candles(interval, given, instrument, refused)
-    by_open: dict[int, Candle] = {}
-    unfit: dict[int, None] = {}
-    for candle in given:
-        is_other = by_open.setdefault(candle.timestamp, candle) != candle
-        if is_other or not _is_on_grid(interval, candle):
-            unfit[candle.timestamp] = None
-    ascending = [by_open[at] for at in sorted(by_open) if at not in unfit]
-    kept = tuple(_without_leaps(interval, ascending))
-    stay = {candle.timestamp for candle in kept}
-    unfit |= dict.fromkeys(one.timestamp for one in ascending if one.timestamp not in stay)
-    return Candles(interval, kept, instrument, (*refused, *map(str, unfit)))
+def _is_ordered(interval: Interval, candles: Sequence[Candle]) -> bool:
+    """True only if the checks of `Candles` accept them, for all candles at once. False also for
+    months, and for a price that leaps over a gap."""
+    if interval is Interval.MONTH or not candles:
+        return not candles
+    opens_ms = list(map(attrgetter("timestamp"), candles))
+    grid = _grid(interval)
+    remainder_ms = grid.open_of(opens_ms[0]) % grid.step_ms
+    is_on_grid = set(map(mod, opens_ms, repeat(grid.step_ms))) == {remainder_ms}
+    if not is_on_grid or not all(map(lt, opens_ms, opens_ms[1:])):
+        return False
+    opens, closes = map(attrgetter("open"), candles[1:]), map(attrgetter("close"), candles)
+    changes: list[float] = list(map(truediv, opens, closes)) or [1.0]
+    return min(changes) > 1 / CONTIGUOUS_LEAP and max(changes) < CONTIGUOUS_LEAP
 
 
 def _grid(interval: Interval) -> Interval:
@@ -176,48 +167,17 @@ def _grid(interval: Interval) -> Interval:
     return Interval.D1 if interval is Interval.D3 else interval
 
 
-def _is_on_grid(interval: Interval, candle: Candle) -> bool:
+def is_on_grid(interval: Interval, candle: Candle) -> bool:
     return _grid(interval).open_of(candle.timestamp) == candle.timestamp
 
 
-def _is_next(interval: Interval, one: Candle, other: Candle) -> bool:
+def is_next(interval: Interval, one: Candle, other: Candle) -> bool:
     return interval.next_open(one.timestamp) == other.timestamp
 
 
-def _leaps(one: Candle, other: Candle) -> bool:
+def leaps(one: Candle, other: Candle) -> bool:
     """True for a change that no market makes: one of the two candles is in another unit."""
     return not 1 / CONTIGUOUS_LEAP < other.open / one.close < CONTIGUOUS_LEAP
-
-
-def _without_leaps(interval: Interval, ascending: Sequence[Candle]) -> Iterable[Candle]:
-    """The longest run without a gap or a leap, and the runs that continue it.
-
-    Any price may follow after a gap, as long as the run before the gap is kept.
-    """
-    runs: list[list[Candle]] = []
-    for candle in ascending:
-        before = runs[-1][-1] if runs else candle  # the first one continues none
-        if _is_next(interval, before, candle) and not _leaps(before, candle):
-            runs[-1].append(candle)
-        else:
-            runs.append([candle])
-    if not runs:
-        return ()
-    middle = max(range(len(runs)), key=lambda number: (len(runs[number]), number))
-    kept = deque(runs[middle])
-    is_kept = True
-    for newer, run in pairwise(reversed(runs[: middle + 1])):
-        is_gap = not _is_next(interval, run[-1], newer[0])
-        is_kept = (is_kept and is_gap) or not _leaps(run[-1], kept[0])
-        if is_kept:
-            kept.extendleft(reversed(run))
-    is_kept = True
-    for older, run in pairwise(runs[middle:]):
-        is_gap = not _is_next(interval, older[-1], run[0])
-        is_kept = (is_kept and is_gap) or not _leaps(kept[-1], run[0])
-        if is_kept:
-            kept.extend(run)
-    return kept
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from backend.identity.instruments import Instrument
 from backend.models.numbers import LONGEST_NAME, has_host
-from backend.models.ohlc import Candle, Candles, Interval, sifted
+from backend.models.ohlc import Candle, Candles, Interval
 from backend.models.sentiment import FearGreed
+from backend.models.sifting import sifted
 
 M = TypeVar("M")
 
@@ -162,6 +163,7 @@ def parse_days(
 def parse_candles(
     pages: Iterable[Any],
     interval: Interval,
+    parse_all: Callable[[list[Any]], list[Candle]],
     parse: Callable[[Any], Candle],
     opened: Callable[[Any], int],
     *,
@@ -169,11 +171,20 @@ def parse_candles(
     instrument: Instrument | None = None,
 ) -> Candles:
     """The candles of all pages, each of at most `most` rows. Raises ValueError if most of them are
-    malformed. `opened` returns the open time of a row, which names it if it is refused."""
+    malformed.
+
+    `parse_all` makes the candles that `parse` makes of each row, or raises one of MALFORMED; then
+    `parse` is called for each row. `opened` returns the open time of a row, which names it if it is
+    refused.
+    """
     rows = [row for page in pages for row in bounded(page, most)]
     if not rows:
         return Candles(interval, (), instrument)
-    candles, malformed = parse_rows(rows, parse, opened, most=len(rows))
+    malformed: tuple[str, ...] = ()
+    try:
+        candles = parse_all(rows)
+    except MALFORMED:
+        candles, malformed = parse_rows(rows, parse, opened, most=len(rows))
     series = sifted(interval, candles, instrument, malformed)
     if len(series.refused) > len(series.candles):
         raise ValueError("most candles are malformed")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery, sifted
+from backend.models.ohlc import DAY, HOUR, Candle, Candles, Interval, OhlcQuery
+from backend.models.sifting import sifted
 from tests.instruments import instrument
 
 

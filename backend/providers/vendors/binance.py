@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from operator import index, itemgetter
+from operator import index, itemgetter, sub
 from typing import Any
 
 from backend.errors import GeoBlocked, HostLacksPath, QueryRefused, RateLimited, UpstreamFailed
@@ -16,6 +16,7 @@ from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_f
 from backend.models.numbers import LONGEST_NAME
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.candle_columns import candles_of, columns_of, decimal_columns
 from backend.providers.pass_through import pass_through
 from backend.providers.rows import (
     decimal_number,
@@ -150,11 +151,24 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
     return parse_candles(
         pages,
         query.interval,
+        partial(_candles, query, context),
         partial(_candle, query, context),
         itemgetter(0),
         most=2 * PAGE,
         instrument=instrument_for(query, context),
     )
+
+
+def _candles(query: OhlcQuery, context: Context, rows: list[Any]) -> list[Candle]:
+    opens_ms, opened, high, low, close, volume, ends_ms, *_ = columns_of(rows)
+    if query.interval is Interval.MONTH or set(map(type, ends_ms)) != {int}:
+        raise ValueError("each candle has its own length, or no end")
+    lengths_ms = set(map(sub, ends_ms, opens_ms))
+    if not 0 < min(lengths_ms) <= max(lengths_ms) < query.interval.step_ms:
+        raise ValueError("a candle overlaps the next one")
+    closed = [ended_ms < context.now_ms for ended_ms in ends_ms]
+    figures = decimal_columns(opened, high, low, close, volume)
+    return candles_of(query, context, opens_ms, figures, closed=closed)
 
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:

@@ -14,6 +14,7 @@ from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR, FIAT, Instrume
 from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.candle_columns import candles_of, decimal_columns
 from backend.providers.rows import (
     MALFORMED,
     bounded,
@@ -130,6 +131,7 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
     return parse_candles(
         [_rows(query, page["data"]["ohlc"]) for page in pages],
         query.interval,
+        partial(_candles, query, context),
         partial(_candle, query, context),
         _opened_ms,
         most=PAGE,
@@ -155,9 +157,16 @@ def _opened_ms(row: Any) -> int:
     return whole_number(row["timestamp"], 11) * 1000
 
 
+_figures = itemgetter("open", "high", "low", "close", "volume")
+
+
+def _candles(query: OhlcQuery, context: Context, rows: list[Any]) -> list[Candle]:
+    figures = decimal_columns(*zip(*map(_figures, rows), strict=True))
+    return candles_of(query, context, list(map(_opened_ms, rows)), figures)
+
+
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
-    figures = (row["open"], row["high"], row["low"], row["close"], row["volume"])
-    return candle_of(query, context, _opened_ms(row), decimal_numbers(figures))
+    return candle_of(query, context, _opened_ms(row), decimal_numbers(_figures(row)))
 
 
 ADAPTER = Adapter(

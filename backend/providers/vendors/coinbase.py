@@ -14,6 +14,7 @@ from backend.identity.instruments import BOOK_CURRENCIES, DOLLAR, FIAT, Instrume
 from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.candle_columns import candles_of, columns_of
 from backend.providers.rows import bounded, decimal_numbers, parse_candles, parse_rows
 from backend.providers.venues import (
     candle_of,
@@ -140,6 +141,7 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
     return parse_candles(
         oldest_first,
         query.interval,
+        partial(_candles, query, context),
         partial(_candle, query, context),
         _opened_ms,
         most=MOST_ROWS,
@@ -149,6 +151,14 @@ def _series(query: OhlcQuery, pages: Sequence[Any], context: Context) -> Candles
 
 def _opened_ms(row: Any) -> int:
     return index(row[0]) * 1000
+
+
+def _candles(query: OhlcQuery, context: Context, rows: list[Any]) -> list[Candle]:
+    opens_s, low, high, opened, close, volume = columns_of(rows)
+    if None in volume:
+        raise TypeError("a candle without a volume")
+    opens_ms = [1000 * at for at in map(index, opens_s)]
+    return candles_of(query, context, opens_ms, (opened, high, low, close, volume))
 
 
 def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:

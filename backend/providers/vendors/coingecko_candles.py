@@ -8,6 +8,7 @@ last candle is incomplete, its timestamp in the future (docs.coingecko.com/refer
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from operator import index
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +23,10 @@ from backend.models.ohlc import (
     Interval,
     OhlcQuery,
     candle_from_fields,
+    candles_from_values,
 )
 from backend.providers.adapter import Call, Context, Operation
+from backend.providers.candle_columns import columns_of
 from backend.providers.rows import CURRENT_WITHIN_MS, parse_candles
 
 PAID_PLAN = "pro"
@@ -129,13 +132,24 @@ def _path(query: OhlcQuery) -> str:
 
 def _series(pages: Sequence[Any], interval: Interval, most: int, context: Context) -> Candles:
     """The candles of all pages, each of at most `most`."""
-    candle, opened = partial(_candle, interval.step_ms, context), partial(_opened, interval.step_ms)
-    return _final(parse_candles(pages, interval, candle, opened, most=2 * most))
+    step_ms = interval.step_ms
+    candles, candle = partial(_candles, step_ms, context), partial(_candle, step_ms, context)
+    opened = partial(_opened, step_ms)
+    return _final(parse_candles(pages, interval, candles, candle, opened, most=2 * most))
 
 
 def _opened(step_ms: int, row: Any) -> int:
     """The open time of a row, whose timestamp is its close."""
     return index(row[0]) - step_ms
+
+
+def _candles(step_ms: int, context: Context, rows: list[Any]) -> list[Candle]:
+    ends_ms, opened, high, low, close, *_ = columns_of(rows)
+    opens_ms = [index(end_ms) - step_ms for end_ms in ends_ms]
+    if max(opens_ms) - context.now_ms > CURRENT_WITHIN_MS:
+        raise ValueError("a candle is in the future")
+    closed = [at + step_ms + CACHE_MS <= context.now_ms for at in opens_ms]
+    return candles_from_values(zip(opens_ms, opened, high, low, close, repeat(None), closed))
 
 
 def _candle(step_ms: int, context: Context, row: Any) -> Candle:

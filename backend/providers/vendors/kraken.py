@@ -21,6 +21,7 @@ from backend.identity.instruments import (
 )
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.candle_columns import candles_of, columns_of, decimal_columns
 from backend.providers.rows import bounded, decimal_numbers, parse_candles
 from backend.providers.venues import (
     candle_of,
@@ -88,6 +89,7 @@ def parse_payload(query: OhlcQuery, payloads: Sequence[Any], context: Context) -
     series = parse_candles(
         [[row for row in bounded(rows, MOST_ROWS) if not _is_filled(row)]],
         query.interval,
+        partial(_candles, newest, context, closed_ms),
         partial(_candle, newest, context, closed_ms),
         _opened_ms,
         most=MOST_ROWS,
@@ -110,8 +112,18 @@ def _opened_ms(row: Any) -> int:
     return index(row[0]) * 1000
 
 
-def _candle(query: OhlcQuery, context: Context, closed_ms: int, row: Any) -> Candle:
+def _candles(query: OhlcQuery, context: Context, closed_ms: int, rows: list[Any]) -> list[Candle]:
     """Open time in seconds, open, high, low, close, average, volume in coins, count of trades."""
+    opens_s, opened, high, low, close, _, volume, trades, *_ = columns_of(rows)
+    opens_ms = [1000 * at for at in map(index, opens_s)]
+    if set(map(type, trades)) != {int}:
+        raise TypeError("a candle without its trades")
+    closed = [opened_ms <= closed_ms for opened_ms in opens_ms]
+    figures = decimal_columns(opened, high, low, close, volume)
+    return candles_of(query, context, opens_ms, figures, closed=closed)
+
+
+def _candle(query: OhlcQuery, context: Context, closed_ms: int, row: Any) -> Candle:
     opened_ms, figures = _opened_ms(row), decimal_numbers((*row[1:5], row[6]))
     index(row[7])
     return candle_of(query, context, opened_ms, figures, closed=opened_ms <= closed_ms)

@@ -15,6 +15,7 @@ from backend.identity.instruments import FIAT, Instrument
 from backend.models.market import PairTicker, PairTickers, QuotesQuery, ticker_from_fields
 from backend.models.ohlc import Candle, Candles, Interval, OhlcQuery
 from backend.providers.adapter import MIB, Adapter, Call, Context, Operation, Plan, Window
+from backend.providers.candle_columns import candles_of, columns_of, decimal_columns
 from backend.providers.rows import (
     bounded,
     decimal_number,
@@ -186,6 +187,7 @@ def _series(query: OhlcQuery, payloads: Sequence[Any], context: Context) -> Cand
     return parse_candles(
         [page[::-1] for page in reversed(pages)],
         query.interval,
+        partial(_candles, query, context),
         partial(_candle, query, context),
         _opened_ms,
         most=PAGE,
@@ -197,9 +199,21 @@ def _opened_ms(row: Any) -> int:
     return whole_number(row[0], 14)
 
 
-def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
+#: The last value of a candle.
+IS_CLOSED = {"0": False, "1": True}
+
+
+def _candles(query: OhlcQuery, context: Context, rows: list[Any]) -> list[Candle]:
     """Open time, open, high, low, close, volume in coins, in quote twice, and whether it closed."""
-    opened_ms, is_closed = _opened_ms(row), {"0": False, "1": True}[row[8]]
+    opens, opened, high, low, close, volume, _, _, states, *_ = columns_of(rows)
+    opens_ms = [whole_number(at, 14) for at in opens]
+    closed = map(IS_CLOSED.__getitem__, states)
+    figures = decimal_columns(opened, high, low, close, volume)
+    return candles_of(query, context, opens_ms, figures, closed=closed)
+
+
+def _candle(query: OhlcQuery, context: Context, row: Any) -> Candle:
+    opened_ms, is_closed = _opened_ms(row), IS_CLOSED[row[8]]
     return candle_of(query, context, opened_ms, decimal_numbers(row[1:6]), closed=is_closed)
 
 
