@@ -61,6 +61,14 @@ class MessageReceiver(Protocol):
         """There will be no more messages. Called once."""
 
 
+class DirectWriter(Protocol):
+    """What writes frames to the transport as long as it `is_open`, and looks at how much waits
+    while it `may_be_full`."""
+
+    is_open: bool
+    may_be_full: bool
+
+
 class _Ignored:
     """Stands in for what only an ASGI application uses: its queue of events, and the event that it
     may send."""
@@ -93,6 +101,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     #: Runs while a message is incomplete.
     _message_timer: asyncio.TimerHandle | None = None
     _address: str | None = None
+    _is_close_sent = False
+    #: What writes frames straight to the transport.
+    direct: "DirectWriter | None" = None
     #: Gets the messages in place of the ASGI application.
     _receiver: MessageReceiver | None = None
     _is_taken_over = _is_processing = False
@@ -123,6 +134,44 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._connections.release(self._address)
             self._address = None
         super().connection_lost(exc)
+        self._stop_direct_writes()
+        self.direct = None  # each refers to the other
+
+    @property
+    def close_sent(self) -> bool:
+        """As uvicorn's attribute, but who writes around this protocol learns of it, too."""
+        return self._is_close_sent
+
+    @close_sent.setter
+    def close_sent(self, is_sent: bool) -> None:
+        self._is_close_sent = is_sent
+        if is_sent:
+            self._stop_direct_writes()
+
+    def _stop_direct_writes(self) -> None:
+        if self.direct is not None:
+            self.direct.is_open = False
+
+    def eof_received(self) -> None:
+        self._stop_direct_writes()  # the transport closes itself
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.direct is not None:
+            self.direct.may_be_full = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.direct is not None:
+            self.direct.may_be_full = False
+
+    def handle_close(self, event: Any) -> None:
+        self._stop_direct_writes()
+        super().handle_close(event)
+
+    def shutdown(self) -> None:
+        self._stop_direct_writes()
+        super().shutdown()
 
     # Without the ASGI application
 

@@ -1,4 +1,4 @@
-"""The way around ASGI to a connection's transport, where the server is uvicorn.
+"""The way around ASGI to a connection's transport, where the server is ours.
 
 With another server `websocket_protocol` gives None, and the other functions do nothing.
 """
@@ -33,10 +33,22 @@ class DirectTransport:
     bytes wait to be sent, and cannot close a connection whose client has stopped reading.
     """
 
-    __slots__ = ("_is_transport_closing", "_protocol", "_write", "buffered", "takes_compressed")
+    __slots__ = (
+        "_is_transport_closing",
+        "_protocol",
+        "_write",
+        "buffered",
+        "is_open",
+        "may_be_full",
+        "takes_compressed",
+    )
 
-    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+    def __init__(self, protocol: BoundedWebSocket) -> None:
         self._protocol = protocol
+        #: Whether frames may still be written, and whether so much waits that `buffered` has to be
+        #: asked before. The protocol says both: to ask it for each frame would cost more.
+        self.is_open, self.may_be_full = not protocol.close_sent, False
+        protocol.direct = self
         transport = protocol.transport
         self._write, self._is_transport_closing = transport.write, transport.is_closing
         #: Gives the number of bytes that the kernel has not taken yet.
@@ -49,12 +61,7 @@ class DirectTransport:
 
     @property
     def is_closing(self) -> bool:
-        return self._protocol.close_sent or self._is_transport_closing()
-
-    def write_frame(self, frame: bytes) -> None:
-        """Does nothing once the connection is closing."""
-        if not (self._protocol.close_sent or self._is_transport_closing()):
-            self._write(frame)
+        return not self.is_open or self._is_transport_closing()
 
     def close(self, code: int, reason: str) -> None:
         """As uvicorn closes, but the connection ends `close_s` seconds later in any case.
@@ -69,10 +76,7 @@ class DirectTransport:
             protocol.close_sent = True
             message = {"type": "websocket.disconnect", "code": code, "reason": reason}
             protocol.queue.put_nowait(message)  # type: ignore[arg-type] # its own TypedDict
-            if isinstance(protocol, BoundedWebSocket):
-                protocol.resume_parsing()
-            else:
-                protocol.transport.resume_reading()
+            protocol.resume_parsing()
         if protocol.close_timer is None:
             # uvicorn ends the connection when the peer's close frame comes, or by this timer.
             close_s = hooks_of(protocol.config.app).timeouts.close_s
@@ -92,16 +96,16 @@ def is_websocket(connection: object) -> bool:
     return isinstance(connection, WebSocketsSansIOProtocol)
 
 
-def websocket_protocol(scope: Scope) -> WebSocketsSansIOProtocol | None:
+def websocket_protocol(scope: Scope) -> BoundedWebSocket | None:
     server = getattr(scope.get(SERVER_SEND), "__self__", None)
-    return server if isinstance(server, WebSocketsSansIOProtocol) else None
+    return server if isinstance(server, BoundedWebSocket) else None
 
 
 def take_over(scope: Scope, receiver: MessageReceiver) -> bool:
     """Gives further messages of a WebSocket to `receiver`: the application is to return. False
     where the server is another one, and the application has to wait for them."""
     protocol = websocket_protocol(scope)
-    if not isinstance(protocol, BoundedWebSocket):
+    if protocol is None:
         return False
     protocol.take_over(receiver)
     return True

@@ -19,6 +19,8 @@ log = logging.getLogger("gateway")
 
 #: Topics updated, and subscribers written to, before other tasks get a turn.
 TOPICS_PER_TURN, SUBSCRIBERS_PER_TURN = 20, 250
+#: What a client has missed that does not lag: one for all.
+NOTHING: dict[Topic, None] = {}
 #: Delay before a feed is restarted after an unexpected error, in seconds.
 RESTART_S = 5.0
 
@@ -43,6 +45,7 @@ class Subscriber:
         "_last_buffered",
         "_missed",
         "_monotonic",
+        "_newest",
         "_read_at",
         "_sink",
         "_watched",
@@ -64,11 +67,13 @@ class Subscriber:
         self._counters = counters
         self._watched = {} if watched is None else watched
         #: Topics whose updates it missed.
-        self._missed: dict[Topic, None] = {}
+        self._missed: dict[Topic, None] = NOTHING
         #: Buffered bytes at the last check, and the last time at which the client was reading.
         self._last_buffered, self._read_at = 0, 0.0
         #: Its topics, and the number of the content that it received last as a whole.
         self.topics: dict[Topic, int] = {}
+        #: The highest of these numbers.
+        self._newest = 0
 
     def __repr__(self) -> str:
         return f"<Subscriber {len(self.topics)} topics, missed updates of {len(self._missed)}>"
@@ -95,16 +100,17 @@ class Subscriber:
     def send_update(self, topic: Topic, frame: Frame) -> bool:
         """Sends a change of a topic. False if the client lags and will get a snapshot instead.
 
-        Content that the client already has, by a snapshot that came in between, is not sent.
+        Content that the client already has, by a snapshot that came in between, is not sent. Most
+        of what this costs is memory that is looked at for each client: it is as little as can be.
         """
-        may_lag = self._missed or self._sink.buffered() > MAX_BUFFERED_BYTES
-        if may_lag and (topic in self._missed or not self.has_room):
+        sink, seq = self._sink, frame.seq
+        if (self._missed or sink.may_be_full) and (topic in self._missed or not self.has_room):
             self._miss(topic)
             self._counters.dropped += 1
             return False
-        if frame.seq is not None and frame.seq <= self.topics.get(topic, 0):
+        if seq is not None and seq <= self._newest and seq <= self.topics.get(topic, 0):
             return True
-        self._sink.write(frame)
+        sink.write(frame)
         self._counters.sent += 1
         return True
 
@@ -115,10 +121,13 @@ class Subscriber:
             self._miss(topic)
             return
         self.topics[topic] = topic.seq
+        self._newest = max(self._newest, topic.seq)
         for frame in topic.current_frames(after_lag=after_lag):
             self.send(frame)
 
     def _miss(self, topic: Topic) -> None:
+        if self._missed is NOTHING:
+            self._missed = {}
         self._missed[topic] = None
         self.watch()
 
@@ -138,8 +147,13 @@ class Subscriber:
         """Sends a snapshot of each topic with missed updates, as long as there is room."""
         while self._missed and self.has_room:
             topic = next(iter(self._missed))
-            del self._missed[topic]
+            self._forget_missed(topic)
             self.send_state(topic, after_lag=True)
+
+    def _forget_missed(self, topic: Topic) -> None:
+        self._missed.pop(topic, None)
+        if not self._missed:
+            self._missed = NOTHING
 
     def close_if_stuck(self, stuck_s: float) -> None:
         """Ends the connection if for `stuck_s` seconds nothing was read, while too many bytes were
@@ -159,7 +173,7 @@ class Subscriber:
 
     def remove_topic(self, topic: Topic) -> None:
         self.topics.pop(topic, None)
-        self._missed.pop(topic, None)
+        self._forget_missed(topic)
 
     def close(self, code: int, reason: str) -> None:
         self._sink.close(code, reason)
@@ -179,6 +193,8 @@ class Feed:
         self._rows = RowCache(channel.shape)
         self._topics: dict[Coins, Topic] = {}
         self._subscribers: dict[Topic, dict[Subscriber, None]] = {}
+        #: How often a subscriber has left a topic.
+        self._left = 0
         #: The last answer, and the error since then.
         self._answer: Any = None
         self._error: GatewayError | None = None
@@ -213,6 +229,7 @@ class Feed:
         subscribers = self._subscribers.get(topic)
         if subscribers is not None:
             subscribers.pop(subscriber, None)
+            self._left += 1
             if not subscribers:
                 del self._topics[topic.coins], self._subscribers[topic]
 
@@ -226,12 +243,12 @@ class Feed:
     async def publish(self, topic: Topic, frames: list[Frame]) -> None:
         if topic not in self._subscribers:
             return  # the last one has left
-        subscribers = list(self._subscribers[topic])
+        subscribers, left = list(self._subscribers[topic]), self._left
         count = len(subscribers)
         for start in range(0, count, SUBSCRIBERS_PER_TURN):
             for subscriber in subscribers[start : start + SUBSCRIBERS_PER_TURN]:
-                if topic not in subscriber.topics:
-                    continue  # it has unsubscribed since the last turn
+                if self._left != left and topic not in subscriber.topics:
+                    continue  # it has unsubscribed since the first turn
                 for frame in frames:
                     if not subscriber.send_update(topic, frame):
                         break

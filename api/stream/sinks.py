@@ -16,11 +16,15 @@ class TransportSink(DirectTransport):
 
     def write(self, frame: Frame) -> None:
         """Does nothing once the connection is closing."""
-        self.write_frame(frame.compressed_wire if self.takes_compressed else frame.wire)
+        if self.is_open:
+            self._write(frame.compressed_wire if self.takes_compressed else frame.wire)
 
 
 class QueueSink:
     """A queue that a task of the connection empties: for SSE, and for any ASGI server."""
+
+    #: Whether `buffered` has to be asked before each write.
+    may_be_full = True
 
     def __init__(self, drain_s: float = StreamTimes.drain_s) -> None:
         self._drain_s = drain_s

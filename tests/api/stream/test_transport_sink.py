@@ -18,7 +18,7 @@ from api.stream.protocol import Frame
 from api.stream.sinks import TransportSink
 from tests.api.stream.client import Served
 from tests.api.stream.conftest import ServeStream
-from tests.api.stream.test_floods import FIN, TEXT, frame, talking
+from tests.api.stream.test_floods import CLOSE, FIN, TEXT, Talker, frame, talking
 
 
 async def test_behind_uvicorn_frames_go_straight_to_the_transport(served: Served) -> None:
@@ -51,6 +51,54 @@ async def test_a_connection_needs_no_task(served: Served) -> None:
     async with asyncio.timeout(2):
         while served.broadcaster._subscribers or served.server.server_state.tasks:
             await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_written_behind_a_close_frame(served: Served) -> None:
+    """Whoever closes: the gateway, the server for a fault of the client, or the client."""
+
+    async def sink_of(talker: Talker) -> TransportSink:
+        await talker.reader.readuntil(b'"op":"hello"')
+        async with asyncio.timeout(2):
+            while not served.broadcaster._subscribers:
+                await asyncio.sleep(0.01)
+        sink = next(iter(served.broadcaster._subscribers))._sink
+        assert isinstance(sink, TransportSink)
+        assert sink.is_open
+        return sink
+
+    ends: list[bytes] = [b"", frame(FIN | CLOSE), frame(0x70 | TEXT, b"reserved bits"), b"eof"]
+    for end in ends:
+        async with talking(served.port) as talker:
+            sink = await sink_of(talker)
+            if end == b"eof":
+                talker.writer.write_eof()
+            elif end:
+                await talker.say(end)
+            else:
+                sink.close(1001, "the gateway closes")
+            async with asyncio.timeout(2):
+                while sink.is_open:
+                    await asyncio.sleep(0.01)
+            sink.write(Frame(b"late", "market"))
+            assert b"late" not in await asyncio.wait_for(talker.reader.read(), 5)
+
+
+async def test_a_transport_says_when_it_may_be_full(served: Served) -> None:
+    async with talking(served.port) as talker:
+        await talker.reader.readuntil(b'"op":"hello"')
+        sink = next(iter(served.broadcaster._subscribers))._sink
+        assert not sink.may_be_full
+        talker.writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's reads, too
+        many = Frame(b"x" * 1_000_000, "market")
+        for _ in range(8):
+            sink.write(many)
+            await asyncio.sleep(0.01)
+        assert sink.may_be_full
+        assert sink.buffered() > 0
+        talker.writer.transport.resume_reading()
+        reading = asyncio.create_task(talker.reader.readexactly(8_000_000))
+        await asyncio.wait_for(reading, 10)
+        assert not sink.may_be_full
 
 
 async def test_a_message_that_began_before_the_server_took_over_is_read(served: Served) -> None:
