@@ -237,12 +237,15 @@ class BoundedHttp(StrictHttp):
     # One timer for the connection, not for each request
 
     def _check_deadlines(self) -> None:
+        if self._is_stream and not self._is_closing:
+            self._timer = None  # no head is due, and its sink looks whether the client reads
+            return
         now = self._clock.monotonic()
         if self._head_since is not None and self._is_answering():
             self._head_since = now  # the next head has its full time after the response
         head_s = self._timeouts.head_s
         left_s = head_s if self._head_since is None else self._head_since + head_s - now
-        if not (self._is_stream or self._is_read(now)):
+        if not self._is_read(now):
             reset(self.transport)
         elif left_s <= 0:
             self.transport.abort()
