@@ -60,6 +60,7 @@ TICKS_PER_S = 10
 LEAVE_S = 0.25
 
 log = logging.getLogger("gateway")
+uvicorn_log = logging.getLogger("uvicorn.error")
 
 
 class Server(uvicorn.Server):
@@ -92,12 +93,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
+        for listening in sockets or ():  # uvicorn then assumes one of many workers, and logs none
+            uvicorn_log.info("Uvicorn running on %s (Press CTRL+C to quit)", address_of(listening))
         collect_from_now_on()
         if self._worker:
             self._worker.serves()
         elif sockets:
-            for listening in sockets:  # uvicorn assumes one of many workers, and logs none
-                log.info("listening on %s (Ctrl-C ends it)", address_of(listening))
             log_ready(open_url(sockets))
         if self._after_start:
             self._reporting = asyncio.create_task(self._after_start())
@@ -193,7 +194,7 @@ def server(
 ) -> Server:
     """A server that is ready to run. `options` override the options of uvicorn set here."""
     settings, app = configuration.gateway, create_app(configuration, opened, timeouts)
-    logging.getLogger("uvicorn.error").addFilter(_is_not_invalid_utf8)
+    uvicorn_log.addFilter(_is_not_invalid_utf8)
     own_options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,

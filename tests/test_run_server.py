@@ -104,7 +104,7 @@ async def test_it_serves_logs_and_stops(world: World, tmp_path: Path) -> None:
     assert "COINGECKO_PRO_API_KEY adds" not in output
     assert "Finished server process" in output
     assert "uvicorn.error" not in output
-    assert "listening on http://127.0.0.1:" in output
+    assert "Uvicorn running on http://127.0.0.1:" in output
     logs = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
     assert set(logs) == {
         "provider_rotation.log",

@@ -75,11 +75,11 @@ class CachedAnswers(Generic[Q, T]):
         )
         return self.newest
 
-    async def swap(self, query: Q, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
+    async def swap(self, entry: Entry[T], answer: Answer[T]) -> Entry[T]:
         """`entry` with another answer and the same times; or what was stored in the meantime."""
         self._refresh_id += 1
         answer = replaced(answer, refresh_id=self._refresh_id)
-        current = await self._cache.swap(query, entry, answer)
+        current = await self._cache.swap(entry, answer)
         self.newest = current if self.newest is entry else self.newest
         return current
 

@@ -178,11 +178,13 @@ class CachedSource(Generic[Q, T]):
 
         Its times stay, unless `is_fresh`: then it counts as refreshed now.
         """
-        entry = await self._cache.get(query)
-        if entry is None or (changed := change(entry.value)) is None:
+        entry = self._cache.newest(query)
+        if entry is None or self._clock.monotonic() >= entry.kept_until:
+            return
+        if (changed := change(entry.value)) is None:
             return
         if not is_fresh:
-            await self._answers.swap(query, entry, changed)
+            await self._answers.swap(entry, changed)
             return
         self._failures.clear(query)
         tried = tuple(attempt for attempt in changed.tried if attempt.outcome == "ok")
@@ -329,7 +331,7 @@ class CachedSource(Generic[Q, T]):
         while entry.value.stale_reason != reason:
             tried = tried_in(error) or entry.value.tried
             flagged = replace(entry.value, stale=True, stale_reason=reason, tried=tried)
-            entry = await self._answers.swap(query, entry, flagged)
+            entry = await self._answers.swap(entry, flagged)
             if self._clock.monotonic() <= entry.fresh_until:  # refreshed in the meantime
                 break
         return self._serve(entry)

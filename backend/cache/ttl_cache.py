@@ -66,14 +66,15 @@ class CacheEntry(Generic[V]):
     fresh_until: float
     grace_until: float
     kept_until: float
+    key: Hashable
     superseded: Superseded = field(default_factory=Superseded, repr=False)
 
 
 class TTLCache(Generic[V]):
     """Keeps the sizes of all entries within `capacity`; evicts the least recently used first.
 
-    Without `size` each entry counts one. Reads and writes are coroutines, so that a store
-    with I/O can replace this one; this one awaits nothing, and so needs no lock.
+    Without `size` each entry counts one. Reads and writes take one asyncio lock, so that a store
+    with I/O can replace this one.
     """
 
     def __init__(self, clock: Clock, capacity: int, size: Callable[[V], int] | None = None) -> None:
@@ -84,6 +85,7 @@ class TTLCache(Generic[V]):
         self._entries: OrderedDict[Hashable, CacheEntry[V]] = OrderedDict()
         #: Entries that were dropped and have no successor, while something refers to them.
         self._dropped: WeakValueDictionary[Hashable, CacheEntry[V]] = WeakValueDictionary()
+        self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<TTLCache {len(self._entries)} entries, {self._used}/{self._capacity}>"
@@ -97,20 +99,22 @@ class TTLCache(Generic[V]):
         An evicted entry is found as long as something refers to it, since it uses its memory: a
         stream may follow more series than the cache has room for.
         """
-        entry = self._entries.get(key)
-        is_evicted = entry is None
-        entry = self._dropped.get(key) if entry is None else entry
-        if entry is None:
-            return None
-        if self._clock.monotonic() >= entry.kept_until:
-            self._drop(key)
-            return None
-        if not is_evicted and len(self._entries) > 1:
-            self._entries.move_to_end(key)
-        return entry
+        async with self._lock:
+            entry = self._entries.get(key)
+            is_evicted = entry is None
+            entry = self._dropped.get(key) if entry is None else entry
+            if entry is None:
+                return None
+            if self._clock.monotonic() >= entry.kept_until:
+                self._drop(key)
+                return None
+            if not is_evicted and len(self._entries) > 1:
+                self._entries.move_to_end(key)
+            return entry
 
     def newest(self, key: Hashable) -> CacheEntry[V] | None:
-        """The entry stored last under `key`, even an evicted one that is still referred to."""
+        """The entry stored last under `key`, even an evicted one that is still referred to, or one
+        whose `kept_until` has passed."""
         return self._entries.get(key) or self._dropped.get(key)
 
     async def set(
@@ -137,42 +141,47 @@ class TTLCache(Generic[V]):
             fresh_until=stored_at + ttl_s,
             grace_until=stored_at + ttl_s + grace_s,
             kept_until=stored_at + max(ttl_s, keep_s),
+            key=key,
         )
-        before = self.newest(key)
-        self._drop(key)
-        self._dropped.pop(key, None)
-        self._entries[key] = entry
-        self._used += self._size(value) if self._size else 1
-        if before is not None:
-            before.superseded.set()
-        while self._used > self._capacity:
-            self._drop(next(iter(self._entries)))
-        return entry
+        async with self._lock:
+            before = self.newest(key)
+            self._drop(key)
+            self._dropped.pop(key, None)
+            self._entries[key] = entry
+            self._used += self._size(value) if self._size else 1
+            if before is not None:
+                before.superseded.set()
+            while self._used > self._capacity:
+                self._drop(next(iter(self._entries)))
+            return entry
 
-    async def swap(self, key: Hashable, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
+    async def swap(self, entry: CacheEntry[V], value: V) -> CacheEntry[V]:
         """Replaces the value of `entry`, its times unchanged, if `entry` is still the current one.
 
         Returns the current entry afterwards: the new one, or the one that another task stored.
         """
-        if entry.superseded.is_set:
-            return self.newest(key) or entry
-        swapped = CacheEntry(
-            value,
-            entry.stored_at,
-            entry.refresh_at,
-            entry.fresh_until,
-            entry.grace_until,
-            entry.kept_until,
-        )
-        if key in self._entries:
-            if self._size:
-                self._used += self._size(value) - self._size(entry.value)
-            self._entries[key] = swapped
-        else:
-            self._dropped[key] = swapped
-        entry.superseded.swapped = swapped
-        entry.superseded.set()
-        return swapped
+        async with self._lock:
+            if entry.superseded.is_set:
+                return self.newest(entry.key) or entry
+            swapped = CacheEntry(
+                value,
+                entry.stored_at,
+                entry.refresh_at,
+                entry.fresh_until,
+                entry.grace_until,
+                entry.kept_until,
+                entry.key,
+            )
+            if entry.key in self._entries:  # the same object: no two queries are compared
+                if self._size:
+                    self._used += self._size(value) - self._size(entry.value)
+                self._entries[entry.key] = swapped
+                self._entries.move_to_end(entry.key)
+            else:
+                self._dropped[entry.key] = swapped
+            entry.superseded.swapped = swapped
+            entry.superseded.set()
+            return swapped
 
     def close(self) -> None:
         """Marks every entry as superseded: answers made from them must not be reused."""

@@ -22,6 +22,7 @@ def entry() -> CacheEntry[str]:
         fresh_until=100.0,
         grace_until=200.0,
         kept_until=600.0,
+        key="key",
     )
 
 

@@ -68,7 +68,7 @@ async def test_entries_may_have_sizes(clock: ManualClock) -> None:
 async def test_a_swapped_value_counts_with_its_own_size(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10, size=len)
     await cache.set("a", "xxxxxx", ttl_s=10)
-    await cache.swap("b", await cache.set("b", "xxxx", ttl_s=10), "x")
+    await cache.swap(await cache.set("b", "xxxx", ttl_s=10), "x")
     await cache.set("c", "xxx", ttl_s=10)
     assert len(cache) == 3
     await cache.set("d", "x", ttl_s=10)
@@ -79,7 +79,7 @@ async def test_a_swap_keeps_the_times(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10, keep_s=60)
     clock.advance(5)
-    swapped = await cache.swap("a", entry, "flagged")
+    swapped = await cache.swap(entry, "flagged")
     assert await cache.get("a") == swapped
     assert (swapped.value, swapped.stored_at) == ("flagged", entry.stored_at)
 
@@ -88,7 +88,7 @@ async def test_a_swap_does_not_overwrite_a_newer_entry(clock: ManualClock) -> No
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
     newer = await cache.set("a", "new", ttl_s=10)
-    await cache.swap("a", entry, "flagged")
+    await cache.swap(entry, "flagged")
     assert await cache.get("a") == newer
 
 
@@ -148,7 +148,7 @@ async def test_a_swap_of_an_evicted_entry_does_not_bring_it_back(clock: ManualCl
     cache = TTLCache[str](clock, 1)
     entry = await cache.set("a", "old", ttl_s=10)
     await cache.set("b", "other", ttl_s=10)
-    assert (await cache.swap("a", entry, "flagged")).value == "flagged"
+    assert (await cache.swap(entry, "flagged")).value == "flagged"
     assert len(cache) == 1
     del entry  # it refers to what took its place
     assert await cache.get("a") is None
@@ -157,8 +157,8 @@ async def test_a_swap_of_an_evicted_entry_does_not_bring_it_back(clock: ManualCl
 async def test_of_two_swaps_of_one_entry_the_first_wins(clock: ManualClock) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
-    first = await cache.swap("a", entry, "first")
-    assert await cache.swap("a", entry, "second") is first
+    first = await cache.swap(entry, "first")
+    assert await cache.swap(entry, "second") is first
 
 
 async def test_an_entry_is_superseded_by_the_next_one_even_after_its_eviction(
@@ -179,7 +179,7 @@ async def test_a_swapped_entry_is_superseded_and_so_are_all_when_the_cache_close
 ) -> None:
     cache = TTLCache[str](clock, 10)
     entry = await cache.set("a", "old", ttl_s=10)
-    swapped = await cache.swap("a", entry, "flagged")
+    swapped = await cache.swap(entry, "flagged")
     assert (entry.superseded.is_set, swapped.superseded.is_set) == (True, False)
     cache.close()
     assert swapped.superseded.is_set

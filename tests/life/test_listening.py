@@ -39,7 +39,7 @@ async def test_a_double_colon_serves_both_families(world: World, tmp_path: Path)
         assert await status_of(f"http://[::1]:{gateway.port}/healthz") == "200"
         ended = await gateway.stop()
     assert ended.code == 0
-    assert f"listening on http://[::]:{gateway.port} (Ctrl-C ends it)" in ended.output
+    assert f"Uvicorn running on http://[::]:{gateway.port} (Press CTRL+C to quit)" in ended.output
     assert ended.output.count(OPEN_TO_ALL) == 1
     assert "Traceback" not in ended.output
 
@@ -58,7 +58,7 @@ async def test_a_gateway_that_is_open_to_all_logs_one_warning(
     async with running(tmp_path, **world.environment(**settings)) as gateway:
         ended = await gateway.stop()
     assert ended.output.count(OPEN_TO_ALL) == times
-    assert f"listening on http://{settings['HOST']}:{gateway.port} " in ended.output
+    assert f"Uvicorn running on http://{settings['HOST']}:{gateway.port} " in ended.output
 
 
 @pytest.mark.parametrize(
