@@ -246,8 +246,7 @@ async def main(options: Options) -> None:
             module = ("-m", "tests.benchmarks.hot_servers", kind, file)
             servers.append(await started(stack, name, sys.executable, *module))
         if not options.is_quick:
-            nginx = await nginx_of(stack, folder, own["ours"].port, started, free_port())
-            servers += [nginx] if nginx else []
+            servers += await nginx_of(stack, folder, own["ours"].port, started)
         questions |= {one.name: answers for one in servers if one.name not in own}
         costs, waits = await rounds(servers, questions, options)
     for name in RECORDED:
