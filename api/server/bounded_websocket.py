@@ -4,14 +4,17 @@ processed, of the time that a message takes, and of the pongs that wait for a cl
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode
 from websockets.protocol import Protocol as WebSocketParser
 from websockets.protocol import Side, State
+from websockets.streams import StreamReader
 
 from api.server.hooks import hooks_of
 from api.server.message_compression import offer_compression
@@ -88,6 +91,20 @@ class _Dispatch:
 
 
 IGNORED: Any = _Ignored()
+
+
+def is_in_message(parser: WebSocketParser) -> bool:
+    """Whether a frame or a message of several frames is incomplete.
+
+    The parser takes a frame's head from its buffer before the rest has come, so that an empty
+    buffer does not tell: but it waits in `at_eof` only before the first byte of a frame.
+    """
+    if parser.current_size is not None:
+        return True
+    waiting: Any = parser.parser
+    while waiting.gi_yieldfrom is not None:
+        waiting = waiting.gi_yieldfrom
+    return bool(waiting.gi_code is not StreamReader.at_eof.__code__)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
@@ -173,6 +190,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._stop_direct_writes()
         super().shutdown()
 
+    def shutdown(self) -> None:
+        """As uvicorn's, which fails where the client has closed and does not read."""
+        if not self.transport.is_closing():
+            super().shutdown()
+
     # Without the ASGI application
 
     def take_over(self, receiver: MessageReceiver) -> None:
@@ -189,7 +211,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _forget_request(self) -> None:
         """The library's parser keeps the request: another one goes on at the end of a message."""
         old = self.conn
-        if old.reader.buffer or old.current_size is not None or old.state is not State.OPEN:
+        if is_in_message(old) or old.state is not State.OPEN:
             return
         limits = old.max_message_size, old.max_fragment_size
         self.conn = conn = WebSocketParser(Side.SERVER, max_size=limits, logger=old.logger)  # type: ignore[assignment] # its base class
@@ -316,14 +338,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.resume_parsing()
 
     def handle_ping(self) -> None:
-        if self.transport.get_write_buffer_size() < MAX_UNREAD:
+        is_closed = self._ignored_bytes is not None  # by a message before it, in the same slice
+        if not is_closed and self.transport.get_write_buffer_size() < MAX_UNREAD:
             super().handle_ping()
         else:
             self.conn.data_to_send()
 
     def send_receive_event_to_app(self) -> None:
         self._stop_message_timer()
-        super().send_receive_event_to_app()
+        with suppress(InvalidState):  # invalid UTF-8, but the client's close frame is behind it
+            super().send_receive_event_to_app()
 
     async def receive(self) -> Any:
         message = await self.queue.get()
@@ -341,11 +365,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     # Incomplete messages
 
     def _time_message(self, *, has_frames: bool) -> None:
-        is_in_fragments = self.conn.current_size is not None
-        if has_frames and not is_in_fragments:
+        if has_frames and self.conn.current_size is None:
             self._stop_message_timer()
-        is_open = is_in_fragments or bool(self.conn.reader.buffer)
-        if is_open and self._message_timer is None and self.handshake_complete:
+        if self._message_timer is None and self.handshake_complete and is_in_message(self.conn):
             self._start_message_timer()
 
     def _start_message_timer(self) -> None:

@@ -2,8 +2,11 @@
 
 from typing import Any, NamedTuple
 
-#: Most heads of a generation, and the size in bytes of the longest: together at most 8 MiB.
+#: Most heads of a generation, and the size in bytes of the longest.
 MAX_HEADS, MAX_HEAD_BYTES = 2_048, 2_048
+#: Memory of a generation, in bytes. A head takes three times its length, for the text that was read
+#: from it, and as much as this for each header field: short ones cost far more than their text.
+MAX_BYTES, FIELD_BYTES = 8 * 1024 * 1024, 150
 
 
 class KnownHead(NamedTuple):
@@ -24,6 +27,8 @@ class HeadCache:
     def __init__(self) -> None:
         self._newer: dict[bytes, KnownHead] = {}
         self._older: dict[bytes, KnownHead] = {}
+        #: Estimated memory of the newer ones.
+        self._bytes = 0
         #: Hashes of heads that came once.
         self._once: set[int] = set()
 
@@ -51,6 +56,8 @@ class HeadCache:
         self._once.add(hash(data))
 
     def _keep(self, data: bytes, head: KnownHead) -> None:
-        if len(self._newer) >= MAX_HEADS:
-            self._newer, self._older = {}, self._newer
+        size = 3 * len(data) + FIELD_BYTES * len(head.headers)
+        if len(self._newer) >= MAX_HEADS or self._bytes + size > MAX_BYTES:
+            self._newer, self._older, self._bytes = {}, self._newer, 0
         self._newer[data] = head
+        self._bytes += size

@@ -92,10 +92,10 @@ class Subscriber:
 
     def send_heartbeat(self, frame: Frame) -> None:
         """A client without room goes without: the next heartbeat is as good."""
-        if self._sink.is_closing:  # by the server, which does not tell
-            self.watch()
-        elif self.has_room:
+        if self.has_room and not self._sink.is_closing:
             self.send(frame)
+        else:  # the server closes it, and does not tell; or no update came since it has no room
+            self.watch()
 
     def send_update(self, topic: Topic, frame: Frame) -> bool:
         """Sends a change of a topic. False if the client lags and will get a snapshot instead.

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -11,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.server.bounded_http import BoundedHttp
 from api.server.direct_http import DirectHttp
-from api.server.head_cache import MAX_HEAD_BYTES, MAX_HEADS, HeadCache, KnownHead
+from api.server.head_cache import MAX_BYTES, MAX_HEAD_BYTES, MAX_HEADS, HeadCache, KnownHead
 from api.server.hooks import Connections, ConnectionTimeouts, ServerHooks
 from backend.clock import SystemClock
 from tests.api.raw import StoredBodies, get, said, serving_bare, statuses
@@ -101,9 +102,9 @@ async def test_only_single_heads_with_cached_responses_are_kept(asked: bytes) ->
     assert repr(app.server_hooks.heads) == "<HeadCache 0 newer and 0 older heads>"
 
 
-def kept_again(cache: HeadCache, data: bytes) -> None:
+def kept_again(cache: HeadCache, data: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     for _ in range(2):
-        cache.add(data, KnownHead(data, []))
+        cache.add(data, KnownHead(dict(headers) or data, [*headers]))
 
 
 def test_heads_that_are_not_sent_again_are_dropped() -> None:
@@ -115,6 +116,22 @@ def test_heads_that_are_not_sent_again_are_dropped() -> None:
         assert len(cache._newer) <= MAX_HEADS
     assert cache.get(b"1") is None
     assert cache.get(b"%d" % number) == KnownHead(b"%d" % number, [])
+
+
+def test_heads_of_many_short_fields_use_no_more_memory_than_others() -> None:
+    """380 fields in 2 KiB: what was read from each head takes thirty times its length."""
+    names = [b"%x" % number for number in range(380)]
+    tracemalloc.start()
+    try:
+        cache = HeadCache()
+        for number in range(600):
+            data = b"%d " % number * 2 + b":\r\n".join(names)
+            kept_again(cache, data, [(bytes(bytearray(name)), b"") for name in names])
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert cache.get(data)
+    assert used < 2 * MAX_BYTES
 
 
 def test_a_head_that_came_once_is_not_kept() -> None:

@@ -1,6 +1,7 @@
 """Clients that are malicious, or broken in a harmful way, are disconnected and leave nothing."""
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack, suppress
 
 import httpx
@@ -40,6 +41,9 @@ async def test_a_stuck_client_is_disconnected_whatever_it_sends(
         served = await stack.enter_async_context(serve_stream(QUICK, WS_DIRECT=direct, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
         stuck = await stack.enter_async_context(talking(served.port, "?channels=market"))
+        # The kernel would enlarge it, and read in place of the client.
+        peer = stuck.writer.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         await push.until_open()
         await flood(push, served, healthy)
         stuck.writer.write(frame(FIN | TEXT, b'{"op":"ping"}'))

@@ -200,6 +200,20 @@ def test_an_unsubscribed_topic_is_not_sent_after_a_lag(
     assert not client._missed
 
 
+def test_an_update_without_another_one_behind_it_may_leave_a_client_stuck(
+    client: Subscriber, sink: StubSink, clock: ManualClock
+) -> None:
+    """News come rarely: nothing but the heartbeats tells that the client reads nothing."""
+    gas = topic("gas", clock)
+    assert client.send_update(gas, update(gas))
+    sink.fill()
+    client.send_heartbeat(frame("heartbeat"))
+    assert client in client._watched
+    clock.advance(30.1)
+    client.close_if_stuck(30)
+    assert sink.closed == (1008, "nothing was read for 30 s")
+
+
 def test_a_client_without_room_gets_no_heartbeat(client: Subscriber, sink: StubSink) -> None:
     client.send_heartbeat(frame("heartbeat"))
     sink.fill()
