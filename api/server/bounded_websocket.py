@@ -187,11 +187,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def shutdown(self) -> None:
-        self._stop_direct_writes()
-        super().shutdown()
-
-    def shutdown(self) -> None:
         """As uvicorn's, which fails where the client has closed and does not read."""
+        self._stop_direct_writes()
         if not self.transport.is_closing():
             super().shutdown()
 

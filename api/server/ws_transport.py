@@ -47,9 +47,10 @@ class DirectTransport:
         self._protocol = protocol
         #: Whether frames may still be written, and whether so much waits that `buffered` has to be
         #: asked before. The protocol says both: to ask it for each frame would cost more.
-        self.is_open, self.may_be_full = not protocol.close_sent, False
-        protocol.direct = self
         transport = protocol.transport
+        self.is_open = not (protocol.close_sent or transport.is_closing())
+        self.may_be_full = not protocol.writable.is_set()
+        protocol.direct = self
         self._write, self._is_transport_closing = transport.write, transport.is_closing
         #: Gives the number of bytes that the kernel has not taken yet.
         self.buffered: Callable[[], int] = transport.get_write_buffer_size

@@ -11,7 +11,7 @@ from api.server.ws_transport import is_websocket
 from tests.api.raw import HANDSHAKE
 from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
-from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, frame, talking
+from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, Talker, frame, talking
 from tests.world.server import World
 
 PING_7 = frame(FIN | TEXT, b'{"op":"ping","id":7}' + b" " * 200)
@@ -64,20 +64,39 @@ async def test_frames_behind_invalid_text_cause_no_error(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+async def fill(talker: Talker, transport: asyncio.Transport) -> None:
+    """The client reads nothing, and the kernel does not in its place."""
+    peer = talker.writer.get_extra_info("socket")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    while transport.get_write_buffer_size() < 500_000:
+        transport.write(b"\x81\x7e\xea\x60" + b" " * 60_000)
+        await asyncio.sleep(0)
+
+
+async def test_nothing_follows_the_close_frame_of_a_client_that_leaves_at_its_key(
+    serve_stream: ServeStream,
+) -> None:
+    key = frame(FIN | TEXT, b'{"op":"auth","key":"a-gateway-key-1"}')
+    async with (
+        serve_stream(GATEWAY_API_KEYS="a-gateway-key-1") as served,
+        talking(served.port) as talker,
+    ):
+        (connection,) = filter(is_websocket, served.server.server_state.connections)
+        await fill(talker, connection.transport)
+        await talker.say(key + NORMAL)
+        assert (await talker.end()) == b"\x03\xe8"
+        await until(lambda: not served.broadcaster._subscribers)
+
+
 async def test_the_server_stops_while_a_client_that_has_closed_reads_nothing(
     serve_stream: ServeStream, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = {"timeouts": ConnectionTimeouts(close_s=1.0)}
     async with AsyncExitStack() as clients, serve_stream(short) as served:
         talker = await clients.enter_async_context(talking(served.port, "?channels=gas"))
-        peer = talker.writer.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         (connection,) = filter(is_websocket, served.server.server_state.connections)
-        transport = connection.transport
-        while transport.get_write_buffer_size() < 500_000:
-            transport.write(b"\x81\x7e\xea\x60" + b" " * 60_000)
-            await asyncio.sleep(0)
+        await fill(talker, connection.transport)
         await talker.say(NORMAL)
-        await until(transport.is_closing)
+        await until(connection.transport.is_closing)
         assert connection in served.server.server_state.connections
     assert not [record for record in caplog.records if record.exc_info]
