@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,6 +60,11 @@ async def said(port: int, *pieces: bytes, within_s: float = 1.0) -> tuple[bytes,
     finally:
         writer.close()
     return got, True
+
+
+def limit_receive_buffer(writer: asyncio.StreamWriter) -> None:
+    """The kernel would enlarge it by itself, and so read megabytes in place of the client."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
 
 
 def statuses(answers: bytes) -> list[int]:

@@ -1,7 +1,6 @@
 """Clients that are malicious, or broken in a harmful way, are disconnected and leave nothing."""
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack, suppress
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 
 from api.server.hooks import ConnectionTimeouts
 from api.stream.protocol import ABORT_BUFFERED_BYTES, StreamTimes
+from tests.api.raw import limit_receive_buffer
 from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, frame, talking
@@ -41,9 +41,7 @@ async def test_a_stuck_client_is_disconnected_whatever_it_sends(
         served = await stack.enter_async_context(serve_stream(QUICK, WS_DIRECT=direct, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
         stuck = await stack.enter_async_context(talking(served.port, "?channels=market"))
-        # The kernel would enlarge it, and read in place of the client.
-        peer = stuck.writer.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        limit_receive_buffer(stuck.writer)
         await push.until_open()
         await flood(push, served, healthy)
         stuck.writer.write(frame(FIN | TEXT, b'{"op":"ping"}'))
@@ -93,6 +91,7 @@ async def test_a_stuck_event_stream_leaves_no_connection(
         served = await stack.enter_async_context(serve_stream(QUICK, **STUCK))
         healthy = await healthy_readers(stack, served, 1)
         _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
+        limit_receive_buffer(writer)
         writer.write(b"GET /api/stream HTTP/1.1\r\nHost: x\r\n\r\n")
         await push.until_open()
         await flood(push, served, healthy)

@@ -1,14 +1,13 @@
 """Frames in any pieces and in any order: several in one packet, one in several packets."""
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack
 
 import pytest
 
 from api.server.hooks import ConnectionTimeouts
 from api.server.ws_transport import is_websocket
-from tests.api.raw import HANDSHAKE
+from tests.api.raw import HANDSHAKE, limit_receive_buffer
 from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, Talker, frame, talking
@@ -66,8 +65,7 @@ async def test_frames_behind_invalid_text_cause_no_error(
 
 async def fill(talker: Talker, transport: asyncio.Transport) -> None:
     """The client reads nothing, and the kernel does not in its place."""
-    peer = talker.writer.get_extra_info("socket")
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    limit_receive_buffer(talker.writer)
     while transport.get_write_buffer_size() < 500_000:
         transport.write(b"\x81\x7e\xea\x60" + b" " * 60_000)
         await asyncio.sleep(0)
