@@ -1,7 +1,7 @@
 """Candles: many readers' views become few distinct queries, whose answers are cut to the view."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -157,12 +157,14 @@ class OhlcService:
     def cut(self, answer: Answer[Candles], view: OhlcView) -> Page[tuple[Candle, ...]]:
         """The rows of `view`, oldest first: from `start` on if it is given, else the newest."""
         with_open = view.include_open and not self.open_is_too_old(answer)
-        start, end = view.start_ms or 0, view.end_ms if view.end_ms is not None else 1 << 62
-        rows = [
-            candle
-            for candle in answer.data.candles
-            if start <= candle.timestamp <= end and (candle.closed or with_open)
-        ]
+        rows: Sequence[Candle] = answer.data.candles
+        if not with_open or view.start_ms is not None or view.end_ms is not None:
+            start, end = view.start_ms or 0, view.end_ms if view.end_ms is not None else 1 << 62
+            rows = [
+                candle
+                for candle in rows
+                if start <= candle.timestamp <= end and (candle.closed or with_open)
+            ]
         total, limit = len(rows), _limit(view)
         rows = rows[:limit] if view.start_ms is not None else rows[-limit:]
         return Page(tuple(rows), total, _shortage(answer, view), view.currency)
