@@ -57,7 +57,7 @@ class StandInProvider:
         )
 
 
-SETTINGS = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
+SETTINGS = Settings()
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ with a silent proxy leaks its connection.
 import re
 import ssl
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 import anyio.abc
 import httpcore
 from httpcore._backends.anyio import AnyIOStream  # it has no public constructor
-from python_socks import ProxyError, ProxyType
-from python_socks.async_.asyncio import Proxy as SocksClient
 
 from backend.environment.proxies import Proxy, bracketed
 
@@ -24,6 +23,7 @@ MOST_HEAD_BYTES = 16_384
 MOST_READ_BYTES = 16_384
 #: The library's own limit; the caller's timeout is shorter.
 SOCKS_TIMEOUT_S = 60.0
+SOCKS_MODULES = ("python_socks", "python_socks.async_.asyncio")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
@@ -68,6 +68,9 @@ class Tunnel(ToProxy):
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
         self._proxy = proxy
         self._tls = tls
+        if proxy.scheme == "socks5":
+            # Few need it, and its import takes 10 ms. Later there may be no file descriptor for it.
+            self._socks, self._socks_client = map(import_module, SOCKS_MODULES)
 
     async def connect_tcp(
         self,
@@ -114,14 +117,18 @@ class Tunnel(ToProxy):
 
     async def _connect_socks(self, host: str, port: int) -> httpcore.AsyncNetworkStream:
         proxy = self._proxy
-        client = SocksClient(
-            ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True
+        socks5 = self._socks.ProxyType.SOCKS5
+        client = self._socks_client.Proxy(
+            socks5, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True
         )
         try:
             sock = await client.connect(host, port, timeout=SOCKS_TIMEOUT_S)
         except OSError as error:
             raise ProxyUnreachable from error
-        except (ProxyError, ValueError) as error:  # also for invalid addresses in its answer
+        except (
+            self._socks.ProxyError,
+            ValueError,
+        ) as error:  # also for invalid addresses in its answer
             raise httpcore.ProxyError("the proxy refused, or does not speak SOCKS5") from error
         try:
             return AnyIOStream(await anyio.abc.SocketStream.from_socket(sock))
