@@ -4,6 +4,7 @@ python -m tests.benchmarks.whole [--quick]
 """
 
 import asyncio
+import compileall
 import os
 import sys
 import tempfile
@@ -101,6 +102,8 @@ async def first_answer_s(gateway: Gateway) -> float:
 
 
 async def start_and_memory(rounds: int) -> str:
+    for package in ("api", "backend"):  # as pip does; a clone's first start takes 0.2 s more
+        compileall.compile_dir(ROOT / package, quiet=1)
     starts, used, waited, memory, with_names = [], [], [], [], []
     for _ in range(rounds):
         async with World() as world, started(world, settings=ALL_ON) as gateway:
