@@ -157,6 +157,13 @@ async def test_is_never_answered_from_the_cache(served: Front, path: str) -> Non
         assert not is_hit(await served.proxy.client.get(path))
 
 
+async def test_equal_requests_do_not_wait_for_one_another(served: Front) -> None:
+    """With proxy_cache_lock the last of them had its answer after 5 s."""
+    async with asyncio.timeout(4):
+        asked = [raw(served.proxy.client, "/api/status", {}) for _ in range(32)]
+        assert {got.status_code for got, _ in await asyncio.gather(*asked)} == {200}
+
+
 async def test_messages_to_mcp_are_passed_on(served: Front) -> None:
     for number in range(2):
         message = {"jsonrpc": "2.0", "id": number, "method": "ping"}
