@@ -119,7 +119,7 @@ class Server(uvicorn.Server):
     @should_exit.setter
     def should_exit(self, is_asked: bool) -> None:
         self._should_exit = is_asked
-        if is_asked and self._loop:
+        if is_asked and self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._exit_asked.set)
 
     async def main_loop(self) -> None:

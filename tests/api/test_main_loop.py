@@ -59,3 +59,16 @@ async def test_it_ends_at_once(server: process.Server, by_signal: bool) -> None:
         await task
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_it_may_be_asked_to_end_after_its_end(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    """By its supervisor's end, which a thread notices: the loop may be closed by then."""
+    for name, value in world.environment().items():
+        surroundings.setenv(name, value)
+    server = process.server(read_configuration(), host="127.0.0.1", port=0)
+    server.should_exit = True
+    asyncio.run(server.serve())
+    assert server.started
+    server.should_exit = True
