@@ -16,7 +16,12 @@ from tests.api.stream.test_floods import CLOSE, FIN, PING, TEXT, WAYS, frame
 from tests.world.server import World
 
 ROUNDS, CLIENTS = 5, 80
-QUERIES = (b"", b"?channels=market", b"?channels=ohlc&symbols=BTC&interval=1h", b"?channels=nothing")
+QUERIES = (
+    b"",
+    b"?channels=market",
+    b"?channels=ohlc&symbols=BTC&interval=1h",
+    b"?channels=nothing",
+)
 COMMANDS: tuple[dict[str, object], ...] = (
     {"op": "ping"},
     {"op": "subscribe", "channel": "market", "symbols": ["BTC"]},
