@@ -9,7 +9,7 @@ import pytest
 from tests.test_laws import ROOT, dotted, sources
 
 GROWING = {"dict", "set", "list", "deque", "OrderedDict", "Counter", "defaultdict"}
-GROWING |= {"WeakValueDictionary", "RequestCounts"}
+GROWING |= {"WeakValueDictionary", "RequestCounts", "_Watched"}
 
 #: Of a fixed number by construction: of what.
 FIXED = {

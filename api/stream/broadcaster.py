@@ -6,7 +6,7 @@ not requested.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from api.edge.client_limits import UNLIMITED, ClientAccount
 from api.stream import protocol
@@ -21,6 +21,7 @@ from backend.errors import GatewayError, UnknownSymbol
 from backend.gateway import Gateway
 from backend.models.status import WebSocketStatus
 from backend.services.candles.service import UNITS_PER_CALL
+from backend.waiting import wait_until
 
 log = logging.getLogger("gateway")
 
@@ -50,11 +51,17 @@ class Broadcaster:
         self._clock = gateway.clock
         self._stuck_s = stuck_s
         self._subscribers: dict[Subscriber, None] = {}
+        #: Set when there may be something to check.
+        self._woken = asyncio.Event()
         #: Those that lag or close.
-        self._watched: dict[Subscriber, None] = {}
+        self._watched: dict[Subscriber, None] = _Watched(self._woken.set)
         self._feeds: dict[ChannelKey, Feed] = {}
         self._counters = Counters()
         self._is_closing = False
+        #: Whether a feed may have begun or ceased to have ticks since the last check.
+        self._has_flow_changed = False
+        gateway.live.note_flow_changes(self._note_flow)
+        self._checked_at = float("-inf")
         self._next_stuck_check = self._clock.monotonic() + times.check_s
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
         self._maintenance = asyncio.create_task(self._maintain(), name="stream maintenance")
@@ -225,19 +232,34 @@ class Broadcaster:
             closing.add_done_callback(self._closing.discard)
 
     async def _maintain(self) -> None:
-        times = self.times
-        while True:  # each check wakes the process, which costs more than the check
-            await asyncio.sleep(times.lag_check_s if self._watched else times.check_s)
+        """Checks only what may have changed: waking the process costs more than a check."""
+        while True:
+            while self._clock.monotonic() < (due := self._next_check_at()):
+                await wait_until(due, self._woken, self._clock)
+            self._checked_at = self._clock.monotonic()
             try:
                 await self._check_clients()
             except Exception:  # an unexpected error must not end the checks
                 log.exception("the stream's maintenance failed")
+                await asyncio.sleep(self.times.check_s)
+
+    def _next_check_at(self) -> float:
+        times, at = self.times, self._next_heartbeat
+        if self._has_flow_changed:
+            at = min(at, self._checked_at + times.check_s)
+        return min(at, self._checked_at + times.lag_check_s) if self._watched else at
+
+    def _note_flow(self) -> None:
+        self._has_flow_changed = True
+        self._woken.set()
 
     async def _check_clients(self) -> None:
         for subscriber in list(self._watched):
             subscriber.check()
-        for feed in list(self._feeds.values()):
-            await feed.check_flow()
+        if self._has_flow_changed:
+            self._has_flow_changed = False
+            for feed in list(self._feeds.values()):
+                await feed.check_flow()
         now = self._clock.monotonic()
         if now >= self._next_stuck_check:
             self._next_stuck_check = now + self.times.check_s
@@ -256,6 +278,18 @@ class Broadcaster:
                 if subscriber in self._subscribers:
                     subscriber.send_heartbeat(beat)
             await asyncio.sleep(0)
+
+
+class _Watched(dict[Subscriber, None]):
+    """`wake` is called when one is added."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def __setitem__(self, subscriber: Subscriber, value: None) -> None:
+        super().__setitem__(subscriber, value)
+        self._wake()
 
 
 def _is_series(key: ChannelKey) -> bool:

@@ -69,6 +69,8 @@ class Channel:
     content: Callable[[Any, Coins], Content]
     #: Whether a venue's ticks of an answer come in; None where it has none.
     flow: Callable[[Any], Flow | None] = lambda _answer: None
+    #: Whether an answer may have other ticks than the one before it.
+    flow_varies: bool = False
     row_key: Callable[[Any], Hashable] | None = None
     #: The rows in which an answer differs from the one before it, by their keys. None if more than
     #: these rows may differ, so that `content` must say.
@@ -158,6 +160,7 @@ class Channels:
             lambda: live.watch_candles(coin.key, view),
             lambda answer, _coins: _content(answer, cut(answer, view)),
             flow=live.flow,
+            flow_varies=True,  # a series may come from another venue
             row_key=lambda candle: candle.timestamp,
             order=lambda candle: candle.timestamp,
             keeps_last=True,

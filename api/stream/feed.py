@@ -288,7 +288,7 @@ class Feed:
             await self.publish(topic, self._updated(topic, answer) if frames is None else frames)
             if number % TOPICS_PER_TURN == 0:
                 await asyncio.sleep(0)
-        if not self._has_ticks:  # this may be the first one
+        if not self._has_ticks or self._channel.flow_varies:  # this may be the first one
             await self.check_flow()
 
     def _updated(self, topic: Topic, answer: Any) -> list[Frame]:

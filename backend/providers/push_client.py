@@ -34,8 +34,8 @@ MOST_BYTES = 4 * MIB
 #: The library answers the vendor's pings; our own pings detect a dead connection. In seconds.
 PING_S, PONG_TIMEOUT_S, CLOSE_TIMEOUT_S = 20.0, 20.0, 1.0
 
-#: The message of a cancellation by the time-out of `receive`.
-_TIMED_OUT = "no frame came in time"
+#: The message of a cancellation by `interrupt`.
+_INTERRUPTED = "no frame came in time"
 
 
 class PushConnection(Protocol):
@@ -49,6 +49,9 @@ class PushConnection(Protocol):
 
     async def receive_bytes(self, timeout_s: float) -> bytes | None:
         """The next frame as it came; None if none came in time. Raises ProviderError."""
+
+    def interrupt(self) -> None:
+        """Ends a `receive` that waits: it returns None, and no frame is lost."""
 
 
 class _Direct(connect):
@@ -115,11 +118,13 @@ class PushClient:
         return options
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Connection:
     connection: ClientConnection
     adapter: Adapter
     unexpected: UnexpectedErrors
+    #: The task that waits for a frame.
+    receiver: asyncio.Task[Any] | None = None
 
     async def send(self, text: str) -> None:
         try:
@@ -144,19 +149,24 @@ class _Connection:
         frame = await self._receive(timeout_s, decode=False)
         return frame.encode() if isinstance(frame, str) else frame
 
+    def interrupt(self) -> None:
+        receiver, self.receiver = self.receiver, None  # a second cancellation would be another's
+        if receiver is not None:
+            receiver.cancel(_INTERRUPTED)
+
     async def _receive(self, timeout_s: float, *, decode: bool | None) -> str | bytes | None:
         """`decode`: None for text and bytes as sent, False for bytes.
 
         As with `asyncio.timeout`, but in a third of its calls: there is a time-out for each frame.
         """
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        self.receiver = task = asyncio.current_task(loop)
         assert task, "a coroutine runs in a task"
-        timer = loop.call_later(timeout_s, task.cancel, _TIMED_OUT)
+        timer = loop.call_later(timeout_s, self.interrupt)
         try:
             return await self.connection.recv(decode)
         except asyncio.CancelledError as error:
-            if error.args == (_TIMED_OUT,) and task.uncancel() == 0:
+            if error.args == (_INTERRUPTED,) and task.uncancel() == 0:
                 return None
             raise
         except ConnectionClosed as error:
@@ -165,4 +175,5 @@ class _Connection:
             self.unexpected.log(f"a frame of {self.adapter.vendor}", error)
             raise ConnectionBroken(type(error).__name__) from None
         finally:
+            self.receiver = None
             timer.cancel()

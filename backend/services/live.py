@@ -55,7 +55,9 @@ class Cached(Source[Q_contra, T], Protocol[Q_contra, T]):
 
 
 class TickSource(Protocol):
-    """Venues that push ticks."""
+    """Venues that push ticks. `on_flow_change` is called when `flow` may have changed."""
+
+    on_flow_change: Callable[[], None]
 
     def pushes(self, venue: str) -> bool: ...
     def want(self, subjects: tuple[TickSubject, ...]) -> None: ...
@@ -122,6 +124,11 @@ class LiveService:
         if subject is None:
             return None
         return self._ticks.flow(subject) if self._ticks else Flow(False, "disabled")
+
+    def note_flow_changes(self, note: Callable[[], None]) -> None:
+        """`note` is called from now on when `flow` may give something else for an answer."""
+        if self._ticks:
+            self._ticks.on_flow_change = note
 
     def tick_status(self) -> TickStatus | None:
         """The venue's push connection; None if the settings have none."""

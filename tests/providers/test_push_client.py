@@ -151,6 +151,50 @@ async def test_a_timeout_returns_none_and_loses_no_later_frame(world: PushWorld)
         assert await connection.receive(0.05) is None
 
 
+async def test_an_interrupted_receive_returns_none_at_once_and_loses_no_later_frame(
+    world: PushWorld,
+) -> None:
+    async with connect(world.url + TICKERS) as connection:
+        await world.until_open()
+        connection.interrupt()  # nobody waits: the next receive does
+        assert await connection.receive(0.05) is None
+        receiving = asyncio.create_task(connection.receive(5))
+        await asyncio.sleep(0.05)
+        assert not receiving.done()
+        connection.interrupt()
+        connection.interrupt()  # the task is cancelled once, so that nothing else is
+        async with asyncio.timeout(1):
+            assert await receiving is None
+        await world.tell({"number": 1})
+        assert await connection.receive(5) == {"number": 1}
+
+
+async def test_a_frame_that_comes_together_with_an_interruption_is_not_lost(
+    world: PushWorld,
+) -> None:
+    async with connect(world.url + TICKERS) as connection:
+        await world.until_open()
+        for number in range(200):
+            receiving = asyncio.create_task(connection.receive(5))
+            await asyncio.sleep(0)
+            await world.tell({"number": number})
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            connection.interrupt()
+            frame = await receiving
+            assert (frame or await connection.receive(5)) == {"number": number}
+
+
+async def test_a_cancelled_receive_is_cancelled(world: PushWorld) -> None:
+    async with connect(world.url + TICKERS) as connection:
+        await world.until_open()
+        receiving = asyncio.create_task(connection.receive(5))
+        await asyncio.sleep(0.05)
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+
+
 @pytest.mark.parametrize("text", ["<html>", "", "{", "nan", '{"a": nan}', "[" * 5_000, "{'a': 1}"])
 async def test_a_frame_that_is_not_json_is_malformed_and_the_next_one_is_read(
     world: PushWorld, text: str

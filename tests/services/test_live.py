@@ -156,6 +156,7 @@ class ScriptedTicks:
         self.wants: list[tuple[TickSubject, ...]] = []
         self.began_at: list[float] = []
         self.ended = 0
+        self.on_flow_change: Callable[[], None] = lambda: None
         self._said: asyncio.Queue[Tick | Exception | None] = asyncio.Queue()
 
     def pushes(self, venue: str) -> bool:

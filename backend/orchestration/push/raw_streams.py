@@ -21,13 +21,12 @@ from backend.orchestration.push.tick_stream import MAX_MALFORMED, Connect
 from backend.providers.adapter import RawFeed
 from backend.providers.client import parsed
 from backend.providers.push_client import PushConnection
+from backend.waiting import SHORTEST_S
 
 log = logging.getLogger("gateway")
 
 #: Time after which a connection without readers is closed, in seconds.
 IDLE_CLOSE_S = 5.0
-#: Interval at which changed subscriptions and silence are noticed, in seconds.
-POLL_S = 0.1
 
 Publish = Callable[[RawFrame], Awaitable[None]]
 
@@ -66,6 +65,7 @@ class RawStreams:
         self._readers: dict[str, int] = {}
         self._unread_since = 0.0
         self._subscriptions: RawSubscriptions | None = None
+        self._connection: PushConnection | None = None
         self._opened_at = 0.0
         self._malformed = 0
 
@@ -105,6 +105,7 @@ class RawStreams:
             try:
                 async with self._connect(self._feed.path) as connection:
                     self._subscriptions = RawSubscriptions(self._clock, self._feed)
+                    self._connection = connection
                     self._opened_at, self._malformed = self._clock.monotonic(), 0
                     async with aclosing(self._read(connection, self._subscriptions)) as frames:
                         async for frame in frames:
@@ -121,7 +122,7 @@ class RawStreams:
     ) -> AsyncGenerator[RawFrame]:
         """Frames, until nobody has read for `IDLE_CLOSE_S`. Raises ProviderError, also for a
         shutdown notice."""
-        while self._readers or self._clock.monotonic() - self._unread_since < IDLE_CLOSE_S:
+        while self._readers or self._clock.monotonic() < self._unread_since + IDLE_CLOSE_S:
             if command := subscriptions.next_command(self._readers):
                 build = self._feed.command
                 await connection.send(build(command.method, command.streams, command.number))
@@ -132,7 +133,11 @@ class RawStreams:
     async def _next_frame(
         self, connection: PushConnection, subscriptions: RawSubscriptions
     ) -> RawFrame | None:
-        text = await connection.receive_bytes(POLL_S)
+        due = subscriptions.next_command_at()
+        if not self._readers:
+            due = min(due, self._unread_since + IDLE_CLOSE_S)
+        wait_s = max(due - self._clock.monotonic(), SHORTEST_S)
+        text = await connection.receive_bytes(wait_s)
         return None if text is None else self._parse(text, subscriptions)
 
     def _parse(self, text: bytes, subscriptions: RawSubscriptions) -> RawFrame | None:
@@ -165,6 +170,7 @@ class RawStreams:
     def _end(self, error: ProviderError | None) -> None:
         """The connection has ended: nobody reads any more, or it failed."""
         subscriptions, self._subscriptions = self._subscriptions, None
+        self._connection = None
         if error is None or not self._readers:
             self._reconnects.note_idle()
             self._state.enter("off")
@@ -181,6 +187,8 @@ class RawStreams:
         self._reconnects.note_wanted(bool(self._readers))
         if self._subscriptions is not None:
             self._subscriptions.note_change()
+        if self._connection is not None:
+            self._connection.interrupt()
 
     def _report(self, reason: str | None, retry_at: datetime | None) -> None:
         self._emit(RawStreamsChanged(self._clock.now(), self.provider, reason, retry_at))

@@ -70,7 +70,7 @@ class RawSubscriptions:
         not answered an earlier one."""
         now = self._clock.monotonic()
         oldest = next(iter(self._unanswered.values()), None)
-        if oldest and now - oldest.sent_at >= REPLY_S:
+        if oldest and now >= oldest.sent_at + REPLY_S:
             raise ProviderTimeout(f"no reply to {oldest.method} within {REPLY_S:g} s")
         if now < self._next_at:
             return None
@@ -81,6 +81,16 @@ class RawSubscriptions:
         command = Command(next(self._numbers), method, streams, now)
         self._unanswered[command.number] = command
         return command
+
+    def next_command_at(self) -> float:
+        """The earliest time at which `next_command` may have one, or raise; as long as streams,
+        messages and replies stay as they are."""
+        if self._is_changed:
+            return self._next_at
+        oldest = next(iter(self._unanswered.values()), None)
+        if oldest:
+            return oldest.sent_at + REPLY_S
+        return max(self._heard_at + QUIET_S, self._next_at)
 
     def _due(
         self, wanted: Collection[str], now: float
@@ -94,7 +104,7 @@ class RawSubscriptions:
                     del self._subscribed[stream]
                 return "UNSUBSCRIBE", dropped
             self._is_changed = False
-        is_quiet = not self._unanswered and now - self._heard_at >= QUIET_S
+        is_quiet = not self._unanswered and now >= self._heard_at + QUIET_S
         return ("LIST_SUBSCRIPTIONS" if is_quiet else None), ()
 
     def _next_added(self, wanted: Collection[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The ticks of a cluster: one process, the leader, is connected to the venues for all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -56,6 +56,9 @@ class RelayedTicks:
         self._rule = ConnectionRule(clock)
         self._role: Role = "island"
         self._has_changed = asyncio.Event()
+        #: Called when `flow` may have changed: silence of the leader is not looked for.
+        self.on_flow_change: Callable[[], None] = lambda: None
+        own.on_flow_change = self._note_flow
         #: What the venues are asked for, and which of it is for others.
         self._asked: tuple[TickSubject, ...] = ()
         self._for_others: frozenset[CandleTicks] = frozenset()
@@ -135,10 +138,14 @@ class RelayedTicks:
             self._has_changed.clear()
             self._review()
             self._tell()
+            self.on_flow_change()
             await asyncio.sleep(SPACING_S)  # changes meanwhile are one message
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_S - SPACING_S):
                     await self._has_changed.wait()
+
+    def _note_flow(self) -> None:
+        self.on_flow_change()
 
     def _review(self) -> None:
         """Decides whether this process is connected to the venues, and what for."""

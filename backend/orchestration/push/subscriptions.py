@@ -1,7 +1,8 @@
 """The subscriptions of an open push connection, and how long each has been silent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from backend.clock import Clock
@@ -37,10 +38,18 @@ class _Subscription:
 class TickSubscriptions:
     """Synchronous state of one connection. Silence is judged per subject, not per socket."""
 
-    def __init__(self, clock: Clock, feed: PushFeed, asked: Sequence[TickSubject]) -> None:
-        """`asked`: the subjects that the connection was opened with."""
+    def __init__(
+        self,
+        clock: Clock,
+        feed: PushFeed,
+        asked: Sequence[TickSubject],
+        note_flow: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`asked`: the subjects that the connection was opened with. `note_flow` is called when
+        the ticks of a subject begin."""
         self._clock = clock
         self._feed = feed
+        self._note_flow = note_flow
         self._subjects: dict[TickSubject, _Subscription] = {}
         #: That of tickers, whatever its instruments: a tick does not list them.
         self._tickers: _Subscription | None = None
@@ -67,8 +76,12 @@ class TickSubscriptions:
         known = self._tickers if is_market else self._subjects.get(subject)
         if known is None:
             return False
-        known.seen_at = self._clock.monotonic()
+        now = self._clock.monotonic()
+        begins = not known.has_flowed or now - known.seen_at > known.silence_s
+        known.seen_at = now
         known.has_flowed, known.is_asked_again = True, False
+        if begins:
+            self._note_flow()
         return True
 
     def is_flowing(self, subject: TickSubject) -> bool:
@@ -84,6 +97,12 @@ class TickSubscriptions:
         known = self._subjects.values()
         is_silent = [one for one in known if now - one.seen_at > one.silence_s]
         return wanted is self._met and not is_silent
+
+    def next_silence_at(self, now: float) -> float:
+        """The earliest time at which a subject may be silent, or for so long that the connection
+        may be dead; whatever ticks come until then."""
+        known = self._subjects.values()
+        return min((_next_silence_of(one, now) for one in known), default=inf)
 
     @property
     def is_dead(self) -> bool:
@@ -141,3 +160,12 @@ class TickSubscriptions:
 
     def _is_silent(self, known: _Subscription) -> bool:
         return self._clock.monotonic() - known.seen_at > known.silence_s
+
+
+def _next_silence_of(known: _Subscription, now: float) -> float:
+    silent_at = known.seen_at + known.silence_s
+    if now <= silent_at:
+        return silent_at
+    dead_at = known.seen_at + DEAD_SILENCES * known.silence_s
+    again_at = now + known.silence_s  # if its next tick comes now
+    return min(dead_at, again_at) if now <= dead_at else again_at

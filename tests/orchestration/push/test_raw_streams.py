@@ -22,6 +22,7 @@ from backend.providers.vendors import binance
 from backend.providers.vendors.binance_raw_streams import RAW_FEED
 from tests.clocks import EPOCH, LoopClock
 from tests.orchestration.push.test_tick_stream import Line, Venue, now
+from tests.wake_ups import noted_wake_ups
 from tests.world.push import PushWorld
 
 pytestmark = pytest.mark.looptime
@@ -382,3 +383,17 @@ async def test_over_sockets_the_bytes_are_the_venues() -> None:
             assert (await frames.get()).data == b"7"
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_quiet_connection_wakes_the_process_only_to_ask_whether_it_lives(
+    bench: Bench,
+) -> None:
+    await bench.open(TRADE)
+    with noted_wake_ups() as woken_at:
+        for _ in range(30):  # ten minutes
+            await asyncio.sleep(QUIET_S + 0.1)
+            bench.reply(len(bench.commands))
+    assert [one["method"] for one in bench.commands[1:]] == ["LIST_SUBSCRIPTIONS"] * 30
+    assert bench.streams.state == "live"
+    assert len(woken_at) <= 3 * 30 + 5
+    assert len(bench.venue.lines) == 1

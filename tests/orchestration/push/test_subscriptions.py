@@ -270,3 +270,34 @@ def test_the_repr_shows_how_many_subjects_flow(clock: ManualClock) -> None:
     subjects = asked(clock, MARKET, BTC)
     subjects.mark_seen(BTC)
     assert repr(subjects) == "<TickSubscriptions 1 of 2 flowing>"
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "looked_at", "silence_at"),
+    [
+        ([], 0, 10),
+        ([4], 4, 14),
+        ([4], 14, 14),
+        ([4], 15, 25),  # a tick may come now, and be the last
+        ([4], 30, 34),  # three silences
+        ([4], 35, 45),
+        ([4, 15], 16, 25),
+    ],
+)
+def test_the_next_silence_may_begin_a_silence_after_the_last_tick_or_after_now(
+    clock: ManualClock, heard_at: list[float], looked_at: float, silence_at: float
+) -> None:
+    subjects, begun = asked(clock, MARKET), clock.monotonic()
+    for at in heard_at:
+        clock.advance(at - clock.elapsed)
+        assert subjects.mark_seen(MARKET)
+    assert subjects.next_silence_at(begun + looked_at) == begun + silence_at
+
+
+def test_who_listens_hears_when_the_ticks_of_a_subject_begin(clock: ManualClock) -> None:
+    begun: list[float] = []
+    subjects = TickSubscriptions(clock, FEED, [MARKET], lambda: begun.append(clock.elapsed))
+    for at in (1, 2, 12, 22.1, 30):
+        clock.advance(at - clock.elapsed)
+        assert subjects.mark_seen(MARKET)
+    assert begun == [1, 22.1]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.errors import GeoBlocked
+from backend.errors import ConnectionBroken, GeoBlocked
 from backend.events import Event
 from backend.identity.instruments import Instrument
 from backend.models.ohlc import Candle, Interval
@@ -29,6 +29,7 @@ from tests.orchestration.push.test_tick_stream import (
     Venue,
     scripted_feed,
 )
+from tests.wake_ups import noted_wake_ups
 
 pytestmark = pytest.mark.looptime
 AT_FIRST = CandleTicks(Instrument("first", "BTC", "USDT", "BTCUSDT"), Interval.H1)
@@ -141,6 +142,49 @@ async def test_a_silent_venue_is_replaced_and_its_substitute_is_told_the_instrum
         assert not bench.second.lines
         await asyncio.sleep(10 + SWITCH_AFTER_S + 2)  # tickers are silent after ten seconds
         assert bench.second.line.path == f"open 1: {MarketTicks(COINS[::-1])}"  # by their names
+
+
+@pytest.mark.parametrize("is_broken", [True, False])
+async def test_the_time_without_tickers_counts_from_the_loss_on(is_broken: bool) -> None:
+    bench = Bench()
+    bench.ticks.want((MARKET,))
+    async with bench.running():
+        await asyncio.sleep(0.1)
+        await bench.say_for(5, bench.first)
+        silent_from = bench.ticks._clock.monotonic() + 9  # the last tickers came a second ago
+        if is_broken:
+            bench.first.refusal = GeoBlocked("451")
+            bench.first.line.say(ConnectionBroken("lost"))
+            silent_from = bench.ticks._clock.monotonic()
+        await asyncio.sleep(20)
+        switched_after_s = bench.second.tried_at[0] - silent_from
+        assert SWITCH_AFTER_S <= switched_after_s <= SWITCH_AFTER_S + 1
+
+
+async def test_a_venue_that_stays_blocked_does_not_wake_the_process() -> None:
+    bench = Bench()
+    bench.first.refusal = GeoBlocked("451")
+    bench.ticks.want((MARKET,))
+    async with bench.running():
+        await asyncio.sleep(10)
+        with noted_wake_ups() as woken_at:
+            for _ in range(60):
+                bench.second.line.say(tickers("second"))
+                await asyncio.sleep(5)
+        assert bench.ticks.flow(MARKET) == Flow(True, venue="second")
+        assert len(woken_at) <= 60 + 60 + 5, "tickers, and a look for silence each 5 s at most"
+
+
+async def test_nothing_wakes_the_process_while_nothing_is_wanted() -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.ticks.want((MARKET,))
+        await asyncio.sleep(20)
+        bench.ticks.want(())
+        await asyncio.sleep(10)
+        with noted_wake_ups() as woken_at:
+            await asyncio.sleep(3_600)
+        assert len(woken_at) <= 2
 
 
 @pytest.mark.many_rounds

@@ -39,7 +39,7 @@ from backend.orchestration.provider_factory import ProviderFactory
 from backend.orchestration.push.factory import PushFactory
 from backend.orchestration.push.subscriptions import TickSubscriptions
 from backend.orchestration.push.tick_failover import TickFailover
-from backend.orchestration.push.tick_stream import POLL_S, TickStream
+from backend.orchestration.push.tick_stream import LINGER_S, NOTICE_S, TickStream
 from backend.providers.adapter import Context, ProviderSpec, PushFeed, Window
 from backend.providers.client import ProviderClient
 from backend.providers.push_client import PushClient
@@ -49,6 +49,7 @@ from backend.settings import load_configuration
 from tests.calls import counted
 from tests.clocks import EPOCH, LoopClock, ManualClock
 from tests.instruments import instrument
+from tests.wake_ups import noted_wake_ups
 from tests.walk import PriceQuery, Wire, stub_adapter
 from tests.world.push import PushWorld, mini_ticker
 
@@ -113,6 +114,9 @@ class Line:
     sent: list[tuple[float, str]] = field(default_factory=list)
     send_error: ProviderError | None = None
     said: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    receiver: asyncio.Timeout | None = None
+    #: How often somebody waited for a frame.
+    receives: int = 0
 
     def say(self, *frames: Any) -> None:
         for frame in frames:
@@ -124,14 +128,21 @@ class Line:
         self.sent.append((now(), text))
 
     async def receive(self, timeout_s: float) -> Any:
+        self.receives += 1
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as self.receiver:
                 frame = await self.said.get()
         except TimeoutError:
             return None
+        finally:
+            self.receiver = None
         if isinstance(frame, Exception):
             raise frame
         return frame
+
+    def interrupt(self) -> None:
+        if self.receiver and not self.receiver.expired():
+            self.receiver.reschedule(now())
 
     async def receive_bytes(self, timeout_s: float) -> Any:
         return await self.receive(timeout_s)
@@ -289,7 +300,7 @@ async def test_the_connection_closes_soon_after_the_last_subscription_ends(bench
     await asyncio.sleep(3_600)
     (line,) = bench.venue.lines
     assert line.closed_at is not None
-    assert line.closed_at - left_at <= POLL_S
+    assert line.closed_at - left_at == pytest.approx(LINGER_S)
     assert bench.stream.status().state == "off"
     assert bench.stream.flow(MARKET) == Flow(False)
     assert bench.events == []
@@ -509,13 +520,11 @@ async def test_no_more_connects_than_the_venue_allows_though_each_dies_at_once(
 
 
 async def test_coming_and_going_keeps_to_the_limit_of_connects_too(bench: Bench) -> None:
-    for _ in range(600):
+    for _ in range(48):
         bench.stream.want((MARKET,))
         await asyncio.sleep(0.01)
         bench.stream.want(())
-        if bench.venue.open:
-            bench.venue.line.say(ACK)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(LINGER_S + 0.04)
     apart = [later - one for one, later in pairwise(bench.venue.tried_at)]
     assert len(apart) == 5
     assert min(apart) >= 2, "a connection that nobody wanted any more is not opened anew at once"
@@ -618,10 +627,71 @@ async def test_silence_is_judged_per_subject_and_the_silent_one_is_asked_for_aga
 
 async def test_silence_is_noticed_and_asked_about_without_any_frame(bench: Bench) -> None:
     bench.stream.want((MARKET,))
-    await asyncio.sleep(10 + 2 * POLL_S)
+    await asyncio.sleep(10 + 2 * NOTICE_S)
     ((at, text),) = bench.venue.line.sent
     assert text == f"1 {words('ask', [MARKET])}"
-    assert 10 < at <= 10 + POLL_S
+    assert 10 < at <= 10 + NOTICE_S
+
+
+async def test_silence_that_comes_again_is_noticed_in_time_again(bench: Bench) -> None:
+    bench.stream.want((MARKET, BTC))
+    await asyncio.sleep(0.01)
+    line, ticks_at = bench.venue.line, (12.0, 37.0, 47.3)
+    for at in ticks_at:
+        await asyncio.sleep(at - now())
+        line.say(MARKET_TICK, BTC_TICK)
+    await asyncio.sleep(20)
+    asked_at = [at for at, text in line.sent if "ask" in text]
+    assert len(asked_at) == 3  # 47.3 was in time
+    for at, expected in zip(asked_at, (10.0, 22.0, 57.3), strict=True):
+        assert expected <= at <= expected + NOTICE_S + 0.01
+
+
+async def test_a_quiet_connection_is_looked_at_when_something_may_be_silent(bench: Bench) -> None:
+    bench.stream.want((MARKET, BTC))
+    await asyncio.sleep(0.01)
+    with noted_wake_ups() as woken_at:
+        for _ in range(120):  # ten minutes
+            bench.venue.line.say(MARKET_TICK, BTC_TICK)
+            await asyncio.sleep(5)
+    assert bench.stream.flow(MARKET) == bench.stream.flow(BTC) == Flow(True)
+    assert len(woken_at) <= 120 + 120 + 2, "the ticks, and a look each 5 s at most"
+    assert bench.venue.line.receives <= 3 * 120 + 130
+
+
+async def test_changed_subscriptions_are_sent_at_once_though_no_frame_comes(bench: Bench) -> None:
+    bench.stream.want((MARKET,))
+    await asyncio.sleep(5.2)
+    bench.stream.want((MARKET, BTC))
+    await asyncio.sleep(0.01)
+    assert bench.venue.line.sent == [(5.2, f"1 {words('ask', [BTC])}")]
+
+
+async def test_who_listens_hears_of_each_change_of_the_flow(bench: Bench) -> None:
+    flows: list[tuple[float, Flow]] = []
+    stream = bench.stream
+
+    def note() -> None:
+        flow = stream.flow(MARKET)
+        if not flows or flows[-1][1] != flow:
+            flows.append((round(now(), 1), flow))
+
+    stream.on_flow_change = note
+    stream.want((MARKET,))
+    await asyncio.sleep(1)
+    await talk(bench.venue.line, 5)
+    await asyncio.sleep(14)  # silent from 15 on
+    bench.venue.line.say(MARKET_TICK)
+    await asyncio.sleep(2)
+    bench.venue.line.say(BROKEN)
+    await asyncio.sleep(1)
+    assert [(at, flow.is_live, flow.reason) for at, flow in flows] == [
+        (0.0, False, None),
+        (1.0, True, None),
+        (pytest.approx(15.3, abs=0.3), False, "timeout"),
+        (20.0, True, None),
+        (22.0, False, "connect_error"),
+    ]
 
 
 async def test_a_connection_silent_in_all_subjects_is_dead_after_three_silences(
@@ -633,7 +703,7 @@ async def test_a_connection_silent_in_all_subjects_is_dead_after_three_silences(
     await asyncio.sleep(35)
     first = bench.venue.lines[0]
     assert first.closed_at is not None
-    assert 30 < first.closed_at <= 30.01 + POLL_S
+    assert 30 < first.closed_at <= 30.01 + NOTICE_S
     ((reason, at),) = bench.told
     assert reason == "timeout"
     assert at == pytest.approx(first.closed_at)
@@ -648,7 +718,7 @@ async def test_answers_to_commands_do_not_keep_a_connection_alive(bench: Bench) 
         await asyncio.sleep(0.4)
     closed_at = bench.venue.lines[0].closed_at
     assert closed_at is not None
-    assert 30 < closed_at <= 30 + POLL_S
+    assert 30 < closed_at <= 30 + NOTICE_S
 
 
 async def test_a_lost_connection_and_its_return_are_logged_once_each(bench: Bench) -> None:
@@ -713,10 +783,11 @@ async def test_status_and_flow_go_through_all_states(bench: Bench) -> None:
     bench.venue.line.say(MARKET_TICK)
     await asyncio.sleep(1)
     assert (status(), flow()) == (("live", None, 13), Flow(True))
-    stream.want(())  # noticed at the next look: they are at 13, 13.5 and 14
+    stream.want(())
     await asyncio.sleep(1)
-    assert (status(), flow()) == (("off", None, 14), Flow(False))
-    assert stream.status() == TickStatus("venue", "off", None, EPOCH + timedelta(seconds=14), 0)
+    assert (status(), flow()) == (("off", None, 14 + LINGER_S), Flow(False))
+    off_since = EPOCH + timedelta(seconds=14 + LINGER_S)
+    assert stream.status() == TickStatus("venue", "off", None, off_since, 0)
 
 
 async def test_an_open_but_silent_connection_has_the_status_down(bench: Bench) -> None:
@@ -768,7 +839,7 @@ async def test_coming_back_during_back_off_does_not_cut_it_short(bench: Bench) -
     await asyncio.sleep(1)
     bench.stream.want((MARKET,))
     await asyncio.sleep(4)
-    assert bench.venue.tried_at == pytest.approx([0, 1, 3, 8], abs=POLL_S)
+    assert bench.venue.tried_at == pytest.approx([0, 1, 3, 8], abs=NOTICE_S)
     assert bench.venue.tried_at[3] >= 8
 
 

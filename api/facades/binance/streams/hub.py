@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from math import inf
 
 from api.edge.client_limits import ClientAccount
 from api.facades.binance.streams.commands import invalid_request, shortened
@@ -15,6 +16,7 @@ from backend.models.raw_streams import RawFrame
 from backend.models.status import WebSocketStatus
 from backend.models.ticks import TickState
 from backend.orchestration.push.raw_streams import RawStreams
+from backend.waiting import wait_until
 
 log = logging.getLogger("gateway")
 
@@ -25,8 +27,8 @@ MOST_STREAMS = 512
 MOST_UNREAD_BYTES = 1024 * 1024
 #: A client with streams is closed after this time without a frame of the vendor, in seconds.
 SILENCE_S = 60.0
-#: Interval of the check for silence, in seconds.
-CHECK_S = 1.0
+#: Time after which a check that failed is repeated, in seconds.
+RETRY_S = 1.0
 
 
 class Client:
@@ -74,6 +76,8 @@ class StreamHub:
         self._readers: dict[str, dict[Client, None]] = {}
         self._counters = Counters()
         self._is_closing = False
+        #: Set when a client begins to wait for frames.
+        self._waits = asyncio.Event()
         self._tasks = [
             asyncio.create_task(streams.run(self._publish), name="raw streams"),
             asyncio.create_task(self._close_silent_clients(), name="raw streams' clients"),
@@ -122,6 +126,7 @@ class StreamHub:
         self._check(client, new)
         if not client.streams:
             client.waiting_since = self._clock.monotonic()
+            self._waits.set()
         for stream in new:
             client.streams[stream] = None
             self._addresses.follow(client.account.address, stream)
@@ -179,16 +184,24 @@ class StreamHub:
 
     async def _close_silent_clients(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_S)
+            await wait_until(self._next_silence_at(), self._waits, self._clock)
             try:
                 self._check_silence()
             except Exception:  # an unexpected error must not end the checks
                 log.exception("the check of the raw streams' clients failed")
+                await asyncio.sleep(RETRY_S)
+
+    def _next_silence_at(self) -> float:
+        """The earliest time at which a client may have waited too long; inf if none waits."""
+        since = min((client.waiting_since for client in self._waiting()), default=inf)
+        return max(since, self._streams.reached_at) + SILENCE_S
 
     def _check_silence(self) -> None:
         now, reached_at = self._clock.monotonic(), self._streams.reached_at
-        for client in list(self._clients):
-            is_waiting = client.streams and not client.sink.is_closing
-            if is_waiting and now - max(client.waiting_since, reached_at) >= SILENCE_S:
+        for client in self._waiting():
+            if now >= max(client.waiting_since, reached_at) + SILENCE_S:
                 reason = f"no connection to {self._streams.provider} for {SILENCE_S:g} s"
                 client.sink.close(GOING_AWAY, reason)
+
+    def _waiting(self) -> list[Client]:
+        return [one for one in self._clients if one.streams and not one.sink.is_closing]

@@ -20,6 +20,7 @@ from tests.api.stream.client import Served, until
 from tests.api.stream.conftest import ServeStream
 from tests.clocks import LoopClock
 from tests.orchestration.push.test_tick_stream import Venue, now
+from tests.wake_ups import noted_wake_ups
 from tests.world.push import PushWorld
 
 WAYS = pytest.mark.parametrize("direct", ["true", "false"])
@@ -99,6 +100,33 @@ async def test_a_vendor_that_accepts_connections_and_says_nothing_counts_as_sile
     await asyncio.sleep(SILENCE_S + 2)
     assert one.code == 1001
     assert len(bench.venue.lines) >= 2
+
+
+@pytest.mark.looptime
+async def test_the_minute_is_over_when_it_is_over(benches: list[Bench]) -> None:
+    bench = Bench()
+    benches.append(bench)
+    bench.venue.refusal = ConnectFailed("refused")
+    one = bench.reader(TRADE)
+    await asyncio.sleep(SILENCE_S / 2)
+    two = bench.reader(TRADE)
+    await asyncio.sleep(SILENCE_S / 2 - 0.1)
+    assert not one.is_closing
+    await asyncio.sleep(0.2)
+    assert (one.code, two.is_closing) == (1001, False)
+    await asyncio.sleep(SILENCE_S / 2)
+    assert two.code == 1001
+
+
+@pytest.mark.looptime
+async def test_without_clients_nothing_wakes_the_process(benches: list[Bench]) -> None:
+    bench = Bench()
+    benches.append(bench)
+    bench.reader()  # it follows no stream
+    await asyncio.sleep(1)
+    with noted_wake_ups() as woken_at:
+        await asyncio.sleep(3_600)
+    assert len(woken_at) <= 2
 
 
 @pytest.mark.looptime
