@@ -5,6 +5,7 @@ certificates come from the process's environment, as in any other program; `.env
 settings only.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.environment import SettingsError, forms
 from backend.environment.env_file import ENV_FILE, MAX_WARNINGS, read_env_file
 from backend.environment.forms import DAY, HOUR, MINUTE, CallLimit
-from backend.environment.loading import SettingsGroup, load, load_each, variables_of
+from backend.environment.loading import load, load_each
 from backend.environment.names import misspelt
 from backend.environment.network import NETWORK_VARIABLES, NetworkSettings, read_network
 
@@ -32,18 +34,29 @@ LogLevel = Annotated[str, _parsed(forms.parse_log_level)]
 ProxyCount = Annotated[int, Field(ge=0, le=10), _parsed(forms.parse_proxy_count)]
 Folder = Annotated[Path, _parsed(forms.parse_folder)]
 OptionalPath = Annotated[Path | None, _parsed(lambda text: text or None)]
-Limits = Annotated[tuple[CallLimit, ...], _parsed(forms.parse_limits)]
-Facades = Annotated[tuple[str, ...], _parsed(forms.parse_facades)]
-Origins = Annotated[tuple[str, ...], _parsed(forms.parse_origins)]
-GatewayKeys = Annotated[tuple[SecretStr, ...], _parsed(forms.parse_gateway_keys)]
+Limits = Annotated[tuple[CallLimit, ...], NoDecode, _parsed(forms.parse_limits)]
+Facades = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_facades)]
+Origins = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_origins)]
+GatewayKeys = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(forms.parse_gateway_keys)]
 ProviderKey = Annotated[SecretStr | None, _parsed(forms.parse_provider_key)]
-BaseUrls = Annotated[tuple[str, ...], _parsed(forms.parse_base_urls)]
+BaseUrls = Annotated[tuple[str, ...], NoDecode, _parsed(forms.parse_base_urls)]
 RedisUrl = Annotated[SecretStr | None, _parsed(forms.parse_redis_url)]
 ClusterName = Annotated[str, _parsed(forms.parse_cluster_name)]
 StreamUrl = Annotated[str | None, _parsed(forms.parse_stream_url)]
 
 
-class ProviderSettings(SettingsGroup):
+class _EnvironmentSettings(BaseSettings):
+    """Values of the environment; of `.env` where the environment has none."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+
+class ProviderSettings(_EnvironmentSettings):
     """The settings of one provider: variables that begin with its upper-case name."""
 
     #: Its key, if it takes one.
@@ -63,7 +76,7 @@ class ProviderSettings(SettingsGroup):
     shares_account: bool = True
 
 
-class Settings(SettingsGroup):
+class Settings(_EnvironmentSettings):
     """The gateway's own settings. Durations are in seconds, fractions allowed."""
 
     #: Address and port to listen on.
@@ -170,12 +183,12 @@ def load_configuration(
 
     `find_problems` returns further lines about the providers whose settings could be read.
     """
+    logging.getLogger("dotenv.main").disabled = True  # it logs an invalid line at every reading
     names = tuple(provider_names)
     in_file, invalid_lines = read_env_file()
-    variables = variables_of(os.environ, in_file)
     problems: list[str] = []
-    gateway = load(Settings, "", variables, problems)
-    read = load_each(ProviderSettings, names, variables, problems)
+    gateway = load(Settings, "", problems)
+    read = load_each(ProviderSettings, names, (*os.environ, *in_file), problems)
     providers = {name: settings for name, settings in read.items() if settings}
     problems += [*_contradictions(gateway)] if gateway else []
     problems += find_problems(providers)

@@ -24,6 +24,7 @@ TEXT = (Path(__file__).resolve().parent.parent / "docs" / "adding-a-provider.md"
 (ANSWER,) = re.findall(r'as `(\{"block".*?\}\})`', TEXT)
 (REFUSAL,) = re.findall(r'says `(\{"error".*?\})`', TEXT)
 KEY = "a-key-of-gasfeed-0001"
+NOWHERE = "NOBODY_SETS_THIS_"
 
 
 def spec() -> ProviderSpec:
@@ -50,8 +51,10 @@ async def gasfeed(status: int, body: str, asked: list[str]) -> AsyncIterator[str
 
 
 def configuration(url: str) -> Configuration:
-    gateway = Settings(state_path=None)
-    provider = ProviderSettings(api_key=SecretStr(KEY), base_url=(url,))
+    gateway = Settings(_env_prefix=NOWHERE, _env_file=None, state_path=None)
+    provider = ProviderSettings(
+        _env_prefix=NOWHERE, _env_file=None, api_key=SecretStr(KEY), base_url=(url,)
+    )
     return Configuration(gateway, {"gasfeed": provider})
 
 

@@ -57,7 +57,7 @@ class StandInProvider:
         )
 
 
-SETTINGS = Settings()
+SETTINGS = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """The `.env` file: its variables, and which of its lines are none."""
 
-import logging
 from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
 from dotenv.parser import Original, parse_stream
 
 from backend.environment import SettingsError
@@ -22,20 +20,17 @@ def read_env_file() -> tuple[dict[str, str | None], list[str]]:
     if not path.is_file():  # reading a pipe would wait for its writer
         raise SettingsError(f"{ENV_FILE}: is not a regular file")
     try:
-        text = path.read_text("utf-8-sig")
+        bindings = [*parse_stream(StringIO(path.read_text("utf-8-sig")))]
     except UnicodeDecodeError:
         raise SettingsError(f"{ENV_FILE}: is not UTF-8 text") from None
     except OSError as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read: {error.strerror}") from None
-    bindings = [*parse_stream(StringIO(text))]
     # A name alone, without =, is no error of the parser's.
     broken = [one for one in bindings if one.error or (one.key and one.value is None)]
     invalid = [_line_of(one.original) for one in broken][:MAX_WARNINGS]
     problem = "is not like NAME=value and is ignored"
     warnings = [f"{ENV_FILE}: line {line} {problem}" for line in invalid]
-    logging.getLogger("dotenv.main").disabled = True  # it logs invalid lines, too
-    values = dotenv_values(stream=StringIO(text))  # with `${NAME}` replaced
-    return {one.key: values[one.key] for one in bindings if one.key and one not in broken}, warnings
+    return {one.key: one.value for one in bindings if one.key and one not in broken}, warnings
 
 
 def _line_of(original: Original) -> int:

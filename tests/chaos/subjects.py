@@ -14,6 +14,8 @@ from tests.world.server import World
 #: Short, so that each step of a clock makes a refresh due; seconds.
 TTL_S = 10.0
 PROVIDER_TIMEOUT_S, DEADLINE_S = 1.0, 3.0
+#: Settings are built here, nothing comes from the surroundings.
+NOWHERE = "NOBODY_SETS_THIS_"
 KEYS = {
     "coingecko_pro": "CG-worldprokey0000000000001",
     "coingecko_free": "CG-worlddemokey000000000002",
@@ -138,9 +140,10 @@ class Changes:
 PLAIN = Changes()
 
 
+#: Built once: each setting is looked for in the surroundings, in vain.
 #: Five hundred readers a second have one address here.
-PLAIN_SETTINGS = Settings(client_rate_limit=())
-PLAIN_PROVIDER = ProviderSettings(stream_url="")
+PLAIN_SETTINGS = Settings(_env_prefix=NOWHERE, _env_file=None, client_rate_limit=())
+PLAIN_PROVIDER = ProviderSettings(_env_prefix=NOWHERE, _env_file=None, stream_url="")
 
 
 def configuration(

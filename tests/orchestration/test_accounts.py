@@ -12,7 +12,8 @@ from backend.settings import Configuration, ProviderSettings, Settings
 from tests.clocks import LoopClock
 from tests.walk import Walk
 
-LIMITED = ProviderSettings(limits=(CallLimit(10, 60.0),))
+NOWHERE = "NOBODY_SETS_THIS_"
+LIMITED = ProviderSettings(_env_prefix=NOWHERE, _env_file=None, limits=(CallLimit(10, 60.0),))
 
 
 @pytest.mark.looptime
@@ -28,7 +29,7 @@ async def test_an_account_that_cannot_be_asked_is_asked_again_at_growing_interva
         return len(asked) == 5
 
     monkeypatch.setattr(accounts, "learn_account", learn)
-    settings = Settings()
+    settings = Settings(_env_prefix=NOWHERE, _env_file=None)
     provider = Walk(LoopClock()).add("a")
     await accounts.learn_accounts([provider], Configuration(settings, {"a": LIMITED}))
     pauses = [later - earlier for earlier, later in pairwise(asked)]

@@ -107,10 +107,10 @@ def test_the_sentence_about_certificates_names_their_file() -> None:
 
 
 def test_the_hosts_are_those_of_providers_that_are_on() -> None:
-    off = ProviderSettings(enabled=False)
+    off = ProviderSettings(_env_file=None, enabled=False)
     settings = dict.fromkeys((spec.name for spec in REGISTRY), off)
-    own = ProviderSettings(base_url=("http://one.example", "http://two.example"))
-    settings |= {"binance": own, "newsapi": ProviderSettings()}
-    settings["okx"] = ProviderSettings()
+    own = ProviderSettings(_env_file=None, base_url=("http://one.example", "http://two.example"))
+    settings |= {"binance": own, "newsapi": ProviderSettings(_env_file=None)}
+    settings["okx"] = ProviderSettings(_env_file=None)
     found = [*first_urls(REGISTRY, settings)]
     assert found == ["http://one.example", "https://www.okx.com"]

@@ -138,5 +138,5 @@ async def test_the_keys_of_the_example_give_access(world: Scenery, tmp_path: Pat
 def test_the_front_matter_names_the_default_port() -> None:
     front = text_of(README).split("---")[1]
     assert "sdk: docker" in front
-    port = Settings().port
+    port = Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None).port
     assert f"app_port: {port}" in front

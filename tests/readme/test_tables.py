@@ -34,7 +34,7 @@ def test_the_defaults_are_the_true_ones() -> None:
         for name, value in settings().items()
     }
     stated = Settings.model_validate({name[12:].lower(): value for name, value in values.items()})
-    assert stated == Settings()
+    assert stated == Settings(_env_prefix="NOBODY_SETS_THIS_", _env_file=None)
 
 
 def test_the_table_of_providers_has_all_of_them() -> None:

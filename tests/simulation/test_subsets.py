@@ -21,14 +21,16 @@ ROUNDS, TTL_S = 8, 60.0
 #: First seeds of twenty: those of the suite, and those of the fault table.
 FIRST = range(0, 80, 20)
 FURTHER = range(80, 200, 20)
+#: Settings are built here; nothing comes from the environment.
+NO_PREFIX = "NO_VARIABLE_HAS_THIS_PREFIX_"
 #: The hosts of the providers of the market.
 HOSTS = {name: f"{name.replace('_', '-')}.example" for name in (*LISTS, *VENUES)}
 PATHS = {"coingecko_free": "/api/v3", "coinpaprika": ""}
 
 
 def configuration(on: Sequence[str]) -> Configuration:
-    plain = ProviderSettings(stream_url="")
-    settings = Settings()
+    plain = ProviderSettings(_env_prefix=NO_PREFIX, _env_file=None, stream_url="")
+    settings = Settings(_env_prefix=NO_PREFIX, _env_file=None)
     own = {"state_path": None, "cache_ttl_market": TTL_S}
     providers = {
         spec.name: plain.model_copy(

@@ -35,6 +35,8 @@ from tests.simulation.oracles import CalendarMonth, Limit, Sliding
 from tests.world import data, lists
 
 DAY_S, HOUR_S, QUARTER_S = 86_400.0, 3_600.0, 900.0
+#: Settings are built here; nothing comes from the environment.
+NO_PREFIX = "NO_VARIABLE_HAS_THIS_PREFIX_"
 PATHS = {"coingecko_free": "/api/v3", "coinpaprika": ""}
 KEY = "CG-demokey00000000000000001"
 #: Coins that only CoinGecko has, beyond the ranked list.
@@ -291,8 +293,8 @@ OTHERS = (_sparklines, _euros, _search, _global, _market)
 
 
 def configuration(plot: Plot, hosts: Mapping[str, str]) -> Configuration:
-    plain = ProviderSettings(stream_url="")
-    settings = Settings()
+    plain = ProviderSettings(_env_prefix=NO_PREFIX, _env_file=None, stream_url="")
+    settings = Settings(_env_prefix=NO_PREFIX, _env_file=None)
     providers = {}
     for spec in REGISTRY:
         name = spec.name

@@ -189,7 +189,7 @@ def test_a_gateway_that_is_open_to_all_logs_one_warning(
     listen: Listen,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    plain = Settings()
+    plain = Settings(_env_file=None, _env_prefix="NOBODY_SETS_THIS_")
     settings = plain.model_copy(update={"host": host, **changed})
     caplog.set_level(logging.INFO)
     warn_if_open_to_all(settings, listen(host, free_port()))
