@@ -55,8 +55,8 @@ EXIT_AFTER_S = 4.6
 INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
 #: Ticks of uvicorn's main loop.
 TICKS_PER_S = 10
-#: For connections of a worker that ends to send another request, in seconds: its response closes
-#: the connection, so that the client goes to another worker.
+#: For connections of a process that ends to send another request, in seconds: its response closes
+#: the connection, so that the client goes to another worker, or another gateway behind its proxy.
 LEAVE_S = 0.25
 
 log = logging.getLogger("gateway")
@@ -151,7 +151,7 @@ class Server(uvicorn.Server):
                 connection.shutdown()  # at once, or after the current response
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._worker:
+        if self._worker or self._has_http_clients():
             await self._send_clients_to_others(sockets or [])
         self.app.state.is_ending = True
         if self._reporting:
@@ -170,6 +170,11 @@ class Server(uvicorn.Server):
         cluster = self.app.state.gateway.cluster
         if isinstance(cluster, Membership):
             await cluster.release(process_prefix(pid))
+
+    def _has_http_clients(self) -> bool:
+        """They may have sent a request that is not read yet: as cached responses take no time,
+        nearly all connections look idle."""
+        return any(isinstance(one, BoundedHttp) for one in self.server_state.connections)
 
     async def _send_clients_to_others(self, sockets: list[socket.socket]) -> None:
         """Accepts no further connections, and makes the next response of each open one its last."""

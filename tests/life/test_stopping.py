@@ -52,6 +52,32 @@ async def test_each_signal_ends_the_gateway_and_stream_clients_receive_the_shutd
     assert events_text.endswith(b"0\r\n\r\n")
 
 
+async def ask_until_the_end(port: int) -> list[bytes]:
+    """The heads of all responses on one connection; IncompleteReadError if one is missing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heads = [b""]
+    with closing(writer):
+        while b"\r\nconnection: close\r\n" not in heads[-1]:
+            writer.write(get("/api/market?limit=1"))
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            await reader.readexactly(int(heads[-1].split(b"content-length: ")[1].split()[0]))
+    return heads[1:]
+
+
+async def test_a_client_that_asks_all_the_time_gets_every_response(
+    world: World, tmp_path: Path
+) -> None:
+    """They are cached: no request is in progress when the next one may have come already."""
+    async with running(tmp_path, **world.environment()) as gateway:
+        asking = [asyncio.create_task(ask_until_the_end(gateway.port)) for _ in range(8)]
+        await asyncio.sleep(0.5)
+        ended = await gateway.stop()
+        responses = await asyncio.wait_for(asyncio.gather(*asking), 5)
+    assert_ended_well(ended)
+    assert {head[:15] for heads in responses for head in heads} == {b"HTTP/1.1 200 OK"}
+    assert min(map(len, responses)) > 2
+
+
 async def test_a_request_in_progress_is_answered(world: World, tmp_path: Path) -> None:
     world.delay_s = 1.5
     async with running(tmp_path, **world.environment()) as gateway:
