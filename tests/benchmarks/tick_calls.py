@@ -170,7 +170,9 @@ async def opened(symbols: Sequence[str] | None, readers: int = 1) -> AsyncIterat
 
 def _protocol(end: ReaderEnd) -> SimpleNamespace:
     connection = SimpleNamespace(extensions=[])
-    return SimpleNamespace(conn=connection, transport=end, close_sent=False)
+    writable = asyncio.Event()
+    writable.set()
+    return SimpleNamespace(conn=connection, transport=end, close_sent=False, writable=writable)
 
 
 class Calls:
