@@ -20,8 +20,9 @@ from fastapi import FastAPI
 from api.hf_unified_server import OpenGateway, close_streams, create_app
 from api.server.bounded_http import BoundedHttp
 from api.server.bounded_websocket import BoundedWebSocket
+from api.server.date_header import DatedState
 from api.server.direct_http import DirectHttp
-from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts
+from api.server.hooks import OTHER_DESCRIPTORS, ConnectionTimeouts, hooks_of
 from api.server.listening import (
     address_of,
     log_ready,
@@ -55,6 +56,10 @@ EXIT_AFTER_S = 4.6
 INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
 #: Ticks of uvicorn's main loop.
 TICKS_PER_S = 10
+#: Interval of the main loop in seconds, and with few connections.
+TICK_S, RARE_TICK_S = 1.0, 5.0
+#: From this number of connections on, the descriptors are looked at each second.
+MANY_CONNECTIONS = 256
 #: For connections of a process that ends to send another request, in seconds: its response closes
 #: the connection, so that the client goes to another worker, or another gateway behind its proxy.
 LEAVE_S = 0.25
@@ -84,6 +89,8 @@ class Server(uvicorn.Server):
         self._should_exit = False
         self._exit_asked = asyncio.Event()
         super().__init__(config)
+        if app.state.is_server_known:
+            self.server_state = DatedState(config, hooks_of(app).clock)
         self._after_start = after_start
         self._reporting: asyncio.Task[None] | None = None
         self.app, self._worker = app, worker
@@ -129,8 +136,15 @@ class Server(uvicorn.Server):
         while not await self.on_tick(counter):
             counter += TICKS_PER_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(self._next_tick_s()):
                     await self._exit_asked.wait()
+
+    def _next_tick_s(self) -> float:
+        """A process with few connections has descriptors left, and nobody waits for its sign of
+        life if it is no worker."""
+        is_rare = len(self.server_state.connections) < MANY_CONNECTIONS and self._has_descriptors
+        is_rare = is_rare and isinstance(self.server_state, DatedState) and not self._worker
+        return RARE_TICK_S if is_rare else TICK_S
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_S == 0:

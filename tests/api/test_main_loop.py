@@ -1,10 +1,12 @@
-"""The server's main loop: it sleeps for a second at a time, and ends as soon as it is asked to."""
+"""The server's main loop: it sleeps for seconds at a time, and ends as soon as it is asked to."""
 
 import asyncio
 import os
 import signal
 import time
+from email.utils import parsedate_to_datetime
 
+import httpx
 import pytest
 
 from api import process
@@ -17,12 +19,14 @@ from tests.world.server import World
 async def server(world: World, surroundings: pytest.MonkeyPatch) -> process.Server:
     for name, value in world.environment().items():
         surroundings.setenv(name, value)
-    return process.server(read_configuration(), host="127.0.0.1", port=0)
+    # Else the watchdog of a signal would end this process, too.
+    return process.server(read_configuration(), host="127.0.0.1", port=0, exit_after_s=86_400)
 
 
-async def test_an_idle_server_looks_for_an_exit_once_a_second(
+async def test_a_server_with_many_connections_looks_for_descriptors_once_a_second(
     server: process.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "MANY_CONNECTIONS", 0)
     counters: list[int] = []
     on_tick = process.Server.on_tick
 
@@ -39,6 +43,31 @@ async def test_an_idle_server_looks_for_an_exit_once_a_second(
     assert counters[0] == 0
     assert len(counters) <= 4  # at the start, each second, and at the end
     assert all(counter % process.TICKS_PER_S == 0 for counter in counters)
+
+
+async def test_an_idle_server_sleeps_longer_and_has_the_right_date(
+    server: process.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "TICK_S", 0.05)
+    ticks: list[int] = []
+    on_tick = process.Server.on_tick
+
+    async def noted(self: process.Server, counter: int) -> bool:
+        ticks.append(counter)
+        return await on_tick(self, counter)
+
+    monkeypatch.setattr(process.Server, "on_tick", noted)
+    task = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    for _ in range(2):
+        await asyncio.sleep(1.1)
+        async with httpx.AsyncClient() as client:
+            sent = (await client.get(f"http://127.0.0.1:{port}/healthz")).headers["date"]
+        assert abs(parsedate_to_datetime(sent).timestamp() - time.time()) < 1.5
+    assert len(ticks) <= 2  # at the start only
+    server.should_exit = True
+    await task
 
 
 @pytest.mark.parametrize("by_signal", [False, True])
