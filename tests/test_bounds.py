@@ -13,6 +13,7 @@ GROWING |= {"WeakValueDictionary", "RequestCounts", "_Watched"}
 
 #: Of a fixed number by construction: of what.
 FIXED = {
+    "DatedState._headers": "options of the server",
     "Adapter.errors": "declared",
     "VendorPath.parameters": "declared",
     "Body.coded": "codings",

@@ -214,7 +214,9 @@ def test_each_hostile_value_in_each_place_is_seen(
             assert fast == slow, (place, value)
 
 
-@pytest.mark.parametrize("venue", [one for one in VENUES if one.plan == "public"], ids=lambda venue: venue.name)
+@pytest.mark.parametrize(
+    "venue", [one for one in VENUES if one.plan == "public"], ids=lambda venue: venue.name
+)
 def test_rows_outside_a_range_are_refused_as_row_by_row(
     monkeypatch: pytest.MonkeyPatch, venue: Venue
 ) -> None:
