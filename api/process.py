@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
         self._should_exit = False
         self._exit_asked = asyncio.Event()
         super().__init__(config)
-        if app.state.is_server_known:
+        if getattr(app.state, "is_server_known", False):  # an application of ours
             self.server_state = DatedState(config, hooks_of(app).clock)
         self._after_start = after_start
         self._reporting: asyncio.Task[None] | None = None
