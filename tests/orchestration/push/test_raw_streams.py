@@ -159,6 +159,21 @@ async def test_the_connection_is_closed_some_seconds_after_the_last_reader(bench
     assert bench.events == []
 
 
+async def test_frames_about_the_time_of_its_close_do_not_keep_it_open(bench: Bench) -> None:
+    await bench.open(TRADE)
+    await asyncio.sleep(10)
+    bench.streams.unsubscribe(TRADE)
+    left_at = now()
+    await asyncio.sleep(IDLE_CLOSE_S - 0.005)  # less than the shortest wait before it
+    bench.line.say(enveloped(TRADE))
+    await asyncio.sleep(0.007)
+    bench.line.say(enveloped(TRADE))
+    await asyncio.sleep(1)
+    assert bench.line.closed_at == pytest.approx(left_at + IDLE_CLOSE_S + 0.002)
+    assert bench.streams.state == "off"
+    assert bench.frames == []
+
+
 async def test_a_reader_who_returns_soon_finds_the_connection_open(bench: Bench) -> None:
     await bench.open(TRADE)
     bench.streams.unsubscribe(TRADE)

@@ -306,6 +306,22 @@ async def test_the_connection_closes_soon_after_the_last_subscription_ends(bench
     assert bench.events == []
 
 
+async def test_ticks_about_the_time_of_its_close_do_not_keep_it_open(bench: Bench) -> None:
+    bench.stream.want((MARKET,))
+    await asyncio.sleep(0.01)
+    await talk(bench.venue.line, 3)
+    bench.stream.want(())
+    left_at = now()
+    await asyncio.sleep(LINGER_S - 0.005)  # less than the shortest wait before it
+    bench.venue.line.say(MARKET_TICK)
+    await asyncio.sleep(0.007)
+    bench.venue.line.say(MARKET_TICK)
+    await asyncio.sleep(1)
+    (line,) = bench.venue.lines
+    assert line.closed_at == pytest.approx(left_at + LINGER_S + 0.002)
+    assert bench.stream.status().state == "off"
+
+
 async def test_a_new_subscription_on_an_open_connection_does_not_wait(bench: Bench) -> None:
     bench.stream.want((MARKET,))
     await asyncio.sleep(10)
