@@ -86,6 +86,7 @@ class Server(uvicorn.Server):
     ) -> None:
         #: Set once the gateway is open.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: Coroutine[Any, Any, None] | None = None
         self._should_exit = False
         self._exit_asked = asyncio.Event()
         super().__init__(config)
@@ -96,6 +97,17 @@ class Server(uvicorn.Server):
         self.app, self._worker = app, worker
         self._exit_after_s = exit_after_s
         self._has_descriptors = True
+
+    def serve(self, sockets: list[socket.socket] | None = None) -> Coroutine[Any, Any, None]:
+        self._serving = super().serve(sockets)
+        return self._serving
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:  # a signal may have ended the start first: Python would warn of that
+            if self._serving is not None:
+                self._serving.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -1,8 +1,10 @@
 """The server's main loop: it sleeps for seconds at a time, and ends as soon as it is asked to."""
 
 import asyncio
+import gc
 import os
 import signal
+import sys
 import time
 from email.utils import parsedate_to_datetime
 
@@ -101,3 +103,22 @@ def test_it_may_be_asked_to_end_after_its_end(
     asyncio.run(server.serve())
     assert server.started
     server.should_exit = True
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signal_before_it_serves_leaves_no_warning(
+    world: World, surroundings: pytest.MonkeyPatch
+) -> None:
+    """The handler of the start raises SystemExit wherever the program is."""
+    for name, value in world.environment().items():
+        surroundings.setenv(name, value)
+    server = process.server(read_configuration(), host="127.0.0.1", port=0)
+
+    def end(*_: object, **__: object) -> None:
+        sys.exit(0)
+
+    surroundings.setattr("uvicorn.server.asyncio_run", end)
+    with pytest.raises(SystemExit):
+        server.run()
+    del server
+    gc.collect()
