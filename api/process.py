@@ -54,7 +54,7 @@ DRAIN_S = 4
 EXIT_AFTER_S = 4.6
 #: uvicorn logs an invalid frame of a client with this message and a trace, like a bug.
 INVALID_UTF8 = "Invalid UTF-8 sequence received from client."
-#: Ticks of uvicorn's main loop.
+#: Ticks of uvicorn's own main loop; at each multiple it does the work of a second.
 TICKS_PER_S = 10
 #: Interval of the main loop in seconds, and with few connections.
 TICK_S, RARE_TICK_S = 1.0, 5.0
@@ -152,17 +152,16 @@ class Server(uvicorn.Server):
                     await self._exit_asked.wait()
 
     def _next_tick_s(self) -> float:
-        """A process with few connections has descriptors left, and nobody waits for its sign of
-        life if it is no worker."""
+        """A process with few connections has descriptors left. A worker tells its supervisor each
+        second that it lives."""
         is_rare = len(self.server_state.connections) < MANY_CONNECTIONS and self._has_descriptors
         is_rare = is_rare and isinstance(self.server_state, DatedState) and not self._worker
         return RARE_TICK_S if is_rare else TICK_S
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS_PER_S == 0:
-            self._free_descriptors()
-            if self._worker:
-                self._worker.is_alive()
+        self._free_descriptors()
+        if self._worker:
+            self._worker.is_alive()
         return await super().on_tick(counter)
 
     def _free_descriptors(self) -> None:

@@ -40,8 +40,8 @@ MAX_LENGTH_DIGITS = 12
 
 
 class Caller(NamedTuple):
-    """Who sent a request. `forwarded` is the address that trusted proxies name, None without one;
-    `is_page`: one of the gateway's own pages asks."""
+    """The client of a request. `forwarded` is the address that trusted proxies name, None without
+    one; `is_page`: one of the gateway's own pages asks."""
 
     forwarded: str | None
     is_page: bool
@@ -156,8 +156,7 @@ class AccessControl:
         keys are set."""
         if self.keys.digests and not self.keys.admits_fields(fields):
             return None
-        proxies = self.trusted_proxies
-        address = forwarded_address(headers, proxies) if proxies else None
+        address = forwarded_address(headers, self.trusted_proxies)
         return Caller(address, self.page_limits.is_asked_by_page_fields(fields))
 
     def admit_cached(self, caller: Caller, peer: Peer) -> bytes | None:

@@ -99,7 +99,5 @@ class CachedResponses:
         response, entry, age_s = hit
         self._cache.record_hit(entry)
         self._counts[response.labels] += 1
-        sent_id = request.fields.get(b"x-request-id")
-        request_id = request_id_for(sent_id) if sent_id else _new_id()
-        age = b"%d" % age_s
+        age, request_id = b"%d" % age_s, request_id_for(request.fields.get(b"x-request-id", b""))
         return response, (age, rate_limit, request_id) if rate_limit else (age, request_id)

@@ -34,17 +34,17 @@ UNKNOWN = "unknown"
 
 def client_address(scope: Scope, trusted_proxies: int) -> str:
     """The client's address; of an IPv6 address its network."""
-    forwarded = None
-    if trusted_proxies:
-        forwarded = forwarded_address(scope["headers"], trusted_proxies)
+    forwarded = forwarded_address(scope.get("headers", []), trusted_proxies)
     return forwarded or peer_address(scope.get("client"))
 
 
 def forwarded_address(headers: RawHeaders, trusted_proxies: int) -> str | None:
-    """The client's address as trusted proxies (one or more) name it; None where they name none.
+    """The client's address as trusted proxies name it; None where there is none.
 
     Each trusted proxy appends one entry to X-Forwarded-For. Entries further left are not trusted.
     """
+    if not trusted_proxies:
+        return None
     lines = ",".join(Headers(raw=headers).getlist("x-forwarded-for")).split(",")
     entries = [entry.strip() for entry in lines if entry.strip()]
     return normalized_address(entries[-min(trusted_proxies, len(entries))]) if entries else None

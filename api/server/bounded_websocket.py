@@ -73,8 +73,8 @@ class DirectWriter(Protocol):
 
 
 class _Ignored:
-    """Stands in for what only an ASGI application uses: its queue of events, and the event that it
-    may send."""
+    """Replaces what only an ASGI application uses, and does nothing: its queue of events, and the
+    event that it may send."""
 
     def put_nowait(self, _event: object) -> None: ...
     def set(self) -> None: ...
@@ -82,7 +82,7 @@ class _Ignored:
 
 
 class _Dispatch:
-    """In the place of the application's queue: passes each event on at once."""
+    """Replaces the application's queue: passes each event on at once."""
 
     __slots__ = ("put_nowait",)
 

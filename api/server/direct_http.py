@@ -4,8 +4,8 @@ uvicorn makes a task, an event and a cycle for each request, and writes each res
 this doubles the cost of a cached response. This file holds everything that depends on uvicorn's
 internals for that. With `HTTP_DIRECT=false`, or another server, ASGI sends the same bytes.
 
-Clients that ask again send the same bytes again. Such a head is parsed once (`HeadCache`), which
-halves the cost once more.
+Clients that ask again send the same bytes again. Such a head is not parsed anew (`HeadCache`),
+which halves the cost once more.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ from api.server.head_cache import KnownHead
 #: Largest number of cached responses for one read. Further requests of the client then wait, so
 #: that other connections have their turn.
 MAX_PER_READ = 32
-#: Size in bytes of a body that is copied behind its head, to be sent as one buffer: from here on
-#: the copy costs more than a second buffer.
+#: Size in bytes up to which a body is copied behind its head and sent as one buffer; a larger one
+#: is a second buffer.
 MAX_COPIED = 16 * 1024
 
 
@@ -62,7 +62,7 @@ class DirectHttp(BoundedHttp):
         cached = self._cached_responses.respond(head.request, self.client)
         if cached is None:
             return False
-        # It is read if the client leaves the response unread.
+        # The client's address is read from it if the client leaves the response unread.
         self.scope = {"client": self.client, "headers": head.headers}  # type: ignore[typeddict-item]
         self.end_head()
         self._send(cached)

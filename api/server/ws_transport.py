@@ -45,9 +45,9 @@ class DirectTransport:
 
     def __init__(self, protocol: BoundedWebSocket) -> None:
         self._protocol = protocol
-        #: Whether frames may still be written, and whether so much waits that `buffered` has to be
-        #: asked before. The protocol says both: to ask it for each frame would cost more.
         transport = protocol.transport
+        #: Whether frames may still be written, and whether so many bytes wait that `buffered` has
+        #: to be called before. The protocol sets both: to ask it for each frame would cost more.
         self.is_open = not (protocol.close_sent or transport.is_closing())
         self.may_be_full = not protocol.writable.is_set()
         protocol.direct = self
